@@ -1,0 +1,38 @@
+"""Look inside a mammography model: every sparse-autoencoder latent over the image.
+
+The public names below are loaded on first use, so that importing the package (napari does it for every plugin at
+start-up) imports neither torch nor pandas.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+try:
+    __version__ = version("napari-mammosae")
+except PackageNotFoundError:  # a source tree that was never installed
+    __version__ = "0+unknown"
+
+_PUBLIC = {
+    "read_mammogram": "core.images",
+    "Mammogram": "core.images",
+    "Preprocessing": "core.images",
+    "load_model": "core.model",
+    "MammoSAE": "core.model",
+    "SparseAutoencoder": "core.sae",
+    "compute_latents": "core.latents",
+    "LatentMaps": "core.latents",
+    "read_findings": "core.findings",
+    "MammoSAEError": "core.errors",
+}
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,49 @@
+"""What can go wrong, as types a caller can tell apart.
+
+Every message is one or two sentences for the person at the screen: the file, what was found, what was expected, what
+to do. The viewer shows it in the dock, the command line prints it as its last line and exits with status 1.
+"""
+
+
+class MammoSAEError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ImageError(MammoSAEError):
+    """A file is not a mammogram this package can read or use."""
+
+
+class FindingsError(MammoSAEError):
+    """A table of boxes or labels lacks columns, holds impossible values, or names unknown images."""
+
+
+class CheckpointError(MammoSAEError):
+    """A weights file is not what it should be: another architecture, other shapes, missing or unknown keys."""
+
+
+class UnsafeCheckpointError(CheckpointError):
+    """A pickle would import something outside the short list of harmless types; nothing of it was run."""
+
+
+class ModelError(MammoSAEError):
+    """A model cannot do what was asked: no SAE loaded, sizes that do not fit, an unknown name or device."""
+
+
+class DownloadError(MammoSAEError):
+    """A published file could not be fetched, or is not the file that was published."""
+
+
+class RunError(MammoSAEError):
+    """A run folder is missing, incomplete, made with other settings, or cannot be written."""
+
+
+class SettingsError(MammoSAEError):
+    """A threshold, score, mode, or selection that has no meaning."""
+
+
+class VerdictError(MammoSAEError):
+    """A verdict file cannot be opened, merged, or written."""
+
+
+class Cancelled(MammoSAEError):
+    """Work was stopped because the user asked for it."""
