@@ -1,0 +1,78 @@
+# make demo    opens the embedded example (on a machine without a display: writes demo.png)
+# make test    runs the tests, on a virtual screen
+# Both make .venv first, and again only when pyproject.toml or constraints.txt has changed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Two processes: software OpenGL and torch each keep a core busy.
+PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile
+export PYTHON
+
+.PHONY: help screen display setup demo test lint format types imports manifest check bench pictures wheel clean
+
+help:
+	@echo "make demo      open the embedded example (no display: write demo.png)"
+	@echo "make test      run the tests"
+	@echo "make setup     only make what these two need"
+	@echo "make check     ruff, mypy, import-linter, npe2 validate"
+	@echo "make format    put the code into its usual form"
+	@echo "make bench     run the benchmarks, write benchmarks/results.md"
+	@echo "make pictures  make the pictures of the documentation"
+	@echo "make wheel     build the wheel into dist/ and check its contents"
+	@echo "make clean     remove what the other targets made"
+
+$(STAMP): pyproject.toml constraints.txt
+	sh scripts/system_packages.sh
+	sh scripts/make_venv.sh $(VENV)
+	touch $@
+
+# The screen comes before the environment, so that one call of apt brings all that is missing.
+screen:
+	@sh scripts/system_packages.sh xvfb
+
+display:
+	@if [ -z "$$DISPLAY$$WAYLAND_DISPLAY" ]; then sh scripts/system_packages.sh xvfb; fi
+
+setup: screen $(STAMP)
+
+demo: display $(STAMP)
+	@sh scripts/demo.sh $(BIN)/napari-mammosae
+
+test: screen $(STAMP)
+	$(PYTEST)
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+imports: $(STAMP)
+	$(BIN)/lint-imports
+
+manifest: $(STAMP)
+	$(BIN)/npe2 validate src/napari_mammosae/napari.yaml
+
+check: lint types imports manifest
+
+# make bench ONLY="slider start" runs these alone and leaves the other results as they are
+bench: screen $(STAMP)
+	$(BIN)/python benchmarks/run.py $(ONLY)
+
+pictures: screen $(STAMP)
+	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python scripts/make_pictures.py
+
+wheel: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build --wheel --outdir dist .
+	$(BIN)/python scripts/check_wheel.py dist/*.whl
+
+clean:
+	rm -rf $(VENV) dist build demo.png .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,78 @@
+"""What every test lives in: no network, no settings of the person running it, one thread to a process.
+
+The environment is set at import, before napari, Qt, torch or huggingface_hub read it.
+"""
+
+import os
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+_HOME = Path(tempfile.mkdtemp(prefix="napari-mammosae-tests-"))
+_LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0", ""}
+
+os.environ["NAPARI_CONFIG"] = str(_HOME / "napari.yaml")
+os.environ["HF_HOME"] = str(_HOME / "huggingface")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["MPLBACKEND"] = "agg"
+for _variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+    os.environ[_variable] = str(_HOME / _variable.lower())
+if sys.platform == "linux":
+    os.environ.setdefault("QT_QPA_PLATFORM", "xcb")  # on the virtual screen of pytest-xvfb, whatever the desktop is
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores
+    for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[_variable] = "1"
+
+settings.register_profile("project", deadline=None, derandomize=True, database=None)
+settings.load_profile("project")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_HOME, ignore_errors=True)
+
+
+class NetworkUsed(RuntimeError):
+    """A test reached for the network; not an OSError, so that no code takes it for a failed connection."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_network() -> Iterator[None]:
+    """Let sockets reach this machine only."""
+
+    def guarded(method: Callable) -> Callable:
+        def connect(self: socket.socket, address: object, *rest: object) -> object:
+            inside = self.family not in (socket.AF_INET, socket.AF_INET6) or address[0] in _LOOPBACK
+            # Connecting a datagram socket sends nothing: dask.distributed asks for its own address in this way.
+            if not inside and self.type != socket.SOCK_DGRAM:
+                raise NetworkUsed(f"a test tried to connect to {address[0]}")
+            return method(self, address, *rest)
+
+        return connect
+
+    def getaddrinfo(host: str | bytes | None, *rest: object, **options: object) -> list:
+        name = host.decode() if isinstance(host, bytes) else host
+        if name not in (None, socket.gethostname(), *_LOOPBACK):
+            raise NetworkUsed(f"a test tried to look up {name}")
+        return lookup(host, *rest, **options)
+
+    lookup = socket.getaddrinfo
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", guarded(socket.socket.connect))
+        patch.setattr(socket.socket, "connect_ex", guarded(socket.socket.connect_ex))
+        patch.setattr(socket, "getaddrinfo", getaddrinfo)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test its own data and configuration; the cache, dear to fill, lasts for the session."""
+    folder = tmp_path_factory.mktemp("xdg")
+    for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
+        monkeypatch.setenv(variable, str(folder / variable.lower()))

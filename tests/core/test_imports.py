@@ -1,0 +1,53 @@
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "torchvision", "timm", "pandas", "skimage", "huggingface_hub")
+
+MANIFEST = """
+from npe2 import PluginManifest
+manifest = PluginManifest.from_distribution("napari-mammosae")
+assert manifest.name == "napari-mammosae"
+"""
+
+COMMANDS = """
+from napari_mammosae.core.files import write_atomic
+from importlib import import_module
+from npe2 import PluginManifest
+manifest = PluginManifest.from_distribution("napari-mammosae")
+modules = {c.python_name.split(":")[0] for c in manifest.contributions.commands or ()}
+for module in sorted(modules):
+    import_module(module)
+"""
+
+HELP = """
+import sys
+from napari_mammosae.cli import main
+sys.argv = ["napari-mammosae", "--help"]
+try:
+    main()
+except SystemExit as end:
+    assert end.code == 0
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["import napari_mammosae", MANIFEST, COMMANDS, HELP],
+    ids=["package", "manifest", "modules named in the manifest", "command line help"],
+)
+def test_start_is_light(code: str):
+    check = f"\nimport sys\nprint(*sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code + check], capture_output=True, text=True, check=True)
+    assert done.stderr.split() == []
+
+
+def test_public_names_are_found_on_first_use():
+    import napari_mammosae
+
+    for name in napari_mammosae.__all__:
+        assert getattr(napari_mammosae, name) is not None
+    assert set(napari_mammosae.__all__) <= set(dir(napari_mammosae))
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = napari_mammosae.nonsense
