@@ -1,0 +1,130 @@
+"""The three pixel grids (source, model input, cell) and the exact maps between them.
+
+Order is (row, column) everywhere. Points name pixel *centres*, which lie on integers: the first pixel covers
+-0.5 to 0.5. Boxes ``(row_min, col_min, row_max, col_max)`` name *edges*, half open: 0 is the outer edge of the first
+pixel, so an edge is drawn at ``edge - 0.5``.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Where a model input came from: the crop of the source image that was resized to it.
+
+    Parameters
+    ----------
+    source_shape
+        Rows and columns of the file's pixels.
+    crop
+        ``(row0, col0, row1, col1)`` in source edges, half open; what was cut off before (a border) is part of it.
+    input_shape
+        Rows and columns of the model input.
+    """
+
+    source_shape: tuple[int, int]
+    crop: tuple[int, int, int, int]
+    input_shape: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        rows, cols = self.source_shape
+        row0, col0, row1, col1 = self.crop
+        if min(self.input_shape) < 1:
+            raise ValueError(f"input shape {self.input_shape} has no pixels")
+        if not (0 <= row0 < row1 <= rows and 0 <= col0 < col1 <= cols):
+            raise ValueError(f"crop {self.crop} is empty or leaves the source image of shape {self.source_shape}")
+
+    @classmethod
+    def identity(cls, shape: tuple[int, int]) -> Self:
+        """Frame of an image that is its own model input."""
+        rows, cols = shape
+        return cls((rows, cols), (0, 0, rows, cols), (rows, cols))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Source pixels per input pixel, for rows and columns."""
+        row0, col0, row1, col1 = self.crop
+        return (row1 - row0) / self.input_shape[0], (col1 - col0) / self.input_shape[1]
+
+    @property
+    def affine(self) -> Floats:
+        """(3, 3) float64 that takes ``(row, col, 1)`` of an input pixel centre to the source pixel centre."""
+        scale = np.array(self.scale)
+        matrix = np.eye(3)
+        matrix[[0, 1], [0, 1]] = scale
+        matrix[:2, 2] = scale / 2 - 0.5 + self._offset
+        return matrix
+
+    def to_source_points(self, points: ArrayLike) -> Floats:
+        """Input pixel centres (n, 2) -> source pixel centres (n, 2)."""
+        return (_columns(points, 2) + 0.5) * self.scale - 0.5 + self._offset
+
+    def to_input_points(self, points: ArrayLike) -> Floats:
+        """Source pixel centres (n, 2) -> input pixel centres (n, 2)."""
+        return (_columns(points, 2) + 0.5 - self._offset) / self.scale - 0.5
+
+    def boxes_to_input(self, boxes: ArrayLike) -> Floats:
+        """Boxes (n, 4) in source edges -> input edges; not clipped."""
+        return (_columns(boxes, 4) - np.tile(self._offset, 2)) / np.tile(self.scale, 2)
+
+    def boxes_to_source(self, boxes: ArrayLike) -> Floats:
+        """Boxes (n, 4) in input edges -> source edges; not clipped."""
+        return _columns(boxes, 4) * np.tile(self.scale, 2) + np.tile(self._offset, 2)
+
+    @property
+    def _offset(self) -> Floats:
+        return np.array(self.crop[:2], dtype=np.float64)
+
+
+def cell_scale_translate(
+    input_shape: tuple[int, int], grid: tuple[int, int]
+) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Scale and translation that lay a (H', W') heatmap over the model input, in input pixels.
+
+    Cell (i, j) has its centre at ``((i + 0.5) * H / H' - 0.5, (j + 0.5) * W / W' - 0.5)``, as in bilinear upsampling
+    with half-pixel centres.
+    """
+    rows, cols = input_shape[0] / grid[0], input_shape[1] / grid[1]
+    return (rows, cols), ((rows - 1) / 2, (cols - 1) / 2)
+
+
+def cell_affine(frame: Frame, grid: tuple[int, int]) -> Floats:
+    """(3, 3) float64 that takes ``(row, col, 1)`` of a cell to the source pixel centre below the cell's centre."""
+    scale, translate = cell_scale_translate(frame.input_shape, grid)
+    matrix = np.diag([*scale, 1.0])
+    matrix[:2, 2] = translate
+    return frame.affine @ matrix
+
+
+def clip_boxes(boxes: ArrayLike, shape: tuple[int, int]) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Clip boxes (n, 4), in edges, to an image of the given shape.
+
+    Returns
+    -------
+    clipped
+        (n, 4) float64.
+    changed
+        (n,) bool, boxes that reached beyond the image.
+    outside
+        (n,) bool, boxes of which nothing is left.
+    """
+    given = _columns(boxes, 4)
+    limits = np.array([*shape, *shape], dtype=np.float64)
+    clipped = np.clip(given, 0.0, limits)
+    outside = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
+    return clipped, (clipped != given).any(axis=1), outside
+
+
+def _columns(values: ArrayLike, width: int) -> Floats:
+    array = np.asarray(values, dtype=np.float64)
+    if array.size == 0:
+        return np.empty((0, width))
+    if array.ndim != 2 or array.shape[1] != width:
+        raise ValueError(f"expected an array of shape (n, {width}), got {array.shape}")
+    return array
