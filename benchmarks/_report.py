@@ -9,8 +9,10 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def seconds(call: Callable[[], Any], repeats: int = 5, warmups: int = 1) -> list[float]:

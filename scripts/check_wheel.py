@@ -1,6 +1,6 @@
 """Check what a built wheel holds: everything the plugin needs, nothing that does not belong, within its size.
 
-    python scripts/check_wheel.py dist/napari_mammosae-*.whl
+python scripts/check_wheel.py dist/napari_mammosae-*.whl
 """
 
 from __future__ import annotations

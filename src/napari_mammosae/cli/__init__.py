@@ -1,0 +1,48 @@
+"""The headless face of the core: `napari-mammosae`. One file a command; `app` lists them.
+
+Command modules import only typer and the standard library at the top, so that `--help` is quick: what a command works
+with is imported when it runs.
+"""
+
+import sys
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
+
+    Parameters
+    ----------
+    args
+        The words after the program's name; by default those it was called with.
+    """
+    from ..core.errors import MammoSAEError
+    from .app import app
+
+    with warnings.catch_warnings():
+        warnings.showwarning = _note
+        try:
+            app(None if args is None else list(args), prog_name="napari-mammosae")
+        except SystemExit as end:  # typer ends every command so, 130 standing for Ctrl-C
+            if end.code == 130:
+                return _fail("stopped")
+            return end.code if isinstance(end.code, int) else 0
+        except MammoSAEError as error:
+            return _fail(str(error))
+        except OSError as error:
+            name = f": {Path(error.filename).name}" if error.filename else ""
+            return _fail(f"{error.strerror or error}{name}")
+    return 0
+
+
+def _fail(reason: str) -> int:
+    sys.stderr.write(f"Error: {' '.join(reason.split())}\n")
+    return 1
+
+
+def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """Show what the core has to say in passing; the warnings of libraries are for developers."""
+    if category is UserWarning:
+        sys.stderr.write(f"Note: {' '.join(str(message).split())}\n")

@@ -1,0 +1,40 @@
+"""All commands, in the order in which `--help` shows them."""
+
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from .inspect import inspect
+from .models import models
+from .phantoms import phantoms
+
+app = typer.Typer(
+    name="napari-mammosae",
+    help="Look inside a mammography model image by image. Research use only, not for diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"napari-mammosae {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end."),
+    ] = False,
+) -> None:
+    pass
+
+
+app.command()(inspect)
+app.command()(phantoms)
+app.add_typer(models)

@@ -1,0 +1,42 @@
+"""What a command says while it works: on standard error and only to a person; results go to standard output."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+
+Report = Callable[[int, int], None]
+
+
+def say(text: str, *, quiet: bool) -> None:
+    """Print one line of what came out."""
+    if not quiet:
+        typer.echo(text)
+
+
+@contextmanager
+def working(what: str, *, quiet: bool) -> Iterator[None]:
+    """Show `what` while a step of unknown length runs."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(what):
+        yield
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool) -> Iterator[Report]:
+    """Yield a function that is told (done, total) and draws a bar with the time left."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        bar = bars.add_task(what, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)

@@ -1,0 +1,51 @@
+"""`inspect`: one image, everything the model sees in it, as files."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from . import options
+from .console import say, working
+
+
+def inspect(
+    image: options.Image,
+    model: options.Model,
+    out: options.OutFolder,
+    boxes: options.Boxes = None,
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Latents shown in the figure.")] = 10,
+    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option("--figure", help="Format of the figure.")] = "png",
+    device: options.Device = "auto",
+    precision: options.Precision = "float32",
+    batch: options.Batch = 1,
+    no_crop: options.NoCrop = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Latents, maps, prediction and a figure of one image.
+
+    Writes latents.csv (all latents: mean, maximum, active cells, attribution), maps.npz, prediction.json and figure.png.
+    """
+    with working(f"Reading {image.name}", quiet=quiet):
+        from ..core.findings import read_findings
+        from ..core.images import read_mammogram
+        from ..core.inspection import write_inspection
+        from ..core.latents import compute_latents
+        from ..core.model import load_model
+
+        mammogram = read_mammogram(image, crop=not no_crop)
+        found = read_findings(boxes).boxes(mammogram.image_id) if boxes else None
+    with working(f"Loading {model}", quiet=quiet):
+        network = load_model(model, device=device, precision=precision)
+    with working("Computing latents", quiet=quiet):
+        maps = compute_latents(network, mammogram)
+    with working("Writing", quiet=quiet):
+        settings = {"image": image, "model": model, "boxes": boxes, "top": top, "crop": not no_crop}
+        written = write_inspection(
+            out, network, mammogram, maps, boxes=found, top=top, figure=f"figure.{figure}", settings=settings
+        )
+    probabilities = network.probabilities(maps.logits)
+    for name, probability in zip(network.classes, probabilities, strict=True):
+        say(f"{name}: probability {probability:.4f}", quiet=quiet)
+    say(f"{len(maps.latents)} of {maps.shape[0]} latents fire", quiet=quiet)
+    for path in written:
+        say(f"wrote {path}", quiet=quiet)

@@ -1,0 +1,37 @@
+"""`models`: which models there are, and whether their files are what they should be."""
+
+from typing import Annotated
+
+import typer
+
+from . import options
+from .console import say, working
+
+models = typer.Typer(name="models", help="List, check and fetch models.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@models.command("list")
+def list_models() -> None:
+    """Names that --model takes."""
+    from ..core.named_models import embedded_models
+
+    for name, file in embedded_models().items():
+        typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}")
+
+
+@models.command()
+def verify(
+    model: Annotated[str, typer.Argument(metavar="M", help="A name from `models list`, or a model.toml.")],
+    quiet: options.Quiet = False,
+) -> None:
+    """Load a model once and print its sizes and the hashes of its files."""
+    with working(f"Loading {model}", quiet=quiet):
+        from ..core.model import load_model
+
+        network = load_model(model, device="cpu")
+    rows, columns = network.grid
+    say(f"{network.name}: {network.backbone.architecture.name}, layer {network.layer}", quiet=quiet)
+    say(f"features {network.width} x {rows} x {columns}, latents {network.n_latents}", quiet=quiet)
+    say(f"{network.task}: {', '.join(network.classes) or 'no classifier'}", quiet=quiet)
+    say(f"model sha256 {network.model_sha256}", quiet=quiet)
+    say(f"sae sha256 {network.sae_sha256 or '(no SAE)'}", quiet=quiet)

@@ -1,0 +1,30 @@
+"""Options that several commands share, spelled once."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
+Images = Annotated[
+    str,
+    typer.Argument(metavar="IMAGES", help="A folder, a glob in quotes, or a CSV with a column 'path'."),
+]
+Model = Annotated[
+    str,
+    typer.Option("--model", metavar="M", help="A name from `models list`, or a model.toml that names files."),
+]
+OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for the results.")]
+Boxes = Annotated[
+    Path | None,
+    typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, or image,finding,xmin,ymin,xmax,ymax."),
+]
+Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
+Precision = Annotated[
+    Literal["float32", "bfloat16"], typer.Option("--precision", help="float32 is exact, bfloat16 faster.")
+]
+Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images computed at a time.")]
+NoCrop = Annotated[
+    bool, typer.Option("--no-crop", help="Take images as already cropped and resized to the model's input.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

@@ -1,0 +1,33 @@
+"""`phantoms`: synthetic mammograms with known truth, for trying things out."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+from .console import progress, say
+
+
+def phantoms(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Folder to write into.")],
+    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")],
+    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Another seed, other images.")] = 0,
+    marker_bias: Annotated[
+        float,
+        typer.Option(
+            "--marker-bias",
+            metavar="P",
+            min=0,
+            max=1,
+            help="P(view marker | mass) = 1 - P(marker | no mass).",
+        ),
+    ] = 0.5,
+    quiet: options.Quiet = False,
+) -> None:
+    """Synthetic phantoms: images, findings.csv, structures.csv, labels.csv and true masks in truth/."""
+    with progress("Drawing synthetic phantoms", quiet=quiet) as report:
+        from ..core.phantoms import write_phantoms
+
+        write_phantoms(folder, count, seed=seed, marker_bias=marker_bias, progress=report)
+    say(f"wrote {count} synthetic phantoms into {folder}", quiet=quiet)

@@ -1,0 +1,88 @@
+"""Where a result came from: a small record kept beside every table and figure, free of anything about a person."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .files import write_atomic
+
+if TYPE_CHECKING:
+    from .model import MammoSAE
+
+NOTICE = "research use only, not for diagnosis"
+
+
+def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None = None) -> dict[str, Any]:
+    """Return what produced a result, ready for JSON.
+
+    Parameters
+    ----------
+    command : str
+        What ran, in the words of the command line ("inspect", "rank").
+    settings : mapping
+        Everything that shaped the numbers. Paths become bare file names: folders often carry people's names.
+    model : MammoSAE, optional
+        The model used: its name, layer, hashes, device and precision are recorded.
+
+    Returns
+    -------
+    dict
+        ``software``, ``version``, ``command``, ``settings``, ``model`` (when given), ``created`` (UTC, ISO 8601) and
+        ``notice``.
+    """
+    from .. import __version__
+
+    record: dict[str, Any] = {
+        "software": "napari-mammosae",
+        "version": __version__,
+        "command": command,
+        "settings": plain(settings),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "notice": NOTICE,
+    }
+    if model is not None:
+        record["model"] = {
+            "name": model.name,
+            "layer": model.layer,
+            "model_sha256": model.model_sha256,
+            "sae_sha256": model.sae_sha256,
+            "device": model.device,
+            "precision": model.precision,
+        }
+    return record
+
+
+def write_provenance(output: Path, record: Mapping[str, Any]) -> Path:
+    """Write `record` beside `output` as ``<output's name>.json`` and return that path."""
+    path = output.with_name(output.name + ".json")
+    write_json(path, record)
+    return path
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole; numbers keep full precision, what is not a number becomes null."""
+    with write_atomic(path) as temporary:
+        temporary.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON knows: numpy scalars and arrays to numbers and lists, paths to file names."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
