@@ -1,0 +1,231 @@
+"""The breast itself: outline, skin, nipple, pectoral muscle and tissue, drawn in mm with the chest wall at column 0."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.interpolate import splev, splprep
+from scipy.spatial import cKDTree
+from scipy.special import expit
+
+from napari_mammosae.core.phantoms.noise import (
+    Field,
+    power_law,
+    smoothstep,
+    steered,
+    upsampled,
+)
+from napari_mammosae.core.phantoms.strokes import strands
+
+INPUT_SHAPE = (1520, 912)
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What the images of one patient have in common.
+
+    `spacing` is (row, column) mm per pixel; `density` runs from 0 (fatty) to 1 (dense); `exponent` is the texture's b in
+    1/f^b.
+    """
+
+    spacing: tuple[float, float]
+    density: float
+    exponent: float
+    roundness: float
+
+    @classmethod
+    def of_patient(cls, rng: np.random.Generator) -> "Build":
+        """Draw a build."""
+        size = rng.normal(0, 0.12)  # large breasts are large both ways
+        across = float(np.clip(0.094 * np.exp(size + rng.normal(0, 0.08)), 0.060, 0.137))
+        down = float(np.clip(0.120 * np.exp(0.8 * size + rng.normal(0, 0.07)), 0.101, 0.200))
+        return cls((down, across), float(rng.beta(2, 2)), float(rng.uniform(2.8, 3.2)), float(rng.uniform(0, 1)))
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """Where things lie, per pixel in mm: `row`, `column`, `depth` below the skin (negative in air), polar coordinates
+    about the nipple, and `muscle` (depth inside the pectoral muscle; below 0 outside).
+    """
+
+    spacing: tuple[float, float]
+    row: Field
+    column: Field
+    depth: Field
+    radius: Field
+    angle: Field
+    muscle: Field
+    nipple_depth: Field
+    nipple: tuple[float, float]
+    muscle_direction: float
+
+
+def outline(rng: np.random.Generator, view: str, build: Build, size: tuple[float, float], reach: float) -> Field:
+    """Closed contour of the breast without its nipple, (n, 2) row and column in mm; `reach` is its largest column."""
+    height, _ = size
+    if view == "CC":
+        nipple_row = height * rng.normal(0.5, 0.035)
+        theta = np.linspace(-np.pi / 2, np.pi / 2, 161)
+        power = 1.85 + 0.45 * build.roundness + rng.normal(0, 0.05, 2)
+        p = np.where(theta < 0, power[0], power[1])
+        half = np.where(theta < 0, nipple_row, height - nipple_row)
+        row = nipple_row + half * np.sign(theta) * np.abs(np.sin(theta)) ** (2 / p)
+        column = reach * np.abs(np.cos(theta)) ** (2 / p)
+        wobble = 0.008 * reach * np.sin(theta * 3 + rng.uniform(0, 6.3)) * np.cos(theta)
+        points = np.stack([row, column + wobble - max(0.0, wobble.max()) * np.cos(theta) ** 2], 1)
+    else:
+        top = rng.uniform(0.50, 0.74)
+        waist = top + rng.uniform(0.00, 0.06)
+        nipple_at = rng.uniform(0.56, 0.66)
+        fullness = 0.02 * build.roundness
+        knots = np.array(
+            [
+                [-0.10, top - rng.uniform(0.0, 0.08)],
+                [0.04, top],
+                [0.22, waist + 0.04],
+                [0.42, 0.5 * (waist + 1.0) + 0.07 + fullness],
+                [nipple_at, 1.0],
+                [nipple_at + 0.44 * (1 - nipple_at), 0.86 + fullness],
+                [nipple_at + 0.78 * (1 - nipple_at), 0.52 + 2 * fullness],
+                [0.975, 0.16],
+                [1.0, -0.12],
+            ]
+        )
+        spline, _ = splprep(knots.T, s=0, k=3)
+        row, column = splev(np.linspace(0, 1, 200), spline)
+        points = np.stack([np.asarray(row) * height, np.asarray(column) / max(column) * reach], 1)
+    return points.astype(np.float32)
+
+
+def signed_depth(contour: Field, size: tuple[float, float]) -> Field:
+    """Distance to the contour in mm, positive inside, on a grid of about 1 mm that covers `size`."""
+    grid = (round(size[0]), round(size[1]))
+    rows = (np.arange(grid[0]) + 0.5) * size[0] / grid[0]
+    columns = (np.arange(grid[1]) + 0.5) * size[1] / grid[1]
+    nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
+    dense = [
+        np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.2)), endpoint=False)
+        for a, b in zip(contour[:-1], contour[1:], strict=True)
+    ]
+    line = np.concatenate(dense)
+    tangent = np.gradient(line, axis=0)
+    distance, nearest = cKDTree(line).query(nodes)
+    offset = nodes - line[nearest]
+    side = tangent[nearest, 0] * offset[:, 1] - tangent[nearest, 1] * offset[:, 0]
+    return np.where(side < 0, distance, -distance).astype(np.float32).reshape(grid)
+
+
+def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
+    """Draw the geometry of one image."""
+    spacing = build.spacing
+    size = (INPUT_SHAPE[0] * spacing[0], INPUT_SHAPE[1] * spacing[1])
+    row = ((np.arange(INPUT_SHAPE[0], dtype=np.float32) + 0.5) * np.float32(spacing[0]))[:, None]
+    column = ((np.arange(INPUT_SHAPE[1], dtype=np.float32) + 0.5) * np.float32(spacing[1]))[None, :]
+    protrusion = rng.uniform(1.0, 3.5)
+    contour = outline(rng, view, build, size, size[1] - protrusion - 0.3)
+    coarse = signed_depth(contour, size)
+    depth = upsampled(coarse, INPUT_SHAPE)
+    tip = contour[np.argmax(contour[:, 1])]
+    half_width = rng.uniform(4.0, 6.5)
+    # The nipple is a rounded stump in profile, blended into the outline with a small fillet.
+    dr, dc = (row - tip[0]) / half_width, (column - (tip[1] - 1.0)) / (protrusion + 1.0)
+    stump = (1 - np.sqrt(np.abs(dr) ** 2.6 + np.abs(dc) ** 2.6)) * np.float32(min(half_width, protrusion))
+    fillet = 2.4
+    blend = np.clip(0.5 + 0.5 * (stump - depth) / fillet, 0, 1)
+    joined = depth + (stump - depth) * blend + fillet * blend * (1 - blend)
+    near = (np.abs(dr) < 3.5) & (np.abs(dc) < 4.0)
+    depth = np.where(near, joined, depth).astype(np.float32)
+
+    origin = (float(tip[0]), float(tip[1]) + 2.0)
+    radius = np.sqrt((row - origin[0]) ** 2 + (column - origin[1]) ** 2)
+    angle = np.arctan2(row - origin[0], origin[1] - column)
+    muscle = np.full(INPUT_SHAPE, -50.0, np.float32)
+    direction = 0.0
+    if view == "MLO":
+        across = size[1] * rng.uniform(0.30, 0.52)
+        down = size[0] * rng.uniform(0.38, 0.62)
+        bulge = rng.uniform(0.05, 0.30)
+        a, b = column / across, row / down
+        slope = np.hypot(1 / across, 1 / down)
+        muscle = ((1 - a - b + bulge * np.sqrt(np.clip(a * b, 0, 1)) * 2) / slope).astype(np.float32)
+        direction = float(np.arctan2(down, -across))
+    elif rng.random() < 0.15:
+        thick, centre, half = rng.uniform(4, 8), size[0] * rng.uniform(0.35, 0.65), rng.uniform(30, 50)
+        muscle = (thick * (1 - ((row - centre) / half) ** 2) - column).astype(np.float32)
+        direction = np.pi / 2
+    return Geometry(
+        spacing, row, column, depth, radius, angle, muscle, stump.astype(np.float32), (float(tip[0]), float(tip[1])), direction
+    )
+
+
+def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> tuple[Field, Field]:
+    """Tissue brightness before tone mapping (about 0 for fat to 1 for gland) and the glandular share, both per pixel."""
+    g, shape, spacing = geometry, INPUT_SHAPE, geometry.spacing
+    low_shape, low_spacing = (shape[0] // 4, shape[1] // 4), (spacing[0] * 4, spacing[1] * 4)
+    reach = shape[1] * spacing[1]
+
+    # Glandular tissue: a cone that opens from the nipple towards the chest wall, with a ragged edge and fatty lobules.
+    axis = rng.normal(0, 0.12)
+    forward = g.radius * np.cos(g.angle - axis)
+    sideways = np.abs(g.radius * np.sin(g.angle - axis))
+    cone = np.exp(-((sideways / (10 + 0.55 * np.clip(forward, 0, None))) ** 2) / 1.2)
+    cone *= 1 - 0.75 * smoothstep(forward, 0.55 * reach, rng.uniform(0.85, 1.1) * reach)
+    cone *= smoothstep(g.depth, 3.0, 17.0)
+    ragged = upsampled(power_law(rng, low_shape, low_spacing, 3.2, 38.0, 0.8), shape)
+    amount = 2.1 * cone - 1.35 + 1.0 * build.density + 0.55 * ragged
+    gland = expit(3.6 * amount)
+    gland *= smoothstep(g.depth, 2.0, 9.0)
+
+    # Fibres run towards the nipple; inside the muscle, along it.
+    direction = np.where(g.muscle > 0, np.float32(geometry.muscle_direction), -g.angle).astype(np.float32)
+    texture = steered(rng, shape, spacing, build.exponent, 14.0, direction, 0.6)
+    strands_fine = strands(rng, geometry.spacing, shape, geometry.nipple, 520, (3.0, 8.0, 24.0), (0.2, 0.45), 0.55)
+    strands_long = strands(rng, geometry.spacing, shape, geometry.nipple, 70, (12.0, 28.0, 60.0), (0.3, 0.75), 0.40)
+
+    muscle = smoothstep(g.muscle, -0.6, 1.2)
+    clouds = upsampled(power_law(rng, low_shape, low_spacing, 3.0, 24.0, 0.6), shape)
+    out = 0.16 + 0.52 * gland + texture * (0.070 + 0.065 * gland) + 0.09 * clouds * (0.5 + gland)
+    out += (1 - 0.5 * gland) * (0.30 * strands_fine + 0.38 * strands_long)
+    out += 0.05 * upsampled(power_law(rng, low_shape, low_spacing, 3.0, 70.0), shape)
+    striated = 0.56 + 0.07 * clouds + 0.07 * texture + 0.16 * strands_fine + 0.34 * smoothstep(g.muscle, 0.0, 45.0)
+    out += muscle * (striated - 0.90 * out)
+    roll = rng.uniform(12.0, 24.0)
+    thickness = np.sqrt(1 - (1 - np.clip(g.depth / roll, 0, 1)) ** 2)
+    out = np.logaddexp(0, out * 7) / 7  # tissue absorbs: never below nothing
+    return (out * (0.45 + 0.55 * thickness)).astype(np.float32), gland.astype(np.float32)
+
+
+def tone(rng: np.random.Generator, body: Field, geometry: Geometry) -> Field:
+    """Grey levels: 5, 50 and 95 % of the breast at about 40, 90 and 155 of 255, as in published crops."""
+    low, middle, high = np.quantile(body[geometry.depth > 2.0][::7], [0.05, 0.5, 0.95])
+    to_low, to_middle, to_high = rng.normal(40, 2), rng.normal(90, 4), rng.normal(155, 4)
+    x = (body - low) / (high - low)
+    # The parabola through the three points, as long as it still rises at both ends.
+    at = float((middle - low) / (high - low))
+    wanted = (to_middle - to_low) / (to_high - to_low)
+    curve = float(np.clip((wanted - at) / (at * (at - 1)), -0.35, 0.35))
+    grey = to_low + (to_high - to_low) * (x + curve * x * (x - 1))
+    floor, ceiling = 14.0, 200.0
+    grey = floor + 8 * np.logaddexp(0, (grey - floor) / 8)
+    return np.where(grey > ceiling, ceiling + 40 * np.tanh((grey - ceiling) / 40), grey).astype(np.float32)
+
+
+def cover(rng: np.random.Generator, geometry: Geometry, grey: Field) -> Field:
+    """Add skin and nipple to the tissue and fade into air, which is 0."""
+    g = geometry
+    skin = rng.uniform(1.2, 1.9)
+    wide = upsampled(power_law(rng, (95, 57), (g.spacing[0] * 16, g.spacing[1] * 16), 3.0, 40.0), INPUT_SHAPE)
+    band = smoothstep(g.depth, -0.4, 1.0) * (1 - smoothstep(g.depth, skin * 0.8, skin * 2.6))
+    out = grey + band * np.clip(rng.uniform(38, 60) + 14 * wide, 10, 90)
+    out += rng.uniform(30, 50) * smoothstep(g.nipple_depth, -1.0, 3.0)
+    # Behind the nipple the areola is thick and the ducts converge.
+    out += 22 * np.exp(-((g.radius / 9.0) ** 2))
+    fade = smoothstep(g.depth, -0.5, rng.uniform(2.2, 3.6))
+    return (out * fade).astype(np.float32)
+
+
+def grain(rng: np.random.Generator, image: Field) -> Field:
+    """Quantum noise, a little blurred by the detector and by resizing."""
+    noise = rng.standard_normal(image.shape, dtype=np.float32)
+    noise = cv2.GaussianBlur(noise, (0, 0), 0.6)
+    return (image + noise * np.float32(rng.uniform(5.0, 8.5)) * np.clip(image / 60, 0, 1)).astype(np.float32)

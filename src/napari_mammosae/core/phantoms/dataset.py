@@ -1,0 +1,104 @@
+"""Phantoms on disk: images, tables and masks."""
+
+import csv
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from napari_mammosae.core.errors import ImageError
+from napari_mammosae.core.files import write_atomic
+from napari_mammosae.core.phantoms.phantom import FINDINGS, Phantom, make_phantom
+
+BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
+
+
+def write_phantoms(
+    folder: Path | str,
+    count: int,
+    seed: int = 0,
+    marker_bias: float = 0.5,
+    progress: Callable[[int, int], None] | None = None,
+) -> list[str]:
+    """Write the phantoms of seeds `seed` to `seed + count - 1` and return their image ids.
+
+    Leaves `<image_id>.png` (8 bit, 1520 x 912), `findings.csv` (boxes of the two findings), `structures.csv` (boxes of
+    everything else), `labels.csv`, and `truth/<image_id>.npz` with one bit-packed mask a name (`load_truth` reads it).
+    Box columns are pixel edges. `progress` is called with (done, count). Tables are written last.
+    """
+    if count < 1:
+        raise ValueError(f"{count} phantoms were asked for; at least one is needed")
+    folder = Path(folder)
+    phantoms = []
+    for i in range(count):
+        phantom = make_phantom(seed + i, marker_bias=marker_bias)
+        write_image(folder, phantom)
+        write_truth(folder / "truth", phantom)
+        phantoms.append(_without_arrays(phantom))
+        if progress is not None:
+            progress(i + 1, count)
+    write_tables(folder, phantoms)
+    return [phantom.image_id for phantom in phantoms]
+
+
+def write_image(folder: Path, phantom: Phantom) -> Path:
+    """Write the pixels as an 8-bit PNG."""
+    path = folder / f"{phantom.image_id}.png"
+    with write_atomic(path) as temporary:
+        if not cv2.imwrite(str(temporary), phantom.pixels):
+            raise ImageError(f"{path.name} could not be written as PNG; is the disk full?")
+    return path
+
+
+def write_truth(folder: Path, phantom: Phantom) -> Path:
+    """Write all masks, one bit a pixel, and the boxes of the single specks."""
+    path = folder / f"{phantom.image_id}.npz"
+    packed = {name: np.packbits(mask) for name, mask in phantom.masks.items()}
+    with write_atomic(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(
+            file,
+            shape=np.array(phantom.pixels.shape),
+            spacing=np.array(phantom.spacing),
+            specks=np.array(phantom.specks, np.int32).reshape(-1, 4),
+            **packed,
+        )
+    return path
+
+
+def load_truth(path: Path | str) -> dict[str, np.ndarray]:
+    """Boolean masks of one phantom by name, as written by `write_phantoms`."""
+    with np.load(path) as data:
+        shape = tuple(int(n) for n in data["shape"])
+        size = shape[0] * shape[1]
+        names = [name for name in data.files if name not in ("shape", "spacing", "specks")]
+        return {name: np.unpackbits(data[name], count=size).reshape(shape).astype(bool) for name in names}
+
+
+def write_tables(folder: Path, phantoms: Iterable[Phantom]) -> None:
+    """Write findings.csv, structures.csv and labels.csv."""
+    phantoms = list(phantoms)
+    boxes = [
+        (phantom.image_id, name, c0, r0, c1, r1) for phantom in phantoms for name, (r0, c0, r1, c1) in phantom.boxes
+    ]
+    _write_csv(folder / "findings.csv", BOX_COLUMNS, (row for row in boxes if row[1] in FINDINGS))
+    _write_csv(folder / "structures.csv", BOX_COLUMNS, (row for row in boxes if row[1] not in FINDINGS))
+    _write_csv(
+        folder / "labels.csv",
+        ("image", "patient", *FINDINGS),
+        ((p.image_id, p.patient, *(int(p.labels[name]) for name in FINDINGS)) for p in phantoms),
+    )
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
+    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+def _without_arrays(phantom: Phantom) -> Phantom:
+    """The same phantom without its pixels and masks: thousands of them fit in memory."""
+    from dataclasses import replace
+
+    return replace(phantom, pixels=np.empty((0, 0), np.uint8), masks={})

@@ -1,0 +1,181 @@
+"""One synthetic mammogram from one seed, with everything that is on it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_mammosae.core.phantoms import confounders, lesions
+from napari_mammosae.core.phantoms.anatomy import (
+    Build,
+    cover,
+    grain,
+    lay_out,
+    tissue,
+    tone,
+)
+from napari_mammosae.core.phantoms.lesions import Mask, box_of
+
+Laterality = Literal["L", "R"]
+View = Literal["CC", "MLO"]
+Box = tuple[int, int, int, int]
+
+FINDINGS = ("mass", "suspicious_calcification")
+STRUCTURES = (
+    "breast",
+    "skin",
+    "nipple",
+    "pectoral",
+    "marker",
+    "device_tag",
+    "bead",
+    "clip",
+    "skin_fold",
+    "benign_calcification",
+)
+PREVALENCE = 0.4
+
+# The first word of every random stream: a later change of one stream's use leaves the other streams as they were.
+_PATIENT, _ANATOMY, _LABELS, _LESIONS, _CONFOUNDERS, _MARKER = range(6)
+
+
+@dataclass(frozen=True, slots=True)
+class Phantom:
+    """A synthetic mammogram and its truth; no patient stands behind it.
+
+    `pixels` is uint8 (1520, 912), air 0, with at least one pixel of 255. `masks` are boolean, of the same shape, one per
+    finding or structure that is there. `boxes` lists (name, (row_min, col_min, row_max, col_max)) in pixel edges, half
+    open: one per mass, calcification cluster and structure; `specks` the boxes of the single calcifications. `spacing` is
+    (row, column) in mm per pixel. `contrast` of the mass is in local deviations (64 px) above its surroundings.
+    """
+
+    image_id: str
+    patient: str
+    laterality: Laterality
+    view: View
+    pixels: NDArray[np.uint8]
+    spacing: tuple[float, float]
+    labels: dict[str, bool]
+    masks: dict[str, Mask]
+    boxes: tuple[tuple[str, Box], ...]
+    specks: tuple[Box, ...] = ()
+    contrast: float | None = field(default=None)
+
+    def boxes_of(self, name: str) -> list[Box]:
+        """Boxes of one finding or structure."""
+        return [box for found, box in self.boxes if found == name]
+
+
+def make_phantom(
+    seed: int,
+    *,
+    marker_bias: float = 0.5,
+    laterality: Laterality | None = None,
+    view: View | None = None,
+    mass: bool | None = None,
+    suspicious_calcification: bool | None = None,
+    marker: bool | None = None,
+) -> Phantom:
+    """Make the phantom of a seed; the same call gives the same pixels, however many others are made.
+
+    Four consecutive seeds (from a multiple of four) are one patient: left CC and MLO, right CC and MLO, of one build;
+    findings are drawn for each image on its own, each with a probability of 0.4. `marker_bias` is the probability of a
+    view marker on an image with a mass, and one minus it on an image without. The other arguments overrule the draw and
+    leave the rest of the image as it would have been.
+    """
+    if seed < 0:
+        raise ValueError(f"the seed of a phantom is {seed}; it must not be negative")
+    if not 0 <= marker_bias <= 1:
+        raise ValueError(f"marker_bias is {marker_bias}; it is a probability, from 0 to 1")
+    patient, turn = divmod(seed, 4)
+    build = Build.of_patient(np.random.default_rng([_PATIENT, patient]))
+    laterality = laterality or ("L", "L", "R", "R")[turn]
+    view = view or ("CC", "MLO", "CC", "MLO")[turn]
+
+    draw = np.random.default_rng([_LABELS, seed])
+    has_mass, has_cluster = (draw.random(2) < PREVALENCE).tolist()
+    mass = has_mass if mass is None else mass
+    cluster = has_cluster if suspicious_calcification is None else suspicious_calcification
+    if marker is None:
+        marker = bool(draw.random() < (marker_bias if mass else 1 - marker_bias))
+
+    rng = np.random.default_rng([_ANATOMY, seed])
+    geometry = lay_out(rng, view, build)
+    image = cover(rng, geometry, tone(rng, tissue(rng, build, geometry)[0], geometry))
+
+    masks: dict[str, Mask] = {}
+    boxes: list[tuple[str, Box]] = []
+    specks: tuple[Box, ...] = ()
+    contrast = None
+
+    def keep(name: str, mask: Mask | None) -> None:
+        if mask is not None and mask.any():
+            masks[name] = masks[name] | mask if name in masks else mask
+            boxes.append((name, box_of(mask)))
+
+    rng = np.random.default_rng([_LESIONS, seed])
+    first, second = rng.spawn(2)
+    if mass:
+        lesion = lesions.add_mass(first, image, geometry)
+        keep("mass", lesion.mask)
+        contrast = lesion.contrast
+    rng = np.random.default_rng([_CONFOUNDERS, seed])
+    for name, chance, add in (
+        ("skin_fold", 0.20, confounders.add_skin_fold),
+        ("benign_calcification", 0.30, confounders.add_benign_speck),
+        ("bead", 0.30, confounders.add_bead),
+        ("clip", 0.12, confounders.add_clip),
+    ):
+        own = rng.spawn(1)[0]
+        if own.random() < chance:
+            keep(name, add(own, image, geometry))
+    image = grain(rng, image)
+    if cluster:
+        lesion = lesions.add_calcifications(second, image, geometry)
+        keep("suspicious_calcification", lesion.mask)
+        specks = lesion.specks
+
+    # A right breast is drawn as a left one and turned over before letters are burned in.
+    depth, muscle, nipple = geometry.depth, geometry.muscle, geometry.nipple_depth
+    if laterality == "R":
+        image, depth, muscle, nipple = (np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, nipple))
+        width = image.shape[1]
+        masks = {name: np.ascontiguousarray(mask[:, ::-1]) for name, mask in masks.items()}
+        boxes = [(name, (r0, width - c1, r1, width - c0)) for name, (r0, c0, r1, c1) in boxes]
+        specks = tuple((r0, width - c1, r1, width - c0) for r0, c0, r1, c1 in specks)
+    # Skin and anatomy first in the list, then what was added.
+    added, boxes = boxes, []
+    breast = depth > 0
+    keep("breast", breast)
+    keep("skin", breast & (depth < 2.0))
+    keep("nipple", (nipple > -0.5) & breast)
+    keep("pectoral", (muscle > 0) & breast)
+    boxes += added
+
+    air = depth < -1.5
+    image[~breast & (depth < -1.0)] = 0
+    if "bead" in masks:
+        outside = masks["bead"] & ~breast
+        image[outside] = confounders.SATURATED
+        air &= ~masks["bead"]
+    rng = np.random.default_rng([_MARKER, seed])
+    tag, lead = rng.spawn(2)
+    keep("device_tag", confounders.add_device_tag(tag, image, air, build.spacing))
+    if marker:
+        keep("marker", confounders.add_view_marker(lead, image, air, build.spacing, laterality, view))
+
+    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    return Phantom(
+        image_id=f"phantom-{seed:06d}",
+        patient=f"phantom-patient-{patient:05d}",
+        laterality=laterality,
+        view=view,
+        pixels=pixels,
+        spacing=build.spacing,
+        labels={"mass": mass, "suspicious_calcification": cluster},
+        masks=masks,
+        boxes=tuple(boxes),
+        specks=specks,
+        contrast=contrast,
+    )
