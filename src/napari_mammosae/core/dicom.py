@@ -246,7 +246,11 @@ def _padding(dataset: "Dataset", top: float | None) -> tuple[float, float] | Non
 def _voi_table(dataset: "Dataset", top: int | None) -> VoiTable | None:
     """First table of the VOI LUT Sequence, for files without a rescaling (with one its index is not a stored value)."""
     sequence = dataset.get("VOILUTSequence") or []
-    if not len(sequence) or (_number(dataset.get("RescaleSlope")) or 1.0) != 1.0 or _number(dataset.get("RescaleIntercept")):
+    if (
+        not len(sequence)
+        or (_number(dataset.get("RescaleSlope")) or 1.0) != 1.0
+        or _number(dataset.get("RescaleIntercept"))
+    ):
         return None
     descriptor, data = _values(sequence[0].get("LUTDescriptor")), sequence[0].get("LUTData")
     if len(descriptor) != 3 or data is None:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,11 @@ class Frame:
 
     def to_source_points(self, points: ArrayLike) -> Floats:
         """Input pixel centres (n, 2) -> source pixel centres (n, 2)."""
-        return (_columns(points, 2) + 0.5) * self.scale - 0.5 + self._offset
+        return (_columns(points, 2) + 0.5) * np.array(self.scale) - 0.5 + self._offset
 
     def to_input_points(self, points: ArrayLike) -> Floats:
         """Source pixel centres (n, 2) -> input pixel centres (n, 2)."""
-        return (_columns(points, 2) + 0.5 - self._offset) / self.scale - 0.5
+        return (_columns(points, 2) + 0.5 - self._offset) / np.array(self.scale) - 0.5
 
     def boxes_to_input(self, boxes: ArrayLike) -> Floats:
         """Boxes (n, 4) in source edges -> input edges; not clipped."""
@@ -102,23 +103,30 @@ def cell_affine(frame: Frame, grid: tuple[int, int]) -> Floats:
     return frame.affine @ matrix
 
 
-def clip_boxes(boxes: ArrayLike, shape: tuple[int, int]) -> tuple[Floats, NDArray[np.bool_], NDArray[np.bool_]]:
-    """Clip boxes (n, 4), in edges, to an image of the given shape.
+def clip_boxes(boxes: ArrayLike, shapes: ArrayLike) -> tuple[Floats, Flags, Flags]:
+    """Clip boxes (n, 4), in edges, to their images.
+
+    Parameters
+    ----------
+    boxes
+        (n, 4), row_min, col_min, row_max, col_max.
+    shapes
+        Rows and columns: one pair (2,) for all boxes, or (n, 2); infinity where a size is not known.
 
     Returns
     -------
     clipped
         (n, 4) float64.
     changed
-        (n,) bool, boxes that reached beyond the image.
+        (n,) bool, boxes that reached beyond their image.
     outside
         (n,) bool, boxes of which nothing is left.
     """
     given = _columns(boxes, 4)
-    limits = np.array([*shape, *shape], dtype=np.float64)
-    clipped = np.clip(given, 0.0, limits)
-    outside = (clipped[:, 2:] <= clipped[:, :2]).any(axis=1)
-    return clipped, (clipped != given).any(axis=1), outside
+    clipped = np.clip(given, 0.0, np.tile(np.asarray(shapes, dtype=np.float64), 2))
+    changed = np.any(clipped != given, axis=1)
+    outside = np.any(clipped[:, 2:] <= clipped[:, :2], axis=1)
+    return clipped, np.asarray(changed), np.asarray(outside)
 
 
 def _columns(values: ArrayLike, width: int) -> Floats:

@@ -176,7 +176,7 @@ def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
     if path.suffix.lower() in DICOM_SUFFIXES:
         raise ImageError(f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header)")
     if not start.startswith((PNG_START, JPEG_START, NPY_START, *TIFF_STARTS)):
-        raise ImageError(f"{path.name}: not an image this package reads; expected DICOM, PNG, TIFF, JPEG or NPY")
+        raise ImageError(f"{path.name}: not an image this package reads; expected DICOM, PNG, TIFF, JPEG, NPY")
     try:
         pixels = read_raster(path, path.read_bytes())
     except OSError as error:

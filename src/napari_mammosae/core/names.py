@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 IMAGE_SUFFIXES = (".dcm", ".dicom", ".dic", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
@@ -9,16 +10,17 @@ IMAGE_SUFFIXES = (".dcm", ".dicom", ".dic", ".png", ".tif", ".tiff", ".jpg", ".j
 
 
 def slug(text: str) -> str:
-    """Lower case with every run of other characters as one ``_``: ``Suspicious Calcification`` -> ``suspicious_calcification``.
+    """Return the text in lower case, every run of other characters as one ``_``.
 
-    Accents are dropped. Text without a Latin letter or digit has no slug: the result is empty, and callers refuse it.
+    ``Suspicious Calcification`` becomes ``suspicious_calcification``. Accents are dropped. Text without a Latin letter
+    or digit has no slug: the result is empty, and callers refuse it.
     """
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "_", plain.lower()).strip("_")
 
 
 def image_id_of(path: Path | str) -> str:
-    """Identifier of an image: its file name without folders and without an image suffix.
+    """Return the identifier of an image: its file name without folders and without an image suffix.
 
     Only known suffixes are dropped, because DICOM files are often named by a dotted UID without any.
 
@@ -28,3 +30,17 @@ def image_id_of(path: Path | str) -> str:
     name = PurePosixPath(str(path).replace("\\", "/")).name
     stem, dot, suffix = name.rpartition(".")
     return stem if stem and f"{dot}{suffix.lower()}" in IMAGE_SUFFIXES else name
+
+
+def image_ids_of(names: Iterable[str]) -> list[str]:
+    """Return an identifier for each image named in a table; where different names clash, they stay as they are.
+
+    Some tables name images by paths, with the same file name in many folders.
+    """
+    names = [name.replace("\\", "/") for name in names]
+    spellings: dict[str, set[str]] = {}
+    for name in names:
+        spellings.setdefault(image_id_of(name), set()).add(name)
+    # the same image may be written with and without its suffix; only other folders make another image
+    clashes = {key for key, found in spellings.items() if len({name.rpartition("/")[0] for name in found}) > 1}
+    return [name if image_id_of(name) in clashes else image_id_of(name) for name in names]

@@ -110,7 +110,7 @@ def breast_box(grey: NDArray[np.uint8], name: str = "image") -> tuple[int, int, 
     central 80 % of the rows, then the longest run of rows that are not constant within the central 80 % of those
     columns; of equally long runs the first.
     """
-    rows, cols = grey.shape
+    rows = grey.shape[0]
     col0, col1 = _longest_run(_varies(grey[slice(*_central(rows))], axis=0), name)
     first, last = _central(col1 - col0)
     row0, row1 = _longest_run(_varies(grey[:, col0 + first : col0 + last], axis=1), name)

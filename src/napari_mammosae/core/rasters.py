@@ -90,7 +90,9 @@ def _check_png(path: Path, data: bytes) -> None:
         if stop > len(data):
             break
         if zlib.crc32(memoryview(data)[at + 4 : stop - 4]) != struct.unpack_from(">I", data, stop - 4)[0]:
-            raise ImageError(f"{path.name}: a damaged PNG (checksum of {kind.decode('latin-1')} is wrong); copy it again")
+            raise ImageError(
+                f"{path.name}: a damaged PNG (checksum of {kind.decode('latin-1')} is wrong); copy it again"
+            )
         if kind == b"acTL" and length >= 4 and struct.unpack_from(">I", data, at + 8)[0] > 1:
             raise ImageError(f"{path.name}: an animated PNG; expected a single image")
         if kind == b"IEND":
@@ -127,7 +129,7 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
                     f"{path.name}: {len(file.pages)} pages (axes {series.axes}, shape {series.shape}); "
                     "expected a single 2-D image"
                 )
-            photometric = int(page.photometric)
+            photometric = int(file.pages.first.photometric)
             try:
                 array = np.asarray(page.asarray())
             except ValueError as error:
