@@ -1,11 +1,11 @@
 import pytest
-import recipe
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
+import recipe
 from napari_mammosae.core.backbone import (
     ARCHITECTURES,
     EfficientNetBackbone,

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import recipe
 import torch
 
+import recipe
 from napari_mammosae.core.latents import LatentMaps, latents_of_features
 from napari_mammosae.core.model import MammoSAE, load_model
 

@@ -49,7 +49,7 @@ ARCHITECTURES: dict[str, Architecture] = {
     for a in (
         Architecture("efficientnet-b5", 1.6, 2.2, 456, 2048),
         Architecture("efficientnet-b2", 1.1, 1.2, 260, 1408),
-        Architecture("phantom-b0", 0.5, 0.5, 224, 256),
+        Architecture("phantom-b0", 0.5, 0.5, 240, 256),
     )
 }
 
@@ -203,7 +203,7 @@ def _timm_network(architecture: Architecture) -> Any:
         ["ir_r1_k3_s1_e6_c320_se0.25"],
     ]
     return EfficientNet(
-        decode_arch_def(stages, architecture.depth),
+        decode_arch_def(stages, architecture.depth),  # type: ignore[no-untyped-call]
         num_classes=0,
         num_features=architecture.features,
         stem_size=32,
@@ -286,4 +286,4 @@ def _signature(architecture: Architecture) -> tuple[int, int]:
 
     repeats = (1, 2, 2, 3, 3, 4, 1)
     blocks = sum(ceil(repeat * architecture.depth) for repeat in repeats)
-    return int(round_channels(32, architecture.width)), blocks
+    return int(round_channels(32, architecture.width)), blocks  # type: ignore[no-untyped-call]

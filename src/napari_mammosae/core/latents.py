@@ -58,7 +58,7 @@ class LatentMaps:
         row = self.row(latent)
         if row is None:
             return np.zeros(self.shape[1:], np.float32)
-        return self.values[row].astype(np.float32, copy=False)
+        return np.asarray(self.values[row], dtype=np.float32)
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -94,9 +94,7 @@ def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
         return latents_of_features(model, features, [image.frame_for(model.preprocessing)])[0]
 
 
-def latents_of_features(
-    model: "MammoSAE", features: "Tensor", frames: "list[Frame] | None" = None
-) -> list[LatentMaps]:
+def latents_of_features(model: "MammoSAE", features: "Tensor", frames: "list[Frame] | None" = None) -> list[LatentMaps]:
     """Latents of a batch of feature maps, image by image, so that memory does not grow with the batch.
 
     Parameters

@@ -19,8 +19,8 @@ from .backbone import EfficientNetBackbone, architecture_of, rename_released
 from .checkpoints import read_backbone, read_classifier, read_sae_weights
 from .errors import CheckpointError, ModelError
 from .files import sha256_file
-from .preprocessing import Preprocessing
 from .named_models import ModelFiles, find_model
+from .preprocessing import Preprocessing
 from .sae import SparseAutoencoder
 
 Task = Literal["binary", "multilabel", "multiclass"]
@@ -185,12 +185,12 @@ class MammoSAE:
         ModelError
             If the layer is not "head" (what follows is not linear there) or there is no SAE.
         """
-        return self.head_weight @ self._linear_tail().decoder_weight.double().cpu().numpy()
+        return np.asarray(self.head_weight @ self._linear_tail().decoder_weight.double().cpu().numpy())
 
     @cached_property
     def constant(self) -> NDArray[np.float64]:
         """(C,): the logits of an image on which no latent fires, b + w . b_dec."""
-        return self.head_bias + self.head_weight @ self._linear_tail().tied_bias.double().cpu().numpy()
+        return np.asarray(self.head_bias + self.head_weight @ self._linear_tail().tied_bias.double().cpu().numpy())
 
     def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of logits (..., C): a sigmoid each, or one softmax for a multiclass model."""

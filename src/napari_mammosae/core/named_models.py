@@ -85,7 +85,9 @@ def read_model_file(path: Path | str) -> ModelFiles:
     known = {"name", "classifier", "backbone", "sae", "classes", "task", "layer", "input_size"}
     if unknown := sorted(set(content) - known):
         raise ModelError(f"{path.name} has keys {unknown}; known are {', '.join(sorted(known))}")
-    files = {key: path.parent / _text(content, key, path) for key in ("classifier", "backbone", "sae") if key in content}
+    files = {
+        key: path.parent / _text(content, key, path) for key in ("classifier", "backbone", "sae") if key in content
+    }
     for key, file in files.items():
         if not file.is_file():
             raise ModelError(f"{path.name} names {key} = {file.name!r}, which is not beside it")

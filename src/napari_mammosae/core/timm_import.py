@@ -38,9 +38,9 @@ def import_timm() -> ModuleType:
             if _MISSING not in str(error) or _declared:
                 raise
         _forget_half_imported("timm", "torchvision")
-        library = torch.library.Library("torchvision", "DEF")
+        library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
         for operator in ("nms", "qnms"):
-            library.define(operator + _SCHEMA)
+            library.define(operator + _SCHEMA)  # type: ignore[no-untyped-call]
         _declared.append(library)
         return importlib.import_module("timm")
 

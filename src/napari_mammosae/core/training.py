@@ -1,7 +1,7 @@
 """Training a sparse autoencoder as published: ReLU, L1, tied bias, unit decoder columns, dead latents resampled.
 
-The loss of a batch is the mean over cells of ``mean_d (x' - x)^2 + l1 * sum_i |z_i|`` (Mammo-SAE eq. 1 with the released
-code's mean over the d features in the place of the squared norm).
+The loss of a batch is the mean over cells of ``mean_d (x' - x)^2 + l1 * sum_i |z_i|`` (Mammo-SAE eq. 1 with
+the released code's mean over the d features in the place of the squared norm).
 """
 
 from collections.abc import Callable, Iterator
@@ -131,8 +131,9 @@ def train_sae(
                 resampled = _resample(sae, optimizer, dead, features, generator, order)
             fired.zero_()
         if progress is not None:
-            means = (totals / cells).tolist()
-            progress(EpochReport(epoch, settings.epochs, *means, dead=int(dead.sum()), resampled=resampled))
+            loss_mean, error_mean, l0 = (totals / cells).tolist()
+            died = int(dead.sum())
+            progress(EpochReport(epoch, settings.epochs, loss_mean, error_mean, l0, died, resampled))
     return sae.to("cpu").requires_grad_(False)
 
 
@@ -148,7 +149,9 @@ def evaluate_sae(sae: SparseAutoencoder, features: Features, batch: int = 4096) 
 
 def _check(features: Features, settings: SAETrainingSettings) -> None:
     if features.ndim != 2 or not features.size:
-        raise SettingsError(f"features of shape {features.shape} were given; expected (cells, d) with at least one cell")
+        raise SettingsError(
+            f"features of shape {features.shape} were given; expected (cells, d) with at least one cell"
+        )
     if min(settings.expansion, settings.epochs, settings.batch) < 1 or settings.resample_every < 0:
         raise SettingsError(f"expansion, epochs and batch must be at least 1, resample_every at least 0: {settings}")
     if not (settings.learning_rate > 0 and settings.l1 >= 0):
@@ -221,7 +224,11 @@ def _resample(
         sae.decoder_weight[:, ids] = directions.T
         sae.encoder_weight[ids] = directions * (0.2 * norm)
         sae.encoder_bias[ids] = 0
-    for parameter, rows in ((sae.decoder_weight, (slice(None), ids)), (sae.encoder_weight, ids), (sae.encoder_bias, ids)):
+    for parameter, rows in (
+        (sae.decoder_weight, (slice(None), ids)),
+        (sae.encoder_weight, ids),
+        (sae.encoder_bias, ids),
+    ):
         for moment in ("exp_avg", "exp_avg_sq"):
             optimizer.state[parameter][moment][rows] = 0
     return len(ids)
