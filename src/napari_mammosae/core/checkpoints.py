@@ -88,7 +88,8 @@ def _load_pickle(path: Path) -> Any:
         if refused:
             raise UnsafeCheckpointError(
                 f"{path.name} was not loaded: its pickle asks for {refused.group(1)}, which is not on the list of "
-                "harmless types, and nothing of it was run. Use the published file, or save only tensors, numbers and numpy arrays"
+                "harmless types, and nothing of it was run. Use the published file, or save only tensors, numbers and "
+                "numpy arrays"
             ) from None
         raise CheckpointError(f"{path.name} is no weights file written by torch.save ({_first_line(error)})") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
