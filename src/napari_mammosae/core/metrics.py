@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_mammosae.core.errors import SettingsError
+from .errors import SettingsError
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]

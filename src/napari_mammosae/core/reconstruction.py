@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.metrics import BoolArray, FloatArray, auroc
+from .errors import SettingsError
+from .metrics import BoolArray, FloatArray, auroc
 
 Task = Literal["binary", "multilabel", "multiclass"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.metrics import BinaryMeasures, FloatArray, binary_labels, finite_scores
+from .errors import SettingsError
+from .metrics import BinaryMeasures, FloatArray, binary_labels, finite_scores
 
 RESAMPLES = 1_000
 COVERAGE = 0.95

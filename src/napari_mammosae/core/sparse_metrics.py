@@ -12,8 +12,8 @@ import scipy.sparse
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.metrics import BoolArray, FloatArray, IntArray, binary_labels
+from .errors import SettingsError
+from .metrics import BoolArray, FloatArray, IntArray, binary_labels
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,110 @@
+"""Rankings from files: the published JSON lists, and this package's own tables."""
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import SettingsError
+from .orders import Ranking
+
+CLASS_IN_NAME = re.compile(r"class\W?_?(\d+)", re.IGNORECASE)
+
+
+def read_published(path: Path | str) -> Ranking:
+    """Read one published ranking: a JSON list of {rank, index, importance}, all latents of one class.
+
+    The order is the file's own, by `rank`; where importances are equal it need not be that of `order_of`.
+
+    Raises
+    ------
+    SettingsError
+        If the file is no such list, or does not hold every latent once.
+    """
+    path = Path(path)
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+        ranks = np.array([entry["rank"] for entry in entries], dtype=np.int64)
+        latents = np.array([entry["index"] for entry in entries], dtype=np.int64)
+        importance = np.array([entry["importance"] for entry in entries], dtype=np.float64)
+    except OSError as error:
+        raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path.name} is no published ranking: a JSON list of {{rank, index, importance}} was expected."
+        ) from error
+    return _ranking(path, ranks, latents, importance)
+
+
+def read_published_folder(folder: Path | str) -> dict[int, Ranking]:
+    """Read the published rankings of one label and variant, one file a class, by class number.
+
+    The class is in the file's or its folder's name (`class=0`, `class_1`, ...); `class=all` is left out.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such file, a class occurs twice, or the files disagree about the number of latents.
+    """
+    folder = Path(folder)
+    found: dict[int, tuple[str, Ranking]] = {}
+    for path in sorted(folder.rglob("*.json")):
+        name = path.relative_to(folder).as_posix()
+        numbers = CLASS_IN_NAME.findall(name)
+        if not numbers:
+            continue
+        label = int(numbers[-1])
+        if label in found:
+            raise SettingsError(
+                f"{name} and {found[label][0]} both rank class {label}; give the folder of one label and one variant."
+            )
+        found[label] = name, read_published(path)
+    if not found:
+        raise SettingsError(f"{folder.name} holds no ranking named after a class, such as class=0.json.")
+    if len({ranking.order.size for _, ranking in found.values()}) > 1:
+        raise SettingsError(f"the rankings in {folder.name} are of SAEs of different size.")
+    return {label: found[label][1] for label in sorted(found)}
+
+
+def read_ranking(path: Path | str) -> Ranking:
+    """Read a ranking from a published JSON list or from a CSV with the columns `rank`, `latent` and `score`.
+
+    Raises
+    ------
+    SettingsError
+        If the file is neither, or does not hold every latent once.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".json":
+        return read_published(path)
+    import pandas as pd
+
+    try:
+        table = pd.read_csv(path)
+        columns = [table[name].to_numpy() for name in ("rank", "latent", "score")]
+    except OSError as error:
+        raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
+    except (ValueError, KeyError) as error:
+        raise SettingsError(f"{path.name} is no ranking: the columns rank, latent and score were expected.") from error
+    return _ranking(path, *columns)
+
+
+def _ranking(path: Path, ranks: Any, latents: Sequence[int] | ArrayLike, scores: ArrayLike) -> Ranking:
+    try:
+        numbers = np.asarray(latents, dtype=np.int64)
+        values = np.asarray(scores, dtype=np.float64)
+        places = np.asarray(ranks, dtype=np.float64)
+    except ValueError as error:
+        raise SettingsError(f"{path.name}: ranks, latents and scores must be numbers.") from error
+    h = numbers.size
+    if not h or not np.array_equal(np.sort(numbers), np.arange(h)):
+        raise SettingsError(f"{path.name} has {h} entries that do not hold each of the latents 0 to {h - 1} once.")
+    if np.unique(places).size != h:
+        raise SettingsError(f"{path.name} gives two latents the same rank.")
+    by_latent = np.empty(h)
+    by_latent[numbers] = values
+    return Ranking(numbers[np.argsort(places)], by_latent)

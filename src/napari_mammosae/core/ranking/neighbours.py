@@ -1,0 +1,80 @@
+"""What is near a latent: latents that write in its direction or fire with it, images that activate it most."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import SettingsError
+from ..metrics import FloatArray, IntArray
+from ..sparse_metrics import activations
+
+
+def decoder_neighbours(decoder: NDArray[np.floating[Any]], latent: int, count: int = 10) -> tuple[IntArray, FloatArray]:
+    """Latents whose decoder columns point most nearly the same way.
+
+    Parameters
+    ----------
+    decoder : (d, h)
+        Decoder columns, of any length; they are normalised here. A zero column has cosine 0 with everything.
+    latent, count
+        Whose neighbours, and how many.
+
+    Returns
+    -------
+    latents : (count,) int64
+        Nearest first, without the latent itself.
+    cosines : (count,) float64
+    """
+    _check(latent, decoder.shape[1])
+    norms = np.sqrt(np.einsum("dh,dh->h", decoder, decoder, dtype=np.float64))
+    products = (decoder[:, latent].astype(decoder.dtype) @ decoder).astype(np.float64)
+    scale = norms * norms[latent]
+    return _best(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0), latent, count)
+
+
+def coactivation_neighbours(pooled: Any, latent: int, count: int = 10) -> tuple[IntArray, FloatArray]:
+    """Latents that fire on most nearly the same images: Jaccard index of the sets of images, as (latents, indices)."""
+    matrix = activations(pooled)
+    _check(latent, matrix.shape[1])
+    on = np.zeros(matrix.shape[0])
+    on[matrix.indices[matrix.indptr[latent] : matrix.indptr[latent + 1]]] = 1.0
+    sizes = np.diff(matrix.indptr).astype(np.float64)
+    running = np.r_[0.0, np.cumsum(on[matrix.indices])]
+    both = running[matrix.indptr[1:]] - running[matrix.indptr[:-1]]
+    either = sizes + sizes[latent] - both
+    return _best(np.divide(both, either, out=np.zeros_like(both), where=either > 0), latent, count)
+
+
+def top_images(values: ArrayLike, patients: ArrayLike | None = None, count: int = 12) -> IntArray:
+    """Return the rows of the images that activate a latent most, falling, one image a patient, silent ones left out.
+
+    Parameters
+    ----------
+    values : (n,)
+        Activation of one latent on each image; ties go to the earlier row.
+    patients : (n,), optional
+        Without them images of one patient may repeat.
+    count
+        At most so many.
+    """
+    activation = np.asarray(values, dtype=np.float64)
+    order = np.argsort(-activation, kind="stable")
+    order = order[activation[order] > 0]
+    if patients is not None:
+        names = np.asarray(patients)
+        if names.shape != activation.shape:
+            raise SettingsError(f"{activation.size} activations but {names.size} patients.")
+        order = order[np.sort(np.unique(names[order], return_index=True)[1])]
+    return order[:count]
+
+
+def _best(closeness: FloatArray, latent: int, count: int) -> tuple[IntArray, FloatArray]:
+    order = np.argsort(-closeness, kind="stable")
+    order = order[order != latent][:count]
+    return order, closeness[order]
+
+
+def _check(latent: int, n_latents: int) -> None:
+    if not 0 <= latent < n_latents:
+        raise SettingsError(f"there is no latent {latent}; they go from 0 to {n_latents - 1}.")

@@ -1,0 +1,93 @@
+"""Orders of all latents, and the sets that the best k of every class make up."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..errors import SettingsError
+from ..metrics import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """All h latents from best to worst, with their scores.
+
+    Attributes
+    ----------
+    order : (h,) int64
+        Latents, best first; every latent occurs once.
+    scores : (h,) float64
+        Score of each *latent* (not of each place); 0 for silent ones, NaN where undefined.
+    """
+
+    order: IntArray
+    scores: FloatArray
+
+    @classmethod
+    def of(cls, scores: ArrayLike) -> "Ranking":
+        """Rank by falling score."""
+        values = np.asarray(scores, dtype=np.float64)
+        return cls(order_of(values), values)
+
+    @property
+    def live(self) -> BoolArray:
+        """Latents whose score says anything, (h,): neither 0 nor undefined."""
+        return np.asarray((self.scores != 0) & ~np.isnan(self.scores))
+
+    @property
+    def ranks(self) -> IntArray:
+        """Place of each latent, (h,) int64, the best has 1."""
+        places = np.empty(self.order.size, dtype=np.int64)
+        places[self.order] = np.arange(1, self.order.size + 1)
+        return places
+
+
+def order_of(scores: ArrayLike) -> IntArray:
+    """Return all latents by falling score, equal ones by rising latent number, undefined (NaN) ones last.
+
+    Silent latents score 0 in signed scores, so they lie between the positive and the negative ones.
+    """
+    values = np.asarray(scores, dtype=np.float64)
+    if values.ndim != 1:
+        raise SettingsError(f"scores have shape {values.shape}; one value a latent was expected.")
+    unknown = np.isnan(values)
+    return np.lexsort((np.arange(values.size), np.where(unknown, 0.0, -values), unknown))
+
+
+def first_ranks(orders: Iterable[ArrayLike], n_latents: int) -> IntArray:
+    """Return the smallest k at which each latent is in the union of every class's best k, (h,) int64 from 1 to h.
+
+    All sets for all k follow from it: latent i is in the set of k where its value is at most k.
+
+    Raises
+    ------
+    SettingsError
+        If there is no order, or one does not hold each of the latents once.
+    """
+    smallest = np.full(n_latents, n_latents + 1, dtype=np.int64)
+    places = np.arange(1, n_latents + 1)
+    for order in orders:
+        latents = np.asarray(order)
+        if latents.shape != (n_latents,) or not np.array_equal(np.sort(latents), places - 1):
+            raise SettingsError(
+                f"an order of {latents.size} entries does not hold each of the {n_latents} latents once; "
+                "was it made with another SAE?"
+            )
+        smallest[latents] = np.minimum(smallest[latents], places)
+    if n_latents and smallest.max() > n_latents:
+        raise SettingsError("no order was given; name the ranking of at least one class.")
+    return smallest
+
+
+def union_mask(first: IntArray, k: int) -> BoolArray:
+    """Return which latents are among the best k of any class, (h,) bool."""
+    if not 0 <= k <= first.size:
+        raise SettingsError(f"k = {k} is not between 0 and the number of latents, {first.size}.")
+    return np.asarray(first <= k)
+
+
+def union_sizes(first: IntArray) -> IntArray:
+    """Return the size of the union for every k from 0 to h, (h + 1,) int64."""
+    return np.cumsum(np.bincount(first, minlength=first.size + 1))
