@@ -33,6 +33,13 @@ settings.register_profile("project", deadline=None, derandomize=True, database=N
 settings.load_profile("project")
 
 
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let pure tests run without a virtual screen, `-p no:xvfb`, though the screen's size is in the configuration."""
+    if pluginmanager.is_blocked("xvfb"):
+        for option in ("xvfb_width", "xvfb_height"):
+            parser.addini(option, "not used")
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(_HOME, ignore_errors=True)
@@ -76,3 +83,11 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
     folder = tmp_path_factory.mktemp("xdg")
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(folder / variable.lower()))
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`model.toml` of a model with random weights that computes in a blink; see `tiny`."""
+    import tiny
+
+    return tiny.write_model(tmp_path_factory.mktemp("tiny"))

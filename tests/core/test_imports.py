@@ -12,7 +12,6 @@ assert manifest.name == "napari-mammosae"
 """
 
 COMMANDS = """
-from napari_mammosae.core.files import write_atomic
 from importlib import import_module
 from npe2 import PluginManifest
 manifest = PluginManifest.from_distribution("napari-mammosae")
@@ -22,13 +21,9 @@ for module in sorted(modules):
 """
 
 HELP = """
-import sys
 from napari_mammosae.cli import main
-sys.argv = ["napari-mammosae", "--help"]
-try:
-    main()
-except SystemExit as end:
-    assert end.code == 0
+assert main(["--help"]) == 0
+assert main(["inspect", "--help"]) == 0
 """
 
 

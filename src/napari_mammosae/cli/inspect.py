@@ -23,17 +23,20 @@ def inspect(
 ) -> None:
     """Latents, maps, prediction and a figure of one image.
 
-    Writes latents.csv (all latents: mean, maximum, active cells, attribution), maps.npz, prediction.json and figure.png.
+    Writes latents.csv (every latent: mean, maximum, active cells, attribution), maps.npz, prediction.json, figure.png.
     """
     with working(f"Reading {image.name}", quiet=quiet):
-        from ..core.findings import read_findings
         from ..core.images import read_mammogram
         from ..core.inspection import write_inspection
         from ..core.latents import compute_latents
         from ..core.model import load_model
 
         mammogram = read_mammogram(image, crop=not no_crop)
-        found = read_findings(boxes).boxes(mammogram.image_id) if boxes else None
+        found = None
+        if boxes:
+            from ..core.findings import read_findings
+
+            found = read_findings(boxes).boxes(mammogram.image_id)
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision)
     with working("Computing latents", quiet=quiet):

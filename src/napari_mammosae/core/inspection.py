@@ -46,7 +46,7 @@ def latent_table(model: MammoSAE, maps: LatentMaps) -> pd.DataFrame:
 
 
 def prediction(model: MammoSAE, image: Mammogram, maps: LatentMaps) -> dict[str, Any]:
-    """Logits and probabilities, from the features and from their SAE reconstruction, and how far these two are apart."""
+    """Logits and probabilities, from the features and from their SAE reconstruction, and how far apart these are."""
     frame = _frame(maps)
 
     def by_class(values: np.ndarray[Any, Any]) -> dict[str, float]:

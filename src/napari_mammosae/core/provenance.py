@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
 from .files import write_atomic
@@ -26,7 +26,8 @@ def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None
     command : str
         What ran, in the words of the command line ("inspect", "rank").
     settings : mapping
-        Everything that shaped the numbers. Paths become bare file names: folders often carry people's names.
+        Everything that shaped the numbers. Paths, and texts that look like paths, become bare file names: folders
+        often carry people's names.
     model : MammoSAE, optional
         The model used: its name, layer, hashes, device and precision are recorded.
 
@@ -42,7 +43,7 @@ def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None
         "software": "napari-mammosae",
         "version": __version__,
         "command": command,
-        "settings": plain(settings),
+        "settings": {key: _nameless(plain(value)) for key, value in settings.items()},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "notice": NOTICE,
     }
@@ -86,3 +87,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, str):
+        return PureWindowsPath(value).name or value  # splits at both kinds of slash
+    if isinstance(value, dict):
+        return {key: _nameless(item) for key, item in value.items()}
+    return [_nameless(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,216 @@
+import errno
+import io
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import napari_mammosae
+import tiny
+from napari_mammosae.cli import main
+from napari_mammosae.cli.console import progress, working
+from napari_mammosae.core.images import read_mammogram
+from napari_mammosae.core.latents import compute_latents
+from napari_mammosae.core.model import load_model
+
+FILES = ["figure.png", "latents.csv", "maps.npz", "prediction.json"]
+
+
+def inspect(image: Path, model: Path, out: Path, *more: str) -> int:
+    return main(["inspect", str(image), "--model", str(model), "--out", str(out), "--device", "cpu", *more])
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    return tiny.write_image(tmp_path / "images" / "breast.png")
+
+
+def test_inspect_writes_the_numbers_of_the_library(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert inspect(image, tiny_model, tmp_path / "out", "--top", "3") == 0
+    said = capsys.readouterr()
+    assert said.err == "", "no progress where nobody looks"
+    assert "latents fire" in said.out
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == FILES
+
+    model = load_model(tiny_model, device="cpu")
+    maps = compute_latents(model, read_mammogram(image))
+    table = pd.read_csv(tmp_path / "out" / "latents.csv")
+    assert list(table.columns[:4]) == ["latent", "mean", "max", "active_cells"]
+    np.testing.assert_array_equal(table["mean"].astype(np.float32), maps.pooled_mean)
+    np.testing.assert_array_equal(table["active_cells"], maps.active_cells)
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    assert list(record["logit"].values()) == list(maps.logits)
+    settings = record["provenance"]["settings"]
+    assert settings == {
+        "image": "breast.png", "model": "model.toml", "boxes": None, "top": 3, "crop": True,
+    }  # fmt: skip
+
+
+def test_quiet_says_nothing(image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert inspect(image, tiny_model, tmp_path / "out", "--quiet", "--figure", "svg") == 0
+    assert capsys.readouterr() == ("", "")
+    assert (tmp_path / "out" / "figure.svg").exists()
+
+
+def test_inspect_draws_the_boxes_of_its_image(image: Path, tiny_model: Path, tmp_path: Path):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,finding,xmin,ymin,xmax,ymax\nbreast,mass,10,20,60,90\nother,mass,0,0,5,5\n")
+    assert inspect(image, tiny_model, tmp_path / "with", "--boxes", str(boxes), "--figure", "svg") == 0
+    assert inspect(image, tiny_model, tmp_path / "without", "--figure", "svg") == 0
+    outlines = [(tmp_path / name / "figure.svg").read_text().count("#35d0ba") for name in ("with", "without")]
+    assert outlines[0] == 11
+    assert outlines[1] == 0
+
+
+def test_taking_the_image_as_it_is(image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert inspect(image, tiny_model, tmp_path / "out", "--no-crop") == 1
+    assert "breast.png" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+    exact = tiny.write_image(tmp_path / "exact.png", shape=tiny.SIZE)
+    assert inspect(exact, tiny_model, tmp_path / "out", "--no-crop", "--quiet") == 0
+
+
+def broken_csv(folder: Path) -> list[str]:
+    (folder / "boxes.csv").write_text("image,xmin\nbreast,1\n")
+    return ["--boxes", str(folder / "boxes.csv")]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda folder: ["--model", "nonsense"], "nonsense"),
+        (lambda folder: ["--model", str(folder / "gone.toml")], "gone.toml"),
+        (lambda folder: ["--device", "abacus"], "abacus"),
+        (broken_csv, "boxes.csv"),
+    ],
+    ids=["unknown model", "missing model file", "unknown device", "boxes without columns"],
+)
+def test_failures_are_one_line_and_leave_nothing(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change, named: str
+):
+    assert inspect(image, tiny_model, tmp_path / "out", *change(tmp_path)) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("Error: ")
+    assert said.err.count("\n") == 1
+    assert named in said.err
+    assert str(tmp_path) not in said.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_image_that_is_none(tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n....")
+    assert inspect(tmp_path / "broken.png", tiny_model, tmp_path / "out") == 1
+    assert capsys.readouterr().err.startswith("Error: broken.png")
+
+
+def test_a_full_disk_leaves_what_was_there(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    out = tmp_path / "out"
+    assert inspect(image, tiny_model, out, "--quiet") == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out / "latents.csv"))
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    assert inspect(image, tiny_model, out, "--quiet") == 1
+    assert capsys.readouterr().err == "Error: No space left on device: latents.csv\n"
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["inspect", "a.png", "--model", "demo"],
+        ["inspect", "a.png", "--model", "demo", "--out", "x", "--top", "0"],
+        ["inspect", "a.png", "--model", "demo", "--out", "x", "--precision", "int8"],
+        ["phantoms", "x", "--count", "2", "--marker-bias", "1.5"],
+        ["nonsense"],
+        [],
+    ],
+)
+def test_wrong_usage(args: list[str], capsys: pytest.CaptureFixture[str]):
+    assert main(args) == 2
+    assert "Usage: napari-mammosae" in "".join(capsys.readouterr())
+
+
+def test_ctrl_c(image: Path, tiny_model: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("napari_mammosae.core.latents.compute_latents", stop)
+    assert inspect(image, tiny_model, tmp_path / "out") == 1
+    assert capsys.readouterr().err.endswith("Error: stopped\n")
+    assert not (tmp_path / "out").exists()
+
+
+def test_notes_of_the_core_are_shown_as_one_line(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    def talkative(*args: object, **options: object) -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.warn("the backbone\ndiffers", stacklevel=1)
+            warnings.warn("for developers", DeprecationWarning, stacklevel=1)
+        return load_model(*args, **options)
+
+    monkeypatch.setattr("napari_mammosae.core.model.load_model", talkative)
+    assert inspect(image, tiny_model, tmp_path / "out", "--quiet") == 0
+    assert capsys.readouterr().err == "Note: the backbone differs\n"
+
+
+def test_version_and_help_name_the_commands(capsys: pytest.CaptureFixture[str]):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"napari-mammosae {napari_mammosae.__version__}\n"
+    assert main(["--help"]) == 0
+    said = capsys.readouterr().out
+    assert "not for diagnosis" in " ".join(said.split())
+    for command in ("inspect", "phantoms", "models"):
+        assert f"\n  {command} " in said
+
+
+def test_models(tiny_model: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "list"]) == 0
+    assert capsys.readouterr().out.startswith("demo\tembedded")
+    model = load_model(tiny_model, device="cpu")
+    assert main(["models", "verify", str(tiny_model)]) == 0
+    said = capsys.readouterr().out
+    assert model.model_sha256 in said
+    assert model.sae_sha256 in said
+    assert "features 256 x {} x {}, latents 64".format(*model.grid) in said
+    assert main(["models", "verify", "nonsense"]) == 1
+
+
+def test_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "napari_mammosae", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"napari-mammosae {napari_mammosae.__version__}\n"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("quiet", "shown"), [(False, True), (True, False)])
+def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet: bool, shown: bool):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setenv("TERM", "xterm")
+    with working("Loading demo", quiet=quiet):
+        pass
+    with progress("Reading images", quiet=quiet) as report:
+        report(3, 7)
+    said = sys.stderr.getvalue()
+    assert ("Loading demo" in said) == shown
+    assert ("3/7" in said) == shown

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from napari_mammosae.core.errors import ImageError
+from napari_mammosae.core.inputs import image_ids, resolve_images
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def names(folder: Path, images: object) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in resolve_images(images).paths]  # type: ignore[arg-type]
+
+
+def test_folder_is_walked_for_images(tmp_path: Path):
+    touch(tmp_path, "b.png", "sub/deep/a.DCM", "sub/c.tiff", "notes.txt", ".hidden.png", ".cache/x.png", "z.npy")
+    (tmp_path / "1.2.840.7").write_bytes(bytes(128) + b"DICM" + bytes(10))
+    (tmp_path / "1.2.840.8").write_bytes(bytes(200))
+    found = resolve_images(tmp_path)
+    assert names(tmp_path, tmp_path) == ["1.2.840.7", "b.png", "sub/c.tiff", "sub/deep/a.DCM", "z.npy"]
+    assert found.image_ids == ("1.2.840.7", "b", "c", "a", "z")
+    assert found.root == tmp_path
+    assert found.table is None
+    assert len(found) == 5
+
+
+def test_one_file_and_globs(tmp_path: Path):
+    touch(tmp_path, "a/1.png", "a/2.png", "b/1.png", "b/readme.md")
+    assert names(tmp_path, tmp_path / "a" / "1.png") == ["a/1.png"]
+    found = resolve_images(f"{tmp_path}/*/1.png")
+    assert found.root == tmp_path
+    assert found.image_ids == ("a/1.png", "b/1.png")
+    assert names(tmp_path, f"{tmp_path}/**/*") == ["a/1.png", "a/2.png", "b/1.png"]
+
+
+def test_relative_globs_are_relative_to_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    touch(tmp_path, "a.png", "b.png")
+    monkeypatch.chdir(tmp_path)
+    assert [path.as_posix() for path in resolve_images("*.png").paths] == ["a.png", "b.png"]
+
+
+def test_csv_keeps_its_order_and_names_files_relative_to_itself(tmp_path: Path):
+    touch(tmp_path, "img/b.png", "img/a.png")
+    table = tmp_path / "list.csv"
+    table.write_text("mass,path\n1,img/b.png\n0,img/a.png\n,gone.png\n", encoding="utf-8-sig")
+    found = resolve_images(table)
+    assert found.table == table
+    assert found.image_ids == ("b", "a", "gone")
+    assert found.paths[2] == tmp_path / "gone.png", "a missing file is for the reader to report"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("image,mass\na.png,1\n", r"list\.csv has no column 'path' \(it has image, mass\)"),
+        ("", "it has none"),
+        ("path\n", "lists no images"),
+        ("path,mass\na.png,1\n,0\n", "row 3: 'path' is blank"),
+        ("path\na/x.png\na/x.png\n", "lists x.png more than once"),
+    ],
+)
+def test_csv_that_lists_nothing_usable(tmp_path: Path, content: str, message: str):
+    (tmp_path / "list.csv").write_text(content)
+    with pytest.raises(ImageError, match=message):
+        resolve_images(tmp_path / "list.csv")
+
+
+def test_csv_in_another_encoding(tmp_path: Path):
+    (tmp_path / "list.csv").write_bytes("path\nmädchen.png\n".encode("utf-16"))
+    with pytest.raises(ImageError, match=r"list\.csv is not a CSV in UTF-8"):
+        resolve_images(tmp_path / "list.csv")
+
+
+def test_nothing_there(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    for images, message in [
+        (tmp_path / "empty", "empty: no images in this folder; expected .*png"),
+        (tmp_path / "gone", "gone does not exist"),
+        (f"{tmp_path}/*.png", r"No image matches \*\.png"),
+    ]:
+        with pytest.raises(ImageError, match=message):
+            resolve_images(images)
+
+
+@given(st.lists(st.from_regex(r"[ab]{1,2}(/[ab]{1,2}){0,2}\.(png|dcm)", fullmatch=True), unique=True))
+def test_identifiers_are_unique_and_short_where_they_can_be(relative: list[str]):
+    found = image_ids(Path("root"), [Path("root") / name for name in relative])
+    assert len(set(found)) == len(relative)
+    stems = [Path(name).stem for name in relative]
+    for name, stem, image_id in zip(relative, stems, found, strict=True):
+        assert image_id == (stem if stems.count(stem) == 1 else name)
