@@ -142,7 +142,8 @@ def _load(path: Path) -> "Dataset":
     except InvalidDicomError as error:
         raise ImageError(f"{path.name}: not a DICOM file (its header is missing)") from error
     except Exception as error:  # damaged files make the parser fail in many ways, none of them the caller's concern
-        raise ImageError(f"{path.name}: a truncated or damaged DICOM file ({error}); copy it again") from error
+        reason = str(error).replace(str(path), path.name)
+        raise ImageError(f"{path.name}: a truncated or damaged DICOM file ({reason}); copy it again") from error
 
 
 def _pixels(path: Path, dataset: "Dataset") -> NDArray[Any]:
@@ -150,30 +151,30 @@ def _pixels(path: Path, dataset: "Dataset") -> NDArray[Any]:
     if syntax is None:
         raise ImageError(f"{path.name}: a DICOM file without a transfer syntax; its pixels cannot be decoded")
     if syntax.is_encapsulated:
-        _check_fragments(path, dataset)
+        _check_stream(path, dataset)
     try:
         return np.asarray(dataset.pixel_array)
     except Exception as error:  # raised by whichever decoder is installed: no common base
-        reason = " ".join(str(error).split())
-        if "missing dependencies" in reason or "missing required dependencies" in reason:
+        if "missing dependencies" in str(error) or "missing required dependencies" in str(error):
             raise ImageError(
                 f"{path.name}: no decoder for {syntax.name} is installed; "
                 'install one with: pip install "napari-mammosae[dicom]"'
             ) from error
         raise ImageError(
-            f"{path.name}: the pixels of this DICOM file cannot be decoded, it is truncated or damaged ({reason[:200]})"
+            f"{path.name}: the pixels of this DICOM file ({syntax.name}, {dataset.get('Rows')} x "
+            f"{dataset.get('Columns')}) cannot be decoded, it is truncated or damaged; copy it again"
         ) from error
 
 
-def _check_fragments(path: Path, dataset: "Dataset") -> None:
-    """Refuse a compressed image whose stream ends early: some decoders fill the rest with a constant, silently."""
-    from pydicom.encaps import generate_fragments
+def _check_stream(path: Path, dataset: "Dataset") -> None:
+    """Refuse a JPEG stream without its end: some decoders fill what is missing with a constant, silently."""
+    from pydicom.encaps import get_frame
 
     try:
-        stream = b"".join(generate_fragments(dataset.PixelData))
+        stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
     except Exception as error:  # the parser of fragments has no common error type
-        raise ImageError(f"{path.name}: a truncated DICOM file ({error}); copy it again") from error
-    if stream[:2] == b"\xff\xd8" and b"\xff\xd9" not in stream[-16:]:
+        raise ImageError(f"{path.name}: a damaged DICOM file ({error}); copy it again") from error
+    if stream.startswith(b"\xff\xd8") and b"\xff\xd9" not in stream.rstrip(b"\0")[-16:]:
         raise ImageError(f"{path.name}: a truncated DICOM file (its compressed image has no end); copy it again")
 
 

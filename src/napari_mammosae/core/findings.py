@@ -71,31 +71,38 @@ class Findings:
         return chosen.reset_index(drop=True)
 
     def for_images(self, shapes: Mapping[str, tuple[int, int]]) -> "Findings":
-        """Keep only these images, boxes in their pixels and clipped to them; `notes` tells what was changed.
+        """Keep only these images, boxes in their pixels clipped to them; `notes` tells what was changed.
 
         Raises
         ------
         FindingsError
-            The file names none of the images, or its boxes belong to images of other sizes.
+            The file names none of the images, or all its boxes belong to images of other sizes.
         """
         known = [image_id for image_id in shapes if image_id in self]
         if not known:
             raise FindingsError(
                 f"{self.name}: names none of the {len(shapes)} images; it has for example "
                 f"{', '.join(map(repr, self.images.index[:3])) or 'no image'}, wanted are "
-                f"{', '.join(map(repr, list(shapes)[:3])) or 'none'}; image names are compared without folder and suffix"
+                f"{', '.join(map(repr, list(shapes)[:3])) or 'none'}; names are compared without folder and suffix"
             )
         notes = list(self.notes)
         others = self.table.loc[~self.table["image_id"].isin(known), "image_id"].unique()
         if len(others):
             notes.append(f"{self.name}: boxes of {len(others)} other images are not used (first: {others[0]})")
-        parts, clipped, outside = [self.table.iloc[:0]], 0, 0
-        for image_id, rows in self.table[self.table["image_id"].isin(known)].groupby("image_id", sort=False):
-            fitted, cut, lost = self._fitted(str(image_id), rows, shapes[str(image_id)])
+        rows = self.table[self.table["image_id"].isin(known)]
+        parts, clipped, outside, misfits = [rows.iloc[:0]], 0, 0, []
+        for image_id, own in rows.groupby("image_id", sort=False):
+            try:
+                fitted, cut, lost = self._fitted(str(image_id), own, shapes[str(image_id)])
+            except FindingsError as error:  # one wrong image among many must not cost the others
+                misfits.append(str(error))
+                continue
             parts.append(fitted)
             clipped, outside = clipped + cut, outside + lost
-        notes += _clip_notes(self.name, clipped, outside)
-        table = pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
+        if misfits and len(parts) == 1:
+            raise FindingsError(misfits[0])
+        notes += _clip_notes(self.name, clipped, outside) + misfits[:5]
+        table = pd.concat(parts[1:] or parts, ignore_index=True)
         return replace(self, table=table, images=self.images.loc[known], notes=tuple(notes))
 
     def _fitted(self, image_id: str, rows: pd.DataFrame, shape: tuple[int, int]) -> tuple[pd.DataFrame, int, int]:
@@ -103,7 +110,7 @@ class Findings:
         facts = self.images.loc[image_id]
         said = (facts["height"], facts["width"])
         columns: tuple[str, ...] = BOX
-        if not np.isnan(said[0]) and said != shape:
+        if not np.isnan(said).any() and said != shape:
             if shape != _RESIZED_SHAPE or _RESIZED[0] not in rows:
                 raise FindingsError(
                     f"{self.name}: the boxes of {image_id} are for {said[0]:.0f} x {said[1]:.0f} pixels, the image has "

@@ -56,7 +56,7 @@ class Frame:
     @property
     def affine(self) -> Floats:
         """(3, 3) float64 that takes ``(row, col, 1)`` of an input pixel centre to the source pixel centre."""
-        scale = np.array(self.scale)
+        scale = self._scale
         matrix = np.eye(3)
         matrix[[0, 1], [0, 1]] = scale
         matrix[:2, 2] = scale / 2 - 0.5 + self._offset
@@ -64,19 +64,23 @@ class Frame:
 
     def to_source_points(self, points: ArrayLike) -> Floats:
         """Input pixel centres (n, 2) -> source pixel centres (n, 2)."""
-        return (_columns(points, 2) + 0.5) * np.array(self.scale) - 0.5 + self._offset
+        return (_columns(points, 2) + 0.5) * self._scale - 0.5 + self._offset
 
     def to_input_points(self, points: ArrayLike) -> Floats:
         """Source pixel centres (n, 2) -> input pixel centres (n, 2)."""
-        return (_columns(points, 2) + 0.5 - self._offset) / np.array(self.scale) - 0.5
+        return (_columns(points, 2) + 0.5 - self._offset) / self._scale - 0.5
 
     def boxes_to_input(self, boxes: ArrayLike) -> Floats:
         """Boxes (n, 4) in source edges -> input edges; not clipped."""
-        return (_columns(boxes, 4) - np.tile(self._offset, 2)) / np.tile(self.scale, 2)
+        return (_columns(boxes, 4) - np.tile(self._offset, 2)) / np.tile(self._scale, 2)
 
     def boxes_to_source(self, boxes: ArrayLike) -> Floats:
         """Boxes (n, 4) in input edges -> source edges; not clipped."""
-        return _columns(boxes, 4) * np.tile(self.scale, 2) + np.tile(self._offset, 2)
+        return _columns(boxes, 4) * np.tile(self._scale, 2) + np.tile(self._offset, 2)
+
+    @property
+    def _scale(self) -> Floats:
+        return np.array(self.scale, dtype=np.float64)
 
     @property
     def _offset(self) -> Floats:

@@ -170,13 +170,24 @@ def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
     if start[128:132] == b"DICM":
         dicom = read_dicom(path)
         return Mammogram(
-            _usable(dicom.pixels, path.name), image_id, path, dicom.spacing, dicom.laterality, dicom.view, dicom.patient,
-            dicom.window, dicom.padding, dicom.voi, dicom.metadata, BORDER, crop,
-        )._frozen()  # fmt: skip
+            pixels=_usable(dicom.pixels, path.name),
+            image_id=image_id,
+            path=path,
+            spacing=dicom.spacing,
+            laterality=dicom.laterality,
+            view=dicom.view,
+            patient=dicom.patient,
+            window=dicom.window,
+            padding=dicom.padding,
+            voi=dicom.voi,
+            metadata=dicom.metadata,
+            border=BORDER,
+            crop=crop,
+        )._frozen()
     if path.suffix.lower() in DICOM_SUFFIXES:
         raise ImageError(f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header)")
     if not start.startswith((PNG_START, JPEG_START, NPY_START, *TIFF_STARTS)):
-        raise ImageError(f"{path.name}: not an image this package reads; expected DICOM, PNG, TIFF, JPEG, NPY")
+        raise ImageError(f"{path.name}: not an image known here; expected DICOM, PNG, TIFF, JPEG, NPY")
     try:
         pixels = read_raster(path, path.read_bytes())
     except OSError as error:

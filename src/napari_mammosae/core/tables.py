@@ -84,7 +84,7 @@ def _number(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if math.isfinite(value) and "_" not in text else None  # Python reads 1_0 as ten
 
 
 def _text(path: Path) -> str:
