@@ -96,11 +96,10 @@ def to_8bit(pixels: NDArray[Any], name: str = "image") -> NDArray[np.uint8]:
         table = (np.arange(span + 1) / span * 255).astype(np.uint8)
         index = pixels if low == 0 else pixels.astype(np.int64) - int(low)
         return np.take(table, index)
-    shifted = pixels.astype(np.float64) - float(low)
     span_float = float(high) - float(low)
     if not np.isfinite(span_float):
         raise ImageError(f"{name}: pixel values from {low} to {high} span more than can be computed with")
-    return (shifted / span_float * 255).astype(np.uint8)
+    return ((pixels.astype(np.float64) - float(low)) / span_float * 255).astype(np.uint8)
 
 
 def breast_box(grey: NDArray[np.uint8], name: str = "image") -> tuple[int, int, int, int]:
