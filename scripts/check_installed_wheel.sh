@@ -16,7 +16,7 @@ env/bin/napari-mammosae --help >/dev/null
 env/bin/napari-mammosae phantoms phantoms --count 2 --quiet
 sample=$(env/bin/python -c "
 from importlib.resources import files
-print(sorted(str(p) for p in files('napari_mammosae').joinpath('sample_data').iterdir() if p.name.endswith('.png'))[0])")
+print(sorted(files('napari_mammosae').joinpath('sample_data').rglob('*.png'))[0])")
 for image in "$sample" phantoms/*.png; do
     rm -rf out
     env/bin/napari-mammosae inspect "$image" --model demo --out out --quiet

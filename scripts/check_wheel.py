@@ -14,14 +14,15 @@ from pathlib import Path, PurePosixPath
 LIMIT = 15 * 2**20  # bytes, compressed
 PACKAGE = "napari_mammosae"
 NEEDED = (
-    f"{PACKAGE}/__init__.py",
-    f"{PACKAGE}/napari.yaml",
-    f"{PACKAGE}/py.typed",
-    f"{PACKAGE}/sample_data/*.safetensors",
-    f"{PACKAGE}/sample_data/*.png",
-    f"{PACKAGE}/sample_data/*.md",
-    f"{PACKAGE}-*.dist-info/licenses/LICENSE",
-    f"{PACKAGE}-*.dist-info/entry_points.txt",
+    rf"{PACKAGE}/__init__\.py",
+    rf"{PACKAGE}/napari\.yaml",
+    rf"{PACKAGE}/py\.typed",
+    rf"{PACKAGE}/sample_data/.+/model\.toml",
+    rf"{PACKAGE}/sample_data/.+\.safetensors",
+    rf"{PACKAGE}/sample_data/.+\.png",
+    rf"{PACKAGE}/sample_data/.+\.md",
+    rf"{PACKAGE}-[^/]+\.dist-info/licenses/LICENSE",
+    rf"{PACKAGE}-[^/]+\.dist-info/entry_points\.txt",
 )
 CODE = {".py", ".typed", ".yaml", ".toml", ".json", ".csv", ".md", ".svg"}
 DATA = {*CODE, ".safetensors", ".png", ".npz", ".dcm"}
@@ -37,7 +38,7 @@ def problems_of(wheel: Path) -> list[str]:
         metadata_name = next(str(name) for name in names if name.name == "METADATA")
         metadata = Parser().parsestr(archive.read(metadata_name).decode())
         entry_points = archive.read(str(PurePosixPath(metadata_name).with_name("entry_points.txt"))).decode()
-    found += [f"no {pattern}" for pattern in NEEDED if not any(_matches(name, pattern) for name in names)]
+    found += [f"no {pattern}" for pattern in NEEDED if not any(re.fullmatch(pattern, str(name)) for name in names)]
     found += [f"does not belong: {name}" for name in names if not _belongs(name)]
     if "Framework :: napari" not in (metadata.get_all("Classifier") or []):
         found.append("METADATA lacks the classifier by which the napari hub finds plugins")
@@ -55,10 +56,6 @@ def problems_of(wheel: Path) -> list[str]:
         if line not in entry_points
     ]
     return found
-
-
-def _matches(name: PurePosixPath, pattern: str) -> bool:
-    return len(name.parts) == len(PurePosixPath(pattern).parts) and name.match(pattern)
 
 
 def _belongs(name: PurePosixPath) -> bool:

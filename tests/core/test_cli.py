@@ -23,7 +23,8 @@ FILES = ["figure.png", "latents.csv", "maps.npz", "prediction.json"]
 
 
 def inspect(image: Path, model: Path, out: Path, *more: str) -> int:
-    return main(["inspect", str(image), "--model", str(model), "--out", str(out), "--device", "cpu", *more])
+    quick = ["--device", "cpu", "--top", "1"]
+    return main(["inspect", str(image), "--model", str(model), "--out", str(out), *quick, *more])
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_inspect_draws_the_boxes_of_its_image(image: Path, tiny_model: Path, tmp
     assert inspect(image, tiny_model, tmp_path / "with", "--boxes", str(boxes), "--figure", "svg") == 0
     assert inspect(image, tiny_model, tmp_path / "without", "--figure", "svg") == 0
     outlines = [(tmp_path / name / "figure.svg").read_text().count("#35d0ba") for name in ("with", "without")]
-    assert outlines[0] == 11
+    assert outlines[0] == 2
     assert outlines[1] == 0
 
 
@@ -214,3 +215,19 @@ def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet:
     said = sys.stderr.getvalue()
     assert ("Loading demo" in said) == shown
     assert ("3/7" in said) == shown
+
+
+def test_phantoms(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    folder = tmp_path / "phantoms"
+    assert main(["phantoms", str(folder), "--count", "2", "--seed", "7", "--marker-bias", "1"]) == 0
+    assert "wrote 2 synthetic phantoms" in capsys.readouterr().out
+    images = sorted(folder.glob("*.png"))
+    assert [read_mammogram(path).shape for path in images] == [(1520, 912)] * 2
+    labels = pd.read_csv(folder / "labels.csv")
+    assert list(labels.columns) == ["image", "patient", "mass", "suspicious_calcification"]
+    assert set(labels["image"]) == {path.stem for path in images}
+    boxes = [pd.read_csv(folder / name) for name in ("findings.csv", "structures.csv")]
+    assert all(list(table.columns) == ["image", "finding", "xmin", "ymin", "xmax", "ymax"] for table in boxes)
+    assert len(list((folder / "truth").glob("*.npz"))) == 2
+    settings = json.loads((folder / "phantoms.json").read_text())["settings"]
+    assert settings == {"count": 2, "seed": 7, "marker_bias": 1.0}

@@ -28,6 +28,9 @@ def phantoms(
     """Synthetic phantoms: images, findings.csv, structures.csv, labels.csv and true masks in truth/."""
     with progress("Drawing synthetic phantoms", quiet=quiet) as report:
         from ..core.phantoms import write_phantoms
+        from ..core.provenance import provenance, write_json
 
         write_phantoms(folder, count, seed=seed, marker_bias=marker_bias, progress=report)
+        settings = {"count": count, "seed": seed, "marker_bias": marker_bias}
+        write_json(folder / "phantoms.json", provenance("phantoms", settings))
     say(f"wrote {count} synthetic phantoms into {folder}", quiet=quiet)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "pdf", "svg")
 COLUMNS = 6
 PANEL_HEIGHT = 3.4  # inches
-ROWS_DRAWN = 1000  # pixels; more would not be seen at this size
+ROWS_DRAWN = 700  # pixels; a panel has no more when it is saved
 HEAT = "inferno"
 BOX = "#35d0ba"
 
@@ -106,14 +106,14 @@ def _background(image: Mammogram, frame: Frame) -> NDArray[np.uint8]:
     return grey
 
 
-def _heat(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _heat(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """RGBA of a map, stretched over the crop with half-pixel bilinear interpolation; weak means transparent."""
     from matplotlib import colormaps
 
     full = np.asarray(cv2.resize(values, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR), dtype=np.float64)
     relative = full / max(float(values.max()), 1e-30)
-    colours = np.asarray(colormaps[HEAT](0.25 + 0.75 * relative), dtype=np.float64)
-    colours[..., 3] = np.clip(1.6 * relative, 0, 0.75)
+    colours = np.asarray(colormaps[HEAT](0.25 + 0.75 * relative, bytes=True), dtype=np.uint8)
+    colours[..., 3] = 255 * np.clip(1.6 * relative, 0, 0.75)
     return colours
 
 
