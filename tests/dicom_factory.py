@@ -18,7 +18,9 @@ COMPRESSED = {
 }
 
 
-def breast_image(rows: int = 240, cols: int = 160, *, top: int = 4095, dtype: str = "uint16", seed: int = 0) -> np.ndarray:
+def breast_image(
+    rows: int = 240, cols: int = 160, *, top: int = 4095, dtype: str = "uint16", seed: int = 0
+) -> np.ndarray:
     """A half-ellipse of texture on a dark background, from 0 to `top`."""
     random = np.random.default_rng(seed)
     row, col = np.mgrid[:rows, :cols]
