@@ -176,7 +176,7 @@ def test_version_and_help_name_the_commands(capsys: pytest.CaptureFixture[str]):
     assert main(["--help"]) == 0
     said = capsys.readouterr().out
     assert "not for diagnosis" in " ".join(said.split())
-    for command in ("inspect", "phantoms", "models"):
+    for command in ("demo", "view", "inspect", "phantoms", "models"):
         assert f"\n  {command} " in said
 
 
@@ -190,6 +190,26 @@ def test_models(tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     assert model.sae_sha256 in said
     assert "features 256 x {} x {}, latents 64".format(*model.grid) in said
     assert main(["models", "verify", "nonsense"]) == 1
+
+
+@pytest.mark.parametrize("args", [["demo"], ["view", "a.png"]])
+def test_a_machine_without_a_display_is_told_what_to_do(
+    args: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(args) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: There is no display")
+    assert "--screenshot" in said
+
+
+def test_a_machine_without_qt_is_told_what_to_install(capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DISPLAY", ":7")
+    monkeypatch.setitem(sys.modules, "qtpy", None)
+    assert main(["demo"]) == 1
+    assert 'pip install "napari-mammosae[all]"' in capsys.readouterr().err
 
 
 def test_as_a_module():

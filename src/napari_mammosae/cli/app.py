@@ -8,6 +8,7 @@ from .. import __version__
 from .inspect import inspect
 from .models import models
 from .phantoms import phantoms
+from .window import demo, view
 
 app = typer.Typer(
     name="napari-mammosae",
@@ -35,6 +36,8 @@ def _common(
     pass
 
 
+app.command()(demo)
+app.command()(view)
 app.command()(inspect)
 app.command()(phantoms)
 app.add_typer(models)
