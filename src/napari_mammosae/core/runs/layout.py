@@ -1,0 +1,131 @@
+"""Where the files of a run lie, what columns they have, and how they are written."""
+
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..errors import RunError
+from ..files import write_atomic
+
+Kind = Literal["images", "pooled", "regions", "maps"]
+REGIONS = ("breast", "skin", "pectoral", "border", "marker")
+"""Columns of `regions/`: the share of a cell's area that lies in each."""
+
+POOLED = pa.schema(
+    [
+        ("image", pa.int32()),
+        ("latent", pa.int32()),
+        ("mean", pa.float32()),
+        ("max", pa.float32()),
+        ("active_cells", pa.int32()),
+    ]
+)
+MAPS = pa.schema([("latent", pa.int32()), ("image", pa.int32()), ("cell", pa.int32()), ("value", pa.float16())])
+REGION_SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name, pa.float32()) for name in REGIONS)])
+FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
+"""Columns of `images.parquet` with an image's frame: shape of the source, edges of the crop in it."""
+
+FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})  # Windows knows no quota error
+MAP_ROWS_PER_GROUP = 1 << 16
+"""Rows of a row group of `maps/`: small enough that reading one latent skips most of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths inside a run's folder."""
+
+    root: Path
+
+    @property
+    def info(self) -> Path:
+        """Settings and state of the run."""
+        return self.root / "run.json"
+
+    @property
+    def images(self) -> Path:
+        """One row an image, put together at the end."""
+        return self.root / "images.parquet"
+
+    @property
+    def rows(self) -> Path:
+        """One row a finding, where the labels come so."""
+        return self.root / "rows.parquet"
+
+    @property
+    def failures(self) -> Path:
+        """The images that could not be used, and why."""
+        return self.root / "failures.csv"
+
+    def part(self, kind: Kind, block: int) -> Path:
+        """File of one block of images."""
+        return self.root / kind / f"part-{block:05d}.parquet"
+
+    def parts(self, kind: Kind) -> list[Path]:
+        """Files of all blocks that exist, in order."""
+        return sorted((self.root / kind).glob("part-*.parquet"))
+
+    def remove_unfinished(self) -> None:
+        """Remove what a killed writer left under temporary names."""
+        for kind in ("images", "pooled", "regions", "maps"):
+            for path in (self.root / kind).glob(".*.parquet"):
+                path.unlink(missing_ok=True)
+
+
+def image_schema(classes: tuple[str, ...]) -> pa.Schema:
+    """Columns of the `images/` parts: what was computed and read, before labels are joined."""
+    return pa.schema(
+        [
+            ("image", pa.int32()),
+            ("image_id", pa.string()),
+            ("path", pa.string()),
+            ("sha256", pa.string()),
+            ("patient", pa.string()),
+            ("laterality", pa.string()),
+            ("view", pa.string()),
+            *((f"logit.{name}", pa.float64()) for name in classes),
+            *((f"logit_sae.{name}", pa.float64()) for name in classes),
+            ("error_norm", pa.float64()),
+            *((name, pa.int32()) for name in FRAME),
+        ]
+    )
+
+
+def write_table(path: Path, table: pa.Table, *, rows_per_group: int | None = None) -> None:
+    """Write a Parquet file whole: under a temporary name, synced, renamed.
+
+    Raises
+    ------
+    RunError
+        The disk is full or cannot be written; a part of that name that was there before is untouched.
+    """
+    with writing(path), write_atomic(path) as temporary:
+        pq.write_table(
+            table,
+            temporary,
+            compression="zstd",
+            row_group_size=rows_per_group,
+            # cells rise by small steps within a map, so their differences take a byte; the rest repeats
+            use_dictionary=[name for name in table.column_names if name not in ("cell", "value")],
+            column_encoding={"cell": "DELTA_BINARY_PACKED"} if "cell" in table.column_names else None,
+        )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the operating system says while a file is written into an error for the person at the screen."""
+    name = f"{path.parent.name}/{path.name}"
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL or "No space left" in str(error):
+            raise RunError(
+                f"The disk is full: {name} was not written. What was finished before is whole; make room and give the "
+                "same command again to go on."
+            ) from error
+        raise RunError(f"{name} cannot be written ({error.strerror or error}).") from error

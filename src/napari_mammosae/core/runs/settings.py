@@ -1,0 +1,126 @@
+"""What decides a run's results, as `run.json` keeps it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from ..preprocessing import Preprocessing
+from ..provenance import NOTICE, write_json
+from .layout import Layout, writing
+
+if TYPE_CHECKING:
+    from ..model import MammoSAE
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunSettings:
+    """Everything that must be the same when a run is resumed.
+
+    Attributes
+    ----------
+    grid, latents, classes, task, layer, model_sha256, sae_sha256, precision
+        As the model says.
+    preprocessing
+        Of the images.
+    maps
+        Whether every cell that fires is kept.
+    block
+        Images a block.
+    images, list_sha256
+        Length and digest of the list of images.
+    labels_sha256
+        Digest of the label tables; empty without.
+    """
+
+    grid: tuple[int, int]
+    latents: int
+    classes: tuple[str, ...]
+    task: str
+    layer: str
+    model_sha256: str
+    sae_sha256: str
+    precision: str
+    preprocessing: Preprocessing
+    maps: bool
+    block: int
+    images: int
+    list_sha256: str
+    labels_sha256: str
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return -(-self.images // self.block)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings as JSON keeps them."""
+        return dict(json.loads(json.dumps(asdict(self))))
+
+
+def model_settings(model: "MammoSAE") -> dict[str, Any]:
+    """The part of the settings that a model decides."""
+    return {
+        "grid": model.grid,
+        "latents": model.n_latents,
+        "classes": model.classes,
+        "task": model.task,
+        "layer": model.layer,
+        "model_sha256": model.model_sha256,
+        "sae_sha256": model.sae_sha256,
+        "precision": model.precision,
+    }
+
+
+def read_info(root: Path) -> dict[str, Any] | None:
+    """Content of `run.json`; None where there is no run yet.
+
+    Raises
+    ------
+    RunError
+        The file is damaged or of a newer version, or the folder holds something else.
+    """
+    path = Layout(root).info
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RunError(f"{root.name}/run.json cannot be read ({error}); the run must be made again.") from error
+    if not isinstance(info, dict) or "format" not in info:
+        raise RunError(f"{root.name}/run.json does not describe a run of napari-mammosae.")
+    if info["format"] != FORMAT:
+        raise RunError(
+            f"{root.name} has format {info['format']} of runs, this napari-mammosae knows {FORMAT}: update it."
+        )
+    return info
+
+
+def write_info(layout: Layout, settings: RunSettings, **state: Any) -> None:
+    """Write `run.json`: the settings, and the state of the run."""
+    from napari_mammosae import __version__
+
+    header = {"format": FORMAT, "version": __version__, "notice": NOTICE}
+    with writing(layout.info):
+        write_json(layout.info, header | state | settings.plain())
+
+
+def check_same(info: dict[str, Any], settings: RunSettings, root: Path) -> None:
+    """Raise RunError when a run was started with other settings, naming those that differ."""
+    differing = [
+        f"{name} ({_short(info.get(name))} then, {_short(value)} now)"
+        for name, value in settings.plain().items()
+        if info.get(name) != value
+    ]
+    if differing:
+        raise RunError(
+            f"{root.name} was started with other settings: {', '.join(differing)}. Give them again, or another folder."
+        )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text[1:9] if isinstance(value, str) and len(value) == 64 else text

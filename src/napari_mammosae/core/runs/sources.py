@@ -1,0 +1,182 @@
+"""Which images a run is about, and what tables say about them."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RunError
+from ..files import sha256_file
+from ..inputs import resolve_images
+from .decode import Entry
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_FACT_COLUMNS = {
+    "patient",
+    "patient_id",
+    "study_id",
+    "laterality",
+    "image_laterality",
+    "view",
+    "view_position",
+    "split",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sources:
+    """The frozen list of images, and their labels.
+
+    Attributes
+    ----------
+    entries
+        The images in order; `Entry.image` is the position.
+    digest
+        SHA-256 over identifiers and names: two runs with the same one number the same images alike.
+    labels
+        One row an image of `entries`, as `read_labels` gives them; None without labels.
+    rows
+        Rows of findings with `image` for those of `entries`; None where the labels come one row an image.
+    categories
+        Names behind the numbers of labels that are categories.
+    labels_sha256
+        Of the tables, empty without labels.
+    notes
+        What of the tables was left out, for the user to see.
+    """
+
+    entries: tuple[Entry, ...]
+    digest: str
+    labels: "pd.DataFrame | None"
+    rows: "pd.DataFrame | None"
+    categories: dict[str, list[str]]
+    labels_sha256: str
+    notes: tuple[str, ...]
+
+
+def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] | None = None) -> Sources:
+    """List the images, and look up what the label tables say about them.
+
+    Parameters
+    ----------
+    images
+        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+    labels
+        Label tables (see `read_labels`); where two tables have a column, the first one's known values count.
+
+    Raises
+    ------
+    ImageError, FindingsError
+        There is no image, or a table cannot be read.
+    RunError
+        No image is named in the tables.
+    """
+    listed = resolve_images(images)
+    entries = tuple(
+        Entry(number, image_id, path.absolute(), _relative(path, listed.root))
+        for number, (image_id, path) in enumerate(zip(listed.image_ids, listed.paths, strict=True))
+    )
+    digest = hashlib.sha256("\n".join(f"{e.image_id}\t{e.name}" for e in entries).encode()).hexdigest()
+    given = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
+    tables = [Path(table) for table in given]
+    read = [_read(table) for table in tables]
+    if listed.table is not None:
+        tables.append(listed.table)
+        read.append(_read_listing(listed.table, entries))
+    if not tables:
+        return Sources(entries, digest, None, None, {}, "", ())
+    joined = _join([table for table, _ in read], entries, tables)
+    rows = next((found for found in (_finding_rows(rows, entries) for _, rows in read) if found is not None), None)
+    return Sources(
+        entries,
+        digest,
+        joined,
+        rows,
+        {name: names for table, _ in reversed(read) for name, names in table.attrs.get("categories", {}).items()},
+        hashlib.sha256("".join(sha256_file(table) for table in tables).encode()).hexdigest(),
+        tuple(note for table, _ in read for note in table.attrs.get("notes", ())),
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    """Name of an image below the root; images of a CSV may lie elsewhere, and an absolute path is nobody's business."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.name
+
+
+def _read(table: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+    from ..labels import read_label_rows, read_labels
+
+    return read_labels(table), read_label_rows(table)
+
+
+def _read_listing(table: Path, entries: Sequence[Entry]) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+    """Labels of the CSV that lists the images: they belong to its rows, whatever the images are called."""
+    import pandas as pd
+
+    from ..labels import image_facts, read_label_rows
+    from ..tables import read_table
+
+    cells = read_table(table)
+    identifiers = [entry.image_id for entry in entries]
+    facts = image_facts(table, cells, identifiers)
+    if set(cells) - _FACT_COLUMNS <= {"path", "image", "image_id"}:
+        return facts, None
+    rows = read_label_rows(table)
+    names = [str(name) for name in rows if str(name).startswith("label.")]
+    found = facts.join(pd.DataFrame(rows[names].to_numpy(), identifiers, names))
+    found.attrs = rows.attrs
+    return found, None
+
+
+def _join(tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: Sequence[Path]) -> "pd.DataFrame":
+    """One row an image, known values of earlier tables first."""
+    import pandas as pd
+
+    result: pd.DataFrame | None = None
+    for table in tables:
+        keys = [_key(entry, table.index) for entry in entries]
+        part = table.reindex(pd.Index([key if key is not None else "" for key in keys], dtype=object))
+        part.loc[[key is None for key in keys], :] = None
+        part = part.set_axis(range(len(entries)), axis=0)
+        result = part if result is None else result.combine_first(part)[_union(result, part)]
+    assert result is not None
+    if result.isna().all(axis=None):
+        known = [str(name) for table in tables for name in table.index[:2]]
+        raise RunError(
+            f"{', '.join(path.name for path in paths)}: none of the {len(entries)} images is in it. It names images "
+            f"such as {', '.join(map(repr, known))}; those to be run are such as {entries[0].image_id!r}."
+        )
+    return result
+
+
+def _key(entry: Entry, index: Any) -> str | None:
+    """What a table calls an image: its identifier, its relative path with or without suffix, or its bare name."""
+    from ..names import image_id_of
+
+    stem = image_id_of(entry.name)
+    folder = entry.name.rpartition("/")[0]
+    for name in (entry.image_id, entry.name, f"{folder}/{stem}" if folder else stem):
+        if name in index:
+            return name
+    return None
+
+
+def _union(first: "pd.DataFrame", second: "pd.DataFrame") -> list[Any]:
+    return [*first.columns, *(name for name in second.columns if name not in first.columns)]
+
+
+def _finding_rows(rows: "pd.DataFrame | None", entries: Sequence[Entry]) -> "pd.DataFrame | None":
+    """Rows of images in the list, where an image may have several; None where none has."""
+    if rows is None or not rows["image_id"].duplicated().any():
+        return None
+    names = set(rows["image_id"])
+    numbers = {key: entry.image for entry in entries if (key := _key(entry, names)) is not None}
+    found = rows[rows["image_id"].isin(numbers)].copy()
+    found.insert(1, "image", found["image_id"].map(numbers).astype("int32"))
+    return found.drop(columns="image_id").reset_index(drop=True)
