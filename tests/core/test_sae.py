@@ -51,3 +51,11 @@ def test_wrong_files_are_explained(weights: dict[str, torch.Tensor], change, mes
     with pytest.raises(CheckpointError, match=message) as error:
         SparseAutoencoder.from_weights(weights, "sae.pt")
     assert "sae.pt" in str(error.value)
+
+
+def test_decoding_some_latents_takes_the_others_as_silent(weights: dict[str, torch.Tensor]) -> None:
+    sae = SparseAutoencoder.from_weights(weights, "sae.pt")
+    z = torch.zeros(4, 24)
+    some = torch.tensor([2, 7, 23])
+    z[:, some] = torch.rand(4, 3)
+    torch.testing.assert_close(sae.decode(z[:, some], some), sae.decode(z))

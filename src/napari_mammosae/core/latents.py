@@ -112,10 +112,7 @@ def latents_of_features(model: "MammoSAE", features: "Tensor", frames: "list[Fra
     with torch.inference_mode():
         for index in range(features.shape[0]):
             one = features[index : index + 1]
-            latents = model.encode(one)
-            reconstruction = model.decode(latents)
-            error = (one.float() - reconstruction.float()).square().sum(1).double().mean().sqrt().item()
-            z = latents[0].permute(1, 2, 0).flatten(0, 1)  # (cells, h): the memory order the encoder writes
+            z = model.encode(one)[0].permute(1, 2, 0).flatten(0, 1)  # (cells, h): the memory order the encoder writes
             peak = z.amax(0).float()
             if not torch.isfinite(peak).all():
                 raise ModelError(
@@ -123,9 +120,11 @@ def latents_of_features(model: "MammoSAE", features: "Tensor", frames: "list[Fra
                     "or the precision overflows: try precision float32"
                 )
             live = torch.nonzero(peak > 0).squeeze(1)
-            columns = z[:, live].T.float().contiguous()
+            columns = z[:, live]
+            reconstruction = model.decode(columns.T.reshape(1, -1, *one.shape[2:]), live)
+            error = (one.float() - reconstruction.float()).square().sum(1).double().mean().sqrt().item()
             live_ids = live.cpu().numpy().astype(np.int32)
-            values = columns.cpu().numpy()
+            values = columns.T.float().contiguous().cpu().numpy()
             results.append(
                 LatentMaps(
                     shape=(z.shape[1], *one.shape[2:]),

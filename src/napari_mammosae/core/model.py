@@ -146,15 +146,18 @@ class MammoSAE:
         z = self._autoencoder().encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
         return z.movedim(-1, 1)
 
-    def decode(self, latents: Tensor) -> Tensor:
+    def decode(self, latents: Tensor, only: Tensor | None = None) -> Tensor:
         """Feature maps (N, d, H', W') that latents (N, h, H', W') stand for.
+
+        With `only` (L,) the maps given are those of these latents, (N, L, H', W'), all others being silent.
 
         Raises
         ------
         ModelError
             If the model has no SAE.
         """
-        features = self._autoencoder().decode(latents.to(self.device, DTYPES[self.precision]).movedim(1, -1))
+        latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
+        features = self._autoencoder().decode(latents, only)
         return features.movedim(-1, 1)
 
     def logits(self, features: Tensor) -> Tensor:

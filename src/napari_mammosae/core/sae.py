@@ -55,9 +55,14 @@ class SparseAutoencoder(nn.Module):
         """Latents (..., h), all >= 0, of feature vectors `x` (..., d)."""
         return F.linear(x - self.tied_bias, self.encoder_weight, self.encoder_bias).relu_()
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Feature vectors (..., d) that the latents `z` (..., h) stand for."""
-        return F.linear(z, self.decoder_weight, self.tied_bias)
+    def decode(self, z: Tensor, latents: Tensor | None = None) -> Tensor:
+        """Feature vectors (..., d) that the latents `z` (..., h) stand for.
+
+        With `latents` (L,), `z` is (..., L) and holds these latents only, all others being zero: as most are silent,
+        this saves most of the work.
+        """
+        weight = self.decoder_weight if latents is None else self.decoder_weight[:, latents]
+        return F.linear(z, weight, self.tied_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruction (..., d) of `x` (..., d)."""
