@@ -1,0 +1,94 @@
+"""What runs in the worker thread: loading a model and an image, computing the latents. Knows no Qt.
+
+torch, pandas and all that needs them are imported here at the last moment, so that opening the dock costs nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ..core.findings import Findings
+    from ..core.images import Mammogram
+    from ..core.latents import LatentMaps
+    from ..core.model import MammoSAE
+    from .jobs import Report
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """A model as chosen in the dock: a name (or the path of a `model.toml`), or files; and how to run it."""
+
+    name: str | None = "demo"
+    backbone: Path | None = None
+    classifier: Path | None = None
+    sae: Path | None = None
+    classes: tuple[str, ...] = ()
+    device: str = "auto"
+    precision: str = "float32"
+
+    @property
+    def title(self) -> str:
+        """What to call it while it loads."""
+        source = self.classifier or self.backbone
+        return self.name or (source.name if source else "no model")
+
+
+def model_names() -> tuple[str, ...]:
+    """Models that can be loaded by name."""
+    from ..core.named_models import embedded_models
+
+    return tuple(embedded_models())
+
+
+def load(choice: ModelChoice, report: Report) -> MammoSAE:
+    """Load a model; reports the first import of torch, which holds the interface up for a moment."""
+    if "torch" not in sys.modules:
+        report("Starting PyTorch (once; the window may hesitate)")
+    from ..core.model import load_model
+
+    report(f"Loading {choice.title}")
+    return load_model(
+        choice.name,
+        backbone=choice.backbone,
+        classifier=choice.classifier,
+        sae=choice.sae,
+        classes=choice.classes or None,
+        device=choice.device,
+        precision=choice.precision,  # type: ignore[arg-type]
+    )
+
+
+def compute(model: MammoSAE, image: Mammogram, report: Report) -> LatentMaps:
+    """Compute every latent of an image."""
+    from ..core.latents import compute_latents
+
+    report(f"Computing {model.n_latents:,} latents of {image.image_id} on {model.device}")
+    maps = compute_latents(model, image)
+    report("Showing the latents")
+    return maps
+
+
+def read_image(path: Path, report: Report) -> Mammogram:
+    """Read a mammogram file."""
+    from ..core.images import read_mammogram
+
+    return read_mammogram(path)
+
+
+def image_from_pixels(pixels: Any, image_id: str, path: Path | None, report: Report) -> Mammogram:
+    """Take the pixels of a layer that another reader opened."""
+    from ..core.images import Mammogram
+
+    return Mammogram.from_array(pixels, image_id=image_id, path=path)
+
+
+def read_boxes(path: Path, report: Report) -> Findings:
+    """Read a table of ground-truth boxes."""
+    from ..core.findings import read_findings
+
+    return read_findings(path)

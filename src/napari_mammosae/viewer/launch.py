@@ -1,0 +1,147 @@
+"""Start napari with this plugin set up: what `demo` and `view` on the command line do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ..core.errors import MammoSAEError, ModelError
+from ..core.files import write_atomic
+from .preferences import PLUGIN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari import Viewer
+    from napari.components import ViewerModel
+
+    from .controller import Controller
+
+MODEL_DOCK = "Model & image"
+
+
+def launch_demo(screenshot: Path | None = None) -> None:
+    """Open the embedded example with every dock; with `screenshot`, write the window to that file and end.
+
+    Raises
+    ------
+    MammoSAEError
+        If the latents could not be computed (only with `screenshot`; otherwise the dock says so).
+    """
+    viewer = _viewer()
+    controller = show_example(viewer)
+    viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)
+    for name in _other_docks():
+        viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    _run(viewer, controller, screenshot)
+
+
+def launch_view(
+    images: Sequence[Path],
+    model: str | Path | None = None,
+    boxes: Path | None = None,
+    screenshot: Path | None = None,
+) -> None:
+    """Open mammograms and compute the latents of the first; with `screenshot`, write the window and end.
+
+    Parameters
+    ----------
+    images
+        Files; each becomes a layer.
+    model
+        A model's name or the path of a `model.toml`; by default the one of the preferences.
+    boxes
+        A table of ground-truth boxes.
+
+    Raises
+    ------
+    MammoSAEError
+        If a file cannot be read or the model is not known: said before a window opens.
+    """
+    from ..core.findings import read_findings
+    from ..core.images import read_mammogram
+    from ..core.named_models import find_model
+
+    if model is not None:
+        find_model(model)
+    findings = read_findings(boxes) if boxes is not None else None
+    mammograms = [read_mammogram(path) for path in images]
+
+    from .controller import controller_of
+    from .layers import mammogram_layer
+
+    viewer = _viewer()
+    controller = controller_of(viewer)
+    controller.session.findings = findings
+    if model is not None:
+        controller.choice = replace(controller.choice, name=str(model))
+    for mammogram in reversed(mammograms):
+        viewer.add_layer(mammogram_layer(mammogram))
+    viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)
+    if mammograms:
+        controller.compute()
+    _run(viewer, controller, screenshot)
+
+
+def show_example(viewer: ViewerModel) -> Controller:
+    """Open the phantom with a mass and a view marker, and compute its latents with the embedded model."""
+    from .analysis import ModelChoice
+    from .controller import controller_of
+
+    controller = controller_of(viewer)
+    controller.choice = replace(ModelChoice(name="demo"), device=controller.choice.device)
+    viewer.open_sample(PLUGIN, "mass_with_marker")
+    controller.compute()
+    return controller
+
+
+def _viewer() -> Viewer:
+    import napari
+    from qtpy.QtGui import QGuiApplication
+
+    from .reader import prefer_for_dicom
+
+    viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis")
+    screen = QGuiApplication.primaryScreen().availableGeometry()
+    viewer.window.resize(min(1600, screen.width()), min(1000, screen.height()))
+    prefer_for_dicom()
+    return viewer
+
+
+def _other_docks() -> list[str]:
+    from npe2 import PluginManager
+
+    widgets = PluginManager.instance().get_manifest(PLUGIN).contributions.widgets or []
+    return [widget.display_name for widget in widgets if widget.display_name != MODEL_DOCK]
+
+
+def _run(viewer: Viewer, controller: Controller, screenshot: Path | None) -> None:
+    import napari
+
+    if screenshot is None:
+        napari.run()
+        return
+    try:
+        _wait(controller)
+        text, is_error = controller.last_told
+        if is_error:
+            raise MammoSAEError(text)
+        if controller.session.maps is None:
+            raise ModelError("The latents were not computed.")
+        with write_atomic(screenshot) as temporary:
+            viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
+    finally:
+        viewer.close()
+
+
+def _wait(controller: Controller) -> None:
+    """Let the window work until no job runs, and once more until all is drawn."""
+    from qtpy.QtCore import QEventLoop, QTimer
+
+    loop = QEventLoop()
+    if controller.jobs.busy:
+        controller.jobs.ended.connect(loop.quit)
+        loop.exec_() if hasattr(loop, "exec_") else loop.exec()
+    QTimer.singleShot(300, loop.quit)
+    loop.exec_() if hasattr(loop, "exec_") else loop.exec()

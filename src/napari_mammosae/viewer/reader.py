@@ -1,0 +1,49 @@
+"""Reader of mammograms for napari: keeps spacing, windows, laterality and view, which the built-in reader drops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PLUGIN = "napari-mammosae"
+_OWN = ("*.dcm", "*.dicom", "*.dic", "*.DCM", "*.DICOM")
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
+    """Return a reader for one file or several; each becomes a layer of its own."""
+    return read
+
+
+def read(path: str | list[str]) -> list[Any]:
+    """Read mammograms as image layers.
+
+    Raises
+    ------
+    ImageError
+        If a file is not a mammogram; napari shows the message.
+    """
+    from ..core.images import read_mammogram
+    from .layers import mammogram_options
+
+    layers = []
+    for name in [path] if isinstance(path, str) else path:
+        image = read_mammogram(Path(name))
+        layers.append((image.displayed(), mammogram_options(image), "image"))
+    return layers
+
+
+def prefer_for_dicom(*_: object) -> None:
+    """Open DICOM files with this reader unless the user has chosen another; called when the plugin is first used.
+
+    napari's own reader claims the same endings; without a preference napari would ask at every file.
+    """
+    from napari.settings import get_settings
+
+    plugins = get_settings().plugins
+    chosen = {pattern.lower() for pattern in plugins.extension2reader}
+    missing = {pattern: PLUGIN for pattern in _OWN if pattern.lower() not in chosen}
+    if missing:
+        plugins.extension2reader = {**plugins.extension2reader, **missing}

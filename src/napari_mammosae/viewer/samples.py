@@ -1,0 +1,89 @@
+"""Sample data: synthetic phantoms with known truth, from the File > Open Sample menu. No patient stands behind them."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core.errors import ImageError
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+PHANTOMS = Path(__file__).parent.parent / "sample_data" / "phantoms"
+_MASS, _CALCIFICATION = "mass", "suspicious_calcification"
+
+
+def mass_with_marker() -> list[Any]:
+    """A phantom with a mass and the view marker that goes with masses in training."""
+    return _layers(find_phantom({_MASS}, marker=True))
+
+
+def mass_without_marker() -> list[Any]:
+    """A phantom with a mass and no view marker."""
+    return _layers(find_phantom({_MASS}, marker=False))
+
+
+def marker_without_mass() -> list[Any]:
+    """A phantom with a view marker and no finding."""
+    return _layers(find_phantom(set(), marker=True))
+
+
+def calcifications() -> list[Any]:
+    """A phantom with a cluster of suspicious calcifications."""
+    return _layers(find_phantom({_CALCIFICATION}))
+
+
+def find_phantom(findings: set[str], *, marker: bool | None = None, folder: Path = PHANTOMS) -> Path:
+    """Return the first embedded phantom with exactly these findings, with or without a view marker.
+
+    Raises
+    ------
+    ImageError
+        If none is there (a source tree without its sample data).
+    """
+    labels, structures = folder / "labels.csv", folder / "structures.csv"
+    if labels.is_file() and structures.is_file():
+        marked = {row["image"] for row in _rows(structures) if row["finding"] == "marker"}
+        for row in _rows(labels):
+            present = {name for name in (_MASS, _CALCIFICATION) if row[name] == "1"}
+            if present == findings and marker in (None, row["image"] in marked):
+                return folder / f"{row['image']}.png"
+    wanted = ", ".join(sorted(findings)) or "no finding"
+    raise ImageError(f"No synthetic phantom with {wanted} is embedded; reinstall the package.")
+
+
+def open_demo(viewer: ViewerModel) -> None:
+    """Open the example: a phantom, the embedded model, all latents (menu File > IO Utilities)."""
+    from .launch import show_example
+
+    show_example(viewer)
+
+
+def _layers(path: Path) -> list[Any]:
+    """Image and boxes as napari takes them; the boxes are left to the controller where there is one."""
+    import napari
+
+    from ..core.findings import read_findings
+    from ..core.images import read_mammogram
+    from .controller import has_controller
+    from .layers import KEY, mammogram_options, truth_layer, world_affine
+
+    image, findings = read_mammogram(path), read_findings(path.parent / "findings.csv")
+    options = mammogram_options(image)
+    options["metadata"][KEY]["findings"] = findings
+    data = [(image.displayed(), options, "image")]
+    viewer = napari.current_viewer()
+    boxes = findings.boxes(image.image_id)
+    if len(boxes) and (viewer is None or not has_controller(viewer)):
+        from napari.layers import Image
+
+        affine = world_affine(Image(image.displayed()[:2, :2]))
+        data.append(truth_layer(boxes, affine, image.shape[0]).as_layer_data_tuple())
+    return data
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

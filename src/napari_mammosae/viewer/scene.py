@@ -1,0 +1,327 @@
+"""The session as layers and texts of its viewer, and the slider's moves back into the session."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+from napari.components.overlays import TextOverlay
+from qtpy.QtCore import QTimer
+
+from ..core.errors import SettingsError
+from ..core.geometry import cell_affine
+from . import layers
+from .stack import LatentStack
+from .view import contrast_limits, prediction_text, predictions, resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from ..core.latents import LatentMaps
+    from .session import Session
+
+PREDICTION = "mammosae_prediction"  # key of this plugin's text among the canvas overlays
+_TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine")
+
+
+class Scene:
+    """Keeps a viewer's layers true to a session.
+
+    The session is the only thing other code needs to change. The viewer is referenced weakly: a scene outlives
+    neither it nor keeps it alive. `telling` is entered around what may fail for the user's data.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        telling: Callable[[], AbstractContextManager[None]] = nullcontext,
+        colormap: str = "ember",
+    ) -> None:
+        self.session = session
+        self._telling = telling
+        self.colormap = colormap
+        self._viewer = ref(viewer)
+        self._undo = ExitStack()
+        self._setting_limits = False
+        self._hidden_for_3d = False
+        self._image_layer: Callable[[], Image | None] = lambda: None
+        for event, callback in (
+            (session.events.maps, self._on_maps),
+            (session.events.model, self._on_model),
+            (session.events.order, self._on_order),
+            (session.events.current, self._show_current),
+            (session.events.verdicts, self._show_current),
+            (session.events.contrast, self._show_current),
+            (session.events.pins, self._show_pins),
+            (session.events.findings, self.show_boxes),
+            (session.events.image, self.show_boxes),
+            (viewer.dims.events.current_step, self._on_step),
+            (viewer.dims.events.ndisplay, self._on_ndisplay),
+            (viewer.layers.events.removed, self._on_removed),
+        ):
+            self._connect(event, callback)
+
+    def cleanup(self) -> None:
+        """Cut every connection; layers stay as they are."""
+        self._undo.close()
+
+    @property
+    def viewer(self) -> ViewerModel | None:
+        """The viewer, None when it is gone."""
+        return self._viewer()
+
+    @property
+    def image_layer(self) -> Image | None:
+        """The layer that is the mammogram, None when there is none or it was removed."""
+        layer = self._image_layer()
+        viewer = self.viewer
+        return layer if layer is not None and viewer is not None and layer in viewer.layers else None
+
+    @image_layer.setter
+    def image_layer(self, layer: Image | None) -> None:
+        before = self._image_layer()
+        if before is not None and before is not layer:
+            layers.tags(before).pop("role", None)
+            for name in _TRANSFORMS:
+                getattr(before.events, name).disconnect(self._on_transform)
+        self._image_layer = ref(layer) if layer is not None else lambda: None
+        if layer is not None and before is not layer:
+            layers.tags(layer)["role"] = "mammogram"
+            for name in _TRANSFORMS:
+                getattr(layer.events, name).connect(self._on_transform)
+
+    def look_at(self, layer: Image | None) -> None:
+        """Make a layer the mammogram and show it alone, below what is drawn over it."""
+        before, viewer = self.image_layer, self.viewer
+        self.image_layer = layer
+        if layer is None or viewer is None:
+            return
+        layer.visible = True
+        if before is not None and before is not layer:
+            before.visible = False
+            if before.extent.world.tolist() != layer.extent.world.tolist():
+                viewer.reset_view()
+        for over in viewer.layers[:]:
+            below = viewer.layers.index(over) < viewer.layers.index(layer)
+            if below and layers.role_of(over) not in (None, "mammogram"):
+                viewer.layers.move(viewer.layers.index(over), viewer.layers.index(layer) + 1)
+
+    @property
+    def stack_layer(self) -> Image | None:
+        """The layer of all latents, None while there is none."""
+        return layers.find(self.viewer.layers, "latents") if self.viewer is not None else None
+
+    def show_stack(self) -> None:
+        """Put the latents over the mammogram: into their layer, or into a new one (the user may have deleted it)."""
+        maps, order, viewer = self.session.maps, self.session.order, self.viewer
+        if maps is None or order is None or viewer is None or self.image_layer is None:
+            return
+        affine = self._cells_to_world(maps)
+        layer = self.stack_layer
+        if layer is not None and (not isinstance(layer.data, LatentStack) or layer.data.shape != maps.shape):
+            viewer.layers.remove(layer)
+            layer = None
+        if layer is None:
+            limits = contrast_limits(self.session, maps, self.session.current or 0)
+            layer = layers.latents_layer(LatentStack(maps, order.latents), affine, limits, self.colormap)
+            layer.events.contrast_limits.connect(self._on_limits)
+            viewer.layers.insert(viewer.layers.index(self.image_layer) + 1, layer)
+            viewer.layers.selection.active = layer
+            viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
+        else:
+            layer.data.show(maps, order.latents)
+            matrix = layers.stack_affine(affine)
+            if not np.array_equal(layer.affine.affine_matrix, matrix):
+                layer.affine = matrix
+            layer.refresh(extent=False)
+        top = float(maps.pooled_max.max(initial=0.0)) or 1.0
+        with _Quiet(self):
+            layer.contrast_limits_range = (0.0, top)
+        self._on_ndisplay()
+        self._show_current()
+
+    def show_boxes(self, *_: object) -> None:
+        """Draw the boxes of the image shown, in place of those of the image before."""
+        viewer, session, image_layer = self.viewer, self.session, self.image_layer
+        if viewer is None:
+            return
+        active = viewer.layers.selection.active
+        for layer in layers.with_role(viewer.layers, "truth"):
+            viewer.layers.remove(layer)
+        if session.findings is None or session.image is None or image_layer is None:
+            return
+        with self._telling():
+            boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
+            if not len(boxes):
+                return
+            rows = session.image.shape[0]
+            viewer.add_layer(layers.truth_layer(boxes, layers.world_affine(image_layer), rows))
+            if active is not None and active in viewer.layers:
+                viewer.layers.selection.active = active
+
+    def set_colormap(self, name: str) -> None:
+        """Colour the latents by another map."""
+        self.colormap = name
+        if (layer := self.stack_layer) is not None:
+            layer.colormap = layers.heat_colormap(name)
+
+    def _connect(self, event: Any, callback: Callable[..., None]) -> None:
+        event.connect(callback)
+        self._undo.callback(event.disconnect, callback)
+
+    @property
+    def _axis(self) -> int:
+        """Axis of the viewer that the ranks lie on; other layers may have brought axes before it."""
+        viewer = self.viewer
+        return viewer.dims.ndim - 3 if viewer is not None else 0
+
+    def _cells_to_world(self, maps: LatentMaps) -> np.ndarray:
+        image_layer = self.image_layer
+        if image_layer is None or maps.frame is None:
+            raise SettingsError("These latents do not come from the image that is shown.")
+        return layers.world_affine(image_layer) @ cell_affine(maps.frame, maps.shape[1:])
+
+    def _on_model(self, model: object) -> None:
+        if model is None and (layer := self.stack_layer) is not None and self.viewer is not None:
+            self.viewer.layers.remove(layer)
+
+    def _on_maps(self, maps: LatentMaps | None) -> None:
+        layer = self.stack_layer
+        if maps is not None:
+            self.show_stack()
+        elif layer is not None and isinstance(layer.data, LatentStack):
+            layer.data.clear()
+            layer.refresh(extent=False)
+        self._show_prediction()
+        self._show_current()
+        self._show_pins()
+
+    def _on_order(self, order: object) -> None:
+        if order is not None and self.stack_layer is not None:
+            self.show_stack()
+
+    def _on_step(self) -> None:
+        viewer, order, layer = self.viewer, self.session.order, self.stack_layer
+        if viewer is None or order is None or layer is None or self.session.maps is None:
+            return
+        rank = round(viewer.dims.point[self._axis])
+        self.session.current = int(order.latents[min(max(rank, 0), order.latents.size - 1)])
+
+    def _on_ndisplay(self) -> None:
+        """Hide the stack in 3-D, where napari would read all of it as a volume."""
+        viewer, layer = self.viewer, self.stack_layer
+        if viewer is None or layer is None:
+            return
+        if viewer.dims.ndisplay == 3 and layer.visible:
+            self._hidden_for_3d, layer.visible = True, False
+        elif viewer.dims.ndisplay == 2 and self._hidden_for_3d:
+            self._hidden_for_3d, layer.visible = False, True
+
+    def _on_limits(self) -> None:
+        """The user moved the limits in napari's own controls: from now on they are set by hand."""
+        layer = self.stack_layer
+        if not self._setting_limits and layer is not None:
+            self.session.manual_limits = tuple(layer.contrast_limits)
+            self.session.contrast = "manual"
+
+    def _on_transform(self) -> None:
+        image_layer, viewer, maps = self.image_layer, self.viewer, self.session.maps
+        if image_layer is None or viewer is None:
+            return
+        for layer in layers.with_role(viewer.layers, "truth"):
+            layer.affine = layers.world_affine(image_layer)
+        if maps is not None:
+            affine = self._cells_to_world(maps)
+            for layer in layers.with_role(viewer.layers, "pin"):
+                layer.affine = affine
+            if (stack := self.stack_layer) is not None:
+                stack.affine = layers.stack_affine(affine)
+
+    def _on_removed(self, event: Any) -> None:
+        layer: Layer = event.value
+        role = layers.role_of(layer)
+        if layer is self._image_layer():
+            self.image_layer = None
+            QTimer.singleShot(0, self._forget_image)  # the layer list is still in the middle of removing
+        elif role == "pin":
+            latent = layers.tags(layer)["latent"]
+            self.session.pins = tuple(pin for pin in self.session.pins if pin != latent)
+        elif role == "latents":
+            self._show_current()
+
+    def _forget_image(self) -> None:
+        if self.viewer is not None and self._image_layer() is None:
+            self.session.image = None
+            if (layer := self.stack_layer) is not None:
+                self.viewer.layers.remove(layer)
+
+    def _show_current(self, *_: object) -> None:
+        viewer = self.viewer
+        if viewer is None:
+            return
+        view, layer = resolve(self.session), self.stack_layer
+        overlay = viewer.canvas.overlays.text
+        if view is None or layer is None:
+            overlay.visible = False
+            return
+        if round(viewer.dims.point[self._axis]) != view.rank:
+            viewer.dims.set_point(self._axis, view.rank)
+        if tuple(layer.contrast_limits) != view.limits:
+            with _Quiet(self):
+                layer.contrast_limits = view.limits
+        overlay.position = "top_left"
+        overlay.text = view.text
+        overlay.visible = True
+
+    def _show_prediction(self) -> None:
+        viewer, model, maps = self.viewer, self.session.model, self.session.maps
+        if viewer is None:
+            return
+        overlays = viewer.canvas.overlays
+        if PREDICTION not in overlays:
+            overlays[PREDICTION] = TextOverlay(position="bottom_left")
+        overlay = overlays[PREDICTION]
+        text = prediction_text(predictions(model, maps)) if model is not None and maps is not None else ""
+        overlay.text = text
+        overlay.visible = bool(text)
+
+    def _show_pins(self, *_: object) -> None:
+        """One layer a pin, empty until the image's latents are there."""
+        viewer, maps, session = self.viewer, self.session.maps, self.session
+        if viewer is None:
+            return
+        shown = {layers.tags(layer)["latent"]: layer for layer in layers.with_role(viewer.layers, "pin")}
+        for latent in shown.keys() - set(session.pins if self.image_layer is not None else ()):
+            layers.tags(shown[latent]).pop("role")  # so that its removal is not taken for the user's unpinning
+            viewer.layers.remove(shown[latent])
+        if maps is None or self.image_layer is None:
+            for layer in layers.with_role(viewer.layers, "pin"):
+                layer.data = np.zeros_like(layer.data)
+            return
+        affine, active = self._cells_to_world(maps), viewer.layers.selection.active
+        for index, latent in enumerate(session.pins):
+            if latent in shown:
+                layers.show_pin(shown[latent], maps[latent], affine)
+            else:
+                viewer.add_layer(layers.pin_layer(maps[latent], latent, affine, index))
+        if active is not None and active in viewer.layers:
+            viewer.layers.selection.active = active
+
+
+class _Quiet:
+    """While it is entered, changes of contrast limits are the scene's own."""
+
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
+
+    def __enter__(self) -> None:
+        self._scene._setting_limits = True
+
+    def __exit__(self, *_: object) -> None:
+        self._scene._setting_limits = False
