@@ -10,7 +10,7 @@ import pandas as pd
 
 from .errors import FindingsError
 from .files import write_atomic
-from .names import image_id_of, slug
+from .names import image_ids_of, slug
 from .provenance import plain, write_json, write_provenance
 
 _BOX = ["row_min", "col_min", "row_max", "col_max"]
@@ -64,9 +64,9 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read COCO JSON: the table of boxes and that of images, as in `Findings`."""
     try:
         content = json.loads(path.read_bytes())
-        names = {entry["id"]: slug(str(entry["name"])) for entry in content["categories"]}
+        names = {entry["id"]: _category(str(entry["name"])) for entry in content["categories"]}
         images = {entry["id"]: entry for entry in content["images"]}
-        ids = {key: image_id_of(str(entry["file_name"])) for key, entry in images.items()}
+        ids = dict(zip(images, image_ids_of(str(entry["file_name"]) for entry in images.values()), strict=True))
         records = [
             {
                 "image_id": ids[entry["image_id"]],
@@ -92,6 +92,12 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         facts.insert(0, name, pd.Series([None] * len(facts), index=index, dtype=object))
     columns = ["image_id", "finding", *_BOX, *(key for key in _EXTRA if any(key in record for record in records))]
     return pd.DataFrame(records, columns=columns), facts[~index.duplicated()]
+
+
+def _category(name: str) -> str:
+    if not slug(name):
+        raise ValueError(f"the category {name!r} needs a name with Latin letters or digits")
+    return slug(name)
 
 
 def _edges(bbox: Any) -> tuple[float, float, float, float]:

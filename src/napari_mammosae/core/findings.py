@@ -21,6 +21,7 @@ __all__ = ["BOX", "Findings", "read_findings", "read_label_rows", "read_labels",
 BOX = ("row_min", "col_min", "row_max", "col_max")
 """Columns of a box: edges in source pixels, half open."""
 
+_COLUMNS = ("image_id", "finding", *BOX)
 _XY = ("ymin", "xmin", "ymax", "xmax")
 _RESIZED = tuple(f"resized_{name}" for name in BOX)
 _RESIZED_SHAPE = (1520, 912)
@@ -154,11 +155,12 @@ def read_findings(path: Path | str) -> Findings:
     images = image_facts(path, cells, image_ids)
     vindr = "finding_categories" in cells
     if not vindr and not {"finding", "xmin"} & set(cells) and {"breast_birads", "breast_density"} & set(cells):
-        empty = pd.DataFrame({"image_id": [], "finding": [], **{name: [] for name in BOX}})
+        empty = pd.DataFrame({name: pd.Series(dtype="float64" if name in BOX else object) for name in _COLUMNS})
         return Findings(empty, images, path.name, (f"{path.name}: labels of whole breasts; it holds no boxes",))
     require(path, cells, ["finding_categories" if vindr else "finding", *_XY], "a table of boxes")
     rows = pd.DataFrame({"image_id": image_ids}, index=cells.index)
-    rows["finding"] = categories(path, cells) if vindr else [[text] if text else [] for text in cells["finding"]]
+    named = categories(path, cells) if vindr else [[text] if text else [] for text in cells["finding"]]
+    rows["finding"] = pd.Series(named, index=cells.index, dtype=object)
     for name, source in zip(BOX, _XY, strict=True):
         rows[name] = numbers(path, cells, source)
         if f"resized_{source}" in cells:
@@ -182,11 +184,11 @@ def _one_finding_a_row(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
             "expected four numbers, or none where there is no box"
         )
     drawn = ~missing.any(axis=1) & (boxes != 0).any(axis=1)
-    nameless = drawn & (rows["finding"].str.len() == 0).to_numpy()
+    nameless = drawn & np.array([not names for names in rows["finding"]], dtype=np.bool_)
     if nameless.any():
         raise FindingsError(f"{path.name}, line {rows.index[nameless][0]}: a box without a finding")
     exploded = rows[drawn].explode("finding")
-    exploded["finding"] = [slug(str(text)) for text in exploded["finding"]]
+    exploded["finding"] = exploded["finding"].map(lambda text: slug(str(text)))
     unnamed = exploded.index[exploded["finding"] == ""]
     if len(unnamed):
         raise FindingsError(f"{path.name}, line {unnamed[0]}: the finding needs a name with Latin letters or digits")
