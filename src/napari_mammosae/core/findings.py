@@ -68,7 +68,9 @@ class Findings:
         if finding is not None:
             chosen = chosen[chosen["finding"] == slug(finding)]
         if shape is not None and len(chosen):
-            chosen = self._fitted(image_id, chosen, shape)[0]
+            chosen, _, misfits = self._fitted(chosen, np.array([shape] * len(chosen)))
+            if misfits:
+                raise FindingsError(misfits[0])
         return chosen.reset_index(drop=True)
 
     def for_images(self, shapes: Mapping[str, tuple[int, int]]) -> "Findings":
@@ -91,38 +93,39 @@ class Findings:
         if len(others):
             notes.append(f"{self.name}: boxes of {len(others)} other images are not used (first: {others[0]})")
         rows = self.table[self.table["image_id"].isin(known)]
-        parts, clipped, outside, misfits = [rows.iloc[:0]], 0, 0, []
-        for image_id, own in rows.groupby("image_id", sort=False):
-            try:
-                fitted, cut, lost = self._fitted(str(image_id), own, shapes[str(image_id)])
-            except FindingsError as error:  # one wrong image among many must not cost the others
-                misfits.append(str(error))
-                continue
-            parts.append(fitted)
-            clipped, outside = clipped + cut, outside + lost
-        if misfits and len(parts) == 1:
+        sizes = np.array([shapes[image_id] for image_id in rows["image_id"]]).reshape(-1, 2)
+        table, changes, misfits = self._fitted(rows, sizes)
+        if misfits and table.empty and not changes:
             raise FindingsError(misfits[0])
-        notes += _clip_notes(self.name, clipped, outside) + misfits[:5]
-        table = pd.concat(parts[1:] or parts, ignore_index=True)
-        return replace(self, table=table, images=self.images.loc[known], notes=tuple(notes))
+        if misfits:  # some wrong images among many must not cost the others
+            notes.append(f"{misfits[0]}; the boxes of {len(misfits)} such images are not used")
+        return replace(
+            self,
+            table=table.reset_index(drop=True),
+            images=self.images.loc[known],
+            notes=(*notes, *changes),
+        )
 
-    def _fitted(self, image_id: str, rows: pd.DataFrame, shape: tuple[int, int]) -> tuple[pd.DataFrame, int, int]:
-        """Rows in the pixels of an image of this shape, and how many boxes were clipped and left out."""
-        facts = self.images.loc[image_id]
-        said = (facts["height"], facts["width"])
-        columns: tuple[str, ...] = BOX
-        if not np.isnan(said).any() and said != shape:
-            if shape != _RESIZED_SHAPE or _RESIZED[0] not in rows:
-                raise FindingsError(
-                    f"{self.name}: the boxes of {image_id} are for {said[0]:.0f} x {said[1]:.0f} pixels, the image has "
-                    f"{shape[0]} x {shape[1]}; give the original image, or a table with resized boxes"
-                )
-            columns = _RESIZED
-        boxes = rows[list(columns)].to_numpy(np.float64)
-        valid = ((boxes[:, 2:] > boxes[:, :2]) & np.isfinite(boxes[:, 2:])).all(axis=1)
-        clipped, changed, outside = clip_boxes(np.nan_to_num(boxes), shape)
-        kept = rows.assign(**dict(zip(BOX, clipped.T, strict=True)))[valid & ~outside]
-        return kept, int((changed & valid & ~outside).sum()), int((outside | ~valid).sum())
+    def _fitted(self, rows: pd.DataFrame, shapes: NDArray[np.int64]) -> tuple[pd.DataFrame, list[str], list[str]]:
+        """Fit boxes to images of these shapes (n, 2): what is left, notes, and a message for each image of a wrong size."""
+        said = self.images.loc[rows["image_id"], ["height", "width"]].to_numpy(np.float64)
+        fits = np.any(np.isnan(said), axis=1) | np.all(said == shapes, axis=1)
+        resized = ~fits & np.all(shapes == _RESIZED_SHAPE, axis=1) & (_RESIZED[0] in rows)
+        boxes = rows[list(BOX)].to_numpy(np.float64)
+        if resized.any():
+            boxes = np.where(resized[:, None], rows[list(_RESIZED)].to_numpy(np.float64), boxes)
+        valid = np.all((boxes[:, 2:] > boxes[:, :2]) & np.isfinite(boxes[:, 2:]), axis=1)
+        clipped, changed, outside = clip_boxes(np.nan_to_num(boxes), shapes)
+        right = fits | resized
+        kept = right & valid & ~outside
+        notes = _clip_notes(self.name, int((changed & kept).sum()), int((right & ~kept).sum()))
+        first = {rows["image_id"].iloc[at]: at for at in np.flatnonzero(~right)[::-1]}
+        misfits = [
+            f"{self.name}: the boxes of {image_id} are for {said[at, 0]:.0f} x {said[at, 1]:.0f} pixels, the image has "
+            f"{shapes[at, 0]} x {shapes[at, 1]}; give the original image, or a table with resized boxes"
+            for image_id, at in sorted(first.items(), key=lambda item: item[1])
+        ]
+        return rows.assign(**dict(zip(BOX, clipped.T, strict=True)))[kept], notes, misfits
 
 
 def read_findings(path: Path | str) -> Findings:
