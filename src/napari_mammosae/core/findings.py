@@ -107,7 +107,7 @@ class Findings:
         )
 
     def _fitted(self, rows: pd.DataFrame, shapes: NDArray[np.int64]) -> tuple[pd.DataFrame, list[str], list[str]]:
-        """Fit boxes to images of these shapes (n, 2): what is left, notes, and a message for each image of a wrong size."""
+        """Fit boxes to images of shapes (n, 2): what is left, notes, and a message for each image of a wrong size."""
         said = self.images.loc[rows["image_id"], ["height", "width"]].to_numpy(np.float64)
         fits = np.any(np.isnan(said), axis=1) | np.all(said == shapes, axis=1)
         resized = ~fits & np.all(shapes == _RESIZED_SHAPE, axis=1) & (_RESIZED[0] in rows)
