@@ -91,7 +91,7 @@ def test_resized_boxes_serve_images_that_were_resized(tmp_path: Path) -> None:
     assert resized[list(BOX)].to_numpy().tolist() == [[60, 50, 80, 70]]
     both = found.for_images({"i1": (1520, 912), "i2": (1520, 912)})
     assert both.table["row_max"].tolist() == [80, 1520]
-    assert any("1 boxes reached beyond" in note for note in both.notes)
+    assert any("reached beyond their image, clipped to it: 1" in note for note in both.notes)
 
 
 def test_inverted_resized_boxes_are_left_out(tmp_path: Path) -> None:
@@ -129,15 +129,15 @@ def test_inverted_and_flat_boxes_are_left_out_and_reported(tmp_path: Path) -> No
     found = read(tmp_path, PLAIN + "a,Mass,30,20,10,40\na,Mass,1,2,3,4\na,Clip,5,5,5,9\n")
     assert boxes_of(found) == [("a", "mass", 2, 1, 4, 3)]
     assert found.notes == (
-        "boxes.csv: 1 boxes inverted (minimum beyond maximum) left out (first: line 2, mass of a)",
-        "boxes.csv: 1 boxes without area left out (first: line 4, clip of a)",
+        "boxes.csv: inverted boxes (minimum beyond maximum), left out: 1 (first: line 2, mass of a)",
+        "boxes.csv: boxes without area, left out: 1 (first: line 4, clip of a)",
     )
 
 
 def test_repeated_boxes_count_once(tmp_path: Path) -> None:
     found = read(tmp_path, PLAIN + "a,Mass,1,2,3,4\na.png,mass,1,2,3,4.0\nb,Mass,1,2,3,4\n")
     assert len(found.table) == 2
-    assert found.notes == ("boxes.csv: 1 repeated boxes left out (first: line 3, mass of a)",)
+    assert found.notes == ("boxes.csv: repeated boxes, left out: 1 (first: line 3, mass of a)",)
 
 
 def test_boxes_beyond_the_image_are_clipped_and_reported(tmp_path: Path) -> None:
@@ -145,9 +145,10 @@ def test_boxes_beyond_the_image_are_clipped_and_reported(tmp_path: Path) -> None
     text = VINDR + row.format("i1", "-5,10,90,120") + row.format("i1", "81,0,90,10") + row.format("i2", "0,0,80,100")
     found = read(tmp_path, text)
     assert boxes_of(found) == [("i1", "mass", 10, 0, 100, 80), ("i2", "mass", 0, 0, 100, 80)]
-    assert len(found.notes) == 2
-    assert "1 boxes reached beyond" in found.notes[0]
-    assert "1 boxes lie outside" in found.notes[1]
+    assert found.notes == (
+        "boxes.csv: boxes that reached beyond their image, clipped to it: 1",
+        "boxes.csv: boxes outside their image or inverted in it, left out: 1",
+    )
 
 
 def test_sizes_known_later_clip_later(tmp_path: Path) -> None:
@@ -156,7 +157,11 @@ def test_sizes_known_later_clip_later(tmp_path: Path) -> None:
     assert found.boxes("a", shape=(50, 60))["col_max"].tolist() == [60]
     fitted = found.for_images({"a": (50, 60), "c": (50, 60), "d": (50, 60)})
     assert boxes_of(fitted) == [("a", "mass", 10, 10, 20, 60)]
-    assert [note.split(": ")[1].split(" ")[0] for note in fitted.notes] == ["boxes", "1", "1"]
+    assert fitted.notes == (
+        "boxes.csv: images it names beyond those at hand: 1 (first: b)",
+        "boxes.csv: boxes that reached beyond their image, clipped to it: 1",
+        "boxes.csv: boxes outside their image or inverted in it, left out: 1",
+    )
 
 
 def test_when_no_image_matches_names_are_shown(tmp_path: Path) -> None:

@@ -65,6 +65,7 @@ def test_vindr_folds(tmp_path: Path) -> None:
     assert labels["patient"].tolist() == ["p1", "p2"]
     assert values(labels, "label.mass") == [1, 0]
     assert values(labels, "label.density") == [1, 3]
+    assert labels.attrs["categories"] == {"density": ["a", "b", "c", "d"]}
     assert not {"label.fold", "label.xmin", "label.resized_xmin"} & set(labels)
     assert values(read_label_rows(path), "label.mass") == [1, 0, 0]
 

@@ -91,14 +91,14 @@ class Findings:
         notes = list(self.notes)
         others = self.table.loc[~self.table["image_id"].isin(known), "image_id"].unique()
         if len(others):
-            notes.append(f"{self.name}: boxes of {len(others)} other images are not used (first: {others[0]})")
+            notes.append(f"{self.name}: images it names beyond those at hand: {len(others)} (first: {others[0]})")
         rows = self.table[self.table["image_id"].isin(known)]
         sizes = np.array([shapes[image_id] for image_id in rows["image_id"]]).reshape(-1, 2)
         table, changes, misfits = self._fitted(rows, sizes)
         if misfits and table.empty and not changes:
             raise FindingsError(misfits[0])
         if misfits:  # some wrong images among many must not cost the others
-            notes.append(f"{misfits[0]}; the boxes of {len(misfits)} such images are not used")
+            notes.append(f"{misfits[0]} (images with this fault, whose boxes are not used: {len(misfits)})")
         return replace(
             self,
             table=table.reset_index(drop=True),
@@ -205,9 +205,9 @@ def _checked(name: str, table: pd.DataFrame, images: pd.DataFrame) -> Findings:
     boxes = table[list(BOX)].to_numpy(np.float64)
     inverted = np.any(boxes[:, 2:] < boxes[:, :2], axis=1)
     flat = np.any(boxes[:, 2:] == boxes[:, :2], axis=1) & ~inverted
-    for wrong, what in ((inverted, "inverted (minimum beyond maximum)"), (flat, "without area")):
+    for wrong, what in ((inverted, "inverted boxes (minimum beyond maximum)"), (flat, "boxes without area")):
         if wrong.any():
-            notes.append(f"{name}: {wrong.sum()} boxes {what} left out (first: {_where(table, wrong)})")
+            notes.append(f"{name}: {what}, left out: {wrong.sum()} (first: {_where(table, wrong)})")
     shapes = images.reindex(table["image_id"])[["height", "width"]].fillna(np.inf).to_numpy(np.float64)
     clipped, changed, outside = clip_boxes(boxes, shapes)
     outside &= ~inverted & ~flat
@@ -216,14 +216,14 @@ def _checked(name: str, table: pd.DataFrame, images: pd.DataFrame) -> Findings:
     table = table.assign(**dict(zip(BOX, clipped.T, strict=True)))[kept]
     repeated = table.duplicated(["image_id", "finding", *BOX]).to_numpy()
     if repeated.any():
-        notes.append(f"{name}: {repeated.sum()} repeated boxes left out (first: {_where(table, repeated)})")
+        notes.append(f"{name}: repeated boxes, left out: {repeated.sum()} (first: {_where(table, repeated)})")
     return Findings(table[~repeated].reset_index(drop=True), images, name, tuple(notes))
 
 
 def _clip_notes(name: str, clipped: int, outside: int) -> list[str]:
-    notes = [f"{name}: {clipped} boxes reached beyond their image and were clipped to it"] if clipped else []
+    notes = [f"{name}: boxes that reached beyond their image, clipped to it: {clipped}"] if clipped else []
     if outside:
-        notes.append(f"{name}: {outside} boxes lie outside their image or are inverted there, and were left out")
+        notes.append(f"{name}: boxes outside their image or inverted in it, left out: {outside}")
     return notes
 
 

@@ -169,7 +169,9 @@ def _values(path: Path, cells: pd.DataFrame, name: str, notes: list[str]) -> tup
         return known.map(_WORDS).reindex(cells.index), []
     numeric = known.str.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
     if numeric.any():  # a text among numbers is a slip, not a category: let the reader of numbers name its line
-        return numbers(path, cells, name), []
+        values = numbers(path, cells, name)
+        letters = name == "density" and values.dropna().isin(range(len(_DENSITIES))).all()
+        return values, list(_DENSITIES) if letters else []
     names = sorted({re.sub(r"\s+", " ", text) for text in known})
     if len(names) > _MOST_CATEGORIES:
         notes.append(f"{path.name}: column {name} has {len(names)} different texts, is taken for a remark and left out")
