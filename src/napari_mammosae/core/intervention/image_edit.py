@@ -1,0 +1,77 @@
+"""An edit on one image from its latent maps: logits and logit maps before and after, regions and clipping included."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import SettingsError
+from ..metrics import FloatArray, IntArray
+from .edits import Edit
+
+if TYPE_CHECKING:
+    from ..latents import LatentMaps
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageEdit:
+    """What an edit does to one image.
+
+    Attributes
+    ----------
+    before, after : (C,) float64
+        Logits of the unedited and the edited latents, in the edit's form.
+    map_before, map_after : (C, H', W') float64
+        What all latents add to each logit at each cell; the sums differ by `after - before`.
+    """
+
+    before: FloatArray
+    after: FloatArray
+    map_before: FloatArray
+    map_after: FloatArray
+
+
+def edit_image(maps: "LatentMaps", attribution: FloatArray, constant: FloatArray, edit: Edit) -> ImageEdit:
+    """Apply an edit to one image in closed form; what follows the latents must be pooling and a linear layer.
+
+    Parameters
+    ----------
+    maps
+        The image's latents.
+    attribution, constant
+        (C, h) and (C,), of the model.
+    edit
+        What to do.
+
+    Raises
+    ------
+    SettingsError
+        If the sizes do not fit.
+    """
+    h, *grid = maps.shape
+    edit.check(h, (grid[0], grid[1]))
+    if attribution.shape != (constant.size, h):
+        raise SettingsError(f"the image has {h} latents, the model {attribution.shape[1]}; they are of different SAEs.")
+    cells = grid[0] * grid[1]
+    live = np.asarray(maps.latents, dtype=np.int64)
+    share = attribution[:, live] / cells
+    flat = maps.values.reshape(live.size, cells).astype(np.float64)
+    before = share @ flat
+    change = _change(flat, share, edit, live)
+    if edit.mode == "clamp" and edit.value:  # silent latents are set as well
+        change = change + attribution[:, edit.targets].sum(axis=1, keepdims=True) * (edit.value / cells)
+    if edit.region is not None:
+        change = change * edit.region.ravel()
+    start = constant + before.sum(axis=1) if edit.form == "replace" else maps.logits
+    after = before + change
+    stop = constant + after.sum(axis=1) if edit.form == "replace" else maps.logits + change.sum(axis=1)
+    return ImageEdit(start, stop, before.reshape(-1, *grid), after.reshape(-1, *grid))
+
+
+def _change(flat: FloatArray, share: FloatArray, edit: Edit, live: IntArray) -> FloatArray:
+    """Change (C, cells) of what the latents that fire add at each cell."""
+    targets = edit.targets[live]
+    if edit.mode == "clip":
+        chosen = flat[targets]
+        return np.asarray(share[:, targets] @ (edit.new_values(chosen) - chosen))
+    return np.asarray((share * np.where(targets, edit.factor - 1.0, 0.0)) @ flat)

@@ -1,0 +1,86 @@
+"""From logits to decisions and measures, for one logit (two classes) or one a class (several)."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+
+from ..errors import SettingsError
+from ..metrics import (
+    BinaryMeasures,
+    FloatArray,
+    IntArray,
+    MulticlassMeasures,
+    binary_labels,
+    binary_measures,
+    confusion_measures,
+    multiclass_measures,
+)
+from ..resampling import FEWEST, too_few, weighted_measures
+
+
+def decisions(logits: FloatArray) -> IntArray:
+    """Return the decided class of each image, (n,): 1 where a single logit is at least 0, else the highest of several.
+
+    Of equal logits the first class is decided.
+    """
+    if logits.shape[1] == 1:
+        return np.where(logits[:, 0] >= 0, 1, 0)
+    return np.asarray(np.argmax(logits, axis=1), dtype=np.int64)
+
+
+def measures_of(labels: ArrayLike, logits: FloatArray) -> BinaryMeasures | MulticlassMeasures:
+    """Measure logits (n, C) against labels (n,): 0/1 for one logit, class numbers for several."""
+    if logits.shape[1] == 1:
+        return binary_measures(labels, logits[:, 0])
+    return multiclass_measures(labels, decisions(logits))
+
+
+def measures_of_resamples(labels: ArrayLike, logits: FloatArray, weights: NDArray[np.int32]) -> dict[str, FloatArray]:
+    """Measure every resample, weights (B, n), by name: (B,) each."""
+    if logits.shape[1] == 1:
+        found = weighted_measures(labels, logits[:, 0], weights)
+        return {name: getattr(found, name) for name in BinaryMeasures._fields}
+    size = logits.shape[1]
+    cell = np.asarray(labels).astype(np.int64) * size + decisions(logits)
+    counts = weights @ (cell[:, None] == np.arange(size * size)).astype(np.int32)
+    rows = [confusion_measures(one) for one in counts.reshape(-1, size, size).astype(np.int64)]
+    return {name: np.array([getattr(row, name) for row in rows]) for name in MulticlassMeasures._fields}
+
+
+def compat_scores(logits: FloatArray) -> tuple[NDArray[np.float32], int]:
+    """Return float32 sigmoids as the published curves rank them, and how many distinct logits are lost in them.
+
+    Above about 16.6 a float32 sigmoid is exactly 1, so that images of different logits tie.
+    """
+    scores = expit(logits.astype(np.float32))
+    return scores, int(np.unique(logits).size - np.unique(scores).size)
+
+
+def check_labels(labels: ArrayLike | None, n_logits: int) -> FloatArray:
+    """Return labels that can be scored: known, whole, and of at least two classes.
+
+    Raises
+    ------
+    SettingsError
+        If there are none, only one class occurs, or a class number has no logit.
+    """
+    if labels is None:
+        raise SettingsError("measures need labels, and these images have none.")
+    values = np.asarray(labels, dtype=np.float64)
+    if n_logits == 1:
+        binary_labels(values)
+    elif not np.isin(values, np.arange(n_logits)).all():
+        raise SettingsError(f"a label is no class number from 0 to {n_logits - 1}; are these labels of this model?")
+    found = np.unique(values)
+    if found.size < 2:
+        what = f"all {values.size} images have class {found[0]:g}" if found.size else "there is no image"
+        raise SettingsError(f"{what}; measures need images of two classes at least.")
+    return values
+
+
+def why_no_intervals(labels: FloatArray, patients: ArrayLike, n_logits: int) -> str:
+    """Say why the measures of these images get no intervals, or return an empty string."""
+    if n_logits == 1:
+        return too_few(labels, patients)
+    found = np.unique(np.asarray(patients)).size
+    return f"too few patients ({found}; at least {FEWEST} needed)" if found < FEWEST else ""
