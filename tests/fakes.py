@@ -97,3 +97,28 @@ def write_png(folder: Path, name: str = "phantom.png", seed: int = 0) -> Path:
     path = folder / name
     cv2.imwrite(str(path), phantom(seed))
     return path
+
+
+def install(monkeypatch, model: FakeModel | None = None, seconds: float = 0.0) -> FakeModel:
+    """Let the viewer load `model` and compute random maps, in `seconds` each, in place of the real thing."""
+    import time
+
+    from napari_mammosae.viewer import analysis
+
+    model = model or FakeModel()
+
+    def load(choice, report):
+        report("Loading the fake")
+        time.sleep(seconds)
+        report("Loaded the fake")
+        return model
+
+    def compute(of, image, report):
+        report("Computing the fake")
+        time.sleep(seconds)
+        report("Computed the fake")
+        return latent_maps(of, image.frame_for(of.preprocessing), seed=sum(image.image_id.encode()))
+
+    monkeypatch.setattr(analysis, "load", load)
+    monkeypatch.setattr(analysis, "compute", compute)
+    return model

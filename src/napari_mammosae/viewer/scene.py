@@ -107,7 +107,7 @@ class Scene:
             before.visible = False
             if before.extent.world.tolist() != layer.extent.world.tolist():
                 viewer.reset_view()
-        for over in viewer.layers[:]:
+        for over in reversed(viewer.layers[:]):
             below = viewer.layers.index(over) < viewer.layers.index(layer)
             if below and layers.role_of(over) not in (None, "mammogram"):
                 viewer.layers.move(viewer.layers.index(over), viewer.layers.index(layer) + 1)
@@ -258,8 +258,10 @@ class Scene:
     def _forget_image(self) -> None:
         if self.viewer is not None and self._image_layer() is None:
             self.session.image = None
-            if (layer := self.stack_layer) is not None:
-                self.viewer.layers.remove(layer)
+            for role in ("latents", "pin", "truth"):
+                for layer in layers.with_role(self.viewer.layers, role):
+                    layers.tags(layer).pop("role")  # so that its going is not taken for the user's wish
+                    self.viewer.layers.remove(layer)
 
     def _show_current(self, *_: object) -> None:
         viewer = self.viewer
@@ -297,8 +299,7 @@ class Scene:
         if viewer is None:
             return
         shown = {layers.tags(layer)["latent"]: layer for layer in layers.with_role(viewer.layers, "pin")}
-        for latent in shown.keys() - set(session.pins if self.image_layer is not None else ()):
-            layers.tags(shown[latent]).pop("role")  # so that its removal is not taken for the user's unpinning
+        for latent in shown.keys() - set(session.pins):
             viewer.layers.remove(shown[latent])
         if maps is None or self.image_layer is None:
             for layer in layers.with_role(viewer.layers, "pin"):

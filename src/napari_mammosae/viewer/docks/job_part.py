@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtGui import QPalette
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
 
 from .base import NOTICE, Part, row
 
@@ -27,6 +26,8 @@ class JobPart(Part):
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)
+        self.warning = QLabel()  # a sign rather than a colour: it shows in every theme, and to every eye
+        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
         self.status = QLabel()
         self.status.setWordWrap(True)
         notice = QLabel(NOTICE)
@@ -36,7 +37,7 @@ class JobPart(Part):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self.compute_button, self.cancel_button, self.unload_button))
         layout.addWidget(self.bar)
-        layout.addWidget(self.status)
+        layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(notice)
 
         self.compute_button.clicked.connect(controller.compute)
@@ -73,9 +74,5 @@ class JobPart(Part):
         self._on_told(*self.controller.last_told)
 
     def _on_told(self, text: str, error: bool) -> None:
-        palette = self.palette()
-        if error:  # a red that can be read on napari's dark and light backgrounds alike
-            dark = palette.color(QPalette.ColorRole.Window).lightness() < 128
-            palette.setColor(QPalette.ColorRole.WindowText, "#ff8a80" if dark else "#b00020")
-        self.status.setPalette(palette)
+        self.warning.setVisible(error)
         self.status.setText(text)

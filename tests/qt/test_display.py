@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from fakes import mammogram, phantom
+from napari_mammosae.viewer import display
+
+
+@pytest.fixture
+def layer():
+    return Image(phantom(), colormap="gray")
+
+
+def test_presets_set_limits_inside_the_data(layer):
+    image = mammogram()
+    seen = set()
+    for name in display.preset_names(image):
+        display.apply_preset(layer, image, name)
+        low, high = layer.contrast_limits
+        assert 0 <= low < high <= layer.data.max()
+        seen.add((low, high))
+    assert len(seen) == len(display.preset_names(image))
+
+
+def test_the_default_is_the_window_of_the_file(layer):
+    image = mammogram(window=(20_000.0, 8_000.0))
+    display.apply_preset(layer, image, display.DEFAULT)
+    assert tuple(layer.contrast_limits) == (16_000.0, 24_000.0)
+
+
+def test_dense_tissue_starts_at_the_median_of_the_breast(layer):
+    display.apply_preset(layer, None, "Dense tissue")
+    breast = layer.data[layer.data > 0]
+    assert layer.contrast_limits[0] == pytest.approx(np.median(breast), rel=0.03)
+
+
+@pytest.mark.parametrize("data", [np.zeros((40, 40)), np.full((40, 40), 7.0), np.full((40, 40), np.nan)])
+def test_images_without_contrast_leave_the_limits(data):
+    layer = Image(data, contrast_limits=(0, 1))
+    for name in display.PRESETS:
+        display.apply_preset(layer, None, name)
+    assert tuple(layer.contrast_limits) == (0, 1)
+
+
+def test_inverting_twice_is_nothing(layer):
+    display.invert(layer)
+    assert display.is_inverted(layer)
+    display.invert(layer)
+    assert not display.is_inverted(layer)
+
+
+def test_the_pixels_are_never_touched(layer):
+    before = layer.data.copy()
+    display.invert(layer)
+    display.apply_preset(layer, None, "Breast")
+    np.testing.assert_array_equal(layer.data, before)

@@ -1,0 +1,134 @@
+import threading
+
+import pytest
+from napari.qt.threading import create_worker  # noqa: F401  (imported before the first test is timed)
+
+from napari_mammosae.core.errors import ImageError
+from napari_mammosae.viewer.jobs import Jobs, Progress
+
+
+class Outcome:
+    """What came of jobs, in the order it came."""
+
+    def __init__(self):
+        self.values, self.threads = [], []
+
+    def take(self, value):
+        self.values.append(value)
+        self.threads.append(threading.current_thread())
+
+
+@pytest.fixture
+def jobs(qapp):
+    return Jobs()
+
+
+@pytest.fixture
+def out():
+    return Outcome()
+
+
+def finish(qtbot, jobs):
+    qtbot.waitUntil(lambda: not jobs.busy, timeout=5000)
+
+
+def test_the_result_arrives_in_the_gui_thread_the_work_does_not(qtbot, jobs, out):
+    worked_in = []
+
+    def work(report):
+        worked_in.append(threading.current_thread())
+        return 42
+
+    jobs.start("a", work, out.take, out.take)
+    assert jobs.busy
+    finish(qtbot, jobs)
+    assert out.values == [42]
+    assert out.threads == [threading.main_thread()]
+    assert worked_in != [threading.main_thread()]
+
+
+def test_progress_is_reported_in_order(qtbot, jobs, out):
+    def work(report):
+        for i in range(3):
+            report("step", i, 3)
+
+    seen = []
+    jobs.progressed.connect(seen.append)
+    jobs.start("a", work, out.take, out.take)
+    finish(qtbot, jobs)
+    assert seen == [Progress("step", i, 3) for i in range(3)]
+
+
+def test_an_error_goes_to_its_handler_and_the_next_job_works(qtbot, jobs, out):
+    def fail(report):
+        raise ImageError("not a mammogram")
+
+    jobs.start("a", fail, out.take, lambda error: out.take(str(error)))
+    finish(qtbot, jobs)
+    jobs.start("b", lambda report: "b", out.take, out.take)
+    finish(qtbot, jobs)
+    assert out.values == ["not a mammogram", "b"]
+
+
+def stuck(go):
+    def work(report):
+        report("waiting")
+        go.wait(5)
+        report("on")
+        return "old"
+
+    return work
+
+
+def test_cancelled_work_ends_at_its_next_report_and_brings_nothing(qtbot, jobs, out):
+    go, titles = threading.Event(), []
+    jobs.cancelled.connect(titles.append)
+    jobs.start("slow", stuck(go), out.take, out.take)
+    jobs.cancel()
+    assert jobs.busy
+    go.set()
+    finish(qtbot, jobs)
+    assert out.values == []
+    assert titles == ["slow"]
+
+
+def test_a_new_job_takes_the_place_of_the_running_one(qtbot, jobs, out):
+    go = threading.Event()
+    jobs.start("slow", stuck(go), out.take, out.take)
+    jobs.start("never", lambda report: "never", out.take, out.take)
+    jobs.start("new", lambda report: "new", out.take, out.take)
+    go.set()
+    finish(qtbot, jobs)
+    assert out.values == ["new"]
+
+
+def test_a_result_without_further_reports_is_dropped_all_the_same(qtbot, jobs, out):
+    go = threading.Event()
+    jobs.start("slow", lambda report: go.wait(5), out.take, out.take)
+    jobs.cancel()
+    go.set()
+    finish(qtbot, jobs)
+    assert out.values == []
+
+
+def test_a_patient_job_waits_for_the_running_one(qtbot, jobs, out):
+    go = threading.Event()
+    jobs.start("slow", stuck(go), out.take, out.take)
+    jobs.start("later", lambda report: "later", out.take, out.take, patient=True)
+    go.set()
+    finish(qtbot, jobs)
+    assert out.values == ["old", "later"]
+
+
+def test_a_job_may_start_the_next_when_it_is_done(qtbot, jobs, out):
+    ended = []
+    jobs.ended.connect(lambda: ended.append(list(out.values)))
+
+    def first(value):
+        out.take(value)
+        jobs.start("second", lambda report: 2, out.take, out.take)
+
+    jobs.start("first", lambda report: 1, first, out.take)
+    qtbot.waitUntil(lambda: out.values == [1, 2], timeout=5000)
+    finish(qtbot, jobs)
+    assert ended == [[1, 2]]

@@ -1,0 +1,115 @@
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.utils._proxies import PublicOnlyProxy
+
+from fakes import FakeModel, latent_maps, mammogram
+from napari_mammosae.core.errors import SettingsError
+from napari_mammosae.viewer.session import BY_IMAGE, MOST_PINS, Order, Session, session_of
+from napari_mammosae.viewer.view import resolve
+
+
+@pytest.fixture
+def session():
+    s = Session()
+    s.image, s.model, s.maps = mammogram(), FakeModel(), latent_maps()
+    return s
+
+
+def test_maps_come_ordered_by_their_mean_and_the_best_is_current(session):
+    means = session.maps.pooled_mean[session.order.latents]
+    assert np.all(np.diff(means) <= 0)
+    assert session.order.name == BY_IMAGE
+    assert session.current == int(np.argmax(session.maps.pooled_mean))
+    assert session.rank == 0
+
+
+def test_a_new_image_drops_the_latents_and_keeps_the_latent_and_the_pins(session):
+    session.current, session.pins = 7, (3, 4)
+    generation = session.generation
+    session.image = mammogram(1)
+    assert session.maps is None
+    assert session.is_stale(generation)
+    assert (session.current, session.pins) == (7, (3, 4))
+
+
+def test_a_new_image_under_a_ranking_keeps_that_ranking(session):
+    ranking = Order.by_score(np.arange(64), "diff")
+    session.order = ranking
+    session.image = mammogram(1)
+    session.maps = latent_maps(seed=1)
+    assert session.order is ranking
+
+
+def test_another_sae_gives_latent_numbers_another_meaning(session):
+    session.pins = (1,)
+    session.model = FakeModel(sae_sha256="other")
+    assert session.maps is None
+    assert session.order is None
+    assert session.current is None
+    assert session.pins == ()
+
+
+def test_another_model_with_the_same_sae_keeps_current_and_pins(session):
+    session.current, session.pins = 5, (1,)
+    session.model = FakeModel(model_sha256="other")
+    assert (session.maps, session.current, session.pins) == (None, 5, (1,))
+
+
+def test_reordering_keeps_the_latent_and_moves_its_rank(session):
+    session.current = 9
+    session.order = Order.by_score(-np.arange(64.0), "number")
+    assert (session.current, session.rank) == (9, 9)
+
+
+def test_listeners_see_a_state_that_fits_together():
+    s = Session()
+    s.image, s.model = mammogram(), FakeModel()
+    seen = []
+    s.events.maps.connect(lambda maps: seen.append(resolve(s)))
+    s.maps = latent_maps()
+    assert seen[0].rank == 0
+
+
+def test_the_same_value_is_announced_once(session):
+    seen = []
+    session.events.current.connect(seen.append)
+    session.current = 3
+    session.current = 3
+    assert seen == [3]
+
+
+def test_at_most_a_dozen_pins(session):
+    session.pins = range(MOST_PINS)
+    with pytest.raises(SettingsError, match="At most 12"):
+        session.pins = range(MOST_PINS + 1)
+    assert len(session.pins) == MOST_PINS
+
+
+@pytest.mark.parametrize(("latents", "scores"), [([0, 0, 1], 3), ([0, 1, 5], 3), ([0, 1, 2], 2), ([-1, 0, 1], 3)])
+def test_an_order_names_every_latent_once(latents, scores):
+    with pytest.raises(SettingsError):
+        Order.of(latents, np.zeros(scores), "bad")
+
+
+def test_missing_scores_come_last_and_ties_by_number():
+    order = Order.by_score([1.0, np.nan, 3.0, 1.0], "x")
+    assert order.latents.tolist() == [2, 0, 3, 1]
+    assert order.ranks.tolist() == [1, 3, 0, 2]
+
+
+def test_one_session_a_viewer_through_proxies(qapp):
+    viewer = ViewerModel()
+    assert session_of(PublicOnlyProxy(viewer)) is session_of(viewer)
+    assert session_of(ViewerModel()) is not session_of(viewer)
+
+
+def test_a_session_dies_with_its_viewer(qapp):
+    viewer = ViewerModel()
+    alive = weakref.ref(session_of(viewer))
+    del viewer
+    gc.collect()
+    assert alive() is None
