@@ -6,6 +6,7 @@ import pytest
 import scipy.sparse
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
+import recipe
 from napari_mammosae.core.errors import SettingsError
 from napari_mammosae.core.intervention import (
     Cohort,
@@ -116,9 +117,9 @@ def test_images_left_with_nothing_tie_exactly():
 
 
 @pytest.mark.parametrize("name", ["b5_small", "b2_small"])
-def test_every_k_equals_the_released_implementation(request, name):
+def test_every_k_equals_the_released_implementation(name):
     """Logits with the union kept and zeroed, from pooled latents and the head alone."""
-    with np.load(request.config.rootpath / "tests" / "data" / "parity" / f"{name}.npz") as data:
+    with np.load(recipe.PARITY / f"{name}.npz") as data:
         attribution, constant = parity_tail(data["features0"].shape[0], data["mean_latents"].shape[1])
         cohort = Cohort.of(data["mean_latents"], attribution, constant, data["labels"], data["logit"])
         first = first_ranks([data["class0_order"], data["class1_order"]], attribution.size)
@@ -136,19 +137,10 @@ def test_every_k_equals_the_released_implementation(request, name):
 
 def parity_tail(width, n_latents):
     """Attribution and constant of the regenerated head and SAE (one class)."""
-    import zlib
-
-    def drawn(key):
-        return np.random.default_rng(zlib.crc32(key.encode()))
-
-    head = "classifier.classification_head."
-    weight = drawn(head + "weight").normal(0, 8 * np.sqrt(1 / width), (1, width)).astype(np.float32)
-    bias = drawn(head + "bias").normal(0, 0.1, (1,)).astype(np.float32)
-    tied = drawn("tied_bias").normal(0, 0.1, (1, width)).astype(np.float32)
-    decoder = drawn("decoder._weight").normal(0, 1, (1, width, n_latents))[0]
-    decoder = (decoder / np.linalg.norm(decoder, axis=0)).astype(np.float32)
-    weight = weight[0].astype(np.float64)
-    return weight @ decoder, float(bias[0] + weight @ tied[0])
+    head, sae = recipe.head_weights(width), recipe.sae_weights(width, n_latents)
+    weight = head[recipe.HEAD + "weight"][0].double().numpy()
+    decoder, tied = (sae[key][0].double().numpy() for key in ("decoder._weight", "tied_bias"))
+    return weight @ decoder, float(head[recipe.HEAD + "bias"][0]) + float(weight @ tied)
 
 
 def test_float32_sigmoids_lose_ranks_and_it_is_counted():

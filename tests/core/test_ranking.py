@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+import recipe
 from napari_mammosae.core.errors import SettingsError
 from napari_mammosae.core.ranking import (
     SCORES,
@@ -302,8 +303,9 @@ def test_parts_of_different_runs_are_refused(case):
 
 
 @pytest.mark.parametrize("name", ["b5_small", "b2_small"])
-def test_class_means_and_orders_are_those_of_the_released_implementation(parity, name):
-    data = parity(name)
+def test_class_means_and_orders_are_those_of_the_released_implementation(name):
+    with np.load(recipe.PARITY / f"{name}.npz") as file:
+        data = dict(file)
     pool = pool_of(data["mean_latents"], data["labels"])
     for label in (0, 1):
         found = Ranking.of(score_latents(pool, "mean", label))
@@ -313,17 +315,6 @@ def test_class_means_and_orders_are_those_of_the_released_implementation(parity,
     rankings = class_rankings(pool, "mean")
     first = first_ranks([ranking.order for ranking in rankings.values()], data["mean_latents"].shape[1])
     assert np.array_equal(union_sizes(first)[data["ks"]], data["union_size"])
-
-
-@pytest.fixture
-def parity(request):
-    folder = request.config.rootpath / "tests" / "data" / "parity"
-
-    def load(name):
-        with np.load(folder / f"{name}.npz") as file:
-            return {key: file[key] for key in file.files}
-
-    return load
 
 
 def test_equal_rankings_agree_and_reversed_ones_do_not():
