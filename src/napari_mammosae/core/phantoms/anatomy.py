@@ -1,6 +1,7 @@
 """The breast itself: outline, skin, nipple, pectoral muscle and tissue, drawn in mm with the chest wall at column 0."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -24,8 +25,8 @@ INPUT_SHAPE = (1520, 912)
 class Build:
     """What the images of one patient have in common.
 
-    `spacing` is (row, column) mm per pixel; `density` runs from 0 (fatty) to 1 (dense); `exponent` is the texture's b in
-    1/f^b.
+    `spacing` is (row, column) mm per pixel; `density` runs from 0 (fatty) to 1 (dense); `exponent` is the texture's
+    b in 1/f^b; a `roundness` of 0 makes a pointed, of 1 a full outline.
     """
 
     spacing: tuple[float, float]
@@ -44,8 +45,11 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """Where things lie, per pixel in mm: `row`, `column`, `depth` below the skin (negative in air), polar coordinates
-    about the nipple, and `muscle` (depth inside the pectoral muscle; below 0 outside).
+    """Where things lie, per pixel, in mm and radians.
+
+    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air); `radius` and
+    `angle` are polar about the nipple; `muscle` is the depth inside the pectoral muscle and `nipple_depth` inside the
+    nipple (both negative outside). `nipple` is (row, column); `muscle_direction` the way the muscle's fibres run.
     """
 
     spacing: tuple[float, float]
@@ -103,16 +107,13 @@ def signed_depth(contour: Field, size: tuple[float, float]) -> Field:
     rows = (np.arange(grid[0]) + 0.5) * size[0] / grid[0]
     columns = (np.arange(grid[1]) + 0.5) * size[1] / grid[1]
     nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
-    dense = [
-        np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.2)), endpoint=False)
-        for a, b in zip(contour[:-1], contour[1:], strict=True)
-    ]
+    dense = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.2)), endpoint=False) for a, b in pairwise(contour)]
     line = np.concatenate(dense)
     tangent = np.gradient(line, axis=0)
     distance, nearest = cKDTree(line).query(nodes)
     offset = nodes - line[nearest]
     side = tangent[nearest, 0] * offset[:, 1] - tangent[nearest, 1] * offset[:, 0]
-    return np.where(side < 0, distance, -distance).astype(np.float32).reshape(grid)
+    return np.asarray(np.where(side < 0, distance, -distance), np.float32).reshape(grid)
 
 
 def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
@@ -154,12 +155,21 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
         muscle = (thick * (1 - ((row - centre) / half) ** 2) - column).astype(np.float32)
         direction = np.pi / 2
     return Geometry(
-        spacing, row, column, depth, radius, angle, muscle, stump.astype(np.float32), (float(tip[0]), float(tip[1])), direction
+        spacing,
+        row,
+        column,
+        depth,
+        radius,
+        angle,
+        muscle,
+        stump.astype(np.float32),
+        (float(tip[0]), float(tip[1])),
+        direction,
     )
 
 
 def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> tuple[Field, Field]:
-    """Tissue brightness before tone mapping (about 0 for fat to 1 for gland) and the glandular share, both per pixel."""
+    """Tissue brightness before tone mapping (about 0 for fat, 1 for gland) and the glandular share, per pixel."""
     g, shape, spacing = geometry, INPUT_SHAPE, geometry.spacing
     low_shape, low_spacing = (shape[0] // 4, shape[1] // 4), (spacing[0] * 4, spacing[1] * 4)
     reach = shape[1] * spacing[1]
@@ -207,7 +217,8 @@ def tone(rng: np.random.Generator, body: Field, geometry: Geometry) -> Field:
     grey = to_low + (to_high - to_low) * (x + curve * x * (x - 1))
     floor, ceiling = 14.0, 200.0
     grey = floor + 8 * np.logaddexp(0, (grey - floor) / 8)
-    return np.where(grey > ceiling, ceiling + 40 * np.tanh((grey - ceiling) / 40), grey).astype(np.float32)
+    high_grey = ceiling + 40 * np.tanh((grey - ceiling) / 40)
+    return np.asarray(np.where(grey > ceiling, high_grey, grey), np.float32)
 
 
 def cover(rng: np.random.Generator, geometry: Geometry, grey: Field) -> Field:
@@ -221,11 +232,10 @@ def cover(rng: np.random.Generator, geometry: Geometry, grey: Field) -> Field:
     # Behind the nipple the areola is thick and the ducts converge.
     out += 22 * np.exp(-((g.radius / 9.0) ** 2))
     fade = smoothstep(g.depth, -0.5, rng.uniform(2.2, 3.6))
-    return (out * fade).astype(np.float32)
+    return np.asarray(out * fade, np.float32)
 
 
 def grain(rng: np.random.Generator, image: Field) -> Field:
     """Quantum noise, a little blurred by the detector and by resizing."""
-    noise = rng.standard_normal(image.shape, dtype=np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.6)
+    noise = cv2.GaussianBlur(rng.standard_normal(image.shape, dtype=np.float32), (0, 0), 0.6)
     return (image + noise * np.float32(rng.uniform(5.0, 8.5)) * np.clip(image / 60, 0, 1)).astype(np.float32)

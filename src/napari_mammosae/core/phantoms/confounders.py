@@ -1,4 +1,4 @@
-"""What is on a mammogram and is no finding: view marker, device tag, skin bead, biopsy clip, skin folds, benign specks."""
+"""What is on a mammogram and is no finding: view marker, device tag, bead, biopsy clip, skin fold, benign speck."""
 
 import cv2
 import numpy as np
@@ -11,7 +11,9 @@ from napari_mammosae.core.phantoms.strokes import curve, draw_line
 SATURATED = 255.0
 
 
-def text_block(lines: list[str], letter: float, spacing: tuple[float, float], framed: bool, solid: bool = False) -> Field:
+def text_block(
+    lines: list[str], letter: float, spacing: tuple[float, float], framed: bool, solid: bool = False
+) -> Field:
     """Text with letters of `letter` mm, drawn in square pixels and stretched to the image's; values 0 to 1.
 
     `framed` adds the corner brackets of a lead marker, `solid` makes dark letters on a bright plate.
@@ -37,7 +39,7 @@ def text_block(lines: list[str], letter: float, spacing: tuple[float, float], fr
         plate = 255 - plate
     mm = letter / unit
     target = (max(4, round(width * mm / spacing[1])), max(4, round(height * mm / spacing[0])))
-    return cv2.resize(plate, target, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    return np.asarray(cv2.resize(plate, target, interpolation=cv2.INTER_AREA), np.float32) / np.float32(255)
 
 
 def free_place(rng: np.random.Generator, air: Mask, shape: tuple[int, int], low: bool | None) -> tuple[int, int] | None:
@@ -144,11 +146,15 @@ def add_skin_fold(rng: np.random.Generator, image: Field, geometry: Geometry) ->
     height = INPUT_SHAPE[0] * geometry.spacing[0]
     width = INPUT_SHAPE[1] * geometry.spacing[1]
     upper = rng.random() < 0.5
-    start = np.array([height * (rng.uniform(0.02, 0.14) if upper else rng.uniform(0.84, 0.95)), rng.uniform(2, 0.3 * width)])
+    start = np.array(
+        [height * (rng.uniform(0.02, 0.14) if upper else rng.uniform(0.84, 0.95)), rng.uniform(2, 0.3 * width)]
+    )
     heading = rng.uniform(0.1, 0.7) * (1 if upper else -1)
     points = curve(rng, start, heading, rng.uniform(25, 55), 0.012, 30)
     canvas = np.zeros(INPUT_SHAPE, np.uint8)
-    draw_line(canvas, points, 255 * np.sin(np.linspace(0.3, np.pi - 0.3, 29)) ** 0.5, rng.uniform(1.8, 3.2), geometry.spacing)
+    draw_line(
+        canvas, points, 255 * np.sin(np.linspace(0.3, np.pi - 0.3, 29)) ** 0.5, rng.uniform(1.8, 3.2), geometry.spacing
+    )
     band = cv2.GaussianBlur(canvas, (0, 0), 4.0).astype(np.float32) / 255
     shadow = np.roll(band, round(rng.choice([-1, 1]) * 3.0 / geometry.spacing[0]), axis=0)
     inside = smoothstep(geometry.depth, 0.0, 3.0)

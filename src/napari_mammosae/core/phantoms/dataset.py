@@ -2,7 +2,9 @@
 
 import csv
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -54,14 +56,14 @@ def write_image(folder: Path, phantom: Phantom) -> Path:
 def write_truth(folder: Path, phantom: Phantom) -> Path:
     """Write all masks, one bit a pixel, and the boxes of the single specks."""
     path = folder / f"{phantom.image_id}.npz"
-    packed = {name: np.packbits(mask) for name, mask in phantom.masks.items()}
+    arrays: dict[str, Any] = {name: np.packbits(mask) for name, mask in phantom.masks.items()}
     with write_atomic(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file,
             shape=np.array(phantom.pixels.shape),
             spacing=np.array(phantom.spacing),
             specks=np.array(phantom.specks, np.int32).reshape(-1, 4),
-            **packed,
+            **arrays,
         )
     return path
 
@@ -99,6 +101,4 @@ def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object,
 
 def _without_arrays(phantom: Phantom) -> Phantom:
     """The same phantom without its pixels and masks: thousands of them fit in memory."""
-    from dataclasses import replace
-
     return replace(phantom, pixels=np.empty((0, 0), np.uint8), masks={})

@@ -16,7 +16,11 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, slots=True)
 class Lesion:
-    """One finding: its mask (full image, boolean), its box in pixel edges, and the masks of its specks, if it has any."""
+    """One finding that was drawn.
+
+    `mask` is boolean, as large as the image; `box` (row_min, col_min, row_max, col_max) and the boxes of its `specks`
+    are in pixel edges; `contrast` is in local deviations (64 px) above the surroundings.
+    """
 
     mask: Mask
     box: tuple[int, int, int, int]
@@ -149,7 +153,8 @@ def _place(
     likely = np.where(allowed, np.clip(grey, 30, 120) ** 1.0, 0).ravel().astype(np.float64)
     pick = int(rng.choice(likely.size, p=likely / likely.sum()))
     row, column = divmod(pick, small[1])
-    deviation = local_deviation(cv2.resize(image, small[::-1], interpolation=cv2.INTER_LINEAR), 8)
+    coarse = np.asarray(cv2.resize(image, small[::-1], interpolation=cv2.INTER_LINEAR), np.float32)
+    deviation = local_deviation(coarse, 8)
     here = float(deviation[row, column])
     body = float(np.median(deviation[depth > 8])) if (depth > 8).any() else here
     return (float(rows[row, 0]), float(columns[0, column])), float(np.clip(here, 0.8 * body, 1.25 * body))
@@ -172,7 +177,7 @@ def _spicules(
         points = curve(rng, start, heading, length, 0.012)
         taper = np.linspace(1.0, 0.15, len(points) - 1) * rng.uniform(170, 255)
         draw_line(canvas, points, taper, rng.uniform(0.4, 0.8), (float(spacing[0]), float(spacing[1])))
-    return cv2.GaussianBlur(canvas, (0, 0), 1.2).astype(np.float32) / 255
+    return np.asarray(cv2.GaussianBlur(canvas, (0, 0), 1.2), np.float32) / np.float32(255)
 
 
 def _speck(

@@ -91,8 +91,7 @@ def steered(
 
 def upsampled(low: Field, shape: tuple[int, int]) -> Field:
     """A smooth field given on a coarse grid, at full size (half-pixel centres)."""
-    full: Field = cv2.resize(low, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-    return full
+    return np.asarray(cv2.resize(low, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def smoothstep(x: Field, low: float, high: float) -> Field:

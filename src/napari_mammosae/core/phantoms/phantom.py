@@ -44,10 +44,11 @@ _PATIENT, _ANATOMY, _LABELS, _LESIONS, _CONFOUNDERS, _MARKER = range(6)
 class Phantom:
     """A synthetic mammogram and its truth; no patient stands behind it.
 
-    `pixels` is uint8 (1520, 912), air 0, with at least one pixel of 255. `masks` are boolean, of the same shape, one per
-    finding or structure that is there. `boxes` lists (name, (row_min, col_min, row_max, col_max)) in pixel edges, half
-    open: one per mass, calcification cluster and structure; `specks` the boxes of the single calcifications. `spacing` is
-    (row, column) in mm per pixel. `contrast` of the mass is in local deviations (64 px) above its surroundings.
+    `pixels` is uint8 (1520, 912), air 0, with at least one pixel of 255. `masks` are boolean, of the same shape, one
+    per finding or structure that is there. `boxes` lists (name, (row_min, col_min, row_max, col_max)) in pixel edges,
+    half open: one per mass, calcification cluster and structure; `specks` the boxes of the single calcifications.
+    `spacing` is (row, column) in mm per pixel. `contrast` of the mass is in local deviations (64 px) above its
+    surroundings.
     """
 
     image_id: str

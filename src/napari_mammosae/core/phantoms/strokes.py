@@ -1,5 +1,7 @@
 """Thin lines of the breast drawn as strokes: fibres, ligaments, vessels, ducts and the spicules of masses."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -18,7 +20,7 @@ def draw_line(
     scale = np.array([1 / spacing[1], 1 / spacing[0]]) * (1 << SUBPIXEL_BITS)
     xy = (points[:, ::-1] * scale - (1 << (SUBPIXEL_BITS - 1))).round().astype(int).tolist()
     thick = max(1, round(width / (0.5 * (spacing[0] + spacing[1]))))
-    for (a, b), value in zip(zip(xy[:-1], xy[1:], strict=True), brightness.tolist(), strict=True):
+    for (a, b), value in zip(pairwise(xy), brightness.tolist(), strict=True):
         cv2.line(canvas, tuple(a), tuple(b), float(value), thick, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
@@ -26,7 +28,9 @@ def curve(
     rng: np.random.Generator, start: np.ndarray, heading: float, length: float, bend: float, count: int = 12
 ) -> np.ndarray:
     """Points (count, 2) in mm of a gently winding line; `bend` is the deviation of its curvature in 1/mm."""
-    turning = bend * (rng.standard_normal() + 0.8 * np.sin(np.linspace(0, rng.uniform(3, 14), count) + rng.uniform(0, 6.3)))
+    turning = bend * (
+        rng.standard_normal() + 0.8 * np.sin(np.linspace(0, rng.uniform(3, 14), count) + rng.uniform(0, 6.3))
+    )
     angles = heading + np.cumsum(turning) * length / count
     steps = np.stack([np.sin(angles), np.cos(angles)], 1) * (length / count)
     return np.asarray(start + np.cumsum(steps, 0))
