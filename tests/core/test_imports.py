@@ -12,8 +12,12 @@ assert manifest.name == "napari-mammosae"
 """
 
 COMMANDS = """
+import sys
 from importlib import import_module
 from npe2 import PluginManifest
+import napari.layers, napari.viewer  # napari's own shapes bring skimage, with or without this plugin
+for name in [name for name in sys.modules if name.split(".")[0] == "skimage"]:
+    del sys.modules[name]
 manifest = PluginManifest.from_distribution("napari-mammosae")
 modules = {c.python_name.split(":")[0] for c in manifest.contributions.commands or ()}
 for module in sorted(modules):

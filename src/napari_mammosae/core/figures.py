@@ -99,11 +99,11 @@ def _background(image: Mammogram, frame: Frame) -> NDArray[np.uint8]:
     row0, col0, row1, col1 = frame.crop
     low, high = image.contrast_limits()
     part = np.asarray(image.displayed()[row0:row1, col0:col1], dtype=np.float32)
-    grey = (np.clip((part - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    grey = np.asarray(np.clip((part - low) / (high - low), 0, 1) * 255, dtype=np.uint8)
     shrink = min(1.0, ROWS_DRAWN / grey.shape[0])
-    if shrink < 1:
-        grey = np.asarray(cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    return grey
+    if shrink == 1:
+        return grey
+    return np.asarray(cv2.resize(grey, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _heat(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uint8]:
