@@ -100,8 +100,9 @@ class Controller:
         viewer = self.scene.viewer
         return [layer for layer in viewer.layers if layers.may_be_mammogram(layer)] if viewer is not None else []
 
-    def open_image(self, path: Path) -> None:
-        """Read a file as a new layer, and look at it."""
+    def open_image(self, path: Path, *, compute: bool = False) -> None:
+        """Read a file as a new layer, and look at it; with `compute`, compute its latents then."""
+        self._wanted = self._wanted or compute
         self.jobs.start(f"Reading {path.name}", partial(analysis.read_image, path), self._add_image, self._failed)
 
     def use_layer(self, layer: Image | None) -> None:
