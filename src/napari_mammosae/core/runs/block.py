@@ -9,13 +9,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..latents import LatentMaps
+from ..regions import REGIONS
 from .decode import Decoded, Failed
 from .layout import (
     MAP_ROWS_PER_GROUP,
     MAPS,
     POOLED,
     REGION_SHARES,
-    REGIONS,
     Layout,
     image_schema,
     write_table,

@@ -6,7 +6,7 @@ This module is imported by the worker processes: it needs neither torch nor pand
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from ..files import sha256_file
 from ..geometry import Frame
 from ..images import read_mammogram
 from ..preprocessing import Preprocessing
+from ..regions import region_shares
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +30,9 @@ class Entry:
     path: Path
     name: str
     """Relative to the root of the images."""
+    laterality: Literal["L", "R"] | None = None
+    view: Literal["CC", "MLO"] | None = None
+    """What tables say, for files that do not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,7 +48,7 @@ class Decoded:
     laterality: str | None
     view: str | None
     regions: NDArray[np.float32]
-    """(5, H', W'): shares of each cell, in the order of `layout.REGIONS`."""
+    """(5, H', W'): shares of each cell, in the order of `regions.REGIONS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +78,6 @@ class Decoder:
             return Failed(entry, f"{entry.path.name}: {type(error).__name__}: {text}")
 
     def _decode(self, entry: Entry) -> Decoded:
-        try:
-            from ..regions import region_shares  # type: ignore
-        except ImportError:
-
-            def region_shares(image: Any, preprocessing: Any, grid: Any) -> Any:
-                return np.zeros((5, *grid), np.float32)
-
         image = read_mammogram(entry.path, crop=self.preprocessing.crop)
         prepared = image.prepared(self.preprocessing)
         if prepared.pixels.min() == prepared.pixels.max():
@@ -95,5 +92,16 @@ class Decoder:
             image.patient,
             image.laterality,
             image.view,
-            region_shares(image, self.preprocessing, self.grid),
+            region_shares(
+                prepared.pixels,
+                self.grid,
+                laterality=image.laterality or entry.laterality,
+                view=image.view or entry.view,
+                spacing=_input_spacing(image.spacing, prepared.frame),
+            ),
         )
+
+
+def _input_spacing(spacing: tuple[float, float] | None, frame: Frame) -> tuple[float, float] | None:
+    """Millimetres per pixel of the model input."""
+    return None if spacing is None else (spacing[0] * frame.scale[0], spacing[1] * frame.scale[1])

@@ -12,11 +12,9 @@ import pyarrow.parquet as pq
 
 from ..errors import RunError
 from ..files import write_atomic
+from ..regions import REGIONS
 
 Kind = Literal["images", "pooled", "regions", "maps"]
-REGIONS = ("breast", "skin", "pectoral", "border", "marker")
-"""Columns of `regions/`: the share of a cell's area that lies in each."""
-
 POOLED = pa.schema(
     [
         ("image", pa.int32()),

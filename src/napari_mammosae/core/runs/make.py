@@ -185,8 +185,6 @@ def load(model: ModelSpec) -> "MammoSAE":
 
 
 def _check_folder(layout: Layout, info: dict[str, Any] | None) -> None:
-    if layout.root.exists() and not layout.root.is_dir():
-        raise RunError(f"{layout.root.name} is a file; a run needs a folder.")
     if info is None and layout.root.is_dir() and any(not path.name.startswith(".") for path in layout.root.iterdir()):
         raise RunError(f"{layout.root.name} holds other files and no run; give an empty or new folder.")
 

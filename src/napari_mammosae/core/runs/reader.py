@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..errors import RunError
 from ..geometry import Frame
 from ..latents import LatentMaps
-from .layout import FRAME, MAPS, POOLED, REGIONS, Kind, Layout
+from ..regions import REGIONS
+from .layout import FRAME, MAPS, POOLED, Kind, Layout
 from .settings import read_info
 
 if TYPE_CHECKING:

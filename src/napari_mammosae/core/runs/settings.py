@@ -88,8 +88,11 @@ def read_info(root: Path) -> dict[str, Any] | None:
         info = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
+    except NotADirectoryError:
+        raise RunError(f"{root.name} is a file; a run is a folder.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise RunError(f"{root.name}/run.json cannot be read ({error}); the run must be made again.") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{root.name}/run.json cannot be read ({reason}); the run must be made again.") from error
     if not isinstance(info, dict) or "format" not in info:
         raise RunError(f"{root.name}/run.json does not describe a run of napari-mammosae.")
     if info["format"] != FORMAT:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +91,7 @@ def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] |
     joined = _join([table for table, _ in read], entries, tables)
     rows = next((found for found in (_finding_rows(rows, entries) for _, rows in read) if found is not None), None)
     return Sources(
-        entries,
+        tuple(_with_facts(entry, joined.iloc[entry.image]) for entry in entries),
         digest,
         joined,
         rows,
@@ -165,6 +165,13 @@ def _key(entry: Entry, index: Any) -> str | None:
         if name in index:
             return name
     return None
+
+
+def _with_facts(entry: Entry, labels: "pd.Series[Any]") -> Entry:
+    laterality, view = labels.get("laterality"), labels.get("view")
+    return replace(
+        entry, laterality=laterality if laterality in ("L", "R") else None, view=view if view in ("CC", "MLO") else None
+    )
 
 
 def _union(first: "pd.DataFrame", second: "pd.DataFrame") -> list[Any]:
