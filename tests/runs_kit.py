@@ -1,11 +1,13 @@
 """What the tests of runs share: folders of small images, and two runs compared row for row."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 import tiny
+from napari_mammosae.core.runs.decode import Decoded, Decoder, Entry, Failed
 
 KINDS = ("images", "pooled", "regions", "maps")
 
@@ -36,3 +38,14 @@ def assert_same(first: Path, second: Path) -> None:
     assert a.keys() == b.keys()
     for name in a:
         pd.testing.assert_frame_equal(a[name], b[name], check_exact=True, obj=name)
+
+
+class Crashing(Decoder):
+    """Brings its process down on some images, as a native decoder might; here so that worker processes find it."""
+
+    __slots__ = ()
+
+    def __call__(self, entry: Entry) -> Decoded | Failed:
+        if entry.image in (2, 5):
+            os._exit(3)
+        return super().__call__(entry)

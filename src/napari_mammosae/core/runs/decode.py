@@ -1,6 +1,6 @@
 """One image from its file to a model input.
 
-This module is imported by the worker processes: it needs neither torch nor pandas.
+This module is imported by the worker processes: it must not need torch.
 """
 
 import logging

@@ -75,17 +75,20 @@ class DecodePool:
 
     def _replace(self, pending: deque[tuple[Entry, Future[Decoded | Failed]]], decoder: Decoder) -> None:
         """Decode again, each alone, what was under way when a worker died."""
+        self._restart()
         for index, (entry, future) in enumerate(pending):
             if future.done() and future.exception() is None:
                 continue
-            self._pool.shutdown()
-            self._pool = self._start()
             alone = self._submit(decoder, entry)
             if isinstance(alone.exception(), BrokenProcessPool):
                 alone = Future()
                 alone.set_result(Failed(entry, f"{entry.path.name}: the decoder crashed on this file"))
-                self._pool = self._start()
+                self._restart()
             pending[index] = (entry, alone)
+
+    def _restart(self) -> None:
+        self._pool.shutdown()
+        self._pool = self._start()
 
     def _submit(self, decoder: Decoder, entry: Entry) -> Future[Decoded | Failed]:
         try:

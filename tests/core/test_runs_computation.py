@@ -1,0 +1,246 @@
+"""The computation of a run: worker processes that crash, memory that runs out, stops."""
+
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+import runs_kit
+import tiny
+from napari_mammosae.core.errors import RunError
+from napari_mammosae.core.model import load_model
+from napari_mammosae.core.runs import make_run, open_run
+from napari_mammosae.core.runs.block import Block
+from napari_mammosae.core.runs.compute import Computer, out_of_memory
+from napari_mammosae.core.runs.decode import Decoded, Decoder, Entry, Failed
+from napari_mammosae.core.runs.sources import read_sources
+from napari_mammosae.core.runs.workers import DecodePool
+
+
+@pytest.fixture
+def model(tiny_model):
+    return load_model(tiny_model, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return runs_kit.write_images(tmp_path_factory.mktemp("images"), 8)
+
+
+def decoded(images, model, decoder=Decoder, **options):
+    return decoder(replace(model.preprocessing, **options), model.grid)
+
+
+def test_a_file_that_crashes_its_decoder_costs_itself_only(images, model):
+    entries = read_sources(images).entries
+    with DecodePool(2) as pool:
+        found = list(pool.decode(entries, decoded(images, model, runs_kit.Crashing), ahead=4))
+    assert [result.entry.image for result in found] == list(range(8))
+    assert [isinstance(result, Failed) for result in found] == [i in (2, 5) for i in range(8)]
+    assert found[2].reason == "image-002.png: the decoder crashed on this file"
+
+
+def test_no_more_images_are_under_way_than_said(images, model):
+    begun = []
+
+    class Counting(Decoder):
+        __slots__ = ()
+
+        def __call__(self, entry):
+            begun.append(entry.image)
+            return super().__call__(entry)
+
+    with DecodePool(0) as pool:
+        stream = pool.decode(read_sources(images).entries, decoded(images, model, Counting), ahead=3)
+        next(stream)
+        next(stream)
+        assert len(begun) <= 4
+    assert len(begun) <= 5
+
+
+def test_decoding_processes_do_not_import_torch():
+    code = (
+        "import sys, napari_mammosae.core.runs.decode, napari_mammosae.core.runs.workers\n"
+        "print({'torch', 'timm', 'napari'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+
+
+def test_a_script_without_the_main_guard_is_told(tmp_path, tiny_model, images):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from napari_mammosae.core.runs import make_run\n"
+        f"make_run({str(images)!r}, {str(tiny_model)!r}, {str(tmp_path / 'run')!r})\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert 'call this under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
+class SmallMemory:
+    """Stands in for `features` on a GPU that holds `room` images."""
+
+    def __init__(self, model, room):
+        self.model, self.room, self.tried = model, room, []
+        self.features = model.features
+        model.device = "cuda:7"
+        model.features = self
+
+    def __call__(self, x):
+        self.tried.append((self.model.device, len(x)))
+        if self.model.device == "cpu":
+            return self.features(x)
+        if len(x) > self.room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
+        self.model.device = "cpu"
+        try:
+            return self.features(x)
+        finally:
+            self.model.device = "cuda:7"
+
+
+def inputs(images, model):
+    decoder = Decoder(model.preprocessing, model.grid)
+    return [decoder(entry) for entry in read_sources(images).entries]
+
+
+@pytest.mark.parametrize(
+    ("room", "tried"),
+    [
+        (8, [("cuda:7", 8)]),
+        (3, [("cuda:7", 8), ("cuda:7", 4), *[("cuda:7", 2)] * 4]),
+        (0, [("cuda:7", 8), ("cuda:7", 4), ("cuda:7", 2), ("cuda:7", 1), *[("cpu", 1)] * 8]),
+    ],
+)
+def test_out_of_gpu_memory_smaller_batches_then_the_cpu(images, tiny_model, model, room, tried, monkeypatch):
+    whole = inputs(images, model)
+    expected = [maps.pooled_mean for maps in Computer(model, None, print)(whole)]
+    gpu = SmallMemory(model, room)
+    monkeypatch.setattr(model, "encode", partial(on_cpu, model, model.encode))
+    monkeypatch.setattr(model, "decode", partial(on_cpu, model, model.decode))
+    said = []
+    computer = Computer(model, None, said.append)
+    assert computer.batch == 8
+    results = computer(whole)
+    assert gpu.tried == tried
+    np.testing.assert_allclose([maps.pooled_mean for maps in results], expected, rtol=1e-4, atol=1e-7)
+    assert len(said) == {8: 0, 3: 2, 0: 4}[room]
+    if room == 3:
+        assert said[0] == "Out of memory on cuda:7 with 8 images at a time; going on with 4."
+    if room == 0:
+        assert said[-1] == "Out of memory on cuda:7 with a single image; going on, more slowly, on the CPU."
+        assert model.device == "cpu"
+
+
+def on_cpu(model, call, *tensors):
+    device, model.device = model.device, "cpu"
+    try:
+        return call(*tensors)
+    finally:
+        model.device = device
+
+
+def test_out_of_memory_on_the_cpu_ends_the_run_clearly(tmp_path, images, model, monkeypatch):
+    def full(x):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: 9 bytes")
+
+    monkeypatch.setattr(model, "features", full)
+    with pytest.raises(RunError, match="Not even one image fits into the memory"):
+        make_run(images, model, tmp_path / "run", workers=0)
+
+
+def test_what_counts_as_out_of_memory():
+    assert out_of_memory(MemoryError())
+    assert out_of_memory(RuntimeError("MPS backend out of memory (MPS allocated: 17 GB)"))
+    assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+
+
+def test_other_errors_of_the_model_are_not_hidden(tmp_path, images, model, monkeypatch):
+    def broken(x):
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(model, "features", broken)
+    with pytest.raises(RuntimeError, match="mat1"):
+        make_run(images, model, tmp_path / "run", workers=0)
+
+
+def test_latents_that_are_not_finite_cost_their_image(tmp_path, images, model, monkeypatch):
+    features = model.features
+
+    def sometimes(x):
+        result = features(x).clone()
+        result[[i for i in range(len(x)) if abs(float(x[i].sum()) - wrong) < 1e-3]] = torch.nan
+        return result
+
+    entry = read_sources(images).entries[4]
+    one = Decoder(model.preprocessing, model.grid)(entry)
+    assert isinstance(one, Decoded)
+    from napari_mammosae.core.preprocessing import normalised
+
+    plane = torch.from_numpy(normalised(one.pixels, model.preprocessing))
+    wrong = float(plane[None].expand(3, -1, -1).sum())
+    monkeypatch.setattr(model, "features", sometimes)
+    make_run(images, model, tmp_path / "run", workers=0, batch=8)
+    run = open_run(tmp_path / "run")
+    assert list(run.failures["image_id"]) == ["image-004"]
+    assert "not finite" in run.failures["reason"][0]
+    assert list(run.numbers) == [0, 1, 2, 3, 5, 6, 7]
+
+
+def test_memory_does_not_grow_with_the_images(tmp_path, model):
+    """Nothing of a finished block is kept: what is alive after many blocks is what is alive after few."""
+    alive = most = 0
+    add = Block.add
+
+    class Watched(np.ndarray):
+        def __del__(self):
+            nonlocal alive
+            alive -= 1
+
+    def watching(self, image, maps):
+        nonlocal alive, most
+        watched = maps.values.view(Watched)
+        alive += 1
+        most = max(most, alive)
+        add(self, image, replace(maps, values=watched))
+
+    images = runs_kit.write_images(tmp_path / "images", 24)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Block, "add", watching)
+        make_run(images, model, tmp_path / "run", maps=True, block=2, workers=0)
+    assert most <= 4
+
+
+def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
+    from napari_mammosae.core.errors import Cancelled
+
+    stop = threading.Event()
+    with pytest.raises(Cancelled):
+        make_run(
+            images,
+            model,
+            tmp_path / "run",
+            workers=0,
+            block=2,
+            cancel=stop.is_set,
+            progress=lambda state: stop.set() if state.done == 5 else None,
+        )
+    assert len(list((tmp_path / "run" / "images").glob("part-*"))) == 2
+
+
+def test_an_unexpected_error_of_a_decoder_is_a_failure_without_paths(tmp_path, model, monkeypatch):
+    from napari_mammosae.core.runs import decode
+
+    def broken(path, crop):
+        raise KeyError(f"no such thing in {path}")
+
+    monkeypatch.setattr(decode, "read_mammogram", broken)
+    path = tiny.write_image(tmp_path / "secret" / "a.png")
+    result = Decoder(model.preprocessing, model.grid)(Entry(0, "a", path, "a.png"))
+    assert isinstance(result, Failed)
+    assert result.reason == "a.png: KeyError: 'no such thing in a.png'"
