@@ -1,0 +1,122 @@
+"""What is around the code: the wheel's contents, the figures that must agree, the benchmark runner."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+INFO = "napari_mammosae-1.dist-info"
+METADATA = "License-Expression: BSD-3-Clause\nClassifier: Framework :: napari\nRequires-Dist: numpy\n{}\n"
+ENTRY_POINTS = "napari-mammosae = napari_mammosae.cli:main\nnapari-mammosae = napari_mammosae:napari.yaml\n"
+GOOD = {
+    "napari_mammosae/__init__.py": "",
+    "napari_mammosae/napari.yaml": "",
+    "napari_mammosae/py.typed": "",
+    "napari_mammosae/sample_data/demo/model.toml": "",
+    "napari_mammosae/sample_data/demo/model.safetensors": "",
+    "napari_mammosae/sample_data/demo/README.md": "",
+    "napari_mammosae/sample_data/phantoms/a.png": "",
+    f"{INFO}/licenses/LICENSE": "",
+    f"{INFO}/METADATA": METADATA.format(""),
+    f"{INFO}/entry_points.txt": ENTRY_POINTS,
+}
+
+
+def check_wheel(folder: Path, contents: dict[str, str | bytes]) -> subprocess.CompletedProcess[str]:
+    path = folder / "napari_mammosae-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as wheel:
+        for name, content in contents.items():
+            wheel.writestr(name, content)
+    command = [sys.executable, ROOT / "scripts" / "check_wheel.py", path]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_a_right_wheel_passes(tmp_path: Path):
+    done = check_wheel(tmp_path, GOOD)
+    assert done.returncode == 0, done.stderr
+
+
+def without(*names: str) -> Callable[[], dict]:
+    return lambda: {name: content for name, content in GOOD.items() if name not in names}
+
+
+@pytest.mark.parametrize(
+    ("contents", "complaint"),
+    [
+        (without("napari_mammosae/napari.yaml"), "no napari_mammosae/napari"),
+        (without("napari_mammosae/sample_data/demo/model.safetensors"), "safetensors"),
+        (without(f"{INFO}/licenses/LICENSE"), "LICENSE"),
+        (lambda: GOOD | {"tests/test_a.py": ""}, "does not belong: tests/test_a.py"),
+        (lambda: GOOD | {"napari_mammosae/model.safetensors": ""}, "does not belong"),
+        (lambda: GOOD | {"napari_mammosae/__pycache__/a.pyc": ""}, "does not belong"),
+        (lambda: GOOD | {"napari_mammosae/sample_data/a.png": bytes(16 * 2**20)}, "more than 15"),
+        (lambda: GOOD | {f"{INFO}/METADATA": METADATA.format("Requires-Dist: PyQt6>=6")}, "brings a Qt binding"),
+        (lambda: GOOD | {f"{INFO}/METADATA": METADATA.replace("Framework", "Work")}, "classifier"),
+        (lambda: GOOD | {f"{INFO}/entry_points.txt": ""}, "no entry point"),
+    ],
+)
+def test_wrong_wheels_do_not(tmp_path: Path, contents: Callable[[], dict], complaint: str):
+    done = check_wheel(tmp_path, contents())
+    assert done.returncode == 1
+    assert complaint in done.stderr
+
+
+def test_versions_agree():
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert f"\nversion: {PROJECT['version']}\n" in citation
+    assert f"\n## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_what_is_tested_is_pinned():
+    pinned = set(re.findall(r"^([A-Za-z0-9_.-]+)==", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
+    pinned = {re.sub(r"[-_.]+", "-", name).lower() for name in pinned}
+    extras = [line for lines in PROJECT["optional-dependencies"].values() for line in lines]
+    named = {re.match(r"[A-Za-z0-9_.-]+", line).group() for line in [*PROJECT["dependencies"], *extras]}
+    named = {re.sub(r"[-_.]+", "-", name).lower() for name in named}
+    assert named - pinned <= {"napari-mammosae", "pyside6"}
+
+
+def test_links_at_the_top_lead_into_the_package():
+    for name in ("napari.yaml", "sample_data"):
+        assert (ROOT / name).resolve() == ROOT / "src" / "napari_mammosae" / name
+
+
+def bench(folder: Path, *names: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, folder / "run.py", *names]
+    environment = {"DISPLAY": ":0", "PATH": ""}
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+
+
+def test_benchmarks_keep_each_others_results(tmp_path: Path):
+    for name in ("run.py", "_report.py"):
+        (tmp_path / name).write_text((ROOT / "benchmarks" / name).read_text())
+    script = (
+        "from _report import Report\nreport = Report('{0}')\nreport.add('t', {1}, 's', at_most=2)\nreport.finish()\n"
+    )
+    (tmp_path / "good.py").write_text(script.format("Good", 1.5))
+    (tmp_path / "slow.py").write_text(script.format("Slow", 2.5))
+    (tmp_path / "broken.py").write_text("1 / 0\n")
+
+    done = bench(tmp_path)
+    assert done.returncode == 1
+    assert "missed a bound: broken, slow" in done.stderr
+    results = (tmp_path / "results.md").read_text()
+    assert results.startswith("# Benchmarks")
+    assert "Machine: " in results
+    assert "| t | 1.5 s | at most 2 s | yes |" in results
+    assert "| t | 2.5 s | at most 2 s | **no** |" in results
+    assert "The benchmark failed with status 1." in results
+
+    (tmp_path / "slow.py").write_text(script.format("Slow", 0.5))
+    assert bench(tmp_path, "slow").returncode == 0
+    results = (tmp_path / "results.md").read_text()
+    assert "| t | 0.5 s | at most 2 s | yes |" in results
+    assert "## Good" in results
+    assert bench(tmp_path, "nonsense").returncode == 2
