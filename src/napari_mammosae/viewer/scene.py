@@ -122,7 +122,7 @@ class Scene:
         maps, order, viewer = self.session.maps, self.session.order, self.viewer
         if maps is None or order is None or viewer is None or self.image_layer is None:
             return
-        affine = self._cells_to_world(maps)
+        affine = self.cells_to_world(maps)
         layer = self.stack_layer
         if layer is not None and (not isinstance(layer.data, LatentStack) or layer.data.shape != maps.shape):
             viewer.layers.remove(layer)
@@ -171,6 +171,13 @@ class Scene:
         if (layer := self.stack_layer) is not None:
             layer.colormap = layers.heat_colormap(name)
 
+    def cells_to_world(self, maps: LatentMaps) -> np.ndarray:
+        """3 x 3 matrix from (row, column, 1) of a cell to world coordinates; SettingsError without the image."""
+        image_layer = self.image_layer
+        if image_layer is None or maps.frame is None:
+            raise SettingsError("These latents do not come from the image that is shown.")
+        return layers.world_affine(image_layer) @ cell_affine(maps.frame, maps.shape[1:])
+
     def _connect(self, event: Any, callback: Callable[..., None]) -> None:
         event.connect(callback)
         self._undo.callback(event.disconnect, callback)
@@ -180,12 +187,6 @@ class Scene:
         """Axis of the viewer that the ranks lie on; other layers may have brought axes before it."""
         viewer = self.viewer
         return viewer.dims.ndim - 3 if viewer is not None else 0
-
-    def _cells_to_world(self, maps: LatentMaps) -> np.ndarray:
-        image_layer = self.image_layer
-        if image_layer is None or maps.frame is None:
-            raise SettingsError("These latents do not come from the image that is shown.")
-        return layers.world_affine(image_layer) @ cell_affine(maps.frame, maps.shape[1:])
 
     def _on_model(self, model: object) -> None:
         if model is None and (layer := self.stack_layer) is not None and self.viewer is not None:
@@ -237,7 +238,7 @@ class Scene:
         for layer in layers.with_role(viewer.layers, "truth"):
             layer.affine = layers.world_affine(image_layer)
         if maps is not None:
-            affine = self._cells_to_world(maps)
+            affine = self.cells_to_world(maps)
             for layer in layers.with_role(viewer.layers, "pin"):
                 layer.affine = affine
             if (stack := self.stack_layer) is not None:
@@ -305,7 +306,7 @@ class Scene:
             for layer in layers.with_role(viewer.layers, "pin"):
                 layer.data = np.zeros_like(layer.data)
             return
-        affine, active = self._cells_to_world(maps), viewer.layers.selection.active
+        affine, active = self.cells_to_world(maps), viewer.layers.selection.active
         for index, latent in enumerate(session.pins):
             if latent in shown:
                 layers.show_pin(shown[latent], maps[latent], affine)
