@@ -194,6 +194,9 @@ def test_without_an_autoencoder_or_a_classifier(tiny: Path, model: MammoSAE) -> 
     assert torch.equal(bare.encode(bare.features(x)), model.encode(model.features(x)))
     with pytest.raises(ModelError, match="no classifier"):
         bare.logits(bare.features(x))
+    maps = latents_of_features(bare, bare.features(x))[0]
+    assert maps.logits.shape == maps.logits_sae.shape == (0,)
+    assert maps.pooled_mean.any()
     with pytest.raises(ModelError, match="no weights"):
         load_model(sae=tiny.parent / "sae.safetensors")
 

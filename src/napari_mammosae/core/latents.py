@@ -35,7 +35,7 @@ class LatentMaps:
     active_cells
         int32 (h,): cells above zero.
     logits, logits_sae
-        float64 (C,): of the image, and of its SAE reconstruction.
+        float64 (C,): of the image, and of its SAE reconstruction; C is 0 for a model without a classifier.
     error_norm
         Root of the mean over cells of the squared Euclidean norm of feature minus reconstruction.
     frame
@@ -133,8 +133,8 @@ def latents_of_features(model: "MammoSAE", features: "Tensor", frames: "list[Fra
                     pooled_mean=_spread(values.mean(1, dtype=np.float64), live_ids, z.shape[1], np.float32),
                     pooled_max=_spread(peak[live].cpu().numpy(), live_ids, z.shape[1], np.float32),
                     active_cells=_spread((values > 0).sum(1), live_ids, z.shape[1], np.int32),
-                    logits=_numbers(model.logits(one)),
-                    logits_sae=_numbers(model.logits(reconstruction)),
+                    logits=_numbers(model, one),
+                    logits_sae=_numbers(model, reconstruction),
                     error_norm=error,
                     frame=frames[index] if frames else None,
                 )
@@ -148,5 +148,5 @@ def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: ty
     return full
 
 
-def _numbers(logits: "Tensor") -> NDArray[np.float64]:
-    return logits[0].double().cpu().numpy()
+def _numbers(model: "MammoSAE", features: "Tensor") -> NDArray[np.float64]:
+    return model.logits(features)[0].numpy() if model.classes else np.zeros(0)
