@@ -89,7 +89,7 @@ class Block:
 
 def cells_of(maps: LatentMaps, image: int) -> Columns:
     """Every cell above zero as columns latent, image, cell, value (float16, never 0 and never infinite)."""
-    values = maps.values.reshape(len(maps.latents), -1)
+    values = maps.values.reshape(len(maps.latents), maps.shape[1] * maps.shape[2])  # -1 fails where no latent fires
     row, cell = np.nonzero(values)
     kept = np.clip(values[row, cell], TINY, HUGE).astype(np.float16)
     return maps.latents[row], np.full(len(row), image, np.int32), cell.astype(np.int32), kept
