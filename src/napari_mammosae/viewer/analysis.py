@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..core.findings import Findings
     from ..core.images import Mammogram
     from ..core.latents import LatentMaps
@@ -35,7 +34,7 @@ class ModelChoice:
     def title(self) -> str:
         """What to call it while it loads."""
         source = self.classifier or self.backbone
-        return self.name or (source.name if source else "no model")
+        return Path(self.name).name if self.name else source.name if source else "no model"
 
 
 def model_names() -> tuple[str, ...]:

@@ -35,6 +35,16 @@ def calcifications() -> list[Any]:
     return _layers(find_phantom({_CALCIFICATION}))
 
 
+def mass_and_calcifications() -> list[Any]:
+    """A phantom with both findings."""
+    return _layers(find_phantom({_MASS, _CALCIFICATION}))
+
+
+def no_finding() -> list[Any]:
+    """A phantom with no finding and no view marker."""
+    return _layers(find_phantom(set(), marker=False))
+
+
 def find_phantom(findings: set[str], *, marker: bool | None = None, folder: Path = PHANTOMS) -> Path:
     """Return the first embedded phantom with exactly these findings, with or without a view marker.
 

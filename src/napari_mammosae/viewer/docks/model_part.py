@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..controller import Controller
 
 FILES = "Local files…"
-WEIGHTS = "Weights (*.pth *.pt *.tar *.safetensors);;All files (*)"
+WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bfloat16")
 
@@ -61,7 +61,7 @@ class ModelPart(Part):
         self.name_box.addItems([*model_names(), FILES])
         if choice.name is not None and self.name_box.findText(choice.name) < 0:
             self.name_box.insertItem(0, choice.name)
-        self.name_box.setCurrentText(choice.name or FILES)
+        self.name_box.setCurrentText(choice.name or FILES)  # a model.toml of the preferences is an entry of its own
         self.name_box.setToolTip("A model by name, or weights files of your own")
         self.name_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.name_box.setMinimumContentsLength(10)
@@ -73,7 +73,7 @@ class ModelPart(Part):
         self.precision_box.setCurrentText(choice.precision)
         self.precision_box.setToolTip("float32 is exact; bfloat16 is faster and deviates by about 3 %")
 
-        self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth) with its backbone and head")
+        self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth), or a model.toml that names all files")
         self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)")
         self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed beside a classifier")
         self.classes = QLineEdit()
@@ -104,7 +104,10 @@ class ModelPart(Part):
         by_files = self.name_box.currentText() == FILES
         self.files.setVisible(by_files)
         device, precision = self.device_box.currentText(), self.precision_box.currentText()
-        if by_files:
+        described = self.classifier.path
+        if by_files and described is not None and described.suffix == ".toml":
+            choice = ModelChoice(str(described), device=device, precision=precision)
+        elif by_files:
             classes = tuple(name.strip() for name in self.classes.text().split(",") if name.strip())
             choice = ModelChoice(
                 None, self.backbone.path, self.classifier.path, self.sae.path, classes, device, precision

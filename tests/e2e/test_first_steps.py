@@ -1,0 +1,193 @@
+"""A user's first quarter of an hour: menus, buttons, the slider, keys; the real model code with tiny weights."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMenu
+
+from dicom_factory import breast_image, write_dicom
+from fakes import write_png
+from napari_mammosae.viewer import layers
+from napari_mammosae.viewer.controller import controller_of
+from napari_mammosae.viewer.docks.model import ModelDock
+from napari_mammosae.viewer.docks.model_part import FILES
+from napari_mammosae.viewer.reader import prefer_for_dicom
+from napari_mammosae.viewer.session import session_of
+
+
+def menu_action(viewer, *path):
+    """An entry of the window's menus, found by the texts a user reads."""
+    window = next(w for w in viewer.window._qt_window.findChildren(QMenu) if w.title().lstrip("&") == path[0])
+    menu = window
+    for text in path[1:]:
+        menu.aboutToShow.emit()
+        action = next(a for a in menu.actions() if a.text().replace("&&", "&").startswith(text))
+        menu = action.menu()
+    return action
+
+
+def dock_of(viewer):
+    return next(iter(viewer.window._qt_window.findChildren(ModelDock)), None)
+
+
+def idle(qtbot, controller):
+    qtbot.waitUntil(lambda: not controller.jobs.busy, timeout=60_000)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    viewer = make_napari_viewer(show=True)
+    yield viewer
+    controller_of(viewer).cleanup()
+
+
+@pytest.fixture
+def at_work(viewer, qtbot, tiny_model):
+    """The sample opened from the menu, the dock opened from the menu, latents computed by its button."""
+    menu_action(viewer, "File", "Open Sample", "Mammo-SAE", "Synthetic phantom, mass with marker").trigger()
+    menu_action(viewer, "Layers", "Visualize", "Model & image").trigger()
+    dock = dock_of(viewer)
+    qtbot.waitUntil(lambda: dock.job.compute_button.isVisible() and not dock.controller.jobs.busy)
+    dock.model.name_box.setCurrentText(FILES)
+    dock.model.classifier.set_path(tiny_model)
+    qtbot.mouseClick(dock.job.compute_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, dock.controller)
+    assert session_of(viewer).maps is not None, dock.job.status.text()
+    return dock
+
+
+def test_from_the_menu_to_every_latent_over_the_image(viewer, at_work):
+    session = session_of(viewer)
+    stack = layers.find(viewer.layers, "latents")
+    assert stack.data.shape == (64, *session.model.grid)
+    assert len(layers.with_role(viewer.layers, "truth")) == 1
+    assert "mass" in layers.find(viewer.layers, "truth").features["finding"].tolist()
+    assert viewer.canvas.overlays.text.visible
+    assert stack.colorbar.visible
+    assert session.image.path.name.startswith("phantom")
+
+
+def test_the_slider_and_the_keys(viewer, at_work, qtbot):
+    session, canvas = session_of(viewer), viewer.window._qt_viewer.canvas.native
+    slider = viewer.window._qt_viewer.dims.slider_widgets[0].slider
+    slider.setValue(7)
+    assert session.current == session.order.latents[7]
+    assert f"latent {session.current}" in viewer.canvas.overlays.text.text
+    qtbot.keyClick(canvas, Qt.Key.Key_K)
+    assert session.pins == (session.current,)
+    qtbot.keyClick(canvas, Qt.Key.Key_H)
+    assert [layer.visible for layer in viewer.layers if layers.role_of(layer) != "mammogram"] == [False] * 3
+    qtbot.keyClick(canvas, Qt.Key.Key_H)
+    assert all(layer.visible for layer in viewer.layers)
+    qtbot.keyClick(canvas, Qt.Key.Key_G)
+    assert not layers.find(viewer.layers, "truth").visible
+    qtbot.keyClick(canvas, Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
+    assert layers.find(viewer.layers, "mammogram").colormap.name == "gray_r"
+    qtbot.keyClick(canvas, Qt.Key.Key_Right)
+    assert session.rank == 8
+
+
+def test_exactly_one_read_of_the_stack_a_step(viewer, at_work, qtbot, monkeypatch):
+    stack = layers.find(viewer.layers, "latents").data
+    reads, read = [], type(stack).__getitem__
+    monkeypatch.setattr(type(stack), "__getitem__", lambda self, key: reads.append(key) or read(self, key))
+    for step in (3, 4, 60, 2):
+        reads.clear()
+        viewer.dims.set_point(0, step)
+        qtbot.wait(30)
+        assert len(reads) == 1
+
+
+def test_the_dock_closed_and_opened_again(viewer, at_work, qtbot):
+    session = session_of(viewer)
+    viewer.dims.set_point(0, 5)
+    latent = session.current
+    dock = next(d for d in viewer.window._qt_window.findChildren(QDockWidget) if d.isAncestorOf(at_work))
+    viewer.window.remove_dock_widget(at_work)
+    assert dock is not None
+    del dock
+    qtbot.wait(50)
+    viewer.dims.set_point(0, 6)
+    assert session.current == session.order.latents[6]
+    session.current = latent
+    menu_action(viewer, "Layers", "Visualize", "Model & image").trigger()
+    again = next(d for d in viewer.window._qt_window.findChildren(ModelDock) if d is not at_work)
+    assert again.latent.latent_box.value() == latent
+    assert again.image.layer_box.currentText() == session.image.image_id
+    assert again.job.unload_button.isEnabled()
+
+
+def test_deleting_the_stack_and_showing_it_again(viewer, at_work, qtbot):
+    viewer.layers.remove(layers.find(viewer.layers, "latents"))
+    viewer.dims.set_point(0, 0)
+    qtbot.mouseClick(at_work.latent.show_button, Qt.MouseButton.LeftButton)
+    stack = layers.find(viewer.layers, "latents")
+    np.testing.assert_array_equal(
+        stack.data[session_of(viewer).rank], session_of(viewer).maps[session_of(viewer).current]
+    )
+
+
+def test_another_sample_during_a_computation(viewer, at_work, qtbot):
+    session = session_of(viewer)
+    first = session.image
+    qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
+    menu_action(viewer, "File", "Open Sample", "Mammo-SAE", "Synthetic phantom, suspicious").trigger()
+    idle(qtbot, at_work.controller)
+    assert session.image is not first
+    assert session.maps is not None
+    assert "suspicious calcification" in layers.find(viewer.layers, "truth").features["finding"].tolist()
+    assert len(layers.with_role(viewer.layers, "truth")) == 1
+
+
+def test_an_image_another_reader_opened_with_a_scale_of_its_own(viewer, at_work, qtbot, tmp_path):
+    viewer.open(write_png(tmp_path, "case.png"), plugin="napari", scale=(0.1, 0.1))
+    at_work.image.layer_box.setCurrentText("case")
+    at_work.image.layer_box.activated.emit(at_work.image.layer_box.currentIndex())
+    idle(qtbot, at_work.controller)
+    qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, at_work.controller)
+    session, stack = session_of(viewer), layers.find(viewer.layers, "latents")
+    edges = np.array(session.maps.frame.crop).reshape(2, 2)
+    half_cell = (edges[1] - edges[0]) / session.model.grid / 2
+    centres = edges - 0.5 + [half_cell, -half_cell]  # of the first and the last cell, in source pixels
+    np.testing.assert_allclose(stack.extent.world[:, 1:], centres * 0.1, atol=1e-6)
+
+
+def test_a_broken_model_is_told_and_the_next_one_works(viewer, at_work, qtbot, tmp_path, tiny_model):
+    broken = tmp_path / "model.toml"
+    broken.write_text('classifier = "gone.pth"\n')
+    at_work.model.classifier.set_path(broken)
+    maps = session_of(viewer).maps
+    qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, at_work.controller)
+    assert "gone.pth" in at_work.job.status.text()
+    assert at_work.job.warning.isVisibleTo(at_work)
+    assert session_of(viewer).maps is maps
+    at_work.model.classifier.set_path(tiny_model)
+    qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, at_work.controller)
+    assert "fire on this image" in at_work.job.status.text()
+
+
+def test_unloading_frees_the_weights(viewer, at_work, qtbot):
+    weights = [weakref.ref(p) for p in session_of(viewer).model.backbone.parameters()]
+    qtbot.mouseClick(at_work.job.unload_button, Qt.MouseButton.LeftButton)
+    gc.collect()
+    assert not any(w() is not None and w().device.type == "cpu" for w in weights)
+
+
+def test_dicom_goes_to_our_reader(viewer, tmp_path):
+    prefer_for_dicom()  # what activating the plugin does, once a process; settings are fresh in every test
+    path = write_dicom(tmp_path / "case.dcm", breast_image())
+    (layer,) = viewer.open(path)
+    assert layers.tags(layer)["mammogram"].image_id == "case"
+
+
+def test_three_dimensions_and_back(viewer, at_work, qtbot):
+    viewer.dims.ndisplay = 3
+    assert not layers.find(viewer.layers, "latents").visible
+    viewer.dims.ndisplay = 2
+    assert layers.find(viewer.layers, "latents").visible

@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+from napari.settings import get_settings
+from npe2 import PluginManifest
+
+from dicom_factory import breast_image, truncate, write_dicom
+from fakes import write_png
+from napari_mammosae.core.errors import ImageError
+from napari_mammosae.viewer.layers import KEY
+from napari_mammosae.viewer.reader import PLUGIN, get_reader, prefer_for_dicom, read
+
+
+def test_spacing_side_view_and_window_come_along(tmp_path):
+    path = write_dicom(
+        tmp_path / "case.dcm",
+        breast_image(),
+        bits=12,
+        ImagerPixelSpacing=[0.07, 0.07],
+        ImageLaterality="L",
+        ViewPosition="MLO",
+        WindowCenter=2000,
+        WindowWidth=1500,
+    )
+    ((data, options, kind),) = read(str(path))
+    assert kind == "image"
+    assert options["contrast_limits"] == (1250, 2750)
+    metadata = options["metadata"]
+    assert (metadata["laterality"], metadata["view"], metadata["spacing_mm"]) == ("L", "MLO", (0.07, 0.07))
+    np.testing.assert_array_equal(data, metadata[KEY]["mammogram"].pixels)
+
+
+def test_monochrome1_is_shown_bright_is_dense(tmp_path):
+    pixels = breast_image(dtype="uint16")
+    one = write_dicom(tmp_path / "one.dcm", pixels.max() - pixels, photometric="MONOCHROME1")
+    ((data, _, _),) = read(str(one))
+    np.testing.assert_array_equal(data, pixels - pixels.min())
+
+
+def test_no_identifiers_in_the_layer(tmp_path):
+    path = write_dicom(tmp_path / "case.dcm", breast_image())
+    ((_, options, _),) = read(str(path))
+    text = repr({key: value for key, value in options["metadata"].items() if key != KEY})
+    assert "Doe" not in text
+    assert "0042" not in text
+
+
+def test_several_files_are_several_layers(tmp_path):
+    paths = [str(write_png(tmp_path, f"{name}.png", seed)) for seed, name in enumerate("ab")]
+    assert [options["name"] for _, options, _ in get_reader(paths)(paths)] == ["a", "b"]
+
+
+@pytest.mark.parametrize("damage", [truncate, lambda path: path.write_text("words")])
+def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage):
+    path = write_dicom(tmp_path / "case.dcm", breast_image())
+    damage(path)
+    with pytest.raises(ImageError, match=r"case\.dcm"):
+        read(str(path))
+
+
+def test_only_dicom_is_claimed(qapp):
+    """Claiming PNG or TIFF would make napari ask its users which reader to take at every such file."""
+    manifest = PluginManifest.from_distribution(PLUGIN)
+    patterns = [pattern for reader in manifest.contributions.readers for pattern in reader.filename_patterns]
+    assert sorted(patterns) == ["*.dcm", "*.dic", "*.dicom"]
+
+
+def test_ours_is_preferred_for_dicom_unless_the_user_chose(qapp):
+    plugins = get_settings().plugins
+    plugins.extension2reader = {"*.dcm": "other", "*.tif": "third"}
+    prefer_for_dicom()
+    assert plugins.extension2reader["*.dcm"] == "other"
+    assert "*.DCM" not in plugins.extension2reader
+    assert plugins.extension2reader["*.dicom"] == PLUGIN
+    assert plugins.extension2reader["*.tif"] == "third"
