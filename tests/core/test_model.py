@@ -22,6 +22,7 @@ def write_small(folder: Path, logits: int = 2, sae_width: int = 256, latents: in
     encoder = {f"image_encoder.{k}": v for k, v in EfficientNetBackbone("phantom-b0").state_dict().items()}
     save_file({**encoder, **recipe.head_weights(256, logits)}, folder / "classifier.safetensors")
     sae = SparseAutoencoder.from_weights(recipe.sae_weights(sae_width, latents), "sae.pt")
+    sae.encoder_weight *= 100  # an untrained network's features are small; about half of the latents shall fire
     save_file(dict(sae.state_dict()), folder / "sae.safetensors")
     path = folder / "model.toml"
     path.write_text(
@@ -62,6 +63,7 @@ def test_latents_of_one_image(model: MammoSAE, maps: list[LatentMaps]) -> None:
     first = maps[0]
     assert first.shape == dense.shape == (64, 5, 3)
     assert len(first) == 64
+    assert 0 < len(first.latents) < 64
     np.testing.assert_array_equal(first.latents, np.flatnonzero(dense.max((1, 2)) > 0))
     for latent in range(64):
         np.testing.assert_allclose(first[latent], dense[latent], atol=1e-6)
