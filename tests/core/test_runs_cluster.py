@@ -1,0 +1,124 @@
+"""Runs on a Dask cluster: the same rows as on one machine, also when a worker dies."""
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from distributed import Client, LocalCluster
+
+import runs_kit
+from napari_mammosae.core.errors import Cancelled, ModelError, RunError
+from napari_mammosae.core.model import load_model
+from napari_mammosae.core.runs import make_run, open_run, schedule
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    folder = runs_kit.write_images(tmp_path_factory.mktemp("images"), 24)
+    (folder / "image-007.png").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def local(tmp_path_factory, tiny_model, images):
+    out = tmp_path_factory.mktemp("runs") / "local"
+    make_run(images, load_model(tiny_model, device="cpu"), out, maps=True, block=2, workers=0)
+    return out
+
+
+def test_a_cluster_gives_the_same_bits(tmp_path, cluster, tiny_model, images, local):
+    told = []
+    summary = make_run(
+        images,
+        {"name": tiny_model, "device": "cpu"},
+        tmp_path / "run",
+        maps=True,
+        block=2,
+        scheduler=cluster.scheduler_address,
+        progress=told.append,
+    )
+    assert (summary.computed, summary.failed) == (24, 1)
+    runs_kit.assert_same(local, tmp_path / "run")
+    assert (told[0].done, told[-1].done, told[-1].failed) == (0, 24, 1)
+    with Client(cluster) as client:  # the model is let go with the run
+        assert all(not names for names in client.run(runs_kit.models_on).values())
+
+
+def test_a_killed_worker_costs_its_blocks_only(tmp_path, cluster, tiny_model, images, local):
+    killed = []
+
+    def kill(state):
+        if state.done >= 6 and not killed:
+            with Client(cluster) as client:
+                killed.append(next(iter(client.run(os.getpid).values())))
+            os.kill(killed[0], signal.SIGKILL)
+
+    make_run(
+        images,
+        str(tiny_model),
+        tmp_path / "run",
+        maps=True,
+        block=2,
+        scheduler=cluster.scheduler_address,
+        progress=kill,
+    )
+    assert killed
+    runs_kit.assert_same(local, tmp_path / "run")
+
+
+def test_stopped_on_a_cluster_and_finished_here(tmp_path, cluster, tiny_model, images, local):
+    arguments = (images, str(tiny_model), tmp_path / "run")
+    seen = []
+    with pytest.raises(Cancelled):
+        make_run(
+            *arguments,
+            maps=True,
+            block=2,
+            scheduler=cluster.scheduler_address,
+            progress=lambda state: seen.append(state.done),
+            cancel=lambda: max(seen) >= 8,
+        )
+    with pytest.raises(RunError, match="is not complete"):
+        open_run(tmp_path / "run")
+    make_run(*arguments, maps=True, workers=0)
+    runs_kit.assert_same(local, tmp_path / "run")
+
+
+def test_what_cannot_work_is_said(tmp_path, cluster, tiny_model, images, monkeypatch):
+    model = load_model(tiny_model, device="cpu")
+    with pytest.raises(RunError, match="A loaded model cannot be sent to a cluster; give its name"):
+        make_run(images, model, tmp_path / "a", scheduler=cluster.scheduler_address)
+    monkeypatch.setattr(schedule, "START_SECONDS", 1)
+    with pytest.raises(RunError, match=r"No Dask scheduler answers at tcp://127.0.0.1:1 .* `dask scheduler`"):
+        make_run(images, tiny_model, tmp_path / "b", scheduler="tcp://127.0.0.1:1")
+    with pytest.raises(ModelError):
+        make_run(images, "no such model", tmp_path / "c", scheduler=cluster.scheduler_address)
+
+
+def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):
+    from napari_mammosae.core.runs.layout import Layout
+    from napari_mammosae.core.runs.schedule import ModelOnWorker
+    from napari_mammosae.core.runs.settings import RunSettings, model_settings
+    from napari_mammosae.core.runs.sources import read_sources
+
+    model = load_model(tiny_model, device="cpu")
+    settings = RunSettings(
+        **model_settings(model), preprocessing=model.preprocessing, maps=False, block=4, images=24, list_sha256="",
+        labels_sha256="",
+    )  # fmt: skip
+    holder = ModelOnWorker(lambda: model, 1)
+    holder.setup(None)
+    with pytest.raises(RunError, match=r"A worker does not see elsewhere/run.json"):
+        holder.compute(0, read_sources(images).entries[:4], settings, Layout(tmp_path / "elsewhere"), None)
+    import dataclasses
+
+    other = dataclasses.replace(settings, model_sha256="f" * 64)
+    with pytest.raises(RunError, match="A worker loaded another model: model_sha256 differ"):
+        holder.compute(0, read_sources(images).entries[:4], other, Layout(tmp_path / "elsewhere"), None)
