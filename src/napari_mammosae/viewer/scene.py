@@ -153,6 +153,8 @@ class Scene:
             return
         active = viewer.layers.selection.active
         for layer in layers.with_role(viewer.layers, "truth"):
+            if layers.tags(layer).get("shows") == (session.findings, session.image):
+                return  # drawn by hand into this very layer
             viewer.layers.remove(layer)
         if session.findings is None or session.image is None or image_layer is None:
             return
@@ -235,8 +237,9 @@ class Scene:
         image_layer, viewer, maps = self.image_layer, self.viewer, self.session.maps
         if image_layer is None or viewer is None:
             return
-        for layer in layers.with_role(viewer.layers, "truth"):
-            layer.affine = layers.world_affine(image_layer)
+        for role in ("truth", "found"):
+            for layer in layers.with_role(viewer.layers, role):
+                layer.affine = layers.world_affine(image_layer)
         if maps is not None:
             affine = self.cells_to_world(maps)
             for layer in layers.with_role(viewer.layers, "pin"):
@@ -259,7 +262,7 @@ class Scene:
     def _forget_image(self) -> None:
         if self.viewer is not None and self._image_layer() is None:
             self.session.image = None
-            for role in ("latents", "pin", "truth"):
+            for role in ("latents", "pin", "truth", "found"):
                 for layer in layers.with_role(self.viewer.layers, role):
                     layers.tags(layer).pop("role")  # so that its going is not taken for the user's wish
                     self.viewer.layers.remove(layer)
