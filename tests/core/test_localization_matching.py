@@ -1,6 +1,7 @@
 """Matching and average precision against a second implementation written from the definition."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def oracle_average_precision(scores: list[float], hits: list[bool], n_boxes: int
         points.append((Fraction(sum(kept), n_boxes), Fraction(sum(kept), len(kept))))
     recalls = sorted({Fraction(0), *(recall for recall, _ in points)})
     area = Fraction(0)
-    for low, high in zip(recalls, recalls[1:], strict=False):
+    for low, high in pairwise(recalls):
         area += (high - low) * max(precision for recall, precision in points if recall >= high)
     return area
 
@@ -67,7 +68,8 @@ def random_case(seed: int) -> tuple[list, list]:
         h, w = rng.integers(1, 12, 2)
         if near is not None:
             r, c, h, w = np.maximum(
-                [near[0], near[1], near[2] - near[0], near[3] - near[1]] + rng.integers(-2, 3, 4), [0, 0, 1, 1]
+                np.array([near[0], near[1], near[2] - near[0], near[3] - near[1]]) + rng.integers(-2, 3, 4),
+                [0, 0, 1, 1],
             )
         return int(r), int(c), int(r + h), int(c + w)
 

@@ -29,7 +29,7 @@ BOX = ["row_min", "col_min", "row_max", "col_max"]
 
 @pytest.fixture(scope="module")
 def run() -> dict:
-    """Return a small run: 24 images of 12 patients, mass boxes on 14 of them, 9 latents of which 0 follows the boxes."""
+    """Return a small run: 24 images of 12 patients, mass boxes on 14 of them, 9 latents; 0 follows the boxes."""
     rng = np.random.default_rng(0)
     images = np.arange(3, 27)
     boxes = []

@@ -104,7 +104,8 @@ def regions_of_cut(cut: Cut, min_area: float, *, maximum_only: bool = False) -> 
          cut.rows.stop[last[:, 0]], cut.columns.stop[last[:, 1]]]
     ).astype(np.int32)  # fmt: skip
     large = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]) >= min_area
-    shared = _shares_window(windows, outermost, parent)
+    grandparent = np.where(parent >= 0, parent[parent], -1)  # of an island: the region whose hole it lies in
+    shared = _shares_window(windows) | np.isin(outermost, grandparent)
     order = np.lexsort((boxes[:, 1], boxes[:, 0]))
     order = order[large[order]]
     whole = bool((cut.rows.weight == 1).all() and (cut.columns.weight == 1).all())
@@ -114,9 +115,11 @@ def regions_of_cut(cut: Cut, min_area: float, *, maximum_only: bool = False) -> 
         rows, columns = slice(row, row + height), slice(col, col + width)
         inside = mask[rows, columns]
         if shared[i]:
-            labels = cv2.connectedComponents(inside, connectivity=8)[1]
-            x, y = np.asarray(contours[int(outermost[i])])[0, 0]
-            inside = (np.asarray(labels) == labels[y - row, x - col]).view(np.uint8)
+            alone = np.zeros_like(inside)
+            cv2.drawContours(alone, contours, int(outermost[i]), 1, cv2.FILLED, offset=(-col, -row))
+            for island in np.flatnonzero(grandparent == outermost[i]).tolist():
+                cv2.drawContours(alone, contours, island, 0, cv2.FILLED, offset=(-col, -row))
+            inside = inside & alone
         values = cut.values[rows, columns]
         largest = cv2.minMaxLoc(values, inside)[1]
         if maximum_only:
@@ -135,16 +138,8 @@ def regions_of_cut(cut: Cut, min_area: float, *, maximum_only: bool = False) -> 
     )  # fmt: skip
 
 
-def _shares_window(
-    windows: npt.NDArray[np.intp], outermost: npt.NDArray[np.intp], parent: npt.NDArray[np.intp]
-) -> npt.NDArray[np.bool_]:
-    """Whether a region's bounding window may hold pixels of another region: an island in its hole, or a neighbour."""
-    shared = np.zeros(len(windows), bool)
-    grandparent = np.where(parent >= 0, parent[parent], -1)
-    islands = grandparent[grandparent >= 0]
-    shared[np.isin(outermost, islands)] = True
-    if len(windows) > 1:
-        first, stop = windows[:, None, :2], (windows[:, :2] + windows[:, 2:])[:, None]
-        meets = ((first < stop.swapaxes(0, 1)) & (first.swapaxes(0, 1) < stop)).all(axis=2)
-        shared |= meets.sum(axis=1) > 1
-    return shared
+def _shares_window(windows: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
+    """Whether a region's window (row, column, rows, columns) meets that of another."""
+    first, stop = windows[:, None, :2], (windows[:, :2] + windows[:, 2:])[:, None]
+    meets = ((first < stop.swapaxes(0, 1)) & (first.swapaxes(0, 1) < stop)).all(axis=2)
+    return np.asarray(meets.sum(axis=1) > 1)
