@@ -162,7 +162,7 @@ def test_weighted_equals_repeated_images() -> None:
     score, hit, image = rng.integers(0, 5, 60).astype(float), rng.random(60) < 0.3, rng.integers(0, 9, 60)
     boxes = np.bincount(image[hit], minlength=9) + rng.integers(0, 2, 9)
     weights = rng.integers(0, 4, (50, 9))
-    got = weighted_average_precision(score, hit, weights[:, image].astype(float), (weights @ boxes).astype(float))
+    got = weighted_average_precision(score, hit, image, weights, boxes)
     for value, weight in zip(got, weights, strict=True):
         repeat = weight[image]
         expected = average_precision(np.repeat(score, repeat), np.repeat(hit, repeat), int(weight @ boxes))

@@ -49,16 +49,12 @@ def average_precision_bounds(
     boxes : (n,) annotated boxes of each image
     weights : (resamples, n)
     """
-    drawn = weights.astype(np.float64)
-    boxes_drawn = drawn @ boxes
     low, high = np.full(len(found), np.nan), np.full(len(found), np.nan)
     for i, (score, hit, image) in enumerate(found):
-        height = max(1, _BLOCK // max(score.size, 1))
+        height = max(1, _BLOCK // max(int(hit.sum()), 1))
         samples = [
-            weighted_average_precision(
-                score, hit, drawn[begin : begin + height, image], boxes_drawn[begin : begin + height]
-            )
-            for begin in range(0, len(drawn), height)
+            weighted_average_precision(score, hit, image, weights[begin : begin + height], boxes)
+            for begin in range(0, len(weights), height)
         ]
         (low[i],), (high[i],) = _percentiles(np.concatenate(samples)[:, None])
     return low, high

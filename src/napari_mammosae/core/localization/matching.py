@@ -147,24 +147,33 @@ def average_precision(score: npt.ArrayLike, hit: npt.ArrayLike, n_boxes: int) ->
 
 
 def weighted_average_precision(
-    score: npt.ArrayLike, hit: npt.ArrayLike, weight: npt.NDArray[np.float64], boxes_weight: Doubles
+    score: npt.ArrayLike, hit: npt.ArrayLike, image: npt.ArrayLike, weights: npt.ArrayLike, boxes: npt.ArrayLike
 ) -> Doubles:
-    """Average precision of every resample, (b,): found box j counts `weight[:, j]` times.
+    """Average precision of every resample, (b,) float64; NaN for one without annotated boxes.
 
-    Annotated boxes count `boxes_weight` (b,) in total. A resample without annotated boxes gives NaN.
+    Parameters
+    ----------
+    score, hit, image
+        (n,) confidence of each found box, whether it is a true positive, and its image as a column of `weights`.
+    weights
+        (b, images), how often each image was drawn.
+    boxes
+        (images,) annotated boxes of each image.
     """
-    scores, hits = np.asarray(score, np.float64), np.asarray(hit, bool)
-    if not scores.size:
-        return np.where(boxes_weight > 0, 0.0, np.nan)
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.diff(scores[order], append=np.nan) != 0)
-    counted = weight[:, order]
-    found = np.cumsum(counted, axis=1)[:, last]
-    true = np.cumsum(counted * hits[order], axis=1)[:, last]
-    precision = ratio(true, found, undefined=0.0)
-    envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    area = (np.diff(true, axis=1, prepend=0.0) * envelope).sum(axis=1)
-    return ratio(area, boxes_weight)
+    scores, hits, at = np.asarray(score, np.float64), np.asarray(hit, bool), np.asarray(image, np.int64)
+    drawn = np.asarray(weights, np.float64)
+    n_boxes = drawn @ np.asarray(boxes, np.float64)
+    # Precision only falls between one confidence with a hit and the next: these confidences are enough.
+    levels = np.unique(scores[hits])[::-1]
+    if not levels.size:
+        return np.where(n_boxes > 0, 0.0, np.nan)
+    level = np.searchsorted(-levels, -scores, "left")  # the first at which a found box counts
+    counts = np.zeros((2, drawn.shape[1], levels.size + 1))
+    np.add.at(counts[0], (at, level), 1.0)
+    np.add.at(counts[1], (at[hits], level[hits]), 1.0)
+    found, true = (drawn @ count for count in np.cumsum(counts, axis=2)[:, :, :-1])
+    envelope = np.maximum.accumulate(ratio(true, found, undefined=0.0)[:, ::-1], axis=1)[:, ::-1]
+    return ratio((np.diff(true, axis=1, prepend=0.0) * envelope).sum(axis=1), n_boxes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
