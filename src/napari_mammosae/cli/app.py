@@ -6,6 +6,7 @@ import typer
 
 from .. import __version__
 from .inspect import inspect
+from .localize import localize
 from .models import models
 from .phantoms import phantoms
 from .window import demo, view
@@ -40,4 +41,5 @@ app.command()(demo)
 app.command()(view)
 app.command()(inspect)
 app.command()(phantoms)
+app.command()(localize)
 app.add_typer(models)

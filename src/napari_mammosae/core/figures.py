@@ -13,14 +13,17 @@ from .files import write_atomic
 from .provenance import NOTICE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from .geometry import Frame
     from .images import Mammogram
     from .latents import LatentMaps
+    from .model import MammoSAE
 
 FORMATS = ("png", "pdf", "svg")
 COLUMNS = 6
@@ -36,27 +39,39 @@ def latents_figure(
     *,
     boxes: pd.DataFrame | None = None,
     top: int = 10,
+    latents: ArrayLike | None = None,
+    found: Mapping[int, NDArray[np.float64]] | None = None,
     subtitle: str = "",
+    source: str = "",
 ) -> Figure:
-    """Draw the mammogram, and beside it the latents of highest mean on it, each as a heatmap of its own contrast.
+    """Draw the mammogram, and beside it some latents, each a heatmap of its own contrast (the paper's Figure 3).
 
     Parameters
     ----------
     image, maps
         The mammogram and its latents.
     boxes
-        Columns row_min, col_min, row_max, col_max (source edges); drawn on every panel.
+        Columns row_min, col_min, row_max, col_max (source edges) and `finding` where there is one; drawn on every
+        panel, named on the first.
     top
-        Heatmaps at most; latents that are silent on the image are not shown.
+        Heatmaps at most.
+    latents
+        Which, in order; silent ones are shown as such. By default those of highest mean that fire on the image.
+    found
+        Boxes found in a latent's heatmap, (n, 4) source edges by latent; drawn dashed.
     subtitle
         Second line of the heading.
+    source
+        What made the numbers, for the line at the foot; see `figure_source`.
     """
     from matplotlib.figure import Figure
 
     if maps.frame is None:
         raise ModelError("These latents do not come from an image; compute them with compute_latents.")
     frame = maps.frame
-    order = np.argsort(-maps.pooled_mean, kind="stable")[: min(top, len(maps.latents))]
+    if latents is None:
+        latents = np.argsort(-maps.pooled_mean, kind="stable")[: len(maps.latents)]
+    order = np.asarray(latents, np.int64)[:top].tolist()
     background = _background(image, frame)
     panels = 1 + len(order)
     rows, columns = -(-panels // COLUMNS), min(panels, COLUMNS)
@@ -64,22 +79,34 @@ def latents_figure(
     width = PANEL_HEIGHT * (col1 - col0) / (row1 - row0)
     figure = Figure(figsize=(max(width * columns, 4.0), (PANEL_HEIGHT + 0.45) * rows + 0.8), layout="constrained")
     figure.suptitle("\n".join(filter(None, [image.image_id, subtitle])), fontsize=9)
-    figure.supxlabel(f"napari-mammosae · {NOTICE}", fontsize=6)
+    figure.supxlabel(" · ".join(filter(None, [source or "napari-mammosae", NOTICE])), fontsize=6)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
-    _draw(axes[0], background, frame, boxes)
+    _draw(axes[0], background, frame, boxes, named=True)
     axes[0].set_title("image", fontsize=8)
     for axis, latent in zip(axes[1:], order, strict=False):
         _draw(axis, background, frame, boxes)
-        _draw(axis, _heat(maps[int(latent)], background.shape), frame, None)
+        if maps.row(latent) is not None:
+            _draw(axis, _heat(maps[latent], background.shape), frame, None)
+        if found is not None and latent in found:
+            _outline(axis, found[latent], "white", dashed=True)
         mean, peak = maps.pooled_mean[latent], maps.pooled_max[latent]
-        axis.set_title(f"latent {latent}\nmean {mean:.3g}, max {peak:.3g}", fontsize=7)
+        fires = f"mean {mean:.3g}, max {peak:.3g}" if peak > 0 else "silent on this image"
+        axis.set_title(f"latent {latent}\n{fires}", fontsize=7)
     return figure
 
 
+def figure_source(model: MammoSAE) -> str:
+    """What made a figure, on one line: software, model and SAE by the start of their hashes."""
+    from .. import __version__
+
+    sae = f" · SAE {model.sae_sha256[:8]}" if model.sae_sha256 else ""
+    return f"napari-mammosae {__version__} · model {model.name} {model.model_sha256[:8]}{sae}"
+
+
 def save_figure(figure: Figure, path: Path | str) -> None:
-    """Write a figure whole, in the format its suffix names: png (200 dpi), pdf or svg.
+    """Write a figure whole, in the format its suffix names: png (300 dpi), pdf or svg (text stays text).
 
     Raises
     ------
@@ -90,8 +117,10 @@ def save_figure(figure: Figure, path: Path | str) -> None:
     kind = path.suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise SettingsError(f"{path.name}: a figure can be saved as {', '.join(FORMATS)}, not as '{path.suffix}'.")
-    with write_atomic(path) as temporary:
-        figure.savefig(temporary, format=kind, dpi=200)
+    from matplotlib import rc_context
+
+    with write_atomic(path) as temporary, rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
+        figure.savefig(temporary, format=kind, dpi=300)
 
 
 def _background(image: Mammogram, frame: Frame) -> NDArray[np.uint8]:
@@ -117,9 +146,9 @@ def _heat(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uin
     return colours
 
 
-def _draw(axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame | None) -> None:
-    from matplotlib.patches import Rectangle
-
+def _draw(
+    axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame | None, *, named: bool = False
+) -> None:
     row0, col0, row1, col1 = frame.crop
     extent = (
         col0 - 0.5,
@@ -130,6 +159,24 @@ def _draw(axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame |
     axis.imshow(picture, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="antialiased")
     if boxes is None:
         return
-    for box in boxes[["row_min", "col_min", "row_max", "col_max"]].to_numpy(dtype=np.float64):
-        corner, height, width = (box[1] - 0.5, box[0] - 0.5), box[2] - box[0], box[3] - box[1]
-        axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=BOX, linewidth=0.8))
+    edges = boxes[["row_min", "col_min", "row_max", "col_max"]].to_numpy(dtype=np.float64)
+    _outline(axis, edges, BOX)
+    if named and "finding" in boxes:
+        from matplotlib.patheffects import withStroke
+
+        dark = [withStroke(linewidth=1.5, foreground="black")]
+        for box, name in zip(edges, boxes["finding"], strict=True):
+            text = str(name).replace("_", " ")
+            # beside the nearer edge it would leave the panel
+            left = box[1] + box[3] < col0 + col1
+            axis.annotate(text, (box[1 if left else 3], box[0]), (0, 2), textcoords="offset points", fontsize=6,
+                          color=BOX, ha="left" if left else "right", path_effects=dark)  # fmt: skip
+
+
+def _outline(axis: Axes, boxes: NDArray[np.float64], color: str, *, dashed: bool = False) -> None:
+    from matplotlib.patches import Rectangle
+
+    for top, left, bottom, right in boxes:
+        corner, height, width = (left - 0.5, top - 0.5), bottom - top, right - left
+        style = (0, (3, 2)) if dashed else "-"
+        axis.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=0.8, linestyle=style))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import ModelError
-from .figures import latents_figure, save_figure
+from .figures import figure_source, latents_figure, save_figure
 from .files import sha256_file, write_atomic
 from .geometry import cell_affine
 from .provenance import provenance, write_json
@@ -125,7 +125,9 @@ def write_inspection(
     """
     table, arrays = latent_table(model, maps), map_arrays(maps)
     record = prediction(model, image, maps) | {"provenance": provenance("inspect", settings or {}, model)}
-    drawing = latents_figure(image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps))
+    drawing = latents_figure(
+        image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model)
+    )
 
     paths = [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
     with write_atomic(paths[0]) as temporary:

@@ -1,0 +1,149 @@
+"""`localize`: how well every latent of a run localises the annotated findings."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from . import options
+from .console import progress, say, working
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from ..core.localization import PaperRow
+    from ..core.localization.over_run import RunBoxes
+    from ..core.runs import Run
+
+
+def localize(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run made with --maps.")],
+    boxes: Annotated[
+        Path,
+        typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, a plain CSV, or COCO JSON."),
+    ],
+    threshold: Annotated[
+        str,
+        typer.Option("--threshold", metavar="T", help="quantile:Q, relative:F of the maximum, or absolute:V."),
+    ] = "quantile:0.95",
+    iou: Annotated[float, typer.Option("--iou", metavar="X", help="Least overlap of a true positive.")] = 0.25,
+    confidence: Annotated[
+        Literal["maximum", "mean", "energy"],
+        typer.Option("--confidence", help="What found boxes are ranked by, inside their region."),
+    ] = "maximum",
+    min_area: Annotated[
+        float, typer.Option("--min-area", metavar="A", min=0, help="Least height x width of a box, input pixels.")
+    ] = 10.0,
+    images: Annotated[
+        Literal["finding", "all"],
+        typer.Option("--images", help="Those with the finding, as in the published table, or all annotated ones."),
+    ] = "finding",
+    finding: Annotated[
+        list[str] | None,
+        typer.Option("--finding", metavar="F", help="Only this finding; may be given again. Default: all with boxes."),
+    ] = None,
+    order: Annotated[
+        Literal["diff", "ap"],
+        typer.Option("--order", help="Latents of the short table: first in the ranking by class, or of highest AP."),
+    ] = "diff",
+    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Latents of the short table.")] = 10,
+    resamples: Annotated[
+        int, typer.Option("--resamples", metavar="N", min=0, help="Of the bootstrap by patient; 0: no intervals.")
+    ] = 1000,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Of the bootstrap.")] = 0,
+    csv: Annotated[
+        Path | None,
+        typer.Option("--csv", metavar="OUT", dir_okay=False, help="Every latent; OUT.json and OUT.md go beside it."),
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Average precision, pointing game, energy, lift ... of every latent, for every finding.
+
+    Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
+    """
+    with working(f"Opening {run.name}", quiet=quiet):
+        from ..core.findings import read_findings
+        from ..core.localization import LocalizationSettings, Threshold, paper_table
+        from ..core.localization.over_run import boxes_of_run, localize_latents
+        from ..core.provenance import provenance
+        from ..core.runs import open_run
+
+        settings = LocalizationSettings(
+            Threshold.parse(threshold), iou, confidence, min_area, images, resamples, seed
+        )
+        opened = open_run(run)
+        annotated = boxes_of_run(opened, read_findings(boxes))
+    for note in annotated.notes:
+        typer.echo(f"Note: {note}", err=True)
+    with progress("Finding boxes", quiet=quiet) as report:
+        table = localize_latents(opened, annotated, settings, findings=finding, progress=report)
+    lines, caption = _short_table(opened, annotated, table, order, top)
+    text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {settings.threshold}, {_basis(images)}.\n"
+    if csv is not None:
+        chosen = {
+            "run": run, "boxes": boxes, "threshold": str(settings.threshold), "iou": iou, "confidence": confidence,
+            "min_area": min_area, "images": images, "finding": finding, "order": order, "top": top,
+            "resamples": resamples, "seed": seed,
+        }  # fmt: skip
+        hashes = {name: opened.info[name] for name in ("model", "model_sha256", "sae_sha256", "list_sha256")}
+        record = provenance("localize", chosen) | {"made_with": hashes, "notes": annotated.notes}
+        _write(csv, table, text, record)
+    say(text.rstrip(), quiet=quiet)
+    for path in (csv, _beside(csv, ".json"), _beside(csv, ".md")) if csv is not None else ():
+        say(f"wrote {path}", quiet=quiet)
+
+
+def _short_table(
+    run: "Run", boxes: "RunBoxes", table: "pd.DataFrame", order: str, top: int
+) -> tuple[list["PaperRow"], str]:
+    """Lines of the Markdown table, and what they show."""
+    from ..core.errors import SettingsError
+    from ..core.localization import paper_row
+    from ..core.ranking import LabelledPool, Ranking, score_latents
+
+    lines, unranked = [], []
+    for name in table["finding"].unique():
+        ranking = None
+        if order == "diff":
+            try:
+                pool = LabelledPool(run.pooled("mean"), _labels(run, boxes, name))
+                ranking = Ranking.of(score_latents(pool, "diff")).order
+            except SettingsError:  # every image has the finding, or none
+                unranked.append(name)
+        lines.append(paper_row(table, name, str(run.info["model"]), ranking, top=top))
+    ranked = "latents by their mean activation with the finding minus that without,"
+    caption = f"Average precision, {ranked}" if order == "diff" else "Average precision, the highest first,"
+    if unranked:
+        caption += f" (the highest first for {', '.join(unranked)}: images with and without it are needed to rank)"
+    return lines, caption
+
+
+def _labels(run: "Run", boxes: "RunBoxes", finding: str) -> "NDArray[np.float64]":
+    """Which images have a finding, NaN where unknown: the run's own label, else whether it is boxed."""
+    import numpy as np
+
+    if finding in run.labels:
+        return run.label(finding)
+    drawn = boxes.table.loc[boxes.table["finding"] == finding, "image"]
+    return np.where(boxes.named, np.isin(run.numbers, drawn).astype(np.float64), np.nan)
+
+
+def _basis(images: str) -> str:
+    return "images with the finding" if images == "finding" else "all annotated images"
+
+
+def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
+    from ..core.files import write_atomic
+    from ..core.provenance import write_json
+
+    with write_atomic(csv) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")
+    with write_atomic(_beside(csv, ".md")) as temporary:
+        temporary.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
+    write_json(_beside(csv, ".json"), record)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)

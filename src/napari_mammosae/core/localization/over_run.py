@@ -1,0 +1,236 @@
+"""A run and a table of annotated boxes brought together: every latent measured, or one latent with its curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import FindingsError
+from ..geometry import clip_boxes
+from ..names import slug
+from .detections import SparseMaps, detect, sparse_maps
+from .evaluation import BOX_COLUMNS, LocalizationSettings, localize_run
+from .matching import Froc, PrecisionRecall, froc, match, precision_recall
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..findings import Findings
+    from ..runs import Run
+
+Report = Callable[[int, int], None]
+Columns = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
+_FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunBoxes:
+    """Annotated boxes of a run's images.
+
+    Parameters
+    ----------
+    table : columns `image` (as in the run), `finding`, `row_min`, `col_min`, `row_max`, `col_max` (input edges, clipped
+        to what the model saw)
+    named : (n,) bool per row of the run's images: the annotations name the image, with or without boxes
+    notes : what was left out or changed, one sentence each
+    """
+
+    table: pd.DataFrame
+    named: NDArray[np.bool_]
+    notes: tuple[str, ...]
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """Findings that have a box, in alphabetical order."""
+        return tuple(sorted(self.table["finding"].unique()))
+
+
+def boxes_of_run(run: Run, findings: Findings) -> RunBoxes:
+    """Put annotated boxes into the model input's frame of a run's images.
+
+    Raises
+    ------
+    FindingsError
+        The annotations name none of the run's images, or all are for images of other sizes.
+    """
+    images = run.images
+    ids = images["image_id"].astype(str).to_numpy()
+    frames = images[list(_FRAME)].to_numpy(np.float64)
+    shapes = {name: (int(rows), int(cols)) for name, rows, cols in zip(ids, *frames[:, :2].T, strict=True)}
+    fitted = findings.for_images(shapes)
+    row = pd.Index(ids).get_indexer(pd.Index(fitted.table["image_id"]))
+    input_shape = np.array(run.info["preprocessing"]["size"], np.float64)
+    crop = frames[row, 2:]
+    step = (crop[:, 2:] - crop[:, :2]) / input_shape  # source pixels per input pixel
+    boxes = (fitted.table[BOX_COLUMNS].to_numpy(np.float64) - np.tile(crop[:, :2], 2)) / np.tile(step, 2)
+    clipped, _, outside = clip_boxes(boxes, input_shape)
+    notes = list(fitted.notes)
+    if outside.any():
+        notes.append(f"{findings.name}: boxes outside what the model saw, left out: {int(outside.sum())}")
+    table = pd.DataFrame({"image": run.numbers[row], "finding": fitted.table["finding"].to_numpy()})
+    table[BOX_COLUMNS] = clipped
+    return RunBoxes(table[~outside].reset_index(drop=True), np.isin(ids, fitted.images.index), tuple(notes))
+
+
+def localize_latents(
+    run: Run,
+    boxes: RunBoxes,
+    settings: LocalizationSettings,
+    *,
+    findings: Sequence[str] | None = None,
+    latents: Sequence[int] | None = None,
+    progress: Report | None = None,
+) -> pd.DataFrame:
+    """Measure every live latent (or some) of a run against annotated boxes; see `localize_run` for the columns.
+
+    Only images that the annotations name are used: of others nobody said what is on them.
+
+    Raises
+    ------
+    FindingsError
+        A finding was asked for that has no box on the run's images.
+    RunError
+        The run keeps no maps.
+    """
+    names = _checked(boxes, findings)
+    images = _images(run, boxes, names, settings)
+    rows = np.searchsorted(run.numbers, images)
+    return localize_run(
+        *_columns(run, images, latents),
+        boxes.table,
+        images=images,
+        grid=run.grid,
+        input_shape=_input_shape(run),
+        patients=run.images["patient"].to_numpy()[rows],
+        regions=_regions(run, images),
+        latents=None if latents is None else np.asarray(latents),
+        findings=names,
+        settings=settings,
+        progress=progress,
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentOverRun:
+    """How well one latent localises a finding over a run.
+
+    Parameters
+    ----------
+    latent, finding : what was measured
+    row : the latent's row of `localize_run`: every measure with its interval, and a `note`
+    curve : precision and recall over confidences, on the images the settings include; None without boxes
+    froc : sensitivity against false positives per image without the finding; None where there is no such image
+    notes : what a person should know, one sentence each
+    """
+
+    latent: int
+    finding: str
+    row: pd.Series[Any]
+    curve: PrecisionRecall | None
+    froc: Froc | None
+    notes: tuple[str, ...]
+
+
+def measure_latent(
+    run: Run,
+    boxes: RunBoxes,
+    latent: int,
+    finding: str,
+    settings: LocalizationSettings,
+    progress: Report | None = None,
+) -> LatentOverRun:
+    """Measure one latent over a run, with its curves.
+
+    Raises
+    ------
+    FindingsError, RunError
+        As `localize_latents`.
+    """
+    finding = _checked(boxes, [finding])[0]
+    row = localize_latents(run, boxes, settings, findings=[finding], latents=[latent]).iloc[0]
+    images = _images(run, boxes, [finding], replace(settings, include="all"))
+    maps = sparse_maps(*_columns(run, images, [latent]), run.grid)
+    truth = boxes.table[boxes.table["finding"] == finding]
+    with_finding = np.unique(truth["image"])
+    curve, free = _curves(run, maps, truth, with_finding, images, settings, progress)
+    notes = [*boxes.notes, *filter(None, str(row["note"]).split("; "))]
+    if free is None:
+        notes.append(f"no FROC curve: no image without {finding.replace('_', ' ')}")
+    return LatentOverRun(latent, finding, row, curve, free, tuple(notes))
+
+
+def _curves(
+    run: Run,
+    maps: SparseMaps,
+    truth: pd.DataFrame,
+    with_finding: NDArray[np.int64],
+    images: NDArray[np.int64],
+    settings: LocalizationSettings,
+    progress: Report | None,
+) -> tuple[PrecisionRecall | None, Froc | None]:
+    found = detect(
+        maps, _input_shape(run), settings.threshold, confidence=settings.confidence, min_area=settings.min_area,
+        progress=progress,
+    )  # fmt: skip
+    edges = truth[BOX_COLUMNS].to_numpy(np.float64)
+    hit = match(found.latent, found.image, found.score, found.boxes, truth["image"], edges, settings.iou).hit
+    negative = ~np.isin(found.image, with_finding)
+    counted = np.ones(len(found), bool) if settings.include == "all" else ~negative
+    n_negative = int((~np.isin(images, with_finding)).sum())
+    curve = precision_recall(found.score[counted], hit[counted], len(truth)) if len(truth) else None
+    free = froc(found.score, hit, negative, len(truth), n_negative) if len(truth) and n_negative else None
+    return curve, free
+
+
+def _checked(boxes: RunBoxes, findings: Sequence[str] | None) -> list[str]:
+    if not boxes.findings:
+        raise FindingsError("the annotations have no box on the run's images, so there is nothing to localise")
+    if findings is None:
+        return list(boxes.findings)
+    names = [slug(name) for name in findings]
+    for name, given in zip(names, findings, strict=True):
+        if name not in boxes.findings:
+            known = ", ".join(boxes.findings) or "no finding"
+            raise FindingsError(f"no box of {given!r} on the run's images; the annotations have boxes of {known}")
+    return names
+
+
+def _images(run: Run, boxes: RunBoxes, names: Sequence[str], settings: LocalizationSettings) -> NDArray[np.int64]:
+    if settings.include == "all":
+        return run.numbers[boxes.named].astype(np.int64)
+    return np.unique(boxes.table.loc[boxes.table["finding"].isin(names), "image"].to_numpy(np.int64))
+
+
+def _columns(run: Run, images: NDArray[np.int64], latents: Sequence[int] | None) -> Columns:
+    """Kept cells of these images: latent, image, cell, value."""
+    if latents is not None and len(latents) == 1:  # the run reads one latent without reading the others
+        image, cell, value = run.maps(int(latents[0]))
+        wanted = np.isin(image, images)
+        return np.full(int(wanted.sum()), latents[0]), image[wanted], cell[wanted], value[wanted]
+    parts = []
+    for part in run.map_parts():
+        wanted = np.isin(part.image, images)
+        if latents is not None:
+            wanted &= np.isin(part.latent, np.asarray(latents))
+        parts.append((part.latent[wanted], part.image[wanted], part.cell[wanted], part.value[wanted]))
+    latent, image, cell, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return latent, image, cell, value
+
+
+def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
+    """Shares (k, H' x W') of the regions on these images."""
+    found: dict[str, list[NDArray[np.float32]]] = {}
+    for part in run.regions():
+        wanted = np.isin(part.image, images)
+        for name, share in part.shares.items():
+            found.setdefault(name, []).append(share[wanted].reshape(int(wanted.sum()), -1))
+    return {name: np.concatenate(shares) for name, shares in found.items()}
+
+
+def _input_shape(run: Run) -> tuple[int, int]:
+    height, width = run.info["preprocessing"]["size"]
+    return height, width
