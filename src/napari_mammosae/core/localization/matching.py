@@ -167,6 +167,8 @@ def weighted_average_precision(
     levels = np.unique(scores[hits])[::-1]
     if not levels.size:
         return np.where(n_boxes > 0, 0.0, np.nan)
+    used, at = np.unique(at, return_inverse=True)  # most latents find boxes on few images
+    drawn = drawn[:, used]
     level = np.searchsorted(-levels, -scores, "left")  # the first at which a found box counts
     counts = np.zeros((2, drawn.shape[1], levels.size + 1))
     np.add.at(counts[0], (at, level), 1.0)
