@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .compare import compare
 from .inspect import inspect
+from .intervene import intervene
 from .localize import localize
 from .models import models
 from .phantoms import phantoms
@@ -42,4 +44,6 @@ app.command()(view)
 app.command()(inspect)
 app.command()(phantoms)
 app.command()(localize)
+app.command()(intervene)
+app.command()(compare)
 app.add_typer(models)

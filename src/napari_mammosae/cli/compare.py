@@ -1,0 +1,47 @@
+"""`compare`: two models under one SAE, latent by latent and prediction by prediction."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from . import options
+from .console import say, working
+
+
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the first model, such as the pretrained one.")],
+    second: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the second model, made with the same SAE.")],
+    label: Annotated[str, typer.Option("--label", metavar="L", help="Label that both runs have.")],
+    out: options.OutFolder,
+    number: Annotated[
+        int, typer.Option("--class", metavar="C", min=0, help="The class that is set against the rest.")
+    ] = 1,
+    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option("--figure", help="Format of the figures.")] = "png",
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare two models that read images through one SAE.
+
+    Writes latents.csv (mean activation by class, AUROC, gained and lost latents), separation.csv, performance.csv
+    (measures without and with the SAE, with intervals), class_means.png, performance.png and comparison.json.
+    """
+    with working("Opening the runs", quiet=quiet):
+        from ..core.run_comparison import compare_runs, write_comparison
+        from ..core.runs import open_run
+
+        runs = open_run(first), open_run(second)
+    with working("Comparing", quiet=quiet):
+        comparison = compare_runs(*runs, label, number)
+    with working("Writing", quiet=quiet):
+        written = write_comparison(comparison, out, runs, label, figure=figure)
+    for apart in comparison.separation.to_dict("records"):
+        say(f"{apart['model']}: {apart['live']} live latents, relative distance {apart['relative']:.3f}", quiet=quiet)
+    measure = "auroc" if "auroc" in comparison.performance else "accuracy"
+    for row in comparison.performance.to_dict("records"):
+        ends = f" [{row[f'{measure}_lo']:.4f}, {row[f'{measure}_hi']:.4f}]" if not row["note"] else f" ({row['note']})"
+        name = measure.upper() if measure == "auroc" else measure
+        say(f"{row['model']}, {row['prediction']}: {name} {row[measure]:.4f}{ends}", quiet=quiet)
+    counts = comparison.latents["state"].value_counts()
+    say(f"{counts.get('gained', 0)} latents gained, {counts.get('lost', 0)} lost", quiet=quiet)
+    for path in written:
+        say(f"wrote {path}", quiet=quiet)
