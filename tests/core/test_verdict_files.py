@@ -49,14 +49,14 @@ def test_export_and_import_are_exact_and_idempotent(store, tmp_path, name):
 
 def test_provenance_is_beside_the_csv_and_holds_no_path(store, tmp_path):
     export_verdicts(store, tmp_path / "out.csv", current=True, subject=SUBJECT, annotator="anna")
-    provenance = (tmp_path / "out.csv.json").read_text()
-    content = json.loads(provenance)
+    text = (tmp_path / "out.csv.json").read_text()
+    content = json.loads(text)
     assert content["models"] == [SUBJECT.model]
     assert content["saes"] == [SUBJECT.sae]
     assert content["annotators"] == ["anna"]
     assert content["number"] == 3
-    assert "research use only" in content["note"]
-    assert str(tmp_path) not in provenance + (tmp_path / "out.csv").read_text(encoding="utf-8")
+    assert "research use only" in content["notice"]
+    assert str(tmp_path) not in text + (tmp_path / "out.csv").read_text(encoding="utf-8")
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert [(row["latent"], row["verdict"]) for row in rows] == [("1", "lesion"), ("2", "spurious"), ("9", "")]

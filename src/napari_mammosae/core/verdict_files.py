@@ -12,6 +12,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from .errors import VerdictError
 from .files import sha256_file, write_atomic
+from .provenance import provenance, write_json, write_provenance
 from .verdict_events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
 from .verdicts import VerdictStore
 
@@ -50,16 +51,16 @@ def export_verdicts(
         raise VerdictError(f"{path.name} ends in {path.suffix!r}; verdicts are exported to .csv or .json.")
     events = store.current(subject, annotator) if current else store.events(subject, annotator)
     rows = [asdict(event) for event in events]
-    provenance = _provenance(store, rows, current)
+    record = _record(store, rows, current)
     try:
         if path.suffix == ".json":
-            _write_json(path, provenance | {"concepts": store.concepts(), "events": rows})
+            write_json(path, record | {"concepts": store.concepts(), "events": rows})
         else:
             with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, COLUMNS)
                 writer.writeheader()
                 writer.writerows(rows)
-            _write_json(path.with_suffix(".csv.json"), provenance)
+            write_provenance(path, record)
     except OSError as error:
         raise VerdictError(f"{path.name} cannot be written: {error.strerror}.") from error
     return path
@@ -142,9 +143,7 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         reader = csv.DictReader(file)
         missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
         if missing:
-            raise VerdictError(
-                f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}."
-            )
+            raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
         return list(reader)
 
 
@@ -179,25 +178,14 @@ def _content_uuid(text: Mapping[str, str]) -> str:
     return uuid5(NAMESPACE_URL, json.dumps([text[name] for name in COLUMNS])).hex
 
 
-def _provenance(store: VerdictStore, rows: list[dict[str, Any]], current: bool) -> dict[str, Any]:
-    from napari_mammosae import __version__
-
+def _record(store: VerdictStore, rows: list[dict[str, Any]], current: bool) -> dict[str, Any]:
     with store.transaction() as connection:
         merges = connection.execute("SELECT time, source, sha256, added FROM merges ORDER BY time").fetchall()
-    return {
-        "content": "current verdicts about latents" if current else "every verdict event about latents",
-        "note": "research use only, not for diagnosis",
-        "version": __version__,
-        "exported": datetime.now(UTC).isoformat(),
-        "file": store.path.name,
+    settings = {"file": store.path.name, "content": "current verdicts" if current else "every verdict event"}
+    return provenance("verdicts export", settings) | {
         "number": len(rows),
         "models": sorted({row["model"] for row in rows}),
         "saes": sorted({row["sae"] for row in rows}),
         "annotators": sorted({row["annotator"] for row in rows}),
         "merged": [dict(zip(("time", "source", "sha256", "added"), merge, strict=True)) for merge in merges],
     }
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    with write_atomic(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
