@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING
 from napari.utils.key_bindings import bind_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari.components import ViewerModel
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key, the controller's method it calls, and what that does, in a few words."""
+    """A key, the method it calls, and what that does, in a few words."""
 
     key: str
     action: str
     help: str
 
 
+# Those of the controller, of verdicts, and of a run's images.
 KEYS = (
     Key("H", "toggle_overlays", "hide or show everything drawn over the mammogram"),
     Key("G", "toggle_truth", "hide or show the ground-truth boxes"),
@@ -33,12 +34,26 @@ KEYS = (
     Key("W", "next_window", "next window preset of the mammogram"),
     Key("Shift-W", "invert", "invert the mammogram"),
 )
+REVIEW_KEYS = (
+    Key("8", "judge_lesion", "verdict on the current latent: lesion"),
+    Key("9", "judge_anatomy", "verdict on the current latent: anatomy"),
+    Key("0", "judge_spurious", "verdict on the current latent: spurious"),
+    Key("U", "judge_unsure", "verdict on the current latent: unsure"),
+    Key("N", "next_unreviewed", "next latent without a verdict, in the order of the stack"),
+    Key("Shift-U", "undo", "take the last verdict back"),
+    Key("Shift-R", "redo", "give the verdict taken back again"),
+)
+BROWSE_KEYS = (
+    Key("J", "next_image", "next image of the run"),
+    Key("Shift-J", "previous_image", "previous image of the run"),
+)
+ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS)
 NAPARI_KEYS = (("Left / Right", "previous / next latent"),)
 
 
 def key_for(action: str) -> str:
     """The key of an action, for tooltips; empty when it has none."""
-    return next((key.key for key in KEYS if key.action == action), "")
+    return next((key.key for key in ALL_KEYS if key.action == action), "")
 
 
 def tooltip(text: str, action: str) -> str:
@@ -49,17 +64,17 @@ def tooltip(text: str, action: str) -> str:
 
 def help_rows() -> list[tuple[str, str]]:
     """Rows (key, meaning) of every key, for the dock and the documentation."""
-    return [*NAPARI_KEYS, *((key.key, key.help) for key in KEYS)]
+    return [*NAPARI_KEYS, *((key.key, key.help) for key in ALL_KEYS)]
 
 
-def bind(viewer: ViewerModel, target: object) -> Callable[[], None]:
-    """Bind every key to the method of `target` it names; return what undoes it."""
-    for key in KEYS:
+def bind(viewer: ViewerModel, target: object, keys: Sequence[Key] = KEYS) -> Callable[[], None]:
+    """Bind keys to the methods of `target` they name; return what undoes it."""
+    for key in keys:
         viewer.bind_key(key.key, _caller(getattr(target, key.action)), overwrite=True)
     keymap = viewer.keymap  # not the viewer itself, which what is returned must not keep alive
 
     def unbind() -> None:
-        for key in KEYS:
+        for key in keys:
             bind_key(keymap, key.key, None)
 
     return unbind

@@ -78,6 +78,7 @@ class SessionEvents(SignalGroup):
     verdicts = Signal(object)
     run = Signal(object)
     contrast = Signal(str)
+    blind = Signal(bool)
 
 
 class Session:
@@ -108,6 +109,7 @@ class Session:
         self._verdicts: Callable[[int], str | None] | None = None
         self._run: Any = None
         self._contrast: ContrastMode = "latent"
+        self._blind = False
 
     def is_stale(self, generation: int) -> bool:
         """Whether a result begun at `generation` belongs to an earlier image, model or setting."""
@@ -264,6 +266,17 @@ class Session:
         if run is not self._run:
             self._run = run
             self.events.run.emit(run)
+
+    @property
+    def blind(self) -> bool:
+        """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
+        return self._blind
+
+    @blind.setter
+    def blind(self, blind: bool) -> None:
+        if blind != self._blind:
+            self._blind = blind
+            self.events.blind.emit(blind)
 
     @property
     def contrast(self) -> ContrastMode:

@@ -51,7 +51,9 @@ def resolve(session: Session) -> LatentView | None:
     score, maximum = float(order.scores[latent]), float(maps.pooled_max[latent])
     cells, fires = maps.shape[1] * maps.shape[2], int(maps.active_cells[latent])
     where = f"maximum {maximum:.3g}, fires in {fires:,} of {cells:,} cells" if fires else "silent on this image"
-    lines = [f"rank {rank + 1:,} of {maps.shape[0]:,}   latent {latent}", f"{order.name} {score:.4g}", where]
+    lines = [f"latent {latent}", where]
+    if not session.blind:
+        lines[:1] = [f"rank {rank + 1:,} of {maps.shape[0]:,}   latent {latent}", f"{order.name} {score:.4g}"]
     if session.verdicts is not None and (verdict := session.verdicts(latent)):
         lines.append(verdict)
     return LatentView(rank, latent, score, maximum, contrast_limits(session, maps, latent), "\n".join(lines))
