@@ -93,7 +93,9 @@ def test_the_ends_are_exact():
         assert (cohort.logits_after(edit) == cohort.constant).all()
     for edit in (Edit(none, "zero", "delta"), Edit(everything, "keep", "delta")):
         assert (cohort.logits_after(edit) == cohort.logits).all()
-        assert cohort.flips(edit).size == 0
+        assert cohort.flips(cohort.logits_after(edit), "delta").size == 0
+    flipped = cohort.flips(-cohort.logits, "delta")
+    assert np.array_equal(flipped, np.flatnonzero(cohort.logits[:, 0]))
 
 
 def test_removing_everything_in_delta_leaves_what_the_error_predicts():

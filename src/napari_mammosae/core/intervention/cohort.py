@@ -155,9 +155,9 @@ class Cohort:
         """
         return measures_of(check_labels(self.labels, self.constant.size), logits)
 
-    def flips(self, edit: Edit) -> IntArray:
-        """Return the positions of the images whose decision an edit changes."""
-        return np.flatnonzero(decisions(self.before(edit.form)) != decisions(self.logits_after(edit)))
+    def flips(self, after: FloatArray, form: Form) -> IntArray:
+        """Return the positions of the images that logits (n, C) decide otherwise than the unedited ones of the form."""
+        return np.flatnonzero(decisions(self.before(form)) != decisions(after))
 
     def _sum(self, weight: FloatArray) -> FloatArray:
         """Sum up weighted contributions, (n, C); an image whose latents all have weight 0 gets exactly 0."""

@@ -56,7 +56,7 @@ def edit_image(maps: "LatentMaps", attribution: FloatArray, constant: FloatArray
     live = np.asarray(maps.latents, dtype=np.int64)
     share = attribution[:, live] / cells
     flat = maps.values.reshape(live.size, cells).astype(np.float64)
-    before = share @ flat
+    before = _summed(share, flat)
     change = _change(flat, share, edit, live)
     if edit.mode == "clamp" and edit.value:  # silent latents are set as well
         change = change + attribution[:, edit.targets].sum(axis=1, keepdims=True) * (edit.value / cells)
@@ -73,5 +73,10 @@ def _change(flat: FloatArray, share: FloatArray, edit: Edit, live: IntArray) -> 
     targets = edit.targets[live]
     if edit.mode == "clip":
         chosen = flat[targets]
-        return np.asarray(share[:, targets] @ (edit.new_values(chosen) - chosen))
-    return np.asarray((share * np.where(targets, edit.factor - 1.0, 0.0)) @ flat)
+        return _summed(share[:, targets], edit.new_values(chosen) - chosen)
+    return _summed(share * np.where(targets, edit.factor - 1.0, 0.0), flat)
+
+
+def _summed(share: FloatArray, flat: FloatArray) -> FloatArray:
+    # not BLAS: on a busy machine its threads wait for each other longer than this small product takes
+    return np.asarray(np.einsum("cl,lj->cj", share, flat))

@@ -1,17 +1,8 @@
-"""Time the intervention core on a made-up run of the published size: 4,000 images, 850 live of 16,384 latents.
-
-    python benchmarks/bench_intervention.py
-
-Prints one line a measurement with its limit, and exits with 1 when one is over.
-"""
-
-import statistics
-import sys
-import time
-from collections.abc import Callable
+"""Interventions on a made-up run of the published size: every k at once, and one move of the k slider."""
 
 import numpy as np
 import scipy.sparse
+from _report import Report, median_seconds
 
 from napari_mammosae.core.intervention import Cohort, Edit, edit_image, sweep
 from napari_mammosae.core.latents import LatentMaps
@@ -56,18 +47,7 @@ def made_up_image(cohort: Cohort, seed: int = 0) -> LatentMaps:
     )
 
 
-def seconds(work: Callable[[], object], repeats: int) -> tuple[float, float]:
-    """Median and longest of several runs after a first one that is not counted."""
-    work()
-    taken = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken), max(taken)
-
-
-def main() -> int:
+def main() -> None:
     cohort, first = made_up_run()
     maps = made_up_image(cohort)
     curve = sweep(cohort, first)
@@ -81,22 +61,22 @@ def main() -> int:
         k = int(next(ks))
         edit = Edit(union_mask(first, k), "zero", "delta")
         edit_image(maps, cohort.attribution, cohort.constant, edit)
-        cohort.measure(cohort.logits_after(edit))
-        cohort.flips(edit)
+        logits = cohort.logits_after(edit)
+        cohort.measure(logits)
+        cohort.flips(logits, edit.form)
         curve.at(k)
 
-    print(f"{IMAGES:,} images, {LIVE} of {LATENTS:,} latents live, {cohort.pooled.nnz:,} activations above zero")
-    print(f"{'':58}{'median':>10}{'longest':>10}{'limit':>10}")
-    over = False
-    for name, work, repeats, limit in (
-        (f"sweep over all {LATENTS:,} k, keep and zero, six measures", both_modes, 5, 2.0),
-        ("one move of k: image, maps, all images, flips, curve", move, 50, 0.030),
-    ):
-        median, longest = seconds(work, repeats)
-        over |= median > limit
-        print(f"{name:58}{median * 1e3:8.1f}ms{longest * 1e3:8.1f}ms{limit * 1e3:8.0f}ms")
-    return int(over)
+    report = Report(
+        "Intervention",
+        f"A made-up run: {IMAGES:,} images, {LIVE} of {LATENTS:,} latents live, {cohort.pooled.nnz:,} activations "
+        "above zero. A move of the slider edits the shown image (400 live maps, logit maps before and after), predicts "
+        "all images of the run, measures, lists flips, and reads the curve.",
+    )
+    what = f"sweep over all {LATENTS:,} k, keep and zero, six measures"
+    report.add(what, median_seconds(both_modes), "s", at_most=2)
+    report.add("one move of the k slider", median_seconds(move, repeats=50) * 1e3, "ms", at_most=30)
+    report.finish()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
