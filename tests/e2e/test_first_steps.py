@@ -182,7 +182,7 @@ def test_unloading_frees_the_weights(viewer, at_work, qtbot):
 def test_dicom_goes_to_our_reader(viewer, tmp_path):
     prefer_for_dicom()  # what activating the plugin does, once a process; settings are fresh in every test
     path = write_dicom(tmp_path / "case.dcm", breast_image())
-    (layer,) = viewer.open(path)
+    (layer,) = viewer.open(path, plugin=None)  # as File > Open and drag and drop do
     assert layers.tags(layer)["mammogram"].image_id == "case"
 
 

@@ -11,7 +11,7 @@ from napari_mammosae.viewer.layers import COLORMAPS
 from napari_mammosae.viewer.preferences import PLUGIN, preferences, remember
 from napari_mammosae.viewer.session import ContrastMode
 
-HEAVY = ("torch", "timm", "pandas", "skimage", "huggingface_hub", "torchvision", "cv2")
+HEAVY = ("torch", "timm", "pandas", "skimage", "huggingface_hub", "torchvision")
 
 
 def manifest():

@@ -5,6 +5,7 @@ torch, pandas and all that needs them are imported here at the last moment, so t
 
 from __future__ import annotations
 
+import gc
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,9 +46,8 @@ def model_names() -> tuple[str, ...]:
 
 
 def load(choice: ModelChoice, report: Report) -> MammoSAE:
-    """Load a model; reports the first import of torch, which holds the interface up for a moment."""
-    if "torch" not in sys.modules:
-        report("Starting PyTorch (once; the window may hesitate)")
+    """Load a model."""
+    _start_torch(report)
     from ..core.model import load_model
 
     report(f"Loading {choice.title}")
@@ -60,6 +60,23 @@ def load(choice: ModelChoice, report: Report) -> MammoSAE:
         device=choice.device,
         precision=choice.precision,  # type: ignore[arg-type]
     )
+
+
+def _start_torch(report: Report) -> None:
+    """Import torch and timm, announced: the import holds up the interface for moments that no thread can avoid.
+
+    Collecting garbage is put off meanwhile: among the many new objects one collection would stop everything for long.
+    """
+    if "timm" in sys.modules:
+        return
+    report("Starting PyTorch (once; the window may hesitate)")
+    gc.disable()
+    try:
+        from ..core.timm_import import import_timm
+
+        import_timm()
+    finally:
+        gc.enable()
 
 
 def compute(model: MammoSAE, image: Mammogram, report: Report) -> LatentMaps:

@@ -141,7 +141,7 @@ def mammogram_options(image: Mammogram) -> dict[str, Any]:
 
 def latents_layer(stack: LatentStack, affine: NDArray[np.float64], limits: tuple[float, float], colormap: str) -> Image:
     """Make the layer of all latents; `affine` maps cells (row, column) to world coordinates."""
-    layer = Image(
+    return Image(
         stack,
         name="SAE latents",
         rgb=False,
@@ -155,8 +155,6 @@ def latents_layer(stack: LatentStack, affine: NDArray[np.float64], limits: tuple
         axis_labels=("order", "row", "column"),
         metadata={KEY: {"role": "latents"}},
     )
-    layer.colorbar.visible = True
-    return layer
 
 
 def pin_layer(values: NDArray[np.float32], latent: int, affine: NDArray[np.float64], index: int) -> Image:

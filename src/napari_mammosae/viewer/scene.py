@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 import numpy as np
-from napari.components.overlays import TextOverlay
 from qtpy.QtCore import QTimer
 
 from ..core.errors import SettingsError
 from ..core.geometry import cell_affine
 from . import layers
+from .overlaid import draw_boxes, draw_pins, write_latent, write_prediction
 from .stack import LatentStack
-from .view import contrast_limits, prediction_text, predictions, resolve
+from .view import contrast_limits, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ..core.latents import LatentMaps
     from .session import Session
 
-PREDICTION = "mammosae_prediction"  # key of this plugin's text among the canvas overlays
 _TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine")
 
 
@@ -49,6 +48,7 @@ class Scene:
         self._viewer = ref(viewer)
         self._undo = ExitStack()
         self._setting_limits = False
+        self._adding = False
         self._hidden_for_3d = False
         self._image_layer: Callable[[], Image | None] = lambda: None
         for event, callback in (
@@ -59,6 +59,7 @@ class Scene:
             (session.events.verdicts, self._show_current),
             (session.events.contrast, self._show_current),
             (session.events.pins, self._show_pins),
+            (session.events.blind, self._on_blind),
             (session.events.findings, self.show_boxes),
             (session.events.image, self.show_boxes),
             (viewer.dims.events.current_step, self._on_step),
@@ -131,41 +132,34 @@ class Scene:
             limits = contrast_limits(self.session, maps, self.session.current or 0)
             layer = layers.latents_layer(LatentStack(maps, order.latents), affine, limits, self.colormap)
             layer.events.contrast_limits.connect(self._on_limits)
+            self._adding = True  # the slider appears at 0 before it is put where it belongs
             viewer.layers.insert(viewer.layers.index(self.image_layer) + 1, layer)
+            self._adding = False
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
-        else:
+            QTimer.singleShot(0, self._show_colorbar)
+        elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
             matrix = layers.stack_affine(affine)
             if not np.array_equal(layer.affine.affine_matrix, matrix):
                 layer.affine = matrix
             layer.refresh(extent=False)
         top = float(maps.pooled_max.max(initial=0.0)) or 1.0
-        with _Quiet(self):
+        with self._quietly():
             layer.contrast_limits_range = (0.0, top)
         self._on_ndisplay()
         self._show_current()
 
     def show_boxes(self, *_: object) -> None:
         """Draw the boxes of the image shown, in place of those of the image before."""
-        viewer, session, image_layer = self.viewer, self.session, self.image_layer
-        if viewer is None:
-            return
-        active = viewer.layers.selection.active
-        for layer in layers.with_role(viewer.layers, "truth"):
-            if layers.tags(layer).get("shows") == (session.findings, session.image):
-                return  # drawn by hand into this very layer
-            viewer.layers.remove(layer)
-        if session.findings is None or session.image is None or image_layer is None:
-            return
-        with self._telling():
-            boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
-            if not len(boxes):
-                return
-            rows = session.image.shape[0]
-            viewer.add_layer(layers.truth_layer(boxes, layers.world_affine(image_layer), rows))
-            if active is not None and active in viewer.layers:
-                viewer.layers.selection.active = active
+        if (viewer := self.viewer) is not None:
+            with self._telling():
+                draw_boxes(viewer, self.session, self.image_layer)
+
+    def _show_colorbar(self) -> None:
+        """Done apart from adding the layer: making a colourbar takes as long again, and the window should not stall."""
+        if (layer := self.stack_layer) is not None:
+            layer.colorbar.visible = True
 
     def set_colormap(self, name: str) -> None:
         """Colour the latents by another map."""
@@ -198,10 +192,12 @@ class Scene:
         layer = self.stack_layer
         if maps is not None:
             self.show_stack()
+            QTimer.singleShot(0, self._show_prediction)  # apart, so that the window stalls less
         elif layer is not None and isinstance(layer.data, LatentStack):
             layer.data.clear()
             layer.refresh(extent=False)
-        self._show_prediction()
+        if maps is None:
+            self._show_prediction()
         self._show_current()
         self._show_pins()
 
@@ -211,10 +207,16 @@ class Scene:
 
     def _on_step(self) -> None:
         viewer, order, layer = self.viewer, self.session.order, self.stack_layer
-        if viewer is None or order is None or layer is None or self.session.maps is None:
+        if self._adding or viewer is None or order is None or layer is None or self.session.maps is None:
             return
         rank = round(viewer.dims.point[self._axis])
         self.session.current = int(order.latents[min(max(rank, 0), order.latents.size - 1)])
+
+    def _on_blind(self, *_: object) -> None:
+        """Hide what would sway a judge, or bring it back."""
+        self.show_boxes()
+        self._show_prediction()
+        self._show_current()
 
     def _on_ndisplay(self) -> None:
         """Hide the stack in 3-D, where napari would read all of it as a volume."""
@@ -272,61 +274,31 @@ class Scene:
         if viewer is None:
             return
         view, layer = resolve(self.session), self.stack_layer
-        overlay = viewer.canvas.overlays.text
         if view is None or layer is None:
-            overlay.visible = False
+            write_latent(viewer, "")
             return
         if round(viewer.dims.point[self._axis]) != view.rank:
             viewer.dims.set_point(self._axis, view.rank)
         if tuple(layer.contrast_limits) != view.limits:
-            with _Quiet(self):
+            with self._quietly():
                 layer.contrast_limits = view.limits
-        overlay.position = "top_left"
-        overlay.text = view.text
-        overlay.visible = True
+        write_latent(viewer, view.text)
 
     def _show_prediction(self) -> None:
-        viewer, model, maps = self.viewer, self.session.model, self.session.maps
-        if viewer is None:
-            return
-        overlays = viewer.canvas.overlays
-        if PREDICTION not in overlays:
-            overlays[PREDICTION] = TextOverlay(position="bottom_left")
-        overlay = overlays[PREDICTION]
-        text = prediction_text(predictions(model, maps)) if model is not None and maps is not None else ""
-        overlay.text = text
-        overlay.visible = bool(text)
+        if (viewer := self.viewer) is not None:
+            write_prediction(viewer, self.session)
 
     def _show_pins(self, *_: object) -> None:
-        """One layer a pin, empty until the image's latents are there."""
-        viewer, maps, session = self.viewer, self.session.maps, self.session
-        if viewer is None:
-            return
-        shown = {layers.tags(layer)["latent"]: layer for layer in layers.with_role(viewer.layers, "pin")}
-        for latent in shown.keys() - set(session.pins):
-            viewer.layers.remove(shown[latent])
-        if maps is None or self.image_layer is None:
-            for layer in layers.with_role(viewer.layers, "pin"):
-                layer.data = np.zeros_like(layer.data)
-            return
-        affine, active = self.cells_to_world(maps), viewer.layers.selection.active
-        for index, latent in enumerate(session.pins):
-            if latent in shown:
-                layers.show_pin(shown[latent], maps[latent], affine)
-            else:
-                viewer.add_layer(layers.pin_layer(maps[latent], latent, affine, index))
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active
+        viewer, maps = self.viewer, self.session.maps
+        if viewer is not None:
+            there = maps is not None and self.image_layer is not None
+            draw_pins(viewer, self.session, self.cells_to_world(maps) if there else None)
 
-
-class _Quiet:
-    """While it is entered, changes of contrast limits are the scene's own."""
-
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
-
-    def __enter__(self) -> None:
-        self._scene._setting_limits = True
-
-    def __exit__(self, *_: object) -> None:
-        self._scene._setting_limits = False
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """While entered, changes of contrast limits are the scene's own and not the user's."""
+        self._setting_limits = True
+        try:
+            yield
+        finally:
+            self._setting_limits = False

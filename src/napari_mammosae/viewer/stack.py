@@ -33,6 +33,10 @@ class LatentStack:
             raise ValueError(f"A stack of shape {self.shape} cannot show maps of shape {maps.shape}.")
         self._content = maps, order
 
+    def shows(self, maps: LatentMaps, order: NDArray[np.intp]) -> bool:
+        """Whether it shows just these maps in just this order."""
+        return self._content is not None and self._content[0] is maps and self._content[1] is order
+
     def clear(self) -> None:
         """Be zero everywhere: what belongs to an earlier image is never shown over the next."""
         self._content = None

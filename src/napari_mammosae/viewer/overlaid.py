@@ -1,0 +1,86 @@
+"""Boxes, pins and texts of a session, drawn into its viewer: plain functions of the state, called by the scene."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.components.overlays import TextOverlay
+
+from . import layers
+from .view import prediction_text, predictions
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+    from numpy.typing import NDArray
+
+    from .session import Session
+
+PREDICTION = "mammosae_prediction"
+"""Key of this plugin's text among the canvas overlays; the latent's text is napari's own `text`."""
+
+
+def draw_boxes(viewer: ViewerModel, session: Session, image_layer: Image | None) -> None:
+    """Draw the boxes of the image shown, in place of those of the image before.
+
+    Raises
+    ------
+    FindingsError
+        If the table's boxes were made for an image of another size.
+    """
+    for layer in layers.with_role(viewer.layers, "truth"):
+        if layers.tags(layer).get("shows") == (session.findings, session.image):
+            return  # drawn by hand into this very layer
+        viewer.layers.remove(layer)
+    if session.findings is None or session.image is None or image_layer is None or session.blind:
+        return
+    boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
+    if len(boxes):
+        rows = session.image.shape[0]
+        _add_aside(viewer, layers.truth_layer(boxes, layers.world_affine(image_layer), rows))
+
+
+def draw_pins(viewer: ViewerModel, session: Session, affine: NDArray[np.float64] | None) -> None:
+    """One layer a pin, with its map where `affine` takes cells; empty (None) until the image's latents are there."""
+    shown = {layers.tags(layer)["latent"]: layer for layer in layers.with_role(viewer.layers, "pin")}
+    for latent in shown.keys() - set(session.pins):
+        viewer.layers.remove(shown[latent])
+    maps = session.maps
+    if maps is None or affine is None:
+        for layer in layers.with_role(viewer.layers, "pin"):
+            layer.data = np.zeros_like(layer.data)
+        return
+    for index, latent in enumerate(session.pins):
+        if latent in shown:
+            layers.show_pin(shown[latent], maps[latent], affine)
+        else:
+            _add_aside(viewer, layers.pin_layer(maps[latent], latent, affine, index))
+
+
+def write_latent(viewer: ViewerModel, text: str) -> None:
+    """Write the lines about the current latent onto the canvas; an empty text hides them."""
+    overlay = viewer.canvas.overlays.text
+    overlay.position = "top_left"
+    if text:
+        overlay.text = text
+    overlay.visible = bool(text)
+
+
+def write_prediction(viewer: ViewerModel, session: Session) -> None:
+    """Write every class's logit and probability onto the canvas, nothing while there are none."""
+    model, maps, overlays = session.model, session.maps, viewer.canvas.overlays
+    if PREDICTION not in overlays:
+        overlays[PREDICTION] = TextOverlay(position="bottom_left")
+    known = model is not None and maps is not None and not session.blind
+    text = prediction_text(predictions(model, maps)) if known else ""
+    overlays[PREDICTION].text = text
+    overlays[PREDICTION].visible = bool(text)
+
+
+def _add_aside(viewer: ViewerModel, layer: Layer) -> None:
+    """Add a layer on top and leave the one that was selected selected."""
+    active = viewer.layers.selection.active
+    viewer.add_layer(layer)
+    if active is not None and active in viewer.layers:
+        viewer.layers.selection.active = active
