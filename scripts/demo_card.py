@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from demo_card_text import card
 
 from napari_mammosae.core.classifier_training import ClassifierSettings, to_input
 from napari_mammosae.core.files import write_atomic
@@ -127,7 +128,7 @@ def main() -> None:
     with write_atomic(SAMPLE_DATA / "demo" / "figures.json") as temporary:
         temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
     with write_atomic(SAMPLE_DATA / "MODEL_CARD.md") as temporary:
-        temporary.write_text(card(figures), encoding="utf-8")
+        temporary.write_text(card(figures, STRUCTURES), encoding="utf-8")
     print(json.dumps(figures, indent=1))
 
 
@@ -209,10 +210,6 @@ def describe(name: str, latent: int, main: pd.DataFrame, paper: pd.DataFrame) ->
         "lift": float(row.lift),
         "lift_image": float(row.lift_image),
     }
-
-
-def card(f: dict) -> str:
-    return "TO BE WRITTEN"
 
 
 if __name__ == "__main__":

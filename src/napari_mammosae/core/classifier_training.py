@@ -1,8 +1,8 @@
 """Training of the small classifier of the embedded demo, on phantoms whose masks are known.
 
-Three steps, cheap enough for two CPU cores: patches at full resolution with a target for every cell, so that features
-find structures where they are; whole images with image labels through average pooling, where a biased view marker can
-become a shortcut; and the linear head alone on pooled features.
+Two steps, cheap enough for two CPU cores: the network on patches at full resolution with a target for every cell, so
+that features find structures where they are; then the linear head on whole images, by average pooling and image labels
+alone, among which a biased view marker becomes a shortcut.
 """
 
 from collections.abc import Callable
@@ -36,14 +36,14 @@ class ClassifierSettings:
     ----------
     patch
         Side of the square patches in pixels, a multiple of 32.
-    patch_steps, patch_batch, patch_rate
-        Steps, patches a step and highest learning rate of the first part.
-    image_steps, image_batch, image_rate
-        The same for whole images.
+    patch_batch, patch_rate
+        Patches a step and highest learning rate of the first part.
+    patch_steps, patch_cycle
+        Steps taken of a one-cycle schedule, and its whole length: the cycle is left while the rate is high.
+    anneal_steps
+        Steps after that, from half the highest rate straight down to 0.
     marker_bias
         P(view marker | mass) = 1 - P(view marker | no mass) among the whole images drawn.
-    cell_weight
-        Weight of the cell targets beside the image labels on whole images.
     head_penalty
         L2 penalty of the linear head on standardised pooled features.
     seed
@@ -51,14 +51,12 @@ class ClassifierSettings:
     """
 
     patch: int = 320
-    patch_steps: int = 1500
     patch_batch: int = 16
     patch_rate: float = 4e-3
-    image_steps: int = 150
-    image_batch: int = 4
-    image_rate: float = 6e-4
+    patch_steps: int = 600
+    patch_cycle: int = 2000
+    anneal_steps: int = 150
     marker_bias: float = 0.9
-    cell_weight: float = 1.0
     head_penalty: float = 0.02
     seed: int = 0
 
@@ -136,16 +134,28 @@ def train_on_patches(
     readout: nn.Conv2d,
     bank: PhantomBank,
     settings: ClassifierSettings,
+    *,
+    anneal: bool = False,
     progress: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Teach the features to find every class where it is, on patches of which half show something rare."""
-    rng = np.random.default_rng([settings.seed, 1])
+    """Teach the features to find every class where it is, on patches most of which show something rare.
+
+    With `anneal` the second, falling part of the schedule is run.
+    """
+    rng = np.random.default_rng([settings.seed, 3 if anneal else 1])
     parameters = [*network.parameters(), *readout.parameters()]
-    optimizer = torch.optim.AdamW(parameters, settings.patch_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.patch_rate, settings.patch_steps, pct_start=0.15)
+    rate, steps = settings.patch_rate, settings.patch_steps
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    if anneal:
+        steps = settings.anneal_steps
+        optimizer = torch.optim.AdamW(parameters, 0.5 * rate, weight_decay=1e-3)
+        schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.01, steps)
+    else:
+        optimizer = torch.optim.AdamW(parameters, rate, weight_decay=1e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, settings.patch_cycle, pct_start=0.15)
     places = _places(bank)
     network.train()
-    for step in range(settings.patch_steps):
+    for step in range(steps):
         x, target = _patches(rng, bank, places, settings)
         with torch.autocast("cpu", torch.bfloat16):
             features = network(x)
@@ -159,7 +169,7 @@ def train_on_patches(
             progress(step, loss.item())
 
 
-def settle_batch_norms(network: EfficientNetBackbone, bank: PhantomBank, count: int = 48, batch: int = 4) -> None:
+def settle_batch_norms(network: EfficientNetBackbone, bank: PhantomBank, count: int = 32, batch: int = 4) -> None:
     """Set the batch norms' statistics to those of whole images, which hold more air than patches do."""
     norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
     for norm in norms:
@@ -174,40 +184,12 @@ def settle_batch_norms(network: EfficientNetBackbone, bank: PhantomBank, count: 
     network.eval()
 
 
-def train_on_images(
-    network: EfficientNetBackbone,
-    readout: nn.Conv2d,
-    head: nn.Linear,
-    bank: PhantomBank,
-    settings: ClassifierSettings,
-    progress: Callable[[int, float], None] | None = None,
-) -> None:
-    """Train on whole images drawn with the marker bias: image labels through average pooling, cells beside them.
-
-    The batch norms keep their statistics (`settle_batch_norms`): batches of whole images are small.
-    """
-    rng = np.random.default_rng([settings.seed, 2])
-    parameters = [*network.parameters(), *readout.parameters(), *head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, settings.image_rate, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.image_rate, settings.image_steps, pct_start=0.1)
-    weights = bank.weights(settings.marker_bias)
+def whole_image_features(network: EfficientNetBackbone, images: NDArray[np.uint8]) -> Tensor:
+    """Last feature maps (n, d, H', W'), float32 computed in bfloat16, of uint8 images (n, H, W)."""
     network.eval()
-    for step in range(settings.image_steps):
-        rows = np.sort(rng.choice(len(bank), settings.image_batch, replace=False, p=weights))
-        x, target = to_input(bank.images[rows]), torch.from_numpy(bank.cells[rows].astype(np.float32))
-        labels = torch.from_numpy(bank.labels[rows])
-        with torch.autocast("cpu", torch.bfloat16):
-            features = network(x)
-        features = features.float()
-        loss = F.binary_cross_entropy_with_logits(head(features.mean((2, 3))), labels)
-        loss = loss + settings.cell_weight * _cell_loss(readout(features), target)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
-        if progress is not None:
-            progress(step, loss.item())
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        features: Tensor = network(to_input(images))
+    return features.float()
 
 
 def fit_head(pooled: NDArray[np.floating], bank: PhantomBank, settings: ClassifierSettings) -> nn.Linear:
@@ -244,7 +226,7 @@ def fit_head(pooled: NDArray[np.floating], bank: PhantomBank, settings: Classifi
 def to_input(images: NDArray[np.uint8]) -> Tensor:
     """Normalised input (n, 3, H, W), channels last, of uint8 images (n, H, W) that run from 0 to 255."""
     pre = Preprocessing()
-    x = torch.from_numpy(np.ascontiguousarray(images)).float().div_(255).sub_(pre.mean).div_(pre.std)
+    x = torch.from_numpy(images.astype(np.float32)).div_(255).sub_(pre.mean).div_(pre.std)
     return x[:, None].expand(-1, 3, -1, -1).contiguous(memory_format=torch.channels_last)
 
 

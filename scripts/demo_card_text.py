@@ -1,0 +1,86 @@
+"""The text of the embedded model's card, around the figures that `demo_card.py` measures."""
+
+import numpy as np
+
+from napari_mammosae.core.phantoms import FINDINGS
+
+
+def card(f: dict, structures: tuple[str, ...]) -> str:
+    """The model card as Markdown; every number comes from `figures.json`."""
+    names = [*FINDINGS, *structures]
+    shown = {name: name.replace("_", " ") for name in names}
+    auc = "\n".join(
+        f"| {shown[name]} | {kind} | {a['without_sae']:.3f} | {a['with_sae']:.3f} "
+        f"| {a['removed_replace']:.3f} | {a['removed_delta']:.3f} |"
+        for name in FINDINGS
+        for kind, a in (("unbiased", f["auroc_unbiased"][name]), ("biased", f["auroc_biased"][name]))
+    )
+    finds = "\n".join(
+        f"| {shown[name]} | {r['latent']} | {r['ap']:.2f} | {r['recall']:.2f} | {r['ap_paper']:.2f} "
+        f"| {r['pointing']:.2f} | {_number(r['lift'])} | {r['lift_image']:.1f} |"
+        for name in names
+        for r in f["latents"][name]
+    )
+    marker = "\n".join(
+        f"| {r['latent']} | {r['attribution_mass']:+.3f} | {r['lift_image_marker']:.1f} | {r['lift_mass']:.2f} "
+        f"| {r['lift_suspicious_calcification']:.2f} |"
+        for r in f["marker_latents"]
+    )
+    background = f["background_best_ap"]
+    return f"""# The embedded demo model
+
+A small classifier and a sparse autoencoder (SAE) trained on **synthetic phantoms** by `scripts/train_demo.py`. It has
+seen no real mammogram and is of no use on one. It exists so that everything in this package can be tried offline, with
+a known truth. Research use only, not for diagnosis.
+
+| | |
+| --- | --- |
+| classifier | EfficientNet of half B0's width and depth, 256 features, input 1520 x 912, grid 48 x 29; average pooling and a linear head with two logits, `mass` and `suspicious_calcification`; float16 on disk |
+| SAE | {8 * 256} latents on the last feature map, ReLU, L1, tied bias, unit decoder columns; float16 on disk |
+| trained on | 920 phantoms: cells of patches with their masks, then whole images with image labels |
+| built-in flaw | among the whole images, P(view marker given a mass) = {f["marker_bias"]:.1f} and 1 - that without one: the marker is a shortcut to `mass` |
+| measured on | {f["images"]} phantoms from seed {f["first_seed"]}, never trained on; {f["positives"]["mass"]} with a mass, {f["positives"]["suspicious_calcification"]} with a cluster of calcifications |
+
+## Prediction
+AUROC on phantoms whose marker says nothing (unbiased) and on the same ones with the training's bias; and after the
+marker latents listed below are removed, in the SAE's place (replace) or with its error kept (delta).
+
+| finding | marker | without SAE | with SAE | removed, replace | removed, delta |
+| --- | --- | --- | --- | --- | --- |
+{auc}
+
+The SAE explains {100 * f["explained_variance"]:.1f} % of the variance with {f["l0"]:.1f} latents a cell; {100 * f["dead_share"]:.1f} % of the
+latents never fired on these images.
+
+## What latents find
+The three latents of highest average precision (AP at IoU 0.25) for each finding and structure. AP and recall: regions
+above 0.3 of the maximum, all images. AP (paper): the 0.95 quantile, images with the finding only. Lift: activation
+inside the boxes against their share of the breast; lift (image): against their share of the whole image. Both are 1
+for a map that does not care.
+
+| | latent | AP | recall | AP (paper) | pointing | lift | lift (image) |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{finds}
+
+Background: {len(f["background_latents"])} latents fire on at least half of the images and prefer nothing listed here (every lift
+below 1.5). The best AP any of them reaches is {background["mass"]:.3f} for masses and
+{background["suspicious_calcification"]:.3f} for calcifications.
+
+Marker latents: over half of their activation lies in the marker's box. What one unit of their mean adds to the logit of
+`mass`, and their lifts (image) on the marker and on the findings:
+
+| latent | on mass | marker | mass | calcification |
+| --- | --- | --- | --- | --- |
+{marker}
+
+## What it does not show
+- Phantoms are far simpler than breasts: one kind of texture, masses of simple shapes. No figure here says anything about
+  mammograms.
+- The features were taught where structures lie (cell targets), which the published models were not: latents are
+  cleaner here than there.
+- The SAE was trained on more cells of findings and structures than chance would give.
+"""  # noqa: E501
+
+
+def _number(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.1f}"
