@@ -103,13 +103,16 @@ class Annotator:
         viewer, image_layer, image = self.controller.scene.viewer, self.controller.scene.image_layer, self.session.image
         if self.editing or viewer is None or image_layer is None or image is None:
             return
+        boxes = self.boxes()
+        if boxes is None:
+            return
         layer = layers.find(viewer.layers, "truth")
         if layer is None:
             layer = truth_shapes.empty_layer(layers.world_affine(image_layer), image.shape[0])
             viewer.add_layer(layer)
         layer.visible = True
         layer.editable = True
-        truth_shapes.write(layer, self._boxes(image), image.shape[0])
+        truth_shapes.write(layer, boxes, image.shape[0])
         layer.events.data.connect(self._on_data)
         layer.events.mode.connect(self._on_mode)
         layer.selected_data.events.items_changed.connect(self._on_mode)
@@ -153,8 +156,14 @@ class Annotator:
             self._layer.selected_data = {row}
 
     def boxes(self) -> pd.DataFrame | None:
-        """Boxes of this image, all findings, in source pixels; None while there is no image."""
-        return self._boxes(self.session.image) if self.session.image is not None else None
+        """Boxes of this image, all findings, in source pixels; None without an image or with boxes of another size."""
+        if self.session.image is None:
+            return None
+        try:
+            return self._boxes(self.session.image)
+        except MammoSAEError as error:
+            self.controller.tell(str(error), error=True)
+            return None
 
     def set_finding(self, row: int, finding: str) -> None:
         """Call a box something else."""

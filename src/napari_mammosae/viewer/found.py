@@ -96,6 +96,7 @@ def found_layer(affine: NDArray[np.float64]) -> Shapes:
         face_color="transparent",
         features={"fate": [], "label": []},
         text={"string": "{label}", "color": "white", "size": 10, "anchor": "lower_left"},
+        opacity=1.0,
         affine=affine,
         axis_labels=("row", "column"),
         metadata={KEY: {"role": "found"}},

@@ -155,7 +155,7 @@ class Localizer:
         self._draw()
         self.changed.emit(self.current)
 
-    def order_by_box(self, edges: NDArray[np.float64], name: str) -> None:
+    def order_by_box(self, edges: tuple[float, float, float, float], name: str) -> None:
         """Put the latents first whose boxes overlap most with a box (source edges)."""
         maps = self.session.maps
         if maps is None or maps.frame is None:
