@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+import gc
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from napari.layers import Image, Shapes
+import numpy as np
+from napari.layers import Image, Vectors
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from . import layers
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.components import ViewerModel
-    from napari.layers import Layer
+    from napari.layers import Layer, Shapes
 
     from ..core.latents import LatentMaps
     from .controller import Controller
@@ -75,7 +77,8 @@ class SideBySide:
         """Remove the copies and bring back the layers, the grid and the camera of before."""
         if self._undo is not None:
             undo, self._undo = self._undo, None
-            undo.close()
+            with _garbage_later():
+                undo.close()
             if announce:
                 self.toggled.emit(False)
 
@@ -105,13 +108,14 @@ class SideBySide:
         undo.callback(text.events.visible.disconnect, _hide_again)
         # With a negative stride napari counts groups from the top of the list, so what lies below does not matter;
         # the groups are added last pin first.
+        named = []
         for latent in reversed(self._session.pins):
-            copies = [_copy_of(image_layer)]
-            copies += [_copy_of_truth(layer) for layer in truths[:1]]
-            copies.append(_copy_of_pin(before, maps, latent, affine))
-            for copy in (copies[0], copies[-1], *copies[1:-1]):  # boxes above the heatmap
+            named.append(_copy_of_pin(before, maps, latent, affine))
+            for copy in (_copy_of(image_layer), named[-1], *(_copy_of_truth(layer) for layer in truths[:1])):
                 viewer.add_layer(copy)
                 undo.callback(_remove, viewer, copy)
+        for copy in named:  # later than the layers are added: napari lays all texts out anew for each
+            copy.name_overlay.visible = True
         for name, value in (("stride", -stride), ("shape", (-1, -1)), ("spacing", 4.0), ("enabled", True)):
             undo.callback(setattr, grid, name, getattr(grid, name))
             setattr(grid, name, value)
@@ -169,23 +173,36 @@ def _copy_of_pin(before: list[Any], maps: LatentMaps, latent: int, affine: Any) 
     copy.name = f"pin {latent}"  # napari would number a second layer of the same name, and the name is shown
     layers.tags(copy)["role"] = "comparison"
     copy.name_overlay.position = "top_right"  # the other corners hold the viewer's own texts
-    copy.name_overlay.visible = True
     return copy
 
 
-def _copy_of_truth(layer: Shapes) -> Shapes:
-    """The annotated boxes once more; without their names, which would fill a small cell."""
-    return Shapes(
-        layer.data,
-        shape_type="rectangle",
+def _copy_of_truth(layer: Shapes) -> Vectors:
+    """The annotated boxes once more, four lines each: a layer of lines is made in a fraction of a second."""
+    corners = np.asarray(layer.data, float).reshape(-1, 4, 2)
+    lines = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2).reshape(-1, 2, 2)
+    return Vectors(
+        lines,
         name="boxes",
-        edge_color=layer.edge_color,
-        edge_width=layer.edge_width,
-        face_color="transparent",
+        edge_color=np.repeat(layer.edge_color, 4, axis=0),
+        edge_width=max(layer.edge_width, default=1.0),
+        vector_style="line",
         affine=layer.affine,
         axis_labels=("row", "column"),
         metadata={layers.KEY: {"role": "comparison"}},
     )
+
+
+@contextmanager
+def _garbage_later() -> Iterator[None]:
+    """Keep napari, which collects garbage at each layer it removes, from going through every object there is each time.
+
+    What is frozen is left out of collections until it is thawed.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _restore_camera(viewer: ViewerModel) -> Callable[[], None]:
