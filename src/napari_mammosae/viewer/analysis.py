@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,18 +64,22 @@ def load(choice: ModelChoice, report: Report) -> MammoSAE:
 
 
 def _start_torch(report: Report) -> None:
-    """Import torch and timm, announced: the import holds up the interface for moments that no thread can avoid.
+    """Import torch and what needs it, announced: the import holds up the window for moments that no thread can avoid.
 
-    Collecting garbage is put off meanwhile: among the many new objects one collection would stop everything for long.
+    It makes so many objects that Python would look through all of them for garbage soon after, and stop everything
+    meanwhile; that is put off and done once, before anything else is announced.
     """
-    if "timm" in sys.modules:
+    if "napari_mammosae.core.latents" in sys.modules and "timm" in sys.modules:
         return
     report("Starting PyTorch (once; the window may hesitate)")
+    time.sleep(0.1)  # for the window to say so before it cannot
     gc.disable()
     try:
+        from ..core import latents, model  # noqa: F401
         from ..core.timm_import import import_timm
 
         import_timm()
+        gc.collect()
     finally:
         gc.enable()
 
