@@ -65,13 +65,10 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
         if application == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             _create(connection)
         elif application != APPLICATION_ID:
-            raise VerdictError(
-                f"{name} is a database of another program, not a verdict file; choose another."
-            )
+            raise VerdictError(f"{name} is a database of another program, not a verdict file; choose another.")
         elif version > VERSION:
             raise VerdictError(
-                f"{name} has version {version} of the verdict tables, this napari-mammosae knows {VERSION}; "
-                "update it."
+                f"{name} has version {version} of the verdict tables, this napari-mammosae knows {VERSION}; update it."
             )
         connection.execute("COMMIT")
     except BaseException:

@@ -138,9 +138,7 @@ class VerdictStore:
             check_event(event)
             event = self._append(event, before)
             if evidence.screenshot is not None:
-                self._connection.execute(
-                    "INSERT INTO screenshots VALUES (?, ?)", (event.uuid, evidence.screenshot)
-                )
+                self._connection.execute("INSERT INTO screenshots VALUES (?, ?)", (event.uuid, evidence.screenshot))
         self._written.add(event.uuid)
         self._done.append(_Step(before, event, event.uuid))
         self._undone.clear()
@@ -167,9 +165,7 @@ class VerdictStore:
         """
         return self._revert(self._undone, self._done, lambda step: step.decided)
 
-    def _revert(
-        self, stack: list[_Step], other: list[_Step], target: Callable[[_Step], Event | None]
-    ) -> Event | None:
+    def _revert(self, stack: list[_Step], other: list[_Step], target: Callable[[_Step], Event | None]) -> Event | None:
         if not stack:
             return None
         step = stack[-1]
@@ -179,8 +175,7 @@ class VerdictStore:
             if latest is None or latest.uuid not in self._written:
                 stack.pop()
                 raise VerdictError(
-                    f"Latent {key.latent} was judged again from another program since; "
-                    "that decision was left as it is."
+                    f"Latent {key.latent} was judged again from another program since; that decision was left as it is."
                 )
             state = target(step) or replace(key, verdict="", concept="", note="", image="", view="")
             event = self._append(replace(state, uuid=uuid4().hex, reverts=step.last), latest)
@@ -208,9 +203,7 @@ class VerdictStore:
 
     def latents(self, verdict: Verdict, subject: Subject, annotator: str | None = None) -> list[int]:
         """Return the latents that an annotator (None: any) now gives a verdict, in ascending order."""
-        return sorted(
-            {event.latent for event in self.current(subject, annotator) if event.verdict == verdict}
-        )
+        return sorted({event.latent for event in self.current(subject, annotator) if event.verdict == verdict})
 
     def events(self, subject: Subject | None = None, annotator: str | None = None) -> list[Event]:
         """Return the whole log, oldest first."""
@@ -258,10 +251,7 @@ class VerdictStore:
     def concepts(self) -> list[str]:
         """Concept names to complete from, in alphabetical order."""
         with self._errors():
-            return [
-                str(row[0])
-                for row in self._connection.execute("SELECT concept FROM concepts ORDER BY concept")
-            ]
+            return [str(row[0]) for row in self._connection.execute("SELECT concept FROM concepts ORDER BY concept")]
 
     def add_concept(self, concept: str) -> None:
         """List a concept; one that was removed comes back."""
@@ -301,9 +291,7 @@ class VerdictStore:
         try:
             yield
         except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
-            raise VerdictError(
-                f"{self.path.name} was not read or written: {error}. Nothing was changed."
-            ) from error
+            raise VerdictError(f"{self.path.name} was not read or written: {error}. Nothing was changed.") from error
 
     def close(self) -> None:
         """Close the file; harmless when closed."""
