@@ -1,0 +1,143 @@
+"""The *Intervene* dock: keep, remove or scale latents, and watch the prediction."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+
+from ..controller import controller_of
+from ..intervening import intervention_of, is_ready, prepare
+from ..jobs import Jobs
+from .base import NOTICE, Scrolled, row
+from .intervene_result import ResultPart
+from .intervene_run import RunPart
+from .intervene_set import SetPart
+
+
+class InterveneDock(QWidget):
+    """Edits of latents on the image shown and on the open run.
+
+    The edit itself belongs to the viewer: it stays on, and the canvas says so, when this widget is closed.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.controller = controller_of(napari_viewer)
+        self.session = self.controller.session
+        self.intervention = intervention_of(self.controller)
+        self._undo = ExitStack()
+        self.destroyed.connect(self._undo.close)
+        self.jobs = Jobs()
+        self._undo.callback(self.jobs.cancel)
+        self.set = SetPart(self.controller, self.intervention)
+        self.result = ResultPart(self.controller, self.intervention)
+        self.run = RunPart(self.controller, self.intervention)
+        for part in (self.set, self.result, self.run):
+            self._undo.callback(part.cleanup)
+        self.export_button, self.status = QPushButton("Export…"), QLabel()
+        self.export_button.setToolTip("Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG")
+        self.status.setWordWrap(True)
+        notice = QLabel(NOTICE)
+        notice.setEnabled(False)
+        self.tabs = QTabWidget()
+        for part, title in ((self.result, "This image"), (self.run, "The run")):
+            page = QWidget()
+            inner = QVBoxLayout(page)
+            inner.setContentsMargins(4, 4, 4, 4)
+            inner.addWidget(part)
+            self.tabs.addTab(page, title)
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.setContentsMargins(6, 6, 6, 6)
+        layout.addWidget(self.set)
+        layout.addWidget(self.tabs, 1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(2)
+        outer.addWidget(self.set.banner)
+        self._scrolled = Scrolled(content)
+        content.installEventFilter(self)
+        outer.addWidget(self._scrolled, 1)
+        foot = row(notice, self.export_button)
+        foot.layout().setContentsMargins(6, 0, 6, 6)
+        outer.addWidget(self.status)
+        outer.addWidget(foot)
+        self.status.setVisible(False)
+        self.export_button.clicked.connect(self._on_export)
+        self._listen(self.session.events.maps, self._prepare)
+        self._listen(self.session.events.model, self._prepare)
+        self._listen(self.intervention.changed, self._refresh)
+        self._prepare()
+        self._refresh()
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Grow with the content, which gets wider when there is more to say."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self._scrolled.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+    def cleanup(self) -> None:
+        """End what runs and stop listening; destroying the widget does the same."""
+        self._undo.close()
+
+    def export(self, path: Path) -> list[Path]:
+        """Write everything about the present edit beside `path`, a CSV; return the files.
+
+        Raises
+        ------
+        SettingsError
+            If there is no edit to write.
+        """
+        from ..edit_export import write_edit
+
+        return write_edit(path, self.session, self.intervention, self.run)
+
+    def _listen(self, event: Any, callback: Any) -> None:
+        event.connect(callback)
+        self._undo.callback(partial(event.disconnect, callback, missing_ok=True))
+
+    def _prepare(self, *_: object) -> None:
+        """Work out attributions beside the window, the first time."""
+        model = self.session.model
+        if model is not None and self.session.maps is not None and model.layer == "head" and not is_ready(model):
+            work = partial(_prepared, model)
+            self.jobs.start("Preparing edits", work, self._on_prepared, self._failed)
+
+    def _on_prepared(self, model: Any) -> None:
+        if model is self.session.model:
+            self.intervention.update()
+
+    def _refresh(self, *_: object) -> None:
+        self.export_button.setEnabled(self.intervention.view is not None)
+
+    def _on_export(self) -> None:
+        image = self.session.image
+        name = f"{image.image_id}-edit.csv" if image is not None else "edit.csv"
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export the edit", name, "Table (*.csv)")
+        if not chosen:
+            return
+        path = Path(chosen)
+        try:
+            written = self.export(path if path.suffix else path.with_suffix(".csv"))
+        except Exception as error:  # at this edge every reason is shown to the user
+            self._failed(error)
+        else:
+            self._say(f"Wrote {', '.join(one.name for one in written)}")
+
+    def _failed(self, error: Exception) -> None:
+        self._say(str(error))
+
+    def _say(self, text: str) -> None:
+        self.status.setText(text)
+        self.status.setVisible(bool(text))
+
+
+def _prepared(model: Any, report: Any) -> Any:
+    report("Preparing edits")
+    prepare(model)
+    return model

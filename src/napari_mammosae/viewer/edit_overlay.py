@@ -1,0 +1,60 @@
+"""What the canvas says while an edit is on: that predictions are edited, and what they are then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari.components.overlays import TextOverlay
+
+from .edits import summary
+from .overlaid import PREDICTION
+from .view import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .edits import EditState, EditView
+
+EDITED = "mammosae_edited"
+BANNER = "Predictions shown are edited"
+AMBER = "#ffb000"
+
+
+def edited_text(classes: Sequence[str], state: EditState, view: EditView) -> str:
+    """Lines for the canvas, the banner first; without classes it stands alone."""
+    lines = [BANNER, summary(state, view)]
+    lines += [
+        f"{readable(name)} {after:.3f} (logit {logit:+.2f}; was {before:.3f}, {was:+.2f})"
+        for name, after, logit, before, was in zip(
+            classes, view.after, view.effect.after, view.before, view.effect.before, strict=False
+        )
+    ]
+    return "\n".join(f"{line}  " for line in lines)  # the box is drawn a little narrower than the text
+
+
+class EditOverlay:
+    """Stands in the place of the unedited prediction for as long as there is a text."""
+
+    def __init__(self) -> None:
+        self._text = ""
+
+    def show(self, viewer: Any, text: str) -> None:
+        """Show a text; an empty one gives the place back."""
+        overlays = viewer.canvas.overlays
+        if not text and not self._text:
+            return
+        self._text = text
+        if EDITED not in overlays:
+            overlays[EDITED] = TextOverlay(position="bottom_left", color="black", box=True, box_color=AMBER)
+        overlays[EDITED].text = text
+        overlays[EDITED].visible = bool(text)
+        plain = overlays.get(PREDICTION)
+        if plain is not None:
+            plain.events.visible.disconnect(self._on_plain)
+            plain.visible = bool(plain.text) and not text
+            plain.events.visible.connect(self._on_plain)
+
+    def _on_plain(self, event: Any) -> None:
+        """Others showed the unedited prediction, for a new image: not while the edited one is shown."""
+        if self._text and event.source.visible:
+            event.source.visible = False

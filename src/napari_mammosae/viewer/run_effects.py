@@ -1,0 +1,187 @@
+"""What an edit does to all images of a run: worked out in a worker, looked up at every move. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from ..core.intervention import Cohort, Curve, Edit, Form
+    from ..core.metrics import FloatArray, IntArray
+    from ..core.model import MammoSAE
+    from ..core.ranking import Ranking, Score
+    from ..core.runs import Run
+    from .edits import Direction, EditState
+    from .jobs import Report
+
+BANDS = 16
+"""Values of k that get an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunChoice:
+    """What a run is asked: the label that scores predictions, and the score that ranks latents."""
+
+    label: str
+    score: Score = "diff"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunEffects:
+    """A run ready for edits.
+
+    Attributes
+    ----------
+    choice
+        What it was prepared for.
+    cohort
+        Its images of known label; `logits` are the model's logits that go with the label, by position.
+    rows
+        (n,) their positions in the run's table.
+    rankings
+        The latents' ranking for every class of the label.
+    """
+
+    choice: RunChoice
+    cohort: Cohort
+    logits: tuple[int, ...]
+    rows: IntArray
+    rankings: dict[int, Ranking]
+
+    def entry(self, direction: Direction, logit: int) -> IntArray:
+        """Return the k at which each latent enters the set, (h,)."""
+        from ..core.ranking import first_ranks, order_of
+
+        h = self.cohort.n_latents
+        if direction == "both":
+            return first_ranks([ranking.order for ranking in self.rankings.values()], h)
+        number = 1 if len(self.logits) == 1 else self.logits.index(logit) if logit in self.logits else 0
+        if number not in self.rankings:
+            raise SettingsError(f"no image of {self.choice.label!r} has class {number}.")
+        scores = self.rankings[number].scores
+        return first_ranks([order_of(scores if direction == "up" else -scores)], h)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bands:
+    """95 % intervals by patient at some values of k; empty with the reason in `note`."""
+
+    ks: IntArray
+    low: FloatArray
+    high: FloatArray
+    note: str = ""
+
+
+def labels_for(run: Run, logit: str) -> list[str]:
+    """Labels of a run that can score a logit, the one of its name first."""
+    from ..core.intervention.run_cohort import logits_of_label
+
+    found = []
+    for name in run.labels:
+        try:
+            places = logits_of_label(run, name)
+        except SettingsError:
+            continue
+        if any(run.classes[place] == logit for place in places):
+            found.append(name)
+    return sorted(found, key=lambda name: (name != logit, name))
+
+
+def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> RunEffects:
+    """Read a run's mean activations and rank its latents for every class of the label.
+
+    Raises
+    ------
+    RunError
+        If the run was made with another model or SAE.
+    SettingsError
+        If the label cannot score the model's predictions, or only one class occurs.
+    """
+    from ..core.intervention.run_cohort import (
+        cohort_of_run,
+        labelled_rows,
+        logits_of_label,
+        pool_of_run,
+        rankings_of_classes,
+    )
+
+    report(f"Reading {run.path.name}")
+    cohort = cohort_of_run(run, model, choice.label)
+    logits = logits_of_label(run, choice.label)
+    report(f"Ranking {run.n_latents:,} latents")
+    rankings = rankings_of_classes(pool_of_run(run, choice.label), choice.score, model.attribution[logits])
+    return RunEffects(choice, cohort, tuple(logits), labelled_rows(run, choice.label)[0], rankings)
+
+
+def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:
+    """Measure every k."""
+    from ..core.intervention import sweep
+
+    report("Sweeping over every k")
+    return sweep(
+        effects.cohort,
+        effects.entry(state.direction, state.logit),
+        state.mode,
+        state.form,
+        factor=state.factor if state.mode == "scale" else None,
+    )
+
+
+def bands_of(effects: RunEffects, state: EditState, measure: str, report: Report) -> Bands:
+    """Bootstrap a measure at values of k spread evenly over the logarithmic axis."""
+    from ..core.intervention import Edit, measures_of_resamples
+    from ..core.intervention.measures import check_labels, why_no_intervals
+    from ..core.ranking import union_mask
+    from ..core.resampling import patient_weights, percentile_interval
+
+    cohort, h = effects.cohort, effects.cohort.n_latents
+    labels = check_labels(cohort.labels, cohort.constant.size)
+    if note := why_no_intervals(labels, cohort.patients, cohort.constant.size):
+        return Bands(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), note)
+    ks = np.unique([0, *np.geomspace(1, h, BANDS - 1).round().astype(np.int64)])
+    first, weights = effects.entry(state.direction, state.logit), patient_weights(cohort.patients)
+    value = state.factor if state.mode == "scale" else None
+    ends = []
+    for done, k in enumerate(ks):
+        report("Intervals by patient", done, ks.size)
+        logits = cohort.logits_after(Edit(union_mask(first, int(k)), state.mode, state.form, value))
+        interval = percentile_interval(measures_of_resamples(labels, logits, weights)[measure])
+        ends.append((interval.lo, interval.hi))
+    low, high = np.array(ends).T
+    return Bands(ks, low, high)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Logits of all images, their measures by name, and the decided classes."""
+
+    logits: FloatArray
+    measures: dict[str, float]
+    decided: IntArray
+
+    @classmethod
+    def of(cls, cohort: Cohort, logits: FloatArray) -> Scored:
+        """Measure logits (n, C) of the images."""
+        from ..core.intervention import decisions
+
+        return cls(logits, dict(cohort.measure(logits)._asdict()), decisions(logits))
+
+
+def before_edit(effects: RunEffects, form: Form) -> Scored:
+    """Measure the unedited predictions."""
+    return Scored.of(effects.cohort, effects.cohort.before(form))
+
+
+def after_edit(effects: RunEffects, edit: Edit) -> Scored:
+    """Apply an edit to every image and measure.
+
+    Raises
+    ------
+    SettingsError
+        If the edit needs the maps of each image: a region.
+    """
+    return Scored.of(effects.cohort, effects.cohort.logits_after(edit))
