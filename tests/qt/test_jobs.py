@@ -1,4 +1,7 @@
+import gc
 import threading
+import weakref
+from functools import partial
 
 import pytest
 from napari.qt.threading import create_worker  # noqa: F401  (imported before the first test is timed)
@@ -132,3 +135,18 @@ def test_a_job_may_start_the_next_when_it_is_done(qtbot, jobs, out):
     qtbot.waitUntil(lambda: out.values == [1, 2], timeout=5000)
     finish(qtbot, jobs)
     assert ended == [[1, 2]]
+
+
+def test_a_finished_job_holds_on_to_nothing(qtbot, jobs, out):
+    """napari keeps its workers for as long as it runs."""
+
+    class Large:
+        pass
+
+    large = Large()
+    alive = weakref.ref(large)
+    jobs.start("a", partial(lambda of, report: None, large), out.take, out.take)
+    finish(qtbot, jobs)
+    del large
+    gc.collect()
+    assert alive() is None

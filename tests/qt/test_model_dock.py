@@ -364,6 +364,15 @@ def test_the_notice_is_there(dock):
     assert NOTICE in [label.text() for label in dock.findChildren(QLabel)]
 
 
+def test_every_key_is_listed_in_the_dock(dock):
+    from qtpy.QtWidgets import QLabel
+
+    from napari_mammosae.viewer.keymap import help_rows
+
+    table = next(label for label in dock.findChildren(QLabel) if label.text() == "Keys").toolTip()
+    assert all(f"<b>{key}</b>" in table and meaning in table for key, meaning in help_rows())
+
+
 def test_the_dock_fits_a_laptop(dock):
     assert dock.minimumSizeHint().height() <= 480
     assert dock.minimumSizeHint().width() <= 400

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 CONTRAST_TITLES: dict[ContrastMode, str] = {
-    "shared": "one scale for all",
-    "latent": "scale of each latent",
-    "manual": "scale by hand",
+    "shared": "shared scale",
+    "latent": "own scale",
+    "manual": "by hand",
 }
 
 
@@ -72,7 +72,7 @@ class Controller:
         self._loaded: ModelChoice | None = None
         self._wanted = False  # the user has asked for latents that are not there yet
         self.window = display.DEFAULT
-        self.last_told: tuple[str, bool] = ("", False)
+        self.last_told: tuple[str, bool] = ("Open a mammogram, or a sample from the File menu.", False)
         self._undo = ExitStack()
         self._undo.callback(self.scene.cleanup)
         self._undo.callback(keymap.bind(viewer, self))

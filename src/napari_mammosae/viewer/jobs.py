@@ -34,6 +34,10 @@ class _Job:
     cancelled: bool = False
 
 
+def _forgotten(*_: object) -> None:
+    """In place of what a finished job held on to."""
+
+
 class Jobs(QObject):
     """The one heavy job of a viewer.
 
@@ -115,12 +119,14 @@ class Jobs(QObject):
 
     def _on_worked(self, job: _Job, result: Any, error: Exception | None) -> None:
         self._job = None
+        done, failed = job.done, job.failed
+        job.work = job.done = job.failed = _forgotten  # napari's list of tasks keeps workers, images must not stay
         if job.cancelled:
             pass
         elif error is not None:
-            job.failed(error)
+            failed(error)
         else:
-            job.done(result)
+            done(result)
         if self._job is None and self._waiting:
             self._run(self._waiting.pop(0))
         elif self._job is None:

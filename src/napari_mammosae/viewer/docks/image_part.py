@@ -109,3 +109,5 @@ class ImagePart(Part):
         self.window_box.setCurrentIndex(names.index(window) if window in names else -1)
         layer = self.controller.scene.image_layer
         self.invert_button.setChecked(layer is not None and display.is_inverted(layer))
+        for widget in (self.window_box, self.invert_button):
+            widget.setEnabled(layer is not None)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
 
+from ..keymap import help_rows
 from .base import NOTICE, Part, row
 
 if TYPE_CHECKING:
@@ -32,13 +33,15 @@ class JobPart(Part):
         self.status.setWordWrap(True)
         notice = QLabel(NOTICE)
         notice.setEnabled(False)
+        keys = QLabel("Keys")
+        keys.setToolTip(key_table())
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(row(self.compute_button, self.cancel_button, self.unload_button))
         layout.addWidget(self.bar)
         layout.addWidget(row(self.warning, self.status, stretch=1))
-        layout.addWidget(notice)
+        layout.addWidget(row(notice, keys))
 
         self.compute_button.clicked.connect(controller.compute)
         self.cancel_button.clicked.connect(controller.cancel)
@@ -76,3 +79,12 @@ class JobPart(Part):
     def _on_told(self, text: str, error: bool) -> None:
         self.warning.setVisible(error)
         self.status.setText(text)
+
+
+def key_table() -> str:
+    """Every key and what it does, as a table for a tooltip."""
+    return (
+        "<table>"
+        + "".join(f"<tr><td><b>{key}</b>&nbsp;</td><td>{help}</td></tr>" for key, help in help_rows())
+        + "</table>"
+    )
