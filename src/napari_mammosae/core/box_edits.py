@@ -45,7 +45,8 @@ def with_boxes(
     rows["finding"] = [slug(str(name)) for name in rows["finding"]]
     if (rows["finding"] == "").any():
         raise FindingsError("a box needs a finding, a name with Latin letters or digits")
-    rows.insert(0, "image_id", image_id)
+    rows["image_id"] = image_id
+    rows = rows.drop(columns=[name for name in rows if str(name).startswith("resized_")])  # those of the boxes before
     images = before.images.copy()
     if image_id not in images.index:
         images.loc[image_id] = pd.Series(dtype=object)

@@ -162,15 +162,13 @@ def _draw(
     edges = boxes[["row_min", "col_min", "row_max", "col_max"]].to_numpy(dtype=np.float64)
     _outline(axis, edges, BOX)
     if named and "finding" in boxes:
-        from matplotlib.patheffects import withStroke
-
-        dark = [withStroke(linewidth=1.5, foreground="black")]
+        dark = {"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 0.8}
         for box, name in zip(edges, boxes["finding"], strict=True):
             text = str(name).replace("_", " ")
             # beside the nearer edge it would leave the panel
             left = box[1] + box[3] < col0 + col1
             axis.annotate(text, (box[1 if left else 3], box[0]), (0, 2), textcoords="offset points", fontsize=6,
-                          color=BOX, ha="left" if left else "right", path_effects=dark)  # fmt: skip
+                          color=BOX, ha="left" if left else "right", bbox=dark)  # fmt: skip
 
 
 def _outline(axis: Axes, boxes: NDArray[np.float64], color: str, *, dashed: bool = False) -> None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
+from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -284,7 +285,10 @@ class Annotator:
             return False
         for note in notes:
             self.controller.tell(note)
-        self._show(findings.boxes(image.image_id, shape=image.shape))
+        after = findings.boxes(image.image_id, shape=image.shape)
+        self._show(after)
+        if truth_shapes.same(after, self._boxes(image)):
+            return False
         self._mark(findings)
         self.unsaved[image.image_id] = image.shape
         self.session.findings = findings
@@ -321,7 +325,7 @@ class Annotator:
 
     def _on_data(self, event: Any) -> None:
         """The user drew, moved or deleted a box; napari is still in the middle of it."""
-        if not self._writing and str(event.action) in ("ActionType.ADDED", "ActionType.CHANGED", "ActionType.REMOVED"):
+        if not self._writing and event.action in (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED):
             QTimer.singleShot(0, self._read)
 
     def _read(self) -> None:

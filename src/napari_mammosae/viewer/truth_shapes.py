@@ -22,7 +22,12 @@ def empty_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
     """Make a layer of annotated boxes without any."""
     import pandas as pd
 
-    return layers.truth_layer(pd.DataFrame(columns=["finding", *EDGES]), affine, image_rows)
+    # napari takes no list of colours for no shapes: make one, and take it away.
+    any_box = pd.DataFrame([["mass", 0.0, 0.0, 1.0, 1.0]], columns=["finding", *EDGES])
+    layer = layers.truth_layer(any_box, affine, image_rows)
+    layer.data = []
+    layer.features = {"finding": []}
+    return layer
 
 
 def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:

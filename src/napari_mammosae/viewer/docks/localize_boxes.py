@@ -214,11 +214,11 @@ class BoxesPart(Part):
             return
         top, left, bottom, right = row.edges
         centre = layer.data_to_world(((top + bottom - 1) / 2, (left + right - 1) / 2))
-        viewer.camera.center = (0.0, *(float(x) for x in centre[-2:]))
+        viewer.scene.camera.center = (0.0, *(float(x) for x in centre[-2:]))
         if close:
             corner, other = (np.asarray(layer.data_to_world(p)) for p in ((top, left), (bottom, right)))
             side = max(float(np.abs(other - corner)[-2:].max()), 1e-6)
-            viewer.camera.zoom = min(viewer.canvas.size) / (3.0 * side)
+            viewer.scene.camera.zoom = min(viewer.canvas.size) / (3.0 * side)
 
 
 def line_icon(fate: Fate) -> QIcon:
