@@ -44,6 +44,15 @@ def test_a_new_image_under_a_ranking_keeps_that_ranking(session):
     assert session.order is ranking
 
 
+def test_the_first_latent_shown_is_one_that_fires():
+    s = Session()
+    s.image, s.model, maps = mammogram(), FakeModel(), latent_maps()
+    silent = next(i for i in range(64) if maps.row(i) is None)
+    s.order = Order.by_score(np.arange(64) == silent, "a ranking")
+    s.maps = maps
+    assert s.current == np.argmax(maps.pooled_mean)
+
+
 def test_another_sae_gives_latent_numbers_another_meaning(session):
     session.pins = (1,)
     session.model = FakeModel(sae_sha256="other")

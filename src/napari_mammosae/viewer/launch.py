@@ -31,9 +31,11 @@ def launch_demo(screenshot: Path | None = None) -> None:
     """
     viewer = _viewer()
     controller = show_example(viewer)
-    viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)
+    first, _ = viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)
     for name in _other_docks():
         viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+    first.show()
+    first.raise_()
     _run(viewer, controller, screenshot)
 
 

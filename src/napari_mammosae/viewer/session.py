@@ -173,7 +173,9 @@ class Session:
             if order is None or order.name == BY_IMAGE or order.latents.size != maps.shape[0]:
                 self._order = order = Order.by_score(maps.pooled_mean, BY_IMAGE)
             if self._current is None or self._current >= maps.shape[0]:
-                self._current = int(order.latents[0])
+                first = int(order.latents[0])
+                silent = maps.row(first) is None
+                self._current = int(np.argmax(maps.pooled_mean)) if silent else first  # begin with something to see
         self.events.maps.emit(maps)
         if self._order is not before[0]:
             self.events.order.emit(self._order)
