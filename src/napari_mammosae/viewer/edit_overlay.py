@@ -37,6 +37,7 @@ class EditOverlay:
 
     def __init__(self) -> None:
         self._text = ""
+        self._plain: Any = None
 
     def show(self, viewer: Any, text: str) -> None:
         """Show a text; an empty one gives the place back."""
@@ -49,12 +50,13 @@ class EditOverlay:
         overlays[EDITED].text = text
         overlays[EDITED].visible = bool(text)
         plain = overlays.get(PREDICTION)
-        if plain is not None:
-            plain.events.visible.disconnect(self._on_plain)
-            plain.visible = bool(plain.text) and not text
+        if plain is not None and plain is not self._plain:
+            self._plain = plain
             plain.events.visible.connect(self._on_plain)
+        if plain is not None:
+            plain.visible = bool(plain.text) and not text
 
-    def _on_plain(self, event: Any) -> None:
+    def _on_plain(self, visible: bool) -> None:
         """Others showed the unedited prediction, for a new image: not while the edited one is shown."""
-        if self._text and event.source.visible:
-            event.source.visible = False
+        if self._text and visible:
+            self._plain.visible = False

@@ -51,6 +51,7 @@ class RunPart(Part):
         self.curve: Curve | None = None
         self.bands: Bands | None = None
         self.moved: Scored | None = None
+        self._logit = -1
         self._start: dict[str, Scored] = {}
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
@@ -165,12 +166,13 @@ class RunPart(Part):
     def refresh(self, *_: object) -> None:
         """Follow the intervention: look the present k up, predict the run, list the flips."""
         run, effects, state = self.session.run, self.effects, self.intervention.state
-        if run is not None and self.session.model is not None and effects is not None and state.logit != self._logit:
+        if run is not None and self.session.model is not None and state.logit != self._logit:
             self._fill_labels()
-            if self.label_box.findData(effects.choice.label) < 0 or state.logit not in effects.logits:
+            place = self.label_box.findData(effects.choice.label) if effects is not None else -1
+            if effects is None or place < 0 or state.logit not in effects.logits:
                 self._prepare()
                 return
-            self.label_box.setCurrentIndex(self.label_box.findData(effects.choice.label))
+            self.label_box.setCurrentIndex(place)
         for widget in (self.plot, self.measures, self.list):
             widget.setVisible(effects is not None and not self.session.blind)
         self.choosers.setVisible(run is not None and self.label_box.count() > 0)

@@ -1,0 +1,95 @@
+"""A model with a linear tail, an image and a run that go with it, all in memory: for the tests of interventions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse
+
+import fakes
+from napari_mammosae.core.errors import RunError
+
+ERROR = np.array([0.3, -0.2])
+"""What the SAE leaves out of the logits of every image."""
+
+
+@dataclass(eq=False)
+class TailModel(fakes.FakeModel):
+    """The fake model with a head, so that predictions follow from its latents."""
+
+    attribution: np.ndarray = field(default_factory=lambda: np.random.default_rng(5).normal(0, 1.5, (2, 64)))
+    constant: np.ndarray = field(default_factory=lambda: np.array([-0.4, 0.2]))
+
+
+def image_maps(model: TailModel, frame: Any = None, seed: int = 0, live: int = 20) -> Any:
+    """Maps whose logits are those of the model's tail."""
+    maps = fakes.latent_maps(model, frame, seed, live)
+    means = np.zeros(model.n_latents)
+    means[maps.latents] = maps.values.mean(axis=(1, 2), dtype=np.float64)
+    logits = model.constant + model.attribution @ means
+    return replace(maps, logits=logits + ERROR[: logits.size], logits_sae=logits)
+
+
+def install(monkeypatch: Any, model: TailModel | None = None) -> TailModel:
+    """Let the viewer load the model and compute consistent maps."""
+    from napari_mammosae.viewer import analysis
+
+    model = fakes.install(monkeypatch, model or TailModel())
+
+    def compute(of: TailModel, image: Any, report: Any) -> Any:
+        report("Computing the fake")
+        return image_maps(of, image.frame_for(of.preprocessing), seed=sum(image.image_id.encode()))
+
+    monkeypatch.setattr(analysis, "compute", compute)
+    return model
+
+
+class MemoryRun:
+    """What the viewer asks of a run."""
+
+    def __init__(self, model: TailModel, path: Path = Path("made-up"), n: int = 60, seed: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+        self.path, self.grid, self.n_latents, self.classes = path, model.grid, model.n_latents, model.classes
+        self.dense = np.maximum(rng.normal(-0.3, 0.8, (n, model.n_latents)), 0)
+        self.dense[:, ::3] = 0
+        self.logits_sae = self.dense @ model.attribution.T + model.constant
+        self.logits = self.logits_sae + rng.normal(0, 0.3, self.logits_sae.shape)
+        self.info = {
+            "task": model.task, "categories": {}, "model": model.name,
+            "model_sha256": model.model_sha256, "sae_sha256": model.sae_sha256,
+        }  # fmt: skip
+        mass = (self.logits[:, 0] + rng.normal(0, 3, n) > 0).astype(float)
+        self.images = pd.DataFrame(
+            {
+                "image": np.arange(n, dtype=np.int32),
+                "image_id": [f"case-{i:03d}" for i in range(n)],
+                "path": [f"case-{i:03d}.png" for i in range(n)],
+                "patient": [f"p{i // 2}" for i in range(n)],
+                "split": None,
+                "label.mass": mass,
+                "label.suspicious_calcification": np.ones(n),
+            }
+        )
+        self.rows = None
+        self.numbers = self.images["image"].to_numpy()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        return tuple(name.removeprefix("label.") for name in self.images.columns if name.startswith("label."))
+
+    def label(self, name: str) -> np.ndarray:
+        return self.images[f"label.{name}"].to_numpy(float)
+
+    def pooled(self, kind: str = "mean") -> Any:
+        return scipy.sparse.csc_array(self.dense)
+
+    def check_model(self, model: Any) -> None:
+        if model.sae_sha256 != self.info["sae_sha256"]:
+            raise RunError(f"{self.path.name} was made with another SAE than the loaded {model.name}.")

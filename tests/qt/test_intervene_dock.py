@@ -1,0 +1,524 @@
+"""The Intervene dock without a window: what it shows against zeroing latents by hand."""
+
+import gc
+import json
+import weakref
+
+import numpy as np
+import pandas as pd
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Shapes
+from qtpy.QtCore import QModelIndex, QPoint, Qt
+from qtpy.QtWidgets import QFileDialog
+
+import fakes
+import intervene_kit
+from napari_mammosae.core.geometry import cell_affine
+from napari_mammosae.core.metrics import auroc
+from napari_mammosae.core.verdicts import Subject, VerdictStore, default_path
+from napari_mammosae.viewer import layers
+from napari_mammosae.viewer.docks import intervene_run
+from napari_mammosae.viewer.docks.intervene import InterveneDock
+from napari_mammosae.viewer.docks.k_slider import KSlider
+from napari_mammosae.viewer.edit_overlay import BANNER, EDITED
+from napari_mammosae.viewer.edits import numbers_of, text_of
+from napari_mammosae.viewer.overlaid import PREDICTION
+
+
+@pytest.fixture
+def viewer(qapp):
+    return ViewerModel()
+
+
+@pytest.fixture
+def model(monkeypatch):
+    return intervene_kit.install(monkeypatch)
+
+
+def make_dock(qtbot, viewer):
+    dock = InterveneDock(viewer)
+    qtbot.addWidget(dock)
+    return dock
+
+
+def idle(qtbot, dock):
+    qtbot.waitUntil(lambda: not (dock.controller.jobs.busy or dock.jobs.busy or dock.run.jobs.busy), timeout=10_000)
+
+
+def look_at(qtbot, viewer, dock, seed=0, name="phantom"):
+    dock.controller.use_layer(viewer.add_image(fakes.phantom(seed), name=name))
+    idle(qtbot, dock)
+    dock.controller.compute()
+    idle(qtbot, dock)
+
+
+@pytest.fixture
+def dock(qtbot, viewer, model):
+    dock = make_dock(qtbot, viewer)
+    look_at(qtbot, viewer, dock)
+    yield dock
+    idle(qtbot, dock)
+    dock.controller.cleanup()
+
+
+@pytest.fixture
+def session(dock):
+    return dock.session
+
+
+@pytest.fixture
+def run(qtbot, dock, model):
+    run = intervene_kit.MemoryRun(model)
+    dock.session.run = run
+    idle(qtbot, dock)
+    return run
+
+
+def choose(box, key):
+    box.setCurrentIndex(box.findData(key))
+    box.activated.emit(box.currentIndex())
+
+
+def press(qtbot, check):
+    """Click the box of a check box; beside its text a click does nothing."""
+    qtbot.mouseClick(check, Qt.MouseButton.LeftButton, pos=QPoint(8, check.height() // 2))
+
+
+def judge(session, latents, annotator="reader"):
+    model = session.model
+    with VerdictStore(default_path(), annotator) as store:
+        for latent in latents:
+            store.decide(Subject(model.model_sha256, model.sae_sha256), int(latent), "spurious")
+    session.events.verdicts.emit(None)
+
+
+def plain_logits(model, maps, factor, form, region=None):
+    """Edit every map by hand, pool, and apply the head."""
+    values = maps.values.astype(float)
+    edited = values * np.asarray(factor)[maps.latents][:, None, None]
+    if region is not None:
+        edited = np.where(region, edited, values)
+    logits = model.constant + model.attribution[:, maps.latents] @ edited.mean(axis=(1, 2))
+    return logits + (intervene_kit.ERROR if form == "delta" else 0)
+
+
+def shown(dock, line=0):
+    text = dock.result.after_text(line)
+    probability, logit = text.rstrip(")").split(" (")
+    return float(probability), float(logit)
+
+
+@pytest.mark.parametrize("form", ["delta", "replace"])
+@pytest.mark.parametrize("direction", ["up", "down", "both"])
+def test_every_k_equals_removing_latents_by_hand(dock, session, model, form, direction):
+    choose(dock.set.form_box, form)
+    choose(dock.set.direction_box, direction)
+    maps = session.maps
+    contributions = model.attribution[0] * maps.pooled_mean
+    keys = {"up": -contributions, "down": contributions, "both": -np.abs(contributions)}[direction]
+    order = np.lexsort((np.arange(64), keys))
+    for k in (0, 1, 2, 7, 63, 64):
+        dock.set.k_slider.box.setValue(k)
+        factor = np.ones(64)
+        factor[order[:k]] = 0
+        expected = plain_logits(model, maps, factor, form)
+        view = dock.intervention.view
+        np.testing.assert_allclose(view.effect.after, expected, atol=1e-6)
+        np.testing.assert_allclose(view.after, 1 / (1 + np.exp(-expected)), atol=1e-6)
+        assert shown(dock)[1] == pytest.approx(expected[0], abs=0.006)
+        assert sum(term.value for term in view.terms) == pytest.approx(expected[0], abs=1e-5)
+        assert sum(term.value for term in view.terms[:-1]) == pytest.approx(view.effect.before[0], abs=1e-5)
+    np.testing.assert_array_equal(session.mask, np.zeros(64, bool))
+
+
+def test_keep_scale_and_sets_by_hand(dock, session, model):
+    maps, chosen = session.maps, [int(latent) for latent in session.maps.latents[:4]]
+    choose(dock.set.source_box, "list")
+    dock.set.list_edit.setText(text_of(chosen))
+    dock.set.list_edit.editingFinished.emit()
+    factor = np.ones(64)
+    factor[chosen] = 0
+    np.testing.assert_allclose(
+        dock.intervention.view.effect.after, plain_logits(model, maps, factor, "delta"), atol=1e-6
+    )
+    choose(dock.set.mode_box, "keep")
+    np.testing.assert_allclose(
+        dock.intervention.view.effect.after, plain_logits(model, maps, 1 - factor, "delta"), atol=1e-6
+    )
+    choose(dock.set.mode_box, "scale")
+    dock.set.factor_box.setValue(2.5)
+    np.testing.assert_allclose(
+        dock.intervention.view.effect.after, plain_logits(model, maps, 2.5 - 1.5 * factor, "delta"), atol=1e-6
+    )
+    choose(dock.set.source_box, "pins")
+    assert "pin" in dock.set.note.text()
+    session.pins = tuple(chosen)
+    np.testing.assert_allclose(
+        dock.intervention.view.effect.after, plain_logits(model, maps, 2.5 - 1.5 * factor, "delta"), atol=1e-6
+    )
+    choose(dock.set.source_box, "current")
+    session.current = chosen[2]
+    assert list(np.flatnonzero(dock.intervention.view.edit.mask)) == [chosen[2]]
+
+
+def test_the_waterfall_marks_what_is_edited(dock, session):
+    dock.set.k_slider.box.setValue(2)
+    terms = dock.result.waterfall.terms
+    assert [term.kind for term in terms[:3]] == ["bias", "latent", "latent"]
+    assert [term.edited for term in terms if term.kind == "latent"] == [True, True] + [False] * 6
+    assert terms[-3].name == f"{len(session.maps.latents) - 8} others"
+    sizes = [abs(term.value) for term in terms if term.kind == "latent"]
+    assert sizes == sorted(sizes, reverse=True)
+    choose(dock.set.form_box, "replace")
+    assert "error" not in [term.kind for term in dock.result.waterfall.terms]
+    assert dock.result._heads[1].text() == "with SAE"
+
+
+def test_undo_takes_back_a_drag_at_once(dock, qtbot):
+    slider = dock.set.k_slider
+    for position in range(100, 600, 20):
+        slider.slider.setValue(position)
+    slider.slider.sliderReleased.emit()
+    dragged = slider.k
+    choose(dock.set.mode_box, "keep")
+    qtbot.mouseClick(dock.set.undo_button, Qt.MouseButton.LeftButton)
+    assert (dock.intervention.state.mode, dock.intervention.state.k) == ("zero", dragged)
+    qtbot.mouseClick(dock.set.undo_button, Qt.MouseButton.LeftButton)
+    assert dock.intervention.state.k == 0
+    assert not dock.set.undo_button.isEnabled()
+    assert slider.k == 0
+    qtbot.mouseClick(dock.set.redo_button, Qt.MouseButton.LeftButton)
+    assert slider.k == dragged
+    qtbot.mouseClick(dock.set.reset_button, Qt.MouseButton.LeftButton)
+    assert not dock.intervention.is_on
+    qtbot.mouseClick(dock.set.undo_button, Qt.MouseButton.LeftButton)
+    assert slider.k == dragged
+
+
+def test_the_slider_reaches_every_k(qtbot):
+    slider = KSlider()
+    qtbot.addWidget(slider)
+    slider.set_most(16_384)
+    slider.show_k(0)
+    found = []
+    slider.moved.connect(found.append)
+    for _ in range(300):
+        qtbot.keyClick(slider.slider, Qt.Key.Key_Right)
+        slider.show_k(slider.k)
+    assert found == list(range(1, 301))
+    qtbot.keyClick(slider.slider, Qt.Key.Key_Left)
+    assert slider.k == 299
+    slider.slider.setValue(slider.slider.maximum())
+    assert slider.k == 16_384
+    slider.slider.setValue(0)
+    assert slider.k == 0
+
+
+def test_without_my_spurious_latents_is_one_switch(dock, session, viewer, model, qtbot):
+    plain = viewer.canvas.overlays[PREDICTION]
+    qtbot.waitUntil(lambda: plain.visible)
+    press(qtbot, dock.set.switch)
+    assert "No latent is called spurious" in dock.set.note.text()
+    assert dock.set.banner.text == ""
+    press(qtbot, dock.set.switch)
+    spurious = session.maps.latents[[2, 5]]
+    judge(session, spurious)
+    assert "(2)" in dock.set.switch.text()
+    press(qtbot, dock.set.switch)
+    factor = np.ones(64)
+    factor[spurious] = 0
+    expected = plain_logits(model, session.maps, factor, "delta")
+    np.testing.assert_allclose(dock.intervention.view.effect.after, expected, atol=1e-6)
+    assert dock.set.banner.text.startswith(f"{BANNER}: without 2 spurious latents")
+    overlay = viewer.canvas.overlays[EDITED]
+    assert overlay.visible
+    assert not plain.visible
+    assert overlay.text.startswith(BANNER)
+    assert f"mass {1 / (1 + np.exp(-expected[0])):.3f}" in overlay.text
+    assert not dock.set.panel.isEnabled()
+    np.testing.assert_array_equal(session.mask, factor == 1)
+
+    judge(session, session.maps.latents[:1])  # one more verdict, at once
+    assert dock.intervention.view.edit.mask.sum() == 3
+    look_at(qtbot, viewer, dock, 1, "next")  # the next image is edited too, and says so
+    qtbot.wait(50)
+    assert overlay.visible
+    assert not plain.visible
+    press(qtbot, dock.set.switch)
+    assert not overlay.visible
+    assert plain.visible
+    assert session.mask is None
+
+
+def test_the_edit_outlives_its_dock(dock, session, viewer, qtbot):
+    dock.set.k_slider.box.setValue(3)
+    text = viewer.canvas.overlays[EDITED].text
+    dock.cleanup()
+    gone = weakref.ref(dock)
+    again = make_dock(qtbot, viewer)
+    assert viewer.canvas.overlays[EDITED].visible
+    assert again.set.banner.text
+    assert again.set.k_slider.k == 3
+    assert gone() is not None
+    again.set.k_slider.box.setValue(4)
+    assert viewer.canvas.overlays[EDITED].text != text
+
+
+def test_blind_judging_hides_numbers_not_the_banner(dock, session, viewer, run):
+    dock.set.k_slider.box.setValue(3)
+    assert "logit" in viewer.canvas.overlays[EDITED].text
+    session.blind = True
+    assert "logit" not in viewer.canvas.overlays[EDITED].text
+    assert BANNER in viewer.canvas.overlays[EDITED].text
+    assert dock.result.isHidden()
+    assert dock.run.measures.isHidden()
+    session.blind = False
+    assert "logit" in viewer.canvas.overlays[EDITED].text
+
+
+def test_the_logit_map_lies_on_the_image(dock, session, viewer, model):
+    dock.set.k_slider.box.setValue(4)
+    choose(dock.result.map_box, "difference")
+    layer, view = layers.find(viewer.layers, "logit map"), dock.intervention.view
+    np.testing.assert_allclose(layer.data.sum(dtype=float), view.effect.after[0] - view.effect.before[0], atol=1e-5)
+    low, high = layer.contrast_limits
+    assert low == -high
+    assert high == pytest.approx(np.abs(layer.data).max())
+    np.testing.assert_allclose(
+        layer.affine.affine_matrix, cell_affine(session.maps.frame, session.maps.shape[1:]), atol=1e-9
+    )
+    choose(dock.result.map_box, "before")
+    before = layer.data.copy()
+    by_hand = np.tensordot(model.attribution[0, session.maps.latents], session.maps.values, 1) / 96
+    np.testing.assert_allclose(before, by_hand, atol=1e-6)
+    total = before.sum(dtype=float) + model.constant[0] + intervene_kit.ERROR[0]
+    assert total == pytest.approx(session.maps.logits[0], abs=1e-5)
+    limits = layer.contrast_limits
+    choose(dock.result.map_box, "after")
+    assert layer.contrast_limits == limits
+    dock.set.k_slider.box.setValue(64)
+    assert not layer.data.any()
+    choose(dock.result.class_box, "suspicious_calcification")
+    assert dock.intervention.state.logit == 1
+    assert layers.tags(layer)["edit"]["mode"] == "zero"
+    viewer.layers.remove(layer)
+    assert dock.result.map_box.currentData() == "none"
+    middle = layer.colormap.map(np.array([0.5]))[0]
+    assert middle[3] == pytest.approx(0, abs=0.02)
+
+
+def test_inside_a_drawn_region(dock, session, viewer, model, qtbot):
+    region_layer = Shapes(
+        [np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])],
+        shape_type="rectangle",
+        metadata={layers.KEY: {"role": "region"}},
+    )
+    assert not dock.set.region_check.isEnabled()
+    viewer.add_layer(region_layer)
+    assert dock.set.region_check.isEnabled()
+    dock.set.k_slider.box.setValue(64)
+    press(qtbot, dock.set.region_check)
+    region = dock.intervention.region
+    assert 0 < region.sum() < region.size
+    expected = plain_logits(model, session.maps, np.zeros(64), "delta", region)
+    np.testing.assert_allclose(dock.intervention.view.effect.after, expected, atol=1e-6)
+    choose(dock.set.source_box, "region")
+    dock.set.k_slider.box.setValue(1)
+    inside = session.maps.values[:, region].sum(axis=1) * model.attribution[0, session.maps.latents]
+    best = session.maps.latents[np.abs(inside).argmax()]
+    assert list(np.flatnonzero(dock.intervention.view.edit.mask)) == [best]
+    viewer.layers.remove(region_layer)
+    assert "No region is drawn" in dock.set.note.text()
+    assert not dock.intervention.is_on
+
+
+@pytest.mark.parametrize(
+    ("numbers", "words"),
+    [("", "empty"), ("64", "no latent 64; they go from 0 to 63"), ("3, x", "'x' is no latent"), ("9-3", "no range")],
+)
+def test_wrong_sets_are_said_in_words(dock, numbers, words):
+    choose(dock.set.source_box, "list")
+    dock.set.list_edit.setText(numbers)
+    dock.set.list_edit.editingFinished.emit()
+    assert words in dock.set.note.text()
+    assert dock.intervention.view is None
+    assert not dock.export_button.isEnabled()
+    assert dock.set.banner.text == ""
+
+
+def test_all_latents_is_said(dock):
+    dock.set.k_slider.box.setValue(64)
+    assert "only the SAE error is left" in dock.set.note.text()
+    choose(dock.set.form_box, "replace")
+    assert "every image gets the same logit" in dock.set.note.text()
+
+
+def test_lists_of_numbers_round_trip():
+    assert numbers_of("3, 17 40-44;5") == [3, 17, 40, 41, 42, 43, 44, 5]
+    assert text_of([44, 40, 41, 42, 43, 3, 17, 5, 18]) == "3, 5, 17, 18, 40-44"
+    assert numbers_of(text_of([1, 2, 5])) == [1, 2, 5]
+    assert text_of([]) == ""
+
+
+def test_the_smallest_set_flips_the_decision(dock, session, qtbot):
+    before = dock.intervention.view.effect.before[0] >= 0
+    qtbot.mouseClick(dock.set.flip_button, Qt.MouseButton.LeftButton)
+    view = dock.intervention.view
+    assert (view.effect.after[0] >= 0) != before
+    assert "flip" in dock.set.note.text()
+    assert dock.intervention.state.source == "list"
+    fewer = numbers_of(dock.intervention.state.numbers)
+    for latent in fewer:  # without any one of them the decision stays
+        dock.intervention.change(numbers=text_of([one for one in fewer if one != latent]) or "63")
+        assert (dock.intervention.view.effect.after[0] >= 0) == before
+
+
+def test_the_run_s_curve_and_flips(dock, session, run, model, qtbot, monkeypatch):
+    assert dock.set.source_box.currentData() == "run"
+    mass = run.label("mass")
+    diff = run.dense[mass == 1].mean(0) - run.dense[mass == 0].mean(0)
+    up = np.lexsort((np.arange(64), -diff))
+    down = np.lexsort((np.arange(64), diff))
+    for k in (0, 3, 20, 64):
+        dock.set.k_slider.box.setValue(k)
+        mask = np.zeros(64, bool)
+        mask[up[:k]] = mask[down[:k]] = True
+        logits = run.logits[:, 0] - run.dense[:, mask] @ model.attribution[0, mask]
+        idle(qtbot, dock)
+        assert dock.run.curve.at(k)["auroc"] == pytest.approx(auroc(mass, logits.round(9)), abs=1e-9)
+        flipped = np.flatnonzero((run.logits[:, 0] >= 0) != (logits >= 0))
+        assert [row for row, _, _ in dock.run.flip_rows()] == list(flipped)
+        assert f"→ {auroc(mass, logits):.4f}; {flipped.size} of 60" in dock.run.measures.text()
+        assert dock.run.plot.marker.value() == pytest.approx(np.log1p(k))
+    dock.run.plot.marker.setValue(np.log1p(7))
+    dock.run.plot.marker.sigDragged.emit(dock.run.plot.marker)
+    assert dock.intervention.state.k == 7
+    assert dock.set.k_slider.k == 7
+    opened = []
+    monkeypatch.setattr(intervene_run, "show_image", lambda controller, of, row: opened.append(row))
+    first = dock.run.flips.index(0)
+    assert run.images["image_id"].iloc[dock.run.flip_rows()[0][0]] in first.data()
+    dock.run.list.clicked.emit(first)
+    assert opened == [dock.run.flip_rows()[0][0]]
+    assert dock.run.flips.rowCount(QModelIndex()) == len(dock.run.flip_rows())
+
+
+def test_intervals_come_later(dock, run, qtbot):
+    qtbot.waitUntil(lambda: dock.run.bands is not None, timeout=20_000)
+    bands = dock.run.bands
+    inside = [dock.run.curve.at(int(k))["auroc"] for k in bands.ks]
+    assert (bands.low <= inside).all()
+    assert (inside <= bands.high).all()
+    choose(dock.set.mode_box, "keep")
+    assert dock.run.bands is None
+    idle(qtbot, dock)
+    assert dock.run.curve.mode == "keep"
+
+
+def test_a_region_cannot_be_said_for_a_run(dock, run, viewer):
+    viewer.add_layer(
+        Shapes([np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])], metadata={layers.KEY: {"role": "region"}})
+    )
+    dock.intervention.change(inside_region=True, k=3)
+    assert "region needs the maps" in dock.run.measures.text()
+    assert dock.run.flip_rows() == []
+
+
+def test_a_run_of_another_sae(dock, model, qtbot):
+    other = intervene_kit.MemoryRun(intervene_kit.TailModel(sae_sha256="t" * 64))
+    dock.session.run = other
+    idle(qtbot, dock)
+    assert "made with another SAE" in dock.run.note.text()
+    assert dock.run.effects is None
+    dock.intervention.change(source="run", k=3)
+    assert "ranking is not there" in dock.set.note.text()
+
+
+def test_one_class_only(dock, run, qtbot):
+    choose(dock.result.class_box, "suspicious_calcification")
+    idle(qtbot, dock)
+    assert "1 class" in dock.run.note.text()
+    choose(dock.result.class_box, "mass")
+    idle(qtbot, dock)
+    assert dock.run.curve is not None
+    dock.session.run = None
+    assert dock.run.choosers.isHidden()
+    assert "Open a run" in dock.run.note.text()
+
+
+def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path, qtbot, monkeypatch):
+    dock.set.k_slider.box.setValue(5)
+    idle(qtbot, dock)
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "edit.csv"), ""))
+    qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["edit.csv", "edit.curve.csv", "edit.flips.csv", "edit.json", "edit.png", "edit.terms.csv"]
+    view = dock.intervention.view
+    latents = np.flatnonzero(view.edit.mask)
+    table = pd.read_csv(tmp_path / "edit.csv")
+    np.testing.assert_array_equal(table["logit_after"], view.effect.after)
+    np.testing.assert_array_equal(table["probability_after"], view.after)
+    for name in ("edit.csv", "edit.terms.csv", "edit.curve.csv"):
+        rows = pd.read_csv(tmp_path / name)
+        assert set(rows["mode"]) == {"zero"}
+        assert set(rows["sae_sha256"]) == {model.sae_sha256}
+        assert numbers_of(rows["latents"].iloc[0]) == list(latents)
+    terms = pd.read_csv(tmp_path / "edit.terms.csv")
+    assert terms["value"].sum() == pytest.approx(view.effect.after[0], abs=1e-5)
+    curve = pd.read_csv(tmp_path / "edit.curve.csv").set_index("k")
+    assert curve.loc[5, "auroc"] == dock.run.moved.measures["auroc"]
+    assert len(pd.read_csv(tmp_path / "edit.flips.csv")) == len(dock.run.flip_rows())
+    record = json.loads((tmp_path / "edit.json").read_text())
+    assert record["edit"]["latents"] == latents.tolist()
+    assert record["settings"]["run"] == "made-up"
+    assert "not for diagnosis" in record["notice"]
+    assert str(tmp_path) not in (tmp_path / "edit.json").read_text()
+
+
+def test_models_without_a_linear_tail_are_told(qtbot, viewer, monkeypatch):
+    class Inner(fakes.FakeModel):
+        pass
+
+    fakes.install(monkeypatch, Inner(layer="blocks.3"))
+    dock = make_dock(qtbot, viewer)
+    look_at(qtbot, viewer, dock)
+    assert "blocks.3" in dock.set.note.text()
+    assert dock.result.isHidden()
+    dock.controller.cleanup()
+
+
+def test_nothing_computed_yet(qtbot, viewer, model):
+    dock = make_dock(qtbot, viewer)
+    assert "Compute the latents" in dock.set.note.text()
+    dock.intervention.change(k=5)
+    assert dock.intervention.view is None
+    dock.controller.cleanup()
+
+
+def test_another_model_starts_afresh(dock, session, viewer, qtbot, monkeypatch):
+    dock.set.k_slider.box.setValue(5)
+    session.model = intervene_kit.TailModel(sae_sha256="t" * 64)
+    assert dock.intervention.state.k == 0
+    assert not dock.intervention.can_undo
+    assert not viewer.canvas.overlays[EDITED].visible
+
+
+def test_the_dock_fits_a_laptop(dock, run):
+    dock.set.k_slider.box.setValue(3)
+    assert dock.minimumSizeHint().height() <= 480
+    assert dock.minimumSizeHint().width() <= 400
+
+
+def test_nothing_keeps_the_viewer_alive(qtbot, model):
+    viewer = ViewerModel()
+    dock = InterveneDock(viewer)
+    look_at(qtbot, viewer, dock)
+    dock.set.k_slider.box.setValue(3)
+    dock.cleanup()
+    dock.controller.cleanup()
+    gone = weakref.ref(viewer)
+    del viewer
+    dock.deleteLater()
+    del dock
+    qtbot.waitUntil(lambda: gc.collect() is not None and gone() is None)
