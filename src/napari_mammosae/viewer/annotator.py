@@ -261,7 +261,10 @@ class Annotator:
         before = self.boxes()
         if source and before is not None:
             target.append(before)
-            self._put(source.pop())
+            after = source.pop()
+            self._put(after)
+            if self._layer is not None and len(after) > len(before):
+                self._layer.selected_data = {truth_shapes.first_difference(after, before)}
 
     def _take(self, boxes: pd.DataFrame) -> None:
         """Make these the boxes of this image, in a way that can be undone."""

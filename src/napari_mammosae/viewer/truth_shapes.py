@@ -74,6 +74,12 @@ def same(boxes: pd.DataFrame, others: pd.DataFrame) -> bool:
     return np.allclose(boxes[EDGES].to_numpy(np.float64), others[EDGES].to_numpy(np.float64), rtol=0, atol=1e-3)
 
 
+def first_difference(boxes: pd.DataFrame, others: pd.DataFrame) -> int:
+    """First row of a table that is not the same in a shorter one."""
+    rows = range(min(len(boxes), len(others)))
+    return next((row for row in rows if not same(boxes.iloc[[row]], others.iloc[[row]])), len(others))
+
+
 def _shows(layer: Shapes, boxes: pd.DataFrame) -> bool:
     if layer.nshapes != len(boxes) or any(kind != "rectangle" for kind in layer.shape_type):
         return False
