@@ -11,6 +11,10 @@ from .intervene import intervene
 from .localize import localize
 from .models import models
 from .phantoms import phantoms
+from .rank import rank
+from .run import run
+from .train_sae import train_sae
+from .verdicts import verdicts
 from .window import demo, view
 
 app = typer.Typer(
@@ -42,8 +46,12 @@ def _common(
 app.command()(demo)
 app.command()(view)
 app.command()(inspect)
+app.command()(run)
 app.command()(phantoms)
+app.command()(rank)
 app.command()(localize)
 app.command()(intervene)
 app.command()(compare)
+app.command("train-sae")(train_sae)
+app.add_typer(verdicts)
 app.add_typer(models)

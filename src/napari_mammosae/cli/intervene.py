@@ -7,6 +7,7 @@ import typer
 
 from . import options
 from .console import say, working
+from .run_model import model_of_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,7 +91,7 @@ def intervene(
             checked(plot)
         opened = open_run(run)
     with working("Loading the model", quiet=quiet):
-        loaded = _load(opened, model)
+        loaded = model_of_run(opened, model)
         cohort = cohort_of_run(opened, loaded, label, split=eval_split, unit=unit)
     same = (rank_split or eval_split) == eval_split and not order.startswith("published:")
     settings: dict[str, Any] = {
@@ -121,20 +122,6 @@ def intervene(
     for path in (csv, plot):
         if path is not None:
             say(f"wrote {path}", quiet=quiet)
-
-
-def _load(run: "Run", model: str | None) -> "MammoSAE":
-    """Load the model of a run: the one named, else the one it says it was made with."""
-    from ..core.errors import MammoSAEError, ModelError
-    from ..core.model import load_model
-
-    name = str(run.info["model"])
-    try:
-        return load_model(model or name, device="cpu")
-    except MammoSAEError as error:
-        if model is not None:
-            raise
-        raise ModelError(f"{run.path.name} was made with {name}, which needs --model here: {error}") from error
 
 
 def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | None, unit: Any) -> Any:

@@ -70,9 +70,7 @@ def localize(
         from ..core.provenance import provenance
         from ..core.runs import open_run
 
-        settings = LocalizationSettings(
-            Threshold.parse(threshold), iou, confidence, min_area, images, resamples, seed
-        )
+        settings = LocalizationSettings(Threshold.parse(threshold), iou, confidence, min_area, images, resamples, seed)
         opened = open_run(run)
         annotated = boxes_of_run(opened, read_findings(boxes))
     for note in annotated.notes:

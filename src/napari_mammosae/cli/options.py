@@ -24,6 +24,21 @@ Precision = Annotated[
     Literal["float32", "bfloat16"], typer.Option("--precision", help="float32 is exact, bfloat16 faster.")
 ]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images computed at a time.")]
+AutoBatch = Annotated[
+    int | None,
+    typer.Option("--batch", metavar="N", min=1, help="Images computed at a time. Default: 1 on the CPU, 8 on a GPU."),
+]
+Workers = Annotated[
+    int, typer.Option("--workers", metavar="N", min=0, help="Processes that decode images; 0: in this one.")
+]
+Labels = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--labels",
+        metavar="CSV",
+        help="A VinDr CSV, or image plus one column a label; may be given again, earlier tables win.",
+    ),
+]
 NoCrop = Annotated[
     bool, typer.Option("--no-crop", help="Take images as already cropped and resized to the model's input.")
 ]

@@ -1,0 +1,143 @@
+"""`verdicts`: what people decided about latents, as files that travel."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from . import options
+from .console import say
+
+if TYPE_CHECKING:
+    from ..core.verdicts import VerdictStore
+
+verdicts = typer.Typer(
+    name="verdicts",
+    help="Export, import, merge and compare what people decided about latents.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Where = Annotated[
+    Path | None,
+    typer.Option("--verdicts", metavar="DB", help="A verdict file, or a run. Default: the file in your data folder."),
+]
+Sources = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Verdicts: CSV, JSON or SQLite files.")]
+
+
+@verdicts.command("export")
+def export(
+    out: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="A .csv or .json file.")],
+    where: Where = None,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", metavar="NAME", help="Only what this person decided.")
+    ] = None,
+    current: Annotated[
+        bool, typer.Option("--current", help="Only what holds now, not every decision on the way.")
+    ] = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Write verdicts as CSV or JSON; screenshots stay behind."""
+    from ..core.verdict_files import export_verdicts
+
+    with _open(where) as store:
+        export_verdicts(store, out, annotator=annotator, current=current)
+    say(f"wrote {out}", quiet=quiet)
+
+
+@verdicts.command("import")
+def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -> None:
+    """Add the verdicts of files to yours: all of them, or none.
+
+    Adding a file twice changes nothing. A verdict file that is not there yet is made.
+    """
+    from ..core.verdict_files import merge_verdicts
+    from ..core.verdicts import VerdictStore
+
+    with VerdictStore(_path(where)) as store:
+        _note(store)
+        for merged in merge_verdicts(store, files):
+            say(f"{merged.source}: {merged.added} decisions added, {merged.known} known", quiet=quiet)
+
+
+@verdicts.command()
+def merge(
+    files: Sources,
+    out: Annotated[Path, typer.Option("--out", metavar="DB", dir_okay=False, help="New verdict file, .sqlite.")],
+    quiet: options.Quiet = False,
+) -> None:
+    """Put the verdicts of several people into one new file."""
+    import tempfile
+
+    from ..core.errors import VerdictError
+    from ..core.verdict_files import merge_verdicts
+    from ..core.verdicts import VerdictStore
+
+    if out.exists():
+        raise VerdictError(f"{out.name} exists; choose another name, or add to it with `verdicts import`.")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".merge-", dir=out.parent) as folder:
+        new = Path(folder) / out.name
+        with VerdictStore(new) as store:
+            report = merge_verdicts(store, files)
+        new.replace(out)  # closed, so the file is all there is of it
+    for merged in report:
+        say(f"{merged.source}: {merged.added} decisions, {merged.known} known from the others", quiet=quiet)
+    say(f"wrote {out}", quiet=quiet)
+
+
+@verdicts.command()
+def agreement(
+    first: Annotated[str, typer.Argument(metavar="FIRST", help="One annotator.")],
+    second: Annotated[str, typer.Argument(metavar="SECOND", help="The other.")],
+    where: Where = None,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="OUT", dir_okay=False, help="The table; OUT.json goes beside it.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Say how far two people agree (Cohen's kappa) about the latents both judged."""
+    import pandas as pd
+
+    from ..core.agreement import cohen_kappa
+    from ..core.files import write_atomic
+    from ..core.provenance import provenance, write_provenance
+    from ..core.verdicts import VERDICTS
+
+    with _open(where) as store:
+        found = cohen_kappa(store, first, second)
+        name = store.path.name
+    counts = pd.DataFrame(found.counts, pd.Index(VERDICTS, name=first), VERDICTS)
+    if csv is not None:
+        with write_atomic(csv) as temporary:
+            counts.to_csv(temporary, lineterminator="\n")
+        record = provenance("verdicts agreement", {"verdicts": name, "first": first, "second": second})
+        figures = ("n", "kappa", "observed", "expected", "only_first", "only_second")
+        write_provenance(csv, record | {figure: getattr(found, figure) for figure in figures})
+    say(f"{found.n} latents judged by both, {found.only_first} only by {first}, {found.only_second} only by {second}",
+        quiet=quiet)  # fmt: skip
+    if found.n:
+        say(f"Cohen's kappa {found.kappa:.3f} (agreement {found.observed:.3f}, by chance {found.expected:.3f})",
+            quiet=quiet)  # fmt: skip
+        say(f"rows: {first}, columns: {second}\n{counts.rename_axis(None).to_string()}", quiet=quiet)
+    if csv is not None:
+        say(f"wrote {csv}", quiet=quiet)
+
+
+def _path(where: Path | None) -> Path:
+    from ..core.verdicts import default_path
+
+    return default_path(where) if where is None or where.is_dir() else where
+
+
+def _open(where: Path | None) -> "VerdictStore":
+    from ..core.verdicts import VerdictStore
+
+    store = VerdictStore(_path(where), create=False)
+    _note(store)
+    return store
+
+
+def _note(store: "VerdictStore") -> None:
+    if store.notice:
+        typer.echo(f"Note: {store.notice}", err=True)
