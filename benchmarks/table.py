@@ -19,13 +19,13 @@ import numpy as np
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "napari.yaml")
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
-import fakes
 import napari
 from _report import Report
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+import fakes
 from napari_mammosae.core.preprocessing import Preprocessing
 from napari_mammosae.viewer.docks.columns import CELLS, MAXIMUM, MEAN, VERDICT
 from napari_mammosae.viewer.docks.latents import LatentsDock

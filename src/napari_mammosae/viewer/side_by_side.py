@@ -103,9 +103,13 @@ class SideBySide:
         stride = 2 + bool(truths)
         text = viewer.canvas.overlays.text  # it is about the stack, which is hidden
         undo.callback(setattr, text, "visible", text.visible)
-        text.visible = False
-        text.events.visible.connect(_hide_again)
-        undo.callback(text.events.visible.disconnect, _hide_again)
+
+        def hide() -> None:
+            text.visible = False
+
+        hide()
+        text.events.visible.connect(hide)
+        undo.callback(text.events.visible.disconnect, hide)
         # With a negative stride napari counts groups from the top of the list, so what lies below does not matter;
         # the groups are added last pin first.
         named = []
@@ -206,16 +210,13 @@ def _garbage_later() -> Iterator[None]:
 
 
 def _restore_camera(viewer: ViewerModel) -> Callable[[], None]:
-    center, zoom, camera = viewer.camera.center, viewer.camera.zoom, viewer.camera
+    camera = viewer.scene.camera
+    center, zoom = camera.center, camera.zoom
 
     def restore() -> None:
         camera.center, camera.zoom = center, zoom
 
     return restore
-
-
-def _hide_again(event: Any) -> None:
-    event.source.visible = False
 
 
 def _activate(viewer: ViewerModel, layer: Any) -> None:

@@ -34,6 +34,8 @@ class Column:
         Whether it is shown until the user chooses.
     name
         What the stack's overlay calls it when the stack is in its order; the title by default.
+    sways
+        Whether it could sway a judge: such values are not written while judging blind.
     """
 
     key: str
@@ -44,6 +46,7 @@ class Column:
     rising: bool = False
     shown: bool = False
     name: str = ""
+    sways: bool = False
 
     @property
     def order_name(self) -> str:
@@ -108,6 +111,7 @@ RUN = tuple(
         rising=key in _RISING,
         shown=key in _SHOWN,
         name=title.lower() if title not in ("AUROC", "AUROC max") else title,
+        sways=True,
     )
     for key, (title, tip) in {**SCORES, **_INTERVALS}.items()
 )
@@ -138,6 +142,7 @@ def logit_columns(classes: Iterable[str], source: Literal["image", "region"]) ->
             "+.3g",
             shown=source == "region",
             name=f"contribution to {name.replace('_', ' ')} {where}",
+            sways=True,
         )
         for name in classes
     )

@@ -133,7 +133,7 @@ class FilterPart(QWidget):
 
         self._later.timeout.connect(self._announce)
         for edit in (self.text, self.low, self.high):
-            edit.textChanged.connect(lambda _: self._later.start())
+            edit.textChanged.connect(self._wait)
             edit.returnPressed.connect(self._on_enter)
         self.text.down.connect(self._on_enter)
         self.verdict.activated.connect(self._announce)
@@ -169,6 +169,14 @@ class FilterPart(QWidget):
         self.live.setEnabled(FIRING in keys)
         self.live.setVisible(FIRING in keys)
         self.fires.setEnabled(CELLS.key in keys)
+
+    def focus_text(self) -> None:
+        """Go to the text, to type another filter."""
+        self.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.text.selectAll()
+
+    def _wait(self, _text: str) -> None:
+        self._later.start()
 
     def _on_enter(self) -> None:
         self._later.stop()
@@ -221,10 +229,5 @@ def focus_on_ctrl_f(dock: QWidget, part: FilterPart) -> QShortcut:
     """Let Ctrl+F anywhere in the dock lead to the filter."""
     shortcut = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), dock)
     shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-
-    def focus() -> None:
-        part.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
-        part.text.selectAll()
-
-    shortcut.activated.connect(focus)
+    shortcut.activated.connect(part.focus_text)
     return shortcut

@@ -74,6 +74,7 @@ class Gallery(Part):
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
         self.listen(self.session.events.run, self._forget)
         self.listen(self.session.events.findings, self._forget)
+        self.listen(self.session.events.blind, self._forget)
         self.show_latent(None)
 
     def show_latent(self, latent: int | None) -> None:
@@ -106,9 +107,8 @@ class Gallery(Part):
             if files.root is not None:
                 self._kept[latent, colormap] = made
 
-        work = partial(
-            make_pictures, run, latent, files.path, self.session.findings, _CACHE, arrived, colormap=colormap
-        )
+        findings = None if self.session.blind else self.session.findings
+        work = partial(make_pictures, run, latent, files.path, findings, _CACHE, arrived, colormap=colormap)
         self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
 
     def _on_arrived(self, request: int, place: int, what: Any) -> None:
@@ -133,9 +133,8 @@ class Gallery(Part):
         height = _ICON.height() + self.fontMetrics().height() + 8
         for cell in cells:
             item = QListWidgetItem(QIcon(blank), f"{cell.activation:.3g}")
-            item.setToolTip(
-                f"{cell.image_id}\nmean activation {cell.activation:.4g}\n{cell.caption or 'no label present'}"
-            )
+            labels = "" if self.session.blind else f"\n{cell.caption or 'no label present'}"
+            item.setToolTip(f"{cell.image_id}\nmean activation {cell.activation:.4g}{labels}")
             item.setSizeHint(QSize(_ICON.width() + 8, height))
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self.list.addItem(item)

@@ -57,15 +57,16 @@ class LatentDetail(Part):
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.gallery, "Images")
-        self.tabs.addTab(self._run_tab(), "Over the run")
-        self.tabs.addTab(self._logit_tab(), "Logit")
+        self._run_page, self._logit_page = self._run_tab(), self._logit_tab()
+        self.tabs.addTab(self._run_page, "Over the run")
+        self.tabs.addTab(self._logit_page, "Logit")
         self.tabs.addTab(self._near_tab(), "Nearest")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
 
         self._later.timeout.connect(self._update)
-        self.tabs.currentChanged.connect(lambda _: self._later.start())
+        self.tabs.currentChanged.connect(self.refresh)
         for chosen in (self.by_decoder, self.by_images):
             chosen.itemClicked.connect(self._go_to)
             chosen.itemActivated.connect(self._go_to)
@@ -73,6 +74,8 @@ class LatentDetail(Part):
         for event in (events.current, events.run, events.model):
             self.listen(event, self.refresh)
         self.listen(events.maps, self._show_logits)
+        self.listen(events.blind, self._on_blind)
+        self._on_blind()
         self._show(None)
         self.refresh()
 
@@ -85,6 +88,11 @@ class LatentDetail(Part):
     def refresh(self, *_: object) -> None:
         """Look at the session again, a moment after the last change."""
         self._later.start()
+
+    def _on_blind(self, *_: object) -> None:
+        """Hide what could sway a judge."""
+        for page in (self._run_page, self._logit_page):
+            self.tabs.setTabVisible(self.tabs.indexOf(page), not self.session.blind)
 
     def _update(self) -> None:
         session = self.session

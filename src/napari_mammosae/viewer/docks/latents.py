@@ -102,6 +102,7 @@ class LatentsDock(QWidget):
         changed = wanted.key != self.table.sort_key
         if changed:
             self.view.reveal(wanted)
+        self.table.blind = self.session.blind
         self.view.show_columns(columns, values, self._filter.mask(values) if known else None)
         self.view.go_to(self.session.current)
         if changed:
@@ -138,7 +139,7 @@ class LatentsDock(QWidget):
     def _on_ranked(self) -> None:
         """A ranking is there, or gone: the table takes its order."""
         self.detail.use_label(self.ranking.choice.label)
-        self._fill(f"run.{self.ranking.choice.score}")
+        self._fill(self.ranking.sort_key)
 
     def _on_region(self) -> None:
         self._fill(ENERGY.key)
@@ -314,6 +315,7 @@ class LatentsDock(QWidget):
             (events.model, self.refresh),
             (events.run, self.refresh),
             (events.verdicts, self.refresh),
+            (events.blind, self.refresh),
             (events.order, self._on_order),
             (events.current, self.view.go_to),
             (events.pins, self._show_selection),

@@ -79,6 +79,12 @@ class RankingPart(Part):
             self.score_box.currentData() or "diff",
         )
 
+    @property
+    def sort_key(self) -> str:
+        """Column that the chosen ranking is the order of."""
+        choice = self.choice
+        return "run.mean_all" if choice.score == "mean" and not choice.label else f"run.{choice.score}"
+
     def _on_run(self, *_: object) -> None:
         run = self.session.run
         self.jobs.cancel()
@@ -122,6 +128,10 @@ class RankingPart(Part):
     def _rank(self, *_: object) -> None:
         run, choice = self.session.run, self.choice
         attribution = attribution_of(self.session.model, run, choice)
+        if choice.score == "attribution" and attribution is None:
+            self.jobs.cancel()
+            self._say("Load the model to rank by contribution to the logit; it must have one for this label.")
+            return
         key = choice, attribution is not None
         kept = _kept.setdefault(run, {}).get(key)
         if kept is not None:
@@ -137,9 +147,7 @@ class RankingPart(Part):
         if run is not self.session.run or key[0] != self.choice:
             return
         self.columns = columns
-        missing = "" if f"run.{key[0].score}" in columns else f" {SCORES[key[0].score][0]} is not defined here."
-        if key[0].score == "attribution" and missing:
-            missing = " Load the model to see contributions to the logit."
+        missing = "" if self.sort_key in columns else f" {SCORES[key[0].score][0]} is not defined here."
         self._say(f"{len(run):,} images of {run.path.name}.{missing}")
         self.ranked.emit()
 

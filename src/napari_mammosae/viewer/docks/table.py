@@ -39,7 +39,8 @@ def sorted_rows(values: NDArray[Any], *, rising: bool) -> NDArray[np.intp]:
 class LatentTable(QAbstractTableModel):
     """All h latents as rows, in an order and with a filter of its own.
 
-    Rows of the model are `visible[row]` -> latent. The values are arrays of length h, shared, not copied.
+    Rows of the model are `visible[row]` -> latent. The values are arrays of length h, shared, not copied. While it is
+    `blind`, columns that could sway a judge are left empty.
     """
 
     rearranged = Signal()
@@ -50,6 +51,7 @@ class LatentTable(QAbstractTableModel):
         self.columns: tuple[Column, ...] = (LATENT,)
         self.values: dict[str, NDArray[Any]] = {LATENT.key: np.arange(0)}
         self.sort_key, self.rising = LATENT.key, True
+        self.blind = False
         self._mask: NDArray[np.bool_] | None = None
         self._order: NDArray[np.intp] = np.arange(0)
         self.visible: NDArray[np.intp] = self._order
@@ -129,6 +131,8 @@ class LatentTable(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = _ROLES.DisplayRole) -> Any:  # noqa: D102
         if role == _ROLES.DisplayRole:
             column = self.columns[index.column()]
+            if self.blind and column.sways:
+                return ""
             return column.text(self.values[column.key][self.visible[index.row()]])
         if role == _ROLES.TextAlignmentRole:
             return _ALIGN_NUMBER if self.columns[index.column()].format else _ALIGN_TEXT
