@@ -62,7 +62,7 @@ def apply_preset(layer: Image, image: Mammogram | None, name: str) -> None:
 
 def is_inverted(layer: Image) -> bool:
     """Whether dense tissue is shown dark."""
-    return layer.colormap.name == "gray_r"
+    return bool(layer.colormap.name == "gray_r")
 
 
 def invert(layer: Image) -> None:

@@ -69,7 +69,8 @@ def write_latent(viewer: ViewerModel, text: str) -> None:
 
 def write_prediction(viewer: ViewerModel, session: Session) -> None:
     """Write every class's logit and probability onto the canvas, nothing while there are none."""
-    model, maps, overlays = session.model, session.maps, viewer.canvas.overlays
+    model, maps = session.model, session.maps
+    overlays = viewer.canvas.overlays
     if PREDICTION not in overlays:
         overlays[PREDICTION] = TextOverlay(position="bottom_left")
     known = model is not None and maps is not None and not session.blind

@@ -289,10 +289,10 @@ class Scene:
             write_prediction(viewer, self.session)
 
     def _show_pins(self, *_: object) -> None:
-        viewer, maps = self.viewer, self.session.maps
+        maps, viewer = self.session.maps, self.viewer
         if viewer is not None:
-            there = maps is not None and self.image_layer is not None
-            draw_pins(viewer, self.session, self.cells_to_world(maps) if there else None)
+            there = self.image_layer is not None
+            draw_pins(viewer, self.session, self.cells_to_world(maps) if maps is not None and there else None)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:

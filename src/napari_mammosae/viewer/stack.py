@@ -51,7 +51,7 @@ class LatentStack:
 
     def __getitem__(self, key: Any) -> NDArray[np.float32]:
         if self._content is None:
-            return np.broadcast_to(np.float32(0), self.shape)[key]
+            return np.asarray(np.broadcast_to(np.float32(0), self.shape)[key])
         maps, order = self._content
         key = key if isinstance(key, tuple) else (key,)
         if Ellipsis in key:
@@ -59,7 +59,7 @@ class LatentStack:
             key = (*key[:at], *(slice(None),) * (self.ndim + 1 - len(key)), *key[at + 1 :])
         ranks, cells = key[0], key[1:]
         if isinstance(ranks, int | np.integer):
-            return np.asarray(maps[int(order[ranks])], dtype=self.dtype)[cells]
+            return np.asarray(maps[int(order[ranks])][cells])
         return self._gather(maps, order[ranks], cells)
 
     def _gather(self, maps: LatentMaps, wanted: NDArray[np.intp], cells: tuple[Any, ...]) -> NDArray[np.float32]:
@@ -73,5 +73,5 @@ class LatentStack:
             out[live] = maps.values[(slice(None), *cells)][at[live]]
         return out
 
-    def __array__(self, dtype: DTypeLike = None, copy: bool | None = None) -> NDArray[Any]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or self.dtype, copy=False)
