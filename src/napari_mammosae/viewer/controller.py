@@ -18,6 +18,9 @@ from . import analysis, display, keymap, layers
 from .analysis import ModelChoice
 from .jobs import Jobs
 from .preferences import preferences
+from .reviewer import Reviewer
+from .run_browser import RunBrowser
+from .run_desk import RunDesk
 from .scene import Scene
 from .session import ContrastMode, session_of
 
@@ -49,6 +52,8 @@ class Controller:
     ----------
     session, scene, jobs
         The viewer's state, its layers, and its one heavy job.
+    reviewer, browser, runs
+        Judging latents, going through the images of a run, and opening and making runs.
     choice
         The model to compute with; it is loaded when it is needed.
     told
@@ -76,6 +81,9 @@ class Controller:
         self._undo = ExitStack()
         self._undo.callback(self.scene.cleanup)
         self._undo.callback(keymap.bind(viewer, self))
+        self.reviewer, self.browser, self.runs = Reviewer(self), RunBrowser(self), RunDesk(self)
+        for helper in (self.reviewer, self.browser, self.runs):
+            self._undo.callback(helper.cleanup)
         self.jobs.cancelled.connect(self._on_cancelled)
         self.session.events.image.connect(self._on_image)
         viewer.layers.events.inserted.connect(self._on_inserted)
@@ -103,7 +111,8 @@ class Controller:
     def open_image(self, path: Path, *, compute: bool = False) -> None:
         """Read a file as a new layer, and look at it; with `compute`, compute its latents then."""
         self._wanted = self._wanted or compute
-        self.jobs.start(f"Reading {path.name}", partial(analysis.read_image, path), self._add_image, self._failed)
+        work = partial(analysis.read_image, path)
+        self.jobs.start(f"Reading {path.name}", work, self._add_image, self.report_failure)
 
     def use_layer(self, layer: Image | None) -> None:
         """Take a layer as the mammogram; latents that are being computed will be those of this one."""
@@ -127,7 +136,7 @@ class Controller:
     def load_boxes(self, path: Path) -> None:
         """Read a table of ground-truth boxes; those of the image shown are drawn."""
         work = partial(analysis.read_boxes, path)
-        self.jobs.start(f"Reading {path.name}", work, self._take_boxes, self._failed, patient=True)
+        self.jobs.start(f"Reading {path.name}", work, self._take_boxes, self.report_failure, patient=True)
 
     # Model and latents
 
@@ -145,15 +154,15 @@ class Controller:
             self.jobs.start(
                 f"Loading {choice.title}",
                 partial(analysis.load, choice),
-                partial(self._take_model, choice),
-                self._failed,
+                partial(self.take_model, choice),
+                self.report_failure,
             )
         else:
             self.jobs.start(
                 f"Computing the latents of {image.image_id}",
                 partial(analysis.compute, model, image),
                 partial(self._take_maps, self.session.generation),
-                self._failed,
+                self.report_failure,
             )
 
     def cancel(self) -> None:
@@ -235,7 +244,8 @@ class Controller:
         except MammoSAEError as error:
             self.tell(str(error), error=True)
 
-    def _failed(self, error: Exception) -> None:
+    def report_failure(self, error: Exception) -> None:
+        """Tell the user what went wrong in a job; what nobody foresaw goes to the log as well."""
         self._wanted = False
         if isinstance(error, MammoSAEError):
             self.tell(str(error), error=True)
@@ -251,7 +261,7 @@ class Controller:
             f"Reading {layer.name}",
             partial(analysis.image_from_pixels, pixels, image_id, path),
             self._look_at,
-            self._failed,
+            self.report_failure,
         )
 
     def _add_image(self, image: Mammogram) -> None:
@@ -278,7 +288,8 @@ class Controller:
                 self.tell(" ".join(findings.for_images({image.image_id: image.shape}).notes) or self.last_told[0])
         self.session.findings = findings
 
-    def _take_model(self, choice: ModelChoice, model: MammoSAE) -> None:
+    def take_model(self, choice: ModelChoice, model: MammoSAE) -> None:
+        """Go on with a model that was loaded for a choice."""
         before, self.session.model, self._loaded = self.session.model, model, choice
         if before is not None:
             before.unload()

@@ -17,6 +17,7 @@ class Preferences:
     precision: str = "float32"
     contrast: str = "latent"
     colormap: str = "ember"
+    annotator: str = ""
 
 
 def preferences() -> Preferences:
@@ -30,6 +31,7 @@ def preferences() -> Preferences:
         precision=stored.model.precision,
         contrast=stored.display.contrast,
         colormap=stored.display.colormap,
+        annotator=stored.verdicts.annotator,
     )
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
-from . import layers
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..core.runs import Run
     from .controller import Controller
 
@@ -67,22 +66,6 @@ def image_files(run: Run) -> ImageFiles:
 
 
 def show_image(controller: Controller, run: Run, row: int) -> None:
-    """Look at an image of a run and compute its latents; the current latent stays."""
-    path = image_files(run).path(row)
-    if path is None:
-        name = run.images["path"].iloc[row]
-        controller.tell(f"{Path(name).name} was not found; say where the images of {run.path.name} are.", error=True)
-        return
-    layer = next((one for one in controller.candidates() if _file_of(one) == path), None)
-    if layer is None:
-        controller.open_image(path, compute=True)
-    elif layer is not controller.scene.image_layer or controller.session.maps is None:
-        controller.use_layer(layer)
-        controller.compute()
-
-
-def _file_of(layer: Any) -> Path | None:
-    image = layers.tags(layer).get("mammogram")
-    if image is not None:
-        return None if image.path is None else Path(image.path)
-    return Path(layer.source.path) if layer.source.path else None
+    """Look at an image of the open run with its latents; the current latent stays."""
+    if run is controller.session.run:
+        controller.browser.show(row)
