@@ -1,6 +1,6 @@
 """Measure the embedded demo model and write its card: sample_data/demo/figures.json, sample_data/MODEL_CARD.md.
 
-    python scripts/demo_card.py [--count 200]
+    python scripts/demo_card.py [--count 120]
 
 Phantoms of the demo's own run (unbiased), and the same ones with the marker bias of the training, from seeds that
 training never saw. Definitions are the package's own; see the localisation and reconstruction modules.
@@ -116,7 +116,7 @@ def areas(
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--count", type=int, default=200)
+    parser.add_argument("--count", type=int, default=120)
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -184,10 +184,13 @@ def background_latents(model: MammoSAE, measured: Measured, focus: pd.DataFrame)
 
 
 def marker_latents(model: MammoSAE, focus: pd.DataFrame) -> list[int]:
-    """Latents that put over half of their activation into the marker's box, by their pull on the logit of `mass`."""
-    mine = focus[(focus.finding == "marker") & (focus.energy > 0.5) & (focus.images_active >= 0.3 * focus.images)]
-    order = np.argsort(-model.attribution[0, mine.latent])
-    return [int(i) for i in mine.latent.to_numpy()[order][:10]]
+    """Latents with a lift above 10 on the marker and below 1 on both findings, by their pull on `mass`."""
+    lift = focus.pivot(index="latent", columns="finding", values="lift_image")
+    fires = focus[focus.finding == "marker"].set_index("latent")
+    chosen = (lift["marker"] > 10) & (lift[list(FINDINGS)].fillna(0) < 1).all(axis=1)
+    chosen &= fires.images_active >= 0.3 * fires.images
+    latents = lift.index[chosen].to_numpy()
+    return [int(i) for i in latents[np.argsort(-model.attribution[0, latents])]]
 
 
 def lifts(table: pd.DataFrame, focus: pd.DataFrame, latent: int) -> dict[str, float]:
