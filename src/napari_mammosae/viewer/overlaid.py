@@ -73,8 +73,9 @@ def write_prediction(viewer: ViewerModel, session: Session) -> None:
     overlays = viewer.canvas.overlays
     if PREDICTION not in overlays:
         overlays[PREDICTION] = TextOverlay(position="bottom_left")
-    known = model is not None and maps is not None and not session.blind
-    text = prediction_text(predictions(model, maps)) if known else ""
+    text = ""
+    if model is not None and maps is not None and not session.blind:
+        text = prediction_text(predictions(model, maps))
     overlays[PREDICTION].text = text
     overlays[PREDICTION].visible = bool(text)
 
