@@ -15,18 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from .backbone import EfficientNetBackbone, architecture_of, rename_released
-from .checkpoints import read_backbone, read_classifier, read_sae_weights
-from .errors import CheckpointError, ModelError
+from .assembly import read_parts
+from .backbone import EfficientNetBackbone
+from .errors import ModelError
 from .files import sha256_file
-from .named_models import ModelFiles, find_model
+from .named_models import ModelFiles, Task, find_model
 from .preprocessing import Preprocessing
 from .sae import SparseAutoencoder
 
-Task = Literal["binary", "multilabel", "multiclass"]
 Precision = Literal["float32", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
 
 @dataclass(eq=False)
@@ -285,7 +283,24 @@ def load_model(
     files = replace(files, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
     if precision not in get_args(Precision):
         raise ModelError(f"precision {precision!r} is not known; choose one of {', '.join(get_args(Precision))}")
-    return _assemble(files, resolve_device(device), precision, compile)
+    device = resolve_device(device)
+    parts = read_parts(files)
+    return MammoSAE(
+        backbone=parts.backbone,
+        sae=parts.sae,
+        head_weight=parts.head_weight,
+        head_bias=parts.head_bias,
+        classes=parts.classes,
+        task=parts.task,
+        layer=files.layer,
+        preprocessing=Preprocessing(size=files.input_size),
+        name=files.name,
+        device=device,
+        precision=precision,
+        compile=compile,
+        model_sha256=_hash(files.classifier or files.backbone),
+        sae_sha256=_hash(files.sae),
+    )
 
 
 def resolve_device(device: str) -> str:
@@ -307,110 +322,12 @@ def resolve_device(device: str) -> str:
     return device
 
 
-def _assemble(files: ModelFiles, device: str, precision: Precision, compile: bool) -> MammoSAE:
-    if files.classifier is None and files.backbone is None:
-        raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
-    head_weight, head_bias = np.zeros((0, 0)), np.zeros(0)
-    encoder = None
-    source = files.classifier or files.backbone
-    assert source is not None
-    if files.classifier is not None:
-        weights = read_classifier(files.classifier)
-        encoder = rename_released(weights.encoder) if weights.released else weights.encoder
-        head_weight, head_bias = weights.head_weight.double().numpy(), weights.head_bias.double().numpy()
-    if files.backbone is not None:
-        pretrained, released = read_backbone(files.backbone)
-        pretrained = rename_released(pretrained) if released else pretrained
-        if encoder is None:
-            encoder = pretrained
-        elif not _same_weights(encoder, pretrained):
-            warnings.warn(
-                f"{files.classifier.name if files.classifier else ''} holds backbone weights of its own, which differ "
-                f"from {files.backbone.name}; the classifier's are used",
-                stacklevel=3,
-            )
-    assert encoder is not None
-    network = _build_backbone(encoder, source.name)
-    if files.classifier is not None and head_weight.shape[1] != network.out_channels:
-        raise CheckpointError(
-            f"{source.name}: the classification layer reads {head_weight.shape[1]} features, "
-            f"the backbone beside it gives {network.out_channels}"
-        )
-    classes, task = _classes_and_task(len(head_bias), files)
-    autoencoder = None
-    if files.sae is not None:
-        autoencoder = SparseAutoencoder.from_weights(read_sae_weights(files.sae)[0], files.sae.name)
-    return MammoSAE(
-        backbone=network,
-        sae=autoencoder,
-        head_weight=head_weight,
-        head_bias=head_bias,
-        classes=classes,
-        task=task,
-        layer=files.layer,
-        preprocessing=Preprocessing(size=files.input_size),
-        name=files.name,
-        device=device,
-        precision=precision,
-        compile=compile,
-        model_sha256=sha256_file(source),
-        sae_sha256=sha256_file(files.sae) if files.sae else "",
-    )
-
-
-def _build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
-    try:
-        architecture = architecture_of(weights)
-    except ModelError as error:
-        raise CheckpointError(f"{source}: {error}") from None
-    with torch.device("meta"):
-        network = EfficientNetBackbone(architecture)
-    expected = network.state_dict()
-    missing, unknown = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
-    if missing or unknown:
-        raise CheckpointError(
-            f"{source} does not fit {architecture.name}: {len(missing)} weights missing {missing[:3]}, "
-            f"{len(unknown)} unknown {unknown[:3]}"
-        )
-    for key, tensor in weights.items():
-        if tensor.shape != expected[key].shape:
-            raise CheckpointError(
-                f"{source}: {key} has shape {tuple(tensor.shape)}, "
-                f"{architecture.name} expects {tuple(expected[key].shape)}"
-            )
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{source}: {key} holds values that are not finite; the file is damaged")
-    floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-    network.load_state_dict(floats, assign=True)
-    network.requires_grad_(False).eval().fold_batch_norms()
-    return network
-
-
-def _classes_and_task(logits: int, files: ModelFiles) -> tuple[tuple[str, ...], Task]:
-    classes, task = files.classes, files.task
-    if not classes:
-        defaults: dict[int, tuple[str, ...]] = {0: (), 1: ("finding",), 4: DENSITY_CLASSES}
-        if logits not in defaults:
-            raise ModelError(f"the classifier has {logits} logits and no names for them; pass `classes`, one a logit")
-        classes = defaults[logits]
-        task = task or ("multiclass" if logits == 4 else "binary")
-    if len(classes) != logits:
-        raise ModelError(f"the classifier has {logits} logits, but {len(classes)} classes were named: {classes}")
-    task = task or ("binary" if logits <= 1 else "multilabel")
-    if task not in get_args(Task):
-        raise ModelError(f"task {task!r} is not known; choose one of {', '.join(get_args(Task))}")
-    if task == "binary" and logits > 1:
-        raise ModelError(f"a binary task has one logit; this classifier has {logits}")
-    return classes, task
-
-
-def _same_weights(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    shared = [key for key in a if key in b and a[key].is_floating_point()]
-    return bool(shared) and all(a[k].shape == b[k].shape and torch.equal(a[k].float(), b[k].float()) for k in shared)
-
-
 def _path(value: Path | str | None) -> Path | None:
     return None if value is None else Path(value)
+
+
+def _hash(path: Path | None) -> str:
+    return "" if path is None else sha256_file(path)
 
 
 def _first_line(error: BaseException) -> str:

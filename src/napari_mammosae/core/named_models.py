@@ -9,6 +9,7 @@ from .errors import ModelError
 
 SAMPLE_DATA = Path(__file__).parent.parent / "sample_data"
 PUBLISHED_SIZE = (1520, 912)
+Task = Literal["binary", "multilabel", "multiclass"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class ModelFiles:
     classifier: Path | None = None
     sae: Path | None = None
     classes: tuple[str, ...] = ()
-    task: Literal["binary", "multilabel", "multiclass"] | None = None
+    task: Task | None = None
     layer: str = "head"
     input_size: tuple[int, int] = PUBLISHED_SIZE
 

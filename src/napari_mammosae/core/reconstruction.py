@@ -1,15 +1,12 @@
 """What an SAE keeps of features and prediction: variance, sparsity, dead latents, loss recovered."""
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .errors import SettingsError
 from .metrics import BoolArray, FloatArray, auroc
-
-Task = Literal["binary", "multilabel", "multiclass"]
 
 
 class ReconstructionStats:
