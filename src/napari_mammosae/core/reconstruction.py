@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from .errors import SettingsError
 from .metrics import BoolArray, FloatArray, auroc
+from .named_models import Task
 
 
 class ReconstructionStats:
