@@ -16,7 +16,6 @@ import fakes
 import intervene_kit
 from napari_mammosae.core.geometry import cell_affine
 from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.verdicts import Subject, VerdictStore, default_path
 from napari_mammosae.viewer import layers
 from napari_mammosae.viewer.docks import intervene_run
 from napari_mammosae.viewer.docks.intervene import InterveneDock
@@ -85,12 +84,9 @@ def press(qtbot, check):
     qtbot.mouseClick(check, Qt.MouseButton.LeftButton, pos=QPoint(8, check.height() // 2))
 
 
-def judge(session, latents, annotator="reader"):
-    model = session.model
-    with VerdictStore(default_path(), annotator) as store:
-        for latent in latents:
-            store.decide(Subject(model.model_sha256, model.sae_sha256), int(latent), "spurious")
-    session.events.verdicts.emit(None)
+def judge(dock, latents):
+    for latent in latents:
+        dock.controller.reviewer.book.decide(int(latent), "spurious")
 
 
 def plain_logits(model, maps, factor, form, region=None):
@@ -223,7 +219,7 @@ def test_without_my_spurious_latents_is_one_switch(dock, session, viewer, model,
     assert dock.set.banner.text == ""
     press(qtbot, dock.set.switch)
     spurious = session.maps.latents[[2, 5]]
-    judge(session, spurious)
+    judge(dock, spurious)
     assert "(2)" in dock.set.switch.text()
     press(qtbot, dock.set.switch)
     factor = np.ones(64)
@@ -239,7 +235,7 @@ def test_without_my_spurious_latents_is_one_switch(dock, session, viewer, model,
     assert not dock.set.panel.isEnabled()
     np.testing.assert_array_equal(session.mask, factor == 1)
 
-    judge(session, session.maps.latents[:1])  # one more verdict, at once
+    judge(dock, session.maps.latents[:1])  # one more verdict, at once
     assert dock.intervention.view.edit.mask.sum() == 3
     look_at(qtbot, viewer, dock, 1, "next")  # the next image is edited too, and says so
     qtbot.wait(50)

@@ -15,7 +15,6 @@ from ..core.errors import MammoSAEError, SettingsError
 from . import keymap, layers, logit_map
 from .edit_overlay import EditOverlay, edited_text
 from .edits import EditState, EditView, Sets, changes_something, edit_of, entry_of, text_of, view_of
-from .spurious import spurious_latents
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +58,6 @@ class Intervention:
         self._last_change: tuple[frozenset[str], float] = (frozenset(), 0.0)
         self._map: MapKind = "none"
         self._entries: dict[tuple[str, str, int], IntArray] = {}
-        self._spurious: tuple[int, ...] | None = None
         self._region: Any = None
         self._sae = ""
         self._redrawn = QTimer(singleShot=True, interval=_AFTER_STROKE)
@@ -71,7 +69,6 @@ class Intervention:
         events.model.connect(self._on_model)
         events.maps.connect(self._on_maps)
         events.verdicts.connect(self._on_verdicts)
-        events.run.connect(self._on_verdicts)
         events.blind.connect(self._draw)
         events.pins.connect(self._on_pins)
         events.current.connect(self._on_current)
@@ -143,7 +140,6 @@ class Intervention:
 
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents called spurious, or back."""
-        self._spurious = None
         self.change(without_spurious=not self._state.without_spurious)
         if self._state.without_spurious and self.problem:
             self._controller.tell(self.problem, error=True)
@@ -170,14 +166,10 @@ class Intervention:
 
     @property
     def spurious(self) -> tuple[int, ...]:
-        """Latents called spurious, as last read."""
-        if self._spurious is None:
-            try:
-                self._spurious = spurious_latents(self._session)
-            except MammoSAEError as error:
-                self._spurious = ()
-                self._controller.tell(str(error), error=True)
-        return self._spurious
+        """Latents that the person judging calls spurious."""
+        return tuple(
+            latent for latent, event in self._controller.reviewer.book.mine.items() if event.verdict == "spurious"
+        )
 
     @property
     def region(self) -> Any:
@@ -326,7 +318,6 @@ class Intervention:
             self._state = EditState()  # latent numbers mean something else now
             self._done, self._undone = [], []
             self.run_entry = None
-        self._spurious = None
         self._forget()
 
     def _on_maps(self, maps: Any) -> None:
@@ -338,8 +329,10 @@ class Intervention:
         self.update()
 
     def _on_verdicts(self, *_: object) -> None:
-        self._spurious = None
-        self.update()
+        if self._state.without_spurious or self._state.source == "spurious":
+            self.update()
+        else:
+            self.changed.emit()
 
     def _on_pins(self, *_: object) -> None:
         if self._state.source == "pins":
