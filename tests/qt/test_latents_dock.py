@@ -113,7 +113,7 @@ def test_without_anything_it_says_what_is_needed(dock, qtbot):
 
 def test_one_image_fills_the_table(dock, image, session):
     assert dock.status.text() == ""
-    assert titles(dock) == ["Latent", "Mean", "Max"]
+    assert titles(dock) == ["Latent", "Mean here", "Max here"]
     assert list(dock.table.visible) == list(np.argsort(-image.pooled_mean, kind="stable"))
     contribution = Linear.attribution[1] * image.pooled_mean
     assert np.array_equal(dock.table.values["image.logit.suspicious_calcification"], contribution)

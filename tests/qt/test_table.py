@@ -202,11 +202,21 @@ def test_a_click_on_a_header_sorts_and_another_turns_it_round(view, qtbot):
 
 
 def test_columns_can_be_chosen(view):
+    def actions():
+        menu = view.column_menu()
+        found = {}
+        for action in menu.actions():
+            for one in action.menu().actions() if action.menu() else [action]:
+                found[one.data()] = one
+        view.menus.append(menu)  # Qt deletes the actions with their menu
+        return found
+
+    view.menus = []
     assert view.isColumnHidden(COLUMNS.index(CELLS))
-    menu = view.column_menu()
-    assert [action.text() for action in menu.actions() if action.text()] == [c.title for c in COLUMNS[1:]]
-    next(action for action in menu.actions() if action.data() == CELLS.key).trigger()
-    next(action for action in menu.actions() if action.data() == MEAN.key).trigger()
+    assert [action.text() for action in actions().values()] == [column.title for column in COLUMNS[1:]]
+    assert [key for key, action in actions().items() if action.isChecked()] == [VERDICT.key, MEAN.key, MAXIMUM.key]
+    actions()[CELLS.key].trigger()
+    actions()[MEAN.key].trigger()
     assert view.hidden == {MEAN.key}
     assert [view.isColumnHidden(i) for i in range(5)] == [False, False, True, False, False]
     view.show_columns(COLUMNS, values())

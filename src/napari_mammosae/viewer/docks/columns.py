@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 Source: TypeAlias = Literal["latent", "verdict", "region", "run", "image"]
 """Where a column's values come from; the table shows the sources in this order."""
+SOURCES: dict[str, str] = {"region": "In the drawn region", "run": "Over the run", "image": "On this image"}
+"""What the sources of several columns are called in menus."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,13 @@ class Column:
 LATENT = Column("latent", "Latent", "Number of the latent", "latent", "d", rising=True, shown=True, name="number")
 VERDICT = Column("verdict", "Verdict", "What people decided about the latent", "verdict", "", rising=True, shown=True)
 
-MEAN = Column("image.mean", "Mean", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
-MAXIMUM = Column("image.max", "Max", "Largest value on this image", "image", shown=True, name="maximum on this image")
-CELLS = Column("image.cells", "Cells", "Cells of this image where it fires", "image", ",d", name="cells on this image")
+MEAN = Column("image.mean", "Mean here", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
+MAXIMUM = Column(
+    "image.max", "Max here", "Largest value on this image", "image", shown=True, name="maximum on this image"
+)
+CELLS = Column(
+    "image.cells", "Cells here", "Cells of this image where it fires", "image", ",d", name="cells on this image"
+)
 IMAGE = (MEAN, MAXIMUM, CELLS)
 
 SCORES = {

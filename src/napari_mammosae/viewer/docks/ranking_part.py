@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
 from ..jobs import Jobs
@@ -115,7 +115,7 @@ class RankingPart(Part):
         for key in scores:
             title, tip = SCORES[key]
             self.score_box.addItem(title, key)
-            self.score_box.setItemData(self.score_box.count() - 1, tip, 3)  # Qt.ToolTipRole
+            self.score_box.setItemData(self.score_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.score_box.setCurrentIndex(scores.index(score) if score in scores else 0)
         self._rank()
 

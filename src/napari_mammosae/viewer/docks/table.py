@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from .columns import LATENT, Column
+from .columns import LATENT, SOURCES, Column
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -256,15 +256,17 @@ class LatentTableView(QTableView):
         self.table.sort_by(column.key, rising=column.rising if rising is None else rising)
 
     def column_menu(self) -> QMenu:
-        """Menu with a tick for every column."""
+        """Menu with a tick for every column, those of a source together."""
         menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        before = None
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        parts: dict[str, QMenu] = {}
         for column in self.table.columns[1:]:
-            if before not in (None, column.source):
-                menu.addSeparator()
-            before = column.source
-            action = menu.addAction(column.title)
+            part = menu
+            if column.source in SOURCES:
+                part = parts.get(column.source) or menu.addMenu(SOURCES[column.source])
+                parts[column.source] = part
+            part.setToolTipsVisible(True)
+            action = part.addAction(column.title)
             action.setToolTip(column.tooltip)
             action.setCheckable(True)
             action.setChecked(column.key not in self.hidden)
@@ -325,5 +327,5 @@ class LatentTableView(QTableView):
         for section, column in enumerate(self.table.columns):
             self.setColumnHidden(section, column.key in self.hidden)
             title = metrics.horizontalAdvance(column.title) + 24  # room for the sort mark
-            typical = metrics.horizontalAdvance("spurious, mar" if not column.format else "0.00123") + 8
+            typical = metrics.horizontalAdvance("0.00123" if column.format else "spurious") + 8
             header.resizeSection(section, max(title, typical))
