@@ -14,7 +14,7 @@ from napari_mammosae.viewer import layers
 from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.model import ModelDock
 from napari_mammosae.viewer.docks.model_part import FILES
-from napari_mammosae.viewer.reader import prefer_for_dicom
+from napari_mammosae.viewer.reader import prefer_for_mammograms
 from napari_mammosae.viewer.session import session_of
 
 
@@ -180,7 +180,7 @@ def test_unloading_frees_the_weights(viewer, at_work, qtbot):
 
 
 def test_dicom_goes_to_our_reader(viewer, tmp_path):
-    prefer_for_dicom()  # what activating the plugin does, once a process; settings are fresh in every test
+    prefer_for_mammograms()  # what activating the plugin does, once a process; settings are fresh in every test
     path = write_dicom(tmp_path / "case.dcm", breast_image())
     (layer,) = viewer.open(path, plugin=None)  # as File > Open and drag and drop do
     assert layers.tags(layer)["mammogram"].image_id == "case"

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 from napari.settings import get_settings
-from npe2 import PluginManifest
+from npe2 import PluginManager, PluginManifest
 
 from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
 from napari_mammosae.core.errors import ImageError
 from napari_mammosae.viewer.layers import KEY
-from napari_mammosae.viewer.reader import PLUGIN, get_reader, prefer_for_dicom, read
+from napari_mammosae.viewer.reader import PLUGIN, get_reader, prefer_for_mammograms, read
 
 
 def test_spacing_side_view_and_window_come_along(tmp_path):
@@ -57,17 +57,28 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage):
         read(str(path))
 
 
-def test_only_dicom_is_claimed(qapp):
-    """Claiming PNG or TIFF would make napari ask its users which reader to take at every such file."""
-    manifest = PluginManifest.from_distribution(PLUGIN)
-    patterns = [pattern for reader in manifest.contributions.readers for pattern in reader.filename_patterns]
-    assert sorted(patterns) == ["*.dcm", "*.dic", "*.dicom"]
+@pytest.mark.parametrize(
+    ("name", "claimed"),
+    [
+        ("case.dcm", True),
+        ("CASE.DICOM", True),
+        ("images_png/0a1b/2c3d.png", True),
+        ("phantom-900003.png", True),
+        ("holiday.png", False),
+        ("cells.tif", False),
+    ],
+)
+def test_only_mammograms_are_claimed(qapp, name: str, claimed: bool):
+    """Claiming every PNG or TIFF would make napari ask its users which reader to take at each of them."""
+    manager = PluginManager()
+    manager.register(PluginManifest.from_distribution(PLUGIN))
+    assert bool(list(manager.iter_compatible_readers(f"/data/{name}"))) == claimed
 
 
 def test_ours_is_preferred_for_dicom_unless_the_user_chose(qapp):
     plugins = get_settings().plugins
     plugins.extension2reader = {"*.dcm": "other", "*.tif": "third"}
-    prefer_for_dicom()
+    prefer_for_mammograms()
     assert plugins.extension2reader["*.dcm"] == "other"
     assert "*.DCM" not in plugins.extension2reader
     assert plugins.extension2reader["*.dicom"] == PLUGIN

@@ -102,12 +102,12 @@ def _viewer() -> Viewer:
     import napari
     from qtpy.QtGui import QGuiApplication
 
-    from .reader import prefer_for_dicom
+    from .reader import prefer_for_mammograms
 
     viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis")
     screen = QGuiApplication.primaryScreen().availableGeometry()
     viewer.window.resize(min(1600, screen.width()), min(1000, screen.height()))
-    prefer_for_dicom()
+    prefer_for_mammograms()
     return viewer
 
 

@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PLUGIN = "napari-mammosae"
-_OWN = ("*.dcm", "*.dicom", "*.dic", "*.DCM", "*.DICOM")
+# DICOM files; PNGs in the folders of the published VinDr-Mammo copies; this package's phantoms. Other PNGs are left to
+# napari, which would otherwise ask at every one of them; the dock's Open button reads them all.
+_OWN = ("*.dcm", "*.dicom", "*.dic", "*.DCM", "*.DICOM", "*images_png*.png", "*phantom-[0-9]*.png")
 
 
 def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
@@ -35,8 +37,8 @@ def read(path: str | list[str]) -> list[Any]:
     return layers
 
 
-def prefer_for_dicom(*_: object) -> None:
-    """Open DICOM files with this reader unless the user has chosen another; called when the plugin is first used.
+def prefer_for_mammograms(*_: object) -> None:
+    """Open mammograms with this reader unless the user has chosen another; called when the plugin is first used.
 
     napari's own reader claims the same endings; without a preference napari would ask at every file.
     """
