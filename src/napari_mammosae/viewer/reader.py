@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PLUGIN = "napari-mammosae"
-# DICOM files, this package's phantoms, and the published VinDr-Mammo PNGs, named by 32 hexadecimal digits. Other PNGs are
-# left to napari, which would otherwise ask at every one of them; the dock's Open button reads them all.
+# DICOM files, this package's phantoms, and the published VinDr-Mammo PNGs, named by 32 hexadecimal digits. Other PNGs
+# are left to napari, which would otherwise ask at every one of them; the dock's Open button reads them all.
 _VINDR = "*" + "[0-9a-f]" * 32 + ".png"
 _OWN = ("*.dcm", "*.dicom", "*.dic", "*.DCM", "*.DICOM", "*phantom-[0-9]*.png", _VINDR)
 
