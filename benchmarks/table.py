@@ -28,6 +28,7 @@ from qtpy.QtWidgets import QApplication
 import fakes
 from napari_mammosae.core.preprocessing import Preprocessing
 from napari_mammosae.viewer.docks.columns import CELLS, MAXIMUM, MEAN, VERDICT
+from napari_mammosae.viewer.docks.filters import LatentFilter
 from napari_mammosae.viewer.docks.latents import LatentsDock
 from napari_mammosae.viewer.layers import mammogram_layer
 
@@ -101,16 +102,14 @@ def main() -> None:
     report.add("sort by verdict", 1e3 * drawn_seconds(both), "ms", at_most=50)
     sort(columns[MAXIMUM.key])
 
-    def type_filter(text: str) -> None:
-        dock.filters.text.setText(text)
-        QTest.keyClick(dock.filters.text, Qt.Key.Key_Return)  # no wait for the next key stroke
+    def filter_by(**wanted: object) -> Callable[[], object]:
+        return lambda: dock.filters.changed.emit(LatentFilter(**wanted))
 
-    both = in_turn(lambda: type_filter("12"), lambda: type_filter("spurious"), lambda: type_filter(""))
+    both = in_turn(filter_by(text="12"), filter_by(text="spurious"), filter_by())
     report.add("filter by text", 1e3 * drawn_seconds(both), "ms", at_most=50)
-    report.add("filter by image", 1e3 * drawn_seconds(dock.filters.fires.click), "ms", at_most=50)
-    type_filter("")
-    if dock.filters.fires.isChecked():
-        dock.filters.fires.click()
+    both = in_turn(filter_by(fires=True, column=MAXIMUM.key, low=0.5), filter_by())
+    report.add("filter by image and range", 1e3 * drawn_seconds(both), "ms", at_most=50)
+    filter_by()()
 
     dock.follow_button.setChecked(True)
     both = in_turn(lambda: sort(columns[CELLS.key]), lambda: sort(columns[MEAN.key]))

@@ -21,7 +21,8 @@ from napari_mammosae.viewer.docks.columns import (
     default_sort,
     logit_columns,
 )
-from napari_mammosae.viewer.docks.table import LatentTable, LatentTableView, sorted_rows
+from napari_mammosae.viewer.docks.table import LatentTable, sorted_rows
+from napari_mammosae.viewer.docks.table_view import LatentTableView
 
 COLUMNS = (LATENT, VERDICT, MEAN, MAXIMUM, CELLS)
 

@@ -52,7 +52,7 @@ def load(choice: ModelChoice, report: Report) -> MammoSAE:
     from ..core.model import load_model
 
     report(f"Loading {choice.title}")
-    return load_model(
+    model = load_model(
         choice.name,
         backbone=choice.backbone,
         classifier=choice.classifier,
@@ -61,6 +61,9 @@ def load(choice: ModelChoice, report: Report) -> MammoSAE:
         device=choice.device,
         precision=choice.precision,  # type: ignore[arg-type]
     )
+    if model.layer == "head" and model.sae is not None and model.classes:
+        _ = model.attribution  # kept by the model; for a wide SAE too long for the thread of the window
+    return model
 
 
 def _start_torch(report: Report) -> None:

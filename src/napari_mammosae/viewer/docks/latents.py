@@ -14,29 +14,15 @@ from ..controller import controller_of
 from ..query import TOOLS, RegionQuery
 from ..session import BY_IMAGE, MOST_PINS, Order
 from ..side_by_side import SideBySide
-from .columns import (
-    CELLS,
-    ENERGY,
-    IMAGE,
-    LATENT,
-    MAXIMUM,
-    MEAN,
-    REGION,
-    RUN,
-    VERDICT,
-    Column,
-    default_sort,
-    logit_columns,
-)
+from .columns import ENERGY, LATENT, default_sort
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
 from .latent_detail import LatentDetail
+from .latent_values import collect
 from .ranking_part import RankingPart
-from .table import LatentTableView
+from .table_view import LatentTableView
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from numpy.typing import NDArray
 
 NOTHING = "Compute the latents of an image, or open a run, to fill the table."
 
@@ -91,7 +77,7 @@ class LatentsDock(QWidget):
         self._fill()
 
     def _fill(self, sort_by: str = "") -> None:
-        columns, values = self._collect()
+        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
         known = len(values[LATENT.key]) > 0
         self.view.setEnabled(known)
         self._say("" if known else NOTHING)
@@ -111,30 +97,6 @@ class LatentsDock(QWidget):
     def _sorted_by_user(self, key: str) -> None:
         """Remember what the table is to be sorted by: the last of these columns that is there."""
         self._sorts = [*(one for one in self._sorts if one != key), key]
-
-    def _collect(self) -> tuple[list[Column], dict[str, NDArray[Any]]]:
-        maps, model, run = self.session.maps, self.session.model, self.session.run
-        h = maps.shape[0] if maps is not None else model.n_latents if model is not None else run.n_latents if run else 0
-        values: dict[str, NDArray[Any]] = {LATENT.key: np.arange(h)}
-        columns = [LATENT]
-        if h and self.session.verdicts is not None:
-            columns.append(VERDICT)
-            values[VERDICT.key] = self._verdicts(h)
-        found = {key: column for key, column in self.query.columns.items() if column.size == h}
-        found |= {key: column for key, column in self.ranking.columns.items() if column.size == h}
-        classes: tuple[str, ...] = model.classes if model is not None else ()
-        if maps is not None:
-            found |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
-            if model is not None and model.layer == "head" and model.n_latents == h:
-                for name, attribution in zip(classes, model.attribution, strict=True):
-                    found[f"image.logit.{name}"] = attribution * maps.pooled_mean
-        known = (*REGION, *logit_columns(classes, "region"), *RUN, *IMAGE, *logit_columns(classes, "image"))
-        columns += [column for column in known if column.key in found]
-        return columns, values | found
-
-    def _verdicts(self, h: int) -> NDArray[Any]:
-        lookup = self.session.verdicts
-        return np.array([(lookup(latent) if lookup is not None else None) or "" for latent in range(h)], dtype=object)
 
     def _on_ranked(self) -> None:
         """A ranking is there, or gone: the table takes its order."""
