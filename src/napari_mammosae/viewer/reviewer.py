@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from psygnal import Signal
@@ -15,6 +15,7 @@ from .verdict_book import VerdictBook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -88,8 +89,8 @@ class Reviewer:
         """The current latent was looked at, without a result."""
         self.judge("unsure")
 
-    def judge(self, verdict: Verdict) -> None:
-        """Record a verdict on the current latent."""
+    def judge(self, verdict: Verdict | Literal[""]) -> None:
+        """Record a verdict on the current latent; an empty one takes it back."""
         latent = self.session.current
         if latent is None:
             self.controller.tell("Choose a latent first.", error=True)
@@ -196,6 +197,17 @@ class Reviewer:
         with self.controller.telling():
             self.book.annotator = name
             remember("verdicts", annotator=self.book.annotator)
+
+    def use_file(self, path: Path | None) -> None:
+        """Write into another file from now on; None for the usual one.
+
+        Raises
+        ------
+        VerdictError
+            As `VerdictBook.use_path` does.
+        """
+        self.leaving.emit()
+        self.book.use_path(path)
 
     def set_blind(self, blind: bool) -> None:
         """Hide scores, labels, predictions and other people's verdicts, or show them again."""

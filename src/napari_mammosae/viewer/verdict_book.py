@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
@@ -158,7 +158,7 @@ class VerdictBook:
     def decide(
         self,
         latent: int,
-        verdict: Verdict | None = None,
+        verdict: Verdict | Literal[""] | None = None,
         *,
         concept: str | None = None,
         note: str | None = None,
