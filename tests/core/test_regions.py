@@ -148,3 +148,10 @@ def test_suspects() -> None:
     assert table.loc[6, "suspicion"] < 0.1
     assert table.loc[3, "images_active"] == 3
     assert table["suspicion"].is_monotonic_decreasing
+
+
+def test_shares_hold_no_rounding_noise() -> None:
+    """Ratios of noise would be lifts below 0."""
+    shares = region_shares(make_phantom(3).pixels, (48, 29))
+    assert shares.min() == 0.0
+    assert shares[shares > 0].min() > 1e-6

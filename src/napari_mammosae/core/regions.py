@@ -23,6 +23,7 @@ TYPICAL_SPACING = (0.120, 0.094)  # mm per input pixel (row, column), for images
 
 _REDUCED = 4  # masks are found on an image reduced so many times
 _FAINTEST_MARKER = 90
+_NOISE = 1e-6  # of a cell's area, less than a thousandth of a pixel: rounding, which ratios would blow up
 _SMALLEST_MARKER = 6  # reduced pixels
 
 Mask = NDArray[np.bool_]
@@ -90,7 +91,9 @@ def region_shares(
 ) -> NDArray[np.float32]:
     """Share of each cell's area that lies in each region, (5, H', W') float32 in the order of `REGIONS`."""
     masks = region_masks(pixels, laterality=laterality, view=view, spacing=spacing)
-    return np.stack([cell_shares(masks[name], grid) for name in REGIONS]).astype(np.float32)
+    shares = np.stack([cell_shares(masks[name], grid) for name in REGIONS])
+    shares[shares < _NOISE] = 0.0
+    return shares.astype(np.float32)
 
 
 def _chest_wall_is_right(small: Grey) -> bool:
