@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -238,6 +238,8 @@ def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditVi
     from ..core.intervention import edit_image
 
     effect = edit_image(maps, model.attribution, model.constant, edit)
+    if maps.values.dtype == np.float16 and edit.region is None:
+        effect = replace(effect, **_exact_logits(model, maps, edit))
     live = np.asarray(maps.latents, dtype=np.int64)
     return EditView(
         edit,
@@ -248,6 +250,14 @@ def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditVi
         terms_of(model, maps, edit, effect, logit),
         live[edit.targets[live]],
     )
+
+
+def _exact_logits(model: MammoSAE, maps: LatentMaps, edit: Edit) -> dict[str, FloatArray]:
+    """Logits before and after from the means, which a run keeps at full precision, its maps only at half of it."""
+    means = maps.pooled_mean.astype(np.float64)
+    change = model.attribution @ np.where(edit.targets, (edit.factor - 1.0) * means, 0.0)
+    before = model.constant + model.attribution @ means if edit.form == "replace" else maps.logits
+    return {"before": before, "after": before + change}
 
 
 def terms_of(model: MammoSAE, maps: LatentMaps, edit: Edit, effect: ImageEdit, logit: int) -> tuple[Term, ...]:

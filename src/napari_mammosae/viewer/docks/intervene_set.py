@@ -94,6 +94,8 @@ class SetPart(Part):
         self.flip_button, self.reset_button = QPushButton("Smallest flip"), QPushButton("Edit nothing")
         self.flip_button.setToolTip("Find the fewest latents without which the decision for the class changes")
         self.reset_button.setToolTip("Back to the prediction as it is; can be undone")
+        self.compute_button = QPushButton("Compute latents")
+        self.compute_button.setToolTip("Load the chosen model and compute the latents of the image shown")
         self.note = QLabel()
         self.note.setWordWrap(True)
 
@@ -112,7 +114,7 @@ class SetPart(Part):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         top = row(self.switch, self.undo_button, self.redo_button)
-        for widget in (top, self.panel, row(self.flip_button, self.reset_button), self.note):
+        for widget in (top, self.panel, row(self.flip_button, self.reset_button), self.note, self.compute_button):
             layout.addWidget(widget)
 
     def _connect(self) -> None:
@@ -134,6 +136,7 @@ class SetPart(Part):
         self.region_check.clicked.connect(lambda on: change(inside_region=on))
         self.flip_button.clicked.connect(self._on_flip)
         self.reset_button.clicked.connect(self.intervention.reset)
+        self.compute_button.clicked.connect(self.controller.compute)
         for keys, action in (("Ctrl+Z", self.intervention.undo), ("Ctrl+Shift+Z", self.intervention.redo)):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -145,11 +148,13 @@ class SetPart(Part):
         """Follow the intervention."""
         one, state, model = self.intervention, self.intervention.state, self.session.model
         known = model is not None and self.session.maps is not None
-        self.setEnabled(model is not None)
+        for widget in (self.switch, self.flip_button, self.reset_button):
+            widget.setEnabled(known)
+        self.compute_button.setVisible(not known)
         self.switch.setChecked(state.without_spurious)
         spurious = len(one.spurious) if model is not None else 0
         self.switch.setText(f"{SWITCH} ({spurious})" if spurious else SWITCH)
-        self.panel.setEnabled(not state.without_spurious)
+        self.panel.setEnabled(known and not state.without_spurious)
         for box, value in (
             (self.mode_box, state.mode),
             (self.form_box, state.form),
@@ -172,7 +177,6 @@ class SetPart(Part):
             self.k_slider.show_k(state.k)
         self.region_check.setChecked(state.inside_region)
         self.region_check.setEnabled(one.region_layer is not None or state.inside_region)
-        self.flip_button.setEnabled(known)
         self.undo_button.setEnabled(one.can_undo)
         self.redo_button.setEnabled(one.can_redo)
         self.note.setText(self._note())
