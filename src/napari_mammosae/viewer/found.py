@@ -112,12 +112,14 @@ def draw(layer: Shapes, drawing: Drawing) -> None:
     """
     if len(drawing.shapes) == 0 and layer.nshapes == 0:
         return
-    layer.data = (drawing.shapes, drawing.types) if drawing.shapes else []
-    if drawing.shapes:
-        layer.edge_width = drawing.widths
-        layer.edge_color = drawing.colors
-        layer.face_color = "transparent"
-    layer.features = {"fate": drawing.fates, "label": drawing.labels}
+    # Each of these alone would make napari redraw, and work out extents and thumbnails: once is enough.
+    with layer.events.blocker_all(), layer.block_thumbnail_update():
+        layer.data = (drawing.shapes, drawing.types) if drawing.shapes else []
+        if drawing.shapes:
+            layer.edge_width = drawing.widths
+            layer.edge_color = drawing.colors
+        layer.features = {"fate": drawing.fates, "label": drawing.labels}
+    layer.refresh(extent=False)
 
 
 def _label(row: BoxRow) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..controller import Controller
 
 IMAGES = "Mammograms (*.dcm *.dicom *.dic *.png *.tif *.tiff *.jpg *.jpeg *.npy);;All files (*)"
-TABLES = "Tables (*.csv);;All files (*)"
+TABLES = "Tables of boxes (*.csv *.json);;All files (*)"
 
 
 class ImagePart(Part):
