@@ -1,4 +1,4 @@
-"""`models`: which models there are, and whether their files are what they should be."""
+"""`models`: which models there are, and what their files hold."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ import typer
 from . import options
 from .console import say, working
 
-models = typer.Typer(name="models", help="List, check and fetch models.", no_args_is_help=True, rich_markup_mode=None)
+models = typer.Typer(name="models", help="List and check models.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @models.command("list")

@@ -1,0 +1,147 @@
+"""Take the pictures of the documentation: docs/images/*.png. Needs a screen, virtual or not (`make pictures`).
+
+A sample and the embedded model's run are shown, the run being made on first use (a few minutes).
+"""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_mammosae.core.files import write_atomic
+from napari_mammosae.core.region_query import rectangle_weights
+from napari_mammosae.core.runs import demo_run
+from napari_mammosae.viewer.controller import Controller, controller_of
+
+IMAGES = Path(__file__).parent.parent / "docs" / "images"
+SIZE = (1400, 850)
+DOCK_WIDTH = 430
+ZOOM = 0.85  # leaves room for the texts above and below the image
+PLUGIN = "napari-mammosae"
+
+
+class Studio:
+    """A viewer with a sample in it, one dock at a time."""
+
+    def __init__(self) -> None:
+        self.viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis")
+        self.viewer.theme = "dark"
+        self.viewer.window.resize(*SIZE)
+        self.viewer.window._qt_viewer.dockLayerControls.setMaximumWidth(260)
+        self.viewer.window._qt_viewer.dockLayerList.setMaximumWidth(260)
+        self.controller: Controller = controller_of(self.viewer)
+        self.controller.choice = replace(self.controller.choice, name="demo")
+        self.viewer.open_sample(PLUGIN, "mass_without_marker")
+        self.controller.compute()
+        self.wait(lambda: self.controller.session.maps is not None)
+
+    def wait(self, done: Callable[[], bool], seconds: float = 600) -> None:
+        """Let the window work until something is the case, and a little longer, so that all is drawn."""
+        end = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > end:
+                raise TimeoutError(f"the window is not ready: {self.controller.last_told[0]}")
+            self.rest(0.05)
+        self.rest(1.5)
+
+    def rest(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            QApplication.processEvents()
+            time.sleep(0.01)
+
+    def latent_of_mass(self) -> int:
+        """A latent with much of its activation, and much activation, inside the annotated mass."""
+        session = self.controller.session
+        maps, image, findings = session.maps, session.image, session.findings
+        box = findings.boxes(image.image_id, "mass")[["row_min", "col_min", "row_max", "col_max"]].to_numpy(float)[0]
+        inside = rectangle_weights(box, maps.frame.input_shape, maps.shape[1:], maps.frame)
+        values = maps.values.astype(np.float64)
+        energy = (values * inside).sum(axis=(1, 2))
+        share = energy / values.sum(axis=(1, 2))
+        return int(maps.latents[(energy * share).argmax()])
+
+    def take(self, name: str, dock: str, prepare: Callable[[QWidget], None] | None = None) -> None:
+        """Photograph the window with one dock open."""
+        outer, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, dock)
+        self.viewer.window._qt_window.resizeDocks([outer], [DOCK_WIDTH], _horizontal())
+        self.rest(1.0)
+        if prepare is not None:
+            prepare(widget)
+        self.viewer.reset_view()
+        self.viewer.scene.camera.zoom *= ZOOM
+        self.rest(2.0)
+        with write_atomic(IMAGES / f"{name}.png") as temporary:
+            self.viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
+        print(f"{name}.png", flush=True)
+        if hasattr(widget, "cleanup"):
+            widget.cleanup()
+        self.viewer.window.remove_dock_widget(outer)
+        self.rest(0.2)
+
+
+def _horizontal() -> object:
+    from qtpy.QtCore import Qt
+
+    return Qt.Orientation.Horizontal
+
+
+def main() -> None:
+    demo_run(lambda text, done, total: print(f"{text}: {done} of {total}", end="\r", flush=True))
+    studio = Studio()
+    session = studio.controller.session
+    latent = studio.latent_of_mass()
+
+    def choose(_: QWidget) -> None:
+        session.current = latent
+
+    studio.take("demo", "Model & image", choose)
+
+    def cut(widget: QWidget) -> None:
+        choose(widget)
+        studio.rest(1.0)
+        widget.choice.kind_box.setCurrentText("relative")
+        widget.choice.kind_box.activated.emit(widget.choice.kind_box.currentIndex())
+        widget.choice.value_box.setValue(0.3)
+
+    studio.take("localize", "Localise", cut)
+
+    studio.controller.runs.open_demo()
+    studio.wait(lambda: session.run is not None)
+
+    def ranked(widget: QWidget) -> None:
+        studio.wait(lambda: bool(widget.ranking.columns))
+        choose(widget)
+        studio.rest(8.0)
+
+    studio.take("latents", "Latents", ranked)
+
+    studio.take("images", "Images")
+
+    def judged(widget: QWidget) -> None:
+        choose(widget)
+        widget.suspects.find_button.click()
+        studio.wait(lambda: not widget.suspects.jobs.busy)
+
+    studio.take("verdicts", "Verdicts", judged)
+
+    def removed(widget: QWidget) -> None:
+        choose(widget)
+        studio.rest(5.0)
+        widget.intervention.change(mode="zero", form="delta", source="image", direction="up", k=5)
+        studio.rest(3.0)
+
+    studio.take("intervene", "Intervene", removed)
+    studio.controller.cleanup()
+    studio.viewer.close()
+
+
+if __name__ == "__main__":
+    main()
