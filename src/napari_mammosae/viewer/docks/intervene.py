@@ -72,6 +72,9 @@ class InterveneDock(QWidget):
         self._listen(self.session.events.maps, self._prepare)
         self._listen(self.session.events.model, self._prepare)
         self._listen(self.intervention.changed, self._refresh)
+        self._listen(self.controller.told, self._on_told)
+        if self.controller.scene.image_layer is None and (candidates := self.controller.candidates()):
+            self.controller.use_layer(candidates[-1])
         self._prepare()
         self._refresh()
 
@@ -128,6 +131,10 @@ class InterveneDock(QWidget):
             self._failed(error)
         else:
             self._say(f"Wrote {', '.join(one.name for one in written)}")
+
+    def _on_told(self, text: str, is_error: bool) -> None:
+        """What goes wrong elsewhere is said here as well: the dock that started it may be closed."""
+        self._say(text if is_error else "")
 
     def _failed(self, error: Exception) -> None:
         self._say(str(error))
