@@ -14,6 +14,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.cli.interrupts import stoppable
 from napari_mammosae.cli.run import pace
 from napari_mammosae.core.runs import RunProgress, make_run, open_run
+from napari_mammosae.core.runs.workers import DecodePool
 
 COUNT = 6
 
@@ -117,6 +118,15 @@ def test_ctrl_c_stops_after_an_image_and_the_run_is_finished_later(images, tiny_
     assert run(images, tiny_model, tmp_path / "run", "-q") == 0
     make_run(images, tiny_model, tmp_path / "undisturbed", workers=0)
     runs_kit.assert_same(tmp_path / "run", tmp_path / "undisturbed")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are masked where there are masks")
+def test_processes_that_decode_never_see_ctrl_c():
+    """Even before they have imported anything, when a terminal sends it to all processes."""
+    with DecodePool(1) as pool:
+        held = pool._pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+        assert signal.SIGINT in held
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_a_second_ctrl_c_stops_at_once():

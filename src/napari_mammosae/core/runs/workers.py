@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Self
@@ -30,7 +32,8 @@ class DecodePool:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._pool = self._start()
-        self._ready: Future[None] = self._pool.submit(_nothing)
+        with _interrupts_held():
+            self._ready: Future[None] = self._pool.submit(_nothing)
 
     def decode(self, entries: Iterable[Entry], decoder: Decoder, ahead: int) -> Iterator[Decoded | Failed]:
         """Yield the images in order, up to `ahead` of them decoded before they are asked for.
@@ -92,7 +95,8 @@ class DecodePool:
 
     def _submit(self, decoder: Decoder, entry: Entry) -> Future[Decoded | Failed]:
         try:
-            return self._pool.submit(decoder, entry)
+            with _interrupts_held():
+                return self._pool.submit(decoder, entry)
         except BrokenProcessPool as error:  # known to be broken before this image: to be decoded again like the others
             future: Future[Decoded | Failed] = Future()
             future.set_exception(error)
@@ -111,7 +115,22 @@ class DecodePool:
         if self._workers == 0:
             return ThreadPoolExecutor(1, thread_name_prefix="decode")
         context = multiprocessing.get_context("spawn")
+        if os.name == "posix":
+            resource_tracker.ensure_running()  # it would let interrupts through while it starts
         return ProcessPoolExecutor(self._workers, context, initializer=initialise)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C back in this thread: a process started meanwhile never gets it, not even while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _nothing() -> None:
