@@ -6,37 +6,18 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from safetensors.torch import load_file, save_file
 
-import runs_kit
-import tiny
+import compare_kit
+from compare_kit import MASS
 from napari_mammosae.cli import main
 from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run, open_run
-
-COUNT = 16
-MASS = np.arange(COUNT) % 2 == 0
+from napari_mammosae.core.runs import open_run
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tiny_model):
     """Runs `a` and `b` of one SAE and two classifiers, `c` of another SAE."""
-    folder = tmp_path_factory.mktemp("compare")
-    runs_kit.write_images(folder / "images", COUNT)
-    pd.DataFrame({"image_id": [f"image-{i:03d}" for i in range(COUNT)], "mass": MASS.astype(int)}).to_csv(
-        folder / "labels.csv", index=False
-    )
-    other = tiny.write_model(folder / "other", seed=3)
-    mixed = tiny.write_model(folder / "mixed", seed=3)
-    shutil.copy(tiny_model.parent / "sae.safetensors", mixed.parent)
-    weights = load_file(mixed.parent / "classifier.safetensors")
-    weights["image_encoder.bn2.weight"] = weights["image_encoder.bn2.weight"] * 0.3
-    save_file(weights, mixed.parent / "classifier.safetensors")
-    for name, model in (("a", tiny_model), ("b", mixed), ("c", other)):
-        network = load_model(model, device="cpu")
-        make_run(folder / "images", network, folder / name, labels=folder / "labels.csv", workers=0)
-    return folder
+    return compare_kit.write_runs(tmp_path_factory.mktemp("compare"), tiny_model)
 
 
 def test_tables_and_figures(folder, tmp_path, capsys):

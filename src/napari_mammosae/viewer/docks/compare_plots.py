@@ -1,0 +1,46 @@
+"""Mean activation of every latent of one model, one colour a class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyqtgraph as pg
+
+from .plots import SmallPlot, class_colors
+
+if TYPE_CHECKING:
+    from ...core.comparison import ModelSide
+
+
+class MeansPlot(SmallPlot):
+    """Lines from zero, the rest behind and the class in front; the largest difference is marked by its number.
+
+    Attributes
+    ----------
+    top
+        The largest mean.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(height=110)
+        self.top = 0.0
+        self.addLegend(offset=(-5, 2), labelTextSize="8pt")
+
+    def show_side(self, side: ModelSide, label: int, name: str) -> None:
+        """Draw the means of a model."""
+        rest, own = side.statistics.rest(label).means
+        self.clear()
+        for means, title, color in zip((rest, own), ("rest", name), class_colors(2), strict=True):
+            latents = np.flatnonzero(means)
+            x = np.repeat(latents, 2)
+            y = np.stack([np.zeros(latents.size), means[latents]], axis=1).ravel()
+            self.addItem(pg.PlotDataItem(x, y, connect="pairs", pen=pg.mkPen(color, width=1), name=title))
+        self.top = float(max(own.max(initial=0.0), rest.max(initial=0.0))) or 1.0
+        best = int(np.argmax(np.abs(own - rest)))
+        text = pg.TextItem(str(best), anchor=(0.5, 1.0), color=class_colors(2)[1])
+        text.setPos(best, max(own[best], rest[best]))
+        self.addItem(text)
+        self.setLabel("bottom", f"latent of {side.name}", **{"font-size": "8pt"})
+        self._recolor()
+        self.setXRange(0, own.size, padding=0.01)

@@ -1,0 +1,116 @@
+"""The dock that compares two models under one SAE, without a window."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+import compare_kit
+from napari_mammosae.core.comparison import ModelSide, compare_models
+from napari_mammosae.core.ranking import LabelledPool
+from napari_mammosae.core.runs import open_run
+from napari_mammosae.viewer.docks.compare import CompareDock
+from napari_mammosae.viewer.docks.compare_table import COLUMNS
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_model):
+    return compare_kit.write_runs(tmp_path_factory.mktemp("compare"), tiny_model)
+
+
+@pytest.fixture
+def dock(qtbot):
+    dock = CompareDock(ViewerModel())
+    qtbot.addWidget(dock)
+    yield dock
+    idle(qtbot, dock)
+    dock.controller.cleanup()
+
+
+def idle(qtbot, dock):
+    qtbot.waitUntil(lambda: not dock.jobs.busy, timeout=10_000)
+
+
+def open_both(qtbot, dock, monkeypatch, folder, second="b"):
+    for button, name in zip(dock.open_buttons, ("a", second), strict=True):
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args, name=name: str(folder / name))
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        idle(qtbot, dock)
+
+
+def column(dock, name):
+    place = [key for key, *_ in COLUMNS].index(name)
+    return [dock.table.index(line, place).data() for line in range(dock.table.rowCount())]
+
+
+def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
+    assert "Choose two runs" in dock.status.text()
+    assert not dock.export_button.isEnabled()
+    open_both(qtbot, dock, monkeypatch, folder)
+    assert [label.text() for label in dock.names] == ["a", "b"]
+    assert dock.label_box.currentText() == "mass"
+    assert dock.class_box.currentText() == "present"
+    runs = [open_run(folder / name) for name in "ab"]
+    expected = compare_models(
+        *(
+            ModelSide.of(
+                name, LabelledPool(run.pooled("mean"), run.label("mass")), run.logits[:, 0], run.logits_sae[:, 0]
+            )
+            for name, run in zip("ab", runs, strict=True)
+        )
+    )
+    pd.testing.assert_frame_equal(dock.comparison.latents, expected.latents)
+    assert column(dock, "latent") == [str(latent) for latent in expected.latents["latent"]]
+    gained = (expected.latents["state"] == "gained").sum()
+    assert f"{gained} latents gained" in dock.status.text()
+    assert f"{expected.performance['auroc'][0]:.3f}" in dock.facts.text()
+    assert "AUROC with SAE" in dock.facts.text()
+    tops = [plot.top for plot in dock.plots]
+    means = [max(side.statistics.rest(1).means.max(axis=1)) for side in (expected.a, expected.b)]
+    np.testing.assert_allclose(tops, means)
+
+    place = [key for key, *_ in COLUMNS].index("auroc_b")
+    dock.view.sortByColumn(place, Qt.SortOrder.DescendingOrder)
+    shown = [float(text) for text in column(dock, "auroc_b")]
+    assert shown == sorted(shown, reverse=True)
+    first = int(column(dock, "latent")[0])
+    assert dock.table.latent(0) == first
+    dock.view.clicked.emit(dock.table.index(0, 0))
+    assert f"Latent {first}" in dock.status.text()
+
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(tmp_path / "out"))
+    qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)
+    assert (tmp_path / "out" / "comparison.json").exists()
+    assert pd.read_csv(tmp_path / "out" / "latents.csv")["latent"].tolist() == expected.latents["latent"].tolist()
+    assert "Wrote latents.csv" in dock.status.text()
+
+
+def test_different_saes_are_refused_and_another_run_helps(dock, qtbot, monkeypatch, folder):
+    open_both(qtbot, dock, monkeypatch, folder, "c")
+    assert "different SAEs" in dock.status.text()
+    assert dock.comparison is None
+    assert not dock.export_button.isEnabled()
+    dock.open(1, folder / "b")
+    idle(qtbot, dock)
+    assert dock.comparison is not None
+    dock.open(1, folder / "images")
+    idle(qtbot, dock)
+    assert "no run" in dock.status.text()
+
+
+def test_the_open_run_is_the_first_one(dock, qtbot, folder):
+    assert not dock.use_button.isEnabled()
+    dock.session.run = open_run(folder / "b")
+    assert dock.names[0].text() == "b"
+    dock.open(0, folder / "a")
+    idle(qtbot, dock)
+    qtbot.mouseClick(dock.use_button, Qt.MouseButton.LeftButton)
+    assert dock.names[0].text() == "b"
+
+
+def test_it_fits_a_laptop(dock, qtbot, monkeypatch, folder):
+    open_both(qtbot, dock, monkeypatch, folder)
+    assert dock.minimumSizeHint().height() <= 480
+    assert dock.minimumSizeHint().width() <= 420
