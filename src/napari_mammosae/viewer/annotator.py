@@ -14,10 +14,10 @@ from qtpy.QtCore import QTimer
 from ..core.errors import MammoSAEError
 from ..core.names import slug
 from . import layers, truth_shapes
+from .box_saving import save_boxes
 from .controller import controller_of
 from .drafts import Draft, drop_draft, keep_draft, read_draft
 from .jobs import Jobs
-from .localization import readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..core.findings import Findings
     from ..core.images import Mammogram
     from .controller import Controller
-    from .jobs import Report
 
 Tool = Literal["draw", "select"]
 _MODES: dict[Tool, str] = {"draw": "add_rectangle", "select": "select"}
@@ -218,7 +217,7 @@ class Annotator:
         if findings is None:
             return
         edited = dict(self.unsaved)
-        work = partial(_save, path, findings, edited, self.session.model)
+        work = partial(save_boxes, path, findings, edited, self.session.model)
         self.jobs.start(f"Saving {path.name}", work, partial(self._saved, findings, edited), self._failed)
 
     def _saved(self, findings: Findings, edited: dict[str, tuple[int, int]], said: str) -> None:
@@ -371,23 +370,6 @@ class Annotator:
         self.changed.emit()
 
 
-def _save(
-    path: Path, findings: Findings, edited: dict[str, tuple[int, int]], model: Any, report: Report
-) -> str:
-    from ..core.box_edits import to_write
-    from ..core.findings import write_findings
-    from ..core.provenance import provenance
-
-    report(f"Writing {path.name}")
-    boxes, shapes, remark = to_write(findings, edited)
-    if path.suffix.lower() == ".json":  # which needs sizes; an image without one and with boxes is refused by name
-        shapes = {name: size for name, size in shapes.items() if all(size)}
-    record = provenance("draw boxes", {"source": findings.name, "images_changed": len(edited)}, model)
-    write_findings(path, boxes, shapes=shapes, provenance=record, overwrite=True)
-    said = f"{len(boxes):,} boxes of {len(shapes):,} images saved in {path.name}"
-    return f"{said}; {remark}." if remark else f"{said}."
-
-
 _annotators: WeakKeyDictionary[Any, Annotator] = WeakKeyDictionary()
 
 
@@ -397,9 +379,3 @@ def annotator_of(viewer: Any) -> Annotator:
     if viewer not in _annotators:
         _annotators[viewer] = Annotator(controller_of(viewer))
     return _annotators[viewer]
-
-
-def finding_titles(findings: Findings | None) -> dict[str, str]:
-    """Findings to choose from when drawing: slug and words, those of the annotations first."""
-    names = [*(findings.names if findings is not None else ()), *layers.FINDING_COLORS]
-    return {name: readable(name) for name in dict.fromkeys(names)}

@@ -22,11 +22,10 @@ from .localization import (
     Scope,
     likely_finding,
     localize,
-    look_at_regions,
-    overlaps_with_box,
     scope_of,
     truth_of,
 )
+from .localization_work import look_at_regions, overlaps_with_box
 from .session import Order
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from ...core.names import slug
-from ..annotator import finding_titles
+from ..box_saving import finding_titles
 from ..localization import readable, texts
 from .base import Part, row
 

@@ -1,0 +1,48 @@
+"""What localising needs that takes a while: done in the worker thread. Knows no Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..core.images import Mammogram
+    from ..core.latents import LatentMaps
+    from ..core.model import MammoSAE
+    from .jobs import Report
+    from .localization import Choice
+
+
+def look_at_regions(image: Mammogram, model: MammoSAE, report: Report) -> dict[str, NDArray[np.float32]]:
+    """Shares of the cells that lie in the breast and other regions of an image."""
+    import napari_mammosae.core.localization  # noqa: F401  (brings pandas: better here than in the GUI thread)
+
+    from ..core.regions import REGIONS, region_shares
+
+    report("Outlining the breast")
+    prepared = image.prepared(model.preprocessing)
+    step = prepared.frame.scale
+    spacing = None if image.spacing is None else (image.spacing[0] * step[0], image.spacing[1] * step[1])
+    shares = region_shares(
+        prepared.pixels, model.grid, laterality=image.laterality, view=image.view, spacing=spacing
+    )  # fmt: skip
+    return dict(zip(REGIONS, shares, strict=True))
+
+
+def overlaps_with_box(
+    maps: LatentMaps, box: NDArray[np.float64], choice: Choice, report: Report
+) -> NDArray[np.float64]:
+    """Highest IoU of each latent's found boxes with a box in input edges, (h,) float64; NaN for silent latents."""
+    from ..core.localization.one_image import best_overlaps
+
+    assert maps.frame is not None
+    scores = np.full(maps.shape[0], np.nan)
+    title = "Looking for latents that hit the box"
+    scores[maps.latents] = best_overlaps(
+        maps.values, maps.frame.input_shape, box, choice.threshold, min_area=choice.min_area,
+        progress=lambda done, total: report(title, done, total),
+    )  # fmt: skip
+    return scores
