@@ -157,6 +157,12 @@ def test_boxes_are_drawn_at_their_edges_with_name_and_colour(viewer, session, sc
     assert truth.features["finding"].tolist() == ["mass"]
     assert viewer.layers[-1] is truth
     session.image = mammogram(1, image_id="other")
+    assert layers.find(viewer.layers, "truth") is truth  # empty: removing a layer would take long
+    assert len(truth.data) == 0
+    session.image = mammogram(0)
+    np.testing.assert_array_equal(truth.data[0][[0, 2]], [[99.5, 49.5], [199.5, 119.5]])
+    assert truth.features["finding"].tolist() == ["mass"]
+    session.blind = True
     assert layers.find(viewer.layers, "truth") is None
 
 

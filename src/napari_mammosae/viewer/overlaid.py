@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.components.overlays import TextOverlay
 
-from . import layers
+from . import layers, truth_shapes
 from .view import prediction_text, predictions
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Layer, Shapes
     from numpy.typing import NDArray
 
     from .session import Session
@@ -24,21 +24,38 @@ PREDICTION = "mammosae_prediction"
 def draw_boxes(viewer: ViewerModel, session: Session, image_layer: Image | None) -> None:
     """Draw the boxes of the image shown, in place of those of the image before.
 
+    The layer stays from image to image, empty where there are no boxes: removing one takes napari most of a second.
+
     Raises
     ------
     FindingsError
         If the table's boxes were made for an image of another size.
     """
-    for layer in layers.with_role(viewer.layers, "truth"):
-        if layers.tags(layer).get("shows") == (session.findings, session.image):
-            return  # drawn by hand into this very layer
-        viewer.layers.remove(layer)
-    if session.findings is None or session.image is None or image_layer is None or session.blind:
+    shown = layers.with_role(viewer.layers, "truth")
+    if any(layers.tags(layer).get("shows") == (session.findings, session.image) for layer in shown):
+        return  # drawn by hand into this very layer
+    boxes = None
+    try:
+        if session.findings is not None and session.image is not None and image_layer is not None and not session.blind:
+            boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
+    finally:  # boxes that do not fit must not leave those of the image before
+        kept = next((layer for layer in shown if boxes is not None and _only_looked_at(layer)), None)
+        for layer in shown:
+            if layer is not kept:
+                viewer.layers.remove(layer)
+    if boxes is None or image_layer is None or session.image is None:
         return
-    boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
-    if len(boxes):
-        rows = session.image.shape[0]
-        _add_aside(viewer, layers.truth_layer(boxes, layers.world_affine(image_layer), rows))
+    affine, rows = layers.world_affine(image_layer), session.image.shape[0]
+    if kept is not None:
+        kept.affine = affine
+        truth_shapes.write(kept, boxes, rows)
+    elif len(boxes):
+        _add_aside(viewer, layers.truth_layer(boxes, affine, rows))
+
+
+def _only_looked_at(layer: Shapes) -> bool:
+    """Whether nobody draws into a layer of boxes, nor has."""
+    return layer.mode == "pan_zoom" and "shows" not in layers.tags(layer)
 
 
 def draw_pins(viewer: ViewerModel, session: Session, affine: NDArray[np.float64] | None) -> None:

@@ -164,7 +164,8 @@ class RunBrowser:
         layer.contrast_limits_range = _range(ready.pixels, ready.options["contrast_limits"])
         display.apply_preset(layer, image, self.controller.window)
         self.controller.windowed.emit()
-        scene.look_at(layer)
+        if layer is not scene.image_layer or not layer.visible:
+            scene.look_at(layer)
         self.session.image = image
         if moved:
             viewer.reset_view()
