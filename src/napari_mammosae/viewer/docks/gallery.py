@@ -65,6 +65,8 @@ class Gallery(Part):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
+        self.verdict = QLabel()
+        layout.addWidget(self.verdict)
         layout.addWidget(self.list, 1)
         layout.addWidget(row(self.note, self.root_button))
         enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.list, context=Qt.ShortcutContext.WidgetShortcut)
@@ -75,6 +77,7 @@ class Gallery(Part):
         self.listen(self.session.events.run, self._forget)
         self.listen(self.session.events.findings, self._forget)
         self.listen(self.session.events.blind, self._forget)
+        self.listen(self.session.events.verdicts, self._show_verdict)
         self.show_latent(None)
 
     def show_latent(self, latent: int | None) -> None:
@@ -83,6 +86,7 @@ class Gallery(Part):
         self.jobs.cancel()
         self._request += 1
         self._latent = latent
+        self._show_verdict()
         if run is None or latent is None or latent >= run.n_latents:
             self.list.clear()
             self.root_button.setVisible(False)
@@ -110,6 +114,13 @@ class Gallery(Part):
         findings = None if self.session.blind else self.session.findings
         work = partial(make_pictures, run, latent, files.path, findings, _CACHE, arrived, colormap=colormap)
         self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
+
+    def _show_verdict(self, *_: object) -> None:
+        """Say above the pictures what people decided about the latent they are of."""
+        lookup, latent = self.session.verdicts, self._latent
+        verdict = lookup(latent) if lookup is not None and latent is not None else None
+        self.verdict.setText(f"Latent {latent}: {verdict}" if verdict else "")
+        self.verdict.setVisible(bool(verdict))
 
     def _on_arrived(self, request: int, place: int, what: Any) -> None:
         """The cells first (place -1), then their pictures, or why there is none."""
