@@ -74,7 +74,7 @@ class CompareDock(QWidget):
     def _make(self) -> None:
         self.names = [QLabel("none"), QLabel("none")]
         self.open_buttons = [QPushButton("Open…"), QPushButton("Open…")]
-        self.use_button = QPushButton("Open run")
+        self.use_button = QPushButton("The open one")
         self.use_button.setToolTip("Take the run that is open in this viewer as the first one")
         self.label_box, self.class_box = QComboBox(), QComboBox()
         for box, tip in (
@@ -83,7 +83,7 @@ class CompareDock(QWidget):
         ):
             box.setToolTip(tip)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
+            box.setMinimumContentsLength(7)
         self.plots = [MeansPlot(), MeansPlot()]
         self.facts = QLabel()
         self.facts.setWordWrap(True)
@@ -256,7 +256,7 @@ def _facts(comparison: ModelComparison) -> str:
     apart = comparison.separation
     for title, name, form in (
         ("live latents", "live", "{:,.0f}"),
-        ("distance of the classes", "distance", "{:.3g}"),
+        ("class distance", "distance", "{:.3g}"),
         ("relative distance", "relative", "{:.3f}"),
         ("cosine", "cosine", "{:.3f}"),
     ):

@@ -39,7 +39,7 @@ class MeansPlot(SmallPlot):
         self.top = float(max(own.max(initial=0.0), rest.max(initial=0.0))) or 1.0
         best = int(np.argmax(np.abs(own - rest)))
         text = pg.TextItem(str(best), anchor=(0.5, 1.0), color=class_colors(2)[1])
-        text.setPos(best, max(own[best], rest[best]))
+        text.setPos(best, 0.9 * max(own[best], rest[best]))  # the tallest would end up above the plot
         self.addItem(text)
         self.setLabel("bottom", f"latent of {side.name}", **{"font-size": "8pt"})
         self._recolor()

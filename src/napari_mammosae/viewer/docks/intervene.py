@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from ..controller import controller_of
@@ -60,9 +59,7 @@ class InterveneDock(QWidget):
         outer.setContentsMargins(0, 0, 0, 0)
         outer.setSpacing(2)
         outer.addWidget(self.set.banner)
-        self._scrolled = Scrolled(content)
-        content.installEventFilter(self)
-        outer.addWidget(self._scrolled, 1)
+        outer.addWidget(Scrolled(content), 1)
         foot = row(notice, self.export_button)
         foot.layout().setContentsMargins(6, 0, 6, 6)
         outer.addWidget(self.status)
@@ -77,12 +74,6 @@ class InterveneDock(QWidget):
             self.controller.use_layer(candidates[-1])
         self._prepare()
         self._refresh()
-
-    def eventFilter(self, watched: Any, event: Any) -> bool:
-        """Grow with the content, which gets wider when there is more to say."""
-        if event.type() == QEvent.Type.LayoutRequest:
-            self._scrolled.updateGeometry()
-        return bool(super().eventFilter(watched, event))
 
     def cleanup(self) -> None:
         """End what runs and stop listening; destroying the widget does the same."""
