@@ -203,7 +203,7 @@ class CompareDock(QWidget):
             plot.show_side(side, comparison.label, self.class_box.currentText())
         top = max(plot.top for plot in self.plots)
         for plot in self.plots:
-            plot.setYRange(0, 1.05 * top, padding=0)
+            plot.setYRange(0, 1.25 * top, padding=0)  # room for the number on top
         self.facts.setText(_facts(comparison))
         self.table.show(comparison.latents)
         self.view.resizeColumnsToContents()
