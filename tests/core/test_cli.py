@@ -66,7 +66,7 @@ def test_inspect_draws_the_boxes_of_its_image(image: Path, tiny_model: Path, tmp
     boxes.write_text("image,finding,xmin,ymin,xmax,ymax\nbreast,mass,10,20,60,90\nother,mass,0,0,5,5\n")
     assert inspect(image, tiny_model, tmp_path / "with", "--boxes", str(boxes), "--figure", "svg") == 0
     assert inspect(image, tiny_model, tmp_path / "without", "--figure", "svg") == 0
-    outlines = [(tmp_path / name / "figure.svg").read_text().count("#35d0ba") for name in ("with", "without")]
+    outlines = [(tmp_path / name / "figure.svg").read_text().count("stroke: #35d0ba") for name in ("with", "without")]
     assert outlines[0] == 2
     assert outlines[1] == 0
 

@@ -169,6 +169,7 @@ def make_run(
                 from .schedule import schedule_blocks
 
                 schedule_blocks(scheduler, model, blocks, settings, layout, batch, counted, stop)
+                layout.remove_unfinished()  # by workers that were lost on the way
             failed = assemble(layout, settings, sources, state)
     return _ended(layout, settings, failed, left, strict)
 
