@@ -12,6 +12,7 @@ Doubles = NDArray[np.float64]
 _TOP = np.linspace(0.16, 0.85, 20)  # where the edge meets the upper border, of the width
 _SIDE = np.linspace(0.25, 1.0, 20)  # where it meets the chest wall, of the height
 _BULGE = np.linspace(0.0, 0.40, 5)  # how far the arc bends away from the corner
+_LARGEST = 0.33  # share of the image that the muscle may take
 _POINTS = 32
 _DISTANCE = (2.5, 6.5)  # reduced pixels on both sides of the edge that are compared
 _PLAIN = 0.35  # least mean step of brightness, in deviations
@@ -62,6 +63,9 @@ def _arcs(shape: tuple[int, int]) -> tuple[Doubles, Doubles]:
     row = side[:, None] * (weights[1] * middle + weights[2])
     column = top[:, None] * (weights[0] + weights[1] * middle)
     points = np.stack([row, column], axis=2)
+    # Enclosed with the corner: the chord's triangle and two thirds of the control point's triangle over it.
+    area = top * side * (0.5 + 2 * bulge / 3)
+    points = points[area <= _LARGEST * height * width]
     along = np.gradient(points, axis=1)
     normals = np.stack([-along[..., 1], along[..., 0]], axis=2)
     return points, normals / np.linalg.norm(normals, axis=2, keepdims=True)
