@@ -1,0 +1,455 @@
+"""Runs opened, made and looked through; the real model code with tiny weights, no OpenGL."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+
+import tiny
+from fakes import FakeModel
+from napari_mammosae.core.model import load_model
+from napari_mammosae.core.runs import open_run
+from napari_mammosae.viewer import layers
+from napari_mammosae.viewer.analysis import ModelChoice
+from napari_mammosae.viewer.controller import controller_of
+from napari_mammosae.viewer.docks.images import ImagesDock
+from napari_mammosae.viewer.image_facts import ImageFilter, finding_choices, probabilities, wrong_predictions
+from napari_mammosae.viewer.prefetch import Prefetch
+from napari_mammosae.viewer.run_images import image_files
+from napari_mammosae.viewer.run_work import duration, progress_text
+from review_kit import COUNT, idle, make_tiny_run, open_run_in
+from runs_kit import assert_same, write_images
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory, tiny_model):
+    return make_tiny_run(tmp_path_factory.mktemp("tiny-run"), tiny_model)
+
+
+@pytest.fixture(autouse=True)
+def _no_verdicts(run_path):
+    yield
+    (run_path / "verdicts.sqlite").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def viewer(qapp):
+    viewer = ViewerModel()
+    yield viewer
+    controller_of(viewer).cleanup()
+
+
+@pytest.fixture
+def dock(qtbot, viewer):
+    dock = ImagesDock(viewer)
+    qtbot.addWidget(dock)
+    dock.resize(340, 480)
+    dock.show()
+    return dock
+
+
+@pytest.fixture
+def opened(qtbot, dock, run_path):
+    open_run_in(qtbot, dock.controller, run_path)
+    return dock
+
+
+def listed(dock):
+    return dock.list.table.visible.tolist()
+
+
+def cell(dock, row, title):
+    table = dock.list.table
+    column = next(i for i, one in enumerate(table.columns) if one.title == title)
+    return table.index(row, column).data()
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def test_before_there_is_a_run(qtbot, dock):
+    assert "No run is open" in dock.run.status.text()
+    assert not dock.list.isEnabled()
+    dock.controller.browser.next_image()
+    assert "Open a run" in dock.controller.last_told[0]
+    assert dock.minimumSizeHint().height() <= 480
+
+
+def test_the_list_says_what_the_run_knows(opened, run_path):
+    run = open_run(run_path)
+    assert listed(opened) == list(range(COUNT))
+    assert cell(opened, 0, "Image") == "image-000"
+    assert [cell(opened, row, "mass") for row in range(3)] == ["yes", "–", "–"]
+    assert cell(opened, 9, "density") == "b"
+    assert cell(opened, 1, "Split") == "training"
+    live = len(run.latent_maps(0).latents)
+    assert cell(opened, 0, "Reviewed") == f"0 / {live:,}"
+    chance = 1 / (1 + np.exp(-run.logits[0, 0]))
+    wrong = (chance > 0.5) != bool(run.label("mass")[0])
+    assert cell(opened, 0, "p mass") == f"{chance:.2f}{' ✗' if wrong else ''}"
+    assert "12 images, with maps" in opened.run.status.text()
+
+
+def test_the_first_image_comes_with_its_latents_from_the_kept_maps(opened, run_path):
+    session, expected = opened.controller.session, open_run(run_path).latent_maps(0)
+    assert session.model is None
+    assert session.image.image_id == "image-000"
+    np.testing.assert_array_equal(session.maps.values, expected.values)
+    assert session.maps.frame == session.image.frame_for(tiny_preprocessing())
+
+
+def tiny_preprocessing():
+    from napari_mammosae.core.preprocessing import Preprocessing
+
+    return Preprocessing(size=tiny.SIZE)
+
+
+def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
+    controller, session = opened.controller, opened.controller.session
+    from napari_mammosae.viewer.session import Order
+
+    session.order = Order.by_score(np.random.default_rng(0).random(tiny.LATENTS), "some score")
+    session.current = int(session.order.latents[5])
+    order, latent = session.order, session.current
+    for row in (1, 2, 3):
+        click(qtbot, opened.list.next_button)
+        idle(qtbot, controller)
+        assert controller.browser.row == row
+        assert (session.order, session.current) == (order, latent)
+        assert session.image.image_id == f"image-{row:03d}"
+        stack = layers.find(viewer.layers, "latents")
+        np.testing.assert_array_equal(stack.data[5], session.maps[latent])
+    click(qtbot, opened.list.previous_button)
+    idle(qtbot, controller)
+    assert controller.browser.row == 2
+    assert len(layers.with_role(viewer.layers, "mammogram")) == 1
+    assert len(viewer.layers) == 2
+    assert opened.list.view.currentIndex().row() == 2
+    assert opened.list.count.text() == "3 of 12"
+
+
+def test_a_neighbour_is_there_at_once(qtbot, opened):
+    controller = opened.controller
+    key = (controller.session.run, 1, None)
+    qtbot.waitUntil(lambda: controller.browser._ahead.get(key) is not None)
+    controller.browser.next_image()
+    assert controller.browser.row == 1  # in the same call: nothing was waited for
+    assert controller.session.maps is not None
+
+
+def test_of_quick_steps_only_the_last_is_shown(qtbot, opened):
+    controller, shown = opened.controller, []
+    controller.browser._ahead.clear()
+    controller.session.events.image.connect(lambda image: shown.append(image.image_id))
+    for _ in range(5):
+        controller.browser.next_image()
+    idle(qtbot, controller)
+    assert controller.session.image.image_id == "image-005"
+    assert shown == ["image-005"]
+
+
+def test_the_ends_of_the_list_are_told(qtbot, opened):
+    controller = opened.controller
+    controller.browser.previous_image()
+    assert "first image" in controller.last_told[0]
+    controller.browser.show(COUNT - 1)
+    idle(qtbot, controller)
+    controller.browser.next_image()
+    assert "last image" in controller.last_told[0]
+
+
+def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
+    run, part = open_run(run_path), opened.list
+    part.finding_box.setCurrentIndex(part.finding_box.findText("mass"))
+    part.finding_box.activated.emit(part.finding_box.currentIndex())
+    assert listed(opened) == [0, 3, 6, 9]
+    click(qtbot, part.next_button)
+    idle(qtbot, opened.controller)
+    assert opened.controller.browser.row == 3
+    assert part.count.text() == "2 of 4 (12)"
+    part.split_box.setCurrentIndex(part.split_box.findText("test"))
+    part.split_box.activated.emit(part.split_box.currentIndex())
+    assert listed(opened) == [0, 6]
+    part.finding_box.setCurrentIndex(0)
+    part.split_box.setCurrentIndex(0)
+    qtbot.keyClicks(part.text, "p2 image")
+    qtbot.waitUntil(lambda: listed(opened) == [4, 5])
+    part.text.clear()
+    click(qtbot, part.wrong)
+    expected = np.flatnonzero((run.logits[:, 0] > 0) != (run.label("mass") == 1))
+    assert listed(opened) == expected.tolist()
+    qtbot.keyClicks(part.text, "nothing like this")
+    qtbot.keyClick(part.text, Qt.Key.Key_Return)
+    assert listed(opened) == []
+    opened.controller.browser.next_image()
+    assert "no images" in opened.controller.last_told[0]
+
+
+def test_a_click_on_the_header_sorts_and_steps_follow(qtbot, opened, run_path):
+    view = opened.list.view
+    section = [column.title for column in opened.list.table.columns].index("p mass")
+    view.horizontalHeader().sectionClicked.emit(section)
+    expected = np.argsort(-open_run(run_path).logits[:, 0], kind="stable").tolist()
+    assert listed(opened) == expected
+    at = expected.index(0)
+    opened.controller.browser.step(1 if at + 1 < COUNT else -1)
+    idle(qtbot, opened.controller)
+    assert opened.controller.browser.row == expected[at + 1 if at + 1 < COUNT else at - 1]
+
+
+def test_a_row_is_opened_by_click_and_by_enter(qtbot, opened):
+    view = opened.list.view
+    rect = view.visualRect(opened.list.table.index(4, 0))
+    qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    idle(qtbot, opened.controller)
+    assert opened.controller.browser.row == 4
+    qtbot.keyClick(view, Qt.Key.Key_Down)
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    idle(qtbot, opened.controller)
+    assert opened.controller.browser.row == 5
+
+
+def test_letters_in_the_table_are_left_to_the_viewer(opened):
+    from qtpy.QtGui import QKeyEvent
+
+    event = QKeyEvent(QKeyEvent.Type.KeyPress, Qt.Key.Key_J, Qt.KeyboardModifier.NoModifier, "j")
+    opened.list.view.keyPressEvent(event)
+    assert not event.isAccepted()
+
+
+def test_verdicts_count_on_every_image(opened, run_path):
+    run = open_run(run_path)
+    latent = int(run.latent_maps(0).latents[0])
+    opened.controller.session.current = latent
+    opened.controller.reviewer.judge_spurious()
+    fires = run.pooled("mean").toarray()[:, latent] > 0
+    assert [cell(opened, row, "Reviewed").split(" / ")[0] == "1" for row in range(COUNT)] == fires.tolist()
+
+
+def test_blind_hides_labels_and_predictions(opened):
+    section = [column.title for column in opened.list.table.columns].index("p mass")
+    opened.list.view.horizontalHeader().sectionClicked.emit(section)
+    opened.list.wrong.click()
+    opened.controller.session.blind = True
+    assert [column.title for column in opened.list.table.columns] == ["Image", "Reviewed", "Split"]
+    assert listed(opened) == list(range(COUNT))
+    assert not opened.list.finding_box.isEnabled()
+    opened.controller.session.blind = False
+    assert "mass" in [column.title for column in opened.list.table.columns]
+    assert len(listed(opened)) < COUNT
+
+
+def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, run_path):
+    dock.controller.session.model = model = FakeModel()
+    dock.controller.runs.open(run_path)
+    idle(qtbot, dock.controller)
+    assert dock.controller.session.run is None
+    assert "another model" in dock.run.status.text()
+    assert dock.run.warning.isVisible()
+    click(qtbot, dock.run.unload_button)
+    idle(qtbot, dock.controller)
+    assert model.unloaded
+    assert len(dock.controller.session.run) == COUNT
+    assert not dock.run.unload_button.isVisible()
+
+
+def test_a_model_loaded_later_that_is_another_is_told(qtbot, opened):
+    opened.controller.session.model = FakeModel()
+    assert "another model" in opened.run.status.text()
+    assert opened.run.warning.isVisible()
+
+
+def test_kept_maps_of_another_model_are_not_shown(qtbot, opened, tiny_model, tmp_path, monkeypatch):
+    other = load_model(tiny.write_model(tmp_path / "other", seed=5))
+    controller = opened.controller
+    controller.take_model(controller.choice, other)
+    controller.browser.next_image()
+    idle(qtbot, controller)
+    computed = controller.session.maps
+    assert computed.values.dtype == np.float32  # computed, not the run's float16
+    other.unload()
+
+
+def test_what_is_no_run_is_told(qtbot, dock, tmp_path):
+    dock.controller.runs.open(tmp_path)
+    idle(qtbot, dock.controller)
+    assert "is no run" in dock.run.status.text()
+    assert dock.run.warning.isVisible()
+
+
+def test_images_that_are_elsewhere(qtbot, dock, run_path, tmp_path, monkeypatch):
+    import shutil
+
+    moved = tmp_path / "moved"
+    shutil.copytree(run_path, moved / "deep" / "down" / "run")
+    dock.controller.runs.open(moved / "deep" / "down" / "run")
+    idle(qtbot, dock.controller)
+    assert dock.list.root_row.isVisible()
+    assert "was not found" in dock.controller.last_told[0]
+    folders = iter([str(tmp_path), str(run_path.parent / "images")])
+    monkeypatch.setattr(
+        "napari_mammosae.viewer.docks.image_list.QFileDialog.getExistingDirectory", lambda *_: next(folders)
+    )
+    click(qtbot, dock.list.root_button)
+    assert "choose the folder above" in dock.list.root_note.text()
+    click(qtbot, dock.list.root_button)
+    assert not dock.list.root_row.isVisible()
+    dock.controller.browser.show(3)
+    idle(qtbot, dock.controller)
+    assert dock.controller.session.image.image_id == "image-003"
+
+
+def test_a_broken_image_is_told_and_the_next_one_works(qtbot, dock, tiny_model, tmp_path):
+    path = make_tiny_run(tmp_path, tiny_model, maps=False)
+    (tmp_path / "images" / "image-001.png").write_bytes(b"")
+    open_run_in(qtbot, dock.controller, path)
+    dock.controller.browser.next_image()
+    idle(qtbot, dock.controller)
+    assert dock.controller.last_told == ("image-001.png: the file is empty", True)
+    assert dock.controller.session.image.image_id == "image-000"
+    dock.controller.browser.show(2)
+    idle(qtbot, dock.controller)
+    assert dock.controller.session.maps is None
+    assert "keeps no maps" in dock.controller.last_told[0]
+
+
+def test_closing_a_run(qtbot, opened):
+    click(qtbot, opened.run.close_button)
+    assert opened.controller.session.run is None
+    assert listed(opened) == []
+    assert not opened.run.close_button.isVisible()
+
+
+@pytest.fixture
+def form(qtbot, dock, tiny_model, tmp_path):
+    write_images(tmp_path / "pictures", 6)
+    pd.DataFrame({"image": [f"image-{i:03d}" for i in range(6)], "mass": [0, 1, 0, 1, 0, 1]}).to_csv(
+        tmp_path / "labels.csv", index=False
+    )
+    dock.controller.choice = ModelChoice(name=str(tiny_model))
+    click(qtbot, dock.run.new_button)
+    dock.form.images.setText(str(tmp_path / "pictures"))
+    dock.form.labels.setText(str(tmp_path / "labels.csv"))
+    dock.form.out.setText(str(tmp_path / "made"))
+    dock.form.workers.setValue(0)
+    return dock.form
+
+
+def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
+    from napari_mammosae.core.runs import make_run
+
+    assert form.model.text().startswith("model.toml")
+    said = []
+    dock.controller.runs.jobs.progressed.connect(lambda progress: said.append(progress.text))
+    click(qtbot, form.start_button)
+    assert dock.pages.currentIndex() == 0
+    assert dock.run.cancel_button.isVisible()
+    idle(qtbot, dock.controller)
+    run = dock.controller.session.run
+    assert len(run) == 6, dock.run.status.text()
+    assert run.has_maps
+    assert any("of 6 images" in text for text in said)
+    assert dock.controller.session.model.name == "tiny"  # loaded for the run, there to go on with
+    assert image_files(run).root == tmp_path / "pictures"
+    assert dock.controller.session.image.image_id == "image-000"
+    plain = make_run(tmp_path / "pictures", tiny_model, tmp_path / "plain", labels=tmp_path / "labels.csv", maps=True)
+    assert_same(run.path, plain.path)
+
+
+def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
+    controller = dock.controller
+    controller.runs.jobs.progressed.connect(lambda _: controller.runs.cancel())
+    click(qtbot, form.start_button)
+    idle(qtbot, controller)
+    assert controller.session.run is None
+    assert "goes on where it stopped" in dock.run.status.text()
+    controller.runs.jobs.progressed.disconnect()
+    click(qtbot, dock.run.new_button)
+    if (tmp_path / "made" / "run.json").exists():
+        assert form.start_button.text() == "Go on with this run"
+    click(qtbot, form.start_button)
+    idle(qtbot, controller)
+    assert len(controller.session.run) == 6
+
+
+def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
+    form.out.clear()
+    click(qtbot, form.start_button)
+    assert "which folder" in form.note.text()
+    assert dock.pages.currentIndex() == 1
+    form.images.setText("/nowhere/at/all")
+    form.out.setText("/nowhere/run")
+    click(qtbot, form.start_button)
+    idle(qtbot, dock.controller)
+    assert "does not exist" in dock.run.status.text()
+
+
+# The parts that know no Qt
+
+
+def small_run(**facts):
+    images = pd.DataFrame({"image_id": ["a", "b", "c"], "label.density": [0.0, 1.0, np.nan], "label.mass": [1, 0, 1.0]})
+    labels = ("density", "mass")
+    return SimpleNamespace(
+        images=images,
+        labels=labels,
+        label=lambda name: images[f"label.{name}"].to_numpy(float),
+        info={"categories": {"density": ["a", "b"]}, "task": "multiclass"},
+        classes=("density_a", "density_b"),
+        logits=np.array([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0]]),
+        **facts,
+    )
+
+
+def test_wrong_predictions_of_a_category():
+    run = small_run()
+    assert wrong_predictions(run)["density"].tolist() == [False, True, False]
+    assert list(wrong_predictions(run)) == ["density"]  # nothing predicts the mass
+    np.testing.assert_allclose(probabilities(run)[0], np.exp([2.0, 1.0]) / np.exp([2.0, 1.0]).sum())
+    words = [words for words, _, _ in finding_choices(run)]
+    assert words == ["density b", "density a", "mass", "no mass"]
+
+
+def test_filters_of_labels_that_are_not_known():
+    run = small_run(__len__=lambda: 3)
+    assert ImageFilter().mask(run) is None
+    assert ImageFilter(label="density", value=1.0).mask(run).tolist() == [False, True, False]
+    assert ImageFilter(label="gone").mask(run) is None
+    assert ImageFilter(text="B").mask(run).tolist() == [False, True, False]
+
+
+def test_durations_and_progress_read_well():
+    assert [duration(s) for s in (4.4, 61, 7300)] == ["4 s", "1 min 1 s", "2 h 1 min"]
+    state = SimpleNamespace(done=37, total=200, failed=2, rate=2.06, seconds_left=79.0)
+    assert progress_text(state) == "37 of 200 images, 2.1 a second, 1 min 19 s left, 2 failed"
+    state = SimpleNamespace(done=0, total=200, failed=0, rate=0.0, seconds_left=None)
+    assert progress_text(state) == "0 of 200 images"
+
+
+def test_prefetch_keeps_the_last_and_forgets_failures():
+    ahead, calls = Prefetch(), []
+
+    def work(key, fail=False):
+        calls.append(key)
+        if fail:
+            raise ValueError(key)
+        return key
+
+    ahead.want([(key, lambda key=key: work(key)) for key in "abc"])
+    ahead.want([("x", lambda: work("x", fail=True)), ("c", lambda: work("c"))])
+    ahead._pool.submit(lambda: None).result()  # all before it is done
+    assert ahead.get("c") == "c"
+    assert ahead.get("x") is None
+    ahead.want([("x", lambda: work("x"))])
+    ahead._pool.submit(lambda: None).result()
+    assert ahead.get("x") == "x"
+    for number in range(20):
+        ahead.keep(number, number)
+        ahead.want([])
+    assert ahead.get("c") is None
+    assert ahead.get(19) == 19
+    ahead.close()
