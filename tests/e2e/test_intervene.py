@@ -160,7 +160,7 @@ def test_the_banner_stays_when_the_dock_is_closed(viewer, dock, qtbot):
     assert viewer.canvas.overlays[EDITED].visible
     picture = viewer.screenshot(canvas_only=True, flash=False)
     amber = (np.abs(picture[..., :3].astype(int) - (255, 176, 0)) < 12).all(axis=2)
-    assert amber.sum() > 2_000  # it is really there to be read
+    assert amber.sum() > 1_500  # it is really there to be read
 
 
 def test_the_dock_fits_a_small_laptop(viewer, dock, qtbot):

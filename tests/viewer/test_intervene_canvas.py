@@ -83,11 +83,11 @@ def test_the_edit_is_written_on_the_canvas(viewer, dock, qtbot):
     edited = viewer.screenshot(canvas_only=True, flash=False)
     amber = [(np.abs(p[..., :3].astype(int) - (255, 176, 0)) < 12).all(axis=2) for p in (plain, edited)]
     assert amber[0].sum() < 200
-    assert amber[1].sum() > 2_000
+    assert amber[1].sum() > 1_500
     rows, cols = np.nonzero(amber[1])
     assert rows.min() > edited.shape[0] / 2  # at the bottom, on the left
     assert cols.min() < 20
-    assert viewer.canvas.overlays[EDITED].text.splitlines()[1].strip() == "without 1 latent (delta)"
+    assert viewer.canvas.overlays[EDITED].text.splitlines()[0].strip().endswith("without 1 latent (delta)")
     dock.intervention.undo()
     qtbot.wait(50)
     after = viewer.screenshot(canvas_only=True, flash=False)

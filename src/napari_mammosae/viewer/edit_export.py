@@ -156,6 +156,7 @@ def _draw(path: Path, session: Session, one: Intervention, run: RunPart, facts: 
         if state.source == "run" and not state.without_spurious:
             axes[3].axvline(state.k, color="#ffb000")
         axes[3].set_xscale("symlog", linthresh=1)
+        axes[3].set_xlim(left=0)
         axes[3].set(xlabel="k", ylabel=run.measure, title=f"{curve.mode}, {curve.form}")
     latents = facts["latents"]
     line = (

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 EDITED = "mammosae_edited"
 BANNER = "Predictions shown are edited"
 AMBER = "#ffb000"
+FONT = 8  # a little smaller than other texts: its box hides what lies below
 
 
 def edited_text(classes: Sequence[str], state: EditState, view: EditView) -> str:
     """Lines for the canvas, the banner first; without classes it stands alone."""
-    lines = [BANNER, summary(state, view)]
+    lines = [f"{BANNER}: {summary(state, view)}"]
     lines += [
         f"{readable(name)} {after:.3f} (logit {logit:+.2f}; was {before:.3f}, {was:+.2f})"
         for name, after, logit, before, was in zip(
@@ -46,7 +47,9 @@ class EditOverlay:
             return
         self._text = text
         if EDITED not in overlays:
-            overlays[EDITED] = TextOverlay(position="bottom_left", color="black", box=True, box_color=AMBER)
+            overlays[EDITED] = TextOverlay(
+                position="bottom_left", color="black", box=True, box_color=AMBER, font_size=FONT
+            )
         overlays[EDITED].text = text
         overlays[EDITED].visible = bool(text)
         plain = overlays.get(PREDICTION)
