@@ -133,6 +133,8 @@ class VerdictFilesPart(Part):
                 box.clear()
                 box.addItems(names)
                 box.setCurrentIndex(names.index(chosen) if chosen in names else min(place, len(names) - 1))
+        if len(names) > 1 and self.first.currentText() == self.second.currentText():
+            self.second.setCurrentIndex((self.first.currentIndex() + 1) % len(names))
         blind = self.session.blind
         self.compare_button.setEnabled(len(names) > 1 and not blind)
         self.export_button.setEnabled(bool(names))

@@ -1,0 +1,448 @@
+"""Latents judged in the dock and by the actions of the keys; what is on the disk is read by SQLite itself."""
+
+import getpass
+import json
+import sqlite3
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+
+from fakes import FakeModel
+from napari_mammosae.core.runs import open_run
+from napari_mammosae.core.verdicts import Subject, VerdictStore, default_path
+from napari_mammosae.viewer.controller import controller_of
+from napari_mammosae.viewer.docks.latents import LatentsDock
+from napari_mammosae.viewer.docks.verdicts import VerdictsDock
+from napari_mammosae.viewer.preferences import remember
+from napari_mammosae.viewer.run_images import image_files
+from napari_mammosae.viewer.session import Order
+from napari_mammosae.viewer.suspicion import REASONS, find_suspects
+from napari_mammosae.viewer.view import resolve
+from review_kit import idle, make_tiny_run, open_run_in
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory, tiny_model):
+    return make_tiny_run(tmp_path_factory.mktemp("tiny-run"), tiny_model)
+
+
+@pytest.fixture(autouse=True)
+def _no_verdicts(run_path):
+    yield
+    remember("verdicts", annotator="")
+    for path in run_path.glob("verdicts.sqlite*"):
+        path.unlink()
+
+
+@pytest.fixture
+def viewer(qapp):
+    viewer = ViewerModel()
+    yield viewer
+    controller_of(viewer).cleanup()
+
+
+@pytest.fixture
+def dock(qtbot, viewer):
+    dock = VerdictsDock(viewer)
+    qtbot.addWidget(dock)
+    dock.resize(320, 480)
+    dock.show()
+    return dock
+
+
+@pytest.fixture
+def form(qtbot, dock, run_path):
+    open_run_in(qtbot, dock.controller, run_path)
+    return dock.form
+
+
+@pytest.fixture
+def session(form):
+    return form.session
+
+
+@pytest.fixture
+def reviewer(form):
+    return form.reviewer
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def lines(path, columns="latent, verdict, concept, note"):
+    """What the file holds, oldest first."""
+    with sqlite3.connect(path) as connection:
+        found = connection.execute(f"SELECT {columns} FROM events ORDER BY time").fetchall()
+    connection.close()
+    return found
+
+
+def subject_of(path):
+    info = open_run(path).info
+    return Subject(info["model_sha256"], info["sae_sha256"])
+
+
+def test_without_a_model_or_a_run_there_is_nothing_to_judge(dock, tmp_path):
+    assert "Load a model or open a run" in dock.form.title.text()
+    assert not dock.form.buttons["lesion"].isEnabled()
+    dock.controller.reviewer.judge_lesion()
+    assert dock.status.isVisible()
+    dock.controller.session.current = 3
+    dock.controller.reviewer.judge_lesion()
+    assert "Load a model" in dock.controller.last_told[0]
+    assert not default_path().exists()
+    assert dock.minimumSizeHint().height() <= 480
+
+
+@pytest.mark.parametrize("verdict", ["lesion", "anatomy", "spurious", "unsure"])
+def test_a_click_judges_and_a_second_one_takes_it_back(qtbot, form, session, run_path, verdict):
+    latent, button = session.current, form.buttons[verdict]
+    click(qtbot, button)
+    assert lines(run_path / "verdicts.sqlite") == [(latent, verdict, "", "")]
+    assert session.verdicts(latent) == verdict
+    assert resolve(session).text.endswith(f"\n{verdict}")
+    assert [name for name, one in form.buttons.items() if one.isChecked()] == [verdict]
+    assert verdict in form.title.text()
+    assert getpass.getuser() in form.said.text()
+    assert "image-000" in form.said.text()
+    click(qtbot, button)
+    assert session.verdicts(latent) is None
+    assert not button.isChecked()
+    assert len(lines(run_path / "verdicts.sqlite")) == 2
+
+
+def test_table_overlay_and_gallery_say_it_at_once(qtbot, form, session, viewer):
+    latents = LatentsDock(viewer)
+    qtbot.addWidget(latents)
+    latents.detail.gallery.show_latent(session.current)
+    click(qtbot, form.buttons["spurious"])
+    column = [one.title for one in latents.table.columns].index("Verdict")
+    row = latents.table.row_of(session.current)
+    assert latents.table.index(row, column).data() == "spurious"
+    assert viewer.canvas.overlays.text.text.endswith("spurious")
+    assert latents.detail.gallery.verdict.text() == f"Latent {session.current}: spurious"
+    latents.cleanup()
+
+
+def test_undo_and_redo_go_to_the_latent(qtbot, form, session, reviewer, run_path):
+    first, second = session.maps.latents[:2].tolist()
+    session.current = first
+    reviewer.judge_lesion()
+    session.current = second
+    reviewer.judge_spurious()
+    session.current = 0
+    click(qtbot, form.undo_button)
+    assert (session.current, session.verdicts(second), session.verdicts(first)) == (second, None, "lesion")
+    click(qtbot, form.undo_button)
+    assert (session.current, session.verdicts(first)) == (first, None)
+    click(qtbot, form.undo_button)
+    assert "nothing to undo" in form.controller.last_told[0]
+    click(qtbot, form.redo_button)
+    click(qtbot, form.redo_button)
+    assert (session.verdicts(first), session.verdicts(second)) == ("lesion", "spurious")
+    click(qtbot, form.redo_button)
+    assert "nothing to redo" in form.controller.last_told[0]
+    assert len(lines(run_path / "verdicts.sqlite")) == 6  # an undo is a line more
+
+
+def test_ctrl_z_in_the_dock(qtbot, form, session, reviewer):
+    reviewer.judge_lesion()
+    with qtbot.waitActive(form.window()):
+        form.window().activateWindow()
+    form.buttons["lesion"].setFocus()
+    qtbot.keyClick(form.buttons["lesion"], Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    qtbot.waitUntil(lambda: session.verdicts(session.current) is None)
+
+
+def test_a_concept_is_completed_from_the_vocabulary(qtbot, form, session, run_path):
+    form.activateWindow()
+    edit = form.concept.lineEdit()
+    edit.setFocus()
+    qtbot.keyClicks(edit, "VIEW M")
+    popup = form.concept.completer().popup()
+    qtbot.waitUntil(popup.isVisible)
+    assert popup.model().index(0, 0).data() == "view marker"
+    qtbot.keyClick(popup, Qt.Key.Key_Down)
+    qtbot.keyClick(popup, Qt.Key.Key_Return)
+    assert form.concept.currentText() == "view marker"
+    assert lines(run_path / "verdicts.sqlite") == [(session.current, "", "view marker", "")]
+    assert session.verdicts(session.current) == "no verdict: view marker"
+    click(qtbot, form.buttons["spurious"])
+    assert session.verdicts(session.current) == "spurious: view marker"
+    with VerdictStore(run_path / "verdicts.sqlite") as store:
+        assert "VIEW M" not in store.concepts()
+
+
+def test_own_words_join_the_vocabulary_and_leave_it(qtbot, form, run_path):
+    edit = form.concept.lineEdit()
+    qtbot.keyClicks(edit, "coffee stain")
+    qtbot.keyClick(edit, Qt.Key.Key_Return)
+    assert form.concept.findText("coffee stain") >= 0
+    form.remove_action.trigger()
+    assert form.concept.findText("coffee stain") < 0
+    assert form.concept.currentText() == "coffee stain"  # the verdict keeps it
+    form.add_action.trigger()
+    with VerdictStore(run_path / "verdicts.sqlite") as store:
+        assert "coffee stain" in store.concepts()
+
+
+def test_what_is_typed_is_saved_before_another_latent_is_shown(qtbot, form, session, run_path):
+    first, second = session.maps.latents[:2].tolist()
+    session.current = first
+    form.note.setFocus()
+    qtbot.keyClicks(form.note, "sharp edge")
+    session.current = second
+    assert form.note.text() == ""
+    assert lines(run_path / "verdicts.sqlite") == [(first, "", "", "sharp edge")]
+    session.current = first
+    assert form.note.text() == "sharp edge"
+    form.note.clear()
+    qtbot.keyClicks(form.note, "round")
+    qtbot.keyClick(form.note, Qt.Key.Key_Return)
+    assert lines(run_path / "verdicts.sqlite")[-1] == (first, "", "", "round")
+
+
+def test_a_note_is_saved_in_a_pause(qtbot, form, session, run_path):
+    form._pause.setInterval(30)
+    qtbot.keyClicks(form.note, "still writing")
+    qtbot.waitUntil((run_path / "verdicts.sqlite").exists)
+    qtbot.waitUntil(lambda: lines(run_path / "verdicts.sqlite") == [(session.current, "", "", "still writing")])
+
+
+def test_a_verdict_by_key_takes_the_note_along(qtbot, form, session, reviewer, run_path):
+    qtbot.keyClicks(form.note, "half a note")
+    reviewer.judge_unsure()
+    assert lines(run_path / "verdicts.sqlite") == [
+        (session.current, "", "", "half a note"),
+        (session.current, "unsure", "", "half a note"),
+    ]
+
+
+def test_closing_the_viewer_saves_what_was_typed(qtbot, form, session, run_path):
+    latent = session.current
+    qtbot.keyClicks(form.note, "last words")
+    form.controller.cleanup()
+    assert lines(run_path / "verdicts.sqlite") == [(latent, "", "", "last words")]
+
+
+def test_evidence_holds_no_path_and_no_person(form, session, reviewer, run_path):
+    reviewer.judge_lesion()
+    ((image, view),) = lines(run_path / "verdicts.sqlite", "image, view")
+    assert image == "image-000"
+    known = json.loads(view)
+    assert set(known) == {"zoom", "center", "limits", "blind"}
+    assert known["limits"][1] == pytest.approx(resolve(session).limits[1], rel=1e-3)
+    assert str(run_path.parent) not in view
+
+
+def test_the_next_unreviewed_goes_down_the_stack(form, session, reviewer):
+    live = reviewer.live_latents()
+    fires = np.diff(session.run.pooled("mean").tocsc().indptr) > 0
+    assert live.tolist() == np.flatnonzero(fires).tolist()
+    scores = np.random.default_rng(1).random(session.maps.shape[0])
+    session.order = Order.by_score(scores, "score")
+    expected = [latent for latent in session.order.latents.tolist() if latent in live]
+    session.current = expected[3]
+    reviewer.judge_unsure()
+    session.current = expected[5]
+    reviewer.judge_unsure()
+    session.current = expected[2]
+    reviewer.next_unreviewed()
+    assert session.current == expected[4]
+    reviewer.next_unreviewed()
+    assert session.current == expected[6]
+    session.current = expected[-1]
+    reviewer.next_unreviewed()
+    assert session.current == expected[0]  # from the top again
+    for latent in live.tolist():
+        session.current = latent
+        reviewer.judge_unsure()
+    reviewer.next_unreviewed()
+    assert "Every live latent has a verdict" in form.controller.last_told[0]
+    assert form.progress.text() == f"{live.size} of {live.size} live latents reviewed"
+
+
+def test_progress_counts_live_latents_only(form, session, reviewer):
+    live = reviewer.live_latents()
+    silent = next(latent for latent in range(session.maps.shape[0]) if latent not in live)
+    session.current = silent
+    reviewer.judge_unsure()
+    assert form.progress.text() == f"0 of {live.size} live latents reviewed"
+    session.current = int(live[0])
+    reviewer.judge_unsure()
+    assert form.progress.text() == f"1 of {live.size} live latents reviewed"
+
+
+def test_other_people_s_verdicts_show_up_and_hide_from_a_blind_judge(form, session, reviewer, run_path):
+    reviewer.judge_lesion()
+    latent = session.current
+    with VerdictStore(run_path / "verdicts.sqlite", "anna") as store:
+        store.decide(subject_of(run_path), latent, "spurious", concept="view marker", note="see the corner")
+    reviewer._poll()
+    assert session.verdicts(latent) == "lesion; spurious: view marker (anna)"
+    assert "anna: spurious" in form.said.text()
+    session.blind = True
+    assert session.verdicts(latent) == "lesion"
+    assert "anna" not in form.said.text()
+    assert form.blind.isChecked()
+    assert "rank" not in resolve(session).text
+    session.blind = False
+    assert "anna" in session.verdicts(latent)
+
+
+def test_another_annotator_starts_afresh(qtbot, dock, form, session, reviewer, run_path):
+    reviewer.judge_lesion()
+    dock.files.annotator.setText("berta")
+    dock.files.annotator.editingFinished.emit()
+    assert not form.buttons["lesion"].isChecked()
+    assert session.verdicts(session.current) == f"lesion ({getpass.getuser()})"
+    reviewer.judge_anatomy()
+    assert [who for (who,) in lines(run_path / "verdicts.sqlite", "annotator")] == [getpass.getuser(), "berta"]
+
+
+def test_export_merge_and_agreement(qtbot, dock, form, session, reviewer, run_path, tmp_path):
+    files = dock.files
+    live = reviewer.live_latents().tolist()
+    with VerdictStore(tmp_path / "anna.sqlite", "anna") as store:
+        for latent in live[:4]:
+            store.decide(subject_of(run_path), latent, "spurious" if latent != live[0] else "lesion")
+    for latent in live[:3]:
+        session.current = latent
+        reviewer.judge_spurious()
+    files.merge([tmp_path / "anna.sqlite"])
+    qtbot.waitUntil(lambda: not files.jobs.busy)
+    assert files.result.text() == "anna.sqlite: 4 new, 0 known already."
+    assert {files.first.currentText(), files.second.currentText()} == {"anna", getpass.getuser()}
+    click(qtbot, files.compare_button)
+    qtbot.waitUntil(lambda: not files.jobs.busy)
+    assert "over 3 latents; the same verdict on 67%" in files.result.text()
+    assert "anna lesion" in files.result.text()
+    files.export(tmp_path / "out.csv")
+    qtbot.waitUntil(lambda: not files.jobs.busy)
+    assert "out.csv written" in files.result.text()
+    assert (tmp_path / "out.csv").read_text().count("\n") == 8
+    provenance = (tmp_path / "out.csv.json").read_text()
+    assert "research use only" in provenance
+    assert str(tmp_path) not in provenance
+    files.merge([tmp_path / "gone.csv"])
+    qtbot.waitUntil(lambda: not files.jobs.busy)
+    assert "gone.csv does not exist" in files.result.text()
+
+
+def test_a_file_of_the_user_s_choice(qtbot, dock, form, session, reviewer, tmp_path, run_path):
+    dock.files._use(tmp_path / "mine.sqlite")
+    reviewer.judge_lesion()
+    assert lines(tmp_path / "mine.sqlite") == [(session.current, "lesion", "", "")]
+    assert not (run_path / "verdicts.sqlite").exists()
+    assert dock.files.file.text().startswith("mine.sqlite")
+    (tmp_path / "text.sqlite").write_text("no database " * 100)
+    dock.files._use(tmp_path / "text.sqlite")
+    assert "text.sqlite" in dock.files.result.text()
+    assert session.verdicts(session.current) == "lesion"  # the file before stays in use
+    dock.files._use(None)
+    assert session.verdicts(session.current) is None
+    assert dock.files.file.text() == "verdicts.sqlite in the run"
+
+
+def test_without_a_run_the_user_s_own_file_is_used(qtbot, dock):
+    session = dock.controller.session
+    session.model = FakeModel()
+    session.current = 7
+    dock.controller.reviewer.judge_anatomy()
+    assert lines(default_path()) == [(7, "anatomy", "", "")]
+    session.model = FakeModel(sae_sha256="t" * 64)
+    session.current = 7
+    assert session.verdicts(7) is None  # another SAE's latent 7 is another latent
+    session.model = FakeModel()
+    assert session.verdicts(7) == "anatomy"
+
+
+def test_a_file_that_cannot_be_written_is_told_and_nothing_changes(qtbot, dock, form, session, reviewer, run_path):
+    reviewer.judge_lesion()
+    other = sqlite3.connect(run_path / "verdicts.sqlite")
+    other.execute("BEGIN IMMEDIATE")
+    try:
+        reviewer.judge_spurious()
+    finally:
+        other.rollback()
+        other.close()
+    assert session.verdicts(session.current) == "lesion"
+    assert form.buttons["lesion"].isChecked()
+    assert "locked" in dock.status.text()
+    reviewer.judge_spurious()
+    assert session.verdicts(session.current) == "spurious"
+    assert not dock.status.isVisible()
+
+
+# Suspects
+
+
+def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, session, run_path):
+    part = dock.suspects
+    click(qtbot, part.find_button)
+    qtbot.waitUntil(lambda: not part.jobs.busy)
+    table, note = find_suspects(open_run(run_path), None, lambda *_: None)
+    assert part.view.table.visible.tolist() == table["latent"].tolist()
+    assert "Without annotated boxes" in note
+    assert part.note.text().startswith("Pre-sorting by where latents fire, never a decision.")
+    latent = session.current
+    click(qtbot, part.order_button)
+    assert session.order.latents[: len(table)].tolist() == table["latent"].tolist()
+    assert session.order.name == "suspicion"
+    assert session.current == latent
+    rect = part.view.visualRect(part.view.table.index(0, 0))
+    qtbot.mouseClick(part.view.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    assert session.current == table["latent"][0]
+    form.reviewer.judge_spurious()
+    column = [one.title for one in part.view.table.columns].index("Verdict")
+    assert part.view.table.index(0, column).data() == "spurious"
+    place = table["reason"].iloc[-1]
+    part.place_box.setCurrentIndex(part.place_box.findText(REASONS[place]))
+    part.place_box.activated.emit(part.place_box.currentIndex())
+    chosen = table.loc[table["reason"] == place, "latent"].tolist()
+    assert part.view.table.visible.tolist() == chosen
+    click(qtbot, part.order_button)
+    assert session.order.latents[: len(chosen)].tolist() == chosen
+
+
+def test_suspects_need_a_run_with_maps_and_open_eyes(qtbot, dock, form, session, tiny_model, tmp_path):
+    session.blind = True
+    assert not dock.suspects.find_button.isEnabled()
+    session.blind = False
+    assert dock.suspects.find_button.isEnabled()
+    path = make_tiny_run(tmp_path, tiny_model, maps=False)
+    open_run_in(qtbot, dock.controller, path)
+    assert not dock.suspects.find_button.isEnabled()
+    assert "--maps" in dock.suspects.note.text()
+    dock.controller.runs.close_run()
+    assert "Open a run" in dock.suspects.note.text()
+
+
+def test_suspects_with_annotated_boxes(qtbot, dock, form, session, run_path, tmp_path):
+    from napari_mammosae.core.findings import read_findings
+
+    (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,60,150,120,220\n")
+    session.findings = read_findings(tmp_path / "boxes.csv")
+    click(qtbot, dock.suspects.find_button)
+    qtbot.waitUntil(lambda: not dock.suspects.jobs.busy)
+    assert "With 1 annotated boxes." in dock.suspects.note.text()
+    column = [one.title for one in dock.suspects.view.table.columns].index("Box lift")
+    rows = range(dock.suspects.view.table.rowCount())
+    assert any(dock.suspects.view.table.index(row, column).data() for row in rows)
+
+
+def test_the_dock_opened_later_and_closed_leaves_the_keys_at_work(qtbot, viewer, run_path):
+    controller = controller_of(viewer)
+    open_run_in(qtbot, controller, run_path)
+    controller.reviewer.judge_lesion()
+    dock = VerdictsDock(viewer)
+    qtbot.addWidget(dock)
+    assert dock.form.buttons["lesion"].isChecked()
+    dock.cleanup()
+    controller.reviewer.judge_spurious()
+    assert controller.session.verdicts(controller.session.current) == "spurious"
+    assert image_files(controller.session.run).root is not None
+    idle(qtbot, controller)
