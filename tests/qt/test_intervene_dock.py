@@ -315,7 +315,7 @@ def test_inside_a_drawn_region(dock, session, viewer, model, qtbot):
     assert dock.set.region_check.isEnabled()
     dock.set.k_slider.box.setValue(64)
     press(qtbot, dock.set.region_check)
-    region = dock.intervention.region
+    region = dock.intervention.sources.region
     assert 0 < region.sum() < region.size
     expected = plain_logits(model, session.maps, np.zeros(64), "delta", region)
     np.testing.assert_allclose(dock.intervention.view.effect.after, expected, atol=1e-6)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -13,20 +12,17 @@ from qtpy.QtCore import QTimer
 
 from ..core.errors import MammoSAEError, SettingsError
 from . import keymap, layers, logit_map
+from .edit_history import EditHistory
 from .edit_overlay import EditOverlay, edited_text
-from .edits import EditState, EditView, Sets, changes_something, edit_of, entry_of, text_of, view_of
+from .edit_sources import EditSources
+from .edits import EditView, changes_something, edit_of, text_of, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..core.intervention import Edit, FlipSet
-    from ..core.metrics import FloatArray, IntArray
     from .controller import Controller
-    from .edits import Direction, Source
+    from .edits import EditState
     from .logit_map import MapKind
 
-_ONE_MOVE = 0.8
-"""Seconds within which changes of the same control are one step of undo."""
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
 
 
@@ -41,9 +37,8 @@ class Intervention:
         Why there is no edit although one was asked for, in words; empty otherwise.
     view
         What the edit does to the image shown; None without image, model, or a valid edit.
-    run_entry
-        (direction, logit) -> the k at which each latent enters the set by the open run's ranking; None until it is
-        there.
+    sources
+        Where its sets come from.
     """
 
     changed = Signal()
@@ -52,19 +47,14 @@ class Intervention:
         self._controller = controller
         self._session = controller.session
         self._overlay = EditOverlay()
-        self._state = EditState()
-        self._undone: list[EditState] = []
-        self._done: list[EditState] = []
-        self._last_change: tuple[frozenset[str], float] = (frozenset(), 0.0)
+        self._history = EditHistory()
+        self.sources = EditSources(controller)
         self._map: MapKind = "none"
-        self._entries: dict[tuple[str, str, int], IntArray] = {}
-        self._region: Any = None
         self._sae = ""
         self._redrawn = QTimer(singleShot=True, interval=_AFTER_STROKE)
         self._redrawn.timeout.connect(self.forget_region)
         self.problem = ""
         self.view: EditView | None = None
-        self.run_entry: Callable[[Direction, int], IntArray] | None = None
         events = self._session.events
         events.model.connect(self._on_model)
         events.maps.connect(self._on_maps)
@@ -84,7 +74,7 @@ class Intervention:
     @property
     def state(self) -> EditState:
         """What the user chose."""
-        return self._state
+        return self._history.state
 
     @property
     def is_on(self) -> bool:
@@ -94,62 +84,49 @@ class Intervention:
     @property
     def can_undo(self) -> bool:
         """Whether there is a state to go back to."""
-        return bool(self._done)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether a state was undone."""
-        return bool(self._undone)
+        return self._history.can_redo
 
     def change(self, **fields: Any) -> None:
         """Change parts of the state; quick changes of the same part are one step of undo."""
-        state = replace(self._state, **fields)
-        if state == self._state:
-            return
-        now, parts = time.monotonic(), frozenset(fields)
-        if parts != self._last_change[0] or now - self._last_change[1] > _ONE_MOVE or not self._done:
-            self._done.append(self._state)
-        self._last_change = parts, now
-        self._undone.clear()
-        self._state = state
-        self.update()
+        if self._history.change(**fields):
+            self.update()
 
     def settle(self) -> None:
         """End a move: what follows is a step of undo of its own."""
-        self._last_change = frozenset(), 0.0
+        self._history.settle()
 
     def undo(self) -> None:
         """Go back one step."""
-        self._step(self._done, self._undone)
+        if self._history.undo():
+            self.update()
 
     def redo(self) -> None:
         """Take back an undo."""
-        self._step(self._undone, self._done)
+        if self._history.redo():
+            self.update()
 
     def reset(self) -> None:
         """Edit nothing, as a step that can be undone."""
         self.settle()
-        fresh = EditState(source=self._state.source, form=self._state.form, logit=self._state.logit)
-        self.change(**{name: getattr(fresh, name) for name in ("mode", "k", "inside_region", "without_spurious")}
-                    | ({} if fresh.is_ranked else {"source": "image"}))  # fmt: skip
+        ranked = replace(self.state, without_spurious=False).is_ranked
+        source = self.state.source if ranked else "image"
+        self.change(source=source, mode="zero", k=0, inside_region=False, without_spurious=False)
 
     def use_run(self) -> None:
         """Take sets from the run's ranking from now on: what one expects once a run is open, not a step of undo."""
-        self._state = replace(self._state, source="run")
+        self._history.state = replace(self.state, source="run")
         self.update()
 
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents called spurious, or back."""
-        self.change(without_spurious=not self._state.without_spurious)
-        if self._state.without_spurious and self.problem:
+        self.change(without_spurious=not self.state.without_spurious)
+        if self.state.without_spurious and self.problem:
             self._controller.tell(self.problem, error=True)
-
-    def _step(self, taken: list[EditState], given: list[EditState]) -> None:
-        if taken:
-            given.append(self._state)
-            self._state = taken.pop()
-            self.settle()
-            self.update()
 
     # What comes of it
 
@@ -164,45 +141,10 @@ class Intervention:
         self._draw()
         self.changed.emit()
 
-    @property
-    def spurious(self) -> tuple[int, ...]:
-        """Latents that the person judging calls spurious."""
-        return tuple(
-            latent for latent, event in self._controller.reviewer.book.mine.items() if event.verdict == "spurious"
-        )
-
-    @property
-    def region(self) -> Any:
-        """Cells (H', W') of which at least half is in the drawn region, as bool; None where none is drawn."""
-        maps = self._session.maps
-        layer = self.region_layer
-        if layer is None or maps is None or maps.frame is None:
-            return None
-        if self._region is None:
-            from .query import cell_weights
-
-            if not isinstance(layer.data, np.ndarray) and not len(layer.data):
-                return None
-            drawn = np.asarray(layer.data) != 0 if layer._type_string == "labels" else (
-                layer.shape_type[-1], np.asarray(layer.data[-1])
-            )  # fmt: skip
-            share = cell_weights(drawn, maps.frame, maps.shape[1:])
-            if not share.any():
-                return None
-            self._region = share >= min(0.5, float(share.max()))
-        return self._region
-
-    @property
-    def region_layer(self) -> Any:
-        """The layer of the drawn region, None where there is none."""
-        viewer = self._controller.scene.viewer
-        return layers.find(viewer.layers, "region") if viewer is not None else None
-
     def forget_region(self) -> None:
         """Another region was drawn."""
-        self._region = None
-        self._entries = {key: entry for key, entry in self._entries.items() if key[0] != "region"}
-        if self._state.inside_region or self._state.source == "region":
+        self.sources.forget_region()
+        if self.state.inside_region or self.state.source == "region":
             self.update()
         else:
             self.changed.emit()
@@ -215,7 +157,10 @@ class Intervention:
         SettingsError
             If there is none: the set is empty, out of range, or nothing is computed yet.
         """
-        return edit_of(self._state, self._sets())
+        model = self._session.model
+        if model is None:
+            raise SettingsError("Load a model first.")
+        return edit_of(self.state, self.sources.sets(model.n_latents))
 
     def smallest_flip(self) -> FlipSet:
         """Find the fewest latents whose edit changes the decision for the class looked at, and make them the set.
@@ -227,7 +172,7 @@ class Intervention:
         """
         from ..core.intervention import smallest_flip
 
-        model, maps, state = self._session.model, self._session.maps, self._state
+        model, maps, state = self._session.model, self._session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
         logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
@@ -250,7 +195,7 @@ class Intervention:
         self.problem, self.view = "", None
         if model is not None and maps is not None and is_ready(model):
             try:
-                self.view = view_of(model, maps, self.edit(), min(self._state.logit, len(model.classes) - 1))
+                self.view = view_of(model, maps, self.edit(), min(self.state.logit, len(model.classes) - 1))
             except MammoSAEError as error:
                 self.problem = str(error)
         elif model is not None and maps is not None:
@@ -267,79 +212,40 @@ class Intervention:
             return
         view = self.view
         classes = model.classes if model is not None and not self._session.blind else ()
-        text = edited_text(classes, self._state, view) if view is not None and self.is_on else ""
+        text = edited_text(classes, self.state, view) if view is not None and self.is_on else ""
         self._overlay.show(viewer, text)
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
         affine = scene.cells_to_world(maps) if known and maps is not None else None
-        logit_map.show(viewer, view, affine, self._state.logit, self._map)
-
-    def _sets(self) -> Sets:
-        model = self._session.model
-        assert model is not None
-        return Sets(
-            model.n_latents,
-            self._entry,
-            lambda: self.spurious,
-            self._session.pins,
-            self._session.current,
-            lambda: self.region,
-        )
-
-    def _entry(self, source: Source, direction: Direction, logit: int) -> IntArray:
-        if source == "run":
-            if self.run_entry is None:
-                raise SettingsError("The run's ranking is not there yet; open a run, or take another set.")
-            return self.run_entry(direction, logit)
-        key = source, direction, logit
-        if key not in self._entries:
-            self._entries[key] = entry_of(self._contributions(source, logit), direction)
-        return self._entries[key]
-
-    def _contributions(self, source: Source, logit: int) -> FloatArray:
-        """What every latent adds to a logit of this image, (h,); in the drawn region only for "region"."""
-        model, maps = self._session.model, self._session.maps
-        assert model is not None
-        assert maps is not None
-        if source == "image":
-            return model.attribution[logit] * maps.pooled_mean.astype(np.float64)
-        region = self.region
-        if region is None:
-            raise SettingsError("No region is drawn; draw one in the Latents dock, or choose another set.")
-        scores = np.zeros(maps.shape[0])
-        inside = maps.values[:, region].sum(axis=1, dtype=np.float64) / region.size
-        scores[maps.latents] = model.attribution[logit, maps.latents] * inside
-        return scores
+        logit_map.show(viewer, view, affine, self.state.logit, self._map)
 
     # What happens elsewhere
 
     def _on_model(self, model: Any) -> None:
         if model is not None and model.sae_sha256 != self._sae:
             self._sae = model.sae_sha256
-            self._state = EditState()  # latent numbers mean something else now
-            self._done, self._undone = [], []
-            self.run_entry = None
+            self._history = EditHistory()  # latent numbers mean something else now
+            self.sources.run_entry = None
         self._forget()
 
     def _on_maps(self, maps: Any) -> None:
         self._forget()
 
     def _forget(self) -> None:
-        self._entries.clear()
-        self._region = None
+        self.sources.forget()
         self.update()
 
     def _on_verdicts(self, *_: object) -> None:
-        if self._state.without_spurious or self._state.source == "spurious":
+        if self.state.without_spurious or self.state.source == "spurious":
             self.update()
         else:
             self.changed.emit()
 
     def _on_pins(self, *_: object) -> None:
-        if self._state.source == "pins":
+        if self.state.source == "pins":
             self.update()
 
     def _on_current(self, *_: object) -> None:
-        if self._state.source == "current":
+        if self.state.source == "current":
             self.update()
 
     def _on_inserted(self, event: Any) -> None:
@@ -381,8 +287,8 @@ def why_not(model: Any) -> str:
     """Say why there is no live edit with a model, or that it is being prepared."""
     if model.layer != "head":
         return (
-            f"The SAE reads {model.layer}, and what follows is not linear: edits need a pass through the network, "
-            "`core.intervention.masked_logits`."
+            f"The SAE reads {model.layer}, and what follows is not linear: there are no live edits here. In Python, "
+            "core.intervention.masked_logits passes edited latents through the network."
         )
     if not model.classes:
         return f"{model.name} has no classifier, so there is no prediction to edit."

@@ -113,6 +113,7 @@ class RunPart(Part):
 
     def _fill_labels(self) -> None:
         run, model = self.session.run, self.session.model
+        assert model is not None
         self._logit = self.intervention.state.logit
         name = model.classes[self._logit] if self._logit < len(model.classes) else ""
         self.label_box.clear()
@@ -124,6 +125,7 @@ class RunPart(Part):
         run, model = self.session.run, self.session.model
         label, score = self.label_box.currentData(), self.score_box.currentData()
         self._drop()
+        assert model is not None
         if not label:
             self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.")
             self.refresh()
@@ -137,8 +139,8 @@ class RunPart(Part):
         self._curves.clear()
         self._drawn = None
         self.plot.show_curve(None, "")
-        if self.intervention.run_entry is not None:
-            self.intervention.run_entry = None
+        if self.intervention.sources.run_entry is not None:
+            self.intervention.sources.run_entry = None
 
     def _take(self, run: Any, model: Any, effects: RunEffects) -> None:
         if run is not self.session.run or model is not self.session.model:
@@ -153,7 +155,7 @@ class RunPart(Part):
                 entries[key] = effects.entry(direction, logit)
             return entries[key]
 
-        self.intervention.run_entry = entry
+        self.intervention.sources.run_entry = entry
         self._say("")
         state = self.intervention.state
         if state.source == "image" and state.k == 0 and not self.intervention.can_undo:
@@ -194,6 +196,7 @@ class RunPart(Part):
         if key in self._curves:
             self._take_curve(key, self._curves[key])
             return
+        assert self.effects is not None
         work = partial(run_effects.curve_of, self.effects, state)
         self.jobs.start("Sweeping over every k", work, partial(self._take_curve, key), self._failed)
 
@@ -216,7 +219,7 @@ class RunPart(Part):
             work = partial(run_effects.bands_of, self.effects, self.intervention.state, self.measure)
             self.jobs.start("Intervals", work, partial(self._take_bands, self._drawn), self._failed)
 
-    def _take_bands(self, key: tuple[Any, ...], bands: Bands) -> None:
+    def _take_bands(self, key: tuple[Any, ...] | None, bands: Bands) -> None:
         if key == self._drawn and self.curve is not None:
             self.bands = bands
             self.plot.show_bands(bands)

@@ -152,7 +152,7 @@ class SetPart(Part):
             widget.setEnabled(known)
         self.compute_button.setVisible(not known)
         self.switch.setChecked(state.without_spurious)
-        spurious = len(one.spurious) if model is not None else 0
+        spurious = len(one.sources.spurious) if model is not None else 0
         self.switch.setText(f"{SWITCH} ({spurious})" if spurious else SWITCH)
         self.panel.setEnabled(known and not state.without_spurious)
         for box, value in (
@@ -163,7 +163,9 @@ class SetPart(Part):
         ):
             box.setCurrentIndex(box.findData(value))
         self.source_box.model().item(self.source_box.findData("run")).setEnabled(self.session.run is not None)
-        self.source_box.model().item(self.source_box.findData("region")).setEnabled(one.region_layer is not None)
+        self.source_box.model().item(self.source_box.findData("region")).setEnabled(
+            one.sources.region_layer is not None
+        )
         ranked = state.source in RANKED
         self.direction_box.setVisible(ranked)
         self._form.setRowVisible(self.k_slider, ranked)
@@ -176,7 +178,7 @@ class SetPart(Part):
             self.k_slider.set_most(model.n_latents)
             self.k_slider.show_k(state.k)
         self.region_check.setChecked(state.inside_region)
-        self.region_check.setEnabled(one.region_layer is not None or state.inside_region)
+        self.region_check.setEnabled(drawn or state.inside_region)
         self.undo_button.setEnabled(one.can_undo)
         self.redo_button.setEnabled(one.can_redo)
         self.note.setText(self._note())
