@@ -162,10 +162,9 @@ class SetPart(Part):
             (self.direction_box, state.direction),
         ):
             box.setCurrentIndex(box.findData(value))
-        self.source_box.model().item(self.source_box.findData("run")).setEnabled(self.session.run is not None)
-        self.source_box.model().item(self.source_box.findData("region")).setEnabled(
-            one.sources.region_layer is not None
-        )
+        drawn = one.sources.region_layer is not None
+        for source, there in (("run", self.session.run is not None), ("region", drawn)):
+            self.source_box.model().item(self.source_box.findData(source)).setEnabled(there)
         ranked = state.source in RANKED
         self.direction_box.setVisible(ranked)
         self._form.setRowVisible(self.k_slider, ranked)
