@@ -18,7 +18,6 @@ from _report import Report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import recipe
-
 from napari_mammosae.core.backbone import EfficientNetBackbone, rename_released
 from napari_mammosae.core.latents import latents_of_features
 from napari_mammosae.core.model import MammoSAE
@@ -112,7 +111,9 @@ def main() -> None:
     features = one.features(x)
     start = time.perf_counter()
     latents_of_features(one, features)
-    report.add("latents, reconstruction, logits and live maps from given features, float32", time.perf_counter() - start, "s")
+    report.add(
+        "latents, reconstruction, logits and live maps from given features, float32", time.perf_counter() - start, "s"
+    )
     report.finish()
 
 

@@ -57,9 +57,7 @@ def test_multiclass_measures_equal_scikit_learn(case):
     labels, predicted = np.array(case).T
     found = multiclass_measures(labels, predicted)
     assert found.accuracy == pytest.approx(accuracy_score(labels, predicted), abs=1e-12)
-    assert found.macro_f1 == pytest.approx(
-        f1_score(labels, predicted, average="macro", zero_division=0), abs=1e-12
-    )
+    assert found.macro_f1 == pytest.approx(f1_score(labels, predicted, average="macro", zero_division=0), abs=1e-12)
 
 
 @pytest.mark.parametrize(

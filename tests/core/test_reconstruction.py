@@ -69,9 +69,7 @@ def test_losses_equal_scikit_learn():
     assert cross_entropy(labels, logits) == pytest.approx(log_loss(labels, 1 / (1 + np.exp(-logits))))
     several, classes = rng.normal(0, 3, (50, 4)), rng.integers(0, 4, 50)
     share = np.exp(several) / np.exp(several).sum(axis=1, keepdims=True)
-    assert cross_entropy(classes, several, "multiclass") == pytest.approx(
-        log_loss(classes, share, labels=range(4))
-    )
+    assert cross_entropy(classes, several, "multiclass") == pytest.approx(log_loss(classes, share, labels=range(4)))
 
 
 def test_fidelity_tells_what_the_sae_keeps():

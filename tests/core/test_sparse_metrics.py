@@ -44,9 +44,7 @@ def test_p_values_equal_the_mann_whitney_test():
 
 def test_stored_zeros_and_any_sparse_format_change_nothing():
     dense, labels = sparse_case(5)
-    full = scipy.sparse.coo_array(
-        (dense.ravel(), np.divmod(np.arange(dense.size), dense.shape[1])), shape=dense.shape
-    )
+    full = scipy.sparse.coo_array((dense.ravel(), np.divmod(np.arange(dense.size), dense.shape[1])), shape=dense.shape)
     assert np.array_equal(sparse_auroc(full, labels), sparse_auroc(scipy.sparse.csr_array(dense), labels))
 
 

@@ -134,7 +134,7 @@ def test_fates_differ_in_colour_and_in_line(qtbot, dock):
     kinds = dict(zip(layer.features["fate"], zip(layer.shape_type, layer.edge_width, strict=True), strict=True))
     assert set(kinds) == {"false", "missed"}
     assert kinds["missed"][0] == "path"
-    assert len({kind for kind in kinds.values()}) == 2
+    assert len(set(kinds.values())) == 2
     assert len({style.color for style in STYLES.values()}) == len(STYLES)
     assert len({(style.width, style.double) for style in STYLES.values()}) == len(STYLES)
 

@@ -146,9 +146,7 @@ def _heat(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uin
     return colours
 
 
-def _draw(
-    axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame | None, *, named: bool = False
-) -> None:
+def _draw(axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame | None, *, named: bool = False) -> None:
     row0, col0, row1, col1 = frame.crop
     extent = (
         col0 - 0.5,

@@ -141,9 +141,7 @@ def multiclass_measures(labels: ArrayLike, predicted: ArrayLike) -> MulticlassMe
     """Accuracy and macro-F1 of class numbers; F1 is averaged over classes seen in labels or predictions."""
     truth, guess = np.asarray(labels).astype(np.int64), np.asarray(predicted).astype(np.int64)
     if truth.shape != guess.shape or truth.ndim != 1 or not truth.size:
-        raise SettingsError(
-            f"labels of shape {truth.shape} and predictions of {guess.shape} do not go together."
-        )
+        raise SettingsError(f"labels of shape {truth.shape} and predictions of {guess.shape} do not go together.")
     if min(truth.min(), guess.min()) < 0:
         raise SettingsError("class numbers must not be negative.")
     size = int(max(truth.max(), guess.max())) + 1

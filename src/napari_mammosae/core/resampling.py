@@ -74,18 +74,14 @@ def percentile_interval(samples: ArrayLike, note: str = "") -> Interval:
     return Interval(float(lo), float(hi))
 
 
-def weighted_measures(
-    labels: ArrayLike, logits: ArrayLike, weights: NDArray[np.int32]
-) -> BinaryMeasuresArray:
+def weighted_measures(labels: ArrayLike, logits: ArrayLike, weights: NDArray[np.int32]) -> BinaryMeasuresArray:
     """Measure every resample at once: an image drawn w times counts w times.
 
     Equal to measuring each resample on its own, ties included, but sorted only once.
     """
     positive = binary_labels(labels)
     values = finite_scores(logits, positive.size)
-    rows_p, rows_n = (
-        rows[np.argsort(values[rows])] for rows in (np.flatnonzero(positive), np.flatnonzero(~positive))
-    )
+    rows_p, rows_n = (rows[np.argsort(values[rows])] for rows in (np.flatnonzero(positive), np.flatnonzero(~positive)))
     pos, neg = values[rows_p], values[rows_n]
     below, not_above = neg.searchsorted(pos, "left"), neg.searchsorted(pos, "right")
     lower = pos.searchsorted(pos, "left")
@@ -119,9 +115,7 @@ def bootstrap_measures(
     return weighted_measures(labels, logits, weights).intervals(note)
 
 
-def bootstrap_mean(
-    values: ArrayLike, patients: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
+def bootstrap_mean(values: ArrayLike, patients: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """95 % interval by patient of a mean over images."""
     numbers = np.asarray(values, dtype=np.float64)
     found = np.unique(np.asarray(patients)).size

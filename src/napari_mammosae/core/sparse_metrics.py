@@ -80,9 +80,7 @@ def tie_groups(pooled: Any, labels: ArrayLike) -> TieGroups:
     order = np.lexsort((matrix.data, column))
     column, value = column[order], matrix.data[order]
     is_positive = positive[matrix.indices[order]]
-    starts = np.flatnonzero(
-        np.r_[True, (column[1:] != column[:-1]) | (value[1:] != value[:-1])][: column.size]
-    )
+    starts = np.flatnonzero(np.r_[True, (column[1:] != column[:-1]) | (value[1:] != value[:-1])][: column.size])
     size = np.diff(np.r_[starts, column.size])
     positives = np.add.reduceat(is_positive.astype(np.int64), starts) if starts.size else size
     rows, columns = matrix.shape
