@@ -399,13 +399,13 @@ def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, s
     form.reviewer.judge_spurious()
     column = [one.title for one in part.view.table.columns].index("Verdict")
     assert part.view.table.index(0, column).data() == "spurious"
-    place = table["reason"].iloc[-1]
-    part.place_box.setCurrentIndex(part.place_box.findText(REASONS[place]))
+    part.place_box.setCurrentIndex(part.place_box.findText(REASONS["border"]))
     part.place_box.activated.emit(part.place_box.currentIndex())
-    chosen = table.loc[table["reason"] == place, "latent"].tolist()
-    assert part.view.table.visible.tolist() == chosen
+    by_border = table.sort_values(["border", "latent"], ascending=[False, True])["latent"].tolist()
+    assert part.view.table.visible.tolist() == by_border
     click(qtbot, part.order_button)
-    assert session.order.latents[: len(chosen)].tolist() == chosen
+    assert session.order.latents[: len(table)].tolist() == by_border
+    assert session.order.name == "suspicion, image border"
 
 
 def test_suspects_need_a_run_with_maps_and_open_eyes(qtbot, dock, form, session, tiny_model, tmp_path):

@@ -171,10 +171,9 @@ def review_column(run: Run, reviewed: Iterable[int]) -> ImageColumn:
     """How many of the latents that fire on an image have a verdict."""
     pooled = run.pooled("mean")
     live = np.bincount(pooled.indices, minlength=len(run))
-    done = np.zeros(len(run), np.int64)
-    for latent in reviewed:
-        if latent < run.n_latents:
-            np.add.at(done, pooled.indices[pooled.indptr[latent] : pooled.indptr[latent + 1]], 1)
+    starts = pooled.indptr
+    rows = [pooled.indices[starts[one] : starts[one + 1]] for one in reviewed if one < run.n_latents]
+    done = np.bincount(np.concatenate([pooled.indices[:0], *rows]), minlength=len(run))
     share = done / np.maximum(live, 1)
     return ImageColumn(
         "reviewed", "Reviewed", "Latents with a verdict, of those that fire on the image", share,

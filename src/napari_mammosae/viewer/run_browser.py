@@ -145,7 +145,8 @@ class RunBrowser:
     def _put(self, ready: Ready) -> None:
         """Put an image into the layer of the one before, or into a new one if that is gone."""
         scene, image = self.controller.scene, ready.image
-        viewer, layer = scene.viewer, self._layer()
+        viewer = scene.viewer
+        layer: Any = self._layer()
         if viewer is None:
             return
         if layer is None or layer not in viewer.layers:

@@ -124,8 +124,8 @@ class ImageTableView(QTableView):
     def go_to(self, row: int | None) -> None:
         """Mark the row of the run's table that is shown, and scroll to it; None marks nothing."""
         self._row = row
-        at = np.flatnonzero(self.table.visible == row) if row is not None else ()
-        if not len(at):
+        at = np.flatnonzero(self.table.visible == (-1 if row is None else row))
+        if not at.size:
             self.selectionModel().clear()
             return
         self.selectRow(int(at[0]))

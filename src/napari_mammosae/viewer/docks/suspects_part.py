@@ -19,7 +19,6 @@ from .table_view import LatentTableView
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
     from ..controller import Controller
     from ..jobs import Progress
@@ -38,6 +37,10 @@ LIFT = Column(
     "suspect.lift", "Box lift", "Share of its activation inside the boxes over theirs of the image; below 1 avoids",
     "run", ".2f", rising=True,
 )  # fmt: skip
+PLACES = {
+    place: Column(f"suspect.{place}", words.capitalize(), f"Share of its activation: {words}", "run", ".2f", name=words)
+    for place, words in REASONS.items()
+}
 IMAGES = Column("suspect.images", "Images", "Images of the run on which it fires", "run", ",.0f", shown=True)
 
 _kept: WeakKeyDictionary[Any, tuple[Any, pd.DataFrame, str]] = WeakKeyDictionary()
@@ -51,7 +54,6 @@ class SuspectsPart(Part):
         self.jobs = Jobs()
         self._undo.callback(self.jobs.cancel)
         self.book = controller.reviewer.book
-        self._table: pd.DataFrame | None = None
         self._values: dict[str, Any] = {}
         self.find_button, self.order_button = QPushButton("Find suspects"), QPushButton("Order the stack")
         self.find_button.setToolTip("Look over all kept maps of the run for latents that fire in unlikely places")
@@ -60,7 +62,7 @@ class SuspectsPart(Part):
         self.place_box.addItem(ANYWHERE, "")
         for reason, words in REASONS.items():
             self.place_box.addItem(words, reason)
-        self.place_box.setToolTip("Only suspects of this place")
+        self.place_box.setToolTip("Sort by the share in this place; small things share their cells with what is around")
         self.place_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.place_box.setMinimumContentsLength(9)
         self.cancel_button = QPushButton("Cancel")
@@ -84,7 +86,7 @@ class SuspectsPart(Part):
         self.find_button.clicked.connect(self.find)
         self.order_button.clicked.connect(self.order_stack)
         self.cancel_button.clicked.connect(self.jobs.cancel)
-        self.place_box.activated.connect(self._show_verdicts)
+        self.place_box.activated.connect(self._sort_by_place)
         self.view.chosen.connect(self._choose)
         self.listen(self.jobs.started, self._on_started)
         self.listen(self.jobs.progressed, self._on_progress)
@@ -106,35 +108,38 @@ class SuspectsPart(Part):
         self.jobs.start("Finding suspects", work, partial(self._take, run, findings), self._failed)
 
     def order_stack(self) -> None:
-        """Stack the latents as the table has them: by suspicion, those of other places and silent ones last."""
+        """Stack the latents by what the table was sorted by for a place, silent ones last."""
         if self._values:
-            place = self.place_box.currentText()
-            name = SUSPICION.order_name if place == ANYWHERE else f"{SUSPICION.order_name}, {place}"
-            self.session.order = Order.by_score(np.where(self._listed(), self._values[SUSPICION.key], np.nan), name)
+            column = self._column
+            name = column.name if column is SUSPICION else f"{SUSPICION.name}, {column.name}"
+            self.session.order = Order.by_score(self._values[column.key], name)
 
-    def _listed(self) -> NDArray[np.bool_]:
-        """(h,) which latents are suspects of the chosen place."""
-        fires = ~np.isnan(self._values[SUSPICION.key])
-        place = self.place_box.currentText()
-        return fires if place == ANYWHERE else fires & (self._values[REASON.key] == place)
+    @property
+    def _column(self) -> Column:
+        """What suspects are ranked by: the share in the chosen place, or the largest of all."""
+        return PLACES.get(self.place_box.currentData(), SUSPICION)
+
+    def _sort_by_place(self, *_: object) -> None:
+        if self._values:
+            self.view.reveal(self._column)
+            self._show_verdicts()
+            self.view.scrollToTop()
 
     def _take(self, run: Any, findings: Any, found: tuple[pd.DataFrame, str]) -> None:
         _kept[run] = findings, *found
         if run is not self.session.run:
             return
         table, note = found
-        self._table = table
         live = table["latent"].to_numpy()
         values: dict[str, Any] = {LATENT.key: np.arange(run.n_latents)}
-        for column, name in ((SUSPICION, "suspicion"), (LIFT, "lift"), (IMAGES, "images_active")):
+        names = {SUSPICION: "suspicion", LIFT: "lift", IMAGES: "images_active"}
+        for column, name in (names | {column: place for place, column in PLACES.items()}).items():
             values[column.key] = np.full(run.n_latents, np.nan)
             values[column.key][live] = table[name].to_numpy(np.float64)
         values[REASON.key] = np.full(run.n_latents, "", dtype=object)
         values[REASON.key][live] = [REASONS[name] for name in table["reason"]]
         self._values = values
-        self.view.table.sort_key, self.view.table.rising = SUSPICION.key, False
-        self._show_verdicts()
-        self.view.scrollToTop()
+        self._sort_by_place()
         self.note.setText(f"{NEVER} {note}")
         self.order_button.setEnabled(True)
 
@@ -143,8 +148,9 @@ class SuspectsPart(Part):
             return
         count = len(self._values[LATENT.key])
         verdicts = np.array([self.book.line(latent) or "" for latent in range(count)], dtype=object)
-        columns = (LATENT, REASON, SUSPICION, VERDICT, IMAGES, LIFT)
-        self.view.show_columns(columns, self._values | {VERDICT.key: verdicts}, self._listed())
+        fires = ~np.isnan(self._values[SUSPICION.key])
+        columns = (LATENT, REASON, SUSPICION, VERDICT, IMAGES, *PLACES.values(), LIFT)
+        self.view.show_columns(columns, self._values | {VERDICT.key: verdicts}, fires)
         width = max(self.fontMetrics().horizontalAdvance(words) for words in REASONS.values())
         self.view.horizontalHeader().resizeSection(columns.index(REASON), width + 14)
         self.view.go_to(self.session.current)
@@ -156,7 +162,7 @@ class SuspectsPart(Part):
         """Another run has other suspects; to a blind judge they would be a hint."""
         self.jobs.cancel()
         run, blind = self.session.run, self.session.blind
-        self._table, self._values = None, {}
+        self._values = {}
         self.view.show_columns((LATENT,), {LATENT.key: np.arange(0)})
         usable = run is not None and run.has_maps and not blind
         self.find_button.setEnabled(usable)

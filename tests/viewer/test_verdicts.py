@@ -1,0 +1,130 @@
+"""Keys, overlay and screenshots of verdicts in a real window."""
+
+import sqlite3
+
+import cv2
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication
+
+from napari_mammosae.viewer import keymap, layers
+from napari_mammosae.viewer.controller import controller_of
+from napari_mammosae.viewer.docks.images import ImagesDock
+from napari_mammosae.viewer.docks.latents import LatentsDock
+from napari_mammosae.viewer.docks.verdicts import VerdictsDock
+from review_kit import make_tiny_run, open_run_in
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory, tiny_model):
+    return make_tiny_run(tmp_path_factory.mktemp("tiny-run"), tiny_model)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, qtbot, run_path):
+    viewer = make_napari_viewer(show=True)
+    open_run_in(qtbot, controller_of(viewer), run_path)
+    yield viewer
+    controller_of(viewer).cleanup()
+    for path in run_path.glob("verdicts.sqlite*"):
+        path.unlink()
+
+
+def overlay(viewer):
+    return viewer.canvas.overlays.text.text
+
+
+def dock_in(viewer, kind):
+    dock = kind(viewer)
+    viewer.window.add_dock_widget(dock, name=kind.__name__)
+    return dock
+
+
+def test_the_keys_judge_and_step_wherever_the_focus_is(viewer, qtbot):
+    controller = controller_of(viewer)
+    session, book = controller.session, controller.reviewer.book
+    images, latents = dock_in(viewer, ImagesDock), dock_in(viewer, LatentsDock)
+    verdicts = dock_in(viewer, VerdictsDock)
+    places = (
+        viewer.window._qt_viewer.canvas.native,
+        latents.view,
+        images.list.view,
+        verdicts.form.next_button,
+    )
+    for place, (key, verdict) in zip(places, zip("890U", ("lesion", "anatomy", "spurious", "unsure"), strict=False), strict=True):
+        place.setFocus()
+        qtbot.keyClick(place, key)
+        assert book.verdict(session.current) == verdict, place
+        assert overlay(viewer).endswith(verdict)
+        judged = session.current
+        qtbot.keyClick(place, "n")
+        assert session.current != judged
+        row = controller.browser.row
+        qtbot.keyClick(place, "j")
+        qtbot.waitUntil(lambda row=row: controller.browser.row == row + 1)
+    qtbot.keyClick(places[0], "U", Qt.KeyboardModifier.ShiftModifier)
+    assert book.verdict(judged) == ""
+    qtbot.keyClick(places[0], "R", Qt.KeyboardModifier.ShiftModifier)
+    assert book.verdict(judged) == "unsure"
+    qtbot.keyClick(places[0], "J", Qt.KeyboardModifier.ShiftModifier)
+    qtbot.waitUntil(lambda: controller.browser.row == 3)
+
+
+def test_keys_typed_into_a_field_judge_nothing(viewer, qtbot):
+    controller = controller_of(viewer)
+    form = dock_in(viewer, VerdictsDock).form
+    latent, row = controller.session.current, controller.browser.row
+    form.note.setFocus()
+    qtbot.keyClicks(form.note, "890unUNjJ")
+    assert form.note.text() == "890unUNjJ"
+    assert controller.reviewer.book.verdict(latent) == ""
+    assert (controller.session.current, controller.browser.row) == (latent, row)
+
+
+def test_every_review_key_is_bound_and_let_go(viewer):
+    controller = controller_of(viewer)
+    bound = {str(key) for key in viewer.keymap}
+    assert {key.key.replace("-", "+") for key in (*keymap.REVIEW_KEYS, *keymap.BROWSE_KEYS)} <= bound
+    controller.cleanup()
+    assert not {str(key) for key in viewer.keymap} & {key.key.replace("-", "+") for key in keymap.REVIEW_KEYS}
+
+
+def test_a_screenshot_is_kept_when_it_is_wanted(viewer, qtbot, run_path):
+    controller = controller_of(viewer)
+    form = dock_in(viewer, VerdictsDock).form
+    QApplication.processEvents()
+    controller.reviewer.judge_lesion()
+    form.screenshot.click()
+    controller.reviewer.judge_spurious()
+    with sqlite3.connect(run_path / "verdicts.sqlite") as connection:
+        kept = connection.execute("SELECT png FROM screenshots").fetchall()
+    connection.close()
+    ((png,),) = kept  # of the second verdict alone
+    picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
+    assert picture.shape[:2] == viewer.screenshot(canvas_only=True, flash=False).shape[:2]
+    assert picture.std() > 5  # not blank
+
+
+def test_blind_hides_boxes_and_prediction_on_the_canvas(viewer, qtbot, tmp_path):
+    from napari_mammosae.core.findings import read_findings
+    from napari_mammosae.viewer.overlaid import PREDICTION
+
+    controller = controller_of(viewer)
+    (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,60,150,120,220\n")
+    controller.session.findings = read_findings(tmp_path / "boxes.csv")
+    assert layers.find(viewer.layers, "truth") is not None
+    controller.reviewer.set_blind(True)
+    assert layers.find(viewer.layers, "truth") is None
+    assert not viewer.canvas.overlays[PREDICTION].visible
+    assert "rank" not in overlay(viewer)
+    controller.browser.next_image()
+    qtbot.waitUntil(lambda: controller.browser.row == 1)
+    controller.browser.previous_image()
+    qtbot.waitUntil(lambda: controller.browser.row == 0)
+    qtbot.wait(50)
+    assert layers.find(viewer.layers, "truth") is None
+    assert not viewer.canvas.overlays[PREDICTION].visible
+    controller.reviewer.set_blind(False)
+    assert layers.find(viewer.layers, "truth") is not None
+    assert "rank" in overlay(viewer)
