@@ -68,8 +68,7 @@ def cohen_kappa(store: VerdictStore, first: str, second: str, subject: Subject |
     for name, verdicts in judged.items():
         if not verdicts:
             raise VerdictError(
-                f"{store.path.name} holds no verdict of {name!r} here; "
-                f"annotators: {', '.join(store.annotators())}."
+                f"{store.path.name} holds no verdict of {name!r} here; annotators: {', '.join(store.annotators())}."
             )
     a, b = judged[first], judged[second]
     counts = np.zeros((len(VERDICTS), len(VERDICTS)), np.int64)

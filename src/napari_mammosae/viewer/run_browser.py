@@ -165,7 +165,7 @@ class RunBrowser:
         layer.contrast_limits_range = _range(ready.pixels, ready.options["contrast_limits"])
         display.apply_preset(layer, image, self.controller.window)
         self.controller.windowed.emit()
-        if layer is not scene.image_layer or not layer.visible:
+        if not layer.visible or layer is not scene.image_layer:
             scene.look_at(layer)
         self.session.image = image
         if moved:
