@@ -52,7 +52,8 @@ def test_the_keys_judge_and_step_wherever_the_focus_is(viewer, qtbot):
         images.list.view,
         verdicts.form.next_button,
     )
-    for place, (key, verdict) in zip(places, zip("890U", ("lesion", "anatomy", "spurious", "unsure"), strict=False), strict=True):
+    verdict_of = {"8": "lesion", "9": "anatomy", "0": "spurious", "U": "unsure"}
+    for place, (key, verdict) in zip(places, verdict_of.items(), strict=True):
         place.setFocus()
         qtbot.keyClick(place, key)
         assert book.verdict(session.current) == verdict, place
