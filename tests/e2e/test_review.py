@@ -133,7 +133,7 @@ def test_the_marker_latent_is_found_called_spurious_and_found_again(start_napari
     click(qtbot, images.run.demo_button)
     idle(qtbot, controller, timeout=60_000)
     qtbot.keyClicks(latents.filters.text, "spurious")
-    qtbot.waitUntil(lambda: latents.table.visible.tolist() == [marker])
+    qtbot.waitUntil(lambda: latents.table.visible.tolist() == [marker], timeout=60_000)
     click_row(qtbot, latents.view, 0)
     assert controller.session.current == marker
     assert again.canvas.overlays.text.text.endswith("spurious")
