@@ -13,6 +13,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 import runs_kit
 from napari_mammosae.core.errors import Cancelled, RunError
@@ -44,6 +45,15 @@ for line in sys.stdin:
     _, status = os.waitpid(copy, 0)
     os.write(1, b"end %d\\n" % status)
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """As the processes that are killed: with another number of threads sums differ in the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
