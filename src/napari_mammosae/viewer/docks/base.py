@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QWidget
+from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,14 @@ def row(*widgets: QWidget, stretch: int = 0) -> QWidget:
     for index, widget in enumerate(widgets):
         layout.addWidget(widget, 1 if index == stretch else 0)
     return box
+
+
+def hint(label: QLabel) -> QLabel:
+    """Set a label back against what matters more: italic, not greyed, which is too pale in napari's light theme."""
+    font = label.font()
+    font.setItalic(True)
+    label.setFont(font)
+    return label
 
 
 class Scrolled(QScrollArea):

@@ -24,7 +24,7 @@ from ...core.errors import MammoSAEError
 from ..controller import controller_of
 from ..jobs import Jobs
 from ..run_comparison import classes_in_both, compared, opened
-from .base import NOTICE, Scrolled, row
+from .base import NOTICE, Scrolled, hint, row
 from .compare_plots import MeansPlot
 from .compare_table import ComparisonModel
 
@@ -121,8 +121,7 @@ class CompareDock(QWidget):
             layout.addWidget(plot)
         layout.addWidget(self.facts)
         layout.addWidget(self.view, 1)
-        notice = QLabel(NOTICE)
-        notice.setEnabled(False)
+        notice = hint(QLabel(NOTICE))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(Scrolled(content), 1)

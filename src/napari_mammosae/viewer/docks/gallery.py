@@ -23,7 +23,7 @@ from qtpy.QtWidgets import (
 from ..jobs import Jobs
 from ..run_images import image_files, show_image
 from ..thumbnails import Cell, GreyCache, make_pictures
-from .base import Part, row
+from .base import Part, hint, row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +59,7 @@ class Gallery(Part):
         self.list.setSpacing(3)
         self.note = QLabel()
         self.note.setWordWrap(True)
-        self.note.setEnabled(False)
+        hint(self.note)
         self.root_button = QPushButton("Find images…")
         self.root_button.setToolTip("Choose the folder that the run's images lie in")
         layout = QVBoxLayout(self)

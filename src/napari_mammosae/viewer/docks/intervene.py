@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QTabWidget, QVBoxLa
 from ..controller import controller_of
 from ..intervening import intervention_of, is_ready, prepare
 from ..jobs import Jobs
-from .base import NOTICE, Scrolled, row
+from .base import NOTICE, Scrolled, hint, row
 from .intervene_result import ResultPart
 from .intervene_run import RunPart
 from .intervene_set import SetPart
@@ -41,8 +41,7 @@ class InterveneDock(QWidget):
         self.export_button, self.status = QPushButton("Export…"), QLabel()
         self.export_button.setToolTip("Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG")
         self.status.setWordWrap(True)
-        notice = QLabel(NOTICE)
-        notice.setEnabled(False)
+        notice = hint(QLabel(NOTICE))
         self.tabs = QTabWidget()
         for part, title in ((self.result, "This image"), (self.run, "The run")):
             page = QWidget()

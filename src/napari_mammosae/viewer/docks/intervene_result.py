@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from ..view import readable
-from .base import Part, row
+from .base import Part, hint, row
 from .intervene_plots import WaterfallPlot
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class ResultPart(Part):
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         self._heads = [QLabel(text) for text in ("Prediction (logit)", "", "edited")]
         for column, head in enumerate(self._heads):
-            head.setEnabled(False)
+            hint(head)
             if column:
                 head.setAlignment(right)
             self._grid.addWidget(head, 0, column)

@@ -13,7 +13,7 @@ from .. import run_effects
 from ..jobs import Jobs
 from ..run_effects import RunChoice
 from ..run_images import show_image
-from .base import Part, row
+from .base import Part, hint, row
 from .columns import SCORES
 from .intervene_plots import CurvePlot
 
@@ -72,7 +72,7 @@ class RunPart(Part):
         self.plot, self.measures, self.note = CurvePlot(), QLabel(), QLabel()
         for label in (self.measures, self.note):
             label.setWordWrap(True)
-        self.note.setEnabled(False)
+        hint(self.note)
         self.flips, self.list = FlipModel(), QListView()
         self.list.setModel(self.flips)
         self.list.setUniformItemSizes(True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
 
 from ..keymap import help_rows
-from .base import NOTICE, Part, row
+from .base import NOTICE, Part, hint, row
 
 if TYPE_CHECKING:
     from ..controller import Controller
@@ -31,8 +31,7 @@ class JobPart(Part):
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
         self.status = QLabel()
         self.status.setWordWrap(True)
-        notice = QLabel(NOTICE)
-        notice.setEnabled(False)
+        notice = hint(QLabel(NOTICE))
         keys = QLabel("Keys")
         keys.setToolTip(key_table())
 

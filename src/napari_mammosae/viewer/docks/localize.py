@@ -12,7 +12,7 @@ from ..annotator import annotator_of
 from ..localizer import localizer_of
 from ..paper_figure import draw_figure
 from ..run_localization import run_measures_of
-from .base import NOTICE, Part, Scrolled, row
+from .base import NOTICE, Part, Scrolled, hint, row
 from .localize_boxes import BoxesPart
 from .localize_choice import ChoicePart
 from .localize_draw import DrawPart, may_replace
@@ -122,8 +122,7 @@ class ActionsPart(Part):
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(16, 16))
         self.status = QLabel()
         self.status.setWordWrap(True)
-        notice = QLabel(NOTICE)
-        notice.setEnabled(False)
+        notice = hint(QLabel(NOTICE))
         layout = QVBoxLayout(self)
         layout.setSpacing(2)
         layout.addWidget(row(self.hits_button, self.figure_button, self.cancel_button))

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..found import STYLES
-from .base import Part
+from .base import Part, hint
 
 if TYPE_CHECKING:
     from ...core.localization.one_image import Fate, Measure
@@ -167,7 +167,7 @@ class BoxesPart(Part):
             self.values[key] = value
         self.reasons = QLabel()
         self.reasons.setWordWrap(True)
-        self.reasons.setEnabled(False)
+        hint(self.reasons)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
 from ..jobs import Jobs
 from ..run_ranking import NO_LABEL_SCORES, RankingChoice, attribution_of, classes_of, rank
-from .base import Part, row
+from .base import Part, hint, row
 from .columns import SCORES
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class RankingPart(Part):
         self.choosers = row(self.label_box, self.class_box, self.score_box)
         self.note = QLabel(NO_RUN)
         self.note.setWordWrap(True)
-        self.note.setEnabled(False)
+        hint(self.note)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)

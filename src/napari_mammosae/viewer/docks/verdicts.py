@@ -7,7 +7,7 @@ from typing import Any
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from ..controller import controller_of
-from .base import NOTICE, Scrolled
+from .base import NOTICE, Scrolled, hint
 from .suspects_part import SuspectsPart
 from .verdict_files_part import VerdictFilesPart
 from .verdict_form import VerdictForm
@@ -29,8 +29,7 @@ class VerdictsDock(QWidget):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.suspects, "Suspects")
         self.tabs.addTab(Scrolled(self.files), "File and agreement")
-        notice = QLabel(NOTICE)
-        notice.setEnabled(False)
+        notice = hint(QLabel(NOTICE))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)
