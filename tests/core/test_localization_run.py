@@ -9,8 +9,6 @@ from napari_mammosae.core.localization import (
     LocalizationSettings,
     Threshold,
     average_precision,
-    combine_maps,
-    find_combined_regions,
     find_regions,
     focus,
     iou,
@@ -20,7 +18,6 @@ from napari_mammosae.core.localization import (
     paper_table,
     places,
     sparse_maps,
-    upsample,
 )
 
 SHAPE, GRID, N = (240, 180), (8, 6), 48
@@ -238,24 +235,3 @@ def test_paper_table(run: dict) -> None:
     assert lines[2] == f"| Mass | Finetuned | {ap[7]:.3f} | {ap[0]:.3f} | 0.000 |"
     assert lines[3].startswith(f"| Mass | Pretrained | {ap[0]:.3f} |")
     assert "Mass, Finetuned: latents 7, 0, 500." in lines
-
-
-def test_combined_latents() -> None:
-    maps = np.zeros((3, *GRID), np.float32)
-    maps[0, 1, 1], maps[1, 5, 4] = 1.0, 100.0
-    assert len(find_combined_regions(maps, SHAPE, "maximum", "relative:0.3")) == 1  # the strong one hides the weak
-    union = find_combined_regions(maps, SHAPE, "union", "relative:0.3")
-    assert sorted(union.boxes.tolist()) == sorted(
-        box for cells in maps[:2] for box in find_regions(cells, SHAPE, "relative:0.3").boxes.tolist()
-    )
-    assert union.maximum.max() == pytest.approx(upsample(maps[1], SHAPE).max())
-    logit = combine_maps(maps, "logit", [2.0, -1.0, 5.0])
-    np.testing.assert_array_equal(logit, 2 * maps[0] - maps[1])
-    found = find_combined_regions(maps, SHAPE, "logit", "relative:0.3", attribution=[2.0, -1.0, 5.0])
-    assert found.boxes.tolist() == find_regions(maps[0], SHAPE, "relative:0.3").boxes.tolist()
-    assert find_combined_regions(np.zeros((2, *GRID)), SHAPE, "union").silent
-    for wrong in (("logit", None), ("mean", None), ("logit", [1.0])):
-        with pytest.raises(SettingsError):
-            combine_maps(maps, *wrong)
-    with pytest.raises(SettingsError):
-        combine_maps(np.zeros((0, *GRID)))

@@ -6,7 +6,7 @@ threshold 0.95 quantile, released code 0.3 of the maximum), PASCAL VOC (all-poin
 
 from .boxes import DEFAULT_MIN_AREA, Confidence, Regions, find_regions
 from .cells import box_shares, cell_shares, centres_inside, union_area
-from .combination import Combination, combine_maps, find_combined_regions
+from .combination import Combination, CombinedMap, combine_maps, find_combined_regions
 from .detections import Detections, SparseMaps, detect, sparse_maps
 from .evaluation import LocalizationSettings, localize_run
 from .focus import Focus, Places, focus, places
@@ -27,7 +27,7 @@ from .thresholds import DEFAULT_THRESHOLD, Threshold
 from .upsampling import upsample
 
 __all__ = [
-    "Combination", "Confidence", "DEFAULT_MIN_AREA", "DEFAULT_THRESHOLD", "Detections", "Focus", "Froc",
+    "Combination", "CombinedMap", "Confidence", "DEFAULT_MIN_AREA", "DEFAULT_THRESHOLD", "Detections", "Focus", "Froc",
     "LocalizationSettings", "Matches", "PaperRow", "Places", "PrecisionRecall", "Regions", "SparseMaps", "Threshold",
     "average_precision", "box_shares", "cell_shares", "centres_inside", "combine_maps", "detect",
     "find_combined_regions", "find_regions", "focus", "froc", "iou", "localize_run", "match", "paired_iou",

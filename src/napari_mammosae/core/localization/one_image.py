@@ -1,4 +1,4 @@
-"""One latent on one image: its boxes, what became of each, and where it looks; in words where there is no number."""
+"""One heatmap on one image: its boxes, what became of each, and where it looks; in words where there is no number."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageBoxes:
-    """Found boxes of one latent on one image, against the annotated ones.
+    """Found boxes on one image, against the annotated ones.
 
     Parameters
     ----------
@@ -97,8 +97,7 @@ def localize_image(
     Parameters
     ----------
     cells, shape : (H', W') heatmap and the input's (H, W)
-    truth : (b, 4) annotated boxes of the finding in input edges, clipped to the input
-    annotated : whether anybody looked: False makes found boxes `unjudged` rather than wrong
+    truth, annotated, iou, confidence : as in `judge_regions`
 
     Raises
     ------
@@ -106,6 +105,26 @@ def localize_image(
         As `find_regions`.
     """
     regions = find_regions(cells, shape, threshold, min_area=min_area)
+    return judge_regions(regions, truth, annotated=annotated, iou=iou, confidence=confidence)
+
+
+def judge_regions(
+    regions: Regions,
+    truth: npt.ArrayLike,
+    *,
+    annotated: bool = True,
+    iou: float = 0.25,
+    confidence: Confidence = "maximum",
+) -> ImageBoxes:
+    """Match regions of one image, of one latent or of several together, to the annotated boxes.
+
+    Parameters
+    ----------
+    regions : what was found
+    truth : (b, 4) annotated boxes of the finding in input edges, clipped to the input
+    annotated : whether anybody looked: False makes found boxes `unjudged` rather than wrong
+    iou, confidence : least overlap of a true positive, and what found boxes are ranked by
+    """
     boxes, score = regions.boxes.astype(np.float64), regions.confidence(confidence)
     edges = np.asarray(truth, np.float64).reshape(-1, 4)
     none = np.zeros(len(boxes), np.int64)
