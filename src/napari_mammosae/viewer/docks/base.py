@@ -42,7 +42,8 @@ class Part(QWidget):
 def _disconnect(event: Any, callback: Callable[..., None]) -> None:
     try:
         event.disconnect(callback)
-    except (TypeError, RuntimeError, ValueError):  # the sender went first; Qt, psygnal and napari each say so their way
+    # the sender went first, or for PySide the receiver; Qt bindings, psygnal and napari each say so their way
+    except (TypeError, RuntimeError, ValueError, SystemError):
         return
 
 
