@@ -173,7 +173,7 @@ def test_nothing_recorded_can_be_changed(store, table, change):
     with store.transaction() as connection:
         connection.execute("INSERT INTO merges VALUES ('now', 'a.csv', 'hash', 0)")
     raw = sqlite3.connect(store.path)
-    column = {"merges": "source", "screenshots": "png"}.get(table, "time")
+    column = {"merges": "source", "screenshots": "png", "arrivals": "uuid"}.get(table, "time")
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
         raw.execute(change.format(table, column))
     raw.close()

@@ -1,6 +1,7 @@
 """Tables of a verdict file."""
 
 import sqlite3
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from uuid import NAMESPACE_URL, uuid5
 
@@ -9,9 +10,25 @@ from .verdict_events import time_text
 from .vocabulary import FIRST_CONCEPTS
 
 APPLICATION_ID = 0x4D534156  # "MSAV"; `file verdicts.sqlite` shows it
-VERSION = 1
-TABLES = ("events", "vocabulary", "screenshots", "merges")
+VERSION = 2
+TABLES = ("events", "vocabulary", "screenshots", "merges", "arrivals")
 
+
+def _append_only(tables: Iterable[str]) -> Iterator[str]:
+    for table in tables:
+        for action in ("UPDATE", "DELETE"):
+            yield (
+                f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
+# The order in which events came into this file, so that what is new can be read without the rest: merged events are
+# older than what was there, and their UUIDs are in no order.
+_ARRIVALS = (
+    "CREATE TABLE arrivals (number INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE REFERENCES events (uuid))",
+    "CREATE TRIGGER events_arrive AFTER INSERT ON events BEGIN INSERT INTO arrivals (uuid) VALUES (NEW.uuid); END",
+)
 _STATEMENTS = (
     """CREATE TABLE events (
         uuid TEXT PRIMARY KEY, time TEXT NOT NULL, annotator TEXT NOT NULL,
@@ -40,12 +57,8 @@ _STATEMENTS = (
             WHERE later.concept = v.concept AND (later.time, later.uuid) > (v.time, v.uuid))""",
     """CREATE TABLE merges (
         time TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL, added INTEGER NOT NULL)""",
-    *(
-        f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
-        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
-        for table in TABLES
-        for action in ("UPDATE", "DELETE")
-    ),
+    *_ARRIVALS,
+    *_append_only(TABLES),
 )
 
 
@@ -57,11 +70,12 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     VerdictError
         Another program's database, or one of a newer version of this package.
     """
+    if _kind(connection) == (APPLICATION_ID, VERSION):
+        return  # the usual case, in which nobody who writes at this moment is waited for
     # Of two programs that open a new file at once, the second waits here and then finds the tables.
     connection.execute("BEGIN IMMEDIATE")
     try:
-        application = connection.execute("PRAGMA application_id").fetchone()[0]
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        application, version = _kind(connection)
         if application == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
             _create(connection)
         elif application != APPLICATION_ID:
@@ -70,6 +84,8 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
             raise VerdictError(
                 f"{name} has version {version} of the verdict tables, this napari-mammosae knows {VERSION}; update it."
             )
+        elif version < VERSION:
+            _number_arrivals(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -77,12 +93,27 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
         raise
 
 
+def _kind(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file it is, and which version of the tables it has."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    return int(application), int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
 def _create(connection: sqlite3.Connection) -> None:
     for statement in _STATEMENTS:
         connection.execute(statement)
-    now = time_text(datetime.now(UTC))
-    # The same UUIDs in every file, so that merging two files does not double the first concepts.
-    rows = [(uuid5(NAMESPACE_URL, f"concept:{c}").hex, now, "", c, 1) for c in FIRST_CONCEPTS]
+    # The same UUIDs in every file, so that merging two files does not double the first concepts, and a time before
+    # anybody's, so that a word that was taken out of another file stays out.
+    long_ago = time_text(datetime(1970, 1, 1, tzinfo=UTC))
+    rows = [(uuid5(NAMESPACE_URL, f"concept:{c}").hex, long_ago, "", c, 1) for c in FIRST_CONCEPTS]
     connection.executemany("INSERT INTO vocabulary VALUES (?, ?, ?, ?, ?)", rows)
     connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _number_arrivals(connection: sqlite3.Connection) -> None:
+    """Bring a file of version 1 up: its events are taken to have come in the order of their times."""
+    for statement in (*_ARRIVALS, *_append_only(("arrivals",))):
+        connection.execute(statement)
+    connection.execute("INSERT INTO arrivals (uuid) SELECT uuid FROM events ORDER BY time, uuid")
     connection.execute(f"PRAGMA user_version={VERSION}")

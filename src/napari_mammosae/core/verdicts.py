@@ -11,17 +11,15 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from uuid import uuid4
 
 from .errors import VerdictError
 from .sqlite import connect
 from .verdict_events import (
-    COLUMNS,
     INSERT_EVENT,
     VERDICTS,
     Event,
@@ -31,11 +29,11 @@ from .verdict_events import (
     check_event,
     time_text,
 )
+from .verdict_places import default_path
+from .verdict_reader import SELECT, VerdictReader
 from .verdict_schema import prepare
 
 __all__ = ["VERDICTS", "Event", "Evidence", "Subject", "Verdict", "VerdictStore", "default_path"]
-
-_SELECT = f"SELECT {', '.join(COLUMNS)} FROM "
 
 
 @dataclass(slots=True)
@@ -47,7 +45,7 @@ class _Step:
     last: str  # the event that undoing or redoing reverses
 
 
-class VerdictStore:
+class VerdictStore(VerdictReader):
     """An open verdict file. Use it from the thread that opened it; several programs may have the file open.
 
     Parameters
@@ -191,67 +189,15 @@ class VerdictStore:
         self._connection.execute(INSERT_EVENT, astuple(event))
         return event
 
-    # -- reading --
-
-    def current(self, subject: Subject | None = None, annotator: str | None = None) -> list[Event]:
-        """Return the state now, one event per (model, SAE, latent, annotator), by latent and annotator."""
-        return self._query("current", subject, annotator, "ORDER BY model, sae, latent, annotator")
-
-    def state(self, subject: Subject, annotator: str | None = None) -> dict[int, Event]:
-        """Return what one annotator (this store's, unless given) says now: latent -> event."""
-        return {event.latent: event for event in self.current(subject, annotator or self.annotator)}
-
-    def latents(self, verdict: Verdict, subject: Subject, annotator: str | None = None) -> list[int]:
-        """Return the latents that an annotator (None: any) now gives a verdict, in ascending order."""
-        return sorted({event.latent for event in self.current(subject, annotator) if event.verdict == verdict})
-
-    def events(self, subject: Subject | None = None, annotator: str | None = None) -> list[Event]:
-        """Return the whole log, oldest first."""
-        return self._query("events", subject, annotator, "ORDER BY time, uuid")
-
-    def annotators(self) -> list[str]:
-        """Everyone who decided something."""
-        with self._errors():
-            rows = self._connection.execute("SELECT DISTINCT annotator FROM events ORDER BY annotator")
-            return [str(row[0]) for row in rows]
-
-    def screenshot(self, uuid: str) -> bytes | None:
-        """Return the PNG kept with an event."""
-        with self._errors():
-            row = self._connection.execute("SELECT png FROM screenshots WHERE uuid = ?", (uuid,)).fetchone()
-        return None if row is None else bytes(row[0])
-
-    @property
-    def version(self) -> int:
-        """A number that changes when another program has written to the file."""
-        with self._errors():
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
-
-    def _query(self, table: str, subject: Subject | None, annotator: str | None, order: str) -> list[Event]:
-        wanted: dict[str, str] = {}
-        if subject is not None:
-            wanted |= asdict(subject)
-        if annotator is not None:
-            wanted["annotator"] = annotator
-        where = " AND ".join(f"{name} = ?" for name in wanted) or "1"
-        with self._errors():
-            rows = self._connection.execute(f"{_SELECT}{table} WHERE {where} {order}", tuple(wanted.values()))
-            return [Event(*row) for row in rows]
-
     def _latest(self, subject: Subject, latent: int, annotator: str) -> Event | None:
         row = self._connection.execute(
-            f"{_SELECT}events WHERE model = ? AND sae = ? AND latent = ? AND annotator = ? "
+            f"{SELECT}events WHERE model = ? AND sae = ? AND latent = ? AND annotator = ? "
             "ORDER BY time DESC, uuid DESC LIMIT 1",
             (subject.model, subject.sae, int(latent), annotator),
         ).fetchone()
         return None if row is None else Event(*row)
 
     # -- vocabulary --
-
-    def concepts(self) -> list[str]:
-        """Concept names to complete from, in alphabetical order."""
-        with self._errors():
-            return [str(row[0]) for row in self._connection.execute("SELECT concept FROM concepts ORDER BY concept")]
 
     def add_concept(self, concept: str) -> None:
         """List a concept; one that was removed comes back."""
@@ -285,34 +231,6 @@ class VerdictStore:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 raise
-
-    @contextmanager
-    def _errors(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
-            raise VerdictError(f"{self.path.name} was not read or written: {error}. Nothing was changed.") from error
-
-    def close(self) -> None:
-        """Close the file; harmless when closed."""
-        self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-
-def default_path(run: Path | str | None = None) -> Path:
-    """Where verdicts go unless the user says otherwise: into the open run, else the user's data folder."""
-    if run is not None:
-        return Path(run) / "verdicts.sqlite"
-    from platformdirs import user_data_path
-
-    return user_data_path("napari-mammosae", appauthor=False) / "verdicts.sqlite"
 
 
 def _kept(value: Any, before: Event | None, name: str) -> Any:

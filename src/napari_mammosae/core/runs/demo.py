@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import write_atomic
+from ..verdict_places import cache_folder
+from ..verdict_rescue import rescue_cached_verdicts
 from .layout import writing
 from .make import ModelSpec, load, make_run
 from .progress import RunProgress
@@ -29,7 +31,7 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     """Return the demo run's folder, made (or finished, when it was interrupted) if it is not there yet.
 
     It lies in the user's cache folder: ``run`` beside ``phantoms`` with the images, `labels.csv`, `findings.csv` and
-    `structures.csv`.
+    `structures.csv`. Verdicts on its latents do not: see `verdict_places.default_path`.
 
     Parameters
     ----------
@@ -47,6 +49,7 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     """
     loaded = load(model)
     folder = demo_folder(loaded.model_sha256, loaded.sae_sha256, count)
+    rescue_cached_verdicts()
     info = read_info(folder / "run")
     if info is not None and info["complete"]:
         return folder / "run"
@@ -62,12 +65,10 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
     """Where the demo run of these weights lies."""
-    from platformdirs import user_cache_path
-
     from napari_mammosae import __version__
 
     name = f"demo-{__version__}-{model_sha256[:8]}-{sae_sha256[:8]}-{count}"
-    return user_cache_path("napari-mammosae", appauthor=False) / name
+    return cache_folder() / name
 
 
 def draw_phantoms(folder: Path, count: int, report: Report) -> Path:
