@@ -1,10 +1,13 @@
 """Runs on a Dask cluster: the same rows as on one machine, also when a worker dies."""
 
+import dataclasses
 import os
 import signal
 from collections.abc import Iterator
+from unittest.mock import patch
 
 import pytest
+import torch
 from distributed import Client, LocalCluster
 
 import runs_kit
@@ -15,7 +18,11 @@ from napari_mammosae.core.runs import make_run, open_run, schedule
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
+    # Dask's nannies set OMP_NUM_THREADS and more in this process, for good: processes of later tests would inherit it.
+    with (
+        patch.dict(os.environ),
+        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
+    ):
         yield cluster
 
 
@@ -107,6 +114,7 @@ def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, 
     from napari_mammosae.core.runs.schedule import ModelOnWorker
     from napari_mammosae.core.runs.settings import RunSettings, model_settings
     from napari_mammosae.core.runs.sources import read_sources
+    from napari_mammosae.core.runs.threads import torch_threads
 
     model = load_model(tiny_model, device="cpu")
     settings = RunSettings(
@@ -115,10 +123,11 @@ def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, 
     )  # fmt: skip
     holder = ModelOnWorker(lambda: model, 1)
     holder.setup(None)
-    with pytest.raises(RunError, match=r"A worker does not see elsewhere/run.json"):
-        holder.compute(0, read_sources(images).entries[:4], settings, Layout(tmp_path / "elsewhere"), None)
-    import dataclasses
-
+    entries = read_sources(images).entries[:4]
     other = dataclasses.replace(settings, model_sha256="f" * 64)
-    with pytest.raises(RunError, match="A worker loaded another model: model_sha256 differ"):
-        holder.compute(0, read_sources(images).entries[:4], other, Layout(tmp_path / "elsewhere"), None)
+    with torch_threads(2):
+        with pytest.raises(RunError, match=r"A worker does not see elsewhere/run.json"):
+            holder.compute(0, entries, settings, Layout(tmp_path / "elsewhere"), None)
+        with pytest.raises(RunError, match="A worker loaded another model: model_sha256 differ"):
+            holder.compute(0, entries, other, Layout(tmp_path / "elsewhere"), None)
+        assert torch.get_num_threads() == 2  # whatever the run asked for

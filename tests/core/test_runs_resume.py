@@ -13,13 +13,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 
 import runs_kit
 from napari_mammosae.core.errors import Cancelled, RunError
 from napari_mammosae.core.model import load_model
 from napari_mammosae.core.runs import layout as run_layout
 from napari_mammosae.core.runs import make_run, open_run
+from napari_mammosae.core.runs.threads import torch_threads
 
 KILLS = 20
 
@@ -50,10 +50,8 @@ for line in sys.stdin:
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
     """As the processes that are killed: with another number of threads sums differ in the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+    with torch_threads(1):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from .compute import Computer
 from .decode import Entry
 from .layout import Layout
 from .settings import RunSettings, model_settings
+from .threads import torch_threads
 from .workers import DecodePool
 
 if TYPE_CHECKING:
@@ -111,11 +112,8 @@ class ModelOnWorker(WorkerPlugin):
         self, block: int, entries: Sequence[Entry], settings: RunSettings, layout: Layout, batch: int | None
     ) -> tuple[int, int]:
         """Compute and write one block; return its number of images and of failures."""
-        import torch
-
         counts: list[tuple[int, int]] = []
-        with self._lock, DecodePool(0) as pool:
-            torch.set_num_threads(self._threads)
+        with self._lock, torch_threads(self._threads), DecodePool(0) as pool:
             model = self._loaded(settings)
             if not layout.info.exists():  # else the parts would be written where nobody looks for them
                 raise RunError(
