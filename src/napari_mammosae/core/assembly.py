@@ -63,7 +63,7 @@ def read_parts(files: ModelFiles) -> Parts:
             f"{source.name}: the classification layer reads {head_weight.shape[1]} features, "
             f"the backbone beside it gives {backbone.out_channels}"
         )
-    classes, task = _classes_and_task(len(head_bias), files)
+    classes, task = _classes_and_task(len(head_bias), files, source.name)
     sae = None
     if files.sae is not None:
         sae = SparseAutoencoder.from_weights(read_sae_weights(files.sae)[0], files.sae.name)
@@ -103,21 +103,24 @@ def _build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBack
     return network
 
 
-def _classes_and_task(logits: int, files: ModelFiles) -> tuple[tuple[str, ...], Task]:
+def _classes_and_task(logits: int, files: ModelFiles, source: str) -> tuple[tuple[str, ...], Task]:
     classes, task = files.classes, files.task
     if not classes:
         defaults: dict[int, tuple[str, ...]] = {0: (), 1: ("finding",), 4: DENSITY_CLASSES}
         if logits not in defaults:
-            raise ModelError(f"the classifier has {logits} logits and no names for them; pass `classes`, one a logit")
+            raise ModelError(f"{source} has {logits} logits and no names for them; give `classes`, one a logit")
         classes = defaults[logits]
         task = task or ("multiclass" if logits == 4 else "binary")
     if len(classes) != logits:
-        raise ModelError(f"the classifier has {logits} logits, but {len(classes)} classes were named: {classes}")
+        raise ModelError(
+            f"{source} has {logits} logits, but {len(classes)} classes were named: {', '.join(classes)}; "
+            "give one name a logit"
+        )
     task = task or ("binary" if logits <= 1 else "multilabel")
     if task not in get_args(Task):
-        raise ModelError(f"task {task!r} is not known; choose one of {', '.join(get_args(Task))}")
+        raise ModelError(f"{source}: task {task!r} is not known; choose one of {', '.join(get_args(Task))}")
     if task == "binary" and logits > 1:
-        raise ModelError(f"a binary task has one logit; this classifier has {logits}")
+        raise ModelError(f"{source} has {logits} logits, and a binary task has one; choose multilabel or multiclass")
     return classes, task
 
 

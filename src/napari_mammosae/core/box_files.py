@@ -78,7 +78,7 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         ]
         sizes = [[float(entry.get(side) or np.nan) for side in ("height", "width")] for entry in images.values()]
     except FileNotFoundError as error:
-        raise FindingsError(f"{path.name}: no such file") from error
+        raise FindingsError(f"{path.name}: no such file; check the path") from error
     except OSError as error:
         raise FindingsError(f"{path.name}: cannot be read ({error.strerror or error})") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -8,7 +8,6 @@ test predictions and scores beside the weights.
 import pickle
 import re
 import warnings
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 from .errors import CheckpointError, UnsafeCheckpointError
 
 SAFETENSORS = ".safetensors"
+_EXPECTED = "expected one written by torch.save (.pt, .pth, .tar), or safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,9 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
-        raise CheckpointError(f"{path.name} is no readable safetensors file ({error}); copy it again") from error
+        raise CheckpointError(
+            f"{path.name} is no readable safetensors file ({error}); copy or download it again"
+        ) from error
 
 
 def _load_pickle(path: Path) -> Any:
@@ -91,12 +93,13 @@ def _load_pickle(path: Path) -> Any:
                 "harmless types, and nothing of it was run. Use the published file, or save only tensors, numbers and "
                 "numpy arrays"
             ) from None
-        raise CheckpointError(f"{path.name} is no weights file written by torch.save ({_first_line(error)})") from None
+        raise CheckpointError(f"{path.name} is no weights file ({_first_line(error)}); {_EXPECTED}") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        hint = (
-            "it looks truncated: copy or download it again" if _looks_like_zip(path) else "expected a torch.save file"
-        )
-        raise CheckpointError(f"{path.name} cannot be read ({_first_line(error)}); {hint}") from None
+        if not _starts_as_saved(path):
+            raise CheckpointError(f"{path.name} is no weights file; {_EXPECTED}") from None
+        raise CheckpointError(
+            f"{path.name} cannot be read ({_first_line(error)}); it looks truncated: copy or download it again"
+        ) from None
 
 
 def _harmless_types() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
@@ -182,9 +185,10 @@ def _image_encoder(weights: Mapping[str, Tensor], name: str) -> tuple[dict[str, 
     raise CheckpointError(f"{name} holds no EfficientNet image encoder; found keys such as {some}")
 
 
-def _looks_like_zip(path: Path) -> bool:
+def _starts_as_saved(path: Path) -> bool:
+    """Whether a file begins as torch.save begins it: a zip archive, or in its old format a pickle."""
     with path.open("rb") as file:
-        return file.read(2) == b"PK" and not zipfile.is_zipfile(path)
+        return file.read(2).startswith((b"PK", b"\x80"))
 
 
 def _first_line(error: BaseException) -> str:

@@ -92,19 +92,24 @@ def read_dicom(path: Path) -> DicomImage:
     """
     dataset = _load(path)
     if "PixelData" not in dataset and "FloatPixelData" not in dataset and "DoubleFloatPixelData" not in dataset:
-        raise ImageError(f"{path.name}: a DICOM file without an image; expected a mammogram")
+        raise ImageError(
+            f"{path.name}: a DICOM file without an image; expected a mammogram. If it should hold one, it was cut off: "
+            "copy it again"
+        )
     frames = _integer(dataset.get("NumberOfFrames")) or 1
     if frames > 1:
         raise ImageError(
             f"{path.name}: a multi-frame DICOM with {frames} frames (tomosynthesis or a series); "
-            "expected a single 2-D mammogram"
+            "expected a single 2-D mammogram, choose the 2-D view of the examination"
         )
     photometric = str(dataset.get("PhotometricInterpretation", "MONOCHROME2"))
     if photometric == "PALETTE COLOR":
-        raise ImageError(f"{path.name}: a DICOM in palette colour; expected MONOCHROME1 or MONOCHROME2")
+        raise ImageError(
+            f"{path.name}: a DICOM in palette colour; expected MONOCHROME1 or MONOCHROME2, export it as grey"
+        )
     stored = _stored_bits(single_plane(_pixels(path, dataset), path.name), dataset)
     if not stored.size:
-        raise ImageError(f"{path.name}: an empty image; expected a mammogram")
+        raise ImageError(f"{path.name}: an empty image; expected a mammogram, export it again")
     invert = photometric == "MONOCHROME1"
     top = float(stored.max())
     return DicomImage(
@@ -140,7 +145,7 @@ def _load(path: Path) -> "Dataset":
     try:
         return pydicom.dcmread(path)
     except InvalidDicomError as error:
-        raise ImageError(f"{path.name}: not a DICOM file (its header is missing)") from error
+        raise ImageError(f"{path.name}: not a DICOM file (its header is missing); export it again") from error
     except Exception as error:  # damaged files make the parser fail in many ways, none of them the caller's concern
         reason = str(error).replace(str(path), path.name)
         raise ImageError(f"{path.name}: a truncated or damaged DICOM file ({reason}); copy it again") from error
@@ -149,7 +154,9 @@ def _load(path: Path) -> "Dataset":
 def _pixels(path: Path, dataset: "Dataset") -> NDArray[Any]:
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
-        raise ImageError(f"{path.name}: a DICOM file without a transfer syntax; its pixels cannot be decoded")
+        raise ImageError(
+            f"{path.name}: a DICOM file without a transfer syntax, so its pixels cannot be decoded; export it again"
+        )
     if syntax.is_encapsulated:
         _check_stream(path, dataset)
     try:

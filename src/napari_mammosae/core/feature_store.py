@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import Cancelled, ImageError, RunError, SettingsError
+from .memory import within_memory
 from .metrics import FloatArray
 from .preprocessing import normalised
 from .runs.decode import Decoded, Decoder, Entry, Failed
@@ -115,8 +117,9 @@ def store_features(
             failed += [image for image in found if isinstance(image, Failed)]
             images = [image for image in found if isinstance(image, Decoded)]
             if images:
-                vectors, predicted = _compute(model, images)
-                for image, cells in zip(images, vectors, strict=True):
+                parts = within_memory(model, images, partial(_compute, model))
+                predicted = np.concatenate([part for _, part in parts])
+                for image, cells in zip(images, (cells for vectors, _ in parts for cells in vectors), strict=True):
                     drawn = np.random.default_rng((seed, image.entry.image)).permutation(len(cells))[:kept]
                     out.write(np.ascontiguousarray(cells[np.sort(drawn)]).tobytes())
                 used += [image.entry for image in images]

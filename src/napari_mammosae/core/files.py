@@ -16,20 +16,36 @@ def write_atomic(path: Path | str) -> Iterator[Path]:
     or the new one. On an error the temporary file is removed and `path` is untouched. The temporary name keeps the
     suffix, because many writers choose their format by it.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    with write_together(path) as (temporary,):
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; the result should be an ordinary one
-        temporary.replace(path)
-        _sync_folder(path.parent)
+
+
+@contextmanager
+def write_together(*paths: Path | str) -> Iterator[tuple[Path, ...]]:
+    """Yield a temporary path for each of `paths`, as `write_atomic` does; on an error none of them takes its place.
+
+    For files that mean something only beside each other: all are synced before the first is renamed.
+    """
+    targets = [Path(path) for path in paths]
+    temporaries: list[Path] = []
+    try:
+        for path in targets:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
+            os.close(handle)
+            temporaries.append(Path(name))
+        yield tuple(temporaries)
+        for temporary in temporaries:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files; the result should be an ordinary one
+        for temporary, path in zip(temporaries, targets, strict=True):
+            temporary.replace(path)
+        for folder in {path.parent for path in targets}:
+            _sync_folder(folder)
     finally:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
 
 
 def sha256_file(path: Path | str) -> str:

@@ -185,9 +185,12 @@ def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
             crop=crop,
         )._frozen()
     if path.suffix.lower() in DICOM_SUFFIXES:
-        raise ImageError(f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header)")
+        raise ImageError(
+            f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header); export it again as "
+            "DICOM, or give it the name of what it is"
+        )
     if not start.startswith((PNG_START, JPEG_START, NPY_START, *TIFF_STARTS)):
-        raise ImageError(f"{path.name}: not an image known here; expected DICOM, PNG, TIFF, JPEG, NPY")
+        raise ImageError(f"{path.name}: not an image known here; expected DICOM, PNG, TIFF, JPEG or NPY")
     try:
         pixels = read_raster(path, path.read_bytes())
     except OSError as error:
@@ -197,27 +200,31 @@ def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
 
 def _start(path: Path) -> bytes:
     if path.is_dir():
-        raise ImageError(f"{path.name}: a folder; expected an image file")
+        raise ImageError(f"{path.name}: a folder; expected an image file, choose one in it")
     try:
         with path.open("rb") as file:
             start = file.read(132)
     except FileNotFoundError as error:
-        raise ImageError(f"{path.name}: no such file in {path.parent.name or 'the current folder'}") from error
+        raise ImageError(
+            f"{path.name}: no such file in {path.parent.name or 'the current folder'}; check the path"
+        ) from error
     except OSError as error:
         raise ImageError(f"{path.name}: cannot be read ({error.strerror or error})") from error
     if not start:
-        raise ImageError(f"{path.name}: the file is empty")
+        raise ImageError(f"{path.name}: the file is empty (0 bytes); copy it again")
     return start
 
 
 def _usable(pixels: NDArray[Any], name: str) -> NDArray[Any]:
     """The pixels in the machine's byte order, contiguous; empty, constant and non-finite images are refused."""
     if pixels.dtype.kind not in "iuf":
-        raise ImageError(f"{name}: values of type {pixels.dtype}; expected integers or real numbers")
+        raise ImageError(f"{name}: values of type {pixels.dtype}; expected integers or real numbers: save it as such")
     if not pixels.size:
-        raise ImageError(f"{name}: an empty image of shape {pixels.shape}")
+        raise ImageError(f"{name}: an empty image of shape {pixels.shape}; expected a mammogram, export it again")
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-        raise ImageError(f"{name}: holds values that are not finite (NaN or infinity); expected finite pixel values")
+        raise ImageError(
+            f"{name}: holds values that are not finite (NaN or infinity); expected finite pixel values, export it again"
+        )
     if pixels.min() == pixels.max():
-        raise ImageError(f"{name}: every pixel has the value {pixels.flat[0]}; a mammogram is expected")
+        raise ImageError(f"{name}: every pixel has the value {pixels.flat[0]}; expected a mammogram, export it again")
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))

@@ -8,9 +8,9 @@ import numpy as np
 
 from .errors import ModelError
 from .figures import figure_source, latents_figure, save_figure
-from .files import sha256_file, write_atomic
+from .files import sha256_file, write_together
 from .geometry import cell_affine
-from .provenance import provenance, write_json
+from .provenance import json_text, provenance
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,7 @@ def write_inspection(
     figure: str = "figure.png",
     settings: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write ``latents.csv``, ``maps.npz``, ``prediction.json`` (with the provenance of all) and a figure.
+    """Write ``latents.csv``, ``maps.npz``, ``prediction.json`` (with the provenance of all) and a figure: all or none.
 
     Parameters
     ----------
@@ -130,12 +130,11 @@ def write_inspection(
     )
 
     paths = [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
-    with write_atomic(paths[0]) as temporary:
-        table.to_csv(temporary, index=False)
-    with write_atomic(paths[1]) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
-    write_json(paths[2], record)
-    save_figure(drawing, paths[3])
+    with write_together(*paths) as (csv, npz, note, picture):
+        table.to_csv(csv, index=False, lineterminator="\n")
+        np.savez_compressed(npz, allow_pickle=False, **arrays)
+        note.write_text(json_text(record), encoding="utf-8")
+        save_figure(drawing, picture)
     return paths
 
 

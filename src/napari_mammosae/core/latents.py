@@ -1,5 +1,6 @@
 """The latents of one image: every one of the h maps, of which only those that fire take memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from .errors import ModelError
 from .geometry import Frame
+from .memory import within_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -80,18 +82,24 @@ class LatentMaps:
 def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
     """Features, all latents and the prediction of one mammogram.
 
+    Where the model's GPU runs out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
+
     Raises
     ------
     ModelError
-        If the model has no SAE, or a computed value is not finite.
+        If the model has no SAE, a computed value is not finite, or the CPU's memory does not suffice.
     ImageError
         If the image cannot be made into the model's input.
     """
     import torch
 
-    with torch.inference_mode():
-        features = model.features(image.to_input(model.preprocessing))
-        return latents_of_features(model, features, [image.frame_for(model.preprocessing)])[0]
+    x, frame = image.to_input(model.preprocessing), image.frame_for(model.preprocessing)
+
+    def compute(frames: Sequence[Frame]) -> LatentMaps:
+        with torch.inference_mode():
+            return latents_of_features(model, model.features(x), list(frames))[0]
+
+    return within_memory(model, [frame], compute)[0]
 
 
 def latents_of_features(model: "MammoSAE", features: "Tensor", frames: "list[Frame] | None" = None) -> list[LatentMaps]:

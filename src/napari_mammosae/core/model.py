@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,6 +19,7 @@ from .assembly import read_parts
 from .backbone import EfficientNetBackbone
 from .errors import ModelError
 from .files import sha256_file
+from .memory import out_of_memory
 from .named_models import ModelFiles, Task, find_model
 from .preprocessing import Preprocessing
 from .sae import SparseAutoencoder
@@ -71,8 +72,9 @@ class MammoSAE:
             raise ModelError(f"{len(self.head_bias)} logits but {len(self.classes)} class names: {self.classes}")
         if self.sae is not None and self.sae.width != self.width:
             raise ModelError(
-                f"the SAE reads {self.sae.width} features but layer {self.layer} of {self.backbone.architecture.name} "
-                f"has {self.width}; it was trained on another backbone or layer"
+                f"{self.sae.source} reads {self.sae.width} features but layer {self.layer} of "
+                f"{self.backbone.architecture.name} has {self.width}; it was trained on another backbone or layer: "
+                "choose the SAE that belongs to this one, or another `layer`"
             )
         dtype = DTYPES[self.precision]
         self.backbone = self.backbone.eval().requires_grad_(False)
@@ -285,7 +287,8 @@ def load_model(
         raise ModelError(f"precision {precision!r} is not known; choose one of {', '.join(get_args(Precision))}")
     device = resolve_device(device)
     parts = read_parts(files)
-    return MammoSAE(
+    put_together = partial(
+        MammoSAE,
         backbone=parts.backbone,
         sae=parts.sae,
         head_weight=parts.head_weight,
@@ -295,12 +298,18 @@ def load_model(
         layer=files.layer,
         preprocessing=Preprocessing(size=files.input_size),
         name=files.name,
-        device=device,
         precision=precision,
         compile=compile,
         model_sha256=_hash(files.classifier or files.backbone),
         sae_sha256=_hash(files.sae),
     )
+    try:
+        return put_together(device=device)
+    except RuntimeError as error:
+        if device == "cpu" or not out_of_memory(error):
+            raise
+    warnings.warn(f"{files.name} does not fit into the memory of {device}; going on on the CPU.", stacklevel=2)
+    return put_together(device="cpu")
 
 
 def resolve_device(device: str) -> str:

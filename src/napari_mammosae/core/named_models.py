@@ -80,9 +80,15 @@ def read_model_file(path: Path | str) -> ModelFiles:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ModelError(f"{path.name}: no such file; a model.toml names the weights files and sizes") from None
+        raise ModelError(
+            f"{path.name}: no such file; check the path, or write a model.toml that names the weights files and sizes"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path.name} is no TOML file ({error})") from None
+        raise ModelError(
+            f"{path.name} is no TOML file ({error}); expected lines such as classifier = 'file.pth'"
+        ) from None
+    except OSError as error:
+        raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
     known = {"name", "classifier", "backbone", "sae", "classes", "task", "layer", "input_size"}
     if unknown := sorted(set(content) - known):
         raise ModelError(f"{path.name} has keys {unknown}; known are {', '.join(sorted(known))}")
@@ -91,13 +97,20 @@ def read_model_file(path: Path | str) -> ModelFiles:
     }
     for key, file in files.items():
         if not file.is_file():
-            raise ModelError(f"{path.name} names {key} = {file.name!r}, which is not beside it")
+            raise ModelError(
+                f"{path.name} names {key} = {file.name!r}, which is not there; file names are relative to {path.name}"
+            )
     size = content.get("input_size", list(PUBLISHED_SIZE))
     if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s >= 32 for s in size)):
         raise ModelError(f"{path.name}: input_size is {size!r}; expected [height, width] in pixels, at least 32")
     classes = content.get("classes", [])
     if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes)):
         raise ModelError(f"{path.name}: classes is {classes!r}; expected a list of names, one a logit")
+    if not {"classifier", "backbone"} & set(files):
+        raise ModelError(
+            f"{path.name} names no weights; expected classifier = 'file', or backbone = 'file' for features without a "
+            "prediction"
+        )
     return ModelFiles(
         name=str(content.get("name", path.parent.name or path.stem)),
         classes=tuple(classes),

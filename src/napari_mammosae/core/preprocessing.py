@@ -77,7 +77,7 @@ def prepare(pixels: NDArray[Any], preprocessing: Preprocessing, *, border: int =
             f"{preprocessing.size[0]} x {preprocessing.size[1]}; turn cropping on or resize the image"
         )
     if min(rows, cols) <= 2 * border:
-        raise ImageError(f"{name}: {rows} x {cols} pixels are too few for a mammogram")
+        raise ImageError(f"{name}: {rows} x {cols} pixels are too few for a mammogram; export it in full size")
     grey = to_8bit(pixels[border : rows - border, border : cols - border], name)
     row0, col0, row1, col1 = breast_box(grey, name)
     height, width = preprocessing.size
@@ -90,7 +90,7 @@ def to_8bit(pixels: NDArray[Any], name: str = "image") -> NDArray[np.uint8]:
     """(x - minimum) / (maximum - minimum) * 255, truncated to uint8; a constant image is an error."""
     low, high = pixels.min(), pixels.max()
     if not low < high:
-        raise ImageError(f"{name}: every pixel has the value {low}; a mammogram is expected")
+        raise ImageError(f"{name}: every pixel has the value {low}; expected a mammogram, export it again")
     if pixels.dtype.kind in "iu" and int(high) - int(low) <= 0xFFFF:  # a table is quicker, and exact
         span = int(high) - int(low)
         table = (np.arange(span + 1) / span * 255).astype(np.uint8)
@@ -98,7 +98,9 @@ def to_8bit(pixels: NDArray[Any], name: str = "image") -> NDArray[np.uint8]:
         return np.take(table, index)
     span_float = float(high) - float(low)
     if not np.isfinite(span_float):
-        raise ImageError(f"{name}: pixel values from {low} to {high} span more than can be computed with")
+        raise ImageError(
+            f"{name}: pixel values from {low} to {high} span more than can be computed with; rescale the image"
+        )
     return ((pixels.astype(np.float64) - float(low)) / span_float * 255).astype(np.uint8)
 
 
@@ -122,7 +124,9 @@ def normalised(pixels: NDArray[np.uint8], preprocessing: Preprocessing, name: st
     values -= values.min()
     highest = values.max()
     if highest == 0:
-        raise ImageError(f"{name}: every pixel of the model input has the value {pixels.flat[0]}")
+        raise ImageError(
+            f"{name}: every pixel of the model input has the value {pixels.flat[0]}; expected a breast, export it again"
+        )
     values /= highest
     values -= np.float32(preprocessing.mean)
     values /= np.float32(preprocessing.std)

@@ -10,9 +10,11 @@ from enum import Enum
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from .files import write_atomic
+from .files import write_atomic, write_together
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .model import MammoSAE
 
 NOTICE = "research use only, not for diagnosis"
@@ -61,7 +63,7 @@ def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None
 
 def write_provenance(output: Path, record: Mapping[str, Any]) -> Path:
     """Write `record` beside `output` as ``<output's name>.json`` and return that path."""
-    path = output.with_name(output.name + ".json")
+    path = beside(output, ".json")
     write_json(path, record)
     return path
 
@@ -69,7 +71,24 @@ def write_provenance(output: Path, record: Mapping[str, Any]) -> Path:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole; numbers keep full precision, what is not a number becomes null."""
     with write_atomic(path) as temporary:
-        temporary.write_text(json.dumps(plain(content), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return what `write_json` writes."""
+    return json.dumps(plain(content), indent=2, allow_nan=False) + "\n"
+
+
+def write_table(path: Path, table: pd.DataFrame, record: Mapping[str, Any], *, index: bool = False) -> None:
+    """Write a table as CSV and its provenance beside it as ``<path's name>.json``: both or neither."""
+    with write_together(path, beside(path, ".json")) as (csv, note):
+        table.to_csv(csv, index=index, lineterminator="\n")
+        note.write_text(json_text(record), encoding="utf-8")
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path whose name is that of `path` with `suffix` added."""
+    return path.with_name(path.name + suffix)
 
 
 def plain(value: Any) -> Any:

@@ -44,12 +44,16 @@ def single_plane(array: Plane, name: str) -> Plane:
     if array.ndim == 2:
         return array
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise ImageError(f"{name}: an array of shape {array.shape}; expected one 2-D grayscale image")
+        raise ImageError(
+            f"{name}: an array of shape {array.shape}; expected one 2-D grayscale image, save a single view"
+        )
     channels = array.shape[2]
     colours = array[..., : 3 if channels > 2 else 1]
     grey = colours[..., 0]
     if any((colours[..., i] != grey).any() for i in range(1, colours.shape[2])):
-        raise ImageError(f"{name}: a colour image; expected grayscale, or colour channels that are all equal")
+        raise ImageError(
+            f"{name}: a colour image; expected grayscale, or colour channels that are all equal: save it as grey"
+        )
     if channels in (2, 4):
         grey = _over_black(grey, array[..., -1])
     return np.ascontiguousarray(grey)
@@ -75,9 +79,9 @@ def _decode(path: Path, data: bytes) -> Plane:
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ImageError(f"{path.name}: cannot be decoded ({str(error).strip()})") from error
+        raise ImageError(f"{path.name}: cannot be decoded ({str(error).strip()}); copy it again") from error
     if array is None:
-        raise ImageError(f"{path.name}: cannot be decoded, the file is damaged")
+        raise ImageError(f"{path.name}: cannot be decoded, the file is damaged; copy it again")
     return np.asarray(array)
 
 
@@ -143,7 +147,7 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
     except Exception as error:  # tifffile follows offsets found in the file: a damaged one makes it raise anything
         raise ImageError(f"{path.name}: a truncated or damaged TIFF ({error}); copy it again") from error
     if photometric == 3:
-        raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale")
+        raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale: save it as grey")
     if array.ndim == 3 and series.axes == "SYX" and array.shape == series.shape:
         array = np.moveaxis(array, 0, -1)
     plane = single_plane(array, path.name)
@@ -156,5 +160,7 @@ def _read_npy(path: Path, data: bytes) -> Plane:
     except (ValueError, OSError, EOFError, SyntaxError, MemoryError) as error:
         raise ImageError(f"{path.name}: not a plain NPY array ({error}); expected a 2-D array of numbers") from error
     if array.ndim != 2:
-        raise ImageError(f"{path.name}: an array of shape {array.shape}; expected a 2-D grayscale image")
+        raise ImageError(
+            f"{path.name}: an array of shape {array.shape}; expected a 2-D grayscale image, save a single view"
+        )
     return np.asarray(array)

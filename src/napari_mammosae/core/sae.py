@@ -32,10 +32,13 @@ class SparseAutoencoder(nn.Module):
         (d, h); columns of unit Euclidean norm after training.
     tied_bias
         (d,), subtracted before the encoder and added after the decoder.
+    source
+        Name of the file it was read from, for messages.
     """
 
     def __init__(self, width: int, latents: int) -> None:
         super().__init__()
+        self.source = "the SAE"
         self.encoder_weight = nn.Parameter(torch.zeros(latents, width))
         self.encoder_bias = nn.Parameter(torch.zeros(latents))
         self.decoder_weight = nn.Parameter(torch.zeros(width, latents))
@@ -103,6 +106,7 @@ class SparseAutoencoder(nn.Module):
         if weight.ndim != 2:
             raise CheckpointError(f"{source}: the decoder has shape {tuple(weight.shape)}, expected (d, h)")
         sae = cls(*weight.shape)
+        sae.source = source
         for name, parameter in sae.named_parameters():
             found = tensors[name]
             if found.shape != parameter.shape:

@@ -73,7 +73,7 @@ def require(path: Path, table: pd.DataFrame, columns: Iterable[str], kind: str) 
     if missing:
         raise FindingsError(
             f"{path.name}: {kind} needs the columns {', '.join(missing)}, which are missing; "
-            f"found {', '.join(map(str, table.columns)) or 'none'}"
+            f"found {', '.join(map(str, table.columns)) or 'none'}. Rename its columns, or give another table"
         )
 
 
@@ -89,11 +89,11 @@ def _number(text: str) -> float | None:
 
 def _text(path: Path) -> str:
     if path.is_dir():
-        raise FindingsError(f"{path.name}: a folder; expected a CSV file")
+        raise FindingsError(f"{path.name}: a folder; expected a CSV file, choose one in it")
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise FindingsError(f"{path.name}: no such file") from error
+        raise FindingsError(f"{path.name}: no such file; check the path") from error
     except OSError as error:
         raise FindingsError(f"{path.name}: cannot be read ({error.strerror or error})") from error
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -103,7 +103,7 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise FindingsError(f"{path.name}: not text in UTF-8 (byte {error.start}); save it as CSV in UTF-8") from error
     if "\0" in text:
-        raise FindingsError(f"{path.name}: a binary file; expected a CSV")
+        raise FindingsError(f"{path.name}: a binary file; expected a CSV, save it as CSV in UTF-8")
     return text
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..errors import MammoSAEError, ModelError, RunError
 from ..latents import LatentMaps
+from ..memory import out_of_memory, to_cpu
 from ..preprocessing import normalised
 from .decode import Decoded, Failed
 
@@ -98,21 +99,3 @@ class Computer:
             )
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error means that memory ran out, on a GPU or the CPU."""
-    import torch
-
-    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
-        return True
-    text = str(error)  # MPS and the CPU allocator raise plain RuntimeErrors
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-
-
-def to_cpu(model: "MammoSAE") -> None:
-    """Move a model to the CPU where it stands, so that everyone who holds it sees it there."""
-    model.backbone.to("cpu")
-    if model.sae is not None:
-        model.sae.to("cpu")
-    model.device = "cpu"
