@@ -184,3 +184,25 @@ def test_cell_shares_count_fractions_of_pixels(shape: tuple[int, int], grid: tup
     mask = np.random.default_rng(seed).random(shape) < 0.5
     fine = mask.repeat(grid[0], 0).repeat(grid[1], 1).reshape(grid[0], shape[0], grid[1], shape[1])
     np.testing.assert_allclose(cell_shares(mask, grid), fine.mean(axis=(1, 3)), atol=1e-12)
+
+
+@pytest.mark.parametrize("grid", [(48, 29), (7, 5)])
+def test_shares_are_never_a_rounding_below_nothing_or_above_all(grid: tuple[int, int]) -> None:
+    shape = (1520, 912)
+    mask = np.zeros(shape, bool)
+    mask[100:1400, :777] = True
+    rim = mask.copy()
+    rim[103:1397, :774] = False
+    for one in (mask, rim):
+        shares = cell_shares(one, grid)
+        assert shares.min() >= 0.0
+        assert shares.max() <= 1.0
+
+
+def test_a_map_wholly_inside_the_breast_has_nothing_outside() -> None:
+    values = 0.1 * np.arange(1, 8)
+    cells = np.zeros(GRID)
+    cells[1, :6], cells[2, 0] = values[:6], values[6]
+    breast = np.full(GRID, 1 + 1e-16)
+    breast[1, :3] = np.nextafter(1.0, 2.0)
+    assert measure(cells, [[0, 0, 10, 10]], breast)["outside"] == 0.0

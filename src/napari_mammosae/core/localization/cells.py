@@ -77,4 +77,5 @@ def _means(values: npt.NDArray[np.generic], rows: Doubles, columns: Doubles) -> 
         weight = weight[:, None] if axis == 0 else weight
         total = np.take(total, low, axis) * (1 - weight) + np.take(total, low + 1, axis) * weight
     sums = np.diff(np.diff(total, axis=0), axis=1)
-    return np.asarray(sums / np.outer(np.diff(rows), np.diff(columns)))
+    # differences of large sums: rounding may take a mean a little beyond the values it is a mean of
+    return np.clip(sums / np.outer(np.diff(rows), np.diff(columns)), float(values.min()), float(values.max()))

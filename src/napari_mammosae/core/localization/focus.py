@@ -135,7 +135,7 @@ def focus(maps: SparseMaps, where: Places) -> Focus:
     lift = np.full(len(maps), np.nan)
     if where.breast is not None and where.box_in_breast is not None:
         in_breast = inside(where.breast)
-        shares["outside"] = 1.0 - ratio(in_breast, total)
+        shares["outside"] = np.maximum(1.0 - ratio(in_breast, total), 0.0)  # a rounded 1 is not less than nothing
         area_breast = ratio(where.box_in_breast.sum(axis=1), where.breast.sum(axis=1))[row]
         lift = ratio(ratio(inside(where.box_in_breast), in_breast), area_breast)
     above = _lift_above_median(maps, where, row, lift_image if where.breast is None else lift)
