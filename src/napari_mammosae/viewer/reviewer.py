@@ -10,6 +10,7 @@ from qtpy.QtCore import QCoreApplication, QTimer
 
 from ..core.verdicts import Evidence
 from . import keymap
+from .jobs import Jobs
 from .preferences import preferences, remember
 from .verdict_book import VerdictBook
 
@@ -46,12 +47,15 @@ class Reviewer:
     def __init__(self, controller: Controller) -> None:
         self.controller = controller
         self.session = controller.session
-        self.book = VerdictBook(self.session, preferences().annotator)
+        with_qt = QCoreApplication.instance() is not None
+        self._jobs = Jobs() if with_qt else None
+        self.book = VerdictBook(self.session, preferences().annotator, self._jobs)
+        self.book.failed.connect(self._on_failed)
         self.with_screenshot = False
         self._live: tuple[Any, NDArray[np.intp]] | None = None
         self._watch = QTimer(interval=_LOOK_AGAIN)
         self._watch.timeout.connect(self._poll)
-        if QCoreApplication.instance() is not None:
+        if with_qt:
             self._watch.start()
         viewer = controller.scene.viewer
         self._unbind: Callable[[], None] = (
@@ -176,6 +180,9 @@ class Reviewer:
     def next_unreviewed(self) -> None:
         """Go to the next live latent without a verdict of the annotator: down the stack's order, then from its top."""
         self.leaving.emit()
+        if self.book.reading:
+            self.controller.tell("The verdicts are still being read; once more in a moment.")
+            return
         live = self.live_latents()
         left = live[[not self.book.verdict(int(latent)) for latent in live]] if live.size else live
         if not left.size:
@@ -212,6 +219,9 @@ class Reviewer:
     def set_blind(self, blind: bool) -> None:
         """Hide scores, labels, predictions and other people's verdicts, or show them again."""
         self.session.blind = blind
+
+    def _on_failed(self, text: str) -> None:
+        self.controller.tell(text, error=True)
 
     def _poll(self) -> None:
         with self.controller.telling():

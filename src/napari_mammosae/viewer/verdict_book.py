@@ -3,59 +3,77 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
 from ..core.errors import VerdictError
 from ..core.verdicts import Event, Evidence, Subject, VerdictStore, default_path
+from .verdict_standing import Standing, read_standing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..core.verdicts import Verdict
+    from .jobs import Jobs
     from .session import Session
 
 _PATIENCE = 0.5  # seconds that a decision waits for another program's; the window stands still meanwhile
+_AT_ONCE = 2_000  # events that are read where the window waits, 5 microseconds each
 
 
 class VerdictBook:
     """The verdict file in use, and what it says about the current model's latents.
 
-    Everything is read once and kept, so that a table may ask for every latent. The file is opened when there is
-    something to read or to write: looking at an image makes no file.
+    Everything is read once and kept, so that a table may ask for every latent; later only what came in since. The file
+    is opened when there is something to read or to write: looking at an image makes no file.
+
+    Parameters
+    ----------
+    session
+        What is judged.
+    annotator
+        Who decides; empty for the name of the operating system's user.
+    jobs
+        Where a long file is read; None reads it at once.
 
     Attributes
     ----------
     changed
         Emits when any verdict, the file, the annotator or what is judged changed.
-    mine
-        Latent -> what the annotator says now.
-    others
-        Latent -> what everybody else says now.
+    failed
+        Emits why the file that fits the session now could not be read.
+    reading
+        Whether a long file is still being read: `mine` and `others` lack what is in it.
     """
 
     changed = Signal()
+    failed = Signal(str)
 
-    def __init__(self, session: Session, annotator: str = "") -> None:
+    def __init__(self, session: Session, annotator: str = "", jobs: Jobs | None = None) -> None:
         self._session = session
         self._annotator = annotator
+        self._jobs = jobs
         self._chosen: Path | None = None
         self._store: VerdictStore | None = None
-        self._version = 0
-        self.mine: dict[int, Event] = {}
-        self.others: dict[int, list[Event]] = {}
+        self._version: int | None = None
+        self._of: tuple[Path, Subject | None] | None = None
+        self._standing = Standing(annotator)
+        self._refused: tuple[Path, int, int] | None = None
+        self.reading = False
         self._lines: dict[int, str] = {}
         for event in (session.events.model, session.events.run):
-            event.connect(self.reload)
+            event.connect(self._follow)
         session.events.blind.connect(self._announce)
 
     def close(self) -> None:
         """Close the file and stop following the session."""
         for event in (self._session.events.model, self._session.events.run):
-            event.disconnect(self.reload, missing_ok=True)
+            event.disconnect(self._follow, missing_ok=True)
         self._session.events.blind.disconnect(self._announce, missing_ok=True)
+        self._stop_reading()
         self._close_store()
 
     # What is judged, where, by whom
@@ -102,7 +120,8 @@ class VerdictBook:
             self._annotator = name.strip()
             if self._store is not None:
                 self._store.annotator = self._annotator
-            self.reload()
+            self._standing.see_as(self._annotator)
+            self._announce()
 
     @property
     def notice(self) -> str:
@@ -113,7 +132,21 @@ class VerdictBook:
 
     def line(self, latent: int) -> str | None:
         """Verdict, concept and who else says what about a latent, in a line; None when nobody said anything."""
-        return self._lines.get(latent)
+        if latent not in self.mine and latent not in self.others:
+            return None
+        if latent not in self._lines:
+            self._lines[latent] = self._written(latent)
+        return self._lines[latent] or None
+
+    @property
+    def mine(self) -> Mapping[int, Event]:
+        """Latent -> what the annotator says now."""
+        return self._standing.mine
+
+    @property
+    def others(self) -> Mapping[int, Sequence[Event]]:
+        """Latent -> what everybody else says now."""
+        return self._standing.others
 
     def verdict(self, latent: int) -> str:
         """The annotator's verdict on a latent; empty when there is none."""
@@ -128,30 +161,88 @@ class VerdictBook:
 
         return sorted(FIRST_CONCEPTS)
 
-    def reload(self, *_: object) -> None:
-        """Read the file that fits the session now."""
-        if self._store is not None and self._store.path != self.path:
-            self._close_store()
-        if self._store is None and self.path.is_file():
-            self._open()
-        self.mine, self.others = {}, {}
-        subject = self.subject
-        if self._store is not None and subject is not None:
-            self._version = self._store.version
-            for event in self._store.current(subject):
-                if event.annotator == self.annotator:
-                    self.mine[event.latent] = event
-                else:
-                    self.others.setdefault(event.latent, []).append(event)
-        self._announce()
+    def reload(self) -> None:
+        """Read what the file that fits the session now has to say.
+
+        Raises
+        ------
+        VerdictError
+            It cannot be read, and says nothing until it can.
+        """
+        of = self.path, self.subject
+        try:
+            if of != self._of:
+                self._stop_reading()
+                self._of, self._standing = of, Standing(self.annotator)
+                if self._store is not None and self._store.path != self.path:
+                    self._close_store()
+            if self._store is None and self.path.is_file():
+                self._open()
+            self._catch_up()
+        finally:
+            self._announce()
 
     def poll(self) -> None:
-        """Read again if another program has written to the file, or has made it."""
+        """Read what another program has written since the last look.
+
+        Raises
+        ------
+        VerdictError
+            It cannot be read; the next look tries again, at a file that could not be opened once it has changed.
+        """
         if self._store is None:
-            if self.path.is_file():
+            if self.path.is_file() and self._signature() != self._refused:
                 self.reload()
-        elif self._store.version != self._version:
+        elif self._store.version != self._version and (changed := self._catch_up()):
+            self._announce(changed)
+
+    def _follow(self, *_: object) -> None:
+        """The session has another model or run; what is wrong with its file is nothing to stop that for."""
+        try:
             self.reload()
+        except VerdictError as error:
+            self.failed.emit(str(error))
+
+    def _catch_up(self) -> set[int]:
+        """Read what came in since the last time; return the latents of which something else is said now."""
+        subject, store = self.subject, self._store
+        if store is None or subject is None or self.reading:
+            return set()
+        version = store.version  # asked first: what is written from here on is found by the next look
+        if self._jobs is not None and store.waiting(self._standing.number) > _AT_ONCE:
+            self.reading = True
+            work = partial(read_standing, store.path, subject, self.annotator)
+            done = partial(self._take_all, self._of)
+            self._jobs.start("Reading verdicts", work, done, partial(self._give_up, self._of))
+            return set()
+        number, events = store.arrived(subject, self._standing.number)
+        changed = self._standing.take(events, number)
+        self._version = version
+        return changed
+
+    def _take_all(self, of: Any, found: Standing) -> None:
+        if of != self._of:
+            return
+        self.reading = False
+        self._standing = found
+        if found.annotator != self.annotator:
+            found.see_as(self.annotator)
+        try:
+            self._catch_up()  # with what was decided meanwhile, here and elsewhere
+        except VerdictError as error:
+            self.failed.emit(str(error))
+        self._announce()
+
+    def _give_up(self, of: Any, error: Exception) -> None:
+        if of == self._of:
+            self.reading = False
+            self._version = None  # the next look tries again
+            self.failed.emit(str(error))
+
+    def _stop_reading(self) -> None:
+        if self._jobs is not None:
+            self._jobs.cancel()
+        self.reading = False
 
     # Writing
 
@@ -203,18 +294,25 @@ class VerdictBook:
 
     def _take(self, event: Event) -> None:
         """Keep what was just written: no need to read the file again."""
-        if event.subject != self.subject or event.annotator != self.annotator:
-            return
-        if event.verdict or event.concept or event.note:
-            self.mine[event.latent] = event
-        else:
-            self.mine.pop(event.latent, None)
-        self._announce({event.latent})
+        if event.subject == self.subject:
+            self._announce(self._standing.take([event]))
 
     def _open(self) -> VerdictStore:
-        self._store = VerdictStore(self.path, self.annotator, timeout=_PATIENCE)
-        self._version = self._store.version
+        try:
+            self._store = VerdictStore(self.path, self.annotator, timeout=_PATIENCE)
+        except VerdictError:
+            self._refused = self._signature()
+            raise
+        self._version = self._refused = None
         return self._store
+
+    def _signature(self) -> tuple[Path, int, int] | None:
+        """What changes when somebody changes the file."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return self.path, status.st_mtime_ns, status.st_size
 
     def _close_store(self) -> None:
         if self._store is not None:
@@ -224,23 +322,18 @@ class VerdictBook:
     def _announce(self, latents: Any = None) -> None:
         if isinstance(latents, set):
             for latent in latents:
-                self._write_line(latent)
+                self._lines.pop(latent, None)
         else:
             self._lines = {}
-            for latent in self.mine.keys() | self.others.keys():
-                self._write_line(latent)
         self._session.verdicts = self.line
         self.changed.emit()
 
-    def _write_line(self, latent: int) -> None:
+    def _written(self, latent: int) -> str:
         own = self.mine.get(latent)
         others = [] if self._session.blind else self.others.get(latent, [])
         parts = [_said(own)] if own is not None else []
         parts += [f"{_said(event)} ({event.annotator})" for event in others]
-        if parts:
-            self._lines[latent] = "; ".join(parts)
-        else:
-            self._lines.pop(latent, None)
+        return "; ".join(parts)
 
 
 def _said(event: Event) -> str:

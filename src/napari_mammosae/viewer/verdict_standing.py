@@ -1,0 +1,80 @@
+"""What a verdict file says about one SAE's latents, as one annotator sees it. Knows no Qt; a long file is read here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..core.verdict_state import VerdictState
+from ..core.verdicts import VerdictStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from ..core.verdicts import Event, Subject
+    from .jobs import Report
+
+
+class Standing:
+    """Verdicts that hold now, divided into one's own and everybody else's.
+
+    Attributes
+    ----------
+    annotator
+        Whose are one's own.
+    number
+        How far the file was read.
+    mine
+        Latent -> what the annotator says now.
+    others
+        Latent -> what everybody else says now.
+    """
+
+    def __init__(self, annotator: str) -> None:
+        self.annotator = annotator
+        self.mine: dict[int, Event] = {}
+        self.others: dict[int, list[Event]] = {}
+        self._state = VerdictState()
+
+    @property
+    def number(self) -> int:
+        """How far the file was read."""
+        return self._state.number
+
+    def take(self, events: Iterable[Event], number: int | None = None) -> set[int]:
+        """Take events of the log, read as far as a number; return the latents of which something else is said now."""
+        changed = self._state.take(events)
+        if number is not None:
+            self._state.number = number
+        for latent in changed:
+            said = dict(self._state.of(latent))
+            own = said.pop(self.annotator, None)
+            self.mine.pop(latent, None)
+            self.others.pop(latent, None)
+            if own is not None:
+                self.mine[latent] = own
+            if said:
+                self.others[latent] = [said[who] for who in sorted(said)]
+        return changed
+
+    def see_as(self, annotator: str) -> None:
+        """Divide anew for another annotator."""
+        self.annotator = annotator
+        self.mine, self.others = self._state.by(annotator), self._state.others(annotator)
+
+
+def read_standing(path: Path, subject: Subject, annotator: str, report: Report) -> Standing:
+    """Read a file of any length; made for a worker thread, with a connection of its own.
+
+    Raises
+    ------
+    VerdictError
+        It cannot be read.
+    """
+    report(f"Reading {path.name}")
+    standing = Standing(annotator)
+    with VerdictStore(path, annotator, create=False) as store:
+        number, events = store.latest(subject)
+    report(f"Reading {path.name}")
+    standing.take(events, number)
+    return standing
