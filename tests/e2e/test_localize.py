@@ -31,7 +31,7 @@ def dock_of(viewer, kind):
 
 
 def idle(qtbot, dock):
-    jobs = [dock.controller.jobs, dock.localizer.jobs, dock.annotator.jobs, dock.localizer._outlining]
+    jobs = [dock.controller.jobs, dock.localizer.jobs, dock.annotator.jobs, dock.localizer.outline.jobs]
     qtbot.waitUntil(lambda: not any(j.busy for j in jobs) and not dock.localizer._timer.isActive(), timeout=60_000)
     qtbot.wait(30)
 

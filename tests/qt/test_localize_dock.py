@@ -78,7 +78,7 @@ def dock(qtbot, controller):
 
 def settled(qtbot, dock):
     localizer = dock.localizer
-    qtbot.waitUntil(lambda: not localizer._outlining.busy and not localizer._timer.isActive(), timeout=10_000)
+    qtbot.waitUntil(lambda: not localizer.outline.jobs.busy and not localizer._timer.isActive(), timeout=10_000)
 
 
 def found_layer(dock):
@@ -266,7 +266,7 @@ def test_the_breast_is_outlined_for_the_lift(qtbot, dock):
     image = dock.controller.session.image
     assert dock.boxes.values["share_outside"].text() != ""
     assert lift > 1
-    assert dock.localizer._regions[0] is image
+    assert dock.localizer.outline.image is image
 
 
 def test_sizes_are_in_millimetres_when_the_spacing_is_known(qtbot, dock):

@@ -42,7 +42,7 @@ def dock(make_napari_viewer, qtbot, tmp_path):
 
 def settled(qtbot, dock):
     localizer = dock.localizer
-    qtbot.waitUntil(lambda: not localizer._outlining.busy and not localizer._timer.isActive(), timeout=10_000)
+    qtbot.waitUntil(lambda: not localizer.outline.jobs.busy and not localizer._timer.isActive(), timeout=10_000)
     qtbot.wait(50)
 
 

@@ -24,7 +24,9 @@ KEY = "napari-mammosae"
 """Where `layer.metadata` holds what this plugin knows about a layer: a dictionary with a `role`, and
 `mammogram` (a `Mammogram`) on images its reader opened, `latent` (int) on pins."""
 
-Role: TypeAlias = Literal["mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region"]
+Role: TypeAlias = Literal[
+    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap"
+]
 
 COLORMAPS = ("ember", "inferno", "magma", "viridis", "turbo")
 _EMBER = ((1.0, 0.85, 0.1), (1.0, 0.45, 0.0), (0.85, 0.0, 0.15))

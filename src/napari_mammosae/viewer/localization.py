@@ -1,29 +1,27 @@
-"""What the localisation of one latent on one image comes to, worked out in one pure place. Knows no Qt."""
+"""What the localisation of a heatmap on one image comes to, worked out in one pure place. Knows no Qt."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..core.geometry import clip_boxes
+from .truth import ALL_FINDINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from ..core.findings import Findings
     from ..core.geometry import Frame
     from ..core.images import Mammogram
     from ..core.latents import LatentMaps
-    from ..core.localization import LocalizationSettings, Threshold
+    from ..core.localization import CombinedMap, LocalizationSettings, Threshold
     from ..core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
-
-EDGES = ["row_min", "col_min", "row_max", "col_max"]
-ALL_FINDINGS = ""
+    from .together import LatentSet
+    from .truth import Truth
 
 ThresholdKind = Literal["quantile", "relative", "absolute"]
 Confidence = Literal["maximum", "mean", "energy"]
@@ -70,81 +68,15 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Truth:
-    """Annotated boxes of one image.
-
-    Attributes
-    ----------
-    annotated
-        Whether anybody looked at the image, boxes or not.
-    finding, note
-        Of each box.
-    source, input
-        (b, 4) edges in source pixels, and in the model's input, clipped to it.
-    row
-        (b,) which row of the image's boxes each is; those beyond the model's crop are left out.
-    notes
-        What was left out, one sentence each.
-    """
-
-    annotated: bool
-    finding: tuple[str, ...]
-    note: tuple[str, ...]
-    source: NDArray[np.float64]
-    input: NDArray[np.float64]
-    row: NDArray[np.intp]
-    notes: tuple[str, ...] = ()
-
-
-def truth_of(findings: Findings | None, image: Mammogram, frame: Frame, finding: str = ALL_FINDINGS) -> Truth:
-    """Annotated boxes of an image, of one finding or all.
-
-    Raises
-    ------
-    FindingsError
-        The boxes are for an image of another size.
-    """
-    if findings is None or image.image_id not in findings:
-        none = np.zeros((0, 4))
-        return Truth(False, (), (), none, none, np.zeros(0, np.intp))
-    mine = findings.table[findings.table["image_id"] == image.image_id]
-    fitted = replace(findings, table=mine, images=findings.images.loc[[image.image_id]], notes=())
-    fitted = fitted.for_images({image.image_id: image.shape})
-    table = fitted.table
-    source = table[EDGES].to_numpy(np.float64)
-    given = frame.boxes_to_input(source)
-    clipped, _, outside = clip_boxes(given, frame.input_shape)
-    wanted = ~outside
-    if finding != ALL_FINDINGS:
-        wanted &= (table["finding"] == finding).to_numpy(bool)
-    beyond = int(outside.sum())
-    notes = fitted.notes
-    if beyond:
-        notes = (*notes, f"boxes beyond the part of the image that the model saw, left out: {beyond}")
-    names, remarks = table["finding"].astype(str), texts(table, "note")
-    at = np.flatnonzero(wanted)
-    return Truth(
-        True, tuple(names.iloc[i] for i in at), tuple(remarks[i] for i in at), source[at], clipped[at], at, notes
-    )  # fmt: skip
-
-
-def texts(table: pd.DataFrame, column: str) -> list[str]:
-    """A column of remarks, empty where there is none."""
-    if column not in table:
-        return [""] * len(table)
-    return ["" if value is None or value != value else str(value) for value in table[column]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
-    """One latent on one image: all that stays the same while the threshold moves.
+    """A heatmap on an image: all that stays the same while the threshold moves.
 
     Attributes
     ----------
-    latent, image_id
-        What is looked at.
+    image_id
+        The image.
     cells
-        (H', W') its heatmap.
+        (H', W') the heatmap of a latent, or of several together.
     frame, spacing
         Where the model's input lies on the image, and millimetres per source pixel where they are known.
     truth
@@ -153,9 +85,12 @@ class Scope:
         Of the heatmap's pixels.
     focus
         Measures that need no threshold.
+    combined
+        Several latents together; None for one latent.
+    about
+        What the heatmap is, as a sentence; empty for one latent.
     """
 
-    latent: int
     image_id: str
     cells: NDArray[np.float32]
     frame: Frame
@@ -163,6 +98,8 @@ class Scope:
     truth: Truth
     values: HeatmapValues
     focus: tuple[Measure, ...]
+    combined: CombinedMap | None = None
+    about: str = ""
 
 
 def scope_of(
@@ -174,8 +111,35 @@ def scope_of(
     assert maps.frame is not None
     cells, shape = maps[latent], maps.frame.input_shape
     focus = focus_on_image(cells, shape, truth.input, regions)
+    return Scope(image.image_id, cells, maps.frame, image.spacing, truth, heatmap_values(cells, shape), focus)
+
+
+def scope_together(
+    maps: LatentMaps,
+    several: LatentSet,
+    weights: NDArray[np.float64] | None,
+    image: Mammogram,
+    truth: Truth,
+    regions: Mapping[str, NDArray[Any]] | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scope:
+    """Everything about several latents together; `weights` of the live ones for a class activation map.
+
+    Measures of a class activation map are those of its positive part, of what speaks for the class.
+    """
+    from ..core.localization import CombinedMap
+    from ..core.localization.one_image import focus_on_image, heatmap_values
+
+    assert maps.frame is not None
+    shape = maps.frame.input_shape
+    rows = [row for latent in several.live if (row := maps.row(latent)) is not None]
+    stack = maps.values[rows].astype(np.float32) if rows else np.zeros((1, *maps.shape[1:]), np.float32)
+    combined = CombinedMap.of(stack, shape, several.how, weights if rows else np.ones(1), progress)
+    silent = "nothing speaks for the class here" if several.logit is not None else "none of the latents fires here"
+    focus = focus_on_image(np.maximum(combined.cells, 0), shape, truth.input, regions, silent=silent)
+    values = heatmap_values(combined.cells, shape)
     return Scope(
-        latent, image.image_id, cells, maps.frame, image.spacing, truth, heatmap_values(cells, shape), focus
+        image.image_id, combined.cells, maps.frame, image.spacing, truth, values, focus, combined, several.about
     )  # fmt: skip
 
 
@@ -213,7 +177,7 @@ class BoxRow:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Localization:
-    """Found boxes of a latent on an image, what became of them, and what to say about it."""
+    """Boxes found in a heatmap of an image, what became of them, and what to say about it."""
 
     scope: Scope
     choice: Choice
@@ -243,6 +207,22 @@ class Localization:
         return out
 
     @property
+    def level(self) -> float:
+        """The activation the threshold came to; NaN where there is none, or each latent of a union has its own."""
+        union = self.scope.combined is not None and self.scope.combined.greatest is not None
+        return np.nan if union and self.choice.kind != "absolute" else self.boxes.regions.level
+
+    @property
+    def _note(self) -> str:
+        """What to know about the regions."""
+        regions = self.boxes.regions
+        if self.scope.combined is None:
+            return regions.note
+        if regions.silent:
+            return "none of these latents fires on this image: no boxes"
+        return "nothing speaks for the class here: no boxes" if self.scope.values.maximum <= 0 else regions.note
+
+    @property
     def measures(self) -> tuple[Measure, ...]:
         """Figures of this image, those that depend on the threshold first."""
         return (*self.boxes.measures, *self.scope.focus)
@@ -251,7 +231,7 @@ class Localization:
     def notes(self) -> list[str]:
         """What a person should know, one sentence each: never a number that is missing without a word."""
         truth, name = self.scope.truth, readable(self.choice.finding) if self.choice.finding else ""
-        notes = [self.boxes.regions.note] if self.boxes.regions.note else []
+        notes = [note for note in (self.scope.about, self._note) if note]
         if not truth.annotated:
             notes.append("no annotations of this image: what is found is neither right nor wrong")
         elif not truth.finding:
@@ -260,21 +240,19 @@ class Localization:
         return [*notes, *truth.notes]
 
 
-def localize(scope: Scope, choice: Choice) -> Localization:
+def localize(scope: Scope, choice: Choice, progress: Callable[[int, int], None] | None = None) -> Localization:
     """Cut the heatmap and compare: what is done at every move of the threshold."""
-    from ..core.localization.one_image import localize_image
+    from ..core.localization import find_regions
+    from ..core.localization.one_image import judge_regions
 
-    boxes = localize_image(
-        scope.cells,
-        scope.frame.input_shape,
-        scope.truth.input,
-        choice.threshold,
-        annotated=scope.truth.annotated,
-        iou=choice.iou,
-        confidence=choice.confidence,
-        min_area=choice.min_area,
+    if scope.combined is None:
+        regions = find_regions(scope.cells, scope.frame.input_shape, choice.threshold, min_area=choice.min_area)
+    else:
+        regions = scope.combined.regions(choice.threshold, min_area=choice.min_area, progress=progress)
+    boxes = judge_regions(
+        regions, scope.truth.input, annotated=scope.truth.annotated, iou=choice.iou, confidence=choice.confidence
     )
-    return Localization(scope, choice, boxes, scope.frame.boxes_to_source(boxes.regions.boxes))
+    return Localization(scope, choice, boxes, scope.frame.boxes_to_source(regions.boxes))
 
 
 def size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, area: float | None = None) -> str:

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ..core.latents import LatentMaps
     from ..core.model import MammoSAE
     from .jobs import Report
-    from .localization import Choice
+    from .localization import Choice, Localization, Scope
+    from .together import LatentSet
+    from .truth import Truth
 
 
 def look_at_regions(image: Mammogram, model: MammoSAE, report: Report) -> dict[str, NDArray[np.float32]]:
@@ -46,3 +48,26 @@ def overlaps_with_box(
         progress=lambda done, total: report(title, done, total),
     )  # fmt: skip
     return scores
+
+
+def localize_together(
+    scope: Scope | None,
+    model: MammoSAE,
+    maps: LatentMaps,
+    several: LatentSet,
+    image: Mammogram,
+    truth: Truth,
+    regions: dict[str, NDArray[np.float32]] | None,
+    choice: Choice,
+    report: Report,
+) -> Localization:
+    """Boxes of several latents together; without a `scope` their heatmaps are put together first."""
+    from .localization import localize, scope_together
+    from .together import weights_of
+
+    def progress(done: int, total: int) -> None:
+        report(f"Putting {len(several.latents):,} heatmaps together", done, total)
+
+    if scope is None:
+        scope = scope_together(maps, several, weights_of(several, model), image, truth, regions, progress)
+    return localize(scope, choice, progress)

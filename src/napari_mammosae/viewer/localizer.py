@@ -1,4 +1,4 @@
-"""Boxes of the current latent, kept true to the session, and what is asked about them."""
+"""Boxes of the current latent or of several together, kept true to the session, and what is asked about them."""
 
 from __future__ import annotations
 
@@ -13,20 +13,15 @@ from qtpy.QtCore import QCoreApplication, QTimer
 from ..core.errors import MammoSAEError
 from . import layers
 from .controller import controller_of
-from .found import Drawing, draw, drawing_of, found_layer
+from .found_layers import FoundLayers
+from .intervening import is_ready
 from .jobs import Jobs
-from .localization import (
-    ALL_FINDINGS,
-    Choice,
-    Localization,
-    Scope,
-    likely_finding,
-    localize,
-    scope_of,
-    truth_of,
-)
-from .localization_work import look_at_regions, overlaps_with_box
+from .localization import Choice, Localization, Scope, likely_finding, localize, scope_of, scope_together
+from .localization_work import localize_together, overlaps_with_box
+from .outline import Outline
 from .session import Order
+from .together import LatentSet, Together, latents_of, set_of, weights_of
+from .truth import ALL_FINDINGS, Truth, truth_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,7 +33,7 @@ THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
 
 
 class Localizer:
-    """Localisation in one viewer: what was chosen, the boxes of the current latent, and their layer.
+    """Localisation in one viewer: what was chosen, the boxes of a heatmap, and their layer.
 
     Made by `localizer_of`; it stays while docks come and go, and works only while one is `active`.
 
@@ -52,6 +47,8 @@ class Localizer:
         Longer work asked for in the dock.
     problem
         Why there is no `current`, for the user; empty where nothing is wrong.
+    several
+        The latents that are taken as one; None for the current latent alone.
     """
 
     changed = Signal(object)
@@ -64,14 +61,16 @@ class Localizer:
         self.jobs = Jobs()
         self.problem = ""
         self.current: Localization | None = None
-        self._outlining = Jobs()
+        self.several: LatentSet | None = None
+        self.combining = Jobs()
+        self.outline = Outline(self._on_outline, self._failed)
         self._choice = Choice()
+        self._together = Together()
         self._finding_chosen = False
         self._active = False
         self._drawn = True
         self._scope: Scope | None = None
-        self._drawing: Drawing | None = None
-        self._regions: tuple[Any, dict[str, Any] | None] = (None, None)
+        self._layers = FoundLayers(controller.scene)
         self._timer = QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(THROTTLE)
@@ -80,6 +79,9 @@ class Localizer:
         events.maps.connect(self._on_maps)
         events.findings.connect(self._on_findings)
         events.current.connect(self._on_latent)
+        events.pins.connect(self._on_pins)
+        events.order.connect(self._on_order)
+        events.verdicts.connect(self._on_verdicts)
         viewer = controller.scene.viewer
         if viewer is not None:
             viewer.layers.events.removed.connect(self._on_removed)
@@ -91,8 +93,8 @@ class Localizer:
     def cleanup(self) -> None:
         """Stop what runs."""
         self._timer.stop()
-        self.jobs.cancel()
-        self._outlining.cancel()
+        for jobs in (self.jobs, self.combining, self.outline.jobs):
+            jobs.cancel()
 
     @property
     def choice(self) -> Choice:
@@ -111,6 +113,19 @@ class Localizer:
         self._later()
 
     @property
+    def together(self) -> Together:
+        """Whether the current latent is looked at, or which others as one heatmap."""
+        return self._together
+
+    @together.setter
+    def together(self, together: Together) -> None:
+        if together != self._together:
+            self._together = together
+            self._scope = None
+            self.chosen.emit(self._choice)
+            self._later()
+
+    @property
     def active(self) -> bool:
         """Whether somebody looks: without, nothing is computed, and the found boxes go."""
         return self._active
@@ -122,7 +137,9 @@ class Localizer:
             self._on_maps()
         else:
             self._timer.stop()
-            self._remove_layer()
+            self.combining.cancel()
+            self._layers.remove()
+            self._layers.show_heatmap(None, "")
 
     @property
     def drawn(self) -> bool:
@@ -135,24 +152,64 @@ class Localizer:
             self._drawn = drawn
             self.toggled.emit(drawn)
             if drawn:
-                self._draw()
+                self._layers.draw(self.current)
             else:
-                self._remove_layer()
+                self._layers.remove()
 
     def update(self) -> None:
         """Find the boxes now."""
         self._timer.stop()
         if not self._active:
             return
-        self.problem = ""
+        self.problem, self.several = "", None
+        self.combining.cancel()
         try:
-            if self._scope is None:
-                self._scope = self._new_scope()
-            self.current = localize(self._scope, self._choice) if self._scope is not None else None
+            if self._together.is_alone:
+                self._scope = self._scope or self._new_scope()
+                current = localize(self._scope, self._choice) if self._scope is not None else None
+            else:
+                current = self._localize_several()
         except MammoSAEError as error:
-            self.problem, self.current = str(error), None
-        self._draw()
-        self.changed.emit(self.current)
+            self.problem, current = str(error), None
+        self._take(current)
+
+    def _take(self, current: Localization | None) -> None:
+        self.current, several = current, self.several
+        if self._drawn:
+            self._layers.draw(current)
+        if several is None or not self._active:
+            self._layers.show_heatmap(None, "")
+        elif current is not None:
+            what = "class activation map" if several.how == "logit" else several.how
+            self._layers.show_heatmap(current, f"{what} of {len(several.latents):,} latents")
+        self.changed.emit(current)
+
+    def _localize_several(self) -> Localization | None:
+        """Boxes of several latents together: at once where that is quick, else in a worker, None until then.
+
+        While a worker moves the threshold the boxes of the one before stay.
+        """
+        session, choice = self.session, self._choice
+        maps, image, model = session.maps, session.image, session.model
+        if maps is None or image is None or model is None or maps.frame is None:
+            return None
+        verdicts = {latent: event.verdict for latent, event in self.controller.reviewer.book.mine.items()}
+        several = set_of(self._together, latents_of(self._together, session, verdicts), model, maps, choice.finding)
+        self.several = several
+        truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
+        if several.how == "maximum" or (several.how == "logit" and is_ready(model)):
+            if self._scope is None:
+                weights = weights_of(several, model)
+                self._scope = scope_together(maps, several, weights, image, truth, regions)
+            return localize(self._scope, choice)
+        work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
+        self.combining.start("Putting heatmaps together", work, partial(self._take_several, several), self._failed)
+        return self.current if self._scope is not None else None
+
+    def _take_several(self, several: LatentSet, current: Localization) -> None:
+        if several is self.several:  # else something changed meanwhile
+            self._scope = current.scope
+            self._take(current)
 
     def order_by_box(self, edges: tuple[float, float, float, float], name: str) -> None:
         """Put the latents first whose boxes overlap most with a box (source edges)."""
@@ -183,28 +240,16 @@ class Localizer:
         self._scope = None
         session = self.session
         if session.maps is None or session.image is None or session.model is None:
-            self._outlining.cancel()
+            self.outline.jobs.cancel()
             self.update()
             return
         self._choose_finding()
-        if self._regions[0] is session.image:
-            self._later()
-        elif self._active:
-            self._regions = session.image, None
-            work = partial(look_at_regions, session.image, session.model)
-            take = partial(self._take_regions, session.image)
-            self._outlining.start("Outlining the breast", work, take, partial(self._no_regions, session.image))
-
-    def _take_regions(self, image: object, regions: dict[str, Any] | None) -> None:
-        if image is self.session.image:
-            self._regions = image, regions
-            self._scope = None
+        if self._active and not self.outline.look(session.image, session.model):
             self._later()
 
-    def _no_regions(self, image: object, error: Exception) -> None:
-        """Everything but the lift can be had without the outline."""
-        self._failed(error)
-        self._take_regions(image, None)
+    def _on_outline(self) -> None:
+        self._scope = None
+        self._later()
 
     def _on_findings(self, *_: object) -> None:
         self._scope = None
@@ -212,8 +257,24 @@ class Localizer:
         self._later()
 
     def _on_latent(self, *_: object) -> None:
-        self._scope = None
-        self._later()
+        if self._together.is_alone:
+            self._scope = None
+            self._later()
+
+    def _on_pins(self, *_: object) -> None:
+        self._on_set("pins")
+
+    def _on_order(self, *_: object) -> None:
+        self._on_set("first")
+
+    def _on_verdicts(self, *_: object) -> None:
+        self._on_set("lesion", "anatomy", "spurious")
+
+    def _on_set(self, *sources: str) -> None:
+        """What a set of latents comes from changed."""
+        if self._together.source in sources:
+            self._scope = None
+            self._later()
 
     def _later(self) -> None:
         if self._active and not self._timer.isActive():
@@ -235,50 +296,25 @@ class Localizer:
         maps, image, latent = session.maps, session.image, session.current
         if maps is None or image is None or latent is None or maps.frame is None:
             return None
-        truth = truth_of(session.findings, image, maps.frame, self._choice.finding)
-        regions = self._regions[1] if self._regions[0] is image else None
-        return scope_of(maps, latent, image, truth, regions)
+        return scope_of(maps, latent, image, self._truth(), self.outline.shares(image, maps.shape[1:]))
 
-    # The layer
+    def _truth(self) -> Truth:
+        """The annotated boxes that count."""
+        image, maps = self.session.image, self.session.maps
+        assert image is not None
+        assert maps is not None
+        assert maps.frame is not None
+        return truth_of(self.session.findings, image, maps.frame, self._choice.finding)
 
-    def _draw(self) -> None:
-        viewer, image_layer = self.controller.scene.viewer, self.controller.scene.image_layer
-        if viewer is None or not self._drawn:
-            return
-        layer = layers.find(viewer.layers, "found")
-        if self.current is None or image_layer is None:
-            if layer is not None:
-                self._show(layer, Drawing([], [], [], [], [], []))
-            return
-        affine = layers.world_affine(image_layer)
-        if layer is None:
-            active = viewer.layers.selection.active
-            self._drawing = None
-            layer = found_layer(affine)
-            viewer.add_layer(layer)
-            if active is not None:
-                viewer.layers.selection.active = active
-        elif (layer.affine.affine_matrix != affine).any():
-            layer.affine = affine
-        line = max(1.0, self.current.scope.frame.source_shape[0] / 300)
-        self._show(layer, drawing_of(self.current.rows, line))
-
-    def _show(self, layer: Any, drawing: Drawing) -> None:
-        if drawing != self._drawing:
-            draw(layer, drawing)
-            self._drawing = drawing
-
-    def _remove_layer(self) -> None:
-        viewer = self.controller.scene.viewer
-        self._drawing = None
-        if viewer is not None:
-            for layer in layers.with_role(viewer.layers, "found"):
-                layers.tags(layer).pop("role")  # so that its going is not taken for the user's wish
-                viewer.layers.remove(layer)
+    # The layers
 
     def _on_removed(self, event: Any) -> None:
-        if layers.role_of(event.value) == "found":
+        role = layers.role_of(event.value)
+        if role == "found":
             self.drawn = False
+        elif role == "heatmap":
+            self._layers.bring_back(event.value)
+            self.together = replace(self._together, source="current")
 
 
 _localizers: WeakKeyDictionary[Any, Localizer] = WeakKeyDictionary()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .localization import Choice, localize, scope_of, truth_of
+from .localization import Choice, localize, scope_of
+from .truth import truth_of
 
 if TYPE_CHECKING:
     from pathlib import Path

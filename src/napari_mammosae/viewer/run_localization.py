@@ -11,8 +11,9 @@ from psygnal import Signal
 
 from ..core.errors import FindingsError
 from .jobs import Jobs
-from .localization import ALL_FINDINGS, Choice, readable
+from .localization import Choice, readable
 from .localizer import Localizer, localizer_of
+from .truth import ALL_FINDINGS
 
 if TYPE_CHECKING:
     from pathlib import Path

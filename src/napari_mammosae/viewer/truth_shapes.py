@@ -8,7 +8,8 @@ import numpy as np
 
 from ..core.names import slug
 from . import layers
-from .localization import EDGES, readable, texts
+from .localization import readable
+from .truth import EDGES, texts
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -145,10 +145,13 @@ def focus_on_image(
     shape: tuple[int, int],
     truth: npt.ArrayLike,
     regions: Mapping[str, npt.ArrayLike] | None = None,
+    *,
+    silent: str = "the latent is silent on this image",
 ) -> tuple[Measure, ...]:
     """Where the activation lies: pointing, energy, lift, lift over the whole image, and shares of regions.
 
-    They do not depend on a threshold. `regions` are area shares (H', W') by name; `breast` makes the lift known.
+    They do not depend on a threshold. `cells` are not negative; `regions` are area shares (H', W') by name, of which
+    `breast` makes the lift known; `silent` is what to say where all cells are 0.
     """
     values = np.asarray(cells, np.float32)
     edges = np.asarray(truth, np.float64).reshape(-1, 4)
@@ -157,7 +160,6 @@ def focus_on_image(
     zero = np.zeros(at.size, np.int64)
     where = places([0], np.zeros(len(edges)), edges, shape, (values.shape[0], values.shape[1]), known)
     measured = focus(sparse_maps(zero, zero, at, values.ravel()[at], (values.shape[0], values.shape[1])), where)
-    silent = "the latent is silent on this image"
     no_box = "no annotated box on this image"
     breast = "" if "breast" in known else "where the breast lies is not known"
     if not at.size:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QPointF, QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QPointF, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
-from ..found import STYLES
+from ..found import MOST, STYLES
 from .base import Part, hint
 
 if TYPE_CHECKING:
@@ -82,6 +82,10 @@ class BoxList(QTreeWidget):
         self._icons: dict[Fate, QIcon] = {fate: line_icon(fate) for fate in STYLES}
         self.itemSelectionChanged.connect(self._on_selected)
         self.itemActivated.connect(self._on_activated)
+
+    def sizeHint(self) -> QSize:
+        """A few lines: it takes what room is left, but does not make the dock scroll."""
+        return QSize(super().sizeHint().width(), 110)
 
     @property
     def chosen(self) -> BoxRow | None:
@@ -179,11 +183,12 @@ class BoxesPart(Part):
         self.list.jumped.connect(self._jump)
         self.list.zoomed.connect(self._zoom)
         self.listen(localizer.changed, self.refresh)
+        self.listen(localizer.toggled, self._on_toggled)
         self.refresh(localizer.current)
 
     def refresh(self, current: Localization | None) -> None:
         """Show what was found."""
-        notes = current.notes if current is not None else [self.localizer.problem or self._what_to_do()]
+        notes = [*current.notes, self._not_drawn(current)] if current is not None else [self._what_to_do()]
         self.note.setText(" ".join(f"{sentence(note)}" for note in notes if note))
         self.note.setVisible(bool(self.note.text()))
         self.list.show_rows(current.rows if current is not None else [])
@@ -197,10 +202,23 @@ class BoxesPart(Part):
         self.reasons.setText(" ".join(f"No {' and '.join(names)}: {why}." for why, names in missing.items()))
         self.reasons.setVisible(bool(missing))
 
+    def _not_drawn(self, current: Localization) -> str:
+        found = len(current.found)
+        if found <= MOST or not self.localizer.drawn:
+            return ""
+        return f"{MOST} of {found:,} found boxes are drawn, the most confident; the list has all"
+
     def _what_to_do(self) -> str:
+        if self.localizer.problem:
+            return self.localizer.problem
+        if self.localizer.combining.busy:
+            return "Putting heatmaps together …"
         if self.session.image is None:
             return "Open a mammogram first (dock Model & image)."
         return "Compute the latents of the image first (dock Model & image)."
+
+    def _on_toggled(self, _: bool) -> None:
+        self.refresh(self.localizer.current)
 
     def _jump(self, row: BoxRow) -> None:
         self._look(row, close=False)

@@ -9,9 +9,11 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSlider
 
-from ..localization import ALL_FINDINGS, Confidence, Localization, ThresholdKind, readable
+from ..localization import Confidence, Localization, ThresholdKind, readable
+from ..truth import ALL_FINDINGS
 from .base import Part, row
 from .localize_plots import HistogramPlot
+from .localize_together import TogetherPart
 
 if TYPE_CHECKING:
     from ..localizer import Localizer
@@ -50,7 +52,11 @@ class ChoicePart(Part):
             self.confidence_box.addItem(rule, rule)
             at = self.confidence_box.count() - 1
             self.confidence_box.setItemData(at, _CONFIDENCE_TIPS[rule], Qt.ItemDataRole.ToolTipRole)
-        self.confidence_box.setToolTip("What found boxes are ranked by when several meet one annotated box")
+        self.confidence_box.setToolTip(
+            "Confidence: what found boxes are ranked by, also when several meet one annotated box"
+        )
+        self.confidence_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.confidence_box.setMinimumContentsLength(6)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, STEPS)
         self.slider.setToolTip("The mask is what lies strictly above the threshold")
@@ -65,7 +71,7 @@ class ChoicePart(Part):
         self.area_box.setToolTip("Least height × width of a found box, in pixels of the model's input")
         for box in (self.iou_box, self.area_box):
             box.setKeyboardTracking(False)
-        self.plot = HistogramPlot()
+        self.plot, self.together = HistogramPlot(), TogetherPart(localizer)
         for box, sample in ((self.value_box, "0.0000"), (self.iou_box, "0.00"), (self.area_box, "0000")):
             box.setFixedWidth(self.fontMetrics().horizontalAdvance(sample) + 62)  # room for the theme's buttons
 
@@ -73,11 +79,14 @@ class ChoicePart(Part):
         form.setContentsMargins(0, 0, 0, 0)
         form.setVerticalSpacing(3)
         form.addRow("Finding", self.finding_box)
+        form.addRow("Heatmap", self.together)
         form.addRow("Threshold", row(self.kind_box, self.value_box))
         form.addRow(self.plot)
         form.addRow(self.slider)
-        form.addRow("IoU ≥", row(self.iou_box, self.drawn_box, stretch=1))
-        form.addRow("Rank by", row(self.confidence_box, QLabel("px² ≥"), self.area_box))
+        least = QLabel("px² ≥")
+        least.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        form.addRow("IoU ≥", row(self.iou_box, least, self.area_box, stretch=1))
+        form.addRow("Rank by", row(self.confidence_box, self.drawn_box))
 
         self.finding_box.activated.connect(self._take_finding)
         self.drawn_box.toggled.connect(self._take_drawn)
@@ -139,7 +148,7 @@ class ChoicePart(Part):
         if kind == self.localizer.choice.kind:
             return
         current, value = self.localizer.current, _DEFAULTS[kind]
-        if current is not None and np.isfinite(level := current.boxes.regions.level):
+        if current is not None and np.isfinite(level := current.level):
             value = current.scope.values.threshold_at(level, kind).value
         self._choose(kind=kind, value=value)
 
@@ -160,9 +169,11 @@ class ChoicePart(Part):
         self._choose(confidence=rule, iou=self.iou_box.value(), min_area=self.area_box.value())
 
     def _on_changed(self, current: Localization | None) -> None:
-        self.plot.show_values(current.scope.values if current is not None else None)
+        combined = current.scope.combined if current is not None else None
+        name = "weighted sum" if combined is not None and combined.how == "logit" else "activation"
+        self.plot.show_values(current.scope.values if current is not None else None, name)
         if current is not None:
-            self.plot.show_level(current.boxes.regions.level)
+            self.plot.show_level(current.level)
         self.refresh()
 
     def _list_findings(self, *_: object) -> None:

@@ -21,7 +21,8 @@ from qtpy.QtWidgets import (
 
 from ...core.names import slug
 from ..box_saving import finding_titles
-from ..localization import readable, texts
+from ..localization import readable
+from ..truth import texts
 from .base import Part, row
 
 if TYPE_CHECKING:

@@ -50,18 +50,19 @@ class HistogramPlot(SmallPlot):
         """Let the wheel scroll the dock."""
         event.ignore()
 
-    def show_values(self, values: HeatmapValues | None) -> None:
-        """Draw the histogram of a heatmap, or nothing."""
+    def show_values(self, values: HeatmapValues | None, name: str = "activation") -> None:
+        """Draw the histogram of a heatmap, or nothing; `name` is what its values are."""
         if values is self._values:
             return
         self._values = values
-        silent = values is None or not values.maximum
+        silent = values is None or values.maximum <= 0
         self._bars.setVisible(not silent)
         self.line.setVisible(not silent)
         if values is None or silent:
             return
-        zeros = f" (not drawn: {100 * values.zeros:.0f} % at 0)" if values.zeros else ""
-        self.setLabel("bottom", f"activation{zeros}", **_FONT)
+        below = " or below" if values.values[0] < 0 else ""
+        zeros = f" (not drawn: {100 * values.zeros:.0f} % at 0{below})" if values.zeros else ""
+        self.setLabel("bottom", f"{name}{zeros}", **_FONT)
         self._recolor()
         edges, counts = values.histogram()
         height = np.log10(1.0 + counts)
@@ -71,9 +72,11 @@ class HistogramPlot(SmallPlot):
         self.setYRange(0.0, max(1.0, float(height.max())) * 1.05, padding=0)
 
     def show_level(self, level: float) -> None:
-        """Put the line at an activation; not while the user holds it."""
-        if not self.line.moving and np.isfinite(level):
-            self.line.setValue(level)
+        """Put the line at an activation, NaN hides it; not while the user holds it."""
+        if not self.line.moving:
+            self.line.setVisible(self._bars.isVisible() and bool(np.isfinite(level)))
+            if np.isfinite(level):
+                self.line.setValue(level)
 
     def _on_drag(self) -> None:
         self.dragged.emit(float(self.line.value()))

@@ -1,0 +1,87 @@
+"""Annotated boxes of one image, in its own pixels and in those the model saw. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..core.geometry import clip_boxes
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from ..core.findings import Findings
+    from ..core.geometry import Frame
+    from ..core.images import Mammogram
+
+EDGES = ["row_min", "col_min", "row_max", "col_max"]
+ALL_FINDINGS = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """Annotated boxes of one image.
+
+    Attributes
+    ----------
+    annotated
+        Whether anybody looked at the image, boxes or not.
+    finding, note
+        Of each box.
+    source, input
+        (b, 4) edges in source pixels, and in the model's input, clipped to it.
+    row
+        (b,) which row of the image's boxes each is; those beyond the model's crop are left out.
+    notes
+        What was left out, one sentence each.
+    """
+
+    annotated: bool
+    finding: tuple[str, ...]
+    note: tuple[str, ...]
+    source: NDArray[np.float64]
+    input: NDArray[np.float64]
+    row: NDArray[np.intp]
+    notes: tuple[str, ...] = ()
+
+
+def truth_of(findings: Findings | None, image: Mammogram, frame: Frame, finding: str = ALL_FINDINGS) -> Truth:
+    """Annotated boxes of an image, of one finding or all.
+
+    Raises
+    ------
+    FindingsError
+        The boxes are for an image of another size.
+    """
+    if findings is None or image.image_id not in findings:
+        none = np.zeros((0, 4))
+        return Truth(False, (), (), none, none, np.zeros(0, np.intp))
+    mine = findings.table[findings.table["image_id"] == image.image_id]
+    fitted = replace(findings, table=mine, images=findings.images.loc[[image.image_id]], notes=())
+    fitted = fitted.for_images({image.image_id: image.shape})
+    table = fitted.table
+    source = table[EDGES].to_numpy(np.float64)
+    given = frame.boxes_to_input(source)
+    clipped, _, outside = clip_boxes(given, frame.input_shape)
+    wanted = ~outside
+    if finding != ALL_FINDINGS:
+        wanted &= (table["finding"] == finding).to_numpy(bool)
+    beyond = int(outside.sum())
+    notes = fitted.notes
+    if beyond:
+        notes = (*notes, f"boxes beyond the part of the image that the model saw, left out: {beyond}")
+    names, remarks = table["finding"].astype(str), texts(table, "note")
+    at = np.flatnonzero(wanted)
+    return Truth(
+        True, tuple(names.iloc[i] for i in at), tuple(remarks[i] for i in at), source[at], clipped[at], at, notes
+    )  # fmt: skip
+
+
+def texts(table: pd.DataFrame, column: str) -> list[str]:
+    """A column of remarks, empty where there is none."""
+    if column not in table:
+        return [""] * len(table)
+    return ["" if value is None or value != value else str(value) for value in table[column]]
