@@ -51,7 +51,7 @@ def test_inspect_writes_the_numbers_of_the_library(
     assert list(record["logit"].values()) == list(maps.logits)
     settings = record["provenance"]["settings"]
     assert settings == {
-        "image": "breast.png", "model": "model.toml", "boxes": None, "top": 3, "crop": True,
+        "image": "breast.png", "model": "model.toml", "boxes": None, "top": 3, "crop": True, "notes": [],
     }  # fmt: skip
 
 
@@ -89,10 +89,9 @@ def broken_csv(folder: Path) -> list[str]:
     [
         (lambda folder: ["--model", "nonsense"], "nonsense"),
         (lambda folder: ["--model", str(folder / "gone.toml")], "gone.toml"),
-        (lambda folder: ["--device", "abacus"], "abacus"),
         (broken_csv, "boxes.csv"),
     ],
-    ids=["unknown model", "missing model file", "unknown device", "boxes without columns"],
+    ids=["unknown model", "missing model file", "boxes without columns"],
 )
 def test_failures_are_one_line_and_leave_nothing(
     image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change, named: str
@@ -113,9 +112,14 @@ def test_an_image_that_is_none(tiny_model: Path, tmp_path: Path, capsys: pytest.
     assert capsys.readouterr().err.startswith("Error: broken.png")
 
 
+@pytest.mark.parametrize(
+    "writer", ["pandas.DataFrame.to_csv", "numpy.savez_compressed", "matplotlib.figure.Figure.savefig", "os.fsync"]
+)
 def test_a_full_disk_leaves_what_was_there(
-    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch, writer: str,
+):  # fmt: skip
+    """Whichever of the four files no longer fits, none is replaced: they mean something beside each other only."""
     out = tmp_path / "out"
     assert inspect(image, tiny_model, out, "--quiet") == 0
     before = {path.name: path.read_bytes() for path in out.iterdir()}
@@ -123,10 +127,63 @@ def test_a_full_disk_leaves_what_was_there(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(out / "latents.csv"))
 
-    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
-    assert inspect(image, tiny_model, out, "--quiet") == 1
+    monkeypatch.setattr(writer, full)
+    assert inspect(image, tiny_model, out, "--quiet", "--top", "2") == 1
     assert capsys.readouterr().err == "Error: No space left on device: latents.csv\n"
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_boxes_that_were_clipped_or_are_of_other_images_are_noted(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    header, boxes = "image,finding,xmin,ymin,xmax,ymax\n", tmp_path / "boxes.csv"
+    boxes.write_text(f"{header}breast,mass,10,20,9000,90\n")
+    assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes)) == 0
+    assert capsys.readouterr().err == "Note: boxes.csv: boxes that reached beyond their image, clipped to it: 1\n"
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    assert "clipped" in record["provenance"]["settings"]["notes"][0]
+    boxes.write_text(f"{header}other,mass,10,20,60,90\n")
+    assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes)) == 0
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "Note: boxes.csv: names none of the 1 images; it has for example 'other', wanted are 'breast'"
+    )
+    assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes), "--quiet") == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_boxes_made_for_an_image_of_another_size_are_refused(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    boxes = tmp_path / "boxes.csv"
+    boxes.write_text("image,finding,xmin,ymin,xmax,ymax,height,width\nbreast,mass,10,20,60,90,3000,2000\n")
+    assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes)) == 1
+    assert "the boxes of breast are for 3000 x 2000 pixels, the image has 400 x 300" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert inspect(image, tiny_model, tmp_path / "out", "--device", "cuda:1") == 1
+    assert "device 'cuda:1' is not available on this machine; choose auto or cpu" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_nobody_foresaw_is_one_line_too(
+    image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("by\nzero")
+
+    monkeypatch.setattr("napari_mammosae.core.latents.compute_latents", broken)
+    assert inspect(image, tiny_model, tmp_path / "out") == 1
+    assert capsys.readouterr() == ("", "Error: Unexpected ZeroDivisionError: by zero\n")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr("sys.flags", type("Flags", (), {"dev_mode": True}))
+    with pytest.raises(ZeroDivisionError):
+        inspect(image, tiny_model, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -135,6 +192,9 @@ def test_a_full_disk_leaves_what_was_there(
         ["inspect", "a.png", "--model", "demo"],
         ["inspect", "a.png", "--model", "demo", "--out", "x", "--top", "0"],
         ["inspect", "a.png", "--model", "demo", "--out", "x", "--precision", "int8"],
+        ["inspect", "a.png", "--model", "demo", "--out", "x", "--device", "abacus"],
+        ["view"],
+        ["view", "a.png", "--device", "cuda:x"],
         ["phantoms", "x", "--count", "2", "--marker-bias", "1.5"],
         ["nonsense"],
         [],
@@ -190,6 +250,16 @@ def test_models(tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     assert model.sae_sha256 in said
     assert "features 256 x {} x {}, latents 64".format(*model.grid) in said
     assert main(["models", "verify", "nonsense"]) == 1
+
+
+def test_models_are_not_downloaded_and_that_is_said(capsys: pytest.CaptureFixture[str]):
+    assert main(["models", "download", "demo"]) == 0
+    assert capsys.readouterr().out == "demo comes with the package; nothing to download\n"
+    assert main(["models", "download", "mass-finetuned"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: mass-finetuned: this version downloads no weights")
+    assert "model.toml" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("args", [["demo"], ["view", "a.png"]])
@@ -251,3 +321,9 @@ def test_phantoms(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert len(list((folder / "truth").glob("*.npz"))) == 2
     settings = json.loads((folder / "phantoms.json").read_text())["settings"]
     assert settings == {"count": 2, "seed": 7, "marker_bias": 1.0}
+    before = sorted(path.name for path in folder.iterdir())
+    assert main(["phantoms", str(folder), "--count", "1", "--seed", "7"]) == 1
+    said = capsys.readouterr().err
+    assert "holds other synthetic phantoms (1, first phantom-000008)" in said
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert pd.read_csv(folder / "labels.csv").equals(labels)

@@ -138,20 +138,34 @@ def test_wrong_sets_and_labels_are_one_line(run_path, tiny_model, tmp_path, caps
         return line
 
     assert "64" in reason("--k", "65")
-    assert "whole numbers" in reason("--k", "many")
-    assert "order 'nonsense' is unknown" in reason("--order", "nonsense")
     assert "no split 'holdout'; it has test, training" in reason("--eval-split", "holdout")
     assert "no label 'cancer'" in reason(label="cancer")
     assert "predicts mass, suspicious_calcification" in reason(label="other")
     assert "finding rows" in reason("--unit", "row")
     assert "does not exist" in reason("--verdict", "spurious")
-    assert "verdict 'bad' is unknown" in reason("--verdict", "bad")
     assert "no folder of published rankings" in reason("--order", f"published:{tmp_path / 'gone'}")
-    assert "PNG" in reason("--plot", tmp_path / "a.jpeg").upper()
     with VerdictStore(run_path / "verdicts.sqlite", "reader"):
         pass
     assert "no latent has the verdict 'spurious'" in reason("--verdict", "spurious")
     assert not list(tmp_path.glob("*.csv"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "reason"),
+    [
+        ("--k", "many", "whole numbers"),
+        ("--order", "nonsense", "order 'nonsense' is unknown"),
+        ("--verdict", "bad", "verdict 'bad' is unknown"),
+        ("--plot", "a.jpeg", "written as .png, .pdf, .svg"),
+    ],
+)
+def test_values_that_no_run_could_use_are_wrong_usage(run_path, tiny_model, tmp_path, capsys, option, value, reason):
+    options = ["--csv", str(tmp_path / "out.csv"), "--label", "mass", option, value]
+    assert main(["intervene", str(run_path), "--model", str(tiny_model), *options]) == 2
+    said = capsys.readouterr().err
+    assert f"Invalid value for '{option}'" in said
+    assert reason in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_one_class_only_and_too_few_positives(run_path, tiny_model, model, tmp_path, capsys):

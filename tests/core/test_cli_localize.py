@@ -29,7 +29,8 @@ def localize(folder, *options, boxes="boxes.csv", run="run"):
 def test_csv_has_every_live_latent_and_finding(folder, tmp_path, capsys):
     assert localize(folder, "--csv", tmp_path / "out.csv") == 0
     table = pd.read_csv(tmp_path / "out.csv")
-    assert list(table.columns[:3]) == ["finding", "latent", "ap"]
+    first = ["finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift"]
+    assert list(table.columns[:9]) == first
     wanted = {"precision", "recall", "mean_best_iou", "pointing", "energy", "lift", "ap_lo", "ap_hi", "note"}
     assert wanted <= set(table.columns)
     run = open_run(folder / "run")
@@ -97,14 +98,21 @@ def test_choices_change_the_figures_and_all_images_give_false_positives(folder, 
         (("--threshold", "median:0.5"), "expected quantile, relative or absolute"),
         (("--threshold", "quantile"), "expected quantile:Q"),
         (("--iou", "0"), "IoU 0.0: expected a number above 0"),
-        (("--finding", "nodule"), "no box of 'nodule' on the run's images; the annotations have boxes of mass"),
     ],
 )
-def test_what_has_no_meaning_is_refused_in_one_line(folder, capsys, tmp_path, options, reason):
-    assert localize(folder, *options, "--csv", tmp_path / "out.csv") == 1
+def test_what_has_no_meaning_is_wrong_usage(folder, capsys, tmp_path, options, reason):
+    assert localize(folder, *options, "--csv", tmp_path / "out.csv") == 2
     error = capsys.readouterr().err
+    assert f"Invalid value for '{options[0]}'" in error
     assert reason in error
-    assert len(error.strip().split("\n")) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_finding_without_boxes_is_refused_in_one_line(folder, capsys, tmp_path):
+    assert localize(folder, "--finding", "nodule", "--csv", tmp_path / "out.csv") == 1
+    error = capsys.readouterr().err
+    assert "no box of 'nodule' on the run's images; the annotations have boxes of mass" in error
+    assert error.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,4 +134,6 @@ def test_what_was_changed_about_the_boxes_is_noted(folder, capsys, tmp_path):
     notes = capsys.readouterr().err
     assert "beyond those at hand: 1" in notes
     assert "clipped" in notes
+    assert localize(folder, "--csv", tmp_path / "out.csv", "--quiet", boxes="wild.csv") == 0
+    assert capsys.readouterr() == ("", "")
     assert any("clipped" in note for note in json.loads((tmp_path / "out.csv.json").read_text())["notes"])

@@ -140,7 +140,6 @@ def test_against_its_own_table_and_a_published_list(folder, tmp_path):
 @pytest.mark.parametrize(
     ("more", "reason"),
     [
-        (["--score", "best"], "'best' is unknown"),
         (["--class", "2"], "no class '2'"),
         (["--split", "none"], "no split 'none'"),
         (["--against", "{}/c"], "different SAEs"),
@@ -153,6 +152,14 @@ def test_what_cannot_be_ranked(folder, tmp_path, capsys, more, reason):
     said = capsys.readouterr().err
     assert reason in said
     assert said.count("\n") == 1
+    assert not (tmp_path / "rank.csv").exists()
+
+
+def test_an_unknown_score_is_wrong_usage(folder, tmp_path, capsys):
+    assert rank(folder / "a", "--csv", tmp_path / "rank.csv", "--score", "best") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Usage: napari-mammosae rank")
+    assert "'--score': the score 'best' is unknown; there are diff, mean" in said
     assert not (tmp_path / "rank.csv").exists()
 
 

@@ -181,7 +181,7 @@ def test_settings_without_meaning(images, tiny_model, tmp_path, capsys, more, re
 
 
 def test_another_suffix(images, tiny_model, tmp_path, capsys):
-    assert train(images, tiny_model, tmp_path / "sae.pt") == 1
+    assert train(images, tiny_model, tmp_path / "sae.pt") == 2
     assert "safetensors" in capsys.readouterr().err
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 def main(args: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 
+    Errors that nobody foresaw are one line as well; `python -X dev -m napari_mammosae` shows where they come from.
+
     Parameters
     ----------
     args
@@ -34,6 +36,10 @@ def main(args: Sequence[str] | None = None) -> int:
         except OSError as error:
             name = f": {Path(error.filename).name}" if error.filename else ""
             return _fail(f"{error.strerror or error}{name}")
+        except Exception as error:  # the edge of the program: what comes further is the interpreter's traceback
+            if sys.flags.dev_mode:
+                raise
+            return _fail(f"Unexpected {type(error).__name__}: {error}")
     return 0
 
 

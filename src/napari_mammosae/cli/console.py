@@ -1,7 +1,7 @@
 """What a command says while it works: on standard error and only to a person; results go to standard output."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,23 @@ def say(text: str, *, quiet: bool) -> None:
     """Print one line of what came out."""
     if not quiet:
         typer.echo(text)
+
+
+def caution(notes: Iterable[str], *, quiet: bool) -> None:
+    """Print what a person should know about a result, on standard error."""
+    for note in () if quiet else notes:
+        typer.echo(f"Note: {note}", err=True)
+
+
+@contextmanager
+def usage(option: str) -> Iterator[None]:
+    """Make a setting without meaning wrong usage of `option`: exit status 2, with a hint how the command is used."""
+    from ..core.errors import SettingsError
+
+    try:
+        yield
+    except SettingsError as error:
+        raise typer.BadParameter(str(error), param_hint=f"'{option}'") from None
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from . import options
-from .console import say, working
+from .console import caution, say, working
 
 
 def inspect(
@@ -32,17 +32,20 @@ def inspect(
         from ..core.model import load_model
 
         mammogram = read_mammogram(image, crop=not no_crop)
-        found = None
+        found, notes = None, tuple[str, ...]()
         if boxes:
             from ..core.findings import read_findings
 
-            found = read_findings(boxes).boxes(mammogram.image_id)
+            findings = read_findings(boxes)
+            found = findings.boxes(mammogram.image_id, shape=mammogram.shape)
+            notes = findings.notes_on({mammogram.image_id: mammogram.shape})
+    caution(notes, quiet=quiet)
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)
     with working("Writing", quiet=quiet):
-        settings = {"image": image, "model": model, "boxes": boxes, "top": top, "crop": not no_crop}
+        settings = {"image": image, "model": model, "boxes": boxes, "top": top, "crop": not no_crop, "notes": notes}
         written = write_inspection(
             out, network, mammogram, maps, boxes=found, top=top, figure=f"figure.{figure}", settings=settings
         )

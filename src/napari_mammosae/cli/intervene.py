@@ -1,12 +1,12 @@
 """`intervene`: keep or remove latents over a run, and what the classifier's predictions are then worth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
 from . import options
-from .console import say, working
+from .console import say, usage, working
 from .run_model import model_of_run
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..core.model import MammoSAE
     from ..core.ranking import Score
     from ..core.runs import Run
+    from ..core.verdict_events import Verdict
 
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
@@ -85,10 +86,7 @@ def intervene(
         from ..core.intervention.run_cohort import cohort_of_run
         from ..core.runs import open_run
 
-        if plot is not None:
-            from ..core.plots_intervention import checked
-
-            checked(plot)
+        _check_usage(order, k, verdict, plot)
         opened = open_run(run)
     with working("Loading the model", quiet=quiet):
         loaded = model_of_run(opened, model)
@@ -124,9 +122,39 @@ def intervene(
             say(f"wrote {path}", quiet=quiet)
 
 
+def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | None) -> None:
+    """Refuse values that no run could make sense of."""
+    from ..core.errors import SettingsError
+    from ..core.intervention.run_cohort import PUBLISHED
+    from ..core.plots_intervention import checked
+    from ..core.ranking import SCORES
+    from ..core.verdicts import VERDICTS
+
+    with usage("--order"):
+        if order not in SCORES and not order.startswith(PUBLISHED):
+            raise SettingsError(f"the order {order!r} is unknown; there are {', '.join(SCORES)} and published:DIR.")
+    with usage("--k"):
+        if k not in (None, "all"):
+            _numbers(k)
+    with usage("--verdict"):
+        if verdict is not None and verdict not in VERDICTS:
+            raise SettingsError(f"the verdict {verdict!r} is unknown; there are {', '.join(VERDICTS)}.")
+    with usage("--plot"):
+        if plot is not None:
+            checked(plot)
+
+
+def _numbers(k: str) -> list[int]:
+    from ..core.errors import SettingsError
+
+    try:
+        return [int(part) for part in k.split(",")]
+    except ValueError:
+        raise SettingsError(f"whole numbers between commas, or 'all', are expected; {k!r} was given.") from None
+
+
 def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | None, unit: Any) -> Any:
     """The k at which each latent enters the union."""
-    from ..core.errors import SettingsError
     from ..core.intervention.run_cohort import (
         PUBLISHED,
         logits_of_label,
@@ -134,20 +162,17 @@ def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | N
         published_orders,
         rankings_of_classes,
     )
-    from ..core.ranking import SCORES, first_ranks
+    from ..core.ranking import first_ranks
 
     if order.startswith(PUBLISHED):
         return first_ranks(published_orders(order), run.n_latents)
-    if order not in SCORES:
-        raise SettingsError(f"the order {order!r} is unknown; there are {', '.join(SCORES)} and published:DIR.")
-    score: Score = order
+    score = cast("Score", order)
     pool = pool_of_run(run, label, split=split, unit=unit)
     rankings = rankings_of_classes(pool, score, model.attribution[logits_of_label(run, label)])
     return first_ranks([ranking.order for ranking in rankings.values()], run.n_latents)
 
 
 def _curve(cohort: "Cohort", first: Any, k: str | None, modes: Any, form: "Form", compat: bool) -> "pd.DataFrame":
-    from ..core.errors import SettingsError
     from ..core.intervention import curve_table
 
     h = cohort.n_latents
@@ -156,23 +181,17 @@ def _curve(cohort: "Cohort", first: Any, k: str | None, modes: Any, form: "Form"
     elif k == "all":
         ks = list(range(h + 1))
     else:
-        try:
-            ks = [int(part) for part in k.split(",")]
-        except ValueError:
-            raise SettingsError(f"--k takes whole numbers between commas, or 'all'; {k!r} was given.") from None
+        ks = _numbers(k)
     return curve_table(cohort, first, ks, modes, form, compat=compat, intervals=k != "all")
 
 
 def _verdict_edit(run: "Run", model: "MammoSAE", verdict: str, path: Path | None, mode: Any, form: "Form") -> "Edit":
     """Make the edit of the latents that anyone gave a verdict."""
-    from ..core.errors import SettingsError
     from ..core.intervention import Edit, verdict_mask
-    from ..core.verdicts import VERDICTS, Subject, VerdictStore, default_path
+    from ..core.verdicts import Subject, VerdictStore, default_path
 
-    if verdict not in VERDICTS:
-        raise SettingsError(f"the verdict {verdict!r} is unknown; there are {', '.join(VERDICTS)}.")
     with VerdictStore(path or default_path(run.path), create=False) as store:
-        latents = store.latents(verdict, Subject(model.model_sha256, model.sae_sha256))
+        latents = store.latents(cast("Verdict", verdict), Subject(model.model_sha256, model.sae_sha256))
     return Edit(verdict_mask(dict.fromkeys(latents, verdict), verdict, run.n_latents), mode, form)
 
 
@@ -207,12 +226,9 @@ def _counts(cohort: "Cohort") -> Any:
 def _write(
     csv: Path, table: "pd.DataFrame", settings: dict[str, Any], record: dict[str, Any], model: "MammoSAE"
 ) -> None:
-    from ..core.files import write_atomic
-    from ..core.provenance import provenance, write_provenance
+    from ..core.provenance import provenance, write_table
 
-    with write_atomic(csv) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    write_provenance(csv, provenance("intervene", settings, model) | record)
+    write_table(csv, table, provenance("intervene", settings, model) | record)
 
 
 def _plot(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from . import options
-from .console import progress, say, working
+from .console import caution, progress, say, usage, working
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from ..core.localization import PaperRow
     from ..core.localization.over_run import RunBoxes
     from ..core.runs import Run
+
+FIRST_COLUMNS = ("finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift")
+"""What a table begins with; the rest follows in the order in which it is measured."""
 
 
 def localize(
@@ -70,11 +73,13 @@ def localize(
         from ..core.provenance import provenance
         from ..core.runs import open_run
 
-        settings = LocalizationSettings(Threshold.parse(threshold), iou, confidence, min_area, images, resamples, seed)
+        with usage("--threshold"):
+            cut = Threshold.parse(threshold)
+        with usage("--iou"):
+            settings = LocalizationSettings(cut, iou, confidence, min_area, images, resamples, seed)
         opened = open_run(run)
         annotated = boxes_of_run(opened, read_findings(boxes))
-    for note in annotated.notes:
-        typer.echo(f"Note: {note}", err=True)
+    caution(annotated.notes, quiet=quiet)
     with progress("Finding boxes", quiet=quiet) as report:
         table = localize_latents(opened, annotated, settings, findings=finding, progress=report)
     lines, caption = _short_table(opened, annotated, table, order, top)
@@ -87,9 +92,9 @@ def localize(
         }  # fmt: skip
         hashes = {name: opened.info[name] for name in ("model", "model_sha256", "sae_sha256", "list_sha256")}
         record = provenance("localize", chosen) | {"made_with": hashes, "notes": annotated.notes}
-        _write(csv, table, text, record)
+        _write(csv, table[[*FIRST_COLUMNS, *(name for name in table if name not in FIRST_COLUMNS)]], text, record)
     say(text.rstrip(), quiet=quiet)
-    for path in (csv, _beside(csv, ".json"), _beside(csv, ".md")) if csv is not None else ():
+    for path in _written(csv) if csv is not None else ():
         say(f"wrote {path}", quiet=quiet)
 
 
@@ -133,15 +138,16 @@ def _basis(images: str) -> str:
 
 
 def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
-    from ..core.files import write_atomic
-    from ..core.provenance import write_json
+    from ..core.files import write_together
+    from ..core.provenance import json_text
 
-    with write_atomic(csv) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
-    with write_atomic(_beside(csv, ".md")) as temporary:
-        temporary.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
-    write_json(_beside(csv, ".json"), record)
+    with write_together(*_written(csv)) as (rows, note, short):
+        table.to_csv(rows, index=False, lineterminator="\n")
+        note.write_text(json_text(record), encoding="utf-8")
+        short.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
+def _written(csv: Path) -> tuple[Path, Path, Path]:
+    from ..core.provenance import beside
+
+    return csv, beside(csv, ".json"), beside(csv, ".md")

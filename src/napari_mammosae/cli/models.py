@@ -20,6 +20,24 @@ def list_models() -> None:
 
 
 @models.command()
+def download(
+    model: Annotated[str, typer.Argument(metavar="M", help="Name of a published model.")],
+    quiet: options.Quiet = False,
+) -> None:
+    """Say where the files of a model come from; this version fetches none."""
+    from ..core.errors import DownloadError
+    from ..core.named_models import embedded_models
+
+    if model not in embedded_models():
+        raise DownloadError(
+            f"{model}: this version downloads no weights; expected a model that comes with the package "
+            f"({', '.join(embedded_models())}). Fetch the files from their authors (the page on weights in the "
+            "documentation says where) and name them in a model.toml"
+        )
+    say(f"{model} comes with the package; nothing to download", quiet=quiet)
+
+
+@models.command()
 def verify(
     model: Annotated[str, typer.Argument(metavar="M", help="A name from `models list`, or a model.toml.")],
     quiet: options.Quiet = False,

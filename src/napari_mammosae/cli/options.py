@@ -1,9 +1,17 @@
 """Options that several commands share, spelled once."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+
+
+def _known_device(device: str | None) -> str | None:
+    if device is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise typer.BadParameter(f"{device!r} is none of auto, cpu, cuda, cuda:N and mps.")
+    return device
+
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
 Images = Annotated[
@@ -19,9 +27,21 @@ Boxes = Annotated[
     Path | None,
     typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, or image,finding,xmin,ymin,xmax,ymax."),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="D", help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="D", callback=_known_device, help="auto, cpu, cuda, cuda:N or mps.")
+]
 Precision = Annotated[
     Literal["float32", "bfloat16"], typer.Option("--precision", help="float32 is exact, bfloat16 faster.")
+]
+PreferredDevice = Annotated[
+    str | None,
+    typer.Option(
+        "--device", metavar="D", callback=_known_device, help="auto, cpu, cuda, cuda:N or mps. Default: as preferred."
+    ),
+]
+PreferredPrecision = Annotated[
+    Literal["float32", "bfloat16"] | None,
+    typer.Option("--precision", help="float32 is exact, bfloat16 faster. Default: as preferred."),
 ]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images computed at a time.")]
 AutoBatch = Annotated[
@@ -42,4 +62,4 @@ Labels = Annotated[
 NoCrop = Annotated[
     bool, typer.Option("--no-crop", help="Take images as already cropped and resized to the model's input.")
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]

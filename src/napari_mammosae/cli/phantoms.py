@@ -12,7 +12,9 @@ from .console import progress, say
 def phantoms(
     folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Folder to write into.")],
     count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")],
-    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Another seed, other images.")] = 0,
+    seed: Annotated[
+        int, typer.Option("--seed", metavar="S", min=0, help="Number of the first image; the others follow it.")
+    ] = 0,
     marker_bias: Annotated[
         float,
         typer.Option(
@@ -26,6 +28,14 @@ def phantoms(
     quiet: options.Quiet = False,
 ) -> None:
     """Synthetic phantoms: images, findings.csv, structures.csv, labels.csv and true masks in truth/."""
+    from ..core.errors import SettingsError
+
+    numbered = {f"phantom-{seed + i:06d}" for i in range(count)}
+    if others := sorted({path.stem for path in folder.glob("phantom-*.png")} - numbered):
+        raise SettingsError(
+            f"{folder.name} holds other synthetic phantoms ({len(others)}, first {others[0]}), which the new tables "
+            "would not name; give an empty folder"
+        )
     with progress("Drawing synthetic phantoms", quiet=quiet) as report:
         from ..core.phantoms import write_phantoms
         from ..core.provenance import provenance, write_json

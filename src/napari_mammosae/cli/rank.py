@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options
-from .console import say, working
+from .console import say, usage, working
 from .run_model import model_of_run
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ def rank(
     from ..core.errors import SettingsError
     from ..core.ranking import SCORES
 
-    if score not in SCORES:
-        raise SettingsError(f"the score {score!r} is unknown; there are {', '.join(SCORES)}.")
+    with usage("--score"):
+        if score not in SCORES:
+            raise SettingsError(f"the score {score!r} is unknown; there are {', '.join(SCORES)}.")
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.runs import open_run
 
@@ -237,11 +238,8 @@ def _comparison_text(comparison: "RankingComparison", name: str) -> str:
 def _write(
     csv: Path, table: "pd.DataFrame", settings: dict[str, Any], run: "Run", comparison: "RankingComparison | None"
 ) -> None:
-    from ..core.files import write_atomic
-    from ..core.provenance import provenance, write_provenance
+    from ..core.provenance import provenance, write_table
 
-    with write_atomic(csv) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")
     record = provenance("rank", settings)
     record["made_with"] = {
         name: run.info[name] for name in ("model", "model_sha256", "sae_sha256", "list_sha256", "labels_sha256")
@@ -253,4 +251,4 @@ def _write(
             "latents": comparison.latents,
             "overlap": comparison.overlap.to_dict("records"),
         }
-    write_provenance(csv, record)
+    write_table(csv, table, record)

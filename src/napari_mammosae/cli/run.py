@@ -45,7 +45,9 @@ def run(
     RUN/failures.csv, with the reason.
     """
     from ..core.runs import make_run
+    from ..core.runs.heap import keep_freed_memory
 
+    keep_freed_memory()
     spec = {"name": model, "device": device, "precision": precision}
     with stoppable(quiet=quiet) as stop, _bar(quiet=quiet) as report:
         summary = make_run(

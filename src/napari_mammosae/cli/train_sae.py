@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .console import say, stages, working
+from .console import say, stages, usage, working
 from .interrupts import stoppable
 
 if TYPE_CHECKING:
@@ -54,8 +54,9 @@ def train_sae(
     """
     from ..core.errors import SettingsError
 
-    if out.suffix != ".safetensors":
-        raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
+    with usage("--out"):
+        if out.suffix != ".safetensors":
+            raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
     with working(f"Loading {model}", quiet=quiet):
         from ..core.model import load_model
         from ..core.sae_fitting import fit_sae, write_sae

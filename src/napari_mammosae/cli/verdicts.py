@@ -100,8 +100,7 @@ def agreement(
     import pandas as pd
 
     from ..core.agreement import cohen_kappa
-    from ..core.files import write_atomic
-    from ..core.provenance import provenance, write_provenance
+    from ..core.provenance import provenance, write_table
     from ..core.verdicts import VERDICTS
 
     with _open(where) as store:
@@ -109,11 +108,9 @@ def agreement(
         name = store.path.name
     counts = pd.DataFrame(found.counts, pd.Index(VERDICTS, name=first), VERDICTS)
     if csv is not None:
-        with write_atomic(csv) as temporary:
-            counts.to_csv(temporary, lineterminator="\n")
         record = provenance("verdicts agreement", {"verdicts": name, "first": first, "second": second})
         figures = ("n", "kappa", "observed", "expected", "only_first", "only_second")
-        write_provenance(csv, record | {figure: getattr(found, figure) for figure in figures})
+        write_table(csv, counts, record | {figure: getattr(found, figure) for figure in figures}, index=True)
     say(f"{found.n} latents judged by both, {found.only_first} only by {first}, {found.only_second} only by {second}",
         quiet=quiet)  # fmt: skip
     if found.n:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .console import say
+from .console import caution, say
 
 Screenshot = Annotated[
     Path | None,
@@ -32,13 +32,19 @@ def view(
     ] = None,
     boxes: options.Boxes = None,
     screenshot: Screenshot = None,
+    device: options.PreferredDevice = None,
+    precision: options.PreferredPrecision = None,
+    no_crop: options.NoCrop = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Open mammograms in the viewer and compute all latents of the first."""
     _check_screen()
     from ..viewer.launch import launch_view
 
-    launch_view(images, model, boxes, screenshot)
+    launch_view(
+        images, model, boxes, screenshot, device=device, precision=precision, crop=not no_crop,
+        notice=lambda text: caution([text], quiet=quiet),
+    )  # fmt: skip
     _written(screenshot, quiet)
 
 

@@ -106,6 +106,13 @@ class Findings:
             notes=(*notes, *changes),
         )
 
+    def notes_on(self, shapes: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
+        """What a user should know of these boxes on these images, where images without boxes are no error."""
+        try:
+            return self.for_images(shapes).notes
+        except FindingsError as error:
+            return (str(error),)
+
     def _fitted(self, rows: pd.DataFrame, shapes: NDArray[np.int64]) -> tuple[pd.DataFrame, list[str], list[str]]:
         """Fit boxes to images of shapes (n, 2): what is left, notes, and a message for each image of a wrong size."""
         said = self.images.loc[rows["image_id"], ["height", "width"]].to_numpy(np.float64)

@@ -10,7 +10,7 @@ from ..core.files import write_atomic
 from .preferences import PLUGIN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari import Viewer
@@ -44,6 +44,11 @@ def launch_view(
     model: str | Path | None = None,
     boxes: Path | None = None,
     screenshot: Path | None = None,
+    *,
+    device: str | None = None,
+    precision: str | None = None,
+    crop: bool = True,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> None:
     """Open mammograms and compute the latents of the first; with `screenshot`, write the window and end.
 
@@ -55,6 +60,12 @@ def launch_view(
         A model's name or the path of a `model.toml`; by default the one of the preferences.
     boxes
         A table of ground-truth boxes.
+    device, precision
+        By default those of the preferences.
+    crop
+        False refuses images that do not have the model's input size.
+    notice
+        Told what was changed about the boxes, or that the table does not name the images.
 
     Raises
     ------
@@ -68,7 +79,10 @@ def launch_view(
     if model is not None:
         find_model(model)
     findings = read_findings(boxes) if boxes is not None else None
-    mammograms = [read_mammogram(path) for path in images]
+    mammograms = [read_mammogram(path, crop=crop) for path in images]
+    if findings is not None:
+        for note in findings.notes_on({mammogram.image_id: mammogram.shape for mammogram in mammograms}):
+            notice(note)
 
     from .controller import controller_of
     from .layers import mammogram_layer
@@ -78,6 +92,8 @@ def launch_view(
     controller.session.findings = findings
     if model is not None:
         controller.choice = replace(controller.choice, name=str(model))
+    chosen = controller.choice
+    controller.choice = replace(chosen, device=device or chosen.device, precision=precision or chosen.precision)
     for mammogram in reversed(mammograms):
         viewer.add_layer(mammogram_layer(mammogram))
     viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)

@@ -1,0 +1,104 @@
+"""Out of memory: fewer images at a time, then the CPU, then a sentence; each said once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import tiny
+from napari_mammosae.core.errors import ModelError
+from napari_mammosae.core.images import Mammogram
+from napari_mammosae.core.latents import compute_latents
+from napari_mammosae.core.memory import out_of_memory, within_memory
+from napari_mammosae.core.model import MammoSAE, load_model
+
+
+@pytest.fixture
+def model(tiny_model: Path) -> MammoSAE:
+    return load_model(tiny_model, device="cpu")
+
+
+def small(model: MammoSAE, room: int, tried: list[tuple[str, int]]):
+    """Work that fits `room` images into the GPU, and any number into the CPU."""
+
+    def work(images):
+        tried.append((model.device, len(images)))
+        if model.device != "cpu" and len(images) > room:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return [2 * image for image in images]
+
+    return work
+
+
+@pytest.mark.parametrize(
+    ("room", "tried"),
+    [
+        (8, [("cuda:7", 5)]),
+        (2, [("cuda:7", 5), ("cuda:7", 2), ("cuda:7", 2), ("cuda:7", 1)]),
+        (0, [("cuda:7", 5), ("cuda:7", 2), ("cuda:7", 1), *[("cpu", 1)] * 5]),
+    ],
+)
+def test_smaller_batches_then_the_cpu(model: MammoSAE, room: int, tried: list, recwarn: pytest.WarningsRecorder):
+    model.device = "cuda:7"
+    seen: list[tuple[str, int]] = []
+    parts = within_memory(model, [1, 2, 3, 4, 5], small(model, room, seen))
+    assert [value for part in parts for value in part] == [2, 4, 6, 8, 10]
+    assert seen == tried
+    said = [str(warning.message) for warning in recwarn]
+    assert len(said) == {8: 0, 2: 1, 0: 3}[room]
+    if room == 2:
+        assert said == ["Out of memory on cuda:7 with 5 images at a time; going on with fewer."]
+    if room == 0:
+        assert said[-1] == "Out of memory on cuda:7; going on, more slowly, on the CPU."
+        assert model.device == "cpu"
+
+
+def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
+    image = Mammogram.from_array(tiny.picture())
+    expected = compute_latents(model, image)
+    features, model.device = model.features, "cuda:7"
+
+    def on_a_full_gpu(x: torch.Tensor) -> torch.Tensor:
+        if model.device != "cpu":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return features(x)
+
+    monkeypatch.setattr(model, "features", on_a_full_gpu)
+    with pytest.warns(UserWarning, match="Out of memory on cuda:7; going on, more slowly, on the CPU"):
+        maps = compute_latents(model, image)
+    np.testing.assert_array_equal(maps.pooled_mean, expected.pooled_mean)
+    assert model.device == "cpu"
+
+
+def test_not_even_the_cpu_has_room(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
+    def full(x: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nmore")
+
+    monkeypatch.setattr(model, "features", full)
+    with pytest.raises(ModelError, match=r"not even one image fits into the memory .*; close other programs"):
+        compute_latents(model, Mammogram.from_array(tiny.picture()))
+
+
+def test_weights_that_do_not_fit_the_gpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    move = torch.nn.Module.to
+
+    def to(self: torch.nn.Module, device: object, *rest: object, **more: object) -> torch.nn.Module:
+        if device == "cuda:7":
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return move(self, device, *rest, **more)
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.warns(UserWarning, match="tiny does not fit into the memory of cuda:7; going on on the CPU"):
+        model = load_model(tiny_model, device="cuda:7")
+    assert model.device == "cpu"
+
+
+def test_other_errors_are_not_taken_for_it(model: MammoSAE):
+    def broken(images: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
+    with pytest.raises(RuntimeError, match="mat1"):
+        within_memory(model, [1], broken)
