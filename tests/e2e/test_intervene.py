@@ -86,7 +86,7 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
     assert dock.result.after_text() == f"{sigmoid(one[0]):.3f} ({one[0]:+.2f})"
     assert dock.set.banner.isVisible()
     mass = session.run.label("mass")
-    assert f"→ {auroc(mass, many[:, 0]):.4f}" in dock.run.measures.text()
+    assert f"→ {auroc(mass, many[:, 0]):.4f}" in dock.run.move.measures.text()
 
     dock.controller.browser.show(1)  # the next image is edited as well
     idle(qtbot, dock)

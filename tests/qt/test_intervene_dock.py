@@ -15,9 +15,10 @@ from qtpy.QtWidgets import QFileDialog
 import fakes
 import intervene_kit
 from napari_mammosae.core.geometry import cell_affine
+from napari_mammosae.core.intervention import effect
 from napari_mammosae.core.metrics import auroc
 from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.docks import intervene_run
+from napari_mammosae.viewer.docks import intervene_move
 from napari_mammosae.viewer.docks.intervene import InterveneDock
 from napari_mammosae.viewer.docks.k_slider import KSlider
 from napari_mammosae.viewer.edit_overlay import BANNER, EDITED
@@ -42,7 +43,8 @@ def make_dock(qtbot, viewer):
 
 
 def idle(qtbot, dock):
-    qtbot.waitUntil(lambda: not (dock.controller.jobs.busy or dock.jobs.busy or dock.run.jobs.busy), timeout=10_000)
+    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs)
+    qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=10_000)
 
 
 def look_at(qtbot, viewer, dock, seed=0, name="phantom"):
@@ -268,7 +270,7 @@ def test_blind_judging_hides_numbers_not_the_banner(dock, session, viewer, run):
     assert "logit" not in viewer.canvas.overlays[EDITED].text
     assert BANNER in viewer.canvas.overlays[EDITED].text
     assert dock.result.isHidden()
-    assert dock.run.measures.isHidden()
+    assert dock.run.move.isHidden()
     session.blind = False
     assert "logit" in viewer.canvas.overlays[EDITED].text
 
@@ -384,20 +386,20 @@ def test_the_run_s_curve_and_flips(dock, session, run, model, qtbot, monkeypatch
         idle(qtbot, dock)
         assert dock.run.curve.at(k)["auroc"] == pytest.approx(auroc(mass, logits.round(9)), abs=1e-9)
         flipped = np.flatnonzero((run.logits[:, 0] >= 0) != (logits >= 0))
-        assert [row for row, _, _ in dock.run.flip_rows()] == list(flipped)
-        assert f"→ {auroc(mass, logits):.4f}; {flipped.size} of 60" in dock.run.measures.text()
+        assert [row for row, _, _ in dock.run.move.flip_rows()] == list(flipped)
+        assert f"→ {auroc(mass, logits):.4f}; {flipped.size} of 60" in dock.run.move.measures.text()
         assert dock.run.plot.marker.value() == pytest.approx(np.log1p(k))
     dock.run.plot.marker.setValue(np.log1p(7))
     dock.run.plot.marker.sigDragged.emit(dock.run.plot.marker)
     assert dock.intervention.state.k == 7
     assert dock.set.k_slider.k == 7
     opened = []
-    monkeypatch.setattr(intervene_run, "show_image", lambda controller, of, row: opened.append(row))
-    first = dock.run.flips.index(0)
-    assert run.images["image_id"].iloc[dock.run.flip_rows()[0][0]] in first.data()
-    dock.run.list.clicked.emit(first)
-    assert opened == [dock.run.flip_rows()[0][0]]
-    assert dock.run.flips.rowCount(QModelIndex()) == len(dock.run.flip_rows())
+    monkeypatch.setattr(intervene_move, "show_image", lambda controller, of, row: opened.append(row))
+    first = dock.run.move.flips.index(0)
+    assert run.images["image_id"].iloc[dock.run.move.flip_rows()[0][0]] in first.data()
+    dock.run.move.list.clicked.emit(first)
+    assert opened == [dock.run.move.flip_rows()[0][0]]
+    assert dock.run.move.flips.rowCount(QModelIndex()) == len(dock.run.move.flip_rows())
 
 
 def test_intervals_come_later(dock, run, qtbot):
@@ -412,13 +414,52 @@ def test_intervals_come_later(dock, run, qtbot):
     assert dock.run.curve.mode == "keep"
 
 
+def test_a_hand_made_set_gets_its_intervals_a_moment_later(dock, run, qtbot):
+    move = dock.run.move
+    dock.intervention.change(source="list", numbers="1, 2, 4")
+    assert "→" in move.measures.text()
+    assert move.intervals.text() == intervene_move.PENDING
+    qtbot.waitUntil(lambda: move.effect is not None, timeout=20_000)
+    row = effect(dock.run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
+    assert f"[{row['before_lo']:.3f}, {row['before_hi']:.3f}] → [{row['after_lo']:.3f}" in move.intervals.text()
+    assert f"change {row['change']:+.4f} [{row['change_lo']:+.3f}, {row['change_hi']:+.3f}]" in move.intervals.text()
+    dock.intervention.map_kind = "after"  # nothing that the figures depend on
+    assert move.effect is not None
+    dock.intervention.change(numbers="1, 2")
+    assert move.effect is None
+    assert move.intervals.text() == intervene_move.PENDING
+    dock.intervention.change(numbers="")
+    assert move.measures.text() == move.intervals.text() == ""
+
+
+def test_intervals_of_an_edit_changed_meanwhile_are_dropped(dock, run, qtbot):
+    move = dock.run.move
+    dock.intervention.change(source="list", numbers="1")
+    move._later.stop()
+    move._bootstrap()
+    dock.intervention.change(numbers="2")
+    qtbot.waitUntil(lambda: move.effect is not None, timeout=20_000)
+    row = effect(dock.run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
+    assert f"{row['change']:+.4f}" in move.intervals.text()
+
+
+def test_too_few_patients_for_intervals_is_said(dock, model, qtbot):
+    few = intervene_kit.MemoryRun(model, n=6)
+    few.images["label.mass"] = [0, 1] * 3
+    dock.session.run = few
+    idle(qtbot, dock)
+    dock.intervention.change(source="list", numbers="1")
+    qtbot.waitUntil(lambda: dock.run.move.effect is not None, timeout=20_000)
+    assert "No intervals: too few patients" in dock.run.move.intervals.text()
+
+
 def test_a_region_cannot_be_said_for_a_run(dock, run, viewer):
     viewer.add_layer(
         Shapes([np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])], metadata={layers.KEY: {"role": "region"}})
     )
     dock.intervention.change(inside_region=True, k=3)
-    assert "region needs the maps" in dock.run.measures.text()
-    assert dock.run.flip_rows() == []
+    assert "region needs the maps" in dock.run.move.measures.text()
+    assert dock.run.move.flip_rows() == []
 
 
 def test_a_run_of_another_sae(dock, model, qtbot):
@@ -449,7 +490,8 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "edit.csv"), ""))
     qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["edit.csv", "edit.curve.csv", "edit.flips.csv", "edit.json", "edit.png", "edit.terms.csv"]
+    tables = ["edit.csv", "edit.curve.csv", "edit.effect.csv", "edit.flips.csv"]
+    assert names == [*tables, "edit.json", "edit.png", "edit.terms.csv"]
     view = dock.intervention.view
     latents = np.flatnonzero(view.edit.mask)
     table = pd.read_csv(tmp_path / "edit.csv")
@@ -463,8 +505,13 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     terms = pd.read_csv(tmp_path / "edit.terms.csv")
     assert terms["value"].sum() == pytest.approx(view.effect.after[0], abs=1e-5)
     curve = pd.read_csv(tmp_path / "edit.curve.csv").set_index("k")
-    assert curve.loc[5, "auroc"] == dock.run.moved.measures["auroc"]
-    assert len(pd.read_csv(tmp_path / "edit.flips.csv")) == len(dock.run.flip_rows())
+    assert curve.loc[5, "auroc"] == dock.run.move.moved.measures["auroc"]
+    assert len(pd.read_csv(tmp_path / "edit.flips.csv")) == len(dock.run.move.flip_rows())
+    changes = pd.read_csv(tmp_path / "edit.effect.csv").set_index("measure")  # though exported before it was shown
+    pd.testing.assert_frame_equal(
+        changes[["before", "after", "change_lo", "change_hi"]],
+        effect(dock.run.effects.cohort, view.edit).set_index("measure")[["before", "after", "change_lo", "change_hi"]],
+    )
     record = json.loads((tmp_path / "edit.json").read_text())
     assert record["edit"]["latents"] == latents.tolist()
     assert record["settings"]["run"] == "made-up"

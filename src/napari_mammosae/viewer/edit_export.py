@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) -> list[Path]:
     """Write the present edit beside `path`, and return the files.
 
-    `NAME.csv` (predictions), `NAME.terms.csv`, `NAME.png`, `NAME.json`; for a run `NAME.curve.csv`, `NAME.flips.csv`.
+    `NAME.csv` (predictions), `NAME.terms.csv`, `NAME.png`, `NAME.json`; for a run `NAME.curve.csv`, `NAME.effect.csv`
+    (measures before and after, with intervals) and `NAME.flips.csv`.
     Every table repeats what was done to which latents of which SAE, since tables travel alone.
 
     Raises
@@ -92,6 +93,8 @@ def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) ->
 def _of_run(session: Session, one: Intervention, run: RunPart) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
+    from ..core.intervention import effect
+
     found, view = {}, one.view
     assert view is not None
     if run.curve is not None:
@@ -105,7 +108,10 @@ def _of_run(session: Session, one: Intervention, run: RunPart) -> dict[str, pd.D
             table = every.merge(ends, on="k", how="left")
         found[".curve.csv"] = table
     images = session.run.images["image_id"]
-    rows = run.flip_rows()
+    if run.effects is not None and run.move.moved is not None:
+        known = run.move.effect  # worked out a moment after the last change: not there yet for a quick hand
+        found[".effect.csv"] = known if known is not None else effect(run.effects.cohort, view.edit)
+    rows = run.move.flip_rows()
     found[".flips.csv"] = pd.DataFrame(
         {
             "flipped_image": [images.iloc[row] for row, _, _ in rows],

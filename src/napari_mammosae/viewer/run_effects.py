@@ -10,6 +10,8 @@ import numpy as np
 from ..core.errors import SettingsError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ..core.intervention import Cohort, Curve, Edit, Form
     from ..core.metrics import FloatArray, IntArray
     from ..core.model import MammoSAE
@@ -51,6 +53,11 @@ class RunEffects:
     logits: tuple[int, ...]
     rows: IntArray
     rankings: dict[int, Ranking]
+
+    @property
+    def measure(self) -> str:
+        """The measure that is shown of all: for several classes there is no one AUROC."""
+        return "auroc" if self.cohort.constant.size == 1 else "accuracy"
 
     def entry(self, direction: Direction, logit: int) -> IntArray:
         """Return the k at which each latent enters the set, (h,)."""
@@ -185,3 +192,11 @@ def after_edit(effects: RunEffects, edit: Edit) -> Scored:
         If the edit needs the maps of each image: a region.
     """
     return Scored.of(effects.cohort, effects.cohort.logits_after(edit))
+
+
+def effect_of(effects: RunEffects, edit: Edit, report: Report) -> pd.DataFrame:
+    """Measure before and after an edit with intervals by patient; see `core.intervention.effect`."""
+    from ..core.intervention import effect
+
+    report("Intervals by patient")
+    return effect(effects.cohort, edit)

@@ -1,20 +1,19 @@
-"""What the edit does to the open run: the curve over k, measures before and after, images whose prediction flips."""
+"""What the edit does to the open run: the curve over k, and what comes of the present edit."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt, QTimer
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLabel, QListView, QVBoxLayout
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
-from ...core.errors import MammoSAEError
 from .. import run_effects
 from ..jobs import Jobs
 from ..run_effects import RunChoice
-from ..run_images import show_image
 from .base import Part, hint, row
 from .columns import SCORES
+from .intervene_move import MovePart
 from .intervene_plots import CurvePlot
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from ..edits import EditState
     from ..intervening import Intervention
     from ..jobs import Progress
-    from ..run_effects import Bands, RunEffects, Scored
+    from ..run_effects import Bands, RunEffects
 
 NO_RUN = "Open a run to see what the edit does to many images."
 RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
@@ -32,7 +31,7 @@ _CURVES_KEPT = 24
 
 
 class RunPart(Part):
-    """The run's curve with the current k on it, and the images whose decision the edit changes.
+    """The run's curve with the current k on it, and below it what the present edit does.
 
     Attributes
     ----------
@@ -40,8 +39,8 @@ class RunPart(Part):
         The run, ready for edits; None until it is.
     curve, bands
         What is drawn.
-    moved
-        Predictions of the run under the present edit; None where it cannot be said.
+    move
+        Measures before and after the present edit, and the images whose decision it changes.
     """
 
     def __init__(self, controller: Controller, intervention: Intervention) -> None:
@@ -50,9 +49,7 @@ class RunPart(Part):
         self.effects: RunEffects | None = None
         self.curve: Curve | None = None
         self.bands: Bands | None = None
-        self.moved: Scored | None = None
         self._logit = -1
-        self._start: dict[str, Scored] = {}
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
         self.jobs = Jobs()
@@ -69,27 +66,19 @@ class RunPart(Part):
             self.score_box.addItem(SCORES[name][0], name)
             self.score_box.setItemData(self.score_box.count() - 1, SCORES[name][1], Qt.ItemDataRole.ToolTipRole)
         self.choosers = row(self.label_box, self.score_box)
-        self.plot, self.measures, self.note = CurvePlot(), QLabel(), QLabel()
-        for label in (self.measures, self.note):
-            label.setWordWrap(True)
+        self.plot, self.move, self.note = CurvePlot(), MovePart(controller), QLabel()
+        self._undo.callback(self.move.cleanup)
+        self.note.setWordWrap(True)
         hint(self.note)
-        self.flips, self.list = FlipModel(), QListView()
-        self.list.setModel(self.flips)
-        self.list.setUniformItemSizes(True)
-        self.list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.list.setToolTip("Click to open the image")
-        self.list.setMinimumHeight(60)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        for widget in (self.choosers, self.plot, self.measures, self.list, self.note):
-            layout.addWidget(widget, 1 if widget is self.list else 0)
+        for widget in (self.choosers, self.plot, self.move, self.note):
+            layout.addWidget(widget, 1 if widget is self.move else 0)
         self.label_box.activated.connect(self._prepare)
         self.score_box.activated.connect(self._prepare)
         self.plot.dragged.connect(self._on_drag)
         self.plot.released.connect(intervention.settle)
-        self.list.clicked.connect(self._open)
-        self.list.activated.connect(self._open)
         self.listen(intervention.changed, self.refresh)
         self.listen(self.session.events.blind, self.refresh)
         self.listen(self.session.events.run, self._on_run)
@@ -134,8 +123,8 @@ class RunPart(Part):
         self.jobs.start(f"Preparing {run.path.name}", work, partial(self._take, run, model), self._failed)
 
     def _drop(self) -> None:
-        self.effects = self.curve = self.bands = self.moved = None
-        self._start.clear()
+        self.effects = self.curve = self.bands = None
+        self.move.forget()
         self._curves.clear()
         self._drawn = None
         self.plot.show_curve(None, "")
@@ -146,7 +135,6 @@ class RunPart(Part):
         if run is not self.session.run or model is not self.session.model:
             return
         self.effects = effects
-        self._start = {form: run_effects.before_edit(effects, form) for form in ("replace", "delta")}  # type: ignore[arg-type]
         entries: dict[tuple[Any, int], Any] = {}
 
         def entry(direction: Any, logit: int) -> Any:
@@ -175,13 +163,13 @@ class RunPart(Part):
                 self._prepare()
                 return
             self.label_box.setCurrentIndex(place)
-        for widget in (self.plot, self.measures, self.list):
+        for widget in (self.plot, self.move):
             widget.setVisible(effects is not None and not self.session.blind)
         self.choosers.setVisible(run is not None and self.label_box.count() > 0)
         if effects is None:
             return
         self._show_curve(state)
-        self._show_move()
+        self.move.show_edit(effects, self.intervention.view)
 
     def _show_curve(self, state: EditState) -> None:
         key = _curve_key(state)
@@ -228,49 +216,7 @@ class RunPart(Part):
     @property
     def measure(self) -> str:
         """The measure that is drawn."""
-        return "auroc" if self.effects is not None and self.effects.cohort.constant.size == 1 else "accuracy"
-
-    def _show_move(self) -> None:
-        effects, view = self.effects, self.intervention.view
-        assert effects is not None
-        self.moved = None
-        if view is None:
-            self.measures.setText("")
-            self.flips.show([])
-            return
-        try:
-            self.moved = run_effects.after_edit(effects, view.edit)
-        except MammoSAEError as error:
-            self.measures.setText(f"The run cannot say: {error}")
-            self.flips.show([])
-            return
-        before, after = self._start[view.edit.form], self.moved
-        flipped = (before.decided != after.decided).nonzero()[0]
-        name = self.measure.upper() if self.measure == "auroc" else self.measure
-        self.measures.setText(
-            f"{name} {before.measures[self.measure]:.4f} → {after.measures[self.measure]:.4f}; "
-            f"{flipped.size:,} of {effects.cohort.n_images:,} predictions flip"
-        )
-        self.flips.show([*zip(flipped, before.decided[flipped], after.decided[flipped], strict=True)], self._describe)
-
-    def _describe(self, flip: Any) -> str:
-        place, before, after = flip
-        effects, run = self.effects, self.session.run
-        assert effects is not None
-        image = run.images["image_id"].iloc[effects.rows[place]]
-        words = ("negative", "positive") if effects.cohort.constant.size == 1 else run.classes
-        truth = int(effects.cohort.labels[place]) if effects.cohort.labels is not None else -1
-        right = " (right)" if after == truth else " (wrong)"
-        return f"{image}: {words[before]} → {words[after]}{right}"
-
-    def flip_rows(self) -> list[tuple[int, int, int]]:
-        """Rows of the run's table whose decision changes, with the decisions before and after."""
-        effects = self.effects
-        return [(int(effects.rows[place]), int(a), int(b)) for place, a, b in self.flips.rows] if effects else []
-
-    def _open(self, index: QModelIndex) -> None:
-        if self.effects is not None:
-            show_image(self.controller, self.session.run, int(self.effects.rows[self.flips.rows[index.row()][0]]))
+        return self.effects.measure if self.effects is not None else "accuracy"
 
     def _on_drag(self, k: int) -> None:
         self.intervention.change(k=k)
@@ -287,31 +233,6 @@ class RunPart(Part):
     def _say(self, text: str) -> None:
         self.note.setText(text)
         self.note.setVisible(bool(text))
-
-
-class FlipModel(QAbstractListModel):
-    """Images whose decision changes; each line is worded only when it comes into sight."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rows: list[Any] = []
-        self._describe: Any = str
-
-    def show(self, rows: list[Any], describe: Any = str) -> None:
-        """List other images."""
-        if rows == self.rows:
-            return
-        self.beginResetModel()
-        self.rows, self._describe = rows, describe
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex | None = None) -> int:
-        """How many there are."""
-        return len(self.rows)
-
-    def data(self, index: QModelIndex, role: int = 0) -> str | None:
-        """Text of a line."""
-        return self._describe(self.rows[index.row()]) if role == Qt.ItemDataRole.DisplayRole else None
 
 
 def _curve_key(state: EditState) -> tuple[Any, ...]:
