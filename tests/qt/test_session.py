@@ -36,6 +36,32 @@ def test_a_new_image_drops_the_latents_and_keeps_the_latent_and_the_pins(session
     assert (session.current, session.pins) == (7, (3, 4))
 
 
+def test_an_image_with_its_latents_changes_them_once(session):
+    seen = []
+    session.maps = latent_maps()
+    generation = session.generation
+    for name in ("image", "maps"):
+        getattr(session.events, name).connect(lambda value, name=name: seen.append((name, value, session.maps)))
+    image, maps = mammogram(7), latent_maps(seed=7)
+    session.show(image, maps)
+    # nobody who hears of the image sees latents of the one before
+    assert seen == [("image", image, None), ("maps", maps, maps)]
+    assert session.is_stale(generation)
+    session.show(image, maps)
+    assert len(seen) == 2
+    other = latent_maps(seed=8)
+    session.show(image, other)
+    assert seen[2:] == [("maps", other, other)]
+
+
+def test_orders_that_nobody_can_tell_apart():
+    order = Order.by_score([1.0, np.nan, 3.0], "mean")
+    assert order.same_as(Order.by_score([1.0, np.nan, 3.0], "mean"))
+    assert not order.same_as(Order.by_score([1.0, np.nan, 3.0], "maximum"))
+    assert not order.same_as(Order.by_score([1.0, np.nan, 2.0], "mean"))
+    assert not order.same_as(Order.of([0, 1, 2], order.scores, "mean"))
+
+
 def test_a_new_image_under_a_ranking_keeps_that_ranking(session):
     ranking = Order.by_score(np.arange(64), "diff")
     session.order = ranking

@@ -167,7 +167,10 @@ class RunBrowser:
         self.controller.windowed.emit()
         if not layer.visible or layer is not scene.image_layer:
             scene.look_at(layer)
-        self.session.image = image
+        if ready.maps is not None:
+            self.session.show(image, ready.maps)
+        else:
+            self.session.image = image
         if moved:
             viewer.reset_view()
 

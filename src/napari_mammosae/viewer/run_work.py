@@ -113,6 +113,7 @@ def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) 
     """
     from ..core.findings import read_findings
     from ..core.runs import demo_run
+    from ..core.verdict_rescue import rescue_cached_verdicts
 
     choice = replace(ModelChoice(name=DEMO), device=choice.device)
     model = analysis.load(choice, report)
@@ -121,6 +122,7 @@ def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) 
             f"The demo run belongs to the model {model.name!r}, but {loaded.name} is loaded; unload it first."
         )
     path = demo_run(report, model=model)
+    rescue_cached_verdicts()
     opened = open_run_folder(path, loaded, report)
     findings = read_findings(path.parent / "phantoms" / "findings.csv")
     return replace(opened, model=model, choice=choice, findings=findings, root=path.parent / "phantoms")

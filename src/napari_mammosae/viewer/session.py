@@ -63,6 +63,14 @@ class Order:
             raise SettingsError(f"An order of {given.size} latents must name each exactly once.")
         return cls(given, values, name, ranks)
 
+    def same_as(self, other: Order) -> bool:
+        """Whether nobody could tell the two apart: latents, scores and name are the same."""
+        return (
+            self.name == other.name
+            and np.array_equal(self.latents, other.latents)
+            and np.array_equal(self.scores, other.scores, equal_nan=True)
+        )
+
 
 class SessionEvents(SignalGroup):
     """One signal for each part of the state, emitted after it changed, with the new value."""
@@ -133,6 +141,14 @@ class Session:
         self._image = image
         self.maps = None
         self.events.image.emit(image)
+
+    def show(self, image: Mammogram, maps: LatentMaps) -> None:
+        """Look at another image whose latents are there already: `maps` changes once, not to nothing and back."""
+        if image is not self._image:
+            self.supersede()
+            self._image, self._maps = image, None
+            self.events.image.emit(image)
+        self.maps = maps
 
     @property
     def model(self) -> MammoSAE | None:

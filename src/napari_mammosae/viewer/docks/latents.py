@@ -129,8 +129,9 @@ class LatentsDock(QWidget):
         name = column.order_name
         if column.source == "run" and (label := self.ranking.choice.label):
             name = f"{name} for {label.replace('_', ' ')}"
-        self._order = Order.of(self.table.order, scores, name)
-        self.session.order = self._order
+        before, order = self.session.order, Order.of(self.table.order, scores, name)
+        if before is None or before is not self._order or not order.same_as(before):  # a verdict re-orders nothing
+            self._order = self.session.order = order
 
     def _on_order(self, order: Order | None) -> None:
         """Somebody else ordered the stack: it is no longer in the table's order."""
