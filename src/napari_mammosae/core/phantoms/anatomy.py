@@ -110,7 +110,7 @@ def signed_depth(contour: Field, size: tuple[float, float]) -> Field:
     dense = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.2)), endpoint=False) for a, b in pairwise(contour)]
     line = np.concatenate(dense)
     tangent = np.gradient(line, axis=0)
-    distance, nearest = cKDTree(line).query(nodes)
+    distance, nearest = cKDTree(line, leafsize=32).query(nodes)
     offset = nodes - line[nearest]
     side = tangent[nearest, 0] * offset[:, 1] - tangent[nearest, 1] * offset[:, 0]
     return np.asarray(np.where(side < 0, distance, -distance), np.float32).reshape(grid)

@@ -96,6 +96,10 @@ def upsampled(low: Field, shape: tuple[int, int]) -> Field:
 
 def smoothstep(x: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, a smooth cubic between."""
-    t = np.clip((x - np.float32(low)) / np.float32(high - low), 0, 1)
-    out: Field = t * t * (3 - 2 * t)
-    return out
+    t: Field = x - np.float32(low)
+    t /= np.float32(high - low)
+    np.clip(t, 0, 1, out=t)
+    rest = 3 - 2 * t
+    t *= t
+    t *= rest
+    return t

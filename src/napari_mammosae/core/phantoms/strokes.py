@@ -1,13 +1,13 @@
 """Thin lines of the breast drawn as strokes: fibres, ligaments, vessels, ducts and the spicules of masses."""
 
-from itertools import pairwise
-
 import cv2
 import numpy as np
 
 from napari_mammosae.core.phantoms.noise import Field
 
 SUBPIXEL_BITS = 4
+_POINTS = 12  # of a strand
+_TAPER = np.sin(np.linspace(0.25, np.pi - 0.25, _POINTS - 1)) ** 0.7
 
 
 def draw_line(
@@ -17,23 +17,45 @@ def draw_line(
 
     `brightness` (n - 1, 0 to 255) is one value a segment, so that strokes taper.
     """
+    _draw(canvas, _subpixels(points, spacing).tolist(), brightness.tolist(), width, spacing)
+
+
+def _subpixels(points: np.ndarray, spacing: tuple[float, float]) -> np.ndarray:
+    """Points (..., 2: row, column) in mm as OpenCV takes them: column and row in fractions of a pixel."""
     scale = np.array([1 / spacing[1], 1 / spacing[0]]) * (1 << SUBPIXEL_BITS)
-    xy = (points[:, ::-1] * scale - (1 << (SUBPIXEL_BITS - 1))).round().astype(int).tolist()
+    return np.asarray((points[..., ::-1] * scale - (1 << (SUBPIXEL_BITS - 1))).round().astype(int))
+
+
+def _draw(
+    canvas: np.ndarray, xy: list[list[int]], brightness: list[float], width: float, spacing: tuple[float, float]
+) -> None:
     thick = max(1, round(width / (0.5 * (spacing[0] + spacing[1]))))
-    for (a, b), value in zip(pairwise(xy), brightness.tolist(), strict=True):
-        cv2.line(canvas, tuple(a), tuple(b), float(value), thick, cv2.LINE_AA, SUBPIXEL_BITS)
+    for a, b, value in zip(xy, xy[1:], brightness, strict=False):
+        cv2.line(canvas, a, b, value, thick, cv2.LINE_AA, SUBPIXEL_BITS)
 
 
 def curve(
     rng: np.random.Generator, start: np.ndarray, heading: float, length: float, bend: float, count: int = 12
 ) -> np.ndarray:
     """Points (count, 2) in mm of a gently winding line; `bend` is the deviation of its curvature in 1/mm."""
-    turning = bend * (
-        rng.standard_normal() + 0.8 * np.sin(np.linspace(0, rng.uniform(3, 14), count) + rng.uniform(0, 6.3))
-    )
-    angles = heading + np.cumsum(turning) * length / count
-    steps = np.stack([np.sin(angles), np.cos(angles)], 1) * (length / count)
-    return np.asarray(start + np.cumsum(steps, 0))
+    points = _wound(start[None], np.array([heading]), np.array([length]), bend, _winding(rng)[None], count)
+    return np.asarray(points[0])
+
+
+def _winding(rng: np.random.Generator) -> np.ndarray:
+    """Draw what makes one line wind: its bend, and the last and the first phase of its waves."""
+    return np.array([rng.standard_normal(), rng.uniform(3, 14), rng.uniform(0, 6.3)])
+
+
+def _wound(
+    starts: np.ndarray, headings: np.ndarray, lengths: np.ndarray, bend: float, windings: np.ndarray, count: int
+) -> np.ndarray:
+    """Points (n, count, 2) of n lines at once."""
+    normal, last, first = windings.T[:, :, None]
+    turning = bend * (normal + 0.8 * np.sin(np.linspace(0, last[:, 0], count, axis=1) + first))
+    angles = headings[:, None] + np.cumsum(turning, 1) * lengths[:, None] / count
+    steps = np.stack([np.sin(angles), np.cos(angles)], 2) * (lengths / count)[:, None, None]
+    return np.asarray(starts[:, None] + np.cumsum(steps, 1))
 
 
 def strands(
@@ -56,17 +78,29 @@ def strands(
     length = np.clip(lengths[1] * np.exp(rng.normal(0, 0.5, count)), lengths[0], lengths[2])
     width = rng.uniform(*widths, count)
     strength = np.sort(rng.beta(1.3, 2.6, count)) * 235 + 20
+    # The numbers are drawn stroke by stroke, so that each has its own; what follows from them is computed at once.
+    turns, windings, forks = np.empty((count, 2)), np.empty((count, 3)), []
     for i in range(count):
-        heading = np.arctan2(towards[0] - starts[i, 0], towards[1] - starts[i, 1])
-        heading += scatter * rng.standard_normal() + (np.pi / 2 if rng.random() < 0.15 else 0.0)
-        points = curve(rng, starts[i], heading, length[i], 0.03)
-        taper = np.sin(np.linspace(0.25, np.pi - 0.25, len(points) - 1)) ** 0.7
-        draw_line(canvas, points, strength[i] * taper, width[i], spacing)
+        turns[i] = rng.standard_normal(), np.pi / 2 if rng.random() < 0.15 else 0.0
+        windings[i] = _winding(rng)
         if rng.random() < 0.3:
-            fork = points[rng.integers(3, 8)]
-            side = rng.choice([-1, 1]) * rng.uniform(0.3, 0.8)
-            branch = curve(rng, fork, heading + side, 0.5 * length[i], 0.03)
-            draw_line(canvas, branch, 0.8 * strength[i] * taper, 0.7 * width[i], spacing)
+            at, side = rng.integers(3, 8), (-1, 1)[rng.integers(2)] * rng.uniform(0.3, 0.8)
+            forks.append((i, at, side, *_winding(rng)))
+    headings = np.arctan2(towards[0] - starts[:, 0], towards[1] - starts[:, 1])
+    headings += scatter * turns[:, 0] + turns[:, 1]
+    points = _wound(starts, headings, length, 0.03, windings, _POINTS)
+    brightness = strength[:, None] * _TAPER
+    lines = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), width.tolist(), strict=True)
+    branching = np.array(forks).reshape(-1, 6)
+    of, at = branching[:, :2].astype(int).T
+    points = _wound(points[of, at], headings[of] + branching[:, 2], 0.5 * length[of], 0.03, branching[:, 3:], _POINTS)
+    brightness = (0.8 * strength[of])[:, None] * _TAPER
+    branches = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), (0.7 * width[of]).tolist(), strict=True)
+    forked = set(of.tolist())
+    for i, line in enumerate(lines):
+        _draw(canvas, *line, spacing)
+        if i in forked:
+            _draw(canvas, *next(branches), spacing)
     soft = cv2.GaussianBlur(canvas, (0, 0), 0.8).astype(np.float32)
     soft += 0.3 * cv2.GaussianBlur(canvas, (0, 0), 3.0)
     soft /= 255
