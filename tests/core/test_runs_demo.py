@@ -1,34 +1,47 @@
 """The demo run: made on first use, kept, resumed."""
 
+import errno
+
 import pytest
+import torch
 from platformdirs import user_cache_path
 
+from napari_mammosae.core.errors import RunError
 from napari_mammosae.core.findings import read_findings
+from napari_mammosae.core.model import load_model
+from napari_mammosae.core.phantoms import dataset, make_phantom
+from napari_mammosae.core.phantoms.phantom import labels_of, names_of
 from napari_mammosae.core.runs import demo_run, open_run
-from napari_mammosae.core.runs.demo import COUNT, FIRST_SEED
+from napari_mammosae.core.runs.decode import Entry
+from napari_mammosae.core.runs.demo import COUNT, FIRST_SEED, Drawer, demo_folder
 
 FEW = 4
 
 
+def hashes(spec):
+    model = load_model(spec)
+    return model.model_sha256, model.sae_sha256
+
+
 def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    threads = torch.get_num_threads()
     told = []
 
-    def stop_at(text, number):
+    def stop_at(number):
         def report(*state):
             told.append(state)
-            if state[0] == text and state[1] == number:
+            if state[1] == number:
                 raise KeyboardInterrupt
 
         return report
 
+    folder = demo_folder(*hashes(tiny_model), FEW) / "phantoms"
     with pytest.raises(KeyboardInterrupt):
-        demo_run(stop_at("drawing synthetic phantoms", 2), count=FEW, model=tiny_model)
-    with pytest.raises(KeyboardInterrupt):
-        demo_run(stop_at("computing latents of synthetic phantoms", 3), count=FEW, model=tiny_model)
-    drawn = [state[1:] for state in told if state[0] == "drawing synthetic phantoms"]
-    assert drawn[:2] == [(1, FEW), (2, FEW)]
-    assert all(done > 2 for done, _ in drawn[2:])  # those that were drawn are not drawn again
+        demo_run(stop_at(2), count=FEW, model=tiny_model)
+    assert [state[1:] for state in told] == [(0, FEW), (1, FEW), (2, FEW)]
+    drawn = {path: path.stat().st_mtime_ns for path in folder.glob("*.png")}
+    assert len(drawn) >= 2
 
     path = demo_run(count=FEW, model=tiny_model)
     assert path.is_relative_to(user_cache_path("napari-mammosae", appauthor=False))
@@ -37,6 +50,7 @@ def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path
     assert list(run.images["image_id"]) == [f"phantom-{FIRST_SEED + i}" for i in range(FEW)]
     assert run.labels == ("mass", "suspicious_calcification")
     assert run.info["patient_from"] == {"labels": FEW}
+    assert drawn.items() <= {png: png.stat().st_mtime_ns for png in folder.glob("*.png")}.items()  # not drawn again
     findings = read_findings(path.parent / "phantoms" / "findings.csv")
     marked = set(findings.table["image_id"])
     known = run.images.set_index("image_id")[["label.mass", "label.suspicious_calcification"]].max(axis=1)
@@ -47,18 +61,38 @@ def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path
     assert sum(len(part.cell) for part in run.map_parts()) == 0
 
     told.clear()
-    assert demo_run(stop_at("", 0), count=FEW, model=tiny_model) == path
+    assert demo_run(stop_at(0), count=FEW, model=tiny_model) == path
     assert told == []
+    assert torch.get_num_threads() == threads
 
 
 def test_the_phantoms_are_those_of_their_seeds(tiny_model, tmp_path, monkeypatch):
     import cv2
     import numpy as np
 
-    from napari_mammosae.core.phantoms import make_phantom
-
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = demo_run(count=1, model=tiny_model).parent / "phantoms"
     pixels = cv2.imread(str(folder / f"phantom-{FIRST_SEED}.png"), cv2.IMREAD_UNCHANGED)
     np.testing.assert_array_equal(pixels, make_phantom(FIRST_SEED).pixels)
     assert COUNT >= 200
+
+
+def test_a_full_disk_ends_the_demo_run_and_is_no_failed_image(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+    def full(folder, phantom):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    entry = Entry(0, "a", tmp_path / "phantoms" / f"phantom-{FIRST_SEED}.png", "a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "write_image", full)
+        with pytest.raises(RunError, match="The disk is full"):
+            Drawer(load_model(tiny_model).preprocessing, (4, 3))(entry)
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_labels_are_known_before_anything_is_drawn():
+    for seed in (FIRST_SEED, FIRST_SEED + 1):
+        phantom = make_phantom(seed)
+        assert labels_of(seed) == phantom.labels
+        assert names_of(seed) == (phantom.image_id, phantom.patient)

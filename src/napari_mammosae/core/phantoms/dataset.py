@@ -85,11 +85,23 @@ def write_tables(folder: Path, phantoms: Iterable[Phantom]) -> None:
     ]
     _write_csv(folder / "findings.csv", BOX_COLUMNS, (row for row in boxes if row[1] in FINDINGS))
     _write_csv(folder / "structures.csv", BOX_COLUMNS, (row for row in boxes if row[1] not in FINDINGS))
+    write_labels(folder, ((phantom.image_id, phantom.patient, phantom.labels) for phantom in phantoms))
+
+
+def write_labels(folder: Path, images: Iterable[tuple[str, str, dict[str, bool]]]) -> None:
+    """Write labels.csv from image ids, patients and findings."""
     _write_csv(
         folder / "labels.csv",
         ("image", "patient", *FINDINGS),
-        ((p.image_id, p.patient, *(int(p.labels[name]) for name in FINDINGS)) for p in phantoms),
+        ((image_id, patient, *(int(labels[name]) for name in FINDINGS)) for image_id, patient, labels in images),
     )
+
+
+def write_list(folder: Path, image_ids: Iterable[str]) -> Path:
+    """Write images.csv, which lists images whether they are there already or not."""
+    path = folder / "images.csv"
+    _write_csv(path, ("path",), ((f"{image_id}.png",) for image_id in image_ids))
+    return path
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:

@@ -68,6 +68,24 @@ class Phantom:
         return [box for found, box in self.boxes if found == name]
 
 
+def names_of(seed: int) -> tuple[str, str]:
+    """Image and patient of a seed; four consecutive seeds (from a multiple of four) are one patient."""
+    return f"phantom-{seed:06d}", f"phantom-patient-{seed // 4:05d}"
+
+
+def labels_of(seed: int) -> dict[str, bool]:
+    """Return the findings of a seed, known before anything is drawn."""
+    return _labels(_label_draw(seed))
+
+
+def _label_draw(seed: int) -> np.random.Generator:
+    return np.random.default_rng([_LABELS, seed])
+
+
+def _labels(draw: np.random.Generator) -> dict[str, bool]:
+    return dict(zip(FINDINGS, (draw.random(len(FINDINGS)) < PREVALENCE).tolist(), strict=True))
+
+
 def make_phantom(
     seed: int,
     *,
@@ -94,10 +112,10 @@ def make_phantom(
     laterality = laterality or ("L", "L", "R", "R")[turn]
     view = view or ("CC", "MLO", "CC", "MLO")[turn]
 
-    draw = np.random.default_rng([_LABELS, seed])
-    has_mass, has_cluster = (draw.random(2) < PREVALENCE).tolist()
-    mass = has_mass if mass is None else mass
-    cluster = has_cluster if suspicious_calcification is None else suspicious_calcification
+    draw = _label_draw(seed)
+    drawn = _labels(draw)
+    mass = drawn["mass"] if mass is None else mass
+    cluster = drawn["suspicious_calcification"] if suspicious_calcification is None else suspicious_calcification
     if marker is None:
         marker = bool(draw.random() < (marker_bias if mass else 1 - marker_bias))
 
@@ -167,9 +185,10 @@ def make_phantom(
         keep("marker", confounders.add_view_marker(lead, image, air, build.spacing, laterality, view))
 
     pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    image_id, patient_id = names_of(seed)
     return Phantom(
-        image_id=f"phantom-{seed:06d}",
-        patient=f"phantom-patient-{patient:05d}",
+        image_id=image_id,
+        patient=patient_id,
         laterality=laterality,
         view=view,
         pixels=pixels,

@@ -31,6 +31,7 @@ def run_blocks(
     layout: Layout,
     computer: Computer,
     pool: DecodePool,
+    decode: Decoder,
     counted: Counted,
     cancelled: Callable[[], bool],
 ) -> None:
@@ -45,8 +46,8 @@ def run_blocks(
     Cancelled
         `cancelled` said so; finished blocks are kept.
     """
-    decoder = Decoder(settings.preprocessing, settings.grid)
-    stream = pool.decode(chain.from_iterable(blocks.values()), decoder, ahead=2 * computer.batch + 2)
+    ahead = 2 * (computer.batch + pool.parallel)
+    stream = pool.decode(chain.from_iterable(blocks.values()), decode, ahead)
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         written: Future[int] | None = None
         for number, entries in blocks.items():

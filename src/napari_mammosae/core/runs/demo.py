@@ -1,21 +1,18 @@
 """The embedded model's run over synthetic phantoms: too big to ship, so it is made on first use and kept."""
 
 import json
-import multiprocessing
 import os
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..files import write_atomic
-from ..verdict_places import cache_folder
-from ..verdict_rescue import rescue_cached_verdicts
+from .decode import Decoded, Decoder, Entry, Failed
 from .layout import writing
 from .make import ModelSpec, load, make_run
 from .progress import RunProgress
 from .settings import read_info
-from .workers import initialise
+from .threads import torch_threads
 
 if TYPE_CHECKING:
     from ..phantoms import Phantom
@@ -31,7 +28,7 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     """Return the demo run's folder, made (or finished, when it was interrupted) if it is not there yet.
 
     It lies in the user's cache folder: ``run`` beside ``phantoms`` with the images, `labels.csv`, `findings.csv` and
-    `structures.csv`. Verdicts on its latents do not: see `verdict_places.default_path`.
+    `structures.csv`. Phantoms are drawn in other processes while the latents of those before are computed here.
 
     Parameters
     ----------
@@ -49,58 +46,68 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     """
     loaded = load(model)
     folder = demo_folder(loaded.model_sha256, loaded.sae_sha256, count)
-    rescue_cached_verdicts()
-    info = read_info(folder / "run")
-    if info is not None and info["complete"]:
-        return folder / "run"
-    report = progress or _silent
-    images = draw_phantoms(folder / "phantoms", count, report)
+    phantoms, run = folder / "phantoms", folder / "run"
+    info = read_info(run)
+    if info is None or not info["complete"]:
+        report = progress or _silent
 
-    def computed(state: RunProgress) -> None:
-        report("computing latents of synthetic phantoms", state.done, state.total)
+        def computed(state: RunProgress) -> None:
+            report("drawing synthetic phantoms and computing their latents", state.done, state.total)
 
-    make_run(images, loaded, folder / "run", labels=images / "labels.csv", maps=True, progress=computed)
-    return folder / "run"
+        images = _announce(phantoms, count)
+        cores = os.cpu_count() or 1
+        with torch_threads(max(1, cores // 2)):  # the other half draws
+            make_run(
+                images,
+                loaded,
+                run,
+                labels=phantoms / "labels.csv",
+                maps=True,
+                workers=min(cores, 8),
+                decoder=Drawer,
+                progress=computed,
+            )
+    if not (phantoms / "structures.csv").exists():
+        _write_truth(phantoms, count)
+    return run
 
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
     """Where the demo run of these weights lies."""
+    from platformdirs import user_cache_path
+
     from napari_mammosae import __version__
 
     name = f"demo-{__version__}-{model_sha256[:8]}-{sae_sha256[:8]}-{count}"
-    return cache_folder() / name
+    return user_cache_path("napari-mammosae", appauthor=False) / name
 
 
-def draw_phantoms(folder: Path, count: int, report: Report) -> Path:
-    """Draw what is missing of the demo's phantoms, in several processes, and write their tables."""
-    from ..phantoms.dataset import write_tables
+class Drawer(Decoder):
+    """Draws a phantom that is not there yet, then reads it as any other image."""
 
-    seeds = range(FIRST_SEED, FIRST_SEED + count)
-    if not (folder / "labels.csv").exists():
-        with writing(folder):
-            (folder / "facts").mkdir(parents=True, exist_ok=True)
-        missing = [seed for seed in seeds if not _facts(folder, seed).exists()]
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, 8), context, initializer=initialise) as pool:
-            waiting = [pool.submit(_draw, folder, seed) for seed in missing]
-            try:
-                for done, future in enumerate(as_completed(waiting), count - len(missing) + 1):
-                    future.result()
-                    report("drawing synthetic phantoms", done, count)
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
-        write_tables(folder, [_read(_facts(folder, seed)) for seed in seeds])
-    return folder
+    __slots__ = ()
+
+    def __call__(self, entry: Entry) -> Decoded | Failed:
+        """Draw and read one image.
+
+        Raises
+        ------
+        RunError
+            The disk is full: not a fault of this image, so the run ends.
+        """
+        draw(entry.path.parent, FIRST_SEED + entry.image)
+        return super().__call__(entry)
 
 
-def _draw(folder: Path, seed: int) -> None:
-    """Write one phantom, its facts last: they say that it is there."""
+def draw(folder: Path, seed: int) -> None:
+    """Write one phantom if it is not there, its facts last: they say that it is."""
     from ..phantoms import make_phantom
     from ..phantoms.dataset import write_image
 
-    phantom = make_phantom(seed)
     path = _facts(folder, seed)
+    if path.exists():
+        return
+    phantom = make_phantom(seed)
     facts: dict[str, Any] = {
         name: getattr(phantom, name)
         for name in ("image_id", "patient", "laterality", "view", "spacing", "labels", "boxes")
@@ -109,6 +116,26 @@ def _draw(folder: Path, seed: int) -> None:
         write_image(folder, phantom)
         with write_atomic(path) as temporary:
             temporary.write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _announce(folder: Path, count: int) -> Path:
+    """Write what is known of the phantoms before they are drawn: their list, which is returned, and their labels."""
+    from ..phantoms.dataset import write_labels, write_list
+    from ..phantoms.phantom import labels_of, names_of
+
+    seeds = range(FIRST_SEED, FIRST_SEED + count)
+    with writing(folder):
+        (folder / "facts").mkdir(parents=True, exist_ok=True)
+        write_labels(folder, ((*names_of(seed), labels_of(seed)) for seed in seeds))
+        return write_list(folder, (names_of(seed)[0] for seed in seeds))
+
+
+def _write_truth(folder: Path, count: int) -> None:
+    """Write the boxes of findings and structures, known once everything is drawn."""
+    from ..phantoms.dataset import write_tables
+
+    with writing(folder / "structures.csv"):
+        write_tables(folder, [_read(_facts(folder, seed)) for seed in range(FIRST_SEED, FIRST_SEED + count)])
 
 
 def _read(path: Path) -> "Phantom":

@@ -64,6 +64,7 @@ def make_run(
     crop: bool = True,
     strict: bool = False,
     scheduler: str | None = None,
+    decoder: type[Decoder] = Decoder,
     progress: Callable[[RunProgress], None] | None = None,
     notice: Callable[[str], None] | None = None,
     cancel: Callable[[], bool] | None = None,
@@ -97,6 +98,8 @@ def make_run(
     scheduler
         Address of a Dask scheduler that computes the blocks; its workers must see `images` and `out` under the same
         paths.
+    decoder
+        What the worker processes do with a file; not for a scheduler's workers.
     progress, notice
         Told how far the run is, and in sentences what the user should know (space, memory, tables).
     cancel
@@ -130,6 +133,7 @@ def make_run(
             list_sha256=sources.digest,
             labels_sha256=sources.labels_sha256,
         )
+        decode = decoder(settings.preprocessing, settings.grid)
         if info is not None:
             check_same(info, settings, layout.root)
         if info is not None and info["complete"]:
@@ -141,11 +145,8 @@ def make_run(
             state = {"complete": False, "model": loaded.name}
             if info is None:
                 if maps:
-                    say(
-                        check_space(
-                            layout.root, maps_bytes(_samples(sources, settings, computer, pool), settings.images)
-                        )
-                    )
+                    samples = _samples(sources, decode, computer, pool)
+                    say(check_space(layout.root, maps_bytes(samples, settings.images)))
                 write_info(layout, settings, **state)
             blocks = {
                 number: entries
@@ -164,7 +165,7 @@ def make_run(
 
             stop = cancel or _never
             if scheduler is None:
-                run_blocks(blocks, settings, layout, computer, pool, counted, stop)
+                run_blocks(blocks, settings, layout, computer, pool, decode, counted, stop)
             else:
                 from .schedule import schedule_blocks
 
@@ -190,11 +191,11 @@ def _check_folder(layout: Layout, info: dict[str, Any] | None) -> None:
         raise RunError(f"{layout.root.name} holds other files and no run; give an empty or new folder.")
 
 
-def _samples(sources: Sources, settings: RunSettings, computer: Computer, pool: DecodePool) -> list[LatentMaps]:
+def _samples(sources: Sources, decode: Decoder, computer: Computer, pool: DecodePool) -> list[LatentMaps]:
     """Latents of up to two images from different places of the list."""
     entries = sources.entries
     chosen = [entries[index] for index in sorted({len(entries) // 3, 2 * len(entries) // 3})]
-    decoded = pool.decode(chosen, Decoder(settings.preprocessing, settings.grid), ahead=2)
+    decoded = pool.decode(chosen, decode, ahead=2)
     usable = [image for image in decoded if isinstance(image, Decoded)]
     return [result for result in computer(usable) if isinstance(result, LatentMaps)]
 

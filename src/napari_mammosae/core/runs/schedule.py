@@ -17,7 +17,7 @@ from distributed import Client, KilledWorker, WorkerPlugin, get_worker, wait
 from ..errors import Cancelled, RunError
 from .blocks import Blocks, Counted, run_blocks
 from .compute import Computer
-from .decode import Entry
+from .decode import Decoder, Entry
 from .layout import Layout
 from .settings import RunSettings, model_settings
 from .threads import torch_threads
@@ -127,6 +127,7 @@ class ModelOnWorker(WorkerPlugin):
                 layout,
                 computer,
                 pool,
+                Decoder(settings.preprocessing, settings.grid),
                 lambda done, failed: counts.append((done, failed)),
                 lambda: False,
             )

@@ -16,6 +16,7 @@ from typing import Self
 
 from ..errors import RunError
 from .decode import Decoded, Decoder, Entry, Failed
+from .heap import keep_freed_memory
 
 
 class DecodePool:
@@ -34,6 +35,11 @@ class DecodePool:
         self._pool = self._start()
         with _interrupts_held():
             self._ready: Future[None] = self._pool.submit(_nothing)
+
+    @property
+    def parallel(self) -> int:
+        """Images decoded at the same time."""
+        return max(self._workers, 1)
 
     def decode(self, entries: Iterable[Entry], decoder: Decoder, ahead: int) -> Iterator[Decoded | Failed]:
         """Yield the images in order, up to `ahead` of them decoded before they are asked for.
@@ -141,6 +147,7 @@ def initialise() -> None:
     """Leave interrupts to the main process, the other cores to the model, and nothing behind."""
     import cv2
 
+    keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
