@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMenu
+from qtpy.QtWidgets import QDockWidget, QMenu, QTabBar
 
 from dicom_factory import breast_image, write_dicom
 from fakes import write_png
@@ -14,6 +14,7 @@ from napari_mammosae.viewer import layers
 from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.model import ModelDock
 from napari_mammosae.viewer.docks.model_part import FILES
+from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
 from napari_mammosae.viewer.reader import prefer_for_mammograms
 from napari_mammosae.viewer.session import session_of
 
@@ -118,6 +119,32 @@ def test_the_dock_closed_and_opened_again(viewer, at_work, qtbot):
     assert again.latent.latent_box.value() == latent
     assert again.image.layer_box.currentText() == session.image.image_id
     assert again.job.unload_button.isEnabled()
+
+
+def tab_texts(viewer):
+    return [bar.tabText(i) for bar in viewer.window._qt_window.findChildren(QTabBar) for i in range(bar.count())]
+
+
+@pytest.mark.parametrize("way", ["menu", "command line"])
+def test_the_tab_of_the_dock_reads_as_its_name(viewer, qtbot, way):
+    """Qt's tabs take an ampersand for the mark of a shortcut unless it is doubled."""
+    if way == "menu":
+        menu_action(viewer, "Layers", "Visualize", "Model & image").trigger()
+    else:
+        open_dock(viewer, MODEL_DOCK)
+    open_dock(viewer, "Latents", tabify=True)
+    qtbot.waitUntil(lambda: {"Model && image (Mammo-SAE)", "Latents (Mammo-SAE)"} <= set(tab_texts(viewer)))
+    dock = dock_of(viewer).parent()
+    assert dock.name == "Model & image (Mammo-SAE)"  # what napari and the title bar call it
+
+
+def test_the_menu_shows_and_hides_the_dock_that_the_command_line_opened(viewer, qtbot):
+    dock = open_dock(viewer, MODEL_DOCK)
+    qtbot.waitUntil(dock.isVisible)
+    for visible in (False, True):
+        menu_action(viewer, "Plugins", "Mammo-SAE", MODEL_DOCK).trigger()
+        assert dock.isVisible() == visible
+    assert len(viewer.window._qt_window.findChildren(ModelDock)) == 1
 
 
 def test_deleting_the_stack_and_showing_it_again(viewer, at_work, qtbot):

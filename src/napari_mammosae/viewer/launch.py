@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.errors import MammoSAEError, ModelError
 from ..core.files import write_atomic
@@ -31,9 +31,9 @@ def launch_demo(screenshot: Path | None = None) -> None:
     """
     viewer = _viewer()
     controller = show_example(viewer)
-    first, _ = viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)
+    first = open_dock(viewer, MODEL_DOCK)
     for name in _other_docks():
-        viewer.window.add_plugin_dock_widget(PLUGIN, name, tabify=True)
+        open_dock(viewer, name, tabify=True)
     first.show()
     first.raise_()
     _run(viewer, controller, screenshot)
@@ -96,7 +96,7 @@ def launch_view(
     controller.choice = replace(chosen, device=device or chosen.device, precision=precision or chosen.precision)
     for mammogram in reversed(mammograms):
         viewer.add_layer(mammogram_layer(mammogram))
-    viewer.window.add_plugin_dock_widget(PLUGIN, MODEL_DOCK)
+    open_dock(viewer, MODEL_DOCK)
     if mammograms:
         controller.compute()
     _run(viewer, controller, screenshot)
@@ -112,6 +112,21 @@ def show_example(viewer: ViewerModel) -> Controller:
     viewer.open_sample(PLUGIN, "mass_with_marker")
     controller.compute()
     return controller
+
+
+def open_dock(viewer: Viewer, name: str, *, tabify: bool = False) -> Any:
+    """Open a dock by its display name and return it.
+
+    It goes by the name that napari's menus give it, so that the menu shows and hides this one: the window's own
+    `add_plugin_dock_widget` names docks in another way, and the menu would open a second one.
+    """
+    from napari.plugins import menu_item_template
+    from npe2 import PluginManager
+
+    manifest = PluginManager.instance().get_manifest(PLUGIN)
+    widget = next(one for one in manifest.contributions.widgets or [] if one.display_name == name)
+    title = menu_item_template.format(manifest.display_name, name)
+    return viewer.window.add_dock_widget(widget.get_callable()(viewer), name=title, tabify=tabify)
 
 
 def _viewer() -> Viewer:

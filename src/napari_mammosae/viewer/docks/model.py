@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent
+from qtpy.QtWidgets import QDockWidget, QFrame, QVBoxLayout, QWidget
 
 from ..controller import controller_of
 from .base import Scrolled
@@ -44,6 +45,12 @@ class ModelDock(QWidget):
         self.job.layout().setContentsMargins(6, 0, 6, 6)
         if self.controller.scene.image_layer is None and (layer := self._likely_image()) is not None:
             self.controller.use_layer(layer)
+
+    def event(self, event: Any) -> bool:
+        """Have "Model & image" on the tab, where Qt would take a single ampersand for the mark of a shortcut."""
+        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
+            dock.setWindowTitle(dock.windowTitle().replace("&&", "&").replace("&", "&&"))
+        return bool(super().event(event))
 
     def cleanup(self) -> None:
         """Stop listening to the session; destroying the widget does the same."""
