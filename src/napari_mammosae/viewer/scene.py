@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from ..core.errors import SettingsError
 from ..core.geometry import cell_affine
 from . import layers
+from .drawing import drawn_once
 from .overlaid import draw_boxes, draw_pins, write_latent, write_prediction
 from .stack import LatentStack
 from .view import contrast_limits, resolve
@@ -143,7 +144,8 @@ class Scene:
             matrix = layers.stack_affine(affine)
             if not np.array_equal(layer.affine.affine_matrix, matrix):
                 layer.affine = matrix
-            layer.refresh(extent=False)
+            if self._is_at_current():  # else it is read once the slider gets there
+                layer.refresh(extent=False)
         top = float(maps.pooled_max.max(initial=0.0)) or 1.0
         with self._quietly():
             layer.contrast_limits_range = (0.0, top)
@@ -202,15 +204,22 @@ class Scene:
         self._show_pins()
 
     def _on_order(self, order: object) -> None:
-        if order is not None and self.stack_layer is not None:
-            self.show_stack()
+        if order is not None and self.stack_layer is not None and self.viewer is not None:
+            with drawn_once(self.viewer):
+                self.show_stack()
+
+    def _is_at_current(self) -> bool:
+        """Whether the slider is where the current latent stands in the order."""
+        viewer = self.viewer
+        return viewer is not None and round(viewer.dims.point[self._axis]) == self.session.rank
 
     def _on_step(self) -> None:
         viewer, order, layer = self.viewer, self.session.order, self.stack_layer
         if self._adding or viewer is None or order is None or layer is None or self.session.maps is None:
             return
         rank = round(viewer.dims.point[self._axis])
-        self.session.current = int(order.latents[min(max(rank, 0), order.latents.size - 1)])
+        with drawn_once(viewer):
+            self.session.current = int(order.latents[min(max(rank, 0), order.latents.size - 1)])
 
     def _on_blind(self, *_: object) -> None:
         """Hide what would sway a judge, or bring it back."""
@@ -244,8 +253,9 @@ class Scene:
                 layer.affine = layers.world_affine(image_layer)
         if maps is not None:
             affine = self.cells_to_world(maps)
-            for layer in layers.with_role(viewer.layers, "pin"):
-                layer.affine = affine
+            for on_cells in ("pin", "heatmap", "logit map"):
+                for layer in layers.with_role(viewer.layers, on_cells):
+                    layer.affine = affine
             if (stack := self.stack_layer) is not None:
                 stack.affine = layers.stack_affine(affine)
 
@@ -264,7 +274,7 @@ class Scene:
     def _forget_image(self) -> None:
         if self.viewer is not None and self._image_layer() is None:
             self.session.image = None
-            for role in ("latents", "pin", "truth", "found"):
+            for role in ("latents", "pin", "truth", "found", "heatmap", "logit map"):
                 for layer in layers.with_role(self.viewer.layers, role):
                     layers.tags(layer).pop("role")  # so that its going is not taken for the user's wish
                     self.viewer.layers.remove(layer)
@@ -277,12 +287,13 @@ class Scene:
         if view is None or layer is None:
             write_latent(viewer, "")
             return
-        if round(viewer.dims.point[self._axis]) != view.rank:
-            viewer.dims.set_point(self._axis, view.rank)
-        if tuple(layer.contrast_limits) != view.limits:
-            with self._quietly():
-                layer.contrast_limits = view.limits
-        write_latent(viewer, view.text)
+        with drawn_once(viewer):
+            if not self._is_at_current():
+                viewer.dims.set_point(self._axis, view.rank)
+            if tuple(layer.contrast_limits) != view.limits:
+                with self._quietly():
+                    layer.contrast_limits = view.limits
+            write_latent(viewer, view.text)
 
     def _show_prediction(self) -> None:
         if (viewer := self.viewer) is not None:

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from fakes import FakeModel, latent_maps, mammogram
+from napari_mammosae.viewer import layers
+from napari_mammosae.viewer.drawing import drawn_once
+from napari_mammosae.viewer.overlaid import PLATE, write_latent
+from napari_mammosae.viewer.scene import Scene
+from napari_mammosae.viewer.session import Order, session_of
+
+
+@pytest.fixture
+def viewer(qapp):
+    return ViewerModel()
+
+
+@pytest.fixture
+def placed(viewer):
+    """Grows whenever the canvas is told to place its texts."""
+    found = []
+    viewer.canvas.overlay_tiling.events.connect(found.append)
+    return found
+
+
+def test_texts_are_placed_once_at_the_end(viewer, placed):
+    with drawn_once(viewer):
+        with drawn_once(viewer):
+            pass
+        assert not placed
+    assert len(placed) == 1
+    assert not viewer.canvas.events.blocked()
+
+
+def test_what_is_drawn_can_fail(viewer, placed):
+    with pytest.raises(ValueError, match="boom"), drawn_once(viewer):
+        raise ValueError("boom")
+    assert not viewer.canvas.events.blocked()
+    with drawn_once(viewer):
+        pass
+    assert placed
+
+
+def test_layers_tell_of_their_changes_meanwhile(viewer):
+    layer, told = viewer.add_image(np.zeros((4, 4))), []
+    layer.events.connect(lambda event: told.append(event.type))
+    with drawn_once(viewer):
+        layer.contrast_limits = (0, 3)
+        assert "contrast_limits" in told
+
+
+def scene_of(viewer):
+    session, image = session_of(viewer), mammogram()
+    scene = Scene(viewer, session)
+    scene.look_at(viewer.add_layer(layers.mammogram_layer(image)))
+    session.image, session.model = image, FakeModel()
+    session.maps = latent_maps(session.model, image.frame_for(session.model.preprocessing))
+    return scene
+
+
+def test_a_step_an_order_and_a_choice_place_the_texts_once_each(viewer, placed):
+    scene = scene_of(viewer)
+    session = scene.session
+    for change in (
+        lambda: viewer.dims.set_point(0, 5),
+        lambda: setattr(session, "current", int(session.order.latents[20])),
+        lambda: setattr(session, "order", Order.by_score(np.arange(64), "number")),
+    ):
+        placed.clear()
+        change()
+        assert len(placed) == 1
+    scene.cleanup()
+
+
+@pytest.mark.parametrize("moves", [True, False])
+def test_an_order_reads_the_stack_once(viewer, moves, monkeypatch):
+    scene = scene_of(viewer)
+    session, order = scene.session, scene.session.order
+    latents = order.latents[::-1] if moves else order.latents.copy()
+    if not moves:
+        latents[-2:] = latents[[-1, -2]]
+    stack = type(scene.stack_layer.data)
+    read, reads = stack.__getitem__, []
+    monkeypatch.setattr(stack, "__getitem__", lambda self, key: reads.append(key) or read(self, key))
+    session.order = Order.of(latents, order.scores, "other")
+    assert len(reads) == 1
+    assert round(viewer.dims.point[0]) == session.rank
+    scene.cleanup()
+
+
+def test_the_plate_stays_while_a_text_fits_on_it(viewer):
+    overlays = viewer.canvas.overlays
+    write_latent(viewer, "rank 4 of 16,384   latent 4711\nmean 0.2\nmaximum 0.5, fires in 31 of 1,392 cells")
+    plate = overlays[PLATE]
+    told = []
+    plate.events.connect(told.append)
+    write_latent(viewer, "rank 5 of 16,384   latent 17\nmean 0.19\nmaximum 1.25, fires in 1 of 1,392 cells")
+    assert not told
+    write_latent(viewer, "rank 5 of 16,384   latent 17\nmean 0.19\nmaximum 1.25, fires in 1 of 1,392 cells\nspurious")
+    write_latent(viewer, "rank 6 of 16,384   latent 18\nmean 0.18\nmaximum 1, fires in 1 of 1,392 cells")
+    assert len(told) == 1  # room for one line more is kept
+    write_latent(viewer, "latent 17\nsilent")
+    assert len(told) == 2
+    assert not plate.text.strip()
+
+
+def test_the_plate_goes_with_the_text(viewer):
+    overlays = viewer.canvas.overlays
+    write_latent(viewer, "latent 17")
+    assert overlays[PLATE].visible
+    overlays.text.visible = False  # by whomever
+    assert not overlays[PLATE].visible
+    overlays.text.visible = True
+    overlays.text.font_size = 20
+    assert overlays[PLATE].visible
+    assert overlays[PLATE].font_size == 20
+    write_latent(viewer, "")
+    assert not overlays[PLATE].visible

@@ -1,0 +1,91 @@
+"""What a step costs in drawings of a real canvas, and whether its texts can be read afterwards."""
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, QObject
+from qtpy.QtWidgets import QApplication
+
+from fakes import INPUT, FakeModel, latent_maps
+from napari_mammosae.core.geometry import Frame
+from napari_mammosae.core.images import Mammogram
+from napari_mammosae.viewer import layers
+from napari_mammosae.viewer.controller import controller_of
+from napari_mammosae.viewer.session import Order
+
+
+@pytest.fixture
+def viewer(make_napari_viewer, qtbot):
+    """A viewer with latents over an image that is black on its left and white on its right."""
+    viewer = make_napari_viewer(show=True)
+    session = controller_of(viewer).session
+    pixels = np.zeros(INPUT, np.uint16)
+    pixels[:, INPUT[1] // 2 :] = 1000
+    viewer.add_layer(layers.mammogram_layer(Mammogram.from_array(pixels, image_id="halves")))
+    session.model = FakeModel()
+    session.maps = latent_maps(session.model, Frame.identity(INPUT))
+    qtbot.wait(500)
+    yield viewer
+    controller_of(viewer).cleanup()
+
+
+class Repaints(QObject):
+    """Counts how often a window asks to be painted."""
+
+    def __init__(self, window):
+        super().__init__()
+        self.count = 0
+        window.installEventFilter(self)
+
+    def eventFilter(self, watched, event):
+        self.count += event.type() == QEvent.Type.UpdateRequest
+        return False
+
+
+@pytest.mark.parametrize("what", ["slider", "choice", "order"])
+def test_a_step_is_drawn_once(viewer, what, qtbot):
+    session = controller_of(viewer).session
+    repaints = Repaints(viewer.window._qt_window)
+    draws = []
+    viewer.window._qt_viewer.canvas.events.draw.connect(lambda event: draws.append(event))
+    orders = [Order.by_score(score * np.arange(64), "number") for score in (1, -1)]
+    for step in range(1, 5):
+        draws.clear()
+        repaints.count = 0
+        if what == "slider":
+            viewer.dims.set_point(0, step)
+        elif what == "choice":
+            session.current = int(session.order.latents[7 * step])
+        else:
+            session.order = orders[step % 2]
+        QApplication.processEvents()
+        QApplication.processEvents()
+        assert (len(draws), repaints.count) == (1, 1)
+        drawn = viewer.screenshot(flash=False)
+        viewer.window._qt_viewer.canvas.native.update()
+        qtbot.wait(200)
+        np.testing.assert_array_equal(viewer.screenshot(flash=False), drawn)  # nothing was left to draw
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+@pytest.mark.parametrize("side", [0.1, 0.9], ids=["over black", "over white"])
+def test_the_latent_s_text_can_be_read(viewer, theme, side, qtbot):
+    viewer.theme = theme
+    layers.find(viewer.layers, "latents").opacity = 0
+    viewer.scene.camera.center = (INPUT[0] / 2, INPUT[1] * side)
+    viewer.scene.camera.zoom *= 40
+    overlays = viewer.canvas.overlays
+
+    def lightness():
+        qtbot.wait(100)
+        return viewer.screenshot(flash=False)[..., :3].mean(axis=2)
+
+    written = lightness()
+    overlays.text.opacity = 0
+    plate = lightness()
+    letters = np.abs(written - plate) > 60
+    assert letters.sum() > 500
+    rows, columns = np.nonzero(letters)
+    around = slice(rows.min() - 3, rows.max() + 4), slice(columns.min() - 3, columns.max() + 4)
+    assert np.ptp(plate[around]) < 5  # all letters lie on the plate, not beside it
+    ground = {"dark": 0, "light": 255}[theme]
+    assert np.abs(plate[around] - ground).max() < 0.25 * 255  # the image barely shows through
