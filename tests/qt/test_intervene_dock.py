@@ -519,18 +519,6 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     assert str(tmp_path) not in (tmp_path / "edit.json").read_text()
 
 
-def test_models_without_a_linear_tail_are_told(qtbot, viewer, monkeypatch):
-    class Inner(fakes.FakeModel):
-        pass
-
-    fakes.install(monkeypatch, Inner(layer="blocks.3"))
-    dock = make_dock(qtbot, viewer)
-    look_at(qtbot, viewer, dock)
-    assert "blocks.3" in dock.set.note.text()
-    assert dock.result.isHidden()
-    dock.controller.cleanup()
-
-
 def test_nothing_computed_yet(qtbot, viewer, model):
     dock = make_dock(qtbot, viewer)
     assert "Compute the latents" in dock.set.note.text()

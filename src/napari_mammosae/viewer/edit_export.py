@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) -> list[Path]:
     """Write the present edit beside `path`, and return the files.
 
-    `NAME.csv` (predictions), `NAME.terms.csv`, `NAME.png`, `NAME.json`; for a run `NAME.curve.csv`, `NAME.effect.csv`
-    (measures before and after, with intervals) and `NAME.flips.csv`.
+    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for a
+    run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
     Every table repeats what was done to which latents of which SAE, since tables travel alone.
 
     Raises
@@ -64,11 +64,12 @@ def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) ->
                 "probability_after": view.after,
             }
         ),
-        ".terms.csv": pd.DataFrame(
+    }
+    if view.terms:
+        tables[".terms.csv"] = pd.DataFrame(
             [{"class": model.classes[state.logit], "term": t.name, "kind": t.kind, "value": t.value, "edited": t.edited}
              for t in view.terms]
-        ),
-    }  # fmt: skip
+        )  # fmt: skip
     if run.effects is not None:
         tables |= _of_run(session, one, run)
     stem = path.with_suffix("")
@@ -80,14 +81,16 @@ def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) ->
                 temporary, index=False, lineterminator="\n"
             )
         written.append(target)
-    figure = stem.with_name(stem.name + ".png")
-    _draw(figure, session, one, run, facts)
+    if view.terms:
+        figure = stem.with_name(stem.name + ".png")
+        _draw(figure, session, one, run, facts)
+        written.append(figure)
     record = stem.with_name(stem.name + ".json")
     settings = facts | {"direction": state.direction, "explained_class": model.classes[state.logit]}
     if run.effects is not None:
         settings |= {"run": session.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
     write_json(record, provenance("intervene (dock)", settings, model) | {"edit": edit.describe()})
-    return [*written, figure, record]
+    return [*written, record]
 
 
 def _of_run(session: Session, one: Intervention, run: RunPart) -> dict[str, pd.DataFrame]:

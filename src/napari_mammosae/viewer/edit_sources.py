@@ -93,16 +93,20 @@ class EditSources:
         return self._entries[key]
 
     def _contributions(self, source: Source, logit: int) -> FloatArray:
-        """What every latent adds to a logit of this image, (h,); in the drawn region only for "region"."""
+        """What every latent adds to a logit of this image, (h,); in the drawn region only for "region".
+
+        Where what follows the SAE is not linear nobody can say what a latent adds: its mean activation instead.
+        """
         model, maps = self._session.model, self._session.maps
         assert model is not None
         assert maps is not None
+        weight = model.attribution[logit] if model.layer == "head" else np.ones(maps.shape[0])
         if source == "image":
-            return np.asarray(model.attribution[logit] * maps.pooled_mean.astype(np.float64))
+            return np.asarray(weight * maps.pooled_mean.astype(np.float64))
         region = self.region
         if region is None:
             raise SettingsError("No region is drawn; draw one in the Latents dock, or choose another set.")
         scores = np.zeros(maps.shape[0])
         inside = maps.values[:, region].sum(axis=1, dtype=np.float64) / region.size
-        scores[maps.latents] = model.attribution[logit, maps.latents] * inside
+        scores[maps.latents] = weight[maps.latents] * inside
         return scores

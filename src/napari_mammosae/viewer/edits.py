@@ -101,7 +101,8 @@ class EditView:
     model, before, after
         (C,) probabilities of the model itself, and of the unedited and edited latents in the edit's form.
     terms
-        Addends of the chosen logit; all but the last sum to it before the edit, all together to it after.
+        Addends of the chosen logit; all but the last sum to it before the edit, all together to it after. None of them
+        where what follows the SAE is not linear.
     latents
         Latents of the edit that fire on this image.
     """
@@ -250,6 +251,16 @@ def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditVi
         terms_of(model, maps, edit, effect, logit),
         live[edit.targets[live]],
     )
+
+
+def passed_view(model: MammoSAE, maps: LatentMaps, edit: Edit, after: FloatArray) -> EditView:
+    """What an edit does to an image whose logits (C,) after it came of a pass through the network."""
+    from ..core.intervention import ImageEdit
+
+    before = maps.logits_sae if edit.form == "replace" else maps.logits
+    live = np.asarray(maps.latents, dtype=np.int64)
+    own, start, stop = (model.probabilities(logits) for logits in (maps.logits, before, after))
+    return EditView(edit, ImageEdit(before, after), own, start, stop, (), live[edit.targets[live]])
 
 
 def _exact_logits(model: MammoSAE, maps: LatentMaps, edit: Edit) -> dict[str, FloatArray]:

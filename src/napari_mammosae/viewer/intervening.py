@@ -15,7 +15,8 @@ from . import keymap, layers, logit_map
 from .edit_history import EditHistory
 from .edit_overlay import EditOverlay, edited_text
 from .edit_sources import EditSources
-from .edits import EditView, changes_something, edit_of, text_of, view_of
+from .edits import EditView, changes_something, edit_of, passed_view, text_of, view_of
+from .passes import Passes
 
 if TYPE_CHECKING:
     from ..core.intervention import Edit, FlipSet
@@ -37,8 +38,12 @@ class Intervention:
         Why there is no edit although one was asked for, in words; empty otherwise.
     view
         What the edit does to the image shown; None without image, model, or a valid edit.
+    awaited
+        The edit asked for where it needs a pass through the network that was not made yet; None otherwise.
     sources
         Where its sets come from.
+    passes
+        What came of the passes so far.
     """
 
     changed = Signal()
@@ -48,13 +53,14 @@ class Intervention:
         self._session = controller.session
         self._overlay = EditOverlay()
         self._history = EditHistory()
-        self.sources = EditSources(controller)
+        self.sources, self.passes = EditSources(controller), Passes()
         self._map: MapKind = "none"
         self._sae = ""
         self._redrawn = QTimer(singleShot=True, interval=_AFTER_STROKE)
         self._redrawn.timeout.connect(self.forget_region)
         self.problem = ""
         self.view: EditView | None = None
+        self.awaited: Edit | None = None
         events = self._session.events
         events.model.connect(self._on_model)
         events.maps.connect(self._on_maps)
@@ -175,6 +181,8 @@ class Intervention:
         model, maps, state = self._session.model, self._session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
+        if model.layer != "head":
+            raise SettingsError(f"The SAE reads {model.layer}: what follows is not linear, so nobody knows the set.")
         logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
         live = np.asarray(maps.latents, dtype=np.int64)
         parts = model.attribution[logits, live] * maps.pooled_mean[live].astype(np.float64)
@@ -191,19 +199,36 @@ class Intervention:
 
     def update(self) -> None:
         """Work out the edit anew and show it."""
-        model, maps = self._session.model, self._session.maps
-        self.problem, self.view = "", None
-        if model is not None and maps is not None and is_ready(model):
+        self.problem, self.view, self.awaited = "", None, None
+        if self._session.model is not None and self._session.maps is not None:
             try:
-                self.view = view_of(model, maps, self.edit(), min(self.state.logit, len(model.classes) - 1))
+                self.view = self._new_view(self._session.model, self._session.maps)
             except MammoSAEError as error:
                 self.problem = str(error)
-        elif model is not None and maps is not None:
-            self.problem = why_not(model)
         edit = self.view.edit if self.view is not None else None
         self._session.mask = ~edit.targets if edit is not None and changes_something(edit) else None
         self._draw()
         self.changed.emit()
+
+    def take_pass(self, maps: object, edit: Edit, found: tuple[Any, Any]) -> None:
+        """Take what came of a pass with an edit; dropped where another image is shown by now."""
+        if maps is self._session.maps:
+            self.passes.take(edit, *found)
+            self.update()
+
+    def _new_view(self, model: Any, maps: Any) -> EditView | None:
+        if why := why_not(model):
+            raise SettingsError(why)
+        edit = self.edit()
+        if model.layer == "head":
+            return view_of(model, maps, edit, min(self.state.logit, len(model.classes) - 1))
+        if not changes_something(edit):
+            return passed_view(model, maps, edit, maps.logits_sae if edit.form == "replace" else maps.logits)
+        after = self.passes.logits(edit)
+        if after is None:
+            self.awaited = edit
+            return None
+        return passed_view(model, maps, edit, after)
 
     def _draw(self, *_: object) -> None:
         scene, model, maps = self._controller.scene, self._session.model, self._session.maps
@@ -232,6 +257,7 @@ class Intervention:
 
     def _forget(self) -> None:
         self.sources.forget()
+        self.passes.forget()
         self.update()
 
     def _on_verdicts(self, *_: object) -> None:
@@ -284,15 +310,10 @@ def prepare(model: Any) -> None:
 
 
 def why_not(model: Any) -> str:
-    """Say why there is no live edit with a model, or that it is being prepared."""
-    if model.layer != "head":
-        return (
-            f"The SAE reads {model.layer}, and what follows is not linear: there are no live edits here. In Python, "
-            "core.intervention.masked_logits passes edited latents through the network."
-        )
+    """Say why a model's predictions cannot be edited, or not yet; an empty string where they can."""
     if not model.classes:
         return f"{model.name} has no classifier, so there is no prediction to edit."
-    return "Preparing …"
+    return "Preparing …" if model.layer == "head" and not is_ready(model) else ""
 
 
 _interventions: WeakKeyDictionary[Any, Intervention] = WeakKeyDictionary()

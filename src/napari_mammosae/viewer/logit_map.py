@@ -44,7 +44,7 @@ def values_of(view: EditView, logit: int, kind: MapKind) -> tuple[NDArray[np.flo
 def show(viewer: Any, view: EditView | None, affine: NDArray[np.float64] | None, logit: int, kind: MapKind) -> None:
     """Bring the layer up to date: made, filled, or removed."""
     layer = layers.find(viewer.layers, "logit map")
-    if view is None or affine is None or kind == "none":
+    if view is None or view.effect.maps is None or affine is None or kind == "none":
         if layer is not None:
             viewer.layers.remove(layer)
         return

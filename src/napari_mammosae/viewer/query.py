@@ -249,7 +249,7 @@ def ask(
         "region.share": np.where(np.isnan(lift), np.nan, spread(inside["energy"], 0.0)),
         "region.lift": lift,
     }
-    if model is not None and model.layer == "head":
+    if model is not None and model.layer == "head" and model.classes:
         for name, attribution in zip(model.classes, model.attribution, strict=True):
             table = query_region(maps.latents, maps.values, weights, attribution=attribution)
             logit = np.zeros(h)

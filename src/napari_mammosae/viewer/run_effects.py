@@ -33,26 +33,59 @@ class RunChoice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RunEffects:
-    """A run ready for edits.
+class RunRanking:
+    """The latents of a run in order, for sets of the best k.
 
     Attributes
     ----------
     choice
-        What it was prepared for.
-    cohort
-        Its images of known label; `logits` are the model's logits that go with the label, by position.
-    rows
-        (n,) their positions in the run's table.
+        What it was made for.
+    logits
+        The model's logits that go with the label, by position.
     rankings
         The latents' ranking for every class of the label.
     """
 
     choice: RunChoice
-    cohort: Cohort
     logits: tuple[int, ...]
-    rows: IntArray
     rankings: dict[int, Ranking]
+
+    def entry(self, direction: Direction, logit: int) -> IntArray:
+        """Return the k at which each latent enters the set, (h,)."""
+        from ..core.ranking import first_ranks, order_of
+
+        h = next(iter(self.rankings.values())).order.size
+        if direction == "both":
+            return first_ranks([ranking.order for ranking in self.rankings.values()], h)
+        number = 1 if len(self.logits) == 1 else self.logits.index(logit) if logit in self.logits else 0
+        if number not in self.rankings:
+            raise SettingsError(f"no image of {self.choice.label!r} has class {number}.")
+        scores = self.rankings[number].scores
+        return first_ranks([order_of(scores if direction == "up" else -scores)], h)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunEffects:
+    """A run ready for edits.
+
+    Attributes
+    ----------
+    ranking
+        Its latents in order.
+    cohort
+        Its images of known label, with the logits that go with the label.
+    rows
+        (n,) their positions in the run's table.
+    """
+
+    ranking: RunRanking
+    cohort: Cohort
+    rows: IntArray
+
+    @property
+    def choice(self) -> RunChoice:
+        """What it was prepared for."""
+        return self.ranking.choice
 
     @property
     def measure(self) -> str:
@@ -61,16 +94,7 @@ class RunEffects:
 
     def entry(self, direction: Direction, logit: int) -> IntArray:
         """Return the k at which each latent enters the set, (h,)."""
-        from ..core.ranking import first_ranks, order_of
-
-        h = self.cohort.n_latents
-        if direction == "both":
-            return first_ranks([ranking.order for ranking in self.rankings.values()], h)
-        number = 1 if len(self.logits) == 1 else self.logits.index(logit) if logit in self.logits else 0
-        if number not in self.rankings:
-            raise SettingsError(f"no image of {self.choice.label!r} has class {number}.")
-        scores = self.rankings[number].scores
-        return first_ranks([order_of(scores if direction == "up" else -scores)], h)
+        return self.ranking.entry(direction, logit)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,20 +132,30 @@ def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) ->
     SettingsError
         If the label cannot score the model's predictions, or only one class occurs.
     """
-    from ..core.intervention.run_cohort import (
-        cohort_of_run,
-        labelled_rows,
-        logits_of_label,
-        pool_of_run,
-        rankings_of_classes,
-    )
+    from ..core.intervention.run_cohort import cohort_of_run, labelled_rows
 
     report(f"Reading {run.path.name}")
     cohort = cohort_of_run(run, model, choice.label)
+    return RunEffects(rank_run(run, model, choice, report), cohort, labelled_rows(run, choice.label)[0])
+
+
+def rank_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> RunRanking:
+    """Rank a run's latents for every class of the label; all that can be had where the model's tail is not linear.
+
+    Raises
+    ------
+    RunError, SettingsError
+        As `prepare_run`.
+    ModelError
+        If latents are to be ranked by attribution, which such a model has not.
+    """
+    from ..core.intervention.run_cohort import logits_of_label, pool_of_run, rankings_of_classes
+
+    run.check_model(model)
     logits = logits_of_label(run, choice.label)
     report(f"Ranking {run.n_latents:,} latents")
-    rankings = rankings_of_classes(pool_of_run(run, choice.label), choice.score, model.attribution[logits])
-    return RunEffects(choice, cohort, tuple(logits), labelled_rows(run, choice.label)[0], rankings)
+    weights = model.attribution[logits] if choice.score == "attribution" else None
+    return RunRanking(choice, tuple(logits), rankings_of_classes(pool_of_run(run, choice.label), choice.score, weights))
 
 
 def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:

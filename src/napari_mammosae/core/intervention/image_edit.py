@@ -21,14 +21,29 @@ class ImageEdit:
     ----------
     before, after : (C,) float64
         Logits of the unedited and the edited latents, in the edit's form.
-    map_before, map_after : (C, H', W') float64
-        What all latents add to each logit at each cell; the sums differ by `after - before`.
+    maps : (2, C, H', W') float64 or None
+        What all latents add to each logit at each cell, before and after; the sums differ by `after - before`. None
+        where what follows the latents is not linear, so that no cell has a share of its own.
     """
 
     before: FloatArray
     after: FloatArray
-    map_before: FloatArray
-    map_after: FloatArray
+    maps: FloatArray | None = None
+
+    @property
+    def map_before(self) -> FloatArray:
+        """What all latents add at each cell before the edit, (C, H', W'); SettingsError where there is no such map."""
+        return self._map(0)
+
+    @property
+    def map_after(self) -> FloatArray:
+        """The same after the edit."""
+        return self._map(1)
+
+    def _map(self, side: int) -> FloatArray:
+        if self.maps is None:
+            raise SettingsError("what follows the SAE is not linear, so there is no map of what each position adds.")
+        return np.asarray(self.maps[side])
 
 
 def edit_image(maps: "LatentMaps", attribution: FloatArray, constant: FloatArray, edit: Edit) -> ImageEdit:
@@ -65,7 +80,7 @@ def edit_image(maps: "LatentMaps", attribution: FloatArray, constant: FloatArray
     start = constant + before.sum(axis=1) if edit.form == "replace" else maps.logits
     after = before + change
     stop = constant + after.sum(axis=1) if edit.form == "replace" else maps.logits + change.sum(axis=1)
-    return ImageEdit(start, stop, before.reshape(-1, *grid), after.reshape(-1, *grid))
+    return ImageEdit(start, stop, np.stack([before, after]).reshape(2, -1, *grid))
 
 
 def _change(flat: FloatArray, share: FloatArray, edit: Edit, live: IntArray) -> FloatArray:

@@ -13,6 +13,7 @@ from ..controller import controller_of
 from ..intervening import intervention_of, is_ready, prepare
 from ..jobs import Jobs
 from .base import NOTICE, Scrolled, hint, row
+from .intervene_pass import PassPart
 from .intervene_result import ResultPart
 from .intervene_run import RunPart
 from .intervene_set import SetPart
@@ -34,9 +35,10 @@ class InterveneDock(QWidget):
         self.jobs = Jobs()
         self._undo.callback(self.jobs.cancel)
         self.set = SetPart(self.controller, self.intervention)
+        self.passing = PassPart(self.controller, self.intervention)
         self.result = ResultPart(self.controller, self.intervention)
         self.run = RunPart(self.controller, self.intervention)
-        for part in (self.set, self.result, self.run):
+        for part in (self.set, self.passing, self.result, self.run):
             self._undo.callback(part.cleanup)
         self.export_button, self.status = QPushButton("Export…"), QLabel()
         self.export_button.setToolTip("Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG")
@@ -53,6 +55,7 @@ class InterveneDock(QWidget):
         layout = QVBoxLayout(content)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addWidget(self.set)
+        layout.addWidget(self.passing)
         layout.addWidget(self.tabs, 1)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)

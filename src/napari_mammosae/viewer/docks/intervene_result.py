@@ -39,7 +39,7 @@ class ResultPart(Part):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(0, 1)
-        self.class_box, self.map_box = QComboBox(), QComboBox()
+        self.class_box, self.map_box, self.map_label = QComboBox(), QComboBox(), QLabel("Map")
         self.class_box.setToolTip("The class that is explained below, and whose logit map is drawn")
         self.class_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.class_box.setMinimumContentsLength(7)
@@ -53,8 +53,9 @@ class ResultPart(Part):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.table)
-        layout.addWidget(row(self.class_box, QLabel("Map"), self.map_box))
+        layout.addWidget(row(self.class_box, self.map_label, self.map_box))
         layout.addWidget(self.waterfall, 1)
+        layout.addStretch(0)
         self.class_box.activated.connect(self._on_class)
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
@@ -76,7 +77,6 @@ class ResultPart(Part):
             self.waterfall.show_terms(())
             return
         self.class_box.setCurrentIndex(one.state.logit)
-        self.class_box.setVisible(len(classes) > 1)
         effect = view.effect
         self._heads[1].setText(BEFORE[view.edit.form])
         for line, cells in enumerate(self._cells):
@@ -89,6 +89,10 @@ class ResultPart(Part):
                 font.setBold(changed)
                 cells[-1].setFont(font)
         self.waterfall.show_terms(view.terms)
+        linear = view.effect.maps is not None
+        self.class_box.setVisible(linear and len(classes) > 1)
+        for widget in (self.waterfall, self.map_label, self.map_box):
+            widget.setVisible(linear)
 
     def _build(self, classes: tuple[str, ...]) -> None:
         while (item := self._grid.takeAt(0)) is not None:

@@ -18,13 +18,19 @@ from .intervene_plots import CurvePlot
 
 if TYPE_CHECKING:
     from ...core.intervention import Curve
+    from ...core.model import MammoSAE
+    from ...core.runs import Run
     from ..controller import Controller
     from ..edits import EditState
     from ..intervening import Intervention
     from ..jobs import Progress
-    from ..run_effects import Bands, RunEffects
+    from ..run_effects import Bands, RunEffects, RunRanking
 
 NO_RUN = "Open a run to see what the edit does to many images."
+NO_SWEEP = (
+    "The SAE reads {layer}: every edit needs a pass of every image through the network, so there is no curve here, and "
+    "no prediction of the run. Its ranking gives sets for the image shown. In Python: core.intervention.masked_logits."
+)
 RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
 _BANDS_WAIT = 600  # milliseconds without a change before intervals are worked out
 _CURVES_KEPT = 24
@@ -35,8 +41,10 @@ class RunPart(Part):
 
     Attributes
     ----------
+    ranking
+        The run's latents in order; None until they are.
     effects
-        The run, ready for edits; None until it is.
+        The run, ready for edits; None until it is, and where what follows the SAE is not linear.
     curve, bands
         What is drawn.
     move
@@ -46,6 +54,7 @@ class RunPart(Part):
     def __init__(self, controller: Controller, intervention: Intervention) -> None:
         super().__init__(controller)
         self.intervention = intervention
+        self.ranking: RunRanking | None = None
         self.effects: RunEffects | None = None
         self.curve: Curve | None = None
         self.bands: Bands | None = None
@@ -119,11 +128,16 @@ class RunPart(Part):
             self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.")
             self.refresh()
             return
-        work = partial(run_effects.prepare_run, run, model, RunChoice(label, score))
-        self.jobs.start(f"Preparing {run.path.name}", work, partial(self._take, run, model), self._failed)
+        choice, title = RunChoice(label, score), f"Preparing {run.path.name}"
+        if model.layer == "head":
+            work = partial(run_effects.prepare_run, run, model, choice)
+            self.jobs.start(title, work, partial(self._take, run, model), self._failed)
+        else:
+            rank = partial(run_effects.rank_run, run, model, choice)
+            self.jobs.start(title, rank, partial(self._take_ranking, run, model), self._failed)
 
     def _drop(self) -> None:
-        self.effects = self.curve = self.bands = None
+        self.ranking = self.effects = self.curve = self.bands = None
         self.move.forget()
         self._curves.clear()
         self._drawn = None
@@ -131,20 +145,25 @@ class RunPart(Part):
         if self.intervention.sources.run_entry is not None:
             self.intervention.sources.run_entry = None
 
-    def _take(self, run: Any, model: Any, effects: RunEffects) -> None:
+    def _take(self, run: Run, model: MammoSAE, effects: RunEffects) -> None:
+        if run is self.session.run and model is self.session.model:
+            self.effects = effects
+            self._take_ranking(run, model, effects.ranking)
+
+    def _take_ranking(self, run: Run, model: MammoSAE, ranking: RunRanking) -> None:
         if run is not self.session.run or model is not self.session.model:
             return
-        self.effects = effects
+        self.ranking = ranking
         entries: dict[tuple[Any, int], Any] = {}
 
         def entry(direction: Any, logit: int) -> Any:
-            key = direction, logit if len(effects.logits) > 1 else 0
+            key = direction, logit if len(ranking.logits) > 1 else 0
             if key not in entries:
-                entries[key] = effects.entry(direction, logit)
+                entries[key] = ranking.entry(direction, logit)
             return entries[key]
 
         self.intervention.sources.run_entry = entry
-        self._say("")
+        self._say("" if model.layer == "head" else NO_SWEEP.format(layer=model.layer))
         state = self.intervention.state
         if state.source == "image" and state.k == 0 and not self.intervention.can_undo:
             self.intervention.use_run()
@@ -156,10 +175,11 @@ class RunPart(Part):
     def refresh(self, *_: object) -> None:
         """Follow the intervention: look the present k up, predict the run, list the flips."""
         run, effects, state = self.session.run, self.effects, self.intervention.state
+        ranking = self.ranking
         if run is not None and self.session.model is not None and state.logit != self._logit:
             self._fill_labels()
-            place = self.label_box.findData(effects.choice.label) if effects is not None else -1
-            if effects is None or place < 0 or state.logit not in effects.logits:
+            place = self.label_box.findData(ranking.choice.label) if ranking is not None else -1
+            if ranking is None or place < 0 or state.logit not in ranking.logits:
                 self._prepare()
                 return
             self.label_box.setCurrentIndex(place)

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from ..intervening import Intervention
 
 SWITCH = "Without my spurious latents"
+INNER_SOURCES = {
+    "image": ("most active here", "The k of highest mean activation on this image"),
+    "region": ("most active in region", "The k of highest activation inside the drawn region"),
+}
+"""Where what follows the SAE is not linear nobody can say what a latent adds."""
 SOURCES = {
     "run": ("best of the run", "The best k of the open run's ranking"),
     "image": ("strongest here", "The k that add most to the prediction of this image"),
@@ -148,8 +153,10 @@ class SetPart(Part):
         """Follow the intervention."""
         one, state, model = self.intervention, self.intervention.state, self.session.model
         known = model is not None and self.session.maps is not None
+        inner = model is not None and model.layer != "head"
         for widget in (self.switch, self.flip_button, self.reset_button):
-            widget.setEnabled(known)
+            widget.setEnabled(known and not (inner and widget is self.flip_button))
+        self._name_sources(INNER_SOURCES if inner else SOURCES)
         self.compute_button.setVisible(not known)
         self.switch.setChecked(state.without_spurious)
         spurious = len(one.sources.spurious) if model is not None else 0
@@ -166,7 +173,7 @@ class SetPart(Part):
         for source, there in (("run", self.session.run is not None), ("region", drawn)):
             self.source_box.model().item(self.source_box.findData(source)).setEnabled(there)
         ranked = state.source in RANKED
-        self.direction_box.setVisible(ranked)
+        self.direction_box.setVisible(ranked and not (inner and state.source != "run"))
         self._form.setRowVisible(self.k_slider, ranked)
         self._form.setRowVisible(self.list_edit, state.source == "list")
         self._form.setRowVisible(self.factor_box, state.mode == "scale")
@@ -183,10 +190,20 @@ class SetPart(Part):
         self.note.setText(self._note())
         self.banner.show_text(f"{BANNER}: {summary(state, one.view)}." if one.is_on and one.view else "")
 
+    def _name_sources(self, names: dict[str, tuple[str, str]]) -> None:
+        for key in INNER_SOURCES:
+            at = self.source_box.findData(key)
+            if self.source_box.itemText(at) != names[key][0]:
+                self.source_box.setItemText(at, names[key][0])
+                self.source_box.setItemData(at, names[key][1], Qt.ItemDataRole.ToolTipRole)
+
     def _note(self) -> str:
         one = self.intervention
         if self.session.model is None or self.session.maps is None:
             return "Compute the latents of an image to edit them."
+        if one.awaited is not None:
+            size = int(one.awaited.mask.sum())
+            return f"A set of {size:,}. The prediction with this edit is not computed yet."
         if one.view is None:
             return one.problem
         edit, view = one.view.edit, one.view
