@@ -5,17 +5,19 @@ import weakref
 
 import numpy as np
 import pytest
+from napari._qt.dialogs.qt_reader_dialog import QtReaderDialog
+from npe2 import PluginManager
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMenu, QTabBar
 
-from dicom_factory import breast_image, write_dicom
+from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
 from napari_mammosae.viewer import layers
 from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.model import ModelDock
 from napari_mammosae.viewer.docks.model_part import FILES
 from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
-from napari_mammosae.viewer.reader import prefer_for_mammograms
+from napari_mammosae.viewer.reader import PLUGIN, prefer_for_mammograms
 from napari_mammosae.viewer.session import session_of
 
 
@@ -211,6 +213,40 @@ def test_dicom_goes_to_our_reader(viewer, tmp_path):
     path = write_dicom(tmp_path / "case.dcm", breast_image())
     (layer,) = viewer.open(path, plugin=None)  # as File > Open and drag and drop do
     assert layers.tags(layer)["mammogram"].image_id == "case"
+
+
+def test_the_very_first_dicom_takes_one_ok_and_later_ones_none(viewer, tmp_path, monkeypatch):
+    """Before anything of the plugin was used, napari does not know the preference yet: it asks, with ours chosen."""
+    asked = []
+    monkeypatch.setattr(QtReaderDialog, "exec_", lambda self: asked.append(self._get_plugin_choice()) or True)
+    PluginManager.instance().deactivate(PLUGIN)
+    for name in ("first.dcm", "second.dcm", "third.DCM"):
+        path = write_dicom(tmp_path / name, breast_image())
+        viewer.window._qt_viewer._qt_open([str(path)], stack=False)  # what File > Open and drag and drop call
+    assert asked == ["Mammo-SAE"]
+    mammograms = [layers.tags(layer).get("mammogram") for layer in viewer.layers]
+    assert [image.image_id for image in mammograms] == ["first", "second", "third"]
+
+
+def test_a_damaged_dicom_dropped_on_the_window(viewer, at_work, qtbot, tmp_path, monkeypatch):
+    """napari offers its other readers; the dock says what is wrong, and everything stays as it was."""
+    monkeypatch.setattr(QtReaderDialog, "exec_", lambda self: False)  # the user cancels
+    prefer_for_mammograms()
+    session, before = session_of(viewer), list(viewer.layers)
+    image, maps, rank = session.image, session.maps, session.rank
+    path = truncate(write_dicom(tmp_path / "cut.dcm", breast_image()))
+    viewer.window._qt_viewer._qt_open([str(path)], stack=False)
+    assert "cut.dcm" in at_work.job.status.text()
+    assert "truncated or damaged; copy it again" in at_work.job.status.text()
+    assert at_work.job.warning.isVisibleTo(at_work)
+    assert str(tmp_path) not in at_work.job.status.text()
+    assert list(viewer.layers) == before
+    assert (session.image, session.maps, session.rank) == (image, maps, rank)
+    viewer.dims.set_point(0, rank + 1)
+    assert session.rank == rank + 1
+    qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, at_work.controller)
+    assert "fire on this image" in at_work.job.status.text()
 
 
 def test_three_dimensions_and_back(viewer, at_work, qtbot):

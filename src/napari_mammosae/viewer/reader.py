@@ -26,16 +26,33 @@ def read(path: str | list[str]) -> list[Any]:
     Raises
     ------
     ImageError
-        If a file is not a mammogram; napari shows the message.
+        If a file is not a mammogram; a notification and the dock say why.
     """
+    from ..core.errors import ImageError
     from ..core.images import read_mammogram
     from .layers import mammogram_options
 
     layers = []
     for name in [path] if isinstance(path, str) else path:
-        image = read_mammogram(Path(name))
+        try:
+            image = read_mammogram(Path(name))
+        except ImageError as error:
+            _tell(str(error))
+            raise
         layers.append((image.displayed(), mammogram_options(image), "image"))
     return layers
+
+
+def _tell(text: str) -> None:
+    """Say what is wrong with a file: napari's own dialog, which offers the other readers, does not."""
+    import napari
+    from napari.utils.notifications import show_error
+
+    from .controller import controller_of, has_controller
+
+    show_error(text)
+    if (viewer := napari.current_viewer()) is not None and has_controller(viewer):
+        controller_of(viewer).tell(text, error=True)
 
 
 def prefer_for_mammograms(*_: object) -> None:
