@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) -> list[Path]:
     """Write the present edit beside `path`, and return the files.
 
-    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for a
-    run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
+    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for
+    a run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
     Every table repeats what was done to which latents of which SAE, since tables travel alone.
 
     Raises
