@@ -37,7 +37,8 @@ def dock(qtbot, qapp, folder):
 
 
 def idle(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock.run.measures.jobs.busy, timeout=60_000)
+    jobs = (dock.run.measures.jobs, dock.controller.runs.jobs, dock.controller.jobs)
+    qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=60_000)
 
 
 def measured(qtbot, dock):
@@ -54,6 +55,8 @@ def test_a_run_is_opened_measured_and_kept(qtbot, dock, folder, monkeypatch):
     part.open_button.click()
     idle(qtbot, dock)
     assert session.run is not None
+    assert session.image.image_id == session.run.images["image_id"].iloc[0]  # its first image is shown
+    session.current = 3
     assert "not measured with these settings yet" in part.note.text()
     assert not part.bars.isVisibleTo(part)
     result = measured(qtbot, dock)
@@ -77,6 +80,17 @@ def test_a_run_is_opened_measured_and_kept(qtbot, dock, folder, monkeypatch):
     assert part.measures.result is result
     session.findings = read_findings(folder / "boxes.csv")
     assert part.measures.result is None
+
+
+def test_a_folder_that_is_no_run_is_told_in_the_dock(qtbot, dock, tmp_path, monkeypatch):
+    part = dock.run
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    part.open_button.click()
+    assert not part.open_button.isEnabled()
+    idle(qtbot, dock)
+    assert part.note.text() == dock.controller.runs.last_told[0]
+    assert "run.json" in part.note.text()
+    assert part.open_button.isEnabled()
 
 
 def test_the_kept_result_survives_the_dock(qtbot, dock, folder):
@@ -157,10 +171,3 @@ def test_boxes_of_other_images_are_an_error_that_is_told(qtbot, dock, folder, tm
     dock.controller.session.findings = read_findings(path)
     assert measured(qtbot, dock) is None
     assert "names none of the 14 images" in dock.actions_part.status.text()
-
-
-def test_a_run_that_is_none(qtbot, dock, tmp_path, monkeypatch):
-    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
-    dock.run.open_button.click()
-    idle(qtbot, dock)
-    assert "no run.json" in dock.actions_part.status.text()

@@ -16,8 +16,6 @@ from .localizer import Localizer, localizer_of
 from .truth import ALL_FINDINGS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..core.findings import Findings
     from ..core.localization.over_run import LatentOverRun, RunBoxes
     from ..core.runs import Run
@@ -103,14 +101,6 @@ class RunMeasures:
             self._failed,
         )
 
-    def open(self, path: Path) -> None:
-        """Open a run."""
-        work = partial(_open, path, self.session.model)
-        self.jobs.start(f"Opening {path.name}", work, self._opened, self._failed)
-
-    def _opened(self, run: Run) -> None:
-        self.session.run = run
-
     def _take(
         self, run: Run, findings: Findings, latent: int, choice: Choice, found: tuple[RunBoxes, LatentOverRun]
     ) -> None:
@@ -139,15 +129,6 @@ def run_measures_of(viewer: Any) -> RunMeasures:
     if viewer not in _measures:
         _measures[viewer] = RunMeasures(localizer_of(viewer))
     return _measures[viewer]
-
-
-def _open(path: Path, model: Any, report: Report) -> Run:
-    from ..core.runs import open_run
-
-    report(f"Opening {path.name}")
-    run = open_run(path, model)
-    _ = run.images  # reads them here
-    return run
 
 
 def _measure(

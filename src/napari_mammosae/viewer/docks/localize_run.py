@@ -35,7 +35,7 @@ class RunPart(Part):
 
     def __init__(self, measures: RunMeasures) -> None:
         super().__init__(measures.localizer.controller)
-        self.measures = measures
+        self.measures, self.desk = measures, self.controller.runs
         self.note = QLabel()
         self.note.setWordWrap(True)
         self.open_button = QPushButton("Open a run…")
@@ -66,18 +66,18 @@ class RunPart(Part):
 
         self.open_button.clicked.connect(self._open)
         self.measure_button.clicked.connect(self.measures.measure)
-        self.cancel_button.clicked.connect(self.measures.jobs.cancel)
+        self.cancel_button.clicked.connect(self._cancel)
         self.listen(self.measures.changed, self.refresh)
-        jobs = self.measures.jobs
-        self.listen(jobs.started, self._on_started)
-        self.listen(jobs.progressed, self._on_progress)
-        self.listen(jobs.ended, self.refresh)
+        for jobs in (self.measures.jobs, self.desk.jobs):
+            self.listen(jobs.started, self._on_started)
+            self.listen(jobs.progressed, self._on_progress)
+            self.listen(jobs.ended, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
         """Show the result, or why there is none."""
         measures, result = self.measures, self.measures.result
-        busy = measures.jobs.busy
+        busy = measures.jobs.busy or self.desk.jobs.busy
         self.open_button.setVisible(measures.obstacle == NO_RUN)
         self.open_button.setEnabled(not busy)
         self.measure_button.setVisible(measures.obstacle != NO_RUN)
@@ -89,7 +89,8 @@ class RunPart(Part):
             plot.setVisible(result is not None)
         if result is None:
             what = measures.obstacle or f"Latent {self.session.current} was not measured with these settings yet."
-            self.note.setText(what)
+            told, failed = self.desk.last_told
+            self.note.setText(told if failed and measures.obstacle == NO_RUN else what)
             return
         self.note.setText(_title(result, len(self.session.run)))
         self.numbers.setText(_numbers(result))
@@ -101,7 +102,11 @@ class RunPart(Part):
     def _open(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a run")
         if name:
-            self.measures.open(Path(name))
+            self.desk.open(Path(name))
+
+    def _cancel(self) -> None:
+        for jobs in (self.measures.jobs, self.desk.jobs):
+            jobs.cancel()
 
     def _on_started(self, title: str) -> None:
         self.refresh()
