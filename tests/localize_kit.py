@@ -26,6 +26,6 @@ def write_run(root: Path, model: Path) -> Path:
     lines.append("image-000,suspicious_calcification,40,200,80,260")
     (root / "boxes.csv").write_text("\n".join(lines) + "\n")
     (root / "labels.csv").write_text("\n".join(labels) + "\n")
-    make_run(images, str(model), root / "run", labels=root / "labels.csv", maps=True)
+    make_run(images, str(model), root / "run", labels=root / "labels.csv", maps=True, block=5)
     make_run(images, str(model), root / "pooled", labels=root / "labels.csv")
     return root

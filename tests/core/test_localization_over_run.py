@@ -89,3 +89,10 @@ def test_what_cannot_be_measured_is_refused(folder, run, boxes):
     pooled = open_run(folder / "pooled")
     with pytest.raises(RunError, match="pooled values only"):
         localize_latents(pooled, boxes, SETTINGS)
+
+
+def test_a_finding_that_most_of_the_run_s_parts_lack(run, boxes):
+    assert run.info["block"] < len(run)
+    found = localize_latents(run, boxes, SETTINGS, findings=["suspicious_calcification"])
+    assert set(found["images"]) == {1}
+    assert np.isfinite(found["lift_image"]).any()

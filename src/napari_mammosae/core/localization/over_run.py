@@ -227,7 +227,8 @@ def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[np.float3
     for part in run.regions():
         wanted = np.isin(part.image, images)
         for name, share in part.shares.items():
-            found.setdefault(name, []).append(share[wanted].reshape(int(wanted.sum()), -1))
+            rows = share.reshape(len(share), run.grid[0] * run.grid[1])
+            found.setdefault(name, []).append(rows[wanted])
     return {name: np.concatenate(shares) for name, shares in found.items()}
 
 

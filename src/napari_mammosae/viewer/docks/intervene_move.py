@@ -132,7 +132,7 @@ class MovePart(Part):
             return
         before, after = (f"[{row[f'{side}_lo']:.3f}, {row[f'{side}_hi']:.3f}]" for side in ("before", "after"))
         change = f"{row['change']:+.4f} [{row['change_lo']:+.3f}, {row['change_hi']:+.3f}]"
-        self._say(f"95 % by patient: {before} → {after}; change {change}")
+        self._say(f"95 % by patient: {before} → {after}\nchange {change}".replace("-", "−"))
 
     def _failed(self, error: Exception) -> None:
         self._say(f"No intervals: {error}")

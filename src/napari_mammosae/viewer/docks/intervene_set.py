@@ -47,7 +47,7 @@ SOURCES = {
     "list": ("list", "Latents by number, such as 3, 17, 40-44"),
 }
 DIRECTIONS = {
-    "both": ("for and against", "Whichever way they push; over a run the union of the best k of every class"),
+    "both": ("both ways", "Whichever way they push; over a run the union of the best k of every class"),
     "up": ("for", "Latents that speak for the class"),
     "down": ("against", "Latents that speak against the class"),
 }
@@ -85,7 +85,7 @@ class SetPart(Part):
             button.setText(text)
             button.setToolTip(tip)
         self.mode_box, self.form_box = _choices(MODES, 6), _choices(FORMS, 8)
-        self.source_box, self.direction_box = _choices(SOURCES, 8), _choices(DIRECTIONS, 6)
+        self.source_box, self.direction_box = _choices(SOURCES, 8), _choices(DIRECTIONS, 7)
         self.factor_box = QDoubleSpinBox()
         self.factor_box.setRange(0, 100)
         self.factor_box.setSingleStep(0.1)
