@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 Mask = NDArray[np.bool_]
 Doubles = NDArray[np.float64]
+Probes = list[tuple[int, NDArray[np.intp]]]
 
 _TOP = np.linspace(0.16, 0.85, 20)  # where the edge meets the upper border, of the width
 _SIDE = np.linspace(0.25, 1.0, 20)  # where it meets the chest wall, of the height
@@ -25,19 +26,14 @@ def pectoral_outline(small: NDArray[np.uint8], breast: Mask) -> Mask:
     its edge, so an arc is scored by its mean step of brightness, each point's step limited and in units of the
     breast's own variation.
     """
-    arcs, normals = _arcs(small.shape)
-    soft = cv2.GaussianBlur(small, (0, 0), 2.0).astype(np.float32)
+    arcs, probes, within = _arcs(small.shape)
+    soft = cv2.GaussianBlur(small, (0, 0), 2.0).astype(np.float32).ravel()
     spread = float(small[breast].std()) or 1.0
-    last = np.array(small.shape) - 1
     step = np.zeros(arcs.shape[:2], np.float32)
-    inside = np.ones(arcs.shape[:2], bool)
-    for distance in _DISTANCE:
-        for sign in (-1, 1):
-            at = np.rint(arcs + sign * distance * normals).astype(np.intp)
-            within = (at >= 0).all(axis=2) & (at <= last).all(axis=2)
-            at = np.clip(at, 0, last)
-            step -= sign * soft[at[..., 0], at[..., 1]]
-            inside &= within & breast[at[..., 0], at[..., 1]]
+    inside = within.copy()
+    for sign, at in probes:
+        step -= sign * soft[at]
+        inside &= breast.ravel()[at]
     step = np.clip(step / (len(_DISTANCE) * spread), -1.0, 1.5)
     count = inside.sum(axis=1)
     score = np.where(inside, step, 0.0).sum(axis=1) / np.maximum(count, 1)
@@ -52,8 +48,12 @@ def pectoral_outline(small: NDArray[np.uint8], breast: Mask) -> Mask:
 
 
 @lru_cache(maxsize=4)
-def _arcs(shape: tuple[int, int]) -> tuple[Doubles, Doubles]:
-    """Points (n, points, 2) of all arcs in an image, and their unit normals away from the corner."""
+def _arcs(shape: tuple[int, int]) -> tuple[Doubles, Probes, Mask]:
+    """Points (n, points, 2) of all arcs in an image, and what is compared beside them.
+
+    That is flat indices (n, points) of pixels on both sides, -1 towards the corner and 1 away from it, and whether all
+    of them lie in the image.
+    """
     height, width = shape
     top, side, bulge = (a.ravel() for a in np.meshgrid(_TOP * width, _SIDE * height, _BULGE, indexing="ij"))
     t = np.linspace(0.0, 1.0, _POINTS)
@@ -68,4 +68,12 @@ def _arcs(shape: tuple[int, int]) -> tuple[Doubles, Doubles]:
     points = points[area <= _LARGEST * height * width]
     along = np.gradient(points, axis=1)
     normals = np.stack([-along[..., 1], along[..., 0]], axis=2)
-    return points, normals / np.linalg.norm(normals, axis=2, keepdims=True)
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    probes, within, last = [], np.ones(points.shape[:2], bool), np.array(shape) - 1
+    for distance in _DISTANCE:
+        for sign in (-1, 1):
+            at = np.rint(points + sign * distance * normals).astype(np.intp)
+            within &= (at >= 0).all(axis=2) & (at <= last).all(axis=2)
+            at = np.clip(at, 0, last)
+            probes.append((sign, at[..., 0] * width + at[..., 1]))
+    return points, probes, within
