@@ -305,3 +305,21 @@ def test_a_full_size_mammogram_is_quick(tmp_path: Path) -> None:
     made = image.prepared(Preprocessing())
     assert made.pixels.shape == (1520, 912)
     assert time.process_time() - start < 3  # about 0.3 s; the margin is for busy machines
+
+
+def test_what_pydicom_says_in_passing_is_kept_from_logs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, recwarn
+) -> None:
+    """It names whole paths and quotes the header, which may hold anything about a person."""
+    path = write_dicom(tmp_path / "case.dcm", breast_image(), compression="jpeg2000")
+    end = path.read_bytes()
+    for keep in (0.5, 0.7, 0.9):
+        path.write_bytes(end[: int(len(end) * keep)])
+        with pytest.raises(ImageError, match=r"case\.dcm: a truncated DICOM file"):
+            read_mammogram(path)
+    odd = write_dicom(tmp_path / "odd.dcm", breast_image())
+    data = odd.read_bytes()
+    odd.write_bytes(data.replace(b"1.2.840.10008.5.1.4.1.1.1.2", b"Doe^Jane-is-no-identifier!!"))
+    read_mammogram(odd)
+    assert caplog.text == ""
+    assert [str(warning.message) for warning in recwarn] == []

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ImageError
+from .hush import hushed
 from .rasters import inverted, single_plane
 
 if TYPE_CHECKING:
@@ -90,7 +91,14 @@ def read_dicom(path: Path) -> DicomImage:
         pydicom is not installed, or the file is no DICOM image, truncated, multi-frame, in colour, or compressed in a
         way that no installed decoder knows.
     """
+    with hushed() as said:
+        return _read(path, said)
+
+
+def _read(path: Path, said: list[str]) -> DicomImage:
     dataset = _load(path)
+    if any("End of file reached" in line for line in said):
+        raise ImageError(f"{path.name}: a truncated DICOM file, it ends within an element; copy it again")
     if "PixelData" not in dataset and "FloatPixelData" not in dataset and "DoubleFloatPixelData" not in dataset:
         raise ImageError(
             f"{path.name}: a DICOM file without an image; expected a mammogram. If it should hold one, it was cut off: "

@@ -161,7 +161,7 @@ class Controller:
             self.jobs.start(
                 f"Computing the latents of {image.image_id}",
                 partial(analysis.compute, model, image),
-                partial(self._take_maps, self.session.generation),
+                partial(self._take_maps, self.session.generation, model.device),
                 self.report_failure,
             )
 
@@ -297,13 +297,15 @@ class Controller:
         if self._wanted:
             self.compute()
 
-    def _take_maps(self, generation: int, maps: LatentMaps) -> None:
+    def _take_maps(self, generation: int, device: str, maps: LatentMaps) -> None:
         self._wanted = False
         if self.session.is_stale(generation) or self.scene.image_layer is None:
             return
         self.session.maps = maps
-        live = maps.latents.size
-        self.tell(f"{maps.shape[0]:,} latents; {live:,} fire on this image.")
+        live, model = maps.latents.size, self.session.model
+        moved = model is not None and model.device != device
+        left = f" Out of memory on {device}: the model is on the CPU now." if moved else ""
+        self.tell(f"{maps.shape[0]:,} latents; {live:,} fire on this image.{left}")
 
     def _on_image(self, image: Mammogram | None) -> None:
         if image is None and self.scene.image_layer is None:
