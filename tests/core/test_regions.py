@@ -140,7 +140,7 @@ def test_suspects() -> None:
     table = tally.table().set_index("latent")
     assert set(table.index) == {0, 1, 2, 3, 4, 6}  # silent latents are no suspects
     assert table.loc[[1, 2, 3, 4], "reason"].tolist() == ["marker", "outside", "border", "avoids_boxes"]
-    assert table.loc[1, ["outside", "marker"]].tolist() == [1.0, 0.5]
+    assert table.loc[1, ["outside", "marker"]].tolist() == [1.0, 1.0]  # on a cell that a marker half covers
     assert table.loc[0, "suspicion"] == 0.0
     assert table.loc[0, "lift"] == pytest.approx(16.0)
     assert table.loc[4, "lift"] == 0.0

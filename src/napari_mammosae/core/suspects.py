@@ -11,6 +11,7 @@ from .localization.focus import focus, places
 from .localization.ratios import ratio
 
 PLACES = ("outside", "skin", "pectoral", "border", "marker")
+_ABOUT_AS_MUCH = 0.5  # of the largest share: a place with less is not where the latent fires
 _COLUMNS = ("total", *PLACES, "images_active", "breast_cells_on", "lift_sum", "lift_images")
 
 
@@ -54,6 +55,7 @@ class SuspectTally:
         """
         numbers = np.asarray(images, np.int64)
         shares = {name: np.asarray(value, np.float64).reshape(numbers.size, -1) for name, value in regions.items()}
+        shares["marker"] = _around(shares["marker"], self._grid) * (1.0 - shares["breast"])
         where = places(numbers, box_image, boxes, self._shape, self._grid, shares)
         measured = focus(maps, where)
 
@@ -84,8 +86,12 @@ class SuspectTally:
             shares of all activation over the run that lie `outside` the breast, on `skin`, `pectoral`, `border` and
             `marker`; `avoids_boxes`, one minus the box lift times the share of the breast's cells it is on in: high for
             latents that are on everywhere but in the lesion; `lift`, the mean over images with boxes (NaN where it
-            fires on none of them); `images_active`. Where several places are about as likely, the reason is the one
-            that is least likely by chance: a marker rather than the air around it.
+            fires on none of them); `images_active`.
+
+            `marker` counts the cells outside the breast that a burned-in object touches and those around them: a letter
+            covers a small part of its cell, and is seen from the next one as well. Places lie in one another, so the
+            reason is the one with the largest lift (its share of the activation over its share of the area) of those
+            whose share is at least half of `suspicion`: a marker rather than the air around it.
         """
         sums = self._sums
         live = np.flatnonzero(sums["total"] > 0)
@@ -96,10 +102,18 @@ class SuspectTally:
         shares = np.stack(list(out.values()), axis=1)
         suspicion = shares.max(axis=1, initial=0.0)
         area = np.array([self._area[name] / max(self._images, 1) for name in PLACES] + [1.0])
-        enrichment = np.where(shares >= 0.5 * suspicion[:, None], ratio(shares, area, undefined=0.0), -1.0)
-        reason = np.array(list(out))[enrichment.argmax(axis=1)]
+        lifts = np.where(shares >= _ABOUT_AS_MUCH * suspicion[:, None], ratio(shares, area, undefined=0.0), -1.0)
+        reason = np.array(list(out))[lifts.argmax(axis=1)]
         table = pd.DataFrame(
             {"latent": live, "suspicion": suspicion, "reason": reason, **out, "lift": lift,
              "images_active": sums["images_active"][live].astype(int)}
         )  # fmt: skip
         return table.sort_values(["suspicion", "latent"], ascending=[False, True], ignore_index=True)
+
+
+def _around(shares: npt.NDArray[np.float64], grid: tuple[int, int]) -> npt.NDArray[np.float64]:
+    """1 for cells (n, H' x W') that something touches, and for the eight around each of those; 0 elsewhere."""
+    there = np.pad((shares > 0).reshape(-1, *grid), ((0, 0), (1, 1), (1, 1)))
+    rows, cols = grid
+    near = [there[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
+    return np.logical_or.reduce(near).reshape(shares.shape).astype(np.float64)
