@@ -48,7 +48,7 @@ def dock(viewer, qtbot, monkeypatch):
 
 
 def idle(qtbot, dock):
-    jobs = (dock.controller.jobs, dock.controller.runs.jobs, dock.jobs, dock.run.jobs)
+    jobs = (dock.controller.jobs, dock.controller.runs.jobs, dock.jobs, dock.run.jobs, dock.exporting)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=60_000)
 
 
@@ -132,6 +132,7 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
     idle(qtbot, dock)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "edit.csv"), ""))
     qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, dock)
     table = pd.read_csv(tmp_path / "edit.csv").set_index("class")
     mask = np.isin(np.arange(session.model.n_latents), numbers_of(table["latents"].iloc[0]))
     assert mask.sum() == table["set_size"].iloc[0] == dock.run.curve.union_size[dragged]

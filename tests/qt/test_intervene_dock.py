@@ -43,7 +43,7 @@ def make_dock(qtbot, viewer):
 
 
 def idle(qtbot, dock):
-    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs)
+    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs, dock.exporting)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=10_000)
 
 
@@ -490,6 +490,9 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     idle(qtbot, dock)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "edit.csv"), ""))
     qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)
+    assert not dock.export_button.isEnabled()
+    idle(qtbot, dock)
+    assert dock.status.text().startswith("Wrote edit.csv")
     names = sorted(path.name for path in tmp_path.iterdir())
     tables = ["edit.csv", "edit.curve.csv", "edit.effect.csv", "edit.flips.csv"]
     assert names == [*tables, "edit.json", "edit.png", "edit.terms.csv"]
@@ -518,6 +521,24 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     assert record["settings"]["run"] == "made-up"
     assert "not for diagnosis" in record["notice"]
     assert str(tmp_path) not in (tmp_path / "edit.json").read_text()
+
+
+def test_an_export_goes_on_when_the_dock_is_closed(dock, qtbot, tmp_path):
+    dock.set.k_slider.box.setValue(5)
+    dock.export(tmp_path / "edit.csv")
+    jobs, controller = dock.exporting, dock.controller
+    dock.cleanup()
+    qtbot.waitUntil(lambda: not jobs.busy, timeout=10_000)
+    assert (tmp_path / "edit.json").exists()
+    assert controller.last_told[0].startswith("Wrote edit.csv")
+
+
+def test_an_export_that_fails_is_said(dock, qtbot, tmp_path):
+    dock.set.k_slider.box.setValue(5)
+    dock.export(tmp_path / "missing" / "edit.csv")
+    idle(qtbot, dock)
+    assert dock.status.text() != ""
+    assert dock.export_button.isEnabled()
 
 
 def test_nothing_computed_yet(qtbot, viewer, model):

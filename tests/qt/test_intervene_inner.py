@@ -52,7 +52,7 @@ def dock(qtbot, qapp, model):
 
 
 def idle(qtbot, dock):
-    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs, dock.passing.jobs)
+    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs, dock.passing.jobs, dock.exporting)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=20_000)
 
 
@@ -230,6 +230,7 @@ def test_export_without_terms_and_figure(dock, model, qtbot, tmp_path, monkeypat
     compute(qtbot, dock)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "edit.csv"), ""))
     qtbot.mouseClick(dock.export_button, LEFT)
+    idle(qtbot, dock)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["edit.csv", "edit.json"]
     table = pd.read_csv(tmp_path / "edit.csv")
     np.testing.assert_allclose(table["logit_after"], dock.intervention.view.effect.after)

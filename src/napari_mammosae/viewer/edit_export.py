@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import SettingsError
@@ -12,32 +13,91 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..core.images import Mammogram
+    from ..core.intervention import Curve
+    from ..core.latents import LatentMaps
+    from ..core.model import MammoSAE
+    from ..core.runs import Run
     from .docks.intervene_run import RunPart
+    from .edits import EditState, EditView
     from .intervening import Intervention
+    from .jobs import Report
+    from .run_effects import Bands, RunEffects
     from .session import Session
 
 
-def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) -> list[Path]:
-    """Write the present edit beside `path`, and return the files.
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """What the edit does to the run, as it stands.
 
-    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for
-    a run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
-    Every table repeats what was done to which latents of which SAE, since tables travel alone.
+    Attributes
+    ----------
+    effect
+        Measures before and after with intervals; None where they are not worked out yet.
+    moved
+        Whether the run can say what the edit does.
+    flips
+        Rows of the run's table whose decision changes, with the decisions before and after.
+    """
+
+    run: Run
+    effects: RunEffects
+    measure: str
+    curve: Curve | None
+    bands: Bands | None
+    effect: pd.DataFrame | None
+    moved: bool
+    flips: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditRecord:
+    """The edit on the screen and what comes of it, as it stands: it can be written while the user goes on."""
+
+    model: MammoSAE
+    maps: LatentMaps
+    image: Mammogram
+    state: EditState
+    view: EditView
+    run: RunRecord | None
+
+
+def record_of(session: Session, one: Intervention, run: RunPart) -> EditRecord:
+    """Take the present edit down.
 
     Raises
     ------
     SettingsError
         If there is no edit.
     """
+    model, maps, image, view = session.model, session.maps, session.image, one.view
+    if model is None or maps is None or image is None or view is None:
+        raise SettingsError("There is no edit to export: compute the latents of an image and choose a set.")
+    over_run = None
+    if run.effects is not None:
+        move = run.move
+        over_run = RunRecord(
+            session.run, run.effects, run.measure, run.curve, run.bands, move.effect, move.moved is not None,
+            tuple(move.flip_rows()),
+        )  # fmt: skip
+    return EditRecord(model, maps, image, one.state, view, over_run)
+
+
+def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
+    """Write an edit beside `path`, and return the files; for a worker thread.
+
+    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for
+    a run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
+    Every table repeats what was done to which latents of which SAE, since tables travel alone.
+    """
     import pandas as pd
 
     from ..core.files import write_atomic
     from ..core.provenance import provenance, write_json
 
-    model, maps, image, view = session.model, session.maps, session.image, one.view
-    if model is None or maps is None or image is None or view is None:
-        raise SettingsError("There is no edit to export: compute the latents of an image and choose a set.")
-    state, edit, effect = one.state, view.edit, view.effect
+    report(f"Writing {path.name}")
+    model, maps, image, view, run = record.model, record.maps, record.image, record.view, record.run
+    state, edit, effect = record.state, view.edit, view.effect
     facts: dict[str, Any] = {
         "image_id": image.image_id,
         "mode": edit.mode,
@@ -70,8 +130,8 @@ def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) ->
             [{"class": model.classes[state.logit], "term": t.name, "kind": t.kind, "value": t.value, "edited": t.edited}
              for t in view.terms]
         )  # fmt: skip
-    if run.effects is not None:
-        tables |= _of_run(session, one, run)
+    if run is not None:
+        tables |= _of_run(run, view)
     stem = path.with_suffix("")
     written = []
     for suffix, table in tables.items():
@@ -83,23 +143,23 @@ def write_edit(path: Path, session: Session, one: Intervention, run: RunPart) ->
         written.append(target)
     if view.terms:
         figure = stem.with_name(stem.name + ".png")
-        _draw(figure, session, one, run, facts)
+        report(f"Drawing {figure.name}")
+        _draw(figure, record, facts)
         written.append(figure)
-    record = stem.with_name(stem.name + ".json")
+    facts_file = stem.with_name(stem.name + ".json")
     settings = facts | {"direction": state.direction, "explained_class": model.classes[state.logit]}
-    if run.effects is not None:
-        settings |= {"run": session.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
-    write_json(record, provenance("intervene (dock)", settings, model) | {"edit": edit.describe()})
-    return [*written, record]
+    if run is not None:
+        settings |= {"run": run.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
+    write_json(facts_file, provenance("intervene (dock)", settings, model) | {"edit": edit.describe()})
+    return [*written, facts_file]
 
 
-def _of_run(session: Session, one: Intervention, run: RunPart) -> dict[str, pd.DataFrame]:
+def _of_run(run: RunRecord, view: EditView) -> dict[str, pd.DataFrame]:
     import pandas as pd
 
     from ..core.intervention import effect
 
-    found, view = {}, one.view
-    assert view is not None
+    found = {}
     if run.curve is not None:
         curve = run.curve
         table = curve.table(curve.steps.tolist())
@@ -110,32 +170,28 @@ def _of_run(session: Session, one: Intervention, run: RunPart) -> dict[str, pd.D
             every = curve.table(sorted({*curve.steps.tolist(), *run.bands.ks.tolist()}))
             table = every.merge(ends, on="k", how="left")
         found[".curve.csv"] = table
-    images = session.run.images["image_id"]
-    if run.effects is not None and run.move.moved is not None:
-        known = run.move.effect  # worked out a moment after the last change: not there yet for a quick hand
-        found[".effect.csv"] = known if known is not None else effect(run.effects.cohort, view.edit)
-    rows = run.move.flip_rows()
+    images = run.run.images["image_id"]
+    if run.moved:  # intervals come a moment after the last change: they are not there yet for a quick hand
+        found[".effect.csv"] = run.effect if run.effect is not None else effect(run.effects.cohort, view.edit)
     found[".flips.csv"] = pd.DataFrame(
         {
-            "flipped_image": [images.iloc[row] for row, _, _ in rows],
-            "decision_before": [before for _, before, _ in rows],
-            "decision_after": [after for _, _, after in rows],
+            "flipped_image": [images.iloc[row] for row, _, _ in run.flips],
+            "decision_before": [before for _, before, _ in run.flips],
+            "decision_after": [after for _, _, after in run.flips],
         }
     )
     return found
 
 
-def _draw(path: Path, session: Session, one: Intervention, run: RunPart, facts: dict[str, Any]) -> None:
+def _draw(path: Path, record: EditRecord, facts: dict[str, Any]) -> None:
     """One figure: the terms of the logit, the logit map before and after, and the run's curve."""
     import numpy as np
     from matplotlib.figure import Figure
 
     from ..core.plots_intervention import save
 
-    view, state, model = one.view, one.state, session.model
-    assert view is not None
-    assert model is not None
-    panels = 4 if run.curve is not None else 3
+    view, state, model, run = record.view, record.state, record.model, record.run
+    panels = 4 if run is not None and run.curve is not None else 3
     figure = Figure(figsize=(3.6 * panels, 4.0), layout="constrained")
     axes = figure.subplots(1, panels)
     values = np.array([term.value for term in view.terms])
@@ -156,7 +212,7 @@ def _draw(path: Path, session: Session, one: Intervention, run: RunPart, facts: 
         drawn = axis.imshow(values2, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="equal")
         axis.set(title=title, xticks=[], yticks=[])
     figure.colorbar(drawn, ax=axes[2], shrink=0.8)
-    if run.curve is not None:
+    if run is not None and run.curve is not None:
         curve = run.curve
         axes[3].step(np.append(curve.steps, curve.union_size.size - 1),
                      np.append(curve.measures[run.measure], curve.measures[run.measure][-1]), where="post")  # fmt: skip

@@ -9,17 +9,18 @@ from typing import Any
 
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
+from ...core.errors import MammoSAEError
 from ..controller import controller_of
 from ..intervening import intervention_of, is_ready, prepare
 from ..jobs import Jobs
-from .base import NOTICE, Scrolled, hint, row
+from .base import NOTICE, Dock, Scrolled, hint, row
 from .intervene_pass import PassPart
 from .intervene_result import ResultPart
 from .intervene_run import RunPart
 from .intervene_set import SetPart
 
 
-class InterveneDock(QWidget):
+class InterveneDock(Dock):
     """Edits of latents on the image shown and on the open run.
 
     The edit itself belongs to the viewer: it stays on, and the canvas says so, when this widget is closed.
@@ -32,8 +33,10 @@ class InterveneDock(QWidget):
         self.intervention = intervention_of(self.controller)
         self._undo = ExitStack()
         self.destroyed.connect(self._undo.close)
-        self.jobs = Jobs()
+        self.jobs, self.exporting = Jobs(), Jobs()
         self._undo.callback(self.jobs.cancel)
+        self._gone = False
+        self._undo.callback(self._leave)
         self.set = SetPart(self.controller, self.intervention)
         self.passing = PassPart(self.controller, self.intervention)
         self.result = ResultPart(self.controller, self.intervention)
@@ -81,17 +84,37 @@ class InterveneDock(QWidget):
         """End what runs and stop listening; destroying the widget does the same."""
         self._undo.close()
 
-    def export(self, path: Path) -> list[Path]:
-        """Write everything about the present edit beside `path`, a CSV; return the files.
+    def _leave(self) -> None:
+        self._gone = True
+
+    def export(self, path: Path) -> None:
+        """Write everything about the present edit beside `path`, a CSV, while the window goes on.
 
         Raises
         ------
         SettingsError
             If there is no edit to write.
         """
-        from ..edit_export import write_edit
+        from ..edit_export import record_of, write_edit
 
-        return write_edit(path, self.session, self.intervention, self.run)
+        work = partial(write_edit, path, record_of(self.session, self.intervention, self.run))
+        self._say(f"Writing {path.name} …")
+        self.exporting.start(f"Writing {path.name}", work, self._written, self._not_written)
+        self._refresh()
+
+    def _written(self, paths: list[Path]) -> None:
+        self._tell(f"Wrote {', '.join(one.name for one in paths)}")
+
+    def _not_written(self, error: Exception) -> None:
+        self._tell(str(error), error=True)
+
+    def _tell(self, text: str, *, error: bool = False) -> None:
+        """An export goes on when the dock is closed: then it is said elsewhere."""
+        if self._gone:
+            self.controller.tell(text, error=error)
+        else:
+            self._say(text)
+            self._refresh()
 
     def _listen(self, event: Any, callback: Any) -> None:
         event.connect(callback)
@@ -109,7 +132,7 @@ class InterveneDock(QWidget):
             self.intervention.update()
 
     def _refresh(self, *_: object) -> None:
-        self.export_button.setEnabled(self.intervention.view is not None)
+        self.export_button.setEnabled(self.intervention.view is not None and not self.exporting.busy)
 
     def _on_export(self) -> None:
         image = self.session.image
@@ -119,11 +142,9 @@ class InterveneDock(QWidget):
             return
         path = Path(chosen)
         try:
-            written = self.export(path if path.suffix else path.with_suffix(".csv"))
-        except Exception as error:  # at this edge every reason is shown to the user
+            self.export(path if path.suffix else path.with_suffix(".csv"))
+        except MammoSAEError as error:
             self._failed(error)
-        else:
-            self._say(f"Wrote {', '.join(one.name for one in written)}")
 
     def _on_told(self, text: str, is_error: bool) -> None:
         """What goes wrong elsewhere is said here as well: the dock that started it may be closed."""
