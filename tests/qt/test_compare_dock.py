@@ -46,10 +46,15 @@ def column(dock, name):
 
 
 def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
-    assert "Choose two runs" in dock.status.text()
+    assert "Choose two runs" in dock.empty.text()
+    assert not dock.empty.isHidden()
+    assert not dock.form.isRowVisible(2)
     assert not dock.export_button.isEnabled()
     open_both(qtbot, dock, monkeypatch, folder)
     assert [label.text() for label in dock.names] == ["a", "b"]
+    assert dock.empty.isHidden()
+    assert dock.form.isRowVisible(2)
+    assert dock.view.horizontalHeader().sortIndicatorSection() == -1  # the order is that of the size of the change
     assert dock.label_box.currentText() == "mass"
     assert dock.class_box.currentText() == "present"
     runs = [open_run(folder / name) for name in "ab"]
@@ -82,6 +87,7 @@ def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
 
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(tmp_path / "out"))
     qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, dock)
     assert (tmp_path / "out" / "comparison.json").exists()
     assert pd.read_csv(tmp_path / "out" / "latents.csv")["latent"].tolist() == expected.latents["latent"].tolist()
     assert "Wrote latents.csv" in dock.status.text()

@@ -49,3 +49,11 @@ def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelCo
 
     report(f"Comparing {a.path.name} with {b.path.name}")
     return compare_runs(a, b, label, number)
+
+
+def written(comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, report: Report) -> list[Path]:
+    """Write tables and figures into a folder, and return the files."""
+    from ..core.run_comparison import write_comparison
+
+    report(f"Writing into {folder.name}")
+    return write_comparison(comparison, folder, runs, label)

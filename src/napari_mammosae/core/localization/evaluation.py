@@ -160,7 +160,7 @@ class _Ground:
             return None, ""
         people = np.unique(self.patients[self.positive]).size
         if people < FEWEST:
-            return None, f"no intervals: too few patients with the finding ({people}; at least {FEWEST} needed)"
+            return None, f"no intervals: too few patients with the finding ({people}, at least {FEWEST} needed)"
         return patient_weights(self.patients[self.rows(settings)], settings.resamples, settings.seed), ""
 
 

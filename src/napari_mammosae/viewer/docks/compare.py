@@ -20,11 +20,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...core.errors import MammoSAEError
 from ..controller import controller_of
 from ..jobs import Jobs
-from ..run_comparison import classes_in_both, compared, opened
-from .base import NOTICE, Scrolled, hint, row
+from ..run_comparison import classes_in_both, compared, opened, written
+from .base import NOTICE, Dock, Scrolled, hint, row
 from .compare_plots import MeansPlot
 from .compare_table import ComparisonModel
 
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
 NOTHING = "Choose two runs made with the same SAE, such as a pretrained and a finetuned model's."
 
 
-class CompareDock(QWidget):
+class CompareDock(Dock):
     """Mean activation of every latent by class for each model, latents gained and lost, and what predictions are worth.
 
     Attributes
@@ -65,7 +64,6 @@ class CompareDock(QWidget):
         if self.session.run is not None:
             self._take_run(0, self.session.run)
         self._show(None)
-        self._say(NOTHING)
 
     def cleanup(self) -> None:
         """End what runs and stop listening; destroying the widget does the same."""
@@ -73,6 +71,8 @@ class CompareDock(QWidget):
 
     def _make(self) -> None:
         self.names = [QLabel("none"), QLabel("none")]
+        self.empty = QLabel(NOTHING)
+        self.empty.setWordWrap(True)
         self.open_buttons = [QPushButton("Open…"), QPushButton("Open…")]
         self.use_button = QPushButton("The open one")
         self.use_button.setToolTip("Take the run that is open in this viewer as the first one")
@@ -94,7 +94,9 @@ class CompareDock(QWidget):
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.view.verticalHeader().hide()
-        self.view.setMinimumHeight(90)
+        self.view.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        self.view.horizontalHeader().setResizeContentsPrecision(50)  # rows that are looked at for a column's width
+        self.view.setMinimumHeight(120)
         self.view.setToolTip("Click a latent to look at it")
         self.export_button, self.status = QPushButton("Export…"), QLabel()
         self.export_button.setToolTip("Write the tables and figures into a folder")
@@ -114,13 +116,16 @@ class CompareDock(QWidget):
         form.addRow("First", row(self.names[0], self.use_button, self.open_buttons[0]))
         form.addRow("Second", row(self.names[1], self.open_buttons[1]))
         form.addRow("Label", row(self.label_box, self.class_box))
+        self.form = form
         layout = QVBoxLayout(content)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.addLayout(form)
+        layout.addWidget(self.empty)
         for plot in self.plots:
             layout.addWidget(plot)
         layout.addWidget(self.facts)
         layout.addWidget(self.view, 1)
+        layout.addStretch(0)
         notice = hint(QLabel(NOTICE))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -154,12 +159,15 @@ class CompareDock(QWidget):
 
     def _take_run(self, index: int, run: Run) -> None:
         self.runs[index] = run
-        self.names[index].setText(run.path.name)
-        self.names[index].setToolTip(f"model {run.info['model']}, {len(run):,} images")
+        self.names[index].setToolTip(f"{run.path}: model {run.info['model']}, {len(run):,} images")
         self._show(None)
+        self._say("")
         first, second = self.runs
+        for label, one, other in ((self.names[0], first, second), (self.names[1], second, first)):
+            if one is not None:
+                alike = other is not None and other.path.name == one.path.name
+                label.setText(f"{one.path.parent.name}/{one.path.name}" if alike else one.path.name)
         if first is None or second is None:
-            self._say(NOTHING)
             return
         chosen = self.label_box.currentText()
         self.label_box.clear()
@@ -194,6 +202,9 @@ class CompareDock(QWidget):
         self.comparison = comparison
         for widget in (*self.plots, self.facts, self.view):
             widget.setVisible(comparison is not None)
+        both = None not in self.runs
+        self.empty.setVisible(not both)
+        self.form.setRowVisible(2, both)
         self.export_button.setEnabled(comparison is not None)
         self.use_button.setEnabled(self.session.run is not None)
         if comparison is None:
@@ -204,6 +215,7 @@ class CompareDock(QWidget):
         for plot in self.plots:
             plot.setYRange(0, 1.25 * top, padding=0)  # room for the number on top
         self.facts.setText(_facts(comparison))
+        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # by size of the change
         self.table.show(comparison.latents)
         self.view.resizeColumnsToContents()
         counts = comparison.latents["state"].value_counts()
@@ -216,26 +228,25 @@ class CompareDock(QWidget):
         else:
             self._say(f"Latent {latent}: compute the latents of an image with this SAE to look at it.")
 
-    def export(self, folder: Path) -> list[Path]:
-        """Write tables and figures; the same files as the command `compare`."""
-        from ...core.run_comparison import write_comparison
-
+    def export(self, folder: Path) -> None:
+        """Write tables and figures while the window goes on; the same files as the command `compare`."""
         first, second = self.runs
         assert self.comparison is not None
         assert first is not None
         assert second is not None
-        return write_comparison(self.comparison, folder, (first, second), self.label_box.currentText())
+        work = partial(written, self.comparison, folder, (first, second), self.label_box.currentText())
+        self.jobs.start(f"Writing into {folder.name}", work, self._written, self._not_written)
+
+    def _written(self, paths: list[Path]) -> None:
+        self._say(f"Wrote {', '.join(path.name for path in paths)}")
+
+    def _not_written(self, error: Exception) -> None:
+        self._say(str(error))
 
     def _export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Write tables and figures into a folder")
-        if not folder:
-            return
-        try:
-            written = self.export(Path(folder))
-        except (MammoSAEError, OSError) as error:
-            self._failed(error)
-        else:
-            self._say(f"Wrote {', '.join(path.name for path in written)}")
+        if folder:
+            self.export(Path(folder))
 
     def _failed(self, error: Exception) -> None:
         self._show(None)
@@ -247,6 +258,7 @@ class CompareDock(QWidget):
 
     def _say(self, text: str) -> None:
         self.status.setText(text)
+        self.status.setVisible(bool(text))
 
 
 def _facts(comparison: ModelComparison) -> str:
@@ -270,5 +282,12 @@ def _facts(comparison: ModelComparison) -> str:
             ends = f"<br>[{one[f'{measure}_lo']:.3f}, {one[f'{measure}_hi']:.3f}]" if one and not one["note"] else ""
             texts.append(f"{one[measure]:.3f}{ends}" if one else "")
         cells.append([f"{measure.upper() if measure == 'auroc' else measure} {kind}", *texts])
+    why = [f"{name}: no intervals, {note}." for name, note in _notes(comparison).items()]
     lines = ("".join(f"<td>{cell}&nbsp;&nbsp;</td>" for cell in line) for line in cells)
-    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>" + "<br>".join(why)
+
+
+def _notes(comparison: ModelComparison) -> dict[str, str]:
+    """Why a model's measures have no intervals, by its name."""
+    scores = comparison.performance
+    return {} if not len(scores) else {r["model"]: r["note"] for r in scores.to_dict("records") if r["note"]}

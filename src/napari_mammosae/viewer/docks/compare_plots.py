@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -25,7 +25,8 @@ class MeansPlot(SmallPlot):
     def __init__(self) -> None:
         super().__init__(height=110)
         self.top = 0.0
-        self.addLegend(offset=(-5, 2), labelTextSize="8pt")
+        self._legend = self.addLegend(offset=(-5, 2), labelTextSize="8pt", colCount=2)
+        self._recolor()
 
     def show_side(self, side: ModelSide, label: int, name: str) -> None:
         """Draw the means of a model."""
@@ -44,3 +45,9 @@ class MeansPlot(SmallPlot):
         self.setLabel("bottom", f"latent of {side.name}", **{"font-size": "8pt"})
         self._recolor()
         self.setXRange(0, own.size, padding=0.01)
+
+    def _on_color(self, color: Any) -> None:
+        if hasattr(self, "_legend"):
+            self._legend.setLabelTextColor(color)
+            for _, label in self._legend.items:  # it draws a label anew only when its text is set
+                label.setText(label.text)

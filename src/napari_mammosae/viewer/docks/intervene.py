@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ...core.errors import MammoSAEError
 from ..controller import controller_of
@@ -18,6 +18,7 @@ from .intervene_pass import PassPart
 from .intervene_result import ResultPart
 from .intervene_run import RunPart
 from .intervene_set import SetPart
+from .tabs import PageTabs
 
 
 class InterveneDock(Dock):
@@ -47,13 +48,16 @@ class InterveneDock(Dock):
         self.export_button.setToolTip("Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG")
         self.status.setWordWrap(True)
         notice = hint(QLabel(NOTICE))
-        self.tabs = QTabWidget()
-        for part, title in ((self.result, "This image"), (self.run, "The run")):
+        self.tabs = PageTabs()
+        for part, title, tip in (
+            (self.result, "This image", "The prediction of this image before and after, and where it comes from"),
+            (self.run, "The run", "What the edit does to all images of the open run"),
+        ):
             page = QWidget()
             inner = QVBoxLayout(page)
             inner.setContentsMargins(4, 4, 4, 4)
             inner.addWidget(part)
-            self.tabs.addTab(page, title)
+            self.tabs.add(page, title, tip)
         content = QWidget()
         layout = QVBoxLayout(content)
         layout.setContentsMargins(6, 6, 6, 6)

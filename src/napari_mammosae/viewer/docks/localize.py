@@ -6,17 +6,18 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout, QWidget
 
 from ..annotator import annotator_of
 from ..localizer import localizer_of
 from ..paper_figure import draw_figure
 from ..run_localization import run_measures_of
-from .base import NOTICE, Part, Scrolled, hint, row
+from .base import NOTICE, Dock, Part, Scrolled, hint, row
 from .localize_boxes import BoxesPart
 from .localize_choice import ChoicePart
 from .localize_draw import DrawPart, may_replace
 from .localize_run import RunPart
+from .tabs import PageTabs
 
 if TYPE_CHECKING:
     from ..localization import BoxRow
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 FIGURES = "PNG (*.png);;PDF (*.pdf);;SVG (*.svg)"
 
 
-class LocalizeDock(QWidget):
+class LocalizeDock(Dock):
     """Threshold, found boxes, what became of them, how well a latent localises, and boxes drawn by hand.
 
     The state lives in the viewer's session, localizer and annotator; this widget may be closed and opened again at any
@@ -42,15 +43,14 @@ class LocalizeDock(QWidget):
         self.run = RunPart(run_measures_of(napari_viewer))
         self.draw = DrawPart(self.annotator)
         self.actions_part = ActionsPart(self.localizer)
-        self.tabs = QTabWidget()
+        self.tabs = PageTabs()
         self.tabs.setDocumentMode(True)
         for part, title, tip in (
             (self.boxes, "This image", "Boxes of the current latent on this image"),
             (self.run, "Over the run", "The current latent over all images of the open run"),
             (self.draw, "Draw boxes", "Annotated boxes: draw, correct, save"),
         ):
-            self.tabs.addTab(part, title)
-            self.tabs.setTabToolTip(self.tabs.count() - 1, tip)
+            self.tabs.add(part, title, tip)
         content = QWidget()
         inner = QVBoxLayout(content)
         inner.setContentsMargins(6, 6, 6, 6)
