@@ -1,5 +1,6 @@
 """The computation of a run: worker processes that crash, memory that runs out, stops."""
 
+import platform
 import subprocess
 import sys
 import threading
@@ -80,6 +81,31 @@ def test_a_script_without_the_main_guard_is_told(tmp_path, tiny_model, images):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert 'call this under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+
+
+FAULTS = """
+import resource, sys
+from napari_mammosae.core.runs.heap import keep_freed_memory
+
+def touch():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(2):
+        b"x" * 40_000_000
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+if "keep" in sys.argv:
+    keep_freed_memory()
+touch()
+print(touch())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such setting")
+def test_freed_memory_is_kept_where_the_process_is_ours():
+    """Pages that the system has to hand out while 40 MB are filled twice, after a first time."""
+    pages = [int(subprocess.check_output([sys.executable, "-c", FAULTS, *arguments])) for arguments in ((), ("keep",))]
+    assert pages[0] > 2 * 40_000_000 / 65536  # 64 kB: the largest page of a usual machine
+    assert pages[1] < pages[0] / 10
 
 
 class SmallMemory:
