@@ -137,7 +137,7 @@ def test_boxes_that_were_clipped_or_are_of_other_images_are_noted(
     image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     header, boxes = "image,finding,xmin,ymin,xmax,ymax\n", tmp_path / "boxes.csv"
-    boxes.write_text(f"{header}breast,mass,10,20,9000,90\n")
+    boxes.write_text(f"{header}breast,mass,10,20,9000,90\nother,mass,1,2,3,4\n")
     assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes)) == 0
     assert capsys.readouterr().err == "Note: boxes.csv: boxes that reached beyond their image, clipped to it: 1\n"
     record = json.loads((tmp_path / "out" / "prediction.json").read_text())

@@ -107,9 +107,10 @@ class Findings:
         )
 
     def notes_on(self, shapes: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
-        """What a user should know of these boxes on these images, where images without boxes are no error."""
+        """What a user should know of the boxes on these few images, where images without boxes are no error."""
+        own = replace(self, table=self.table[self.table["image_id"].isin(shapes)])
         try:
-            return self.for_images(shapes).notes
+            return own.for_images(shapes).notes
         except FindingsError as error:
             return (str(error),)
 
