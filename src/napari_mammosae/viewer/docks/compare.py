@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from ..controller import controller_of
 from ..jobs import Jobs
@@ -70,7 +71,9 @@ class CompareDock(Dock):
         self._undo.close()
 
     def _make(self) -> None:
-        self.names = [QLabel("none"), QLabel("none")]
+        self.names = [QElidingLabel("none"), QElidingLabel("none")]
+        for name in self.names:
+            name.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.empty = QLabel(NOTHING)
         self.empty.setWordWrap(True)
         self.open_buttons = [QPushButton("Open…"), QPushButton("Open…")]
