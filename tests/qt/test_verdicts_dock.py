@@ -265,6 +265,17 @@ def test_the_next_unreviewed_goes_down_the_stack(form, session, reviewer):
     assert form.progress.text() == f"{live.size} of {live.size} live latents reviewed"
 
 
+def test_nothing_counts_as_unreviewed_while_verdicts_are_read(form, session, reviewer):
+    latent = session.current
+    reviewer.book.reading = True
+    reviewer.next_unreviewed()
+    assert session.current == latent
+    assert "still being read" in form.controller.last_told[0]
+    reviewer.book.reading = False
+    reviewer.next_unreviewed()
+    assert session.current != latent
+
+
 def test_progress_counts_live_latents_only(form, session, reviewer):
     live = reviewer.live_latents()
     silent = next(latent for latent in range(session.maps.shape[0]) if latent not in live)

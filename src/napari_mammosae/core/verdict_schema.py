@@ -26,7 +26,7 @@ def _append_only(tables: Iterable[str]) -> Iterator[str]:
 # The order in which events came into this file, so that what is new can be read without the rest: merged events are
 # older than what was there, and their UUIDs are in no order.
 _ARRIVALS = (
-    "CREATE TABLE arrivals (number INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE REFERENCES events (uuid))",
+    "CREATE TABLE arrivals (number INTEGER PRIMARY KEY, uuid TEXT NOT NULL REFERENCES events (uuid))",
     "CREATE TRIGGER events_arrive AFTER INSERT ON events BEGIN INSERT INTO arrivals (uuid) VALUES (NEW.uuid); END",
 )
 _STATEMENTS = (
