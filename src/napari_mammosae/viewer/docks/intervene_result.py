@@ -97,6 +97,7 @@ class ResultPart(Part):
     def _build(self, classes: tuple[str, ...]) -> None:
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                widget.hide()  # until it is deleted
                 widget.deleteLater()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
         self._heads = [QLabel(text) for text in ("Prediction (logit)", "", "edited")]

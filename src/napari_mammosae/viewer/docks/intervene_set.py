@@ -37,6 +37,8 @@ INNER_SOURCES = {
     "region": ("most active in region", "The k of highest activation inside the drawn region"),
 }
 """Where what follows the SAE is not linear nobody can say what a latent adds."""
+FLIP = "Find the fewest latents without which the decision for the class changes"
+NO_FLIP = "The fewest latents cannot be found here: what follows the SAE is not linear"
 SOURCES = {
     "run": ("best of the run", "The best k of the open run's ranking"),
     "image": ("strongest here", "The k that add most to the prediction of this image"),
@@ -97,7 +99,6 @@ class SetPart(Part):
         self.region_check = QCheckBox("only inside the drawn region")
         self.region_check.setToolTip("Edit only the cells of the region drawn in the Latents dock")
         self.flip_button, self.reset_button = QPushButton("Smallest flip"), QPushButton("Edit nothing")
-        self.flip_button.setToolTip("Find the fewest latents without which the decision for the class changes")
         self.reset_button.setToolTip("Back to the prediction as it is; can be undone")
         self.compute_button = QPushButton("Compute latents")
         self.compute_button.setToolTip("Load the chosen model and compute the latents of the image shown")
@@ -156,6 +157,7 @@ class SetPart(Part):
         inner = model is not None and model.layer != "head"
         for widget in (self.switch, self.flip_button, self.reset_button):
             widget.setEnabled(known and not (inner and widget is self.flip_button))
+        self.flip_button.setToolTip(NO_FLIP if inner else FLIP)
         self._name_sources(INNER_SOURCES if inner else SOURCES)
         self.compute_button.setVisible(not known)
         self.switch.setChecked(state.without_spurious)
