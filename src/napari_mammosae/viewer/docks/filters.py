@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .base import row
 from .columns import CELLS, LATENT, VERDICT, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -59,11 +59,10 @@ class LatentFilter:
         if self.text.strip():
             parts.append(self._text_mask(values))
         if self.verdict != ANY and VERDICT.key in values:
-            verdicts = values[VERDICT.key].astype(str)
             if self.verdict in (UNREVIEWED, REVIEWED):
-                parts.append((verdicts == "") == (self.verdict == UNREVIEWED))
+                parts.append(_where(values[VERDICT.key], lambda text: (text == "") == (self.verdict == UNREVIEWED)))
             else:
-                parts.append(np.char.startswith(np.char.lower(verdicts), self.verdict))
+                parts.append(_where(values[VERDICT.key], lambda text: text.lower().startswith(self.verdict)))
         numbers = values.get(self.column)
         if numbers is not None:
             if self.low is not None:
@@ -77,17 +76,27 @@ class LatentFilter:
 
     def _text_mask(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
         latents = values[LATENT.key]
-        if found := _RANGE.fullmatch(self.text):
-            return (latents >= int(found[1])) & (latents <= int(found[2]))
+        if ends := _RANGE.fullmatch(self.text):
+            return (latents >= int(ends[1])) & (latents <= int(ends[2]))
         numbers = _numbers_as_text(latents.size)
-        verdicts = np.char.lower(values[VERDICT.key].astype(str)) if VERDICT.key in values else None
         mask = np.ones(latents.size, dtype=np.bool_)
         for word in self.text.lower().split():
-            fits = np.char.startswith(numbers, word)
-            if verdicts is not None:
-                fits |= np.char.find(verdicts, word) >= 0
+            fits = np.char.startswith(numbers, word) if word.isdecimal() else np.zeros(latents.size, dtype=np.bool_)
+            if VERDICT.key in values:
+                fits |= _where(values[VERDICT.key], partial(_holds, word))
             mask &= fits
         return mask
+
+
+def _holds(word: str, text: str) -> bool:
+    return word in text.lower()
+
+
+def _where(texts: NDArray[Any], wanted: Callable[[str], bool]) -> NDArray[np.bool_]:
+    """Which texts are wanted; asked once for each different one, of which there are few."""
+    listed = [str(text) for text in texts.tolist()]
+    found = {text for text in set(listed) if wanted(text)}
+    return np.fromiter((text in found for text in listed), np.bool_, len(listed))
 
 
 @lru_cache(maxsize=2)

@@ -22,9 +22,10 @@ _ALIGN_TEXT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 def sorted_rows(values: NDArray[Any], *, rising: bool) -> NDArray[np.intp]:
     """All rows by value, equal ones by row number; missing numbers and empty texts last either way."""
     if values.dtype.kind in "OUS":
-        texts, codes = np.unique(values.astype(str), return_inverse=True)
-        missing = texts[codes] == ""
-        keys = codes.astype(np.float64)
+        texts = [str(text) for text in values.tolist()]
+        places = {text: place for place, text in enumerate(sorted(set(texts)))}  # few of many are different
+        keys = np.fromiter((places[text] for text in texts), np.float64, len(texts))
+        missing = keys == places.get("", -1)
     else:
         keys = values.astype(np.float64)
         missing = np.isnan(keys)
