@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image
 
 from fakes import mammogram, phantom
@@ -54,3 +55,16 @@ def test_the_pixels_are_never_touched(layer):
     display.invert(layer)
     display.apply_preset(layer, None, "Breast")
     np.testing.assert_array_equal(layer.data, before)
+
+
+def test_a_layer_is_fitted_whatever_else_there_is(layer):
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((5, 3000, 4000)), visible=False)
+    layer.scale, layer.translate = (2, 2), (100, 300)
+    viewer.add_layer(layer)
+    display.fit(viewer, layer)
+    rows, cols = layer.data.shape
+    camera = viewer.scene.camera
+    assert camera.center[-2:] == pytest.approx((100 + rows - 1, 300 + cols - 1))
+    height, width = viewer.canvas.size
+    assert camera.zoom == pytest.approx(0.95 * min(height / (2 * rows), width / (2 * cols)), rel=0.02)

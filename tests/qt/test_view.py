@@ -71,4 +71,4 @@ def test_predictions_name_every_class_without_and_with_the_sae(session):
     assert rows[0].probability == pytest.approx(1 / (1 + np.exp(-session.maps.logits[0])))
     assert rows[1].probability_sae == pytest.approx(1 / (1 + np.exp(-session.maps.logits_sae[1])))
     text = prediction_text(rows)
-    assert "suspicious calcification 0.881 (logit +2.00; with SAE 0.870, +1.90)" in text
+    assert "suspicious calcification 0.881 (+2.00), SAE 0.870 (+1.90)" in text

@@ -9,7 +9,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari.layers import Image
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
     from numpy.typing import NDArray
 
     from ..core.images import Mammogram
@@ -68,3 +69,14 @@ def is_inverted(layer: Image) -> bool:
 def invert(layer: Image) -> None:
     """Swap dark and bright on the screen."""
     layer.colormap = "gray" if is_inverted(layer) else "gray_r"
+
+
+def fit(viewer: ViewerModel, layer: Layer) -> None:
+    """Bring all of a layer into view.
+
+    napari's own way counts hidden layers in, and, given one layer, needs it to have as many dimensions as the stack.
+    """
+    low, high = layer.extent.world[:, -2:]
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[:-2], *(low + high) / 2)
+    camera.zoom = 0.95 * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))

@@ -31,6 +31,7 @@ def launch_demo(screenshot: Path | None = None) -> None:
     """
     viewer = _viewer()
     controller = show_example(viewer)
+    _tabs_at_the_side(viewer)
     first = open_dock(viewer, MODEL_DOCK)
     for name in _other_docks():
         open_dock(viewer, name, tabify=True)
@@ -85,6 +86,7 @@ def launch_view(
             notice(note)
 
     from .controller import controller_of
+    from .display import fit
     from .layers import mammogram_layer
 
     viewer = _viewer()
@@ -98,6 +100,7 @@ def launch_view(
         viewer.add_layer(mammogram_layer(mammogram))
     open_dock(viewer, MODEL_DOCK)
     if mammograms:
+        fit(viewer, viewer.layers[-1])
         controller.compute()
     _run(viewer, controller, screenshot)
 
@@ -140,6 +143,14 @@ def _viewer() -> Viewer:
     viewer.window.resize(min(1600, screen.width()), min(1000, screen.height()))
     prefer_for_mammograms()
     return viewer
+
+
+def _tabs_at_the_side(viewer: Viewer) -> None:
+    """Put the docks' tabs where all of their names can be read: side by side they do not fit a laptop's screen."""
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QTabWidget
+
+    viewer.window._qt_window.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.East)
 
 
 def _other_docks() -> list[str]:

@@ -172,7 +172,7 @@ class RunBrowser:
         else:
             self.session.image = image
         if moved:
-            viewer.reset_view()
+            display.fit(viewer, layer)
 
     def _read_ahead(self, row: int) -> None:
         run, model = self.session.run, self.session.model

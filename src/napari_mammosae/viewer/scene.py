@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from ..core.errors import SettingsError
 from ..core.geometry import cell_affine
 from . import layers
+from .display import fit
 from .drawing import drawn_once
 from .overlaid import draw_boxes, draw_pins, write_latent, write_prediction
 from .stack import LatentStack
@@ -108,7 +109,7 @@ class Scene:
         if before is not None and before is not layer:
             before.visible = False
             if before.extent.world.tolist() != layer.extent.world.tolist():
-                viewer.reset_view()
+                fit(viewer, layer)
         for over in reversed(viewer.layers[:]):
             below = viewer.layers.index(over) < viewer.layers.index(layer)
             if below and layers.role_of(over) not in (None, "mammogram"):

@@ -94,10 +94,10 @@ def predictions(model: MammoSAE, maps: LatentMaps) -> list[Prediction]:
 
 
 def prediction_text(rows: list[Prediction]) -> str:
-    """Lines for the canvas: probability first, since that is what is read at a glance."""
+    """Lines for the canvas: probability, logit, and both with the SAE, short enough for a laptop's canvas."""
     return "\n".join(
-        f"{readable(row.name)} {row.probability:.3f} (logit {row.logit:+.2f}; "
-        f"with SAE {row.probability_sae:.3f}, {row.logit_sae:+.2f})"
+        f"{readable(row.name)} {row.probability:.3f} ({row.logit:+.2f}), "
+        f"SAE {row.probability_sae:.3f} ({row.logit_sae:+.2f})"
         for row in rows
     )
 

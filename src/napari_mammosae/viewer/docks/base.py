@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from ..controller import Controller
 
 NOTICE = "Research use only, not for diagnosis."
+
+
+class Dock(QWidget):
+    """What every dock is: its tab reads as its own name.
+
+    napari adds the plugin's name in brackets, which leaves no room for the dock's own where several share an area, and
+    Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name.
+    """
+
+    def event(self, event: Any) -> bool:
+        """Name the window's dock as soon as this lies in it."""
+        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
+            dock.setWindowTitle(dock.windowTitle().partition(" (")[0].replace("&&", "&").replace("&", "&&"))
+        return bool(super().event(event))
 
 
 class Part(QWidget):

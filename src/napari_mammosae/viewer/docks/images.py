@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QStackedWidget, QVBoxLayout
 
 from ..controller import controller_of
-from .base import Scrolled
+from .base import Dock, Scrolled
 from .image_list import ImageListPart
 from .run_form import RunForm
 from .run_part import RunPart
 
 
-class ImagesDock(QWidget):
+class ImagesDock(Dock):
     """Opens a run and goes through its images; the current latent and the order stay.
 
     The state lives in the viewer's controller: a run goes on being made while the dock is closed.

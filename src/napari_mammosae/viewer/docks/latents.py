@@ -14,6 +14,7 @@ from ..controller import controller_of
 from ..query import TOOLS, RegionQuery
 from ..session import BY_IMAGE, MOST_PINS, Order
 from ..side_by_side import SideBySide
+from .base import Dock
 from .columns import ENERGY, LATENT, default_sort
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
 from .latent_detail import LatentDetail
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 NOTHING = "Compute the latents of an image, or open a run, to fill the table."
 
 
-class LatentsDock(QWidget):
+class LatentsDock(Dock):
     """Rank, find, compare and inspect latents.
 
     The state lives in the viewer's session; the table has its own order, which the stack takes while *Stack in this

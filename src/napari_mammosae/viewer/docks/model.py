@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent
-from qtpy.QtWidgets import QDockWidget, QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from ..controller import controller_of
-from .base import Scrolled
+from .base import Dock, Scrolled
 from .image_part import ImagePart
 from .job_part import JobPart
 from .latent_part import LatentPart, PredictionPart
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from napari.layers import Image
 
 
-class ModelDock(QWidget):
+class ModelDock(Dock):
     """From an image and a model to every latent over it.
 
     The state lives in the viewer's session and controller; this widget may be closed and opened again at any time.
@@ -45,12 +44,6 @@ class ModelDock(QWidget):
         self.job.layout().setContentsMargins(6, 0, 6, 6)
         if self.controller.scene.image_layer is None and (layer := self._likely_image()) is not None:
             self.controller.use_layer(layer)
-
-    def event(self, event: Any) -> bool:
-        """Have "Model & image" on the tab, where Qt would take a single ampersand for the mark of a shortcut."""
-        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
-            dock.setWindowTitle(dock.windowTitle().replace("&&", "&").replace("&", "&&"))
-        return bool(super().event(event))
 
     def cleanup(self) -> None:
         """Stop listening to the session; destroying the widget does the same."""

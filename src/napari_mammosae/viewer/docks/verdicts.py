@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout
 
 from ..controller import controller_of
-from .base import NOTICE, Scrolled, hint
+from .base import NOTICE, Dock, Scrolled, hint
 from .suspects_part import SuspectsPart
 from .verdict_files_part import VerdictFilesPart
 from .verdict_form import VerdictForm
 
 
-class VerdictsDock(QWidget):
+class VerdictsDock(Dock):
     """What people decide about latents. The state lives in the viewer's controller: keys work without this dock."""
 
     def __init__(self, napari_viewer: Any) -> None:
