@@ -32,7 +32,15 @@ SUSPICION = Column(
     "suspect.suspicion", "Suspicion", "Largest share of its activation that lies in one unlikely place", "run", ".2f",
     shown=True, name="suspicion",
 )  # fmt: skip
-REASON = Column("suspect.reason", "Fires", "The place that share lies in", "run", "", rising=True, shown=True)
+REASON = Column(
+    "suspect.reason",
+    "Fires",
+    "Of the places it fires in, the least likely by chance",
+    "run",
+    "",
+    rising=True,
+    shown=True,
+)
 LIFT = Column(
     "suspect.lift", "Box lift", "Share of its activation inside the boxes over theirs of the image; below 1 avoids",
     "run", ".2f", rising=True,
@@ -57,12 +65,17 @@ class SuspectsPart(Part):
         self._values: dict[str, Any] = {}
         self.find_button, self.order_button = QPushButton("Find suspects"), QPushButton("Order the stack")
         self.find_button.setToolTip("Look over all kept maps of the run for latents that fire in unlikely places")
-        self.order_button.setToolTip("The slider and the key for the next unreviewed go through the suspects in turn")
+        self.order_button.setToolTip(
+            "The slider and the key for the next unreviewed go through the suspects in turn, as they are sorted"
+        )
         self.place_box = QComboBox()
         self.place_box.addItem(ANYWHERE, "")
         for reason, words in REASONS.items():
             self.place_box.addItem(words, reason)
-        self.place_box.setToolTip("Sort by the share in this place; small things share their cells with what is around")
+        self.place_box.setToolTip(
+            "Sort by the share in this place; Order the stack takes that order. Markers are letters, tags and beads, "
+            "with the cells around them"
+        )
         self.place_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.place_box.setMinimumContentsLength(9)
         self.cancel_button = QPushButton("Cancel")
