@@ -116,4 +116,4 @@ def _around(shares: npt.NDArray[np.float64], grid: tuple[int, int]) -> npt.NDArr
     there = np.pad((shares > 0).reshape(-1, *grid), ((0, 0), (1, 1), (1, 1)))
     rows, cols = grid
     near = [there[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
-    return np.logical_or.reduce(near).reshape(shares.shape).astype(np.float64)
+    return np.asarray(np.logical_or.reduce(near), np.float64).reshape(shares.shape)
