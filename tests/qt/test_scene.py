@@ -11,6 +11,7 @@ from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.core.errors import FindingsError
 from napari_mammosae.core.geometry import cell_affine
 from napari_mammosae.viewer import layers
+from napari_mammosae.viewer.display import fit
 from napari_mammosae.viewer.overlaid import PREDICTION
 from napari_mammosae.viewer.scene import Scene
 from napari_mammosae.viewer.session import Order, session_of
@@ -68,6 +69,24 @@ def test_the_stack_lies_right_above_the_mammogram(viewer, session, scene):
     viewer.add_points(np.zeros((1, 2)), name="above")
     assert [layer.name for layer in viewer.layers] == ["below", "phantom", "SAE latents", "above"]
     assert viewer.layers.selection.active is viewer.layers["above"]
+
+
+@pytest.mark.parametrize("zoomed_in", [True, False])
+def test_latents_come_without_a_jump(viewer, session, scene, zoomed_in):
+    """What was zoomed in on stays; a mammogram that was in view as a whole stays so."""
+    viewer.add_image(np.zeros((9000, 9000)), name="larger", visible=False)
+    image = mammogram()
+    layer = viewer.add_layer(Image(image.pixels))
+    scene.look_at(layer)
+    fit(viewer, layer)
+    camera = viewer.scene.camera
+    if zoomed_in:
+        camera.center, camera.zoom = (0.0, 30.0, 40.0), 5 * camera.zoom
+    center, zoom = camera.center[-2:], camera.zoom
+    session.image, session.model = image, FakeModel()
+    session.maps = latent_maps(session.model, image.frame_for(session.model.preprocessing))
+    assert scene.stack_layer is not None
+    assert (camera.center[-2:], camera.zoom) == (pytest.approx(center), pytest.approx(zoom))
 
 
 def test_the_slider_moves_the_latent_and_the_latent_the_slider(viewer, session, scene):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ..core.images import Mammogram
 
 Limits: TypeAlias = tuple[float, float]
+_FILL = 0.86  # of the canvas: the prediction below the image hides nothing of it, a burned-in marker least of all
 _STEP = 8  # every 8th pixel each way is enough for percentiles, and takes milliseconds
 
 
@@ -79,4 +81,18 @@ def fit(viewer: ViewerModel, layer: Layer) -> None:
     low, high = layer.extent.world[:, -2:]
     camera = viewer.scene.camera
     camera.center = (*camera.center[:-2], *(low + high) / 2)
-    camera.zoom = 0.95 * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
+    camera.zoom = _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
+
+
+@contextmanager
+def same_view(viewer: ViewerModel, layer: Layer) -> Iterator[None]:
+    """Keep the part of a layer that is looked at, or all of it.
+
+    napari shows everything anew once a stack brings a third dimension, whatever was zoomed in on.
+    """
+    camera = viewer.scene.camera
+    center, zoom = camera.center[-2:], camera.zoom
+    yield
+    fit(viewer, layer)
+    if zoom > 1.05 * camera.zoom:
+        camera.center, camera.zoom = (*camera.center[:-2], *center), zoom

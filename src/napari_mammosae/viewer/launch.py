@@ -37,6 +37,7 @@ def launch_demo(screenshot: Path | None = None) -> None:
         open_dock(viewer, name, tabify=True)
     first.show()
     first.raise_()
+    _fit_when_laid_out(controller)
     _run(viewer, controller, screenshot)
 
 
@@ -86,7 +87,6 @@ def launch_view(
             notice(note)
 
     from .controller import controller_of
-    from .display import fit
     from .layers import mammogram_layer
 
     viewer = _viewer()
@@ -100,7 +100,7 @@ def launch_view(
         viewer.add_layer(mammogram_layer(mammogram))
     open_dock(viewer, MODEL_DOCK)
     if mammograms:
-        fit(viewer, viewer.layers[-1])
+        _fit_when_laid_out(controller)
         controller.compute()
     _run(viewer, controller, screenshot)
 
@@ -151,6 +151,21 @@ def _tabs_at_the_side(viewer: Viewer) -> None:
     from qtpy.QtWidgets import QTabWidget
 
     viewer.window._qt_window.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.East)
+
+
+def _fit_when_laid_out(controller: Controller) -> None:
+    """Fit the mammogram once the docks have left the canvas its size."""
+    from qtpy.QtCore import QTimer
+
+    from .display import fit
+
+    scene = controller.scene
+
+    def fit_then() -> None:
+        if scene.viewer is not None and scene.image_layer is not None:
+            fit(scene.viewer, scene.image_layer)
+
+    QTimer.singleShot(0, fit_then)
 
 
 def _other_docks() -> list[str]:

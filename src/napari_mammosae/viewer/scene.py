@@ -12,7 +12,7 @@ from qtpy.QtCore import QTimer
 from ..core.errors import SettingsError
 from ..core.geometry import cell_affine
 from . import layers
-from .display import fit
+from .display import fit, same_view
 from .drawing import drawn_once
 from .overlaid import draw_boxes, draw_pins, write_latent, write_prediction
 from .stack import LatentStack
@@ -135,7 +135,8 @@ class Scene:
             layer = layers.latents_layer(LatentStack(maps, order.latents), affine, limits, self.colormap)
             layer.events.contrast_limits.connect(self._on_limits)
             self._adding = True  # the slider appears at 0 before it is put where it belongs
-            viewer.layers.insert(viewer.layers.index(self.image_layer) + 1, layer)
+            with same_view(viewer, self.image_layer):
+                viewer.layers.insert(viewer.layers.index(self.image_layer) + 1, layer)
             self._adding = False
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
