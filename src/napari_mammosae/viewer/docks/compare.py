@@ -105,6 +105,7 @@ class CompareDock(Dock):
         self.export_button.setToolTip("Write the tables and figures into a folder")
         self.status.setWordWrap(True)
         for index, button in enumerate(self.open_buttons):
+            button.setToolTip("Folder that `napari-mammosae run` wrote")
             button.clicked.connect(partial(self._choose, index))
         self.use_button.clicked.connect(self._use_open_run)
         self.label_box.activated.connect(self._on_label)

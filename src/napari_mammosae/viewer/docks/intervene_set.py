@@ -171,6 +171,7 @@ class SetPart(Part):
             (self.direction_box, state.direction),
         ):
             box.setCurrentIndex(box.findData(value))
+            box.setToolTip(box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole))
         drawn = one.sources.region_layer is not None
         for source, there in (("run", self.session.run is not None), ("region", drawn)):
             self.source_box.model().item(self.source_box.findData(source)).setEnabled(there)
@@ -207,7 +208,7 @@ class SetPart(Part):
             size = int(one.awaited.mask.sum())
             return f"A set of {size:,}. The prediction with this edit is not computed yet."
         if one.view is None:
-            return one.problem
+            return one.problem[:1].upper() + one.problem[1:]
         edit, view = one.view.edit, one.view
         size, fire = int(edit.mask.sum()), view.latents.size
         if not one.is_on:
@@ -242,7 +243,7 @@ def _choices(items: dict[str, tuple[str, str]], width: int) -> QComboBox:
     box.setMinimumContentsLength(width)
     for key, (title, tip) in items.items():
         box.addItem(title, key)
-        box.setItemData(box.count() - 1, tip, 3)  # Qt.ToolTipRole
+        box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
     return box
 
 

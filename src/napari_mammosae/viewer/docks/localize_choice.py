@@ -111,7 +111,8 @@ class ChoicePart(Part):
                    self.drawn_box, self.finding_box)  # fmt: skip
         blockers = [QSignalBlocker(widget) for widget in widgets]
         self.kind_box.setCurrentIndex(self.kind_box.findData(choice.kind))
-        self.kind_box.setToolTip(_KIND_TIPS[choice.kind])
+        for widget in (self.kind_box, self.value_box):
+            widget.setToolTip(_KIND_TIPS[choice.kind])
         top = self._top
         self.value_box.setRange(0.0, 1.0 if choice.kind != "absolute" else 1e9)
         self.value_box.setDecimals(4 if choice.kind == "quantile" else 3)

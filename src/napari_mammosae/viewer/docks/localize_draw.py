@@ -74,6 +74,8 @@ class DrawPart(Part):
         self.draft_text = QLabel()
         self.draft_text.setWordWrap(True)
         self.restore_button, self.discard_button = QPushButton("Restore"), QPushButton("Discard")
+        self.restore_button.setToolTip("Go on with the boxes that were not saved the last time")
+        self.discard_button.setToolTip("Forget these boxes; this cannot be undone")
         self.draft = QWidget()
         kept = QVBoxLayout(self.draft)
         kept.setContentsMargins(0, 0, 0, 0)
