@@ -95,7 +95,7 @@ def test_a_csv_of_images_without_labels_and_with_a_missing_image(tmp_path, model
     run = run_of(listing, model, tmp_path / "run")
     assert run.labels == ()
     assert list(run.images["split"]) == ["test"]
-    assert list(run.failures["reason"]) == ["gone.png: no such file in a"]
+    assert list(run.failures["reason"]) == ["gone.png: no such file in a; check the path"]
 
 
 def test_two_tables_complete_each_other(tmp_path, model):
