@@ -194,6 +194,7 @@ def test_what_nobody_foresaw_is_one_line_too(
         ["inspect", "a.png", "--model", "demo", "--out", "x", "--precision", "int8"],
         ["inspect", "a.png", "--model", "demo", "--out", "x", "--device", "abacus"],
         ["view"],
+        ["demo", "--screenshot", "demo.xyz"],
         ["view", "a.png", "--device", "cuda:x"],
         ["phantoms", "x", "--count", "2", "--marker-bias", "1.5"],
         ["nonsense"],

@@ -10,9 +10,22 @@ import typer
 from . import options
 from .console import caution, say
 
+
+def _png(path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".png":
+        raise typer.BadParameter(f"{path.name}: a picture of the window is written as .png.")
+    return path
+
+
 Screenshot = Annotated[
     Path | None,
-    typer.Option("--screenshot", metavar="OUT.png", dir_okay=False, help="Write a picture of the window, and end."),
+    typer.Option(
+        "--screenshot",
+        metavar="OUT.png",
+        dir_okay=False,
+        callback=_png,
+        help="Write a picture of the window, and end.",
+    ),
 ]
 
 
