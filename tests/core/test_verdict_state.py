@@ -67,6 +67,9 @@ def test_two_writers_and_a_merge_leave_what_the_view_says(tmp_path_factory, step
         at_once.take(events)
         assert at_once.number == number
         assert said(at_once, everybody) == as_the_view_has_it(anna)
+        assert ben.end(SUBJECT) == max((event.latent + 1 for event in anna.events(SUBJECT)), default=0)
+        paged = [event for low in range(0, 4, 2) for event in ben.latest(SUBJECT, low, low + 2)[1]]
+        assert sorted(event.uuid for event in paged) == sorted(event.uuid for event in events)
         for latent in range(4):
             assert set(state.of(latent)) == {who for one, who in as_the_view_has_it(anna) if one == latent}
         theirs = {(latent, event.annotator) for latent, events in state.others("anna").items() for event in events}

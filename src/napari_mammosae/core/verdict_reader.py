@@ -1,6 +1,7 @@
 """Reading a verdict file: the whole log, the state now, and what has come in since the last look."""
 
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -49,10 +50,17 @@ class VerdictReader:
             row = self._connection.execute("SELECT png FROM screenshots WHERE uuid = ?", (uuid,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def latest(self, subject: Subject) -> tuple[int, list[Event]]:
+    def latest(self, subject: Subject, low: int = 0, high: int | None = None) -> tuple[int, list[Event]]:
         """Return the last event of every latent and annotator, those that took all back included.
 
         Unlike `current` it is made to be kept up with `arrived`.
+
+        Parameters
+        ----------
+        subject
+            Whose latents.
+        low, high
+            Only latents from `low` to `high` - 1; None for all.
 
         Returns
         -------
@@ -66,10 +74,16 @@ class VerdictReader:
             # of the rows of a group, SQLite takes the other columns from the one that has the maximum
             rows = self._connection.execute(
                 f"SELECT {', '.join(COLUMNS)}, max(time || uuid) FROM events WHERE model = ? AND sae = ? "
-                "GROUP BY latent, annotator",
-                (subject.model, subject.sae),
+                "AND latent BETWEEN ? AND ? GROUP BY latent, annotator",
+                (subject.model, subject.sae, low, sys.maxsize if high is None else high - 1),
             )
             return number, [Event(*row[:-1]) for row in rows]
+
+    def end(self, subject: Subject) -> int:
+        """Return one more than the largest latent anybody has said something about; 0 without any."""
+        with self._errors():
+            question = "SELECT coalesce(max(latent) + 1, 0) FROM events WHERE model = ? AND sae = ?"
+            return int(self._connection.execute(question, (subject.model, subject.sae)).fetchone()[0])
 
     def arrived(self, subject: Subject, after: int) -> tuple[int, list[Event]]:
         """Return the events that came into the file after the one of a number, and the number of the last one.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from ..core.verdict_state import VerdictState
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from ..core.verdicts import Event, Subject
     from .jobs import Report
+
+_PAGE = 100  # latents read at a time: a millisecond or so
+_BREATH = 0.001  # seconds
 
 
 class Standing:
@@ -71,10 +75,12 @@ def read_standing(path: Path, subject: Subject, annotator: str, report: Report) 
     VerdictError
         It cannot be read.
     """
-    report(f"Reading {path.name}")
     standing = Standing(annotator)
     with VerdictStore(path, annotator, create=False) as store:
-        number, events = store.latest(subject)
-    report(f"Reading {path.name}")
-    standing.take(events, number)
+        number, end = store.waiting(0), store.end(subject)  # what comes in from here on is read by the next look
+        for low in range(0, end, _PAGE):
+            report(f"Reading {path.name}", low, end)
+            standing.take(store.latest(subject, low, low + _PAGE)[1], number)
+            # Python lets one thread work at a time, and a drawing asks for its turn hundreds of times.
+            time.sleep(_BREATH)
     return standing
