@@ -98,6 +98,18 @@ def test_a_csv_of_images_without_labels_and_with_a_missing_image(tmp_path, model
     assert list(run.failures["reason"]) == ["gone.png: no such file in a; check the path"]
 
 
+def test_a_csv_with_nothing_but_paths(tmp_path, model):
+    runs_kit.write_images(tmp_path / "a", 2)
+    listing, labels = tmp_path / "images.csv", tmp_path / "labels.csv"
+    listing.write_text("path\na/image-001.png\na/image-000.png\n")
+    run = run_of(listing, model, tmp_path / "run")
+    assert run.labels == ()
+    assert list(run.images["image_id"]) == ["image-001", "image-000"]
+    labels.write_text("image,mass\nelsewhere,1\n")
+    with pytest.raises(RunError, match=r"labels.csv: none of the 2 images is in it"):
+        make_run(listing, model, tmp_path / "other", labels=labels)
+
+
 def test_two_tables_complete_each_other(tmp_path, model):
     images = runs_kit.write_images(tmp_path / "images", 2)
     (tmp_path / "one.csv").write_text("image,mass\nimage-000,1\n")

@@ -83,12 +83,14 @@ def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] |
     given = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
     tables = [Path(table) for table in given]
     read = [_read(table) for table in tables]
+    if tables:
+        _check_named([table for table, _ in read], entries, tables)
     if listed.table is not None:
         tables.append(listed.table)
         read.append(_read_listing(listed.table, entries))
     if not tables:
         return Sources(entries, digest, None, None, {}, "", ())
-    joined = _join([table for table, _ in read], entries, tables)
+    joined = _join([table for table, _ in read], entries)
     rows = next((found for found in (_finding_rows(rows, entries) for _, rows in read) if found is not None), None)
     return Sources(
         tuple(_with_facts(entry, joined.iloc[entry.image]) for entry in entries),
@@ -134,7 +136,7 @@ def _read_listing(table: Path, entries: Sequence[Entry]) -> "tuple[pd.DataFrame,
     return found, None
 
 
-def _join(tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: Sequence[Path]) -> "pd.DataFrame":
+def _join(tables: "list[pd.DataFrame]", entries: Sequence[Entry]) -> "pd.DataFrame":
     """One row an image, known values of earlier tables first."""
     import pandas as pd
 
@@ -146,13 +148,18 @@ def _join(tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: Sequenc
         part = part.set_axis(range(len(entries)), axis=0)
         result = part if result is None else result.combine_first(part)[_union(result, part)]
     assert result is not None
-    if result.isna().all(axis=None):
-        known = [str(name) for table in tables for name in table.index[:2]]
-        raise RunError(
-            f"{', '.join(path.name for path in paths)}: none of the {len(entries)} images is in it. It names images "
-            f"such as {', '.join(map(repr, known))}; those to be run are such as {entries[0].image_id!r}."
-        )
     return result
+
+
+def _check_named(tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: Sequence[Path]) -> None:
+    """Raise unless a table names one of the images."""
+    if any(_key(entry, table.index) is not None for table in tables for entry in entries):
+        return
+    known = [str(name) for table in tables for name in table.index[:2]]
+    raise RunError(
+        f"{', '.join(path.name for path in paths)}: none of the {len(entries)} images is in it. It names images such "
+        f"as {', '.join(map(repr, known))}; those to be run are such as {entries[0].image_id!r}."
+    )
 
 
 def _key(entry: Entry, index: Any) -> str | None:
