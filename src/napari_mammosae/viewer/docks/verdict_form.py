@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
@@ -53,7 +52,7 @@ class VerdictForm(Part):
             button = QPushButton(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}")
             button.setCheckable(True)
             button.setToolTip(tooltip(MEANINGS[verdict], f"judge_{verdict}"))
-            button.clicked.connect(partial(self._judge, verdict))
+            button.clicked.connect(lambda checked, verdict=verdict: self._judge(verdict, checked))
             self.buttons[verdict] = button
         self.concept = QComboBox()
         self.concept.setEditable(True)
