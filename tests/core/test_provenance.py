@@ -4,11 +4,12 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import napari_mammosae
 from napari_mammosae.core.model import load_model
-from napari_mammosae.core.provenance import plain, provenance, write_json, write_provenance
+from napari_mammosae.core.provenance import plain, provenance, write_json, write_provenance, write_table
 
 
 def test_record_says_what_ran(tiny_model: Path):
@@ -61,3 +62,19 @@ def test_half_a_file_is_never_left(tmp_path: Path):
         write_json(path, {"new": object()})
     assert json.loads(path.read_text()) == {"old": 1}
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_table_and_its_provenance_come_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, table = tmp_path / "rank.csv", pd.DataFrame({"latent": [1, 2], "score": [0.1, 1 / 3]})
+    write_table(path, table, provenance("rank", {"label": "mass"}))
+    pd.testing.assert_frame_equal(pd.read_csv(path, float_precision="round_trip"), table)
+    assert json.loads((tmp_path / "rank.csv.json").read_text())["settings"] == {"label": "mass"}
+    before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)  # the second of the two
+    with pytest.raises(OSError, match="No space"):
+        write_table(path, table.head(1), provenance("rank", {"label": "other"}))
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
