@@ -67,7 +67,7 @@ def test_half_a_file_is_never_left(tmp_path: Path):
 def test_a_table_and_its_provenance_come_together_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path, table = tmp_path / "rank.csv", pd.DataFrame({"latent": [1, 2], "score": [0.1, 1 / 3]})
     write_table(path, table, provenance("rank", {"label": "mass"}))
-    pd.testing.assert_frame_equal(pd.read_csv(path, float_precision="round_trip"), table)
+    assert path.read_text() == "latent,score\n1,0.1\n2,0.3333333333333333\n"
     assert json.loads((tmp_path / "rank.csv.json").read_text())["settings"] == {"label": "mass"}
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
