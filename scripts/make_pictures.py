@@ -19,11 +19,12 @@ from napari_mammosae.core.files import write_atomic
 from napari_mammosae.core.region_query import rectangle_weights
 from napari_mammosae.core.runs import demo_run
 from napari_mammosae.viewer.controller import Controller, controller_of
+from napari_mammosae.viewer.display import fit
+from napari_mammosae.viewer.launch import open_dock
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SIZE = (1400, 850)
 DOCK_WIDTH = 430
-ZOOM = 0.85  # leaves room for the texts above and below the image
 PLUGIN = "napari-mammosae"
 
 
@@ -70,13 +71,13 @@ class Studio:
 
     def take(self, name: str, dock: str, prepare: Callable[[QWidget], None] | None = None) -> None:
         """Photograph the window with one dock open."""
-        outer, widget = self.viewer.window.add_plugin_dock_widget(PLUGIN, dock)
+        outer = open_dock(self.viewer, dock)
+        widget = outer.inner_widget()
         self.viewer.window._qt_window.resizeDocks([outer], [DOCK_WIDTH], _horizontal())
         self.rest(1.0)
         if prepare is not None:
             prepare(widget)
-        self.viewer.reset_view()
-        self.viewer.scene.camera.zoom *= ZOOM
+        fit(self.viewer, self.controller.scene.image_layer)
         self.rest(2.0)
         with write_atomic(IMAGES / f"{name}.png") as temporary:
             self.viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
