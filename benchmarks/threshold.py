@@ -20,7 +20,7 @@ from skimage.measure import label, regionprops
 from napari_mammosae.core.latents import LatentMaps
 from napari_mammosae.core.localization import find_regions
 from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import localizer as localizer_module
+from napari_mammosae.viewer import found_layers
 from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.localize import LocalizeDock
 from napari_mammosae.viewer.preferences import PLUGIN
@@ -115,7 +115,7 @@ def main() -> None:
         own, shown, found = [], [], []
         for move in range(MOVES + 2):
             step = 300 + 10 * move
-            with patch.object(localizer_module, "draw"):
+            with patch.object(found_layers, "draw"):
                 dock.choice.slider.setValue(step + 300)
                 start = time.perf_counter()
                 localizer.update()

@@ -193,8 +193,8 @@ class Localizer:
         maps, image, model = session.maps, session.image, session.model
         if maps is None or image is None or model is None or maps.frame is None:
             return None
-        verdicts = {latent: event.verdict for latent, event in self.controller.reviewer.book.mine.items()}
-        several = set_of(self._together, latents_of(self._together, session, verdicts), model, maps, choice.finding)
+        latents = latents_of(self._together, session, self._verdicts)
+        several = set_of(self._together, latents, model, maps, choice.finding)
         self.several = several
         truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
         if several.how == "maximum" or (several.how == "logit" and is_ready(model)):
@@ -205,6 +205,10 @@ class Localizer:
         work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
         self.combining.start("Putting heatmaps together", work, partial(self._take_several, several), self._failed)
         return self.current if self._scope is not None else None
+
+    def _verdicts(self) -> dict[int, str]:
+        """What the person judging calls each latent."""
+        return {latent: event.verdict for latent, event in self.controller.reviewer.book.mine.items()}
 
     def _take_several(self, several: LatentSet, current: Localization) -> None:
         if several is self.several:  # else something changed meanwhile

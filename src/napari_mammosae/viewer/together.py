@@ -10,7 +10,7 @@ import numpy as np
 from ..core.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -69,7 +69,7 @@ class LatentSet:
     about: str
 
 
-def latents_of(choice: Together, session: Session, verdicts: Mapping[int, str]) -> tuple[int, ...]:
+def latents_of(choice: Together, session: Session, verdicts: Callable[[], Mapping[int, str]]) -> tuple[int, ...]:
     """Return the latents of a choice, from what the session and the person judging (latent -> verdict) say.
 
     Raises
@@ -84,7 +84,7 @@ def latents_of(choice: Together, session: Session, verdicts: Mapping[int, str]) 
     if choice.source == "first":
         order = session.order
         return tuple(order.latents[: choice.count].tolist()) if order is not None else ()
-    found = tuple(sorted(latent for latent, verdict in verdicts.items() if verdict == choice.source))
+    found = tuple(sorted(latent for latent, verdict in verdicts().items() if verdict == choice.source))
     if not found:
         raise SettingsError(f"No latent is called {choice.source}: judge some in the Latents dock first.")
     return found

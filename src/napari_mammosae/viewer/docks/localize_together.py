@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox
 
-from ..together import MOST, Source, no_class_map
+from ..together import MOST, Source, Together, no_class_map
 from .base import Part
 
 if TYPE_CHECKING:
@@ -57,14 +57,22 @@ class TogetherPart(Part):
         self.source_box.activated.connect(self._take)
         self.how_box.activated.connect(self._take)
         self.count_box.valueChanged.connect(self._take)
+        self._shown: Together | None = None
         events = self.session.events
-        for event in (localizer.chosen, events.pins, events.verdicts, events.model):
+        self.listen(localizer.chosen, self._on_chosen)
+        for event in (events.pins, events.verdicts, events.model):
             self.listen(event, self.refresh)
         self.refresh()
+
+    def _on_chosen(self, *_: object) -> None:
+        """The threshold moves often: nothing here depends on it."""
+        if self.localizer.together != self._shown:
+            self.refresh()
 
     def refresh(self, *_: object) -> None:
         """Follow the choice, and say how many latents each set has."""
         choice, model = self.localizer.together, self.session.model
+        self._shown = choice
         verdicts = [event.verdict for event in self.controller.reviewer.book.mine.values()]
         sizes = {name: verdicts.count(name) for name in ("lesion", "anatomy", "spurious")}
         sizes["pins"] = len(self.session.pins)
