@@ -5,13 +5,15 @@ encoding alone of tensors that are decoded already, round after round in one pro
 command line does. Counted from the first image that is asked for to the last file; before it come the start of the
 decoding process and two images that tell how much room the maps take. B5: random weights of EfficientNet-B5's shapes;
 about 3 % of the 16,384 latents fire. Memory and bytes: the embedded model over synthetic phantoms, each run in a
-process of its own.
+process of its own (Linux only).
 """
 
 from __future__ import annotations
 
 import json
-import resource
+import multiprocessing
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from _report import Report
 
 if TYPE_CHECKING:
     from napari_mammosae.core.model import MammoSAE
+    from napari_mammosae.core.runs import RunProgress
 
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent / "tests"))
@@ -127,11 +130,21 @@ def child(images: str, out: str) -> None:
     from napari_mammosae.core.runs.heap import keep_freed_memory
 
     keep_freed_memory()
-    rates = []
-    make_run(images, "demo", out, maps=True, progress=lambda state: rates.append(state.rate))
-    unit = 1024 if sys.platform == "linux" else 1
-    peak = [resource.getrusage(who).ru_maxrss * unit for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    sys.stdout.write(json.dumps({"main": peak[0], "decoder": peak[1], "rate": float(np.median(rates[1:]))}))
+    rates, decoder = [], [0]
+
+    def progress(state: RunProgress) -> None:
+        rates.append(state.rate)
+        decoder.extend(peak_memory(process.pid) for process in multiprocessing.active_children())
+
+    make_run(images, "demo", out, maps=True, progress=progress)
+    found = {"main": peak_memory(os.getpid()), "decoder": max(decoder), "rate": float(np.median(rates[1:]))}
+    sys.stdout.write(json.dumps(found))
+
+
+def peak_memory(process: int) -> int:
+    """Bytes that a process had resident at most; `getrusage` would count what its parent had when it began."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(re.search(r"VmHWM:\s*(\d+) kB", status).group(1)) * 1024
 
 
 def size(folder: Path) -> int:
