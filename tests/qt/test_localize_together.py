@@ -138,6 +138,16 @@ def test_the_heatmap_takes_the_place_of_the_stack_and_gives_it_back(qtbot, dock)
     assert found(dock) == find_regions(dock.controller.session.maps[WIDE], SHAPE).boxes.tolist()
 
 
+def test_hiding_what_lies_over_the_image_leaves_the_stack_hidden(qtbot, dock):
+    dock.controller.session.pins = (LEFT, RIGHT)
+    choose(qtbot, dock, "pins", "maximum")
+    dock.controller.toggle_overlays()
+    assert not layer(dock, "heatmap").visible
+    dock.controller.toggle_overlays()
+    assert layer(dock, "heatmap").visible
+    assert not dock.controller.scene.stack_layer.visible
+
+
 def test_deleting_the_heatmap_goes_back_to_the_current_latent(qtbot, dock):
     dock.controller.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "maximum")

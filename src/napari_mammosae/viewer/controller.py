@@ -182,7 +182,9 @@ class Controller:
 
     def toggle_overlays(self) -> None:
         """Hide everything drawn over the mammogram, or show it again."""
-        self._toggle("latents", "pin", "truth", "found", "logit map")
+        viewer = self.scene.viewer
+        together = viewer is not None and layers.find(viewer.layers, "heatmap") is not None
+        self._toggle("heatmap" if together else "latents", "pin", "truth", "found", "logit map")
 
     def toggle_truth(self) -> None:
         """Hide the ground-truth boxes, or show them again, deleted ones too."""

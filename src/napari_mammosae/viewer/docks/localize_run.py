@@ -63,6 +63,7 @@ class RunPart(Part):
         curves.addWidget(self.curve, 0, 0)
         curves.addWidget(self.froc, 0, 1)
         layout.addLayout(curves, 1)
+        layout.addStretch(0)  # keeps the rest at the top while there is no plot
 
         self.open_button.clicked.connect(self._open)
         self.measure_button.clicked.connect(self.measures.measure)
