@@ -325,3 +325,16 @@ def test_a_scene_does_not_keep_its_viewer_alive(qapp):
     gc.collect()
     assert gone() is None
     assert scene.viewer is None
+
+
+def test_the_colourbar_has_a_box_only_where_an_image_lies_behind(viewer, session, scene, qtbot):
+    layer = show(viewer, session, scene)
+    qtbot.waitUntil(lambda: scene.stack_layer.colorbar.visible)
+    rows, cols = layer.data.shape
+    camera, (height, width) = viewer.scene.camera, viewer.canvas.size
+    camera.center, camera.zoom = (0.0, rows / 2, cols / 2), 0.5 * (width - 300) / cols
+    assert not scene.stack_layer.colorbar.box
+    camera.zoom = 2 * max(height / rows, width / cols)
+    assert scene.stack_layer.colorbar.box
+    camera.center = (0.0, rows / 2, cols / 2 - width / camera.zoom * 2)  # the image lies far to the right
+    assert not scene.stack_layer.colorbar.box

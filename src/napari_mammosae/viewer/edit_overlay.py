@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from napari.components.overlays import TextOverlay
 
 from .edits import summary
-from .overlaid import PREDICTION
+from .overlaid import FONT, PREDICTION
 from .view import readable
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 EDITED = "mammosae_edited"
 BANNER = "Predictions shown are edited"
 AMBER = "#ffb000"
-FONT = 8  # a little smaller than other texts: its box hides what lies below
 
 
 def edited_text(classes: Sequence[str], state: EditState, view: EditView) -> str:

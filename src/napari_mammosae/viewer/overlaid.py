@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PREDICTION = "mammosae_prediction"
 """Key of this plugin's text among the canvas overlays; the latent's text is napari's own `text`."""
+FONT = 8
+"""Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
 PLATE = "mammosae_plate"
 """Key of what lies behind the latent's text. A text's own box is made anew, shaders and all, whenever the text
 changes; this one is an empty text with a box that stays as it is while the lines fit on it."""
@@ -95,8 +97,9 @@ def _fit_plate(viewer: ViewerModel, text: str) -> None:
     """Have a plate in the corner that is large enough for a text, and not much larger."""
     overlays = viewer.canvas.overlays
     if PLATE not in overlays:
+        overlays.text.font_size = FONT
         # Without a tile of its own it lies in the corner itself, below what is tiled there.
-        overlays[PLATE] = plate = TextOverlay(position="corner", visible=overlays.text.visible)
+        overlays[PLATE] = plate = TextOverlay(position="corner", visible=overlays.text.visible, font_size=FONT)
         plate.order = overlays.text.order - 10
         overlays.text.events.visible.connect_setattr(plate, "visible", maxargs=1)
         overlays.text.events.font_size.connect_setattr(plate, "font_size", maxargs=1)
@@ -112,7 +115,7 @@ def write_prediction(viewer: ViewerModel, session: Session) -> None:
     model, maps = session.model, session.maps
     overlays = viewer.canvas.overlays
     if PREDICTION not in overlays:
-        overlays[PREDICTION] = TextOverlay(position="bottom_left")
+        overlays[PREDICTION] = TextOverlay(position="bottom_left", font_size=FONT)
     text = ""
     if model is not None and maps is not None and not session.blind:
         text = prediction_text(predictions(model, maps))

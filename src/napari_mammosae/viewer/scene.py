@@ -14,6 +14,7 @@ from ..core.geometry import cell_affine
 from . import layers
 from .display import fit, same_view
 from .drawing import drawn_once
+from .legend import Legend
 from .overlaid import draw_boxes, draw_pins, write_latent, write_prediction
 from .stack import LatentStack
 from .view import contrast_limits, resolve
@@ -69,6 +70,8 @@ class Scene:
             (viewer.layers.events.removed, self._on_removed),
         ):
             self._connect(event, callback)
+        self._legend = Legend(self)
+        self._undo.callback(self._legend.cleanup)
 
     def cleanup(self) -> None:
         """Cut every connection; layers stay as they are."""
@@ -140,7 +143,8 @@ class Scene:
             self._adding = False
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
-            QTimer.singleShot(0, self._show_colorbar)
+            # Making a colourbar takes as long again, and the window should not stall.
+            QTimer.singleShot(0, self._legend.show)
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
             matrix = layers.stack_affine(affine)
@@ -159,11 +163,6 @@ class Scene:
         if (viewer := self.viewer) is not None:
             with self._telling():
                 draw_boxes(viewer, self.session, self.image_layer)
-
-    def _show_colorbar(self) -> None:
-        """Done apart from adding the layer: making a colourbar takes as long again, and the window should not stall."""
-        if (layer := self.stack_layer) is not None:
-            layer.colorbar.visible = True
 
     def set_colormap(self, name: str) -> None:
         """Colour the latents by another map."""
