@@ -60,7 +60,10 @@ def intervene(
         typer.Option("--verdict", metavar="V", help="Take the latents of this verdict, such as spurious, as the set."),
     ] = None,
     verdicts: Annotated[
-        Path | None, typer.Option("--verdicts", metavar="DB", help="Verdict file. Default: RUN/verdicts.sqlite.")
+        Path | None,
+        typer.Option(
+            "--verdicts", metavar="DB", help="Verdict file. Default: RUN/verdicts.sqlite, for the demo run your own."
+        ),
     ] = None,
     null: Annotated[
         int, typer.Option("--null", metavar="N", min=0, help="With --verdict: compare with N random sets of latents.")
