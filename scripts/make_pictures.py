@@ -1,6 +1,6 @@
 """Take the pictures of the documentation: docs/images/*.png. Needs a screen, virtual or not (`make pictures`).
 
-A sample and the embedded model's run are shown, the run being made on first use (a few minutes).
+A sample and the embedded model's run are shown, the run being made on first use (a minute or two).
 """
 
 import os

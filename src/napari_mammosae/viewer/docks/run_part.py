@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..controller import Controller
     from ..jobs import Progress
 
-FIRST = "No run is open. The demo run (synthetic phantoms) takes a few minutes to make the first time."
+FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
 
 
 class RunPart(Part):
