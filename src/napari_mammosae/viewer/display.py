@@ -94,5 +94,5 @@ def same_view(viewer: ViewerModel, layer: Layer) -> Iterator[None]:
     center, zoom = camera.center[-2:], camera.zoom
     yield
     fit(viewer, layer)
-    if zoom > 1.05 * camera.zoom:
+    if _FILL * zoom > 1.02 * camera.zoom:  # not all of it was to be seen
         camera.center, camera.zoom = (*camera.center[:-2], *center), zoom

@@ -86,7 +86,7 @@ class SetPart(Part):
         ):
             button.setText(text)
             button.setToolTip(tip)
-        self.mode_box, self.form_box = _choices(MODES, 6), _choices(FORMS, 8)
+        self.mode_box, self.form_box = _choices(MODES, 6), _choices(FORMS, 11)
         self.source_box, self.direction_box = _choices(SOURCES, 8), _choices(DIRECTIONS, 7)
         self.factor_box = QDoubleSpinBox()
         self.factor_box.setRange(0, 100)
