@@ -115,10 +115,11 @@ def test_only_what_came_in_since_is_read(book, session, reads, tmp_path):
 def test_a_long_file_is_read_beside_the_window_and_nothing_is_lost(qtbot, book, session, reads, tmp_path, monkeypatch):
     path = tmp_path / "verdicts.sqlite"
     fill(path, MANY)
-    go_on, latest = threading.Event(), VerdictReader.latest
+    begun, go_on, latest = threading.Event(), threading.Event(), VerdictReader.latest
 
     def slow(self, subject, low, high):
         found = latest(self, subject, low, high)
+        begun.set()
         go_on.wait(20)
         return found
 
@@ -126,6 +127,7 @@ def test_a_long_file_is_read_beside_the_window_and_nothing_is_lost(qtbot, book, 
     session.run = run_at(tmp_path)
     assert book.reading
     assert book.mine == {}
+    assert begun.wait(20)
     decided = book.decide(5, "spurious")  # while it is read, here and elsewhere
     with VerdictStore(path, "ben") as ben:
         ben.decide(SUBJECT, 6, "lesion", concept="elsewhere")
