@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QDockWidget, QMenu, QTabBar
 from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
 from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.model import ModelDock
 from napari_mammosae.viewer.docks.model_part import FILES
 from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
@@ -38,13 +37,6 @@ def dock_of(viewer):
 
 def idle(qtbot, controller):
     qtbot.waitUntil(lambda: not controller.jobs.busy, timeout=60_000)
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    yield viewer
-    controller_of(viewer).cleanup()
 
 
 @pytest.fixture

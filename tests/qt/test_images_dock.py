@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
 import tiny
@@ -14,7 +13,6 @@ from napari_mammosae.core.model import load_model
 from napari_mammosae.core.runs import open_run
 from napari_mammosae.viewer import layers
 from napari_mammosae.viewer.analysis import ModelChoice
-from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.images import ImagesDock
 from napari_mammosae.viewer.image_facts import ImageFilter, finding_choices, probabilities, wrong_predictions
 from napari_mammosae.viewer.prefetch import Prefetch
@@ -24,22 +22,10 @@ from review_kit import COUNT, idle, make_tiny_run, open_run_in
 from runs_kit import write_images
 
 
-@pytest.fixture(scope="module")
-def run_path(tmp_path_factory, tiny_model):
-    return make_tiny_run(tmp_path_factory.mktemp("tiny-run"), tiny_model)
-
-
 @pytest.fixture(autouse=True)
 def _no_verdicts(run_path):
     yield
     (run_path / "verdicts.sqlite").unlink(missing_ok=True)
-
-
-@pytest.fixture
-def viewer(qapp):
-    viewer = ViewerModel()
-    yield viewer
-    controller_of(viewer).cleanup()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import sqlite3
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 
 from fakes import FakeModel
@@ -23,24 +22,12 @@ from napari_mammosae.viewer.view import resolve
 from review_kit import idle, make_tiny_run, open_run_in
 
 
-@pytest.fixture(scope="module")
-def run_path(tmp_path_factory, tiny_model):
-    return make_tiny_run(tmp_path_factory.mktemp("tiny-run"), tiny_model)
-
-
 @pytest.fixture(autouse=True)
 def _no_verdicts(run_path):
     yield
     remember("verdicts", annotator="")
     for path in run_path.glob("verdicts.sqlite*"):
         path.unlink()
-
-
-@pytest.fixture
-def viewer(qapp):
-    viewer = ViewerModel()
-    yield viewer
-    controller_of(viewer).cleanup()
 
 
 @pytest.fixture

@@ -7,20 +7,12 @@ import fakes
 import intervene_kit
 from napari_mammosae.core.preprocessing import Preprocessing
 from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
 from napari_mammosae.viewer.docks.intervene import InterveneDock
 from napari_mammosae.viewer.edit_overlay import EDITED
 from napari_mammosae.viewer.layers import mammogram_layer
 
 GRID, INPUT = (48, 29), (1520, 912)
 UP, DOWN = (12, 8), (30, 20)  # cells where a latent pushes the first logit up, another one down
-
-
-@pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    yield viewer
-    controller_of(viewer).cleanup()
 
 
 @pytest.fixture

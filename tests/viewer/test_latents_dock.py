@@ -22,13 +22,6 @@ class Linear(FakeModel):
 
 
 @pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    yield viewer
-    controller_of(viewer).cleanup()
-
-
-@pytest.fixture
 def dock(viewer, qtbot):
     """The dock beside an image with its latents."""
     session = controller_of(viewer).session

@@ -42,13 +42,6 @@ def where_it_lies(frame, cell):
     return start + (np.array(cell) + 0.5) * size / GRID - 0.5
 
 
-@pytest.fixture
-def viewer(make_napari_viewer):
-    viewer = make_napari_viewer(show=True)
-    yield viewer
-    controller_of(viewer).cleanup()
-
-
 def centroid(picture):
     """Centre of brightness of a screenshot, in screen pixels (row, column)."""
     light = picture[..., :3].astype(float).sum(axis=2)
