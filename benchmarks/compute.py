@@ -18,11 +18,11 @@ from _report import Report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import recipe
-from napari_mammosae.core.backbone import EfficientNetBackbone, rename_released
-from napari_mammosae.core.latents import latents_of_features
-from napari_mammosae.core.model import MammoSAE
-from napari_mammosae.core.sae import SparseAutoencoder
-from napari_mammosae.core.timm_import import import_timm
+from napari_mammosae.core.models.backbone import EfficientNetBackbone, rename_released
+from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.model import MammoSAE
+from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.timm_import import import_timm
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,9 +4,13 @@ import numpy as np
 import scipy.sparse
 from _report import Report, median_seconds
 
-from napari_mammosae.core.intervention import Cohort, Edit, edit_image, sweep
-from napari_mammosae.core.latents import LatentMaps
-from napari_mammosae.core.ranking import LabelledPool, class_rankings, first_ranks, union_mask
+from napari_mammosae.core.intervention.cohort import Cohort
+from napari_mammosae.core.intervention.edit import Edit
+from napari_mammosae.core.intervention.image_edit import edit_image
+from napari_mammosae.core.intervention.sweep import sweep
+from napari_mammosae.core.models.latents import LatentMaps
+from napari_mammosae.core.ranking.orders import first_ranks, union_mask
+from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
 
 IMAGES, LATENTS, LIVE, GRID = 4_000, 16_384, 850, (48, 29)
 

@@ -21,7 +21,7 @@ def main() -> None:
     import napari
     from qtpy.QtWidgets import QApplication
 
-    from napari_mammosae.viewer.layers import mammogram_layer
+    from napari_mammosae.viewer.canvas.layers import mammogram_layer
 
     report = Report(
         "The Intervene dock",
@@ -62,7 +62,7 @@ def made_up() -> tuple[Any, Any, Any, Any]:
 
     import fakes
     from intervene_kit import MemoryRun, TailModel
-    from napari_mammosae.core.preprocessing import Preprocessing
+    from napari_mammosae.core.images.preprocessing import Preprocessing
 
     rng = np.random.default_rng(0)
     model = TailModel(

@@ -11,12 +11,16 @@ import scipy.sparse
 import torch
 from _report import Report
 
-from napari_mammosae.core.backbone import EfficientNetBackbone
-from napari_mammosae.core.intervention import Cohort, Edit, masked_logits, sweep
-from napari_mammosae.core.latents import latents_of_features
-from napari_mammosae.core.model import MammoSAE
-from napari_mammosae.core.ranking import LabelledPool, class_rankings, first_ranks, union_mask
-from napari_mammosae.core.sae import SparseAutoencoder
+from napari_mammosae.core.intervention.cohort import Cohort
+from napari_mammosae.core.intervention.edit import Edit
+from napari_mammosae.core.intervention.masked_pass import masked_logits
+from napari_mammosae.core.intervention.sweep import sweep
+from napari_mammosae.core.models.backbone import EfficientNetBackbone
+from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.model import MammoSAE
+from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.ranking.orders import first_ranks, union_mask
+from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
 
 KS = (0, 1, 5, 10, 50, 100, 250, 500, 1000, 2500, 5000, 16384)
 MODES = ("keep", "zero")

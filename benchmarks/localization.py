@@ -14,20 +14,13 @@ import numpy as np
 from _report import Report, median_seconds
 from scipy.ndimage import gaussian_filter
 
-from napari_mammosae.core.localization import (
-    Places,
-    SparseMaps,
-    average_precision,
-    cell_shares,
-    detect,
-    find_regions,
-    focus,
-    match,
-    places,
-    sparse_maps,
-)
+from napari_mammosae.core.anatomy.regions import region_masks
+from napari_mammosae.core.images.cells import cell_shares
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.detections import SparseMaps, detect, sparse_maps
+from napari_mammosae.core.localization.focus import Places, focus, places
+from napari_mammosae.core.localization.matching import average_precision, match
 from napari_mammosae.core.localization.upsampling import axis
-from napari_mammosae.core.regions import region_masks
 
 SHAPE, GRID, IMAGES = (1520, 912), (48, 29), 200
 LIVE = 24  # sparse maps an image

@@ -33,11 +33,11 @@ from qtpy.QtWidgets import QApplication
 
 import fakes
 from napari_mammosae.core import runs
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.core.verdict_events import INSERT_EVENT, VERDICTS, Event
-from napari_mammosae.core.verdicts import Subject, VerdictStore
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.layers import mammogram_layer
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.viewer.canvas.layers import mammogram_layer
+from napari_mammosae.viewer.image.controller import controller_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

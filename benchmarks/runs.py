@@ -25,8 +25,8 @@ import numpy as np
 from _report import Report
 
 if TYPE_CHECKING:
-    from napari_mammosae.core.model import MammoSAE
-    from napari_mammosae.core.runs import RunProgress
+    from napari_mammosae.core.models.model import MammoSAE
+    from napari_mammosae.core.runs.progress import RunProgress
 
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent / "tests"))
@@ -38,7 +38,7 @@ def draw(folder: Path, count: int) -> Path:
     """Link `count` images to a few phantoms: their content does not matter here, their number does."""
     import cv2
 
-    from napari_mammosae.core.phantoms import make_phantom
+    from napari_mammosae.core.phantoms.phantom import make_phantom
 
     drawn = folder.parent / "drawn"
     drawn.mkdir(exist_ok=True)
@@ -60,8 +60,9 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
     """Seconds an image of the run and of the bare loop, in turn."""
     import torch
 
-    from napari_mammosae.core.images import read_mammogram
-    from napari_mammosae.core.runs import make_run, open_run
+    from napari_mammosae.core.images.mammogram import read_mammogram
+    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.run import open_run
 
     paths = sorted((folder / "images").iterdir())
     tensors = [read_mammogram(path).to_input(model.preprocessing) for path in paths]
@@ -98,9 +99,9 @@ def throughputs(report: Report, folder: Path) -> None:
     import torch
     from compute import model as b5
 
-    from napari_mammosae.core.images import read_mammogram
-    from napari_mammosae.core.model import load_model
-    from napari_mammosae.core.runs.heap import keep_freed_memory
+    from napari_mammosae.core.images.mammogram import read_mammogram
+    from napari_mammosae.core.models.model import load_model
+    from napari_mammosae.core.runs.making.process import keep_freed_memory
 
     torch.set_num_threads(2)
     draw(folder / "images", IMAGES)
@@ -126,8 +127,8 @@ def measured(images: Path, out: Path) -> dict[str, float]:
 
 
 def child(images: str, out: str) -> None:
-    from napari_mammosae.core.runs import make_run
-    from napari_mammosae.core.runs.heap import keep_freed_memory
+    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
     rates, decoder = [], [0]

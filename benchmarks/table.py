@@ -28,12 +28,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import fakes
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer.display import fit
-from napari_mammosae.viewer.docks.columns import CELLS, MAXIMUM, MEAN, VERDICT
-from napari_mammosae.viewer.docks.filters import LatentFilter
-from napari_mammosae.viewer.docks.latents import LatentsDock
-from napari_mammosae.viewer.layers import mammogram_layer
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.viewer.canvas.layers import mammogram_layer
+from napari_mammosae.viewer.canvas.window import fit
+from napari_mammosae.viewer.latents.filters import LatentFilter
+from napari_mammosae.viewer.latents.panel import LatentsDock
+from napari_mammosae.viewer.widgets.columns import CELLS, MAXIMUM, MEAN, VERDICT
 from viewer import SOURCE, Bare
 
 if TYPE_CHECKING:

@@ -17,13 +17,13 @@ from _report import Report, median_seconds
 from qtpy.QtWidgets import QApplication
 from skimage.measure import label, regionprops
 
-from napari_mammosae.core.latents import LatentMaps
-from napari_mammosae.core.localization import find_regions
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import found_layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.localize import LocalizeDock
-from napari_mammosae.viewer.preferences import PLUGIN
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.models.latents import LatentMaps
+from napari_mammosae.viewer.app.preferences import PLUGIN
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.localization import layers
+from napari_mammosae.viewer.localization.panel import LocalizeDock
 
 GRID, LATENTS, MOVES = (48, 29), 2048, 15
 REGIONS = (1, 5, 20)
@@ -115,7 +115,7 @@ def main() -> None:
         own, shown, found = [], [], []
         for move in range(MOVES + 2):
             step = 300 + 10 * move
-            with patch.object(found_layers, "draw"):
+            with patch.object(layers, "draw"):
                 dock.choice.slider.setValue(step + 300)
                 start = time.perf_counter()
                 localizer.update()

@@ -137,10 +137,10 @@ class Ours:
 
     def __init__(self, pixels: np.ndarray) -> None:
         from fakes import FakeModel, latent_maps
-        from napari_mammosae.core.images import Mammogram
-        from napari_mammosae.core.preprocessing import Preprocessing
-        from napari_mammosae.viewer.controller import controller_of
-        from napari_mammosae.viewer.layers import mammogram_layer
+        from napari_mammosae.core.images.mammogram import Mammogram
+        from napari_mammosae.core.images.preprocessing import Preprocessing
+        from napari_mammosae.viewer.canvas.layers import mammogram_layer
+        from napari_mammosae.viewer.image.controller import controller_of
 
         self.viewer = new_viewer()
         self.viewer.window.add_plugin_dock_widget("napari-mammosae", "Model & image")
@@ -178,7 +178,7 @@ def own_seconds(ours: Ours) -> float:
 
 
 def most_reads(ours: Ours) -> int:
-    from napari_mammosae.viewer.stack import LatentStack
+    from napari_mammosae.viewer.canvas.stack import LatentStack
 
     counts, reads, read = [], [], LatentStack.__getitem__
     LatentStack.__getitem__ = lambda self, key: reads.append(key) or read(self, key)

@@ -16,15 +16,17 @@ import pandas as pd
 import torch
 from demo_card_text import card
 
+from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.classifier_training import ClassifierSettings, to_input
-from napari_mammosae.core.files import write_atomic
-from napari_mammosae.core.latents import LatentMaps, latents_of_features
-from napari_mammosae.core.localization import LocalizationSettings, Threshold, cell_shares, localize_run
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.model import MammoSAE, load_model
-from napari_mammosae.core.phantoms import FINDINGS, make_phantom
-from napari_mammosae.core.reconstruction import ReconstructionStats
-from napari_mammosae.core.runs.demo import FIRST_SEED
+from napari_mammosae.core.images.cells import cell_shares
+from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
+from napari_mammosae.core.localization.thresholds import Threshold
+from napari_mammosae.core.models.latents import LatentMaps, latents_of_features
+from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
+from napari_mammosae.core.runs.making.demo import FIRST_SEED
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.core.training.reconstruction import ReconstructionStats
 
 SAMPLE_DATA = Path(__file__).parent.parent / "src" / "napari_mammosae" / "sample_data"
 STRUCTURES = ("marker", "device_tag", "nipple", "pectoral")

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_mammosae.core.phantoms import FINDINGS
+from napari_mammosae.core.phantoms.phantom import FINDINGS
 
 
 def card(f: dict, structures: tuple[str, ...]) -> str:

@@ -15,11 +15,11 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_mammosae.core.files import write_atomic
-from napari_mammosae.core.region_query import rectangle_weights
-from napari_mammosae.core.runs import demo_run
-from napari_mammosae.viewer.controller import Controller, controller_of
-from napari_mammosae.viewer.display import fit
+from napari_mammosae.core.anatomy.query import rectangle_weights
+from napari_mammosae.core.base.files import write_atomic
+from napari_mammosae.core.runs.making.demo import demo_run
+from napari_mammosae.viewer.canvas.window import fit
+from napari_mammosae.viewer.image.controller import Controller, controller_of
 from napari_mammosae.viewer.launch import open_dock
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from napari_mammosae.core.backbone import EfficientNetBackbone
+from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.classifier_training import (
     CELL_CLASSES,
     GRID,
@@ -33,14 +33,14 @@ from napari_mammosae.core.classifier_training import (
     train_on_patches,
     whole_image_features,
 )
-from napari_mammosae.core.files import write_atomic
-from napari_mammosae.core.images import read_mammogram
-from napari_mammosae.core.latents import compute_latents
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.phantoms import FINDINGS, make_phantom
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.backbone import EfficientNetBackbone
+from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.model import load_model
 from napari_mammosae.core.phantoms.dataset import write_image, write_tables
-from napari_mammosae.core.training import SAETrainingSettings, evaluate_sae, train_sae
+from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.core.training.sae_training import SAETrainingSettings, evaluate_sae, train_sae
 
 SAMPLE_DATA = Path(__file__).parent.parent / "src" / "napari_mammosae" / "sample_data"
 STAGES = ("phantoms", "patches", "anneal", "features", "head", "sae", "samples")

@@ -5,8 +5,8 @@ python scripts/write_keys.py
 
 from pathlib import Path
 
-from napari_mammosae.core.files import write_atomic
-from napari_mammosae.viewer.keymap import help_rows
+from napari_mammosae.core.base.files import write_atomic
+from napari_mammosae.viewer.app.keymap import help_rows
 
 PAGE = Path(__file__).parent.parent / "docs" / "look.md"
 START, END = "<!-- keys: written by scripts/write_keys.py -->", "<!-- end of keys -->"

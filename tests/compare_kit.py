@@ -9,8 +9,8 @@ from safetensors.torch import load_file, save_file
 
 import runs_kit
 import tiny
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.make import make_run
 
 COUNT = 16
 MASS = np.arange(COUNT) % 2 == 0

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.sparse import csc_array
 
 from fakes import GRID, INPUT, FakeModel, maps_of, phantom
-from napari_mammosae.core.errors import RunError
-from napari_mammosae.core.geometry import Frame
+from napari_mammosae.core.base.errors import RunError
+from napari_mammosae.core.images.geometry import Frame
 
 
 class FakeRun:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_mammosae.core.geometry import Frame
-from napari_mammosae.core.images import Mammogram
-from napari_mammosae.core.latents import LatentMaps
-from napari_mammosae.core.preprocessing import Preprocessing
+from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.models.latents import LatentMaps
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ def install(monkeypatch, model: FakeModel | None = None, seconds: float = 0.0) -
     """Let the viewer load `model` and compute random maps, in `seconds` each, in place of the real thing."""
     import time
 
-    from napari_mammosae.viewer import analysis
+    from napari_mammosae.viewer.image import tasks
 
     model = model or FakeModel()
 
@@ -119,6 +119,6 @@ def install(monkeypatch, model: FakeModel | None = None, seconds: float = 0.0) -
         report("Computed the fake")
         return latent_maps(of, image.frame_for(of.preprocessing), seed=sum(image.image_id.encode()))
 
-    monkeypatch.setattr(analysis, "load", load)
-    monkeypatch.setattr(analysis, "compute", compute)
+    monkeypatch.setattr(tasks, "load", load)
+    monkeypatch.setattr(tasks, "compute", compute)
     return model

@@ -11,7 +11,7 @@ import pandas as pd
 import scipy.sparse
 
 import fakes
-from napari_mammosae.core.errors import RunError
+from napari_mammosae.core.base.errors import RunError
 
 ERROR = np.array([0.3, -0.2])
 """What the SAE leaves out of the logits of every image."""
@@ -36,7 +36,7 @@ def image_maps(model: TailModel, frame: Any = None, seed: int = 0, live: int = 2
 
 def install(monkeypatch: Any, model: TailModel | None = None) -> TailModel:
     """Let the viewer load the model and compute consistent maps."""
-    from napari_mammosae.viewer import analysis
+    from napari_mammosae.viewer.image import tasks
 
     model = fakes.install(monkeypatch, model or TailModel())
 
@@ -44,7 +44,7 @@ def install(monkeypatch: Any, model: TailModel | None = None) -> TailModel:
         report("Computing the fake")
         return image_maps(of, image.frame_for(of.preprocessing), seed=sum(image.image_id.encode()))
 
-    monkeypatch.setattr(analysis, "compute", compute)
+    monkeypatch.setattr(tasks, "compute", compute)
     return model
 
 

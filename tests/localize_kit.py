@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 import runs_kit
-from napari_mammosae.core.runs import make_run
+from napari_mammosae.core.runs.making.make import make_run
 
 COUNT, WITH = 14, 9
 """Pictures, of as many patients; those with a mass."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_mammosae.core.runs import make_run
+from napari_mammosae.core.runs.making.make import make_run
 from runs_kit import write_images
 
 COUNT = 12

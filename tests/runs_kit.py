@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import tiny
-from napari_mammosae.core.runs.decode import Decoded, Decoder, Entry, Failed
+from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Entry, Failed
 
 KINDS = ("images", "pooled", "regions", "maps")
 

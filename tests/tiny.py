@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from napari_mammosae.core.backbone import EfficientNetBackbone
+from napari_mammosae.core.models.backbone import EfficientNetBackbone
 
 SIZE = (190, 114)
 LATENTS = 64

@@ -14,16 +14,16 @@ except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
 _PUBLIC = {
-    "read_mammogram": "core.images",
-    "Mammogram": "core.images",
-    "Preprocessing": "core.images",
-    "load_model": "core.model",
-    "MammoSAE": "core.model",
-    "SparseAutoencoder": "core.sae",
-    "compute_latents": "core.latents",
-    "LatentMaps": "core.latents",
-    "read_findings": "core.findings",
-    "MammoSAEError": "core.errors",
+    "read_mammogram": "core.images.mammogram",
+    "Mammogram": "core.images.mammogram",
+    "Preprocessing": "core.images.preprocessing",
+    "load_model": "core.models.model",
+    "MammoSAE": "core.models.model",
+    "SparseAutoencoder": "core.models.sae",
+    "compute_latents": "core.models.latents",
+    "LatentMaps": "core.models.latents",
+    "read_findings": "core.annotations.boxes",
+    "MammoSAEError": "core.base.errors",
 }
 __all__ = ["__version__", *_PUBLIC]
 

@@ -6,14 +6,14 @@ from torch import nn
 from torch.nn import functional as F
 
 import recipe
-from napari_mammosae.core.backbone import (
+from napari_mammosae.core.base.errors import ModelError
+from napari_mammosae.core.models.backbone import (
     ARCHITECTURES,
     EfficientNetBackbone,
     FixedPadConv2d,
     architecture_of,
     rename_released,
 )
-from napari_mammosae.core.errors import ModelError
 
 
 @pytest.fixture(scope="module")

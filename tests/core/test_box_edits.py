@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.box_edits import SMALLEST, to_write, with_boxes
-from napari_mammosae.core.errors import FindingsError
-from napari_mammosae.core.findings import read_findings, write_findings
+from napari_mammosae.core.annotations.box_edits import SMALLEST, to_write, with_boxes
+from napari_mammosae.core.annotations.boxes import read_findings, write_findings
+from napari_mammosae.core.base.errors import FindingsError
 
 BOX = ["row_min", "col_min", "row_max", "col_max"]
 

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import save_file
 
 import recipe
-from napari_mammosae.core.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
-from napari_mammosae.core.errors import CheckpointError, UnsafeCheckpointError
+from napari_mammosae.core.base.errors import CheckpointError, UnsafeCheckpointError
+from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
 
 
 class Payload:

@@ -17,8 +17,8 @@ from napari_mammosae.core.classifier_training import (
     to_input,
     train_on_patches,
 )
-from napari_mammosae.core.phantoms import make_phantom
-from napari_mammosae.core.preprocessing import Preprocessing, normalised
+from napari_mammosae.core.images.preprocessing import Preprocessing, normalised
+from napari_mammosae.core.phantoms.phantom import make_phantom
 
 
 @pytest.fixture(scope="module")

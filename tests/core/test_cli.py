@@ -15,9 +15,9 @@ import napari_mammosae
 import tiny
 from napari_mammosae.cli import main
 from napari_mammosae.cli.console import progress, working
-from napari_mammosae.core.images import read_mammogram
-from napari_mammosae.core.latents import compute_latents
-from napari_mammosae.core.model import load_model
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.model import load_model
 
 FILES = ["figure.png", "latents.csv", "maps.npz", "prediction.json"]
 
@@ -177,7 +177,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr("napari_mammosae.core.latents.compute_latents", broken)
+    monkeypatch.setattr("napari_mammosae.core.models.latents.compute_latents", broken)
     assert inspect(image, tiny_model, tmp_path / "out") == 1
     assert capsys.readouterr() == ("", "Error: Unexpected ZeroDivisionError: by zero\n")
     assert not (tmp_path / "out").exists()
@@ -210,7 +210,7 @@ def test_ctrl_c(image: Path, tiny_model: Path, tmp_path: Path, capsys, monkeypat
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_mammosae.core.latents.compute_latents", stop)
+    monkeypatch.setattr("napari_mammosae.core.models.latents.compute_latents", stop)
     assert inspect(image, tiny_model, tmp_path / "out") == 1
     assert capsys.readouterr().err.endswith("Error: stopped\n")
     assert not (tmp_path / "out").exists()
@@ -226,7 +226,7 @@ def test_notes_of_the_core_are_shown_as_one_line(
             warnings.warn("for developers", DeprecationWarning, stacklevel=1)
         return load_model(*args, **options)
 
-    monkeypatch.setattr("napari_mammosae.core.model.load_model", talkative)
+    monkeypatch.setattr("napari_mammosae.core.models.model.load_model", talkative)
     assert inspect(image, tiny_model, tmp_path / "out", "--quiet") == 0
     assert capsys.readouterr().err == "Note: the backbone differs\n"
 

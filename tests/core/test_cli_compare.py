@@ -10,8 +10,8 @@ import pytest
 import compare_kit
 from compare_kit import MASS
 from napari_mammosae.cli import main
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.runs import open_run
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.stats.measures import auroc
 
 
 @pytest.fixture(scope="module")

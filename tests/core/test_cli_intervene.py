@@ -10,10 +10,11 @@ import pytest
 import runs_kit
 import tiny
 from napari_mammosae.cli import main
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run, open_run
-from napari_mammosae.core.verdicts import Subject, VerdictStore
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 
 COUNT = 24
 MASS = np.arange(COUNT) % 3 == 0

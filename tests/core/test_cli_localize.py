@@ -8,9 +8,10 @@ import pytest
 
 import localize_kit
 from napari_mammosae.cli import main
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.core.localization import average_precision, find_regions, match
-from napari_mammosae.core.runs import open_run
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.matching import average_precision, match
+from napari_mammosae.core.runs.run import open_run
 
 WITH = localize_kit.WITH
 BOX = ["row_min", "col_min", "row_max", "col_max"]

@@ -11,8 +11,9 @@ from sklearn.metrics import roc_auc_score
 import runs_kit
 import tiny
 from napari_mammosae.cli import main
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run, open_run
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.run import open_run
 
 COUNT = 16
 MASS = np.arange(COUNT) % 2

@@ -13,8 +13,10 @@ import runs_kit
 from napari_mammosae.cli import main
 from napari_mammosae.cli.interrupts import stoppable
 from napari_mammosae.cli.run import pace
-from napari_mammosae.core.runs import RunProgress, make_run, open_run
-from napari_mammosae.core.runs.workers import DecodePool
+from napari_mammosae.core.runs.making.decode_pool import DecodePool
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.progress import RunProgress
+from napari_mammosae.core.runs.run import open_run
 
 COUNT = 6
 
@@ -95,7 +97,7 @@ def test_what_cannot_start_says_why_in_a_line(images, tiny_model, tmp_path, caps
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal as a terminal would")
 def test_ctrl_c_stops_after_an_image_and_the_run_is_finished_later(images, tiny_model, tmp_path, capsys, monkeypatch):
-    from napari_mammosae.core.runs.compute import Computer
+    from napari_mammosae.core.runs.making.compute import Computer
 
     seen = []
 

@@ -14,14 +14,14 @@ from safetensors import safe_open
 import runs_kit
 import tiny
 from napari_mammosae.cli import main
-from napari_mammosae.core.errors import Cancelled, RunError, SettingsError
-from napari_mammosae.core.feature_store import store_features
-from napari_mammosae.core.images import read_mammogram
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.model import load_model
+from napari_mammosae.core.base.errors import Cancelled, RunError, SettingsError
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.sources import read_sources
-from napari_mammosae.core.runs.workers import DecodePool
-from napari_mammosae.core.sae_fitting import split_by_patient
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.core.training.features import store_features
+from napari_mammosae.core.training.fit import split_by_patient
 
 COUNT = 10
 QUICK = ("--epochs", "3", "--expansion", "2", "--learning-rate", "1e-2", "--workers", "0", "--device", "cpu")

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from napari_mammosae.cli import main
-from napari_mammosae.core.verdicts import Evidence, Subject, VerdictStore, default_path
+from napari_mammosae.core.verdicts.store import Evidence, Subject, VerdictStore, default_path
 
 SUBJECT = Subject("m" * 64, "s" * 64)
 ANNA = ["lesion", "lesion", "spurious", "anatomy", "unsure", "lesion"]

@@ -3,12 +3,13 @@ import pytest
 import scipy.sparse
 from sklearn.metrics import roc_auc_score
 
-from napari_mammosae.core.comparison import ModelSide, compare_models, separation_of
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.intervention import Cohort, curve_table
-from napari_mammosae.core.plots_comparison import plot_class_means, plot_performance
-from napari_mammosae.core.plots_intervention import plot_curves
-from napari_mammosae.core.ranking import LabelledPool
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.comparison.models import ModelSide, compare_models, separation_of
+from napari_mammosae.core.intervention.cohort import Cohort
+from napari_mammosae.core.intervention.effects import curve_table
+from napari_mammosae.core.ranking.scores import LabelledPool
+from napari_mammosae.core.reports.comparison_figures import plot_class_means, plot_performance
+from napari_mammosae.core.reports.intervention_figures import plot_curves
 
 
 def side_of(name, strength, seed=0, silent=(), n=80, h=12, labels=None):

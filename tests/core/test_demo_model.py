@@ -10,12 +10,13 @@ import torch
 
 import napari_mammosae
 from napari_mammosae.core.classifier_training import to_input
-from napari_mammosae.core.latents import latents_of_features
-from napari_mammosae.core.localization import LocalizationSettings, Threshold, localize_run
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.phantoms import FINDINGS, make_phantom
-from napari_mammosae.core.reconstruction import ReconstructionStats
+from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
+from napari_mammosae.core.localization.thresholds import Threshold
+from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.core.training.reconstruction import ReconstructionStats
 
 SAMPLE_DATA = Path(napari_mammosae.__file__).parent / "sample_data"
 COUNT = 36

@@ -13,10 +13,10 @@ from pydicom.encaps import encapsulate, get_frame
 from pydicom.sequence import Sequence
 
 from dicom_factory import COMPRESSED, breast_image, truncate, write_dicom
-from napari_mammosae.core.dicom import hashed_patient
-from napari_mammosae.core.errors import ImageError
-from napari_mammosae.core.images import Preprocessing, read_mammogram
-from napari_mammosae.core.preprocessing import breast_box, to_8bit
+from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.core.images.dicom import hashed_patient
+from napari_mammosae.core.images.mammogram import Preprocessing, read_mammogram
+from napari_mammosae.core.images.preprocessing import breast_box, to_8bit
 
 DEPTHS = [("uint8", 8), ("uint16", 10), ("uint16", 12), ("uint16", 14), ("uint16", 16), ("int16", 12), ("int16", 16)]
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_mammosae.core.errors import FindingsError
-from napari_mammosae.core.findings import BOX, Findings, read_findings, slug, write_findings
-from napari_mammosae.core.names import image_id_of, image_ids_of
+from napari_mammosae.core.annotations.boxes import BOX, Findings, read_findings, slug, write_findings
+from napari_mammosae.core.base.errors import FindingsError
+from napari_mammosae.core.base.names import image_id_of, image_ids_of
 
 PLAIN = "image,finding,xmin,ymin,xmax,ymax\n"
 VINDR = (

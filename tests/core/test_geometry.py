@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
-from napari_mammosae.core.geometry import Frame, cell_affine, cell_scale_translate, clip_boxes
+from napari_mammosae.core.images.geometry import Frame, cell_affine, cell_scale_translate, clip_boxes
 
 
 @st.composite

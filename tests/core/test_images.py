@@ -12,9 +12,9 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from dicom_factory import breast_image, write_dicom
-from napari_mammosae.core.errors import ImageError
-from napari_mammosae.core.images import Mammogram, Preprocessing, read_mammogram
-from napari_mammosae.core.preprocessing import to_8bit
+from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.core.images.mammogram import Mammogram, Preprocessing, read_mammogram
+from napari_mammosae.core.images.preprocessing import to_8bit
 
 SMALL = Preprocessing(size=(60, 36))
 GREY8 = breast_image(top=255, dtype="uint8")

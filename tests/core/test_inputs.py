@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.errors import ImageError
-from napari_mammosae.core.inputs import image_ids, resolve_images
+from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.core.images.listing import image_ids, resolve_images
 
 
 def touch(folder: Path, *names: str) -> None:

@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 
 import tiny
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.figures import BOX, latents_figure, save_figure
-from napari_mammosae.core.images import Mammogram, read_mammogram
-from napari_mammosae.core.inspection import latent_table, map_arrays, prediction, write_inspection
-from napari_mammosae.core.latents import LatentMaps, compute_latents
-from napari_mammosae.core.model import MammoSAE, load_model
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
+from napari_mammosae.core.models.latents import LatentMaps, compute_latents
+from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.reports.inspection import latent_table, map_arrays, prediction, write_inspection
+from napari_mammosae.core.reports.latents_figure import BOX, latents_figure, save_figure
 
 Example = tuple[MammoSAE, Mammogram, LatentMaps]
 

@@ -8,20 +8,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.intervention import (
-    Edit,
-    edit_image,
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.intervention.edit import Edit, mask_of, verdict_mask
+from napari_mammosae.core.intervention.explain import (
     error_map,
     explain,
     latent_position_contributions,
-    mask_of,
-    masked_logits,
     position_contributions,
-    smallest_flip,
-    verdict_mask,
 )
-from napari_mammosae.core.latents import LatentMaps
+from napari_mammosae.core.intervention.image_edit import edit_image
+from napari_mammosae.core.intervention.masked_pass import masked_logits
+from napari_mammosae.core.intervention.smallest_flip import smallest_flip
+from napari_mammosae.core.models.latents import LatentMaps
 
 
 class SmallModel:

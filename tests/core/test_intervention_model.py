@@ -8,12 +8,15 @@ import scipy.sparse
 import torch
 
 import tiny
-from napari_mammosae.core.errors import ModelError
-from napari_mammosae.core.images import Mammogram
-from napari_mammosae.core.intervention import Cohort, Edit, edit_image, masked_logits
-from napari_mammosae.core.latents import latents_of_features
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.sae import SparseAutoencoder
+from napari_mammosae.core.base.errors import ModelError
+from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.intervention.cohort import Cohort
+from napari_mammosae.core.intervention.edit import Edit
+from napari_mammosae.core.intervention.image_edit import edit_image
+from napari_mammosae.core.intervention.masked_pass import masked_logits
+from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.sae import SparseAutoencoder
 
 
 @pytest.fixture(scope="module")

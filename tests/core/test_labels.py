@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_mammosae.core.errors import FindingsError
-from napari_mammosae.core.findings import read_label_rows, read_labels
+from napari_mammosae.core.annotations.boxes import read_label_rows, read_labels
+from napari_mammosae.core.base.errors import FindingsError
 
 VINDR = (
     "study_id,series_id,image_id,laterality,view_position,height,width,breast_birads,breast_density,"

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import label, regionprops
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.localization import Threshold, find_regions, upsample
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.thresholds import Threshold
+from napari_mammosae.core.localization.upsampling import upsample
 
 PARITY = Path(__file__).parents[1] / "data" / "parity"
 

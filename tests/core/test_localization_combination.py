@@ -6,14 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.localization import (
-    CombinedMap,
-    combine_maps,
-    find_combined_regions,
-    find_regions,
-    upsample,
-)
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.combination import CombinedMap, combine_maps, find_combined_regions
+from napari_mammosae.core.localization.upsampling import upsample
 
 GRID, SHAPE = (8, 6), (64, 48)
 

@@ -5,15 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.localization import (
-    box_shares,
-    cell_shares,
-    centres_inside,
-    focus,
-    places,
-    sparse_maps,
-    union_area,
-)
+from napari_mammosae.core.images.cells import box_shares, cell_shares, centres_inside, union_area
+from napari_mammosae.core.localization.detections import sparse_maps
+from napari_mammosae.core.localization.focus import focus, places
 
 SHAPE, GRID = (40, 60), (4, 6)  # cells of 10 x 10 pixels
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from napari_mammosae.core.localization import (
+from napari_mammosae.core.localization.matching import (
     average_precision,
     froc,
     iou,

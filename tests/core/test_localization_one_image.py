@@ -3,13 +3,10 @@
 import numpy as np
 import pytest
 
-from napari_mammosae.core.localization import find_regions, iou, upsample
-from napari_mammosae.core.localization.one_image import (
-    best_overlaps,
-    focus_on_image,
-    heatmap_values,
-    localize_image,
-)
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.matching import iou
+from napari_mammosae.core.localization.one_image import best_overlaps, focus_on_image, heatmap_values, localize_image
+from napari_mammosae.core.localization.upsampling import upsample
 
 SHAPE, GRID = (240, 180), (8, 6)
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 import localize_kit
-from napari_mammosae.core.errors import Cancelled, FindingsError, RunError
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.core.localization import LocalizationSettings, find_regions
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.base.errors import Cancelled, FindingsError, RunError
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.evaluation import LocalizationSettings
 from napari_mammosae.core.localization.over_run import boxes_of_run, localize_latents, measure_latent
-from napari_mammosae.core.runs import open_run
+from napari_mammosae.core.runs.run import open_run
 
 SETTINGS = LocalizationSettings(iou=0.1, resamples=50)
 

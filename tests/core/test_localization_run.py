@@ -4,21 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.localization import (
-    LocalizationSettings,
-    Threshold,
-    average_precision,
-    find_regions,
-    focus,
-    iou,
-    localize_run,
-    match,
-    paper_row,
-    paper_table,
-    places,
-    sparse_maps,
-)
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.detections import sparse_maps
+from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
+from napari_mammosae.core.localization.focus import focus, places
+from napari_mammosae.core.localization.matching import average_precision, iou, match
+from napari_mammosae.core.localization.thresholds import Threshold
+from napari_mammosae.core.reports.paper_table import paper_row, paper_table
 
 SHAPE, GRID, N = (240, 180), (8, 6), 48
 BOX = ["row_min", "col_min", "row_max", "col_max"]

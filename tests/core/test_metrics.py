@@ -11,8 +11,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.metrics import auroc, average_precision, binary_measures, multiclass_measures
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.stats.measures import auroc, average_precision, binary_measures, multiclass_measures
 
 cases = st.lists(st.tuples(st.booleans(), st.integers(-4, 4)), min_size=1, max_size=40)
 

@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import save_file
 
 import recipe
-from napari_mammosae.core.backbone import EfficientNetBackbone
-from napari_mammosae.core.errors import CheckpointError, ModelError
-from napari_mammosae.core.latents import LatentMaps, compute_latents, latents_of_features
-from napari_mammosae.core.model import MammoSAE, load_model, resolve_device
-from napari_mammosae.core.named_models import find_model, read_model_file
-from napari_mammosae.core.sae import SparseAutoencoder
+from napari_mammosae.core.base.errors import CheckpointError, ModelError
+from napari_mammosae.core.models.backbone import EfficientNetBackbone
+from napari_mammosae.core.models.latents import LatentMaps, compute_latents, latents_of_features
+from napari_mammosae.core.models.model import MammoSAE, load_model, resolve_device
+from napari_mammosae.core.models.model_files import find_model, read_model_file
+from napari_mammosae.core.models.sae import SparseAutoencoder
 
 SIZE = (160, 96)
 
@@ -51,7 +51,7 @@ def test_what_a_model_says_of_itself(model: MammoSAE, tiny: Path) -> None:
     assert (model.name, model.classes, model.task) == ("tiny", ("mass", "marker"), "multilabel")
     assert (model.width, model.n_latents, model.grid) == (256, 64, (5, 3))
     assert model.preprocessing.size == SIZE
-    from napari_mammosae.core.files import sha256_file
+    from napari_mammosae.core.base.files import sha256_file
 
     assert model.model_sha256 == sha256_file(tiny.parent / "classifier.safetensors")
     assert model.sae_sha256 == sha256_file(tiny.parent / "sae.safetensors")
@@ -101,7 +101,7 @@ def test_probabilities() -> None:
 
 
 def test_from_an_image_to_its_latents(model: MammoSAE) -> None:
-    from napari_mammosae.core.images import Mammogram
+    from napari_mammosae.core.images.mammogram import Mammogram
 
     pixels = np.zeros((300, 200), np.uint8)
     pixels[40:260, 10:150] = np.random.default_rng(0).integers(60, 255, (220, 140))

@@ -4,8 +4,8 @@ import scipy.sparse
 from sklearn.metrics import jaccard_score
 from sklearn.metrics.pairwise import cosine_similarity
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.ranking import coactivation_neighbours, decoder_neighbours, top_images
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.ranking.neighbours import coactivation_neighbours, decoder_neighbours, top_images
 
 
 def test_decoder_neighbours_have_the_highest_cosine():

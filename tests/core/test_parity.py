@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import recipe
-from napari_mammosae.core.latents import LatentMaps, latents_of_features
-from napari_mammosae.core.model import MammoSAE, load_model
+from napari_mammosae.core.models.latents import LatentMaps, latents_of_features
+from napari_mammosae.core.models.model import MammoSAE, load_model
 
 TOLERANCE = 1e-5
 

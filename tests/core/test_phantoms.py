@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_mammosae.core.phantoms import FINDINGS, STRUCTURES, make_phantom, write_phantoms
-from napari_mammosae.core.phantoms.dataset import load_truth
+from napari_mammosae.core.phantoms.dataset import load_truth, write_phantoms
+from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, make_phantom
 from napari_mammosae.core.phantoms.strokes import draw_line, strands
 
 SEEDS = range(16)

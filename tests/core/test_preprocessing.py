@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
-from napari_mammosae.core.errors import ImageError
-from napari_mammosae.core.preprocessing import Preprocessing, breast_box, normalised, prepare, to_8bit
+from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.core.images.preprocessing import Preprocessing, breast_box, normalised, prepare, to_8bit
 
 SMALL = Preprocessing(size=(60, 36))
 

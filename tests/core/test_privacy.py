@@ -12,11 +12,11 @@ import pytest
 
 from dicom_factory import breast_image, truncate, write_dicom
 from napari_mammosae.cli import main
-from napari_mammosae.core.findings import read_findings, write_findings
-from napari_mammosae.core.images import read_mammogram
-from napari_mammosae.core.provenance import provenance
-from napari_mammosae.core.runs import open_run
-from napari_mammosae.core.verdicts import Evidence, Subject, VerdictStore, default_path
+from napari_mammosae.core.annotations.boxes import read_findings, write_findings
+from napari_mammosae.core.base.provenance import provenance
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.verdicts.store import Evidence, Subject, VerdictStore, default_path
 
 PERSON = {
     "PatientName": "Mustermann^Erika",

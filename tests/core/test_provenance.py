@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import napari_mammosae
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.provenance import plain, provenance, write_json, write_provenance, write_table
+from napari_mammosae.core.base.provenance import plain, provenance, write_json, write_provenance, write_table
+from napari_mammosae.core.models.model import load_model
 
 
 def test_record_says_what_ran(tiny_model: Path):

@@ -8,22 +8,12 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 import recipe
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.ranking import (
-    SCORES,
-    LabelledPool,
-    Ranking,
-    class_rankings,
-    class_statistics,
-    compare_rankings,
-    first_ranks,
-    label_entropy,
-    order_of,
-    rank_latents,
-    score_latents,
-    union_mask,
-    union_sizes,
-)
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.ranking.compare import compare_rankings
+from napari_mammosae.core.ranking.orders import Ranking, first_ranks, order_of, union_mask, union_sizes
+from napari_mammosae.core.ranking.scores import SCORES, LabelledPool, class_rankings, score_latents
+from napari_mammosae.core.ranking.statistics import class_statistics, label_entropy
+from napari_mammosae.core.ranking.table import rank_latents
 
 
 def dense_case(seed=0, n=120, h=30, classes=2):
@@ -226,7 +216,7 @@ def test_the_table_has_every_latent_and_agrees_with_the_scores(case):
 
 
 def test_intervals_equal_a_bootstrap_of_each_resample(case):
-    from napari_mammosae.core.resampling import patient_weights
+    from napari_mammosae.core.stats.bootstrap import patient_weights
 
     dense, labels, patients = case
     table = rank_latents(pool_of(dense, labels, patients), intervals=1)

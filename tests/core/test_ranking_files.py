@@ -4,18 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.ranking import (
-    LabelledPool,
-    class_rankings,
-    compare_rankings,
-    first_ranks,
-    rank_latents,
-    read_published,
-    read_published_folder,
-    read_ranking,
-    union_sizes,
-)
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.ranking.compare import compare_rankings
+from napari_mammosae.core.ranking.files import read_published, read_published_folder, read_ranking
+from napari_mammosae.core.ranking.orders import first_ranks, union_sizes
+from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
+from napari_mammosae.core.ranking.table import rank_latents
 
 
 def published(path, order, importance, first=0):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.reconstruction import ReconstructionStats, cross_entropy, fidelity, loss_recovered
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.training.reconstruction import ReconstructionStats, cross_entropy, fidelity, loss_recovered
 
 
 def stats_of(x, xhat, batches, latents=None):

@@ -3,18 +3,19 @@
 import numpy as np
 import pytest
 
-from napari_mammosae.core.geometry import Frame
-from napari_mammosae.core.localization import cell_shares, sparse_maps
-from napari_mammosae.core.phantoms import Phantom, make_phantom
-from napari_mammosae.core.region_query import (
+from napari_mammosae.core.anatomy.query import (
     brush_weights,
     polygon_weights,
     query_region,
     rectangle_weights,
     stack_order,
 )
-from napari_mammosae.core.regions import REGIONS, region_masks, region_shares
-from napari_mammosae.core.suspects import SuspectTally
+from napari_mammosae.core.anatomy.regions import REGIONS, region_masks, region_shares
+from napari_mammosae.core.images.cells import cell_shares
+from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.localization.detections import sparse_maps
+from napari_mammosae.core.localization.suspects import SuspectTally
+from napari_mammosae.core.phantoms.phantom import Phantom, make_phantom
 
 SEEDS = (1, 3, 101, 103)  # left and right oblique views
 

@@ -4,9 +4,8 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.metrics import BinaryMeasures, binary_measures
-from napari_mammosae.core.resampling import (
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.stats.bootstrap import (
     benjamini_hochberg,
     bootstrap_mean,
     bootstrap_measures,
@@ -15,6 +14,7 @@ from napari_mammosae.core.resampling import (
     too_few,
     weighted_measures,
 )
+from napari_mammosae.core.stats.measures import BinaryMeasures, binary_measures
 
 
 def cohort(seed=0, n=60):

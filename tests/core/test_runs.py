@@ -4,6 +4,7 @@ import csv
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -13,12 +14,16 @@ import pytest
 
 import runs_kit
 import tiny
-from napari_mammosae.core.errors import ImageError, ModelError, RunError
-from napari_mammosae.core.files import sha256_file
-from napari_mammosae.core.images import read_mammogram
-from napari_mammosae.core.latents import compute_latents
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import RunProgress, make_run, open_run
+from napari_mammosae.core.base.errors import ImageError, ModelError, RunError
+from napari_mammosae.core.base.files import sha256_file
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.run import open_run
+
+if TYPE_CHECKING:
+    from napari_mammosae.core.runs.progress import RunProgress
 
 COUNT = 11
 
@@ -103,7 +108,7 @@ def test_the_table_of_images(finished, images):
 
 
 def load_preprocessing(run):
-    from napari_mammosae.core.preprocessing import Preprocessing
+    from napari_mammosae.core.images.preprocessing import Preprocessing
 
     stored = open_run(run).info["preprocessing"]
     return Preprocessing(**stored | {"size": tuple(stored["size"])})
@@ -143,9 +148,9 @@ def test_parts_stream_block_by_block_and_are_sorted(finished, expected):
 
 
 def test_reading_one_latent_skips_row_groups(tmp_path, model, images, monkeypatch):
-    from napari_mammosae.core.runs import block
+    from napari_mammosae.core.runs.making import part_files
 
-    monkeypatch.setattr(block, "MAP_ROWS_PER_GROUP", 50)
+    monkeypatch.setattr(part_files, "MAP_ROWS_PER_GROUP", 50)
     make_run(images, model, tmp_path / "run", maps=True, workers=0)
     part = pq.ParquetFile(tmp_path / "run" / "maps" / "part-00000.parquet")
     assert part.num_row_groups > 10
@@ -159,8 +164,8 @@ def test_reading_one_latent_skips_row_groups(tmp_path, model, images, monkeypatc
 
 
 def test_values_beyond_float16_are_kept_as_its_ends(tmp_path):
-    from napari_mammosae.core.latents import LatentMaps
-    from napari_mammosae.core.runs.block import cells_of
+    from napari_mammosae.core.models.latents import LatentMaps
+    from napari_mammosae.core.runs.making.part_files import cells_of
 
     maps = LatentMaps(
         (3, 1, 2), np.array([0, 2], np.int32), np.array([[[1e-9, 1e9]], [[0, 1]]], np.float32),

@@ -11,9 +11,11 @@ import torch
 from distributed import Client, LocalCluster
 
 import runs_kit
-from napari_mammosae.core.errors import Cancelled, ModelError, RunError
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run, open_run, schedule
+from napari_mammosae.core.base.errors import Cancelled, ModelError, RunError
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making import dask_cluster
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.run import open_run
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +104,7 @@ def test_what_cannot_work_is_said(tmp_path, cluster, tiny_model, images, monkeyp
     model = load_model(tiny_model, device="cpu")
     with pytest.raises(RunError, match="A loaded model cannot be sent to a cluster; give its name"):
         make_run(images, model, tmp_path / "a", scheduler=cluster.scheduler_address)
-    monkeypatch.setattr(schedule, "START_SECONDS", 1)
+    monkeypatch.setattr(dask_cluster, "START_SECONDS", 1)
     with pytest.raises(RunError, match=r"No Dask scheduler answers at tcp://127.0.0.1:1 .* `dask scheduler`"):
         make_run(images, tiny_model, tmp_path / "b", scheduler="tcp://127.0.0.1:1")
     with pytest.raises(ModelError):
@@ -111,7 +113,7 @@ def test_what_cannot_work_is_said(tmp_path, cluster, tiny_model, images, monkeyp
 
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):
     from napari_mammosae.core.runs.layout import Layout
-    from napari_mammosae.core.runs.schedule import ModelOnWorker
+    from napari_mammosae.core.runs.making.dask_cluster import ModelOnWorker
     from napari_mammosae.core.runs.settings import RunSettings, model_settings
     from napari_mammosae.core.runs.sources import read_sources
     from napari_mammosae.core.runs.threads import torch_threads

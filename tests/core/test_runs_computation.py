@@ -13,14 +13,15 @@ import torch
 
 import runs_kit
 import tiny
-from napari_mammosae.core.errors import RunError
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run, open_run
-from napari_mammosae.core.runs.block import Block
-from napari_mammosae.core.runs.compute import Computer, out_of_memory
-from napari_mammosae.core.runs.decode import Decoded, Decoder, Entry, Failed
+from napari_mammosae.core.base.errors import RunError
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.compute import Computer, out_of_memory
+from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Entry, Failed
+from napari_mammosae.core.runs.making.decode_pool import DecodePool
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.part_files import Block
+from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.runs.sources import read_sources
-from napari_mammosae.core.runs.workers import DecodePool
 
 
 @pytest.fixture
@@ -206,7 +207,7 @@ def test_latents_that_are_not_finite_cost_their_image(tmp_path, images, model, m
     entry = read_sources(images).entries[4]
     one = Decoder(model.preprocessing, model.grid)(entry)
     assert isinstance(one, Decoded)
-    from napari_mammosae.core.preprocessing import normalised
+    from napari_mammosae.core.images.preprocessing import normalised
 
     plane = torch.from_numpy(normalised(one.pixels, model.preprocessing))
     wrong = float(plane[None].expand(3, -1, -1).sum())
@@ -243,7 +244,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path, model):
 
 
 def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
-    from napari_mammosae.core.errors import Cancelled
+    from napari_mammosae.core.base.errors import Cancelled
 
     stop = threading.Event()
     with pytest.raises(Cancelled):
@@ -260,7 +261,7 @@ def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
 
 
 def test_an_unexpected_error_of_a_decoder_is_a_failure_without_paths(tmp_path, model, monkeypatch):
-    from napari_mammosae.core.runs import decode
+    from napari_mammosae.core.runs.making import decode
 
     def broken(path, crop):
         raise KeyError(f"no such thing in {path}")

@@ -6,14 +6,14 @@ import pytest
 import torch
 from platformdirs import user_cache_path
 
-from napari_mammosae.core.errors import RunError
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.core.model import load_model
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.base.errors import RunError
+from napari_mammosae.core.models.model import load_model
 from napari_mammosae.core.phantoms import dataset, make_phantom
 from napari_mammosae.core.phantoms.phantom import labels_of, names_of
-from napari_mammosae.core.runs import demo_run, open_run
-from napari_mammosae.core.runs.decode import Entry
-from napari_mammosae.core.runs.demo import COUNT, FIRST_SEED, Drawer, demo_folder
+from napari_mammosae.core.runs.making.decode import Entry
+from napari_mammosae.core.runs.making.demo import COUNT, FIRST_SEED, Drawer, demo_folder, demo_run
+from napari_mammosae.core.runs.run import open_run
 
 FEW = 4
 

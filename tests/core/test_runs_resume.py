@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import runs_kit
-from napari_mammosae.core.errors import Cancelled, RunError
-from napari_mammosae.core.model import load_model
+from napari_mammosae.core.base.errors import Cancelled, RunError
+from napari_mammosae.core.models.model import load_model
 from napari_mammosae.core.runs import layout as run_layout
-from napari_mammosae.core.runs import make_run, open_run
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.runs.threads import torch_threads
 
 KILLS = 20
@@ -281,7 +282,7 @@ def test_a_small_real_disk(tmp_path, model, images, labels, undisturbed, monkeyp
 
 
 def test_maps_that_cannot_fit_are_not_begun(tmp_path, model, images, monkeypatch):
-    from napari_mammosae.core.runs import space
+    from napari_mammosae.core.runs.making import folder as space
 
     usage = type("Usage", (), {"free": 1500})
     monkeypatch.setattr(space.shutil, "disk_usage", lambda folder: usage)

@@ -6,9 +6,10 @@ import pytest
 import runs_kit
 import tiny
 from dicom_factory import breast_image, write_dicom
-from napari_mammosae.core.errors import FindingsError, RunError
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run, open_run
+from napari_mammosae.core.base.errors import FindingsError, RunError
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.runs.sources import read_sources
 
 VINDR = (

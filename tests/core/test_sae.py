@@ -3,8 +3,8 @@ import pytest
 import torch
 
 import recipe
-from napari_mammosae.core.errors import CheckpointError
-from napari_mammosae.core.sae import SparseAutoencoder
+from napari_mammosae.core.base.errors import CheckpointError
+from napari_mammosae.core.models.sae import SparseAutoencoder
 
 
 @pytest.fixture

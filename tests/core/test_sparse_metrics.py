@@ -4,8 +4,8 @@ import scipy.sparse
 import scipy.stats
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.sparse_metrics import sparse_auroc, sparse_auroc_p, sparse_average_precision
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.stats.sparse import sparse_auroc, sparse_auroc_p, sparse_average_precision
 
 
 def sparse_case(seed):

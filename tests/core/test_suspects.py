@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from napari_mammosae.core.localization.cells import box_shares
+from napari_mammosae.core.images.cells import box_shares
 from napari_mammosae.core.localization.detections import sparse_maps
-from napari_mammosae.core.runs import demo_run, open_run
-from napari_mammosae.core.suspects import SuspectTally
+from napari_mammosae.core.localization.suspects import SuspectTally
+from napari_mammosae.core.runs.making.demo import demo_run
+from napari_mammosae.core.runs.run import open_run
 
 GRID, SHAPE = (6, 8), (60, 80)
 BURNED_IN = ("marker", "device_tag", "bead")

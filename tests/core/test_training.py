@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from napari_mammosae.core.errors import Cancelled, SettingsError
-from napari_mammosae.core.training import EpochReport, SAETrainingSettings, evaluate_sae, train_sae
+from napari_mammosae.core.base.errors import Cancelled, SettingsError
+from napari_mammosae.core.training.sae_training import EpochReport, SAETrainingSettings, evaluate_sae, train_sae
 
 FAST = SAETrainingSettings(expansion=3, epochs=30, batch=256, learning_rate=3e-3, l1=5e-3, resample_every=5)
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from napari_mammosae.core.agreement import cohen_kappa
-from napari_mammosae.core.errors import VerdictError
-from napari_mammosae.core.verdict_files import export_verdicts, merge_verdicts, read_events
-from napari_mammosae.core.verdicts import VERDICTS, Evidence, Subject, VerdictStore
+from napari_mammosae.core.base.errors import VerdictError
+from napari_mammosae.core.verdicts.agreement import cohen_kappa
+from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts, read_events
+from napari_mammosae.core.verdicts.store import VERDICTS, Evidence, Subject, VerdictStore
 
 SUBJECT = Subject("m" * 64, "s" * 64)
 

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from napari_mammosae.core.verdict_places import cache_folder, default_path, in_cache
 from napari_mammosae.core.verdict_rescue import rescue_cached_verdicts
-from napari_mammosae.core.verdicts import Evidence, Subject, VerdictStore
+from napari_mammosae.core.verdicts.places import cache_folder, default_path, in_cache
+from napari_mammosae.core.verdicts.store import Evidence, Subject, VerdictStore
 
 SUBJECT = Subject("model", "sae")
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core import verdict_schema
-from napari_mammosae.core.verdict_events import INSERT_EVENT, Event, Subject
-from napari_mammosae.core.verdict_files import export_verdicts, merge_verdicts
-from napari_mammosae.core.verdict_state import VerdictState
-from napari_mammosae.core.verdicts import VerdictStore
+from napari_mammosae.core.verdicts import schema
+from napari_mammosae.core.verdicts.events import INSERT_EVENT, Event, Subject
+from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts
+from napari_mammosae.core.verdicts.state import VerdictState
+from napari_mammosae.core.verdicts.store import VerdictStore
 
 SUBJECT, OTHER = Subject("model", "sae"), Subject("model", "other sae")
 
@@ -132,7 +132,7 @@ def test_a_file_of_the_first_version_is_brought_up_and_loses_nothing(first_versi
     with VerdictStore(path, "ben") as store, pytest.raises(Exception, match="append-only"):
         store._connection.execute("DELETE FROM arrivals")
     raw = sqlite3.connect(path)
-    assert raw.execute("PRAGMA user_version").fetchone() == (verdict_schema.VERSION,)
+    assert raw.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     raw.close()
 

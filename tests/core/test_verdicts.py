@@ -14,10 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_mammosae.core import sqlite as durable
-from napari_mammosae.core.errors import VerdictError
-from napari_mammosae.core.verdict_schema import TABLES
-from napari_mammosae.core.verdicts import VERDICTS, Evidence, Subject, Verdict, VerdictStore, default_path
+from napari_mammosae.core.base.errors import VerdictError
+from napari_mammosae.core.verdicts import sqlite as durable
+from napari_mammosae.core.verdicts.schema import TABLES
+from napari_mammosae.core.verdicts.store import VERDICTS, Evidence, Subject, Verdict, VerdictStore, default_path
 
 SUBJECT = Subject("m" * 64, "s" * 64)
 
@@ -153,7 +153,7 @@ def test_undo_leaves_a_later_decision_of_another_window_alone(store):
 
 
 def test_the_order_survives_a_clock_set_back(store, monkeypatch):
-    from napari_mammosae.core import verdicts
+    from napari_mammosae.core.verdicts import store as verdicts
 
     class Early(verdicts.datetime):
         @classmethod

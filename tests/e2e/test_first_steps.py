@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QDockWidget, QMenu, QTabBar
 
 from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.docks.model import ModelDock
-from napari_mammosae.viewer.docks.model_part import FILES
+from napari_mammosae.viewer.app.session import session_of
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panel import ModelDock
 from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
 from napari_mammosae.viewer.reader import PLUGIN, prefer_for_mammograms
-from napari_mammosae.viewer.session import session_of
 
 
 def menu_action(viewer, *path):

@@ -10,12 +10,12 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_mammosae.core import runs
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.intervene import InterveneDock
-from napari_mammosae.viewer.edit_overlay import BANNER, EDITED
-from napari_mammosae.viewer.edits import numbers_of
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
+from napari_mammosae.viewer.intervention.panel import InterveneDock
+from napari_mammosae.viewer.intervention.state import numbers_of
 
 FEW = 10
 

@@ -6,12 +6,13 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QTabBar
 
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.viewer import layers, samples
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.localize import LocalizeDock
-from napari_mammosae.viewer.docks.model import ModelDock
-from napari_mammosae.viewer.session import session_of
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.viewer import samples
+from napari_mammosae.viewer.app.session import session_of
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.image.panel import ModelDock
+from napari_mammosae.viewer.localization.panel import LocalizeDock
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -8,13 +8,14 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QMenu
 
-from napari_mammosae.core.geometry import cell_scale_translate
-from napari_mammosae.core.ranking import LabelledPool, rank_latents
-from napari_mammosae.core.runs import demo
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.images import ImagesDock
-from napari_mammosae.viewer.docks.latents import LatentsDock
-from napari_mammosae.viewer.docks.verdicts import VerdictsDock
+from napari_mammosae.core.images.geometry import cell_scale_translate
+from napari_mammosae.core.ranking.scores import LabelledPool
+from napari_mammosae.core.ranking.table import rank_latents
+from napari_mammosae.core.runs.making import demo
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.latents.panel import LatentsDock
+from napari_mammosae.viewer.runs.panel import ImagesDock
+from napari_mammosae.viewer.verdicts.panel import VerdictsDock
 from review_kit import idle
 
 PHANTOMS = 10

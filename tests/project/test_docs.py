@@ -9,8 +9,8 @@ import pytest
 import typer.main
 
 from napari_mammosae.cli.app import app
-from napari_mammosae.core.metrics import BinaryMeasures
-from napari_mammosae.core.ranking import SCORES
+from napari_mammosae.core.ranking.scores import SCORES
+from napari_mammosae.core.stats.measures import BinaryMeasures
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))

@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 import fakes
 import tiny
 from bad_inputs import HEADER, IMAGES, MODELS, TABLES
-from napari_mammosae.viewer import analysis, layers
-from napari_mammosae.viewer.docks.model import ModelDock
-from napari_mammosae.viewer.docks.model_part import FILES
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image import tasks
+from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panel import ModelDock
 
 
 class Desk:
@@ -122,13 +123,13 @@ def test_work_goes_on_after_all_that(desk: Desk, tiny_model: Path):
 def test_a_gpu_without_room_is_left_and_the_dock_says_so(qtbot, monkeypatch: pytest.MonkeyPatch):
     model = fakes.install(monkeypatch)
     model.device = "cuda:0"
-    compute = analysis.compute
+    compute = tasks.compute
 
     def leaves_the_gpu(of, image, report):
         of.device = "cpu"
         return compute(of, image, report)
 
-    monkeypatch.setattr(analysis, "compute", leaves_the_gpu)
+    monkeypatch.setattr(tasks, "compute", leaves_the_gpu)
     viewer = ViewerModel()
     dock = ModelDock(viewer)
     qtbot.addWidget(dock)

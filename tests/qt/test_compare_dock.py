@@ -8,11 +8,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 import compare_kit
-from napari_mammosae.core.comparison import ModelSide, compare_models
-from napari_mammosae.core.ranking import LabelledPool
-from napari_mammosae.core.runs import open_run
-from napari_mammosae.viewer.docks.compare import CompareDock
-from napari_mammosae.viewer.docks.compare_table import COLUMNS
+from napari_mammosae.core.comparison.models import ModelSide, compare_models
+from napari_mammosae.core.ranking.scores import LabelledPool
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.viewer.comparison.panel import CompareDock
+from napari_mammosae.viewer.comparison.table import COLUMNS
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from fakes import mammogram, phantom
-from napari_mammosae.viewer import display
+from napari_mammosae.viewer.canvas import window
 
 
 @pytest.fixture
@@ -15,22 +15,22 @@ def layer():
 def test_presets_set_limits_inside_the_data(layer):
     image = mammogram()
     seen = set()
-    for name in display.preset_names(image):
-        display.apply_preset(layer, image, name)
+    for name in window.preset_names(image):
+        window.apply_preset(layer, image, name)
         low, high = layer.contrast_limits
         assert 0 <= low < high <= layer.data.max()
         seen.add((low, high))
-    assert len(seen) == len(display.preset_names(image))
+    assert len(seen) == len(window.preset_names(image))
 
 
 def test_the_default_is_the_window_of_the_file(layer):
     image = mammogram(window=(20_000.0, 8_000.0))
-    display.apply_preset(layer, image, display.DEFAULT)
+    window.apply_preset(layer, image, window.DEFAULT)
     assert tuple(layer.contrast_limits) == (16_000.0, 24_000.0)
 
 
 def test_dense_tissue_starts_at_the_median_of_the_breast(layer):
-    display.apply_preset(layer, None, "Dense tissue")
+    window.apply_preset(layer, None, "Dense tissue")
     breast = layer.data[layer.data > 0]
     assert layer.contrast_limits[0] == pytest.approx(np.median(breast), rel=0.03)
 
@@ -38,22 +38,22 @@ def test_dense_tissue_starts_at_the_median_of_the_breast(layer):
 @pytest.mark.parametrize("data", [np.zeros((40, 40)), np.full((40, 40), 7.0), np.full((40, 40), np.nan)])
 def test_images_without_contrast_leave_the_limits(data):
     layer = Image(data, contrast_limits=(0, 1))
-    for name in display.PRESETS:
-        display.apply_preset(layer, None, name)
+    for name in window.PRESETS:
+        window.apply_preset(layer, None, name)
     assert tuple(layer.contrast_limits) == (0, 1)
 
 
 def test_inverting_twice_is_nothing(layer):
-    display.invert(layer)
-    assert display.is_inverted(layer)
-    display.invert(layer)
-    assert not display.is_inverted(layer)
+    window.invert(layer)
+    assert window.is_inverted(layer)
+    window.invert(layer)
+    assert not window.is_inverted(layer)
 
 
 def test_the_pixels_are_never_touched(layer):
     before = layer.data.copy()
-    display.invert(layer)
-    display.apply_preset(layer, None, "Breast")
+    window.invert(layer)
+    window.apply_preset(layer, None, "Breast")
     np.testing.assert_array_equal(layer.data, before)
 
 
@@ -62,7 +62,7 @@ def test_a_layer_is_fitted_whatever_else_there_is(layer):
     viewer.add_image(np.zeros((5, 3000, 4000)), visible=False)
     layer.scale, layer.translate = (2, 2), (100, 300)
     viewer.add_layer(layer)
-    display.fit(viewer, layer)
+    window.fit(viewer, layer)
     rows, cols = layer.data.shape
     camera = viewer.scene.camera
     assert camera.center[-2:] == pytest.approx((100 + rows - 1, 300 + cols - 1))

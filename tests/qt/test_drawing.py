@@ -3,11 +3,11 @@ import pytest
 from napari.components import ViewerModel
 
 from fakes import FakeModel, latent_maps, mammogram
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.drawing import drawn_once
-from napari_mammosae.viewer.overlaid import PLATE, write_latent
-from napari_mammosae.viewer.scene import Scene
-from napari_mammosae.viewer.session import Order, session_of
+from napari_mammosae.viewer.app.session import Order, session_of
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.redraw import drawn_once
+from napari_mammosae.viewer.canvas.scene import Scene
+from napari_mammosae.viewer.canvas.texts import PLATE, write_latent
 
 
 @pytest.fixture

@@ -9,15 +9,15 @@ from qtpy.QtCore import Qt
 
 import tiny
 from fakes import FakeModel
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import open_run
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.analysis import ModelChoice
-from napari_mammosae.viewer.docks.images import ImagesDock
-from napari_mammosae.viewer.image_facts import ImageFilter, finding_choices, probabilities, wrong_predictions
-from napari_mammosae.viewer.prefetch import Prefetch
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.run_images import image_files
-from napari_mammosae.viewer.run_work import duration, progress_text
+from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, probabilities, wrong_predictions
+from napari_mammosae.viewer.runs.panel import ImagesDock
+from napari_mammosae.viewer.runs.prefetch import Prefetch
+from napari_mammosae.viewer.runs.tasks import duration, progress_text
 from review_kit import COUNT, idle, make_tiny_run, open_run_in
 from runs_kit import write_images
 
@@ -89,14 +89,14 @@ def test_the_first_image_comes_with_its_latents_from_the_kept_maps(opened, run_p
 
 
 def tiny_preprocessing():
-    from napari_mammosae.core.preprocessing import Preprocessing
+    from napari_mammosae.core.images.preprocessing import Preprocessing
 
     return Preprocessing(size=tiny.SIZE)
 
 
 def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
     controller, session = opened.controller, opened.controller.session
-    from napari_mammosae.viewer.session import Order
+    from napari_mammosae.viewer.app.session import Order
 
     session.order = Order.by_score(np.random.default_rng(0).random(tiny.LATENTS), "some score")
     session.current = int(session.order.latents[5])
@@ -278,7 +278,7 @@ def test_images_that_are_elsewhere(qtbot, dock, run_path, tmp_path, monkeypatch)
     assert "was not found" in dock.controller.last_told[0]
     folders = iter([str(tmp_path), str(run_path.parent / "images")])
     monkeypatch.setattr(
-        "napari_mammosae.viewer.docks.image_list.QFileDialog.getExistingDirectory", lambda *_: next(folders)
+        "napari_mammosae.viewer.runs.list_panel.QFileDialog.getExistingDirectory", lambda *_: next(folders)
     )
     click(qtbot, dock.list.root_button)
     assert "choose the folder above" in dock.list.root_note.text()
@@ -328,7 +328,7 @@ def form(qtbot, dock, tiny_model, tmp_path):
 
 
 def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
-    from napari_mammosae.core.runs import make_run
+    from napari_mammosae.core.runs.making.make import make_run
 
     assert form.model.text().startswith("model.toml")
     said = []

@@ -14,16 +14,16 @@ from qtpy.QtWidgets import QFileDialog
 
 import fakes
 import intervene_kit
-from napari_mammosae.core.geometry import cell_affine
-from napari_mammosae.core.intervention import effect
-from napari_mammosae.core.metrics import auroc
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.docks import intervene_move
-from napari_mammosae.viewer.docks.intervene import InterveneDock
-from napari_mammosae.viewer.docks.k_slider import KSlider
-from napari_mammosae.viewer.edit_overlay import BANNER, EDITED
-from napari_mammosae.viewer.edits import numbers_of, text_of
-from napari_mammosae.viewer.overlaid import PREDICTION
+from napari_mammosae.core.images.geometry import cell_affine
+from napari_mammosae.core.intervention.effects import effect
+from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.texts import PREDICTION
+from napari_mammosae.viewer.intervention import flips_panel
+from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
+from napari_mammosae.viewer.intervention.panel import InterveneDock
+from napari_mammosae.viewer.intervention.state import numbers_of, text_of
+from napari_mammosae.viewer.widgets.log_slider import KSlider
 
 
 @pytest.fixture
@@ -394,7 +394,7 @@ def test_the_run_s_curve_and_flips(dock, session, run, model, qtbot, monkeypatch
     assert dock.intervention.state.k == 7
     assert dock.set.k_slider.k == 7
     opened = []
-    monkeypatch.setattr(intervene_move, "show_image", lambda controller, of, row: opened.append(row))
+    monkeypatch.setattr(flips_panel, "show_image", lambda controller, of, row: opened.append(row))
     first = dock.run.move.flips.index(0)
     assert run.images["image_id"].iloc[dock.run.move.flip_rows()[0][0]] in first.data()
     dock.run.move.list.clicked.emit(first)
@@ -418,7 +418,7 @@ def test_a_hand_made_set_gets_its_intervals_a_moment_later(dock, run, qtbot):
     move = dock.run.move
     dock.intervention.change(source="list", numbers="1, 2, 4")
     assert "→" in move.measures.text()
-    assert move.intervals.text() == intervene_move.PENDING
+    assert move.intervals.text() == flips_panel.PENDING
     qtbot.waitUntil(lambda: move.effect is not None, timeout=20_000)
     row = effect(dock.run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
     said = move.intervals.text().replace("−", "-")
@@ -428,7 +428,7 @@ def test_a_hand_made_set_gets_its_intervals_a_moment_later(dock, run, qtbot):
     assert move.effect is not None
     dock.intervention.change(numbers="1, 2")
     assert move.effect is None
-    assert move.intervals.text() == intervene_move.PENDING
+    assert move.intervals.text() == flips_panel.PENDING
     dock.intervention.change(numbers="")
     assert move.measures.text() == move.intervals.text() == ""
 

@@ -14,11 +14,12 @@ from qtpy.QtWidgets import QFileDialog
 
 import intervene_kit
 import tiny
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.sae import SparseAutoencoder
-from napari_mammosae.viewer import analysis, passes
-from napari_mammosae.viewer.docks.intervene import InterveneDock
-from napari_mammosae.viewer.edit_overlay import EDITED
+from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.viewer import passes
+from napari_mammosae.viewer.image import tasks
+from napari_mammosae.viewer.intervention.layers import EDITED
+from napari_mammosae.viewer.intervention.panel import InterveneDock
 
 LAYER = "blocks.4"
 LEFT = Qt.MouseButton.LeftButton
@@ -32,7 +33,7 @@ def model(tiny_model, monkeypatch):
     for weight in (sae.encoder_weight, sae.decoder_weight):
         torch.nn.init.normal_(weight, std=inner.width**-0.5)
     inner = replace(inner, sae=sae, sae_sha256="i" * 64)
-    monkeypatch.setattr(analysis, "load", lambda choice, report: inner)
+    monkeypatch.setattr(tasks, "load", lambda choice, report: inner)
     return inner
 
 
@@ -137,7 +138,7 @@ def test_settings_changed_during_a_pass(dock, qtbot, monkeypatch):
         go.wait(10)
         return real(*args)
 
-    monkeypatch.setattr("napari_mammosae.viewer.docks.intervene_pass.pass_edit", slow)
+    monkeypatch.setattr("napari_mammosae.viewer.intervention.pass_panel.pass_edit", slow)
     dock.set.k_slider.box.setValue(5)
     qtbot.mouseClick(dock.passing.compute_button, LEFT)
     assert not dock.passing.compute_button.isEnabled()
@@ -160,7 +161,7 @@ def test_a_pass_can_be_cancelled(dock, qtbot, monkeypatch):
         report("Passing", 1, 2)
         raise AssertionError("went on after it was cancelled")
 
-    monkeypatch.setattr("napari_mammosae.viewer.docks.intervene_pass.pass_edit", slow)
+    monkeypatch.setattr("napari_mammosae.viewer.intervention.pass_panel.pass_edit", slow)
     dock.set.k_slider.box.setValue(5)
     qtbot.mouseClick(dock.passing.compute_button, LEFT)
     qtbot.mouseClick(dock.passing.cancel_button, LEFT)
@@ -175,7 +176,7 @@ def test_what_goes_wrong_in_a_pass_is_said(dock, qtbot, monkeypatch):
     def broken(*args):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr("napari_mammosae.viewer.docks.intervene_pass.pass_edit", broken)
+    monkeypatch.setattr("napari_mammosae.viewer.intervention.pass_panel.pass_edit", broken)
     dock.set.k_slider.box.setValue(5)
     compute(qtbot, dock)
     assert dock.passing.status.text() == "no room"
@@ -239,7 +240,7 @@ def test_export_without_terms_and_figure(dock, model, qtbot, tmp_path, monkeypat
 
 def test_without_a_classifier_it_is_said(qtbot, qapp, model, monkeypatch):
     bare = replace(model, classes=(), head_weight=model.head_weight[:0], head_bias=model.head_bias[:0])
-    monkeypatch.setattr(analysis, "load", lambda choice, report: bare)
+    monkeypatch.setattr(tasks, "load", lambda choice, report: bare)
     viewer = ViewerModel()
     dock = InterveneDock(viewer)
     qtbot.addWidget(dock)

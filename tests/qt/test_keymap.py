@@ -4,8 +4,8 @@ from napari.components import ViewerModel
 from napari.layers import Layer
 from napari.settings import get_settings
 
-from napari_mammosae.viewer import keymap
-from napari_mammosae.viewer.controller import Controller, controller_of
+from napari_mammosae.viewer.app import keymap
+from napari_mammosae.viewer.image.controller import Controller, controller_of
 
 
 def test_every_key_calls_a_method_the_controller_has():

@@ -12,14 +12,15 @@ from qtpy.QtWidgets import QApplication
 
 from fake_run import FakeRun, Weights
 from fakes import INPUT, FakeModel, install, latent_maps, mammogram
-from napari_mammosae.core.geometry import Frame
-from napari_mammosae.core.ranking import Ranking, score_latents
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.latent_detail import MODEL_NEEDED, RUN_NEEDED
-from napari_mammosae.viewer.docks.latents import NOTHING, LatentsDock
-from napari_mammosae.viewer.run_ranking import labelled_pool
-from napari_mammosae.viewer.session import BY_IMAGE, Order
+from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.ranking.orders import Ranking
+from napari_mammosae.core.ranking.scores import score_latents
+from napari_mammosae.viewer.app.session import BY_IMAGE, Order
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
+from napari_mammosae.viewer.latents.panel import NOTHING, LatentsDock
+from napari_mammosae.viewer.latents.ranking_worker import labelled_pool
 
 
 class Linear(FakeModel):

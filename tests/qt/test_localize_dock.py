@@ -7,14 +7,16 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 import fakes
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.core.localization import find_regions, iou, upsample
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.localize import LocalizeDock
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.matching import iou
+from napari_mammosae.core.localization.upsampling import upsample
+from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.drafts import draft_path, read_draft
-from napari_mammosae.viewer.found import STYLES
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.localization.found_boxes import STYLES
+from napari_mammosae.viewer.localization.panel import LocalizeDock
 
 SHAPE, GRID = (384, 256), (12, 8)
 EDGES = ["row_min", "col_min", "row_max", "col_max"]
@@ -596,7 +598,7 @@ def test_a_draft_that_is_not_wanted_is_gone(qtbot, dock):
 
 
 def test_a_draft_that_cannot_be_kept_is_told(qtbot, dock, monkeypatch):
-    from napari_mammosae.viewer import annotator
+    from napari_mammosae.viewer.annotation import controller as annotator
 
     def full(*_):
         raise OSError(28, "No space left on device")

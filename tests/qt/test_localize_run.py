@@ -8,12 +8,12 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 import localize_kit
-from napari_mammosae.core.errors import Cancelled
-from napari_mammosae.core.findings import read_findings
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.base.errors import Cancelled
 from napari_mammosae.core.localization import over_run
-from napari_mammosae.core.runs import open_run
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.localize import LocalizeDock
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.localization.panel import LocalizeDock
 
 
 @pytest.fixture(scope="module")

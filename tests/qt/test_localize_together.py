@@ -8,13 +8,14 @@ from napari.components import ViewerModel
 
 import fakes
 from intervene_kit import TailModel
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.core.localization import combine_maps, find_combined_regions, find_regions
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.localize import LocalizeDock
-from napari_mammosae.viewer.found import MOST
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.core.localization.combination import combine_maps, find_combined_regions
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.localization.found_boxes import MOST
+from napari_mammosae.viewer.localization.panel import LocalizeDock
 
 SHAPE, GRID = (384, 256), (12, 8)
 LEFT, RIGHT, WIDE, SILENT = 3, 5, 7, 9

@@ -7,9 +7,9 @@ from importlib import import_module
 import pytest
 from npe2 import PluginManifest
 
-from napari_mammosae.viewer.layers import COLORMAPS
-from napari_mammosae.viewer.preferences import PLUGIN, preferences, remember
-from napari_mammosae.viewer.session import ContrastMode
+from napari_mammosae.viewer.app.preferences import PLUGIN, preferences, remember
+from napari_mammosae.viewer.app.session import ContrastMode
+from napari_mammosae.viewer.canvas.layers import COLORMAPS
 
 HEAVY = ("torch", "timm", "pandas", "skimage", "huggingface_hub", "torchvision")
 

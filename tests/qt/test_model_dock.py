@@ -10,10 +10,11 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 import fakes
-from napari_mammosae.core.errors import ImageError, ModelError
-from napari_mammosae.viewer import analysis, layers
-from napari_mammosae.viewer.docks.model import ModelDock
-from napari_mammosae.viewer.docks.model_part import FILES
+from napari_mammosae.core.base.errors import ImageError, ModelError
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image import tasks
+from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panel import ModelDock
 
 
 @pytest.fixture
@@ -90,13 +91,13 @@ def test_compute_without_an_image_says_what_to_do(dock):
 
 def test_the_model_is_loaded_once_and_again_when_the_choice_changes(qtbot, viewer, dock, session, monkeypatch):
     loads = []
-    load = analysis.load
-    monkeypatch.setattr(analysis, "load", lambda choice, report: loads.append(choice) or load(choice, report))
+    load = tasks.load
+    monkeypatch.setattr(tasks, "load", lambda choice, report: loads.append(choice) or load(choice, report))
     computed(qtbot, viewer, dock)
     dock.job.compute_button.click()
     idle(qtbot, dock)
     assert len(loads) == 1
-    monkeypatch.setattr(analysis, "load", lambda choice, report: loads.append(choice) or fakes.FakeModel(name="second"))
+    monkeypatch.setattr(tasks, "load", lambda choice, report: loads.append(choice) or fakes.FakeModel(name="second"))
     dock.model.precision_box.setCurrentText("bfloat16")
     first = session.model
     dock.job.compute_button.click()
@@ -130,7 +131,7 @@ def test_an_error_is_shown_and_the_state_kept(qtbot, viewer, dock, session, monk
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(analysis, "compute", fail)
+    monkeypatch.setattr(tasks, "compute", fail)
     dock.job.compute_button.click()
     idle(qtbot, dock)
     assert dock.job.status.text() == str(error)
@@ -145,7 +146,7 @@ def test_an_error_of_no_type_of_ours_is_shown_too(qtbot, viewer, dock, monkeypat
     def fail(*_):
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr(analysis, "load", fail)
+    monkeypatch.setattr(tasks, "load", fail)
     computed(qtbot, viewer, dock)
     assert dock.job.status.text() == "Unexpected ZeroDivisionError: by zero"
 
@@ -359,7 +360,7 @@ def test_choices_are_remembered(qtbot, viewer, dock):
 def test_the_notice_is_there(dock):
     from qtpy.QtWidgets import QLabel
 
-    from napari_mammosae.viewer.docks.base import NOTICE
+    from napari_mammosae.viewer.widgets.parts import NOTICE
 
     assert NOTICE in [label.text() for label in dock.findChildren(QLabel)]
 
@@ -367,7 +368,7 @@ def test_the_notice_is_there(dock):
 def test_every_key_is_listed_in_the_dock(dock):
     from qtpy.QtWidgets import QLabel
 
-    from napari_mammosae.viewer.keymap import help_rows
+    from napari_mammosae.viewer.app.keymap import help_rows
 
     table = next(label for label in dock.findChildren(QLabel) if label.text() == "Keys").toolTip()
     assert all(f"<b>{key}</b>" in table and meaning in table for key, meaning in help_rows())

@@ -5,8 +5,8 @@ from npe2 import PluginManager, PluginManifest
 
 from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
-from napari_mammosae.core.errors import ImageError
-from napari_mammosae.viewer.layers import KEY
+from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.viewer.canvas.layers import KEY
 from napari_mammosae.viewer.reader import PLUGIN, get_reader, prefer_for_mammograms, read
 
 

@@ -8,13 +8,13 @@ from napari.components import ViewerModel
 from napari.layers import Image
 
 from fakes import FakeModel, latent_maps, mammogram
-from napari_mammosae.core.errors import FindingsError
-from napari_mammosae.core.geometry import cell_affine
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.display import fit
-from napari_mammosae.viewer.overlaid import PREDICTION
-from napari_mammosae.viewer.scene import Scene
-from napari_mammosae.viewer.session import Order, session_of
+from napari_mammosae.core.base.errors import FindingsError
+from napari_mammosae.core.images.geometry import cell_affine
+from napari_mammosae.viewer.app.session import Order, session_of
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.scene import Scene
+from napari_mammosae.viewer.canvas.texts import PREDICTION
+from napari_mammosae.viewer.canvas.window import fit
 
 
 class Boxes:

@@ -7,9 +7,9 @@ from napari.components import ViewerModel
 from napari.utils._proxies import PublicOnlyProxy
 
 from fakes import FakeModel, latent_maps, mammogram
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.viewer.session import BY_IMAGE, MOST_PINS, Order, Session, session_of
-from napari_mammosae.viewer.view import resolve
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.viewer.app.session import BY_IMAGE, MOST_PINS, Order, Session, session_of
+from napari_mammosae.viewer.canvas.latent_view import resolve
 
 
 @pytest.fixture

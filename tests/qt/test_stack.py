@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fakes import FakeModel, latent_maps
-from napari_mammosae.viewer.stack import LatentStack
+from napari_mammosae.viewer.canvas.stack import LatentStack
 
 MODEL = FakeModel()
 SHAPE = (MODEL.n_latents, *MODEL.grid)

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from qtpy.QtCore import QItemSelectionModel, QPoint, Qt
 from qtpy.QtTest import QAbstractItemModelTester
 
-from napari_mammosae.core.ranking import order_of
-from napari_mammosae.viewer.docks.columns import (
+from napari_mammosae.core.ranking.orders import order_of
+from napari_mammosae.viewer.widgets.column_table import LatentTable, sorted_rows
+from napari_mammosae.viewer.widgets.columns import (
     CELLS,
     IMAGE,
     LATENT,
@@ -21,8 +22,7 @@ from napari_mammosae.viewer.docks.columns import (
     default_sort,
     logit_columns,
 )
-from napari_mammosae.viewer.docks.table import LatentTable, sorted_rows
-from napari_mammosae.viewer.docks.table_view import LatentTableView
+from napari_mammosae.viewer.widgets.table_view import LatentTableView
 
 COLUMNS = (LATENT, VERDICT, MEAN, MAXIMUM, CELLS)
 
@@ -121,7 +121,7 @@ def test_it_falls_back_to_the_latent_numbers_when_the_sorted_column_goes(table):
 
 
 def test_every_score_of_a_ranking_has_a_column():
-    from napari_mammosae.core.ranking import SCORES as KNOWN
+    from napari_mammosae.core.ranking.scores import SCORES as KNOWN
     from napari_mammosae.core.ranking.table import COLUMNS as WRITTEN
 
     assert set(SCORES) == set(KNOWN)

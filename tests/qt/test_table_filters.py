@@ -3,8 +3,15 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_mammosae.viewer.docks.columns import CELLS, LATENT, MEAN, RUN, VERDICT
-from napari_mammosae.viewer.docks.filters import ANY, REVIEWED, UNREVIEWED, FilterPart, LatentFilter, focus_on_ctrl_f
+from napari_mammosae.viewer.latents.filters import (
+    ANY,
+    REVIEWED,
+    UNREVIEWED,
+    FilterPart,
+    LatentFilter,
+    focus_on_ctrl_f,
+)
+from napari_mammosae.viewer.widgets.columns import CELLS, LATENT, MEAN, RUN, VERDICT
 
 FIRES = next(column for column in RUN if column.key == "run.firing_images")
 VALUES = {

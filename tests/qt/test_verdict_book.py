@@ -7,16 +7,17 @@ from types import SimpleNamespace
 import pytest
 
 from napari_mammosae.core import runs
-from napari_mammosae.core.errors import VerdictError
-from napari_mammosae.core.verdict_events import INSERT_EVENT, VERDICTS, Event
-from napari_mammosae.core.verdict_places import cache_folder, default_path
-from napari_mammosae.core.verdict_reader import VerdictReader
-from napari_mammosae.core.verdicts import Subject, VerdictStore
-from napari_mammosae.viewer import analysis, run_work
-from napari_mammosae.viewer.analysis import ModelChoice
-from napari_mammosae.viewer.jobs import Jobs
-from napari_mammosae.viewer.session import Session
-from napari_mammosae.viewer.verdict_book import VerdictBook
+from napari_mammosae.core.base.errors import VerdictError
+from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
+from napari_mammosae.core.verdicts.places import cache_folder, default_path
+from napari_mammosae.core.verdicts.reader import VerdictReader
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.viewer.app.jobs import Jobs
+from napari_mammosae.viewer.app.session import Session
+from napari_mammosae.viewer.image import tasks
+from napari_mammosae.viewer.image.tasks import ModelChoice
+from napari_mammosae.viewer.runs import tasks as run_work
+from napari_mammosae.viewer.verdicts.book import VerdictBook
 from review_kit import make_tiny_run
 
 SUBJECT = Subject("model", "sae")
@@ -249,7 +250,7 @@ def test_opening_the_demo_run_brings_earlier_verdicts_along(tiny_model, tmp_path
     with VerdictStore(path / "verdicts.sqlite", "anna") as store:
         event = store.decide(SUBJECT, 3, "spurious")
     monkeypatch.setattr(runs, "demo_run", lambda *_, **__: path)
-    monkeypatch.setattr(analysis, "load", lambda *_: None)
+    monkeypatch.setattr(tasks, "load", lambda *_: None)
     run_work.open_demo_run(ModelChoice(), None, lambda *_: None)
     with VerdictStore(default_path(), create=False) as store:
         assert store.events() == [event]

@@ -9,16 +9,16 @@ import pytest
 from qtpy.QtCore import Qt
 
 from fakes import FakeModel
-from napari_mammosae.core.runs import open_run
-from napari_mammosae.core.verdicts import Subject, VerdictStore, default_path
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.latents import LatentsDock
-from napari_mammosae.viewer.docks.verdicts import VerdictsDock
-from napari_mammosae.viewer.preferences import remember
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore, default_path
+from napari_mammosae.viewer.app.preferences import remember
+from napari_mammosae.viewer.app.session import Order
+from napari_mammosae.viewer.canvas.latent_view import resolve
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.run_images import image_files
-from napari_mammosae.viewer.session import Order
 from napari_mammosae.viewer.suspicion import REASONS, find_suspects
-from napari_mammosae.viewer.view import resolve
+from napari_mammosae.viewer.verdicts.panel import VerdictsDock
 from review_kit import idle, make_tiny_run, open_run_in
 
 
@@ -420,7 +420,7 @@ def test_suspects_need_a_run_with_maps_and_open_eyes(qtbot, dock, form, session,
 
 
 def test_suspects_with_annotated_boxes(qtbot, dock, form, session, run_path, tmp_path):
-    from napari_mammosae.core.findings import read_findings
+    from napari_mammosae.core.annotations.boxes import read_findings
 
     (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,60,150,120,220\n")
     session.findings = read_findings(tmp_path / "boxes.csv")

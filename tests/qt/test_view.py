@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from fakes import FakeModel, latent_maps, mammogram, maps_of
-from napari_mammosae.viewer.session import Session
-from napari_mammosae.viewer.view import prediction_text, predictions, resolve, shared_maximum
+from napari_mammosae.viewer.app.session import Session
+from napari_mammosae.viewer.canvas.latent_view import prediction_text, predictions, resolve, shared_maximum
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QApplication
 
 from fakes import INPUT, FakeModel, latent_maps
-from napari_mammosae.core.geometry import Frame
-from napari_mammosae.core.images import Mammogram
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.session import Order
+from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.viewer.app.session import Order
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import pytest
 
 import fakes
 import intervene_kit
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.docks.intervene import InterveneDock
-from napari_mammosae.viewer.edit_overlay import EDITED
-from napari_mammosae.viewer.layers import mammogram_layer
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.layers import mammogram_layer
+from napari_mammosae.viewer.intervention.layers import EDITED
+from napari_mammosae.viewer.intervention.panel import InterveneDock
 
 GRID, INPUT = (48, 29), (1520, 912)
 UP, DOWN = (12, 8), (30, 20)  # cells where a latent pushes the first logit up, another one down

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QApplication
 
 from fake_run import FakeRun
 from fakes import INPUT, FakeModel, latent_maps, mammogram
-from napari_mammosae.core.geometry import Frame
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.latents import LatentsDock
+from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.latents.panel import LatentsDock
 
 
 class Linear(FakeModel):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 import fakes
-from napari_mammosae.core.findings import read_findings
-from napari_mammosae.core.localization import find_regions
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.localize import LocalizeDock
-from napari_mammosae.viewer.found import draw, drawing_of
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.localization.boxes import find_regions
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.localization.found_boxes import draw, drawing_of
+from napari_mammosae.viewer.localization.panel import LocalizeDock
 
 SHAPE, GRID = (384, 256), (12, 8)
 

@@ -9,11 +9,11 @@ import pytest
 
 from dicom_factory import breast_image, write_dicom
 from fakes import FakeModel, maps_of, phantom
-from napari_mammosae.core.images import Mammogram, read_mammogram
-from napari_mammosae.core.preprocessing import Preprocessing
-from napari_mammosae.viewer import layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.layers import mammogram_layer
+from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.layers import mammogram_layer
+from napari_mammosae.viewer.image.controller import controller_of
 
 GRID, INPUT = (48, 29), (1520, 912)
 MODEL = FakeModel(n_latents=16, grid=GRID, preprocessing=Preprocessing(size=INPUT))
@@ -94,7 +94,7 @@ def test_boxes_are_drawn_on_their_pixels(viewer, tmp_path):
     """The rectangle's outline runs along the outer edges of the first and last pixel inside."""
     table = tmp_path / "boxes.csv"
     table.write_text("image,finding,xmin,ymin,xmax,ymax\nsmall,Mass,120,300,160,350\n")
-    from napari_mammosae.core.findings import read_findings
+    from napari_mammosae.core.annotations.boxes import read_findings
 
     controller = controller_of(viewer)
     viewer.add_layer(mammogram_layer(small(tmp_path)))

@@ -8,11 +8,12 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from napari_mammosae.viewer import keymap, layers
-from napari_mammosae.viewer.controller import controller_of
-from napari_mammosae.viewer.docks.images import ImagesDock
-from napari_mammosae.viewer.docks.latents import LatentsDock
-from napari_mammosae.viewer.docks.verdicts import VerdictsDock
+from napari_mammosae.viewer.app import keymap
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.latents.panel import LatentsDock
+from napari_mammosae.viewer.runs.panel import ImagesDock
+from napari_mammosae.viewer.verdicts.panel import VerdictsDock
 from review_kit import make_tiny_run, open_run_in
 
 
@@ -108,8 +109,8 @@ def test_a_screenshot_is_kept_when_it_is_wanted(viewer, qtbot, run_path):
 
 
 def test_blind_hides_boxes_and_prediction_on_the_canvas(viewer, qtbot, tmp_path):
-    from napari_mammosae.core.findings import read_findings
-    from napari_mammosae.viewer.overlaid import PREDICTION
+    from napari_mammosae.core.annotations.boxes import read_findings
+    from napari_mammosae.viewer.canvas.texts import PREDICTION
 
     controller = controller_of(viewer)
     (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,60,150,120,220\n")

@@ -20,7 +20,7 @@ def main(args: Sequence[str] | None = None) -> int:
     args
         The words after the program's name; by default those it was called with.
     """
-    from ..core.errors import MammoSAEError
+    from ..core.base.errors import MammoSAEError
     from .app import app
 
     with warnings.catch_warnings():

@@ -15,7 +15,7 @@ from .rank import rank
 from .run import run
 from .train_sae import train_sae
 from .verdicts import verdicts
-from .window import demo, view
+from .view import demo, view
 
 app = typer.Typer(
     name="napari-mammosae",

@@ -26,8 +26,8 @@ def compare(
     (measures without and with the SAE, with intervals), class_means.png, performance.png and comparison.json.
     """
     with working("Opening the runs", quiet=quiet):
-        from ..core.run_comparison import compare_runs, write_comparison
-        from ..core.runs import open_run
+        from ..core.comparison.runs import compare_runs, write_comparison
+        from ..core.runs.run import open_run
 
         runs = open_run(first), open_run(second)
     with working("Comparing", quiet=quiet):

@@ -28,7 +28,7 @@ def caution(notes: Iterable[str], *, quiet: bool) -> None:
 @contextmanager
 def usage(option: str) -> Iterator[None]:
     """Make a setting without meaning wrong usage of `option`: exit status 2, with a hint how the command is used."""
-    from ..core.errors import SettingsError
+    from ..core.base.errors import SettingsError
 
     try:
         yield

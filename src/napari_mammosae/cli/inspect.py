@@ -26,15 +26,15 @@ def inspect(
     Writes latents.csv (every latent: mean, maximum, active cells, attribution), maps.npz, prediction.json, figure.png.
     """
     with working(f"Reading {image.name}", quiet=quiet):
-        from ..core.images import read_mammogram
-        from ..core.inspection import write_inspection
-        from ..core.latents import compute_latents
-        from ..core.model import load_model
+        from ..core.images.mammogram import read_mammogram
+        from ..core.models.latents import compute_latents
+        from ..core.models.model import load_model
+        from ..core.reports.inspection import write_inspection
 
         mammogram = read_mammogram(image, crop=not no_crop)
         found, notes = None, tuple[str, ...]()
         if boxes:
-            from ..core.findings import read_findings
+            from ..core.annotations.boxes import read_findings
 
             findings = read_findings(boxes)
             found = findings.boxes(mammogram.image_id, shape=mammogram.shape)

@@ -12,11 +12,12 @@ from .run_model import model_of_run
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..core.intervention import Cohort, Edit, Form
-    from ..core.model import MammoSAE
-    from ..core.ranking import Score
-    from ..core.runs import Run
-    from ..core.verdict_events import Verdict
+    from ..core.intervention.cohort import Cohort
+    from ..core.intervention.edit import Edit, Form
+    from ..core.models.model import MammoSAE
+    from ..core.ranking.scores import Score
+    from ..core.runs.run import Run
+    from ..core.verdicts.events import Verdict
 
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
@@ -86,8 +87,8 @@ def intervene(
     every measure before and after. Exact: no image is computed again.
     """
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.intervention.run_cohort import cohort_of_run
-        from ..core.runs import open_run
+        from ..core.intervention.cohort_of_run import cohort_of_run
+        from ..core.runs.run import open_run
 
         _check_usage(order, k, verdict, plot)
         opened = open_run(run)
@@ -127,11 +128,11 @@ def intervene(
 
 def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | None) -> None:
     """Refuse values that no run could make sense of."""
-    from ..core.errors import SettingsError
-    from ..core.intervention.run_cohort import PUBLISHED
-    from ..core.plots_intervention import checked
-    from ..core.ranking import SCORES
-    from ..core.verdicts import VERDICTS
+    from ..core.base.errors import SettingsError
+    from ..core.intervention.cohort_of_run import PUBLISHED
+    from ..core.ranking.scores import SCORES
+    from ..core.reports.intervention_figures import checked
+    from ..core.verdicts.store import VERDICTS
 
     with usage("--order"):
         if order not in SCORES and not order.startswith(PUBLISHED):
@@ -148,7 +149,7 @@ def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | No
 
 
 def _numbers(k: str) -> list[int]:
-    from ..core.errors import SettingsError
+    from ..core.base.errors import SettingsError
 
     try:
         return [int(part) for part in k.split(",")]
@@ -158,14 +159,14 @@ def _numbers(k: str) -> list[int]:
 
 def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | None, unit: Any) -> Any:
     """The k at which each latent enters the union."""
-    from ..core.intervention.run_cohort import (
+    from ..core.intervention.cohort_of_run import (
         PUBLISHED,
         logits_of_label,
         pool_of_run,
         published_orders,
         rankings_of_classes,
     )
-    from ..core.ranking import first_ranks
+    from ..core.ranking.orders import first_ranks
 
     if order.startswith(PUBLISHED):
         return first_ranks(published_orders(order), run.n_latents)
@@ -176,7 +177,7 @@ def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | N
 
 
 def _curve(cohort: "Cohort", first: Any, k: str | None, modes: Any, form: "Form", compat: bool) -> "pd.DataFrame":
-    from ..core.intervention import curve_table
+    from ..core.intervention.effects import curve_table
 
     h = cohort.n_latents
     if k is None:
@@ -190,8 +191,8 @@ def _curve(cohort: "Cohort", first: Any, k: str | None, modes: Any, form: "Form"
 
 def _verdict_edit(run: "Run", model: "MammoSAE", verdict: str, path: Path | None, mode: Any, form: "Form") -> "Edit":
     """Make the edit of the latents that anyone gave a verdict."""
-    from ..core.intervention import Edit, verdict_mask
-    from ..core.verdicts import Subject, VerdictStore, default_path
+    from ..core.intervention.edit import Edit, verdict_mask
+    from ..core.verdicts.store import Subject, VerdictStore, default_path
 
     with VerdictStore(path or default_path(run.path), create=False) as store:
         latents = store.latents(cast("Verdict", verdict), Subject(model.model_sha256, model.sae_sha256))
@@ -200,7 +201,8 @@ def _verdict_edit(run: "Run", model: "MammoSAE", verdict: str, path: Path | None
 
 def _effect(cohort: "Cohort", edit: "Edit", draws: int, record: dict[str, Any]) -> "pd.DataFrame":
     """Measure before and after; random sets go into the record."""
-    from ..core.intervention import effect, random_null
+    from ..core.intervention.effects import effect
+    from ..core.intervention.random_sets import random_null
 
     table = effect(cohort, edit)
     table.insert(0, "mode", edit.mode)
@@ -229,7 +231,7 @@ def _counts(cohort: "Cohort") -> Any:
 def _write(
     csv: Path, table: "pd.DataFrame", settings: dict[str, Any], record: dict[str, Any], model: "MammoSAE"
 ) -> None:
-    from ..core.provenance import provenance, write_table
+    from ..core.base.provenance import provenance, write_table
 
     write_table(csv, table, provenance("intervene", settings, model) | record)
 
@@ -238,9 +240,9 @@ def _plot(
     plot: Path, table: "pd.DataFrame", settings: dict[str, Any], record: dict[str, Any], model: "MammoSAE", run: "Run",
     verdict: str | None,
 ) -> None:  # fmt: skip
+    from ..core.base.provenance import provenance, write_provenance
     from ..core.plots_effect import plot_effects
-    from ..core.plots_intervention import plot_curves
-    from ..core.provenance import provenance, write_provenance
+    from ..core.reports.intervention_figures import plot_curves
 
     measure = "auroc" if run.info["task"] != "multiclass" else "accuracy"
     line = (

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from ..core.localization import PaperRow
     from ..core.localization.over_run import RunBoxes
-    from ..core.runs import Run
+    from ..core.reports.paper_table import PaperRow
+    from ..core.runs.run import Run
 
 FIRST_COLUMNS = ("finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift")
 """What a table begins with; the rest follows in the order in which it is measured."""
@@ -67,11 +67,13 @@ def localize(
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
     """
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.findings import read_findings
-        from ..core.localization import LocalizationSettings, Threshold, paper_table
+        from ..core.annotations.boxes import read_findings
+        from ..core.base.provenance import provenance
+        from ..core.localization.evaluation import LocalizationSettings
         from ..core.localization.over_run import boxes_of_run, localize_latents
-        from ..core.provenance import provenance
-        from ..core.runs import open_run
+        from ..core.localization.thresholds import Threshold
+        from ..core.reports.paper_table import paper_table
+        from ..core.runs.run import open_run
 
         with usage("--threshold"):
             cut = Threshold.parse(threshold)
@@ -102,9 +104,10 @@ def _short_table(
     run: "Run", boxes: "RunBoxes", table: "pd.DataFrame", order: str, top: int
 ) -> tuple[list["PaperRow"], str]:
     """Lines of the Markdown table, and what they show."""
-    from ..core.errors import SettingsError
-    from ..core.localization import paper_row
-    from ..core.ranking import LabelledPool, Ranking, score_latents
+    from ..core.base.errors import SettingsError
+    from ..core.ranking.orders import Ranking
+    from ..core.ranking.scores import LabelledPool, score_latents
+    from ..core.reports.paper_table import paper_row
 
     lines, unranked = [], []
     for name in table["finding"].unique():
@@ -138,8 +141,8 @@ def _basis(images: str) -> str:
 
 
 def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
-    from ..core.files import write_together
-    from ..core.provenance import json_text
+    from ..core.base.files import write_together
+    from ..core.base.provenance import json_text
 
     with write_together(*_written(csv)) as (rows, note, short):
         table.to_csv(rows, index=False, lineterminator="\n")
@@ -148,6 +151,6 @@ def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object
 
 
 def _written(csv: Path) -> tuple[Path, Path, Path]:
-    from ..core.provenance import beside
+    from ..core.base.provenance import beside
 
     return csv, beside(csv, ".json"), beside(csv, ".md")

@@ -13,7 +13,7 @@ models = typer.Typer(name="models", help="List and check models.", no_args_is_he
 @models.command("list")
 def list_models() -> None:
     """Names that --model takes."""
-    from ..core.named_models import embedded_models
+    from ..core.models.model_files import embedded_models
 
     for name, file in embedded_models().items():
         typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}")
@@ -25,8 +25,8 @@ def download(
     quiet: options.Quiet = False,
 ) -> None:
     """Say where the files of a model come from; this version fetches none."""
-    from ..core.errors import DownloadError
-    from ..core.named_models import embedded_models
+    from ..core.base.errors import DownloadError
+    from ..core.models.model_files import embedded_models
 
     if model not in embedded_models():
         raise DownloadError(
@@ -44,7 +44,7 @@ def verify(
 ) -> None:
     """Load a model once and print its sizes and the hashes of its files."""
     with working(f"Loading {model}", quiet=quiet):
-        from ..core.model import load_model
+        from ..core.models.model import load_model
 
         network = load_model(model, device="cpu")
     rows, columns = network.grid

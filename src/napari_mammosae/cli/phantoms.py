@@ -28,7 +28,7 @@ def phantoms(
     quiet: options.Quiet = False,
 ) -> None:
     """Synthetic phantoms: images, findings.csv, structures.csv, labels.csv and true masks in truth/."""
-    from ..core.errors import SettingsError
+    from ..core.base.errors import SettingsError
 
     numbered = {f"phantom-{seed + i:06d}" for i in range(count)}
     if others := sorted({path.stem for path in folder.glob("phantom-*.png")} - numbered):
@@ -37,8 +37,8 @@ def phantoms(
             "would not name; give an empty folder"
         )
     with progress("Drawing synthetic phantoms", quiet=quiet) as report:
-        from ..core.phantoms import write_phantoms
-        from ..core.provenance import provenance, write_json
+        from ..core.base.provenance import provenance, write_json
+        from ..core.phantoms.dataset import write_phantoms
 
         write_phantoms(folder, count, seed=seed, marker_bias=marker_bias, progress=report)
         settings = {"count": count, "seed": seed, "marker_bias": marker_bias}

@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from ..core.model import MammoSAE
-    from ..core.ranking import Contrast, RankingComparison, Score
-    from ..core.runs import Run
+    from ..core.models.model import MammoSAE
+    from ..core.ranking.compare import RankingComparison
+    from ..core.ranking.scores import Contrast, Score
+    from ..core.runs.run import Run
 
 SHOWN = 10
 
@@ -59,14 +60,14 @@ def rank(
 
     With --against: rank correlation, overlap of the best k, and the latents that moved most.
     """
-    from ..core.errors import SettingsError
-    from ..core.ranking import SCORES
+    from ..core.base.errors import SettingsError
+    from ..core.ranking.scores import SCORES
 
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; there are {', '.join(SCORES)}.")
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.runs import open_run
+        from ..core.runs.run import open_run
 
         opened = open_run(run)
         number = class_number(opened, label, category)
@@ -102,8 +103,8 @@ def class_number(run: "Run", label: str, given: str | None) -> int:
     """
     import numpy as np
 
-    from ..core.errors import SettingsError
-    from ..core.names import slug
+    from ..core.base.errors import SettingsError
+    from ..core.base.names import slug
 
     values = run.label(label)
     found = np.unique(values[~np.isnan(values)])
@@ -139,8 +140,8 @@ def _table(
 ) -> "pd.DataFrame":
     from dataclasses import replace
 
-    from ..core.intervention.run_cohort import pool_of_run
-    from ..core.ranking import rank_latents
+    from ..core.intervention.cohort_of_run import pool_of_run
+    from ..core.ranking.table import rank_latents
 
     pool = pool_of_run(run, label, split=split, unit=unit)
     if model is not None:
@@ -152,8 +153,8 @@ def _attribution(run: "Run", model: "MammoSAE", label: str, number: int) -> "NDA
     """What each latent adds to the logit of a class; a single logit speaks for class 1, and against class 0."""
     import numpy as np
 
-    from ..core.errors import SettingsError
-    from ..core.intervention.run_cohort import logits_of_label
+    from ..core.base.errors import SettingsError
+    from ..core.intervention.cohort_of_run import logits_of_label
 
     logits = logits_of_label(run, label)
     if len(logits) > 1:
@@ -173,9 +174,10 @@ def _compare(
     how: dict[str, Any],
 ) -> "RankingComparison":
     """Set the other ranking first, so that a change counts the places gained in this run."""
-    from ..core.errors import RunError
-    from ..core.ranking import compare_rankings, read_ranking
-    from ..core.runs import open_run
+    from ..core.base.errors import RunError
+    from ..core.ranking.compare import compare_rankings
+    from ..core.ranking.files import read_ranking
+    from ..core.runs.run import open_run
 
     if not against.is_dir():
         return compare_rankings(read_ranking(against), _ranking(table))
@@ -194,7 +196,7 @@ def _compare(
 
 
 def _ranking(table: "pd.DataFrame") -> Any:
-    from ..core.ranking import Ranking
+    from ..core.ranking.orders import Ranking
 
     by_latent = table.set_index("latent")["score"].sort_index()
     return Ranking(table["latent"].to_numpy(), by_latent.to_numpy())
@@ -238,7 +240,7 @@ def _comparison_text(comparison: "RankingComparison", name: str) -> str:
 def _write(
     csv: Path, table: "pd.DataFrame", settings: dict[str, Any], run: "Run", comparison: "RankingComparison | None"
 ) -> None:
-    from ..core.provenance import provenance, write_table
+    from ..core.base.provenance import provenance, write_table
 
     record = provenance("rank", settings)
     record["made_with"] = {

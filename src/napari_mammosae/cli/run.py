@@ -14,7 +14,7 @@ from .console import say
 from .interrupts import stoppable
 
 if TYPE_CHECKING:
-    from ..core.runs import RunProgress
+    from ..core.runs.progress import RunProgress
 
 
 def run(
@@ -44,8 +44,8 @@ def run(
     The same command again goes on where the last one stopped. Images that cannot be read are listed in
     RUN/failures.csv, with the reason.
     """
-    from ..core.runs import make_run
-    from ..core.runs.heap import keep_freed_memory
+    from ..core.runs.making.make import make_run
+    from ..core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
     spec = {"name": model, "device": device, "precision": precision}

@@ -3,14 +3,14 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..core.model import MammoSAE
-    from ..core.runs import Run
+    from ..core.models.model import MammoSAE
+    from ..core.runs.run import Run
 
 
 def model_of_run(run: "Run", model: str | None) -> "MammoSAE":
     """Load the model of a run: the one named, else the one it says it was made with."""
-    from ..core.errors import MammoSAEError, ModelError
-    from ..core.model import load_model
+    from ..core.base.errors import MammoSAEError, ModelError
+    from ..core.models.model import load_model
 
     name = str(run.info["model"])
     try:

@@ -10,7 +10,7 @@ from .console import say, stages, usage, working
 from .interrupts import stoppable
 
 if TYPE_CHECKING:
-    from ..core.sae_fitting import FittedSAE, Stage
+    from ..core.training.fit import FittedSAE, Stage
 
 
 def train_sae(
@@ -52,15 +52,15 @@ def train_sae(
     The features lie beside SAE while this runs, in half precision. Reports explained variance, L0 and dead latents
     of held-out images and, with labels of the model's classes, AUROC without and with the SAE.
     """
-    from ..core.errors import SettingsError
+    from ..core.base.errors import SettingsError
 
     with usage("--out"):
         if out.suffix != ".safetensors":
             raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
     with working(f"Loading {model}", quiet=quiet):
-        from ..core.model import load_model
-        from ..core.sae_fitting import fit_sae, write_sae
-        from ..core.training import SAETrainingSettings
+        from ..core.models.model import load_model
+        from ..core.training.fit import fit_sae, write_sae
+        from ..core.training.sae_training import SAETrainingSettings
 
         network = load_model(model, device=device, precision=precision)
     settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, cells, resample_every, seed)
@@ -114,8 +114,8 @@ def _figures(fitted: "FittedSAE") -> dict[str, Any]:
 def _write_record(out: Path, chosen: dict[str, Any], settings: Any, fitted: "FittedSAE", model: Any) -> None:
     from dataclasses import asdict
 
-    from ..core.files import sha256_file
-    from ..core.provenance import provenance, write_provenance
+    from ..core.base.files import sha256_file
+    from ..core.base.provenance import provenance, write_provenance
 
     record = provenance("train-sae", chosen | asdict(settings), model)
     record["model"].pop("sae_sha256")

@@ -9,7 +9,7 @@ from . import options
 from .console import say
 
 if TYPE_CHECKING:
-    from ..core.verdicts import VerdictStore
+    from ..core.verdicts.store import VerdictStore
 
 verdicts = typer.Typer(
     name="verdicts",
@@ -38,7 +38,7 @@ def export(
     quiet: options.Quiet = False,
 ) -> None:
     """Write verdicts as CSV or JSON; screenshots stay behind."""
-    from ..core.verdict_files import export_verdicts
+    from ..core.verdicts.exchange import export_verdicts
 
     with _open(where) as store:
         export_verdicts(store, out, annotator=annotator, current=current)
@@ -51,8 +51,8 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
 
     Adding a file twice changes nothing. A verdict file that is not there yet is made.
     """
-    from ..core.verdict_files import merge_verdicts
-    from ..core.verdicts import VerdictStore
+    from ..core.verdicts.exchange import merge_verdicts
+    from ..core.verdicts.store import VerdictStore
 
     with VerdictStore(_path(where)) as store:
         _note(store)
@@ -69,9 +69,9 @@ def merge(
     """Put the verdicts of several people into one new file."""
     import tempfile
 
-    from ..core.errors import VerdictError
-    from ..core.verdict_files import merge_verdicts
-    from ..core.verdicts import VerdictStore
+    from ..core.base.errors import VerdictError
+    from ..core.verdicts.exchange import merge_verdicts
+    from ..core.verdicts.store import VerdictStore
 
     if out.exists():
         raise VerdictError(f"{out.name} exists; choose another name, or add to it with `verdicts import`.")
@@ -99,9 +99,9 @@ def agreement(
     """Say how far two people agree (Cohen's kappa) about the latents both judged."""
     import pandas as pd
 
-    from ..core.agreement import cohen_kappa
-    from ..core.provenance import provenance, write_table
-    from ..core.verdicts import VERDICTS
+    from ..core.base.provenance import provenance, write_table
+    from ..core.verdicts.agreement import cohen_kappa
+    from ..core.verdicts.store import VERDICTS
 
     with _open(where) as store:
         found = cohen_kappa(store, first, second)
@@ -122,13 +122,13 @@ def agreement(
 
 
 def _path(where: Path | None) -> Path:
-    from ..core.verdicts import default_path
+    from ..core.verdicts.store import default_path
 
     return default_path(where) if where is None or where.is_dir() else where
 
 
 def _open(where: Path | None) -> "VerdictStore":
-    from ..core.verdicts import VerdictStore
+    from ..core.verdicts.store import VerdictStore
 
     store = VerdictStore(_path(where), create=False)
     _note(store)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .plots_intervention import checked, save
+from .reports.intervention_figures import checked, save
 
 if TYPE_CHECKING:
     import pandas as pd

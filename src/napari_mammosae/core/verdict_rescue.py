@@ -4,11 +4,11 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .errors import VerdictError
-from .files import sha256_file
-from .verdict_events import COLUMNS, time_text
-from .verdict_places import FILE, cache_folder, default_path
-from .verdicts import VerdictStore
+from .base.errors import VerdictError
+from .base.files import sha256_file
+from .verdicts.events import COLUMNS, time_text
+from .verdicts.places import FILE, cache_folder, default_path
+from .verdicts.store import VerdictStore
 
 logger = logging.getLogger(__name__)
 

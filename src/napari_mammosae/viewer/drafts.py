@@ -39,7 +39,7 @@ def draft_path(image_id: str, shape: tuple[int, int]) -> Path:
 
 def keep_draft(image_id: str, shape: tuple[int, int], boxes: pd.DataFrame) -> None:
     """Write the boxes of an image; raises OSError where the folder cannot be written."""
-    from ..core.findings import write_findings
+    from ..core.annotations.boxes import write_findings
 
     path = draft_path(image_id, shape)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,8 +48,8 @@ def keep_draft(image_id: str, shape: tuple[int, int], boxes: pd.DataFrame) -> No
 
 def read_draft(image_id: str, shape: tuple[int, int]) -> Draft | None:
     """Read the draft of an image; None where there is none, or a damaged one."""
-    from ..core.errors import FindingsError
-    from ..core.findings import read_findings
+    from ..core.annotations.boxes import read_findings
+    from ..core.base.errors import FindingsError
 
     path = draft_path(image_id, shape)
     if not path.is_file():

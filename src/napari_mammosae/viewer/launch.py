@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import MammoSAEError, ModelError
-from ..core.files import write_atomic
-from .preferences import PLUGIN
+from ..core.base.errors import MammoSAEError, ModelError
+from ..core.base.files import write_atomic
+from .app.preferences import PLUGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.components import ViewerModel
 
-    from .controller import Controller
+    from .image.controller import Controller
 
 MODEL_DOCK = "Model & image"
 
@@ -74,9 +74,9 @@ def launch_view(
     MammoSAEError
         If a file cannot be read or the model is not known: said before a window opens.
     """
-    from ..core.findings import read_findings
-    from ..core.images import read_mammogram
-    from ..core.named_models import find_model
+    from ..core.annotations.boxes import read_findings
+    from ..core.images.mammogram import read_mammogram
+    from ..core.models.model_files import find_model
 
     if model is not None:
         find_model(model)
@@ -86,8 +86,8 @@ def launch_view(
         for note in findings.notes_on({mammogram.image_id: mammogram.shape for mammogram in mammograms}):
             notice(note)
 
-    from .controller import controller_of
-    from .layers import mammogram_layer
+    from .canvas.layers import mammogram_layer
+    from .image.controller import controller_of
 
     viewer = _viewer()
     controller = controller_of(viewer)
@@ -107,8 +107,8 @@ def launch_view(
 
 def show_example(viewer: ViewerModel) -> Controller:
     """Open the phantom with a mass and a view marker, and compute its latents with the embedded model."""
-    from .analysis import ModelChoice
-    from .controller import controller_of
+    from .image.controller import controller_of
+    from .image.tasks import ModelChoice
 
     controller = controller_of(viewer)
     controller.choice = replace(ModelChoice(name="demo"), device=controller.choice.device)
@@ -157,7 +157,7 @@ def _fit_when_laid_out(controller: Controller) -> None:
     """Fit the mammogram once the docks have left the canvas its size."""
     from qtpy.QtCore import QTimer
 
-    from .display import fit
+    from .canvas.window import fit
 
     scene = controller.scene
 

@@ -8,12 +8,12 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
 
-from . import layers
+from .canvas import layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from .edits import EditView
+    from .intervention.state import EditView
 
 MapKind: TypeAlias = Literal["none", "before", "after", "difference"]
 MAP_KINDS: tuple[MapKind, ...] = get_args(MapKind)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .localization import Choice, localize, scope_of
+from .localization.result import Choice, localize, scope_of
 from .truth import truth_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..core.findings import Findings
-    from ..core.images import Mammogram
-    from ..core.latents import LatentMaps
-    from ..core.model import MammoSAE
-    from .jobs import Report
-    from .session import Order
+    from ..core.annotations.boxes import Findings
+    from ..core.images.mammogram import Mammogram
+    from ..core.models.latents import LatentMaps
+    from ..core.models.model import MammoSAE
+    from .app.jobs import Report
+    from .app.session import Order
 
 PANELS = 10
 
@@ -34,8 +34,8 @@ def draw_figure(
 
     The provenance goes into a JSON beside the figure.
     """
-    from ..core.figures import figure_source, latents_figure, save_figure
-    from ..core.provenance import provenance, write_provenance
+    from ..core.base.provenance import provenance, write_provenance
+    from ..core.reports.latents_figure import figure_source, latents_figure, save_figure
 
     report(f"Drawing {path.name}")
     assert maps.frame is not None

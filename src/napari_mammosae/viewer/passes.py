@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..core.images import Mammogram
-    from ..core.intervention import Edit
-    from ..core.metrics import FloatArray
-    from ..core.model import MammoSAE
-    from .jobs import Report
+    from ..core.images.mammogram import Mammogram
+    from ..core.intervention.edit import Edit
+    from ..core.models.model import MammoSAE
+    from ..core.stats.measures import FloatArray
+    from .app.jobs import Report
 
 _KEPT = 64
 
@@ -56,8 +56,8 @@ def pass_edit(model: MammoSAE, image: Mammogram, features: Any, edit: Edit, repo
     ModelError
         If the image does not fit into the memory.
     """
-    from ..core.intervention import masked_logits
-    from ..core.memory import within_memory
+    from ..core.intervention.masked_pass import masked_logits
+    from ..core.models.memory import within_memory
 
     edit.check(model.n_latents, model.grid)
 

@@ -28,9 +28,9 @@ def read(path: str | list[str]) -> list[Any]:
     ImageError
         If a file is not a mammogram; a notification and the dock say why.
     """
-    from ..core.errors import ImageError
-    from ..core.images import read_mammogram
-    from .layers import mammogram_options
+    from ..core.base.errors import ImageError
+    from ..core.images.mammogram import read_mammogram
+    from .canvas.layers import mammogram_options
 
     layers = []
     for name in [path] if isinstance(path, str) else path:
@@ -48,7 +48,7 @@ def _tell(text: str) -> None:
     import napari
     from napari.utils.notifications import show_error
 
-    from .controller import controller_of, has_controller
+    from .image.controller import controller_of, has_controller
 
     show_error(text)
     if (viewer := napari.current_viewer()) is not None and has_controller(viewer):

@@ -10,8 +10,8 @@ from psygnal import Signal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..core.runs import Run
-    from .controller import Controller
+    from ..core.runs.run import Run
+    from .image.controller import Controller
 
 _FOLDERS = ("", "images", "phantoms")
 

@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core.errors import ImageError
+from ..core.base.errors import ImageError
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -75,10 +75,10 @@ def _layers(path: Path) -> list[Any]:
     """Image and boxes as napari takes them; the boxes are left to the controller where there is one."""
     import napari
 
-    from ..core.findings import read_findings
-    from ..core.images import read_mammogram
-    from .controller import has_controller
-    from .layers import KEY, mammogram_options, truth_layer, world_affine
+    from ..core.annotations.boxes import read_findings
+    from ..core.images.mammogram import read_mammogram
+    from .canvas.layers import KEY, mammogram_options, truth_layer, world_affine
+    from .image.controller import has_controller
 
     image, findings = read_mammogram(path), read_findings(path.parent / "findings.csv")
     options = mammogram_options(image)

@@ -9,9 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..core.findings import Findings
-    from ..core.runs import Run
-    from .jobs import Report
+    from ..core.annotations.boxes import Findings
+    from ..core.runs.run import Run
+    from .app.jobs import Report
 
 REASONS = {
     "outside": "outside the breast",
@@ -44,10 +44,10 @@ def find_suspects(run: Run, findings: Findings | None, report: Report) -> tuple[
     RunError
         The run keeps no maps.
     """
-    from ..core.errors import FindingsError
+    from ..core.base.errors import FindingsError
     from ..core.localization.detections import sparse_maps
     from ..core.localization.over_run import boxes_of_run
-    from ..core.suspects import SuspectTally
+    from ..core.localization.suspects import SuspectTally
 
     image, edges, note = np.zeros(0, np.int64), np.zeros((0, 4)), "Without annotated boxes, their part is left out."
     if findings is not None:

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.geometry import clip_boxes
+from ..core.images.geometry import clip_boxes
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from ..core.findings import Findings
-    from ..core.geometry import Frame
-    from ..core.images import Mammogram
+    from ..core.annotations.boxes import Findings
+    from ..core.images.geometry import Frame
+    from ..core.images.mammogram import Mammogram
 
 EDGES = ["row_min", "col_min", "row_max", "col_max"]
 ALL_FINDINGS = ""

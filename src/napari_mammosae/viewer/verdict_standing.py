@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ..core.verdict_state import VerdictState
-from ..core.verdicts import VerdictStore
+from ..core.verdicts.state import VerdictState
+from ..core.verdicts.store import VerdictStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from ..core.verdicts import Event, Subject
-    from .jobs import Report
+    from ..core.verdicts.store import Event, Subject
+    from .app.jobs import Report
 
 _PAGE = 100  # latents read at a time: a millisecond or so
 _BREATH = 0.001  # seconds

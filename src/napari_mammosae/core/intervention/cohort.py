@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import SettingsError
-from ..metrics import BinaryMeasures, BoolArray, FloatArray, IntArray, MulticlassMeasures
-from ..sparse_metrics import activations
-from .edits import Edit, Form
+from ..base.errors import SettingsError
+from ..stats.measures import BinaryMeasures, BoolArray, FloatArray, IntArray, MulticlassMeasures
+from ..stats.sparse import activations
+from .edit import Edit, Form
 from .measures import check_labels, decisions, measures_of
 
 

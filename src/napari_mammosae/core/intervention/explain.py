@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SettingsError
-from ..metrics import FloatArray, IntArray
+from ..base.errors import SettingsError
+from ..stats.measures import FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SettingsError
-from ..metrics import FloatArray, IntArray
-from .edits import Edit
+from ..base.errors import SettingsError
+from ..stats.measures import FloatArray, IntArray
+from .edit import Edit
 
 if TYPE_CHECKING:
-    from ..latents import LatentMaps
+    from ..models.latents import LatentMaps
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from ..errors import SettingsError
-from ..metrics import (
+from ..base.errors import SettingsError
+from ..stats.bootstrap import FEWEST, too_few, weighted_measures
+from ..stats.measures import (
     BinaryMeasures,
     FloatArray,
     IntArray,
@@ -15,7 +16,6 @@ from ..metrics import (
     confusion_measures,
     multiclass_measures,
 )
-from ..resampling import FEWEST, too_few, weighted_measures
 
 
 def decisions(logits: FloatArray) -> IntArray:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import SettingsError
-from ..metrics import BinaryMeasures, FloatArray, IntArray, MulticlassMeasures, sorted_measures
+from ..base.errors import SettingsError
 from ..ranking.orders import union_sizes
+from ..stats.measures import BinaryMeasures, FloatArray, IntArray, MulticlassMeasures, sorted_measures
 from .cohort import Cohort
-from .edits import FORMS, Form
+from .edit import FORMS, Form
 from .measures import check_labels, compat_scores, measures_of
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.localization.levels import Cut, cut_heatmap
-from napari_mammosae.core.localization.thresholds import Threshold
+from .levels import Cut, cut_heatmap
+from .thresholds import Threshold
 
 Confidence = Literal["maximum", "mean", "energy"]
 DEFAULT_MIN_AREA = 10.0

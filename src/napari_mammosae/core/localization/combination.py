@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.localization.boxes import DEFAULT_MIN_AREA, Regions, regions_of_cut
-from napari_mammosae.core.localization.levels import Cut, cut_heatmap
-from napari_mammosae.core.localization.thresholds import Threshold
-from napari_mammosae.core.localization.upsampling import Samples, axis, upsample
+from ..base.errors import SettingsError
+from .boxes import DEFAULT_MIN_AREA, Regions, regions_of_cut
+from .levels import Cut, cut_heatmap
+from .thresholds import Threshold
+from .upsampling import Samples, axis, upsample
 
 Combination = Literal["union", "maximum", "logit"]
 Floats = npt.NDArray[np.float32]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.localization.boxes import DEFAULT_MIN_AREA, Confidence, regions_of_cut
-from napari_mammosae.core.localization.levels import cut_heatmap
-from napari_mammosae.core.localization.thresholds import Threshold
+from .boxes import DEFAULT_MIN_AREA, Confidence, regions_of_cut
+from .levels import cut_heatmap
+from .thresholds import Threshold
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]

@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from napari_mammosae.core.errors import SettingsError
-from napari_mammosae.core.localization.boxes import DEFAULT_MIN_AREA, Confidence
-from napari_mammosae.core.localization.detections import Detections, SparseMaps, detect, sparse_maps
-from napari_mammosae.core.localization.focus import Focus, focus, places
-from napari_mammosae.core.localization.intervals import average_precision_bounds, ratio_bounds
-from napari_mammosae.core.localization.matching import average_precision, match
-from napari_mammosae.core.localization.ratios import ratio
-from napari_mammosae.core.localization.thresholds import DEFAULT_THRESHOLD, Threshold
-from napari_mammosae.core.resampling import FEWEST, patient_weights
+from ..base.errors import SettingsError
+from ..stats.bootstrap import FEWEST, patient_weights
+from .boxes import DEFAULT_MIN_AREA, Confidence
+from .detections import Detections, SparseMaps, detect, sparse_maps
+from .focus import Focus, focus, places
+from .intervals import average_precision_bounds, ratio_bounds
+from .matching import average_precision, match
+from .ratios import ratio
+from .thresholds import DEFAULT_THRESHOLD, Threshold
 
 Include = Literal["finding", "all"]
 Doubles = npt.NDArray[np.float64]

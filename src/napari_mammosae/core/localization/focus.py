@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.localization.cells import box_shares, centres_inside
-from napari_mammosae.core.localization.detections import SparseMaps
-from napari_mammosae.core.localization.ratios import ratio
+from ..images.cells import box_shares, centres_inside
+from .detections import SparseMaps
+from .ratios import ratio
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.localization.matching import weighted_average_precision
-from napari_mammosae.core.localization.ratios import ratio
-from napari_mammosae.core.resampling import COVERAGE
+from ..stats.bootstrap import COVERAGE
+from .matching import weighted_average_precision
+from .ratios import ratio
 
 Doubles = npt.NDArray[np.float64]
 _BLOCK = 1 << 22  # numbers held at a time

@@ -6,17 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.localization.thresholds import Threshold
-from napari_mammosae.core.localization.upsampling import (
-    Axis,
-    Bools,
-    Floats,
-    Samples,
-    axis,
-    evaluate,
-    evaluate_quads,
-    quad_extremes,
-)
+from .thresholds import Threshold
+from .upsampling import Axis, Bools, Floats, Samples, axis, evaluate, evaluate_quads, quad_extremes
 
 _NOWHERE = Samples(*(np.zeros(0, np.intp),) * 3, np.zeros(0), np.zeros(0, bool))
 _SAMPLED = 1 << 17  # values: above this, a sample narrows the search for a quantile

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from napari_mammosae.core.localization.ratios import ratio
+from .ratios import ratio
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ..errors import FindingsError
-from ..geometry import clip_boxes
-from ..names import slug
+from ..base.errors import FindingsError
+from ..base.names import slug
+from ..images.geometry import clip_boxes
 from .detections import SparseMaps, detect, sparse_maps
 from .evaluation import BOX_COLUMNS, LocalizationSettings, localize_run
 from .matching import Froc, PrecisionRecall, froc, match, precision_recall
@@ -19,8 +19,8 @@ from .matching import Froc, PrecisionRecall, froc, match, precision_recall
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ..findings import Findings
-    from ..runs import Run
+    from ..annotations.boxes import Findings
+    from ..runs.run import Run
 
 Report = Callable[[int, int], None]
 Columns = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, cast, get_args
 
-from napari_mammosae.core.errors import SettingsError
+from ..base.errors import SettingsError
 
 ThresholdKind = Literal["quantile", "relative", "absolute"]
 

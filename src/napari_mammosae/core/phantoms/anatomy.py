@@ -9,14 +9,8 @@ from scipy.interpolate import splev, splprep
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from napari_mammosae.core.phantoms.noise import (
-    Field,
-    power_law,
-    smoothstep,
-    steered,
-    upsampled,
-)
-from napari_mammosae.core.phantoms.strokes import strands
+from .noise import Field, power_law, smoothstep, steered, upsampled
+from .strokes import strands
 
 INPUT_SHAPE = (1520, 912)
 

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from napari_mammosae.core.phantoms.anatomy import INPUT_SHAPE, Geometry
-from napari_mammosae.core.phantoms.lesions import Mask
-from napari_mammosae.core.phantoms.noise import Field, smoothstep
-from napari_mammosae.core.phantoms.strokes import curve, draw_line
+from .anatomy import INPUT_SHAPE, Geometry
+from .lesions import Mask
+from .noise import Field, smoothstep
+from .strokes import curve, draw_line
 
 SATURATED = 255.0
 

@@ -9,9 +9,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from napari_mammosae.core.errors import ImageError
-from napari_mammosae.core.files import write_atomic
-from napari_mammosae.core.phantoms.phantom import FINDINGS, Phantom, make_phantom
+from ..base.errors import ImageError
+from ..base.files import write_atomic
+from .phantom import FINDINGS, Phantom, make_phantom
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
 

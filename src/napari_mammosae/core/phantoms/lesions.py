@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from napari_mammosae.core.phantoms.anatomy import INPUT_SHAPE, Geometry
-from napari_mammosae.core.phantoms.noise import Field
-from napari_mammosae.core.phantoms.strokes import curve, draw_line
+from .anatomy import INPUT_SHAPE, Geometry
+from .noise import Field
+from .strokes import curve, draw_line
 
 Mask = NDArray[np.bool_]
 

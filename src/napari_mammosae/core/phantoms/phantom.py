@@ -6,16 +6,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_mammosae.core.phantoms import confounders, lesions
-from napari_mammosae.core.phantoms.anatomy import (
-    Build,
-    cover,
-    grain,
-    lay_out,
-    tissue,
-    tone,
-)
-from napari_mammosae.core.phantoms.lesions import Mask, box_of
+from . import confounders, lesions
+from .anatomy import Build, cover, grain, lay_out, tissue, tone
+from .lesions import Mask, box_of
 
 Laterality = Literal["L", "R"]
 View = Literal["CC", "MLO"]

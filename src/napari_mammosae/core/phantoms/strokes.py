@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from napari_mammosae.core.phantoms.noise import Field
+from .noise import Field
 
 SUBPIXEL_BITS = 4
 _POINTS = 12  # of a strand

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SettingsError
+from ..base.errors import SettingsError
 from .orders import Ranking
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import SettingsError
+from ..base.errors import SettingsError
 from .orders import Ranking
 
 CLASS_IN_NAME = re.compile(r"class\W?_?(\d+)", re.IGNORECASE)

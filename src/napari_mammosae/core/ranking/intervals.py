@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..metrics import BoolArray, FloatArray
-from ..resampling import patient_weights, percentile_interval, too_few
+from ..stats.bootstrap import patient_weights, percentile_interval, too_few
+from ..stats.measures import BoolArray, FloatArray
 
 
 def latent_intervals(

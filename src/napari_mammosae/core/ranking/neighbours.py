@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import SettingsError
-from ..metrics import FloatArray, IntArray
-from ..sparse_metrics import activations
+from ..base.errors import SettingsError
+from ..stats.measures import FloatArray, IntArray
+from ..stats.sparse import activations
 
 
 def decoder_neighbours(decoder: NDArray[np.floating[Any]], latent: int, count: int = 10) -> tuple[IntArray, FloatArray]:

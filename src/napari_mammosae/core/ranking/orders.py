@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import SettingsError
-from ..metrics import BoolArray, FloatArray, IntArray
+from ..base.errors import SettingsError
+from ..stats.measures import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,9 +8,9 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
-from ..errors import SettingsError
-from ..metrics import BoolArray, FloatArray
-from ..sparse_metrics import activations, sparse_auroc, sparse_average_precision
+from ..base.errors import SettingsError
+from ..stats.measures import BoolArray, FloatArray
+from ..stats.sparse import activations, sparse_auroc, sparse_average_precision
 from .orders import Ranking
 from .statistics import ROUNDING, ClassStatistics, class_statistics, label_entropy
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import SettingsError
-from ..metrics import FloatArray, IntArray
-from ..sparse_metrics import activations, columns_of
+from ..base.errors import SettingsError
+from ..stats.measures import FloatArray, IntArray
+from ..stats.sparse import activations, columns_of
 
 TOP_IMAGES = 50  # images a label entropy looks at
 FEWEST_IMAGES = 10  # images a latent must fire on for a label entropy

@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import SettingsError
-from ..metrics import FloatArray
-from ..resampling import benjamini_hochberg
-from ..sparse_metrics import sparse_auroc, sparse_auroc_p, sparse_average_precision
+from ..base.errors import SettingsError
+from ..stats.bootstrap import benjamini_hochberg
+from ..stats.measures import FloatArray
+from ..stats.sparse import sparse_auroc, sparse_auroc_p, sparse_average_precision
 from .intervals import latent_intervals
 from .orders import order_of
 from .scores import Contrast, LabelledPool, Score, differences, score_latents

@@ -10,9 +10,9 @@ from typing import Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ..errors import RunError
-from ..files import write_atomic
-from ..regions import REGIONS
+from ..anatomy.regions import REGIONS
+from ..base.errors import RunError
+from ..base.files import write_atomic
 
 Kind = Literal["images", "pooled", "regions", "maps"]
 POOLED = pa.schema(

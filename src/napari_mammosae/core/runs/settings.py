@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunError
-from ..preprocessing import Preprocessing
-from ..provenance import NOTICE, write_json
+from ..base.errors import RunError
+from ..base.provenance import NOTICE, write_json
+from ..images.preprocessing import Preprocessing
 from .layout import Layout, writing
 
 if TYPE_CHECKING:
-    from ..model import MammoSAE
+    from ..models.model import MammoSAE
 
 FORMAT = 1
 
@@ -104,7 +104,7 @@ def read_info(root: Path) -> dict[str, Any] | None:
 
 def write_info(layout: Layout, settings: RunSettings, **state: Any) -> None:
     """Write `run.json`: the settings, and the state of the run."""
-    from napari_mammosae import __version__
+    from ... import __version__
 
     header = {"format": FORMAT, "version": __version__, "notice": NOTICE}
     with writing(layout.info):

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import RunError
-from ..files import sha256_file
-from ..inputs import resolve_images
-from .decode import Entry
+from ..base.errors import RunError
+from ..base.files import sha256_file
+from ..images.listing import resolve_images
+from .making.decode import Entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,7 +112,7 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _read(table: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
-    from ..labels import read_label_rows, read_labels
+    from ..annotations.labels import read_label_rows, read_labels
 
     return read_labels(table), read_label_rows(table)
 
@@ -121,8 +121,8 @@ def _read_listing(table: Path, entries: Sequence[Entry]) -> "tuple[pd.DataFrame,
     """Labels of the CSV that lists the images: they belong to its rows, whatever the images are called."""
     import pandas as pd
 
-    from ..labels import image_facts, read_label_rows
-    from ..tables import read_table
+    from ..annotations.labels import image_facts, read_label_rows
+    from ..base.tables import read_table
 
     cells = read_table(table)
     identifiers = [entry.image_id for entry in entries]
@@ -164,7 +164,7 @@ def _check_named(tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: 
 
 def _key(entry: Entry, index: Any) -> str | None:
     """What a table calls an image: its identifier, its relative path with or without suffix, or its bare name."""
-    from ..names import image_id_of
+    from ..base.names import image_id_of
 
     stem = image_id_of(entry.name)
     folder = entry.name.rpartition("/")[0]

@@ -1,0 +1,130 @@
+"""Which latents look at a place that somebody pointed at: a rectangle, a polygon, or a brush stroke."""
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..images.cells import box_shares, cell_shares
+from ..images.geometry import Frame
+from ..localization.ratios import ratio
+
+Doubles = npt.NDArray[np.float64]
+QueryOrder = Literal["activation", "energy", "lift", "contribution"]
+
+
+def rectangle_weights(
+    box: npt.ArrayLike, input_shape: tuple[int, int], grid: tuple[int, int], frame: Frame | None = None
+) -> Doubles:
+    """Share of each cell's area in a rectangle, (H', W') float64.
+
+    Parameters
+    ----------
+    box
+        Edges (row_min, col_min, row_max, col_max) in source pixels with `frame`, else in input pixels.
+    """
+    edges = np.asarray(box, np.float64).reshape(1, 4)
+    return box_shares(edges if frame is None else frame.boxes_to_input(edges), input_shape, grid)
+
+
+def polygon_weights(
+    vertices: npt.ArrayLike, input_shape: tuple[int, int], grid: tuple[int, int], frame: Frame | None = None
+) -> Doubles:
+    """Share of each cell's area in a polygon, counted in input pixels, (H', W') float64.
+
+    Parameters
+    ----------
+    vertices
+        (n, 2) row and column of pixel centres, in source pixels with `frame`, else in input pixels.
+    """
+    from skimage.draw import polygon
+
+    points = np.asarray(vertices, np.float64).reshape(-1, 2)
+    if frame is not None:
+        points = frame.to_input_points(points)
+    mask = np.zeros(input_shape, bool)
+    mask[polygon(points[:, 0], points[:, 1], input_shape)] = True  # type: ignore[no-untyped-call]
+    return cell_shares(mask, grid)
+
+
+def brush_weights(mask: npt.ArrayLike, grid: tuple[int, int], frame: Frame | None = None) -> Doubles:
+    """Share of each cell's area under a painted mask, (H', W') float64.
+
+    Parameters
+    ----------
+    mask
+        In source pixels with `frame` (what was cropped off is ignored), else in input pixels.
+    """
+    painted = np.asarray(mask) != 0
+    if frame is not None:
+        if painted.shape != frame.source_shape:
+            raise ValueError(f"the mask has shape {painted.shape}, the source image {frame.source_shape}")
+        row0, col0, row1, col1 = frame.crop
+        painted = painted[row0:row1, col0:col1]
+    return cell_shares(painted, grid)
+
+
+def query_region(
+    latents: npt.ArrayLike,
+    maps: npt.ArrayLike,
+    weights: npt.ArrayLike,
+    *,
+    attribution: npt.ArrayLike | None = None,
+    by: QueryOrder = "activation",
+) -> pd.DataFrame:
+    """Latents of one image, those that look most at a region first.
+
+    Parameters
+    ----------
+    latents
+        (L,) ids of the live latents.
+    maps
+        (L, H', W') their maps.
+    weights
+        (H', W') share of each cell in the region.
+    attribution
+        (h,) of one class: what a unit of a latent's mean adds to its logit. Without it `contribution` is NaN.
+    by
+        Column to sort by, falling; equal ones by latent.
+
+    Returns
+    -------
+    DataFrame
+        One row per latent with something inside: `latent`; `activation`, its sum over the region in cells; `energy`,
+        that as a share of its whole map; `lift`, energy over the region's share of the area (NaN for an empty region);
+        `contribution`, what it adds to the logit there (contributions of all cells add up to the latent's whole);
+        `peak_inside`, whether the map's maximum lies in a cell of which at least half belongs to the region.
+    """
+    ids = np.asarray(latents, np.int64)
+    share = np.asarray(weights, np.float64).ravel()
+    cells = np.asarray(maps)
+    if cells.size != ids.size * share.size:
+        raise ValueError(f"{ids.size} latents, maps of shape {cells.shape}, and a region of {share.size} cells")
+    cells = cells.reshape(ids.size, share.size)
+    covered = np.flatnonzero(share)
+    inside = cells[:, covered].astype(np.float64) @ share[covered]
+    energy = ratio(inside, cells.sum(axis=1, dtype=np.float64))
+    logit = np.full(ids.size, np.nan)
+    if attribution is not None:
+        logit = np.asarray(attribution, np.float64)[ids] * inside / share.size
+    table = pd.DataFrame(
+        {
+            "latent": ids,
+            "activation": inside,
+            "energy": energy,
+            "lift": ratio(energy, share.mean()),
+            "contribution": logit,
+            "peak_inside": share[cells.argmax(axis=1)] >= 0.5 if ids.size else np.zeros(0, bool),
+        }
+    )
+    table = table[table["activation"] > 0]
+    return table.sort_values([by, "latent"], ascending=[False, True], ignore_index=True)
+
+
+def stack_order(first: npt.ArrayLike, n_latents: int) -> npt.NDArray[np.int64]:
+    """Permutation of all latents: the given ones first, in their order, then the rest by id."""
+    leading = np.asarray(first, np.int64)
+    rest = np.ones(n_latents, bool)
+    rest[leading] = False
+    return np.concatenate([leading, np.flatnonzero(rest)])

@@ -1,0 +1,1 @@
+"""What people wrote about images: boxes of findings, and labels."""

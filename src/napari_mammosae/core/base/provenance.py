@@ -1,0 +1,116 @@
+"""Where a result came from: a small record kept beside every table and figure, free of anything about a person."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from .files import write_atomic, write_together
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ..models.model import MammoSAE
+
+NOTICE = "research use only, not for diagnosis"
+
+
+def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None = None) -> dict[str, Any]:
+    """Return what produced a result, ready for JSON.
+
+    Parameters
+    ----------
+    command : str
+        What ran, in the words of the command line ("inspect", "rank").
+    settings : mapping
+        Everything that shaped the numbers. Paths, and texts that look like paths, become bare file names: folders
+        often carry people's names.
+    model : MammoSAE, optional
+        The model used: its name, layer, hashes, device and precision are recorded.
+
+    Returns
+    -------
+    dict
+        ``software``, ``version``, ``command``, ``settings``, ``model`` (when given), ``created`` (UTC, ISO 8601) and
+        ``notice``.
+    """
+    from ... import __version__
+
+    record: dict[str, Any] = {
+        "software": "napari-mammosae",
+        "version": __version__,
+        "command": command,
+        "settings": {key: _nameless(plain(value)) for key, value in settings.items()},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "notice": NOTICE,
+    }
+    if model is not None:
+        record["model"] = {
+            "name": model.name,
+            "layer": model.layer,
+            "model_sha256": model.model_sha256,
+            "sae_sha256": model.sae_sha256,
+            "device": model.device,
+            "precision": model.precision,
+        }
+    return record
+
+
+def write_provenance(output: Path, record: Mapping[str, Any]) -> Path:
+    """Write `record` beside `output` as ``<output's name>.json`` and return that path."""
+    path = beside(output, ".json")
+    write_json(path, record)
+    return path
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole; numbers keep full precision, what is not a number becomes null."""
+    with write_atomic(path) as temporary:
+        temporary.write_text(json_text(content), encoding="utf-8")
+
+
+def json_text(content: Mapping[str, Any]) -> str:
+    """Return what `write_json` writes."""
+    return json.dumps(plain(content), indent=2, allow_nan=False) + "\n"
+
+
+def write_table(path: Path, table: pd.DataFrame, record: Mapping[str, Any], *, index: bool = False) -> None:
+    """Write a table as CSV and its provenance beside it as ``<path's name>.json``: both or neither."""
+    with write_together(path, beside(path, ".json")) as (csv, note):
+        table.to_csv(csv, index=index, lineterminator="\n")
+        note.write_text(json_text(record), encoding="utf-8")
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Return the path whose name is that of `path` with `suffix` added."""
+    return path.with_name(path.name + suffix)
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON knows: numpy scalars and arrays to numbers and lists, paths to file names."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Enum):
+        return plain(value.value)
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, str):
+        return PureWindowsPath(value).name or value  # splits at both kinds of slash
+    if isinstance(value, dict):
+        return {key: _nameless(item) for key, item in value.items()}
+    return [_nameless(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,187 @@
+"""Two models seen through one SAE: what finetuning changed in the latents (Mammo-SAE section 3.3, Table 1).
+
+The SAE gives both models the same latents, so class means can be laid side by side, latent by latent.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..base.errors import SettingsError
+from ..intervention.measures import check_labels, measures_of, measures_of_resamples, why_no_intervals
+from ..ranking.scores import LabelledPool
+from ..ranking.statistics import ClassStatistics
+from ..stats.bootstrap import patient_weights, percentile_interval
+from ..stats.measures import FloatArray
+from ..stats.sparse import sparse_auroc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelSide:
+    """One of the two models on its images, unknown labels left out; made by `ModelSide.of`.
+
+    Attributes
+    ----------
+    name : str
+        What to call the model in tables and figures.
+    pool : LabelledPool
+        Pooled activations, labels and patients.
+    statistics : ClassStatistics
+        Its sums by class.
+    logits, logits_sae : (n, C) float64 or None
+        Predictions without and with the SAE.
+    """
+
+    name: str
+    pool: LabelledPool
+    statistics: ClassStatistics
+    logits: FloatArray | None = None
+    logits_sae: FloatArray | None = None
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        pool: LabelledPool,
+        logits: ArrayLike | None = None,
+        logits_sae: ArrayLike | None = None,
+    ) -> "ModelSide":
+        """Leave out images of unknown label and sum up the rest; logits are (n,) or (n, C).
+
+        Raises
+        ------
+        SettingsError
+            If there are no labels, or logits do not go with the images.
+        """
+        if pool.labels is None:
+            raise SettingsError(f"the images of {name} have no labels; a comparison by class needs them.")
+        labels = np.asarray(pool.labels, dtype=np.float64)
+        rows = ~np.isnan(labels)
+        kept = []
+        for values in (logits, logits_sae):
+            if values is not None and np.shape(values)[:1] != labels.shape:
+                raise SettingsError(f"{name} has logits of {np.shape(values)[0]} images and {labels.size} labels.")
+            kept.append(None if values is None else np.asarray(values, np.float64).reshape(labels.size, -1)[rows])
+        known = pool.known()
+        return cls(name, known, known.statistics(known.mean), *kept)
+
+    @property
+    def live(self) -> Any:
+        """Latents that fire on any image, (h,)."""
+        return self.statistics.fired.sum(axis=0) > 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelComparison:
+    """What two models do with the same latents.
+
+    Attributes
+    ----------
+    a, b : ModelSide
+        For example pretrained and finetuned.
+    label : int
+        The class that is set against the rest.
+    latents : pandas.DataFrame
+        One row a latent that fires in either model, largest |change| first: `latent`, `state` ("both", "gained": fires
+        only in b, "lost": only in a), and for each model `mean_class_*`, `mean_rest_*`, `diff_*`, `auroc_*`; `change`
+        is `diff_b - diff_a`.
+    separation : pandas.DataFrame
+        One row a model: see `separation_of`.
+    performance : pandas.DataFrame
+        One row a model and prediction ("without SAE", "with SAE"): measures with intervals. Empty without logits.
+    """
+
+    a: ModelSide
+    b: ModelSide
+    label: int
+    latents: "pd.DataFrame"
+    separation: "pd.DataFrame"
+    performance: "pd.DataFrame"
+
+
+def compare_models(a: ModelSide, b: ModelSide, label: int = 1) -> ModelComparison:
+    """Compare two models under one SAE; the images need not be the same.
+
+    Raises
+    ------
+    SettingsError
+        If the SAEs differ in size, or the class is missing on one side.
+    """
+    import pandas as pd
+
+    sizes = [side.pool.mean.shape[1] for side in (a, b)]
+    if sizes[0] != sizes[1]:
+        raise SettingsError(f"{a.name} has {sizes[0]} latents, {b.name} {sizes[1]}; both must go through one SAE.")
+    shown = np.flatnonzero(a.live | b.live)
+    state = np.where(a.live & b.live, "both", np.where(b.live, "gained", "lost"))
+    table: dict[str, Any] = {"latent": shown, "state": state[shown]}
+    for suffix, side in (("a", a), ("b", b)):
+        rest, own = side.statistics.rest(label).means
+        positive = side.pool.positive(label)
+        columns = {
+            "mean_class": own,
+            "mean_rest": rest,
+            "diff": own - rest,
+            "auroc": sparse_auroc(side.pool.mean, positive),
+        }
+        table |= {f"{name}_{suffix}": values[shown] for name, values in columns.items()}
+    table["change"] = table["diff_b"] - table["diff_a"]
+    order = np.lexsort((shown, -np.abs(table["change"])))
+    return ModelComparison(
+        a,
+        b,
+        label,
+        pd.DataFrame(table).iloc[order].reset_index(drop=True),
+        pd.DataFrame([{"model": side.name} | separation_of(side, label) for side in (a, b)]),
+        pd.DataFrame([row for side in (a, b) for row in _performance(side)]),
+    )
+
+
+def separation_of(side: ModelSide, label: int = 1) -> dict[str, float]:
+    """Say how far apart the mean latent vectors of a class and of the rest lie.
+
+    Returns
+    -------
+    dict
+        `live` latents; `distance`, Euclidean; `relative`, that distance over the mean length of the two vectors, so
+        that models of different scale compare; `cosine` between the vectors; `largest`, the difference of the latent
+        where it is largest in size, and `largest_latent`.
+    """
+    rest, own = side.statistics.rest(label).means
+    diff = own - rest
+    lengths = float(np.linalg.norm(own)), float(np.linalg.norm(rest))
+    scale, product = sum(lengths) / 2, lengths[0] * lengths[1]
+    best = int(np.argmax(np.abs(diff)))
+    return {
+        "live": int(side.live.sum()),
+        "distance": float(np.linalg.norm(diff)),
+        "relative": float(np.linalg.norm(diff)) / scale if scale else float("nan"),
+        "cosine": float(own @ rest) / product if product else float("nan"),
+        "largest": float(diff[best]),
+        "largest_latent": best,
+    }
+
+
+def _performance(side: ModelSide) -> list[dict[str, Any]]:
+    """Measures with intervals, without and with the SAE."""
+    rows: list[dict[str, Any]] = []
+    for kind, logits in (("without SAE", side.logits), ("with SAE", side.logits_sae)):
+        if logits is None:
+            continue
+        labels = check_labels(side.pool.labels, logits.shape[1])
+        row: dict[str, Any] = {"model": side.name, "prediction": kind, "images": labels.size}
+        assert side.pool.patients is not None  # `known` sets them
+        note = why_no_intervals(labels, side.pool.patients, logits.shape[1])
+        samples: dict[str, FloatArray] = {}
+        if not note:
+            samples = measures_of_resamples(labels, logits, patient_weights(side.pool.patients))
+        for name, value in measures_of(labels, logits)._asdict().items():
+            interval = percentile_interval(samples.get(name, np.empty(0)), note)
+            row |= {name: value, f"{name}_lo": interval.lo, f"{name}_hi": interval.hi}
+        rows.append(row | {"note": note})
+    return rows

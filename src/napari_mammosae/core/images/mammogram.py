@@ -1,0 +1,230 @@
+"""Mammograms: reading DICOM, PNG, TIFF, JPEG and NPY, and turning them into model inputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..base.errors import ImageError
+from ..base.names import image_id_of
+from .dicom import BORDER, Laterality, View, VoiTable, read_dicom
+from .preprocessing import ModelInput, Preprocessing, normalised, prepare
+from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
+
+if TYPE_CHECKING:
+    import torch
+
+    from .geometry import Frame
+
+__all__ = ["Mammogram", "ModelInput", "Preprocessing", "read_mammogram"]
+
+DICOM_SUFFIXES = (".dcm", ".dicom", ".dic")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mammogram:
+    """One mammogram: its pixels as they are in the file, and what is known about them.
+
+    Parameters
+    ----------
+    pixels
+        (rows, cols), the file's own dtype, read-only; MONOCHROME1 is inverted already, so bright is dense.
+    image_id
+        File name without folders and image suffix.
+    path
+        Where it was read from; None for arrays.
+    spacing
+        Millimetres between rows and between columns, at the detector.
+    laterality, view, patient
+        From DICOM, or given. `patient` is a pseudonym, never the Patient ID.
+    window
+        (centre, width) for display, in units of `pixels`.
+    padding
+        Lowest and highest value that mean "no image here", in units of `pixels`. Ignored by the published
+        preprocessing, and so by `prepared`; left out when contrast is chosen.
+    voi
+        Lookup table for display.
+    metadata
+        What may be shown about the image; nothing in it identifies a person.
+    border
+        Pixels the preprocessing drops on every side: 5 for DICOM.
+    crop
+        False refuses images that do not have the model's input size already.
+    """
+
+    pixels: NDArray[Any]
+    image_id: str
+    path: Path | None = None
+    spacing: tuple[float, float] | None = None
+    laterality: Laterality | None = None
+    view: View | None = None
+    patient: str | None = None
+    window: tuple[float, float] | None = None
+    padding: tuple[float, float] | None = None
+    voi: VoiTable | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    border: int = 0
+    crop: bool = True
+    _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
+
+    @classmethod
+    def from_array(cls, pixels: ArrayLike, *, image_id: str = "array", **facts: Any) -> Self:
+        """Mammogram of a grayscale array (rows, cols), or (rows, cols, channels) with equal colours.
+
+        `facts` are the other fields of the class. The array is copied. Raises `ImageError` as `read_mammogram` does.
+        """
+        plane = single_plane(np.asarray(pixels), image_id)
+        return cls(_usable(plane, image_id).copy(), image_id, **facts)._frozen()
+
+    @property
+    def name(self) -> str:
+        """What messages call the image: the file name, else the identifier."""
+        return self.path.name if self.path else self.image_id
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, cols = self.pixels.shape
+        return rows, cols
+
+    def prepared(self, preprocessing: Preprocessing) -> ModelInput:
+        """The model's view of the image, uint8 (H, W), before normalisation; computed once for each preprocessing."""
+        if preprocessing not in self._prepared:
+            if not self.crop and self.shape != preprocessing.size:
+                preprocessing = Preprocessing(preprocessing.size, preprocessing.mean, preprocessing.std, crop=False)
+            self._prepared[preprocessing] = prepare(self.pixels, preprocessing, border=self.border, name=self.name)
+        return self._prepared[preprocessing]
+
+    def frame_for(self, preprocessing: Preprocessing) -> "Frame":
+        """Map between the model input and the pixels of this image."""
+        return self.prepared(preprocessing).frame
+
+    def to_input(self, preprocessing: Preprocessing) -> "torch.Tensor":
+        """Normalised model input: float32 tensor (1, 3, H, W), three equal channels."""
+        import torch
+
+        plane = normalised(self.prepared(preprocessing).pixels, preprocessing, self.name)
+        return torch.from_numpy(plane).expand(1, 3, -1, -1).contiguous()
+
+    def displayed(self) -> NDArray[Any]:
+        """Pixels (rows, cols) for the screen: through the VOI LUT if there is one, padding as dark as the darkest.
+
+        They lie on the same grid as `pixels`, and are `pixels` itself where there is neither.
+        """
+        shown = self.pixels if self.voi is None else self.voi(self.pixels)
+        padded = self._padded(self.pixels)
+        if padded is None or padded.all() or not padded.any():
+            return shown
+        return np.where(padded, shown[~padded].min(), shown)
+
+    def contrast_limits(self) -> tuple[float, float]:
+        """Lowest and highest value of `displayed` to show: the window, else the 0.5 to 99.9 % range without padding."""
+        if self.window is not None and self.voi is None:
+            centre, width = self.window
+            return centre - width / 2, centre + width / 2
+        step = max(1, int(np.sqrt(self.pixels.size / 250_000)))  # a sample is enough for percentiles
+        sample = self.pixels[::step, ::step]
+        padded = self._padded(sample)
+        if padded is not None and not padded.all():
+            sample = sample[~padded]
+        low, high = np.percentile(sample if self.voi is None else self.voi(sample), (0.5, 99.9))
+        if low < high:
+            return float(low), float(high)
+        shown = self.displayed()
+        return float(shown.min()), max(float(shown.max()), float(shown.min()) + 1.0)
+
+    def _padded(self, pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
+        if self.padding is None:
+            return None
+        return np.asarray((pixels >= self.padding[0]) & (pixels <= self.padding[1]))
+
+    def _frozen(self) -> Self:
+        self.pixels.setflags(write=False)  # prepared inputs are kept, so the pixels must not change under them
+        return self
+
+
+def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
+    """Read a mammogram; the format is told by the content of the file, not by its name.
+
+    Parameters
+    ----------
+    path
+        DICOM (8 to 16 bit, MONOCHROME1 or 2), PNG, TIFF or JPEG (grayscale, or colour channels that are all equal),
+        or a NumPy array file (2-D, finite).
+    crop
+        Whether images of another size than the model's are cropped to the breast and resized later on; False makes
+        such images an error when they are prepared.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, empty, of another kind, truncated, in colour, has several pages or frames, or holds a
+        constant or non-finite image.
+    """
+    path = Path(path)
+    start = _start(path)
+    image_id = image_id_of(path)
+    if start[128:132] == b"DICM":
+        dicom = read_dicom(path)
+        return Mammogram(
+            pixels=_usable(dicom.pixels, path.name),
+            image_id=image_id,
+            path=path,
+            spacing=dicom.spacing,
+            laterality=dicom.laterality,
+            view=dicom.view,
+            patient=dicom.patient,
+            window=dicom.window,
+            padding=dicom.padding,
+            voi=dicom.voi,
+            metadata=dicom.metadata,
+            border=BORDER,
+            crop=crop,
+        )._frozen()
+    if path.suffix.lower() in DICOM_SUFFIXES:
+        raise ImageError(
+            f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header); export it again as "
+            "DICOM, or give it the name of what it is"
+        )
+    if not start.startswith((PNG_START, JPEG_START, NPY_START, *TIFF_STARTS)):
+        raise ImageError(f"{path.name}: not an image known here; expected DICOM, PNG, TIFF, JPEG or NPY")
+    try:
+        pixels = read_raster(path, path.read_bytes())
+    except OSError as error:
+        raise ImageError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+    return Mammogram(_usable(pixels, path.name), image_id, path, crop=crop)._frozen()
+
+
+def _start(path: Path) -> bytes:
+    if path.is_dir():
+        raise ImageError(f"{path.name}: a folder; expected an image file, choose one in it")
+    try:
+        with path.open("rb") as file:
+            start = file.read(132)
+    except FileNotFoundError as error:
+        raise ImageError(
+            f"{path.name}: no such file in {path.parent.name or 'the current folder'}; check the path"
+        ) from error
+    except OSError as error:
+        raise ImageError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+    if not start:
+        raise ImageError(f"{path.name}: the file is empty (0 bytes); copy it again")
+    return start
+
+
+def _usable(pixels: NDArray[Any], name: str) -> NDArray[Any]:
+    """The pixels in the machine's byte order, contiguous; empty, constant and non-finite images are refused."""
+    if pixels.dtype.kind not in "iuf":
+        raise ImageError(f"{name}: values of type {pixels.dtype}; expected integers or real numbers: save it as such")
+    if not pixels.size:
+        raise ImageError(f"{name}: an empty image of shape {pixels.shape}; expected a mammogram, export it again")
+    if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+        raise ImageError(
+            f"{name}: holds values that are not finite (NaN or infinity); expected finite pixel values, export it again"
+        )
+    if pixels.min() == pixels.max():
+        raise ImageError(f"{name}: every pixel has the value {pixels.flat[0]}; expected a mammogram, export it again")
+    return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))

@@ -1,0 +1,166 @@
+"""PNG, TIFF, JPEG and NPY files as one plane of grey values; colour, pages and damage are refused."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..base.errors import ImageError
+
+PNG_START = b"\x89PNG\r\n\x1a\n"
+JPEG_START = b"\xff\xd8\xff"
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+NPY_START = b"\x93NUMPY"
+
+Plane = NDArray[Any]
+
+
+def read_raster(path: Path, data: bytes) -> Plane:
+    """Grey values (rows, cols) of the PNG, TIFF, JPEG or NPY file at `path` with the content `data`.
+
+    The dtype is the file's own. TIFFs that say "minimum is white" come inverted, so that bright is dense.
+    """
+    if data.startswith(NPY_START):
+        return _read_npy(path, data)
+    if data.startswith(TIFF_STARTS):
+        return _read_tiff(path, data)
+    if data.startswith(PNG_START):
+        _check_png(path, data)
+    else:
+        _check_jpeg(path, data)
+    return single_plane(_decode(path, data), path.name)
+
+
+def single_plane(array: Plane, name: str) -> Plane:
+    """(rows, cols) or (rows, cols, 1 to 4 channels) -> (rows, cols); channels that differ are colour and refused.
+
+    The second of two channels and the fourth of four are opacity: what is transparent becomes black.
+    """
+    if array.ndim == 2:
+        return array
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise ImageError(
+            f"{name}: an array of shape {array.shape}; expected one 2-D grayscale image, save a single view"
+        )
+    channels = array.shape[2]
+    colours = array[..., : 3 if channels > 2 else 1]
+    grey = colours[..., 0]
+    if any((colours[..., i] != grey).any() for i in range(1, colours.shape[2])):
+        raise ImageError(
+            f"{name}: a colour image; expected grayscale, or colour channels that are all equal: save it as grey"
+        )
+    if channels in (2, 4):
+        grey = _over_black(grey, array[..., -1])
+    return np.ascontiguousarray(grey)
+
+
+def inverted(pixels: Plane) -> Plane:
+    """Maximum minus value, in an unsigned dtype of the same width when the values are integers."""
+    highest = pixels.max()
+    if pixels.dtype.kind != "i":
+        return np.asarray(highest - pixels)
+    # the difference of two signed values may not fit their type, but always fits the unsigned one
+    return (np.int64(highest) - pixels).astype(np.dtype(f"u{pixels.dtype.itemsize}"))
+
+
+def _over_black(grey: Plane, alpha: Plane) -> Plane:
+    opaque = np.iinfo(alpha.dtype).max if alpha.dtype.kind in "iu" else 1.0
+    if (alpha == opaque).all():
+        return grey
+    return np.asarray(grey * (alpha / opaque)).astype(grey.dtype)
+
+
+def _decode(path: Path, data: bytes) -> Plane:
+    try:
+        array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise ImageError(f"{path.name}: cannot be decoded ({str(error).strip()}); copy it again") from error
+    if array is None:
+        raise ImageError(f"{path.name}: cannot be decoded, the file is damaged; copy it again")
+    return np.asarray(array)
+
+
+def _check_png(path: Path, data: bytes) -> None:
+    """Refuse truncated, damaged and animated files, which decoders accept or report in different ways."""
+    at = len(PNG_START)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        stop = at + 12 + length
+        if stop > len(data):
+            break
+        if zlib.crc32(memoryview(data)[at + 4 : stop - 4]) != struct.unpack_from(">I", data, stop - 4)[0]:
+            raise ImageError(
+                f"{path.name}: a damaged PNG (checksum of {kind.decode('latin-1')} is wrong); copy it again"
+            )
+        if kind == b"acTL" and length >= 4 and struct.unpack_from(">I", data, at + 8)[0] > 1:
+            raise ImageError(f"{path.name}: an animated PNG; expected a single image")
+        if kind == b"IEND":
+            return
+        at = stop
+    raise ImageError(f"{path.name}: a truncated PNG, the file ends too early; copy it again")
+
+
+def _check_jpeg(path: Path, data: bytes) -> None:
+    """Refuse truncated files: decoders fill what is missing with grey and only warn."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker == 0xDA:  # the scan: within it 0xFF is always escaped, so an end marker is the end
+            if data.find(b"\xff\xd9", at + 2 + length) >= 0:
+                return
+            break
+        else:
+            at += 2 + length
+    raise ImageError(f"{path.name}: a truncated or damaged JPEG; copy it again")
+
+
+def _read_tiff(path: Path, data: bytes) -> Plane:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            series = file.series[0]
+            page = series.pages[0]
+            if len(file.series) > 1 or series.axes not in ("YX", "YXS", "SYX") or page is None:
+                raise ImageError(
+                    f"{path.name}: {len(file.pages)} pages (axes {series.axes}, shape {series.shape}); "
+                    "expected a single 2-D image"
+                )
+            photometric = int(file.pages.first.photometric)
+            try:
+                array = np.asarray(page.asarray())
+            except ValueError as error:
+                if "imagecodecs" not in str(error):  # an optional dependency; OpenCV knows these compressions too
+                    raise
+                array = _decode(path, data)
+                already = photometric == 0 and array.dtype == np.uint8  # OpenCV inverts 8-bit files itself
+                photometric = 1 if already else photometric
+    except ImageError:
+        raise
+    except Exception as error:  # tifffile follows offsets found in the file: a damaged one makes it raise anything
+        raise ImageError(f"{path.name}: a truncated or damaged TIFF ({error}); copy it again") from error
+    if photometric == 3:
+        raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale: save it as grey")
+    if array.ndim == 3 and series.axes == "SYX" and array.shape == series.shape:
+        array = np.moveaxis(array, 0, -1)
+    plane = single_plane(array, path.name)
+    return inverted(plane) if photometric == 0 and plane.size else plane
+
+
+def _read_npy(path: Path, data: bytes) -> Plane:
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, OSError, EOFError, SyntaxError, MemoryError) as error:
+        raise ImageError(f"{path.name}: not a plain NPY array ({error}); expected a 2-D array of numbers") from error
+    if array.ndim != 2:
+        raise ImageError(
+            f"{path.name}: an array of shape {array.shape}; expected a 2-D grayscale image, save a single view"
+        )
+    return np.asarray(array)

@@ -1,0 +1,343 @@
+"""`MammoSAE`: backbone, sparse autoencoder and classifier head as one object, and how it is put together."""
+
+import gc
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..base.errors import ModelError
+from ..base.files import sha256_file
+from ..images.preprocessing import Preprocessing
+from .backbone import EfficientNetBackbone
+from .loading import read_parts
+from .memory import out_of_memory
+from .model_files import ModelFiles, Task, find_model
+from .sae import SparseAutoencoder
+
+Precision = Literal["float32", "bfloat16"]
+DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(eq=False)
+class MammoSAE:
+    """A mammogram classifier with a sparse autoencoder on one of its layers.
+
+    Made by `load_model`. Shapes: N images, d features, H' x W' cells, h latents, C logits.
+
+    Attributes
+    ----------
+    backbone
+        Image encoder, batch norms folded, on `device` in `precision`.
+    sae
+        The autoencoder; None when the model was loaded without one.
+    head_weight, head_bias
+        float64 (C, d) and (C,), on the CPU: the linear layer after average pooling.
+    classes
+        One slug a logit.
+    task
+        "binary": one logit, sigmoid; "multilabel": a sigmoid each; "multiclass": softmax.
+    layer
+        Where the SAE sits: "head" (the last feature map), or "blocks.N" (the output of block N).
+    model_sha256, sae_sha256
+        Hashes of the weights files, empty when the weights did not come from a file.
+    """
+
+    backbone: EfficientNetBackbone
+    sae: SparseAutoencoder | None
+    head_weight: NDArray[np.float64]
+    head_bias: NDArray[np.float64]
+    classes: tuple[str, ...]
+    task: Task
+    layer: str = "head"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    name: str = "unnamed"
+    device: str = "cpu"
+    precision: Precision = "float32"
+    compile: bool = False
+    model_sha256: str = ""
+    sae_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.classes) != len(self.head_bias):
+            raise ModelError(f"{len(self.head_bias)} logits but {len(self.classes)} class names: {self.classes}")
+        if self.sae is not None and self.sae.width != self.width:
+            raise ModelError(
+                f"{self.sae.source} reads {self.sae.width} features but layer {self.layer} of "
+                f"{self.backbone.architecture.name} has {self.width}; it was trained on another backbone or layer: "
+                "choose the SAE that belongs to this one, or another `layer`"
+            )
+        dtype = DTYPES[self.precision]
+        self.backbone = self.backbone.eval().requires_grad_(False)
+        self.backbone = self.backbone.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if self.sae is not None:
+            self.sae = self.sae.requires_grad_(False).to(self.device, dtype)
+        self._extract = self.backbone.forward if self.block is None else self._to_block
+        if self.compile:
+            self._extract = torch.compile(self._extract)
+
+    @cached_property
+    def block(self) -> int | None:
+        """Number of the block that the SAE reads, None for the last feature map."""
+        if self.layer == "head":
+            return None
+        found = re.fullmatch(r"blocks\.(\d+)", self.layer)
+        last = len(self.backbone.blocks) - 1
+        if found is None or int(found.group(1)) > last:
+            raise ModelError(f"no layer {self.layer!r}; there are 'head' and 'blocks.0' to 'blocks.{last}'")
+        return int(found.group(1))
+
+    @property
+    def width(self) -> int:
+        """Features a cell at the SAE's layer, d."""
+        return self.backbone.out_channels if self.block is None else self.backbone.block_channels(self.block)
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents, h; 0 without an SAE."""
+        return 0 if self.sae is None else self.sae.n_latents
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Cells (H', W') of the SAE's layer for the model's input size."""
+        return self.backbone.grid(self.preprocessing.size, self.block)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Feature maps (N, d, H', W') of normalised images `x` (N, 3, H, W), any size.
+
+        The result is on the model's device in its precision.
+
+        Raises
+        ------
+        ModelError
+            If `x` has another number of dimensions or channels.
+        """
+        if x.ndim != 4 or x.shape[1] != 3:
+            raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, 3, H, W)")
+        x = x.to(self.device, DTYPES[self.precision]).contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            try:
+                return self._extract(x)
+            except Exception as error:
+                if not self.compile or isinstance(error, torch.OutOfMemoryError):
+                    raise
+                warnings.warn(f"running without torch.compile, which failed here: {_first_line(error)}", stacklevel=2)
+                self.compile = False
+                self._extract = self.backbone.forward if self.block is None else self._to_block
+                return self._extract(x)
+
+    def encode(self, features: Tensor) -> Tensor:
+        """Latents (N, h, H', W'), all >= 0, of feature maps (N, d, H', W').
+
+        Raises
+        ------
+        ModelError
+            If the model has no SAE.
+        """
+        z = self._autoencoder().encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
+        return z.movedim(-1, 1)
+
+    def decode(self, latents: Tensor, only: Tensor | None = None) -> Tensor:
+        """Feature maps (N, d, H', W') that latents (N, h, H', W') stand for.
+
+        With `only` (L,) the maps given are those of these latents, (N, L, H', W'), all others being silent.
+
+        Raises
+        ------
+        ModelError
+            If the model has no SAE.
+        """
+        latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
+        features = self._autoencoder().decode(latents, only)
+        return features.movedim(-1, 1)
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (N, C), float64 on the CPU, of feature maps (N, d, H', W').
+
+        The mean over cells and the linear layer are computed in float64: float32 sigmoids saturate above about 16.6
+        and make false ties.
+
+        Raises
+        ------
+        ModelError
+            If no classifier was loaded.
+        """
+        if not self.classes:
+            raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see predictions")
+        if self.block is not None:
+            with torch.inference_mode():
+                features = self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
+        pooled = features.flatten(2).to("cpu").double().mean(2)
+        return F.linear(pooled, torch.from_numpy(self.head_weight), torch.from_numpy(self.head_bias))
+
+    @cached_property
+    def attribution(self) -> NDArray[np.float64]:
+        """(C, h): what one unit of a latent's mean over the cells adds to each logit, w . d_i.
+
+        Raises
+        ------
+        ModelError
+            If the layer is not "head" (what follows is not linear there) or there is no SAE.
+        """
+        return np.asarray(self.head_weight @ self._linear_tail().decoder_weight.double().cpu().numpy())
+
+    @cached_property
+    def constant(self) -> NDArray[np.float64]:
+        """(C,): the logits of an image on which no latent fires, b + w . b_dec."""
+        return np.asarray(self.head_bias + self.head_weight @ self._linear_tail().tied_bias.double().cpu().numpy())
+
+    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probabilities of logits (..., C): a sigmoid each, or one softmax for a multiclass model."""
+        if self.task == "multiclass":
+            shifted = np.exp(logits - logits.max(-1, keepdims=True))
+            return np.asarray(shifted / shifted.sum(-1, keepdims=True))
+        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+
+    def unload(self) -> None:
+        """Give the weights' memory back, on the GPU too; the object is of no use afterwards."""
+        for module in (self.backbone, self.sae):
+            if module is not None:
+                module.to("meta")
+        gc.collect()
+        if self.device.startswith("cuda"):
+            torch.cuda.empty_cache()
+
+    def _to_block(self, x: Tensor) -> Tensor:
+        assert self.block is not None
+        return self.backbone.to_block(x, self.block)
+
+    def _autoencoder(self) -> SparseAutoencoder:
+        if self.sae is None:
+            raise ModelError(f"{self.name} was loaded without a sparse autoencoder; give `sae` a file")
+        return self.sae
+
+    def _linear_tail(self) -> SparseAutoencoder:
+        if self.block is not None:
+            raise ModelError(f"the SAE reads {self.layer}; what follows is not linear, so nothing is exact per latent")
+        if not self.classes:
+            raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see attributions")
+        return self._autoencoder()
+
+
+def load_model(
+    name: str | Path | None = None,
+    *,
+    backbone: Path | str | None = None,
+    classifier: Path | str | None = None,
+    sae: Path | str | None = None,
+    classes: Sequence[str] | None = None,
+    task: Task | None = None,
+    layer: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+    compile: bool = False,
+) -> MammoSAE:
+    """Put a model together from a name or from files.
+
+    Parameters
+    ----------
+    name
+        "demo" (embedded, works offline), another known name, or a `model.toml` that names files and sizes.
+    backbone
+        Mammo-CLIP pre-training checkpoint; not needed beside a classifier, whose own backbone weights win.
+    classifier
+        Downstream checkpoint with the image encoder and the linear head.
+    sae
+        Sparse autoencoder; without it `encode` raises.
+    classes, task
+        One slug a logit, and how logits become probabilities; by default one logit is a binary `finding`, four are
+        the multiclass densities a to d.
+    layer
+        The layer that the SAE reads, "head" or "blocks.N".
+    input_size
+        (H, W) of the model's input, 1520 x 912 by default.
+    device
+        "auto" (cuda, else mps, else cpu), or a torch device.
+    precision
+        "float32" is exact; "bfloat16" is faster and changes features by about 3 %.
+    compile
+        Compile the backbone with torch.compile: worth it for many images; a note and on without it where it fails.
+
+    Raises
+    ------
+    CheckpointError, UnsafeCheckpointError
+        If a file is not what it should be.
+    ModelError
+        If parts do not fit each other, or a name, device or precision is not known.
+    """
+    if name is not None:
+        if backbone or classifier or sae:
+            raise ModelError("give either a model's name or files, not both")
+        files = find_model(name)
+    else:
+        files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
+    given = {"classes": tuple(classes) if classes else None, "task": task, "layer": layer, "input_size": input_size}
+    files = replace(files, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if precision not in get_args(Precision):
+        raise ModelError(f"precision {precision!r} is not known; choose one of {', '.join(get_args(Precision))}")
+    device = resolve_device(device)
+    parts = read_parts(files)
+    put_together = partial(
+        MammoSAE,
+        backbone=parts.backbone,
+        sae=parts.sae,
+        head_weight=parts.head_weight,
+        head_bias=parts.head_bias,
+        classes=parts.classes,
+        task=parts.task,
+        layer=files.layer,
+        preprocessing=Preprocessing(size=files.input_size),
+        name=files.name,
+        precision=precision,
+        compile=compile,
+        model_sha256=_hash(files.classifier or files.backbone),
+        sae_sha256=_hash(files.sae),
+    )
+    try:
+        return put_together(device=device)
+    except RuntimeError as error:
+        if device == "cpu" or not out_of_memory(error):
+            raise
+    warnings.warn(f"{files.name} does not fit into the memory of {device}; going on on the CPU.", stacklevel=2)
+    return put_together(device="cpu")
+
+
+def resolve_device(device: str) -> str:
+    """Return the torch device that `device` ("auto", "cpu", "cuda", "cuda:1", "mps") means on this machine.
+
+    Raises
+    ------
+    ModelError
+        If the device is unknown or not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ModelError(f"device {device!r} is not known; choose auto, cpu, cuda or mps") from None
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise ModelError(f"device {device!r} is not available on this machine; choose auto or cpu")
+    return device
+
+
+def _path(value: Path | str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _hash(path: Path | None) -> str:
+    return "" if path is None else sha256_file(path)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

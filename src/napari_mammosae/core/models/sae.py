@@ -1,0 +1,124 @@
+"""The sparse autoencoder (SAE): from a feature vector to h non-negative latents and back."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..base.errors import CheckpointError
+
+_RELEASED = {
+    "tied_bias": "tied_bias",
+    "encoder._weight": "encoder_weight",
+    "encoder._bias": "encoder_bias",
+    "decoder._weight": "decoder_weight",
+}
+_COPIES_OF_TIED_BIAS = ("pre_encoder_bias._bias_reference", "post_decoder_bias._bias_reference")
+
+
+class SparseAutoencoder(nn.Module):
+    """ReLU autoencoder with a bias tied around it (Mammo-SAE section 2.1; the released files' parametrisation).
+
+    ``z = relu((x - b) W_enc^T + b_enc)`` and ``x' = z W_dec^T + b``.
+
+    Attributes
+    ----------
+    encoder_weight
+        (h, d).
+    encoder_bias
+        (h,).
+    decoder_weight
+        (d, h); columns of unit Euclidean norm after training.
+    tied_bias
+        (d,), subtracted before the encoder and added after the decoder.
+    source
+        Name of the file it was read from, for messages.
+    """
+
+    def __init__(self, width: int, latents: int) -> None:
+        super().__init__()
+        self.source = "the SAE"
+        self.encoder_weight = nn.Parameter(torch.zeros(latents, width))
+        self.encoder_bias = nn.Parameter(torch.zeros(latents))
+        self.decoder_weight = nn.Parameter(torch.zeros(width, latents))
+        self.tied_bias = nn.Parameter(torch.zeros(width))
+
+    @property
+    def width(self) -> int:
+        """Length of a feature vector, d."""
+        return self.decoder_weight.shape[0]
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents, h."""
+        return self.decoder_weight.shape[1]
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Latents (..., h), all >= 0, of feature vectors `x` (..., d)."""
+        return F.linear(x - self.tied_bias, self.encoder_weight, self.encoder_bias).relu_()
+
+    def decode(self, z: Tensor, latents: Tensor | None = None) -> Tensor:
+        """Feature vectors (..., d) that the latents `z` (..., h) stand for.
+
+        With `latents` (L,), `z` is (..., L) and holds these latents only, all others being zero: as most are silent,
+        this saves most of the work.
+        """
+        weight = self.decoder_weight if latents is None else self.decoder_weight[:, latents]
+        return F.linear(z, weight, self.tied_bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstruction (..., d) of `x` (..., d)."""
+        return self.decode(self.encode(x))
+
+    @classmethod
+    def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "SparseAutoencoder":
+        """Build from a state dict with this class's names, or the released ones (with their leading axis of one).
+
+        Parameters
+        ----------
+        weights
+            Tensors by name.
+        source
+            File name, for messages.
+
+        Raises
+        ------
+        CheckpointError
+            If keys are missing or unknown, shapes disagree, a value is not finite, or the tied bias is not tied.
+        """
+        released = "encoder._weight" in weights
+        tensors = dict(weights)
+        if released:
+            copies = {key: tensors.pop(key) for key in _COPIES_OF_TIED_BIAS if key in tensors}
+            tensors = {_RELEASED.get(key, key): _drop_component_axis(value) for key, value in tensors.items()}
+            for key, copy in copies.items():
+                if "tied_bias" in tensors and not torch.equal(_drop_component_axis(copy), tensors["tied_bias"]):
+                    raise CheckpointError(f"{source}: {key} differs from tied_bias; a tied bias was expected")
+        expected = set(_RELEASED.values())
+        if set(tensors) != expected:
+            missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+            raise CheckpointError(
+                f"{source} is no sparse autoencoder: missing {missing or 'nothing'}, "
+                f"unknown {unknown[:5] or 'nothing'}; expected the released file or one written by train-sae"
+            )
+        weight = tensors["decoder_weight"]
+        if weight.ndim != 2:
+            raise CheckpointError(f"{source}: the decoder has shape {tuple(weight.shape)}, expected (d, h)")
+        sae = cls(*weight.shape)
+        sae.source = source
+        for name, parameter in sae.named_parameters():
+            found = tensors[name]
+            if found.shape != parameter.shape:
+                raise CheckpointError(
+                    f"{source}: {name} has shape {tuple(found.shape)}, "
+                    f"expected {tuple(parameter.shape)} beside a decoder of {tuple(weight.shape)}"
+                )
+            if not torch.isfinite(found).all():
+                raise CheckpointError(f"{source}: {name} holds values that are not finite; the file is damaged")
+        sae.load_state_dict({name: value.float() for name, value in tensors.items()})
+        return sae.requires_grad_(False)
+
+
+def _drop_component_axis(tensor: Tensor) -> Tensor:
+    return tensor[0] if tensor.ndim > 1 and tensor.shape[0] == 1 else tensor

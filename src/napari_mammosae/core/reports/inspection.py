@@ -1,0 +1,150 @@
+"""What there is to say about one image, as a table, arrays, a prediction and a figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.errors import ModelError
+from ..base.files import sha256_file, write_together
+from ..base.provenance import json_text, provenance
+from ..images.geometry import cell_affine
+from .latents_figure import figure_source, latents_figure, save_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ..images.mammogram import Mammogram
+    from ..models.latents import LatentMaps
+    from ..models.model import MammoSAE
+
+
+def latent_table(model: MammoSAE, maps: LatentMaps) -> pd.DataFrame:
+    """One row a latent, all h of them, in the order of their numbers.
+
+    Columns: ``latent``, ``mean`` and ``max`` over the cells, ``active_cells``; for each class ``attribution.<class>``,
+    what one unit of the mean adds to the logit, and ``contribution.<class>``, what this latent adds on this image. The
+    last two are left out where they are not exact: without a classifier, or for an SAE on an inner layer.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {
+        "latent": np.arange(maps.shape[0]),
+        "mean": maps.pooled_mean.astype(np.float64),
+        "max": maps.pooled_max.astype(np.float64),
+        "active_cells": maps.active_cells,
+    }
+    if model.layer == "head":
+        for name, attribution in zip(model.classes, model.attribution if model.classes else (), strict=True):
+            columns[f"attribution.{name}"] = attribution
+            columns[f"contribution.{name}"] = attribution * columns["mean"]
+    return pd.DataFrame(columns)
+
+
+def prediction(model: MammoSAE, image: Mammogram, maps: LatentMaps) -> dict[str, Any]:
+    """Logits and probabilities, from the features and from their SAE reconstruction, and how far apart these are."""
+    frame = _frame(maps)
+
+    def by_class(values: np.ndarray[Any, Any]) -> dict[str, float]:
+        return {name: float(value) for name, value in zip(model.classes, values, strict=True)}
+
+    return {
+        "image_id": image.image_id,
+        "image_sha256": sha256_file(image.path) if image.path else None,
+        "task": model.task,
+        "logit": by_class(maps.logits),
+        "probability": by_class(model.probabilities(maps.logits)),
+        "logit_sae": by_class(maps.logits_sae),
+        "probability_sae": by_class(model.probabilities(maps.logits_sae)),
+        "error_norm": maps.error_norm,
+        "grid": maps.shape[1:],
+        "latents": maps.shape[0],
+        "live_latents": len(maps.latents),
+        "frame": {"source_shape": frame.source_shape, "crop": frame.crop, "input_shape": frame.input_shape},
+    }
+
+
+def map_arrays(maps: LatentMaps) -> dict[str, np.ndarray[Any, Any]]:
+    """Arrays that say everything about the latents of an image, and where the cells lie on it.
+
+    ``latents`` (L,) the ones that fire; ``values`` (L, H', W') their maps; ``shape`` (h, H', W'); ``pooled_mean``,
+    ``pooled_max``, ``active_cells`` (h,); ``cell_to_source`` (3, 3), which takes (row, column, 1) of a cell's centre to
+    the source pixel below it; ``source_shape``, ``crop`` (edges: row, column, row, column) and ``input_shape``.
+    """
+    frame = _frame(maps)
+    return {
+        "latents": maps.latents,
+        "values": maps.values,
+        "shape": np.array(maps.shape),
+        "pooled_mean": maps.pooled_mean,
+        "pooled_max": maps.pooled_max,
+        "active_cells": maps.active_cells,
+        "cell_to_source": cell_affine(frame, maps.shape[1:]),
+        "source_shape": np.array(frame.source_shape),
+        "crop": np.array(frame.crop),
+        "input_shape": np.array(frame.input_shape),
+    }
+
+
+def write_inspection(
+    folder: Path,
+    model: MammoSAE,
+    image: Mammogram,
+    maps: LatentMaps,
+    *,
+    boxes: pd.DataFrame | None = None,
+    top: int = 10,
+    figure: str = "figure.png",
+    settings: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Write ``latents.csv``, ``maps.npz``, ``prediction.json`` (with the provenance of all) and a figure: all or none.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there; files of the same names in it are replaced.
+    model, image, maps
+        What was computed on what, with which model.
+    boxes
+        Ground truth drawn into the figure: columns row_min, col_min, row_max, col_max (source edges) and finding.
+    top
+        How many latents the figure shows, those of highest mean.
+    figure
+        Name of the figure's file; the suffix says the format: png, pdf or svg.
+    settings
+        Kept with the provenance.
+
+    Returns
+    -------
+    list of Path
+        What was written.
+    """
+    table, arrays = latent_table(model, maps), map_arrays(maps)
+    record = prediction(model, image, maps) | {"provenance": provenance("inspect", settings or {}, model)}
+    drawing = latents_figure(
+        image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model)
+    )
+
+    paths = [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
+    with write_together(*paths) as (csv, npz, note, picture):
+        table.to_csv(csv, index=False, lineterminator="\n")
+        np.savez_compressed(npz, allow_pickle=False, **arrays)
+        note.write_text(json_text(record), encoding="utf-8")
+        save_figure(drawing, picture)
+    return paths
+
+
+def _headline(model: MammoSAE, maps: LatentMaps) -> str:
+    probabilities = model.probabilities(maps.logits)
+    predicted = ", ".join(f"{name} {p:.3f}" for name, p in zip(model.classes, probabilities, strict=True))
+    return f"{model.name}: {predicted}" if predicted else model.name
+
+
+def _frame(maps: LatentMaps) -> Any:
+    if maps.frame is None:
+        raise ModelError("These latents do not come from an image; compute them with compute_latents.")
+    return maps.frame

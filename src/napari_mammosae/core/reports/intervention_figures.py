@@ -1,0 +1,80 @@
+"""The figure of an intervention: a measure over k, kept on the left and zeroed on the right (Mammo-SAE Figure 2)."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..base.errors import SettingsError
+from ..base.files import write_atomic
+from ..base.provenance import NOTICE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TITLES = {"keep": "Top-k kept", "zero": "Top-k zeroed", "scale": "Top-k scaled"}
+SUFFIXES = (".png", ".pdf", ".svg")
+
+
+def plot_curves(
+    tables: "dict[str, pd.DataFrame]", path: Path | str, *, measure: str = "auroc", provenance: str = ""
+) -> None:
+    """Draw one curve a name and mode, with its interval as a band, and write PNG, PDF or SVG by the path's suffix.
+
+    Parameters
+    ----------
+    tables
+        By what the legend should say: tables with the columns `mode`, `k`, the measure, and its `_lo` and `_hi` where
+        there are intervals, as `curve_table` gives them.
+    path
+        File to write.
+    measure
+        Column to draw.
+    provenance
+        One line under the figure: model, SAE, run, order, form.
+
+    Raises
+    ------
+    SettingsError
+        If the suffix is none of the three, or the measure is in no table.
+    """
+    from matplotlib.figure import Figure
+
+    path = checked(path)
+    modes = list(dict.fromkeys(mode for table in tables.values() for mode in table["mode"]))
+    if not modes or any(measure not in table for table in tables.values()):
+        raise SettingsError(f"there is no measure {measure!r} to draw.")
+    figure = Figure(figsize=(4.6 * len(modes), 3.8), layout="constrained")
+    axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
+    for axis, mode in zip(axes, modes, strict=True):
+        for name, table in tables.items():
+            rows = table[table["mode"] == mode].sort_values("k")
+            (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=name)
+            if f"{measure}_lo" in rows:
+                ends = rows[f"{measure}_lo"].to_numpy(), rows[f"{measure}_hi"].to_numpy()
+                if np.isfinite(ends[0]).any():
+                    axis.fill_between(rows["k"], *ends, alpha=0.2, color=line.get_color(), linewidth=0)
+        axis.set_xscale("symlog", linthresh=1)
+        axis.set_xlim(left=0)
+        axis.set(title=TITLES.get(mode, mode), xlabel="k, latents a class")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel(measure.upper() if measure in ("auroc", "auprc") else measure.replace("_", " "))
+    axes[-1].legend(fontsize="small")
+    save(figure, path, provenance)
+
+
+def checked(path: Path | str) -> Path:
+    """Return the path of a figure; SettingsError unless it ends in .png, .pdf or .svg."""
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise SettingsError(f"{path.name}: figures are written as {', '.join(SUFFIXES)}.")
+    return path
+
+
+def save(figure: Any, path: Path, provenance: str = "") -> None:
+    """Write a figure whole or not at all, with a line of provenance below."""
+    figure.supxlabel(" | ".join(filter(None, (provenance, NOTICE))), fontsize=6, color="0.4", x=0.01, ha="left")
+    # no date in the file: the same numbers give the same bytes
+    dated = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+    with write_atomic(path) as temporary:
+        figure.savefig(temporary, dpi=200, metadata=dated[path.suffix.lower()])

@@ -1,0 +1,1 @@
+"""Making a run: decode, compute, write, resume, put together."""

@@ -1,0 +1,92 @@
+"""The tables of a finished run, put together from the parts of its blocks and the labels."""
+
+import csv
+import json
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ...base.errors import RunError
+from ...base.files import write_atomic
+from ..layout import FRAME, Layout, image_schema, write_table, writing
+from ..settings import RunSettings, write_info
+from ..sources import Sources
+from .part_files import FAILURES
+
+TEXTS = ("patient", "laterality", "view", "split")
+
+
+def assemble(layout: Layout, settings: RunSettings, sources: Sources, state: dict[str, Any]) -> int:
+    """Write `images.parquet`, `rows.parquet`, `failures.csv`, and `run.json` as complete; return the failures.
+
+    Raises
+    ------
+    RunError
+        A part is damaged, or the disk is full.
+    """
+    parts = [read_images_part(layout, block) for block in range(settings.blocks)]
+    images = pa.concat_tables([table for table, _ in parts])
+    failures = [failure for _, found in parts for failure in found]
+    table, patients = _labelled(images, settings, sources)
+    with (
+        writing(layout.failures),
+        write_atomic(layout.failures) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        csv.writer(file, lineterminator="\n").writerows([("image", "image_id", "path", "reason"), *failures])
+    if sources.rows is not None:
+        known = sources.rows[sources.rows["image"].isin(images["image"].to_numpy())]
+        write_table(layout.rows, pa.Table.from_pandas(known, preserve_index=False).replace_schema_metadata(None))
+    write_table(layout.images, table)
+    done = {"complete": True, "failed": len(failures), "patient_from": patients, "categories": sources.categories}
+    write_info(layout, settings, **state | done)
+    return len(failures)
+
+
+def read_images_part(layout: Layout, block: int) -> tuple[pa.Table, list[list[Any]]]:
+    """The images of a finished block, and its failures (image, image_id, path, reason)."""
+    path = layout.part("images", block)
+    try:
+        table = pq.read_table(path)
+        failures = json.loads((table.schema.metadata or {})[FAILURES])
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise RunError(
+            f"{path.parent.name}/{path.name} is damaged ({error}); remove it and give the same command again."
+        ) from error
+    return table.replace_schema_metadata(None), failures
+
+
+def _labelled(images: pa.Table, settings: RunSettings, sources: Sources) -> tuple[pa.Table, dict[str, int]]:
+    """Join the labels; return the table, and how many patients came from where."""
+    columns: dict[str, pa.Array] = {name: images[name].combine_chunks() for name in images.column_names}
+    position = images["image"].to_numpy()
+    texts: dict[str, list[str | None]] = {name: [None] * len(position) for name in TEXTS}
+    labels: dict[str, pa.Array] = {}
+    if sources.labels is not None:
+        chosen = sources.labels.iloc[position]
+        for name in TEXTS:
+            if name in chosen:
+                texts[name] = [value if isinstance(value, str) else None for value in chosen[name]]
+        for name in chosen:
+            if str(name).startswith("label."):
+                labels[str(name)] = pa.array(chosen[name].to_numpy(np.float64), from_pandas=True)
+    from_file = {name: images[name].to_pylist() if name in columns else [None] * len(position) for name in TEXTS}
+    origin: Counter[str] = Counter()
+    patients = []
+    for said, hashed, image_id in zip(
+        texts["patient"], from_file["patient"], images["image_id"].to_pylist(), strict=True
+    ):
+        patient, source = (said, "labels") if said else (hashed, "dicom") if hashed else (image_id, "image_id")
+        patients.append(patient)
+        origin[source] += 1
+    merged = {"patient": patients, "split": texts["split"]}
+    for name in ("laterality", "view"):  # the image itself knows best
+        merged[name] = [own or said for own, said in zip(from_file[name], texts[name], strict=True)]
+    logits = [name for name in columns if name.startswith("logit")]
+    order = ("image", "image_id", "path", "sha256", *TEXTS, *labels, *logits, "error_norm", *FRAME)
+    columns |= labels | {name: pa.array(values, pa.string()) for name, values in merged.items()}
+    assert set(order) == set(columns) >= set(image_schema(settings.classes).names)
+    return pa.table({name: columns[name] for name in order}), dict(origin)

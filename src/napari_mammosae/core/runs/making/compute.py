@@ -1,0 +1,101 @@
+"""Batches of decoded images through the model, within the memory there is."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...base.errors import MammoSAEError, ModelError, RunError
+from ...images.preprocessing import normalised
+from ...models.latents import LatentMaps
+from ...models.memory import out_of_memory, to_cpu
+from .decode import Decoded, Failed
+
+if TYPE_CHECKING:
+    from ...models.model import MammoSAE
+
+
+class Computer:
+    """Computes latents of images, a batch at a time.
+
+    Parameters
+    ----------
+    model
+        Must have an SAE.
+    batch
+        Images a batch; None: one on the CPU, where more is no faster and results equal those of a single
+        image exactly, and eight on a GPU.
+    notice
+        Told in a sentence when the memory forces another way of computing.
+
+    Raises
+    ------
+    ModelError
+        The model has no SAE.
+    """
+
+    def __init__(self, model: "MammoSAE", batch: int | None, notice: Callable[[str], None]) -> None:
+        if model.sae is None:
+            raise ModelError(f"{model.name} was loaded without a sparse autoencoder; a run needs one")
+        self.model = model
+        self.batch = batch or (1 if model.device == "cpu" else 8)
+        self._notice = notice
+
+    def __call__(self, images: Sequence[Decoded]) -> list[LatentMaps | Failed]:
+        """Compute the images, in order; one whose latents are not finite fails alone.
+
+        Raises
+        ------
+        RunError
+            Not even one image fits into the memory.
+        """
+        results: list[LatentMaps | Failed] = []
+        while len(results) < len(images):
+            part = images[len(results) : len(results) + self.batch]
+            reason = ""
+            try:
+                results += self._batch(part)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                reason = str(error).partition("\n")[0] or type(error).__name__
+            if reason:  # outside the handler: the error held on to the tensors of the failed attempt
+                self._make_do(len(part), reason)
+        return results
+
+    def _batch(self, images: Sequence[Decoded]) -> Sequence[LatentMaps | Failed]:
+        try:
+            return self._compute(images)
+        except MammoSAEError as error:
+            if len(images) == 1:
+                return [Failed(images[0].entry, f"{images[0].entry.path.name}: {error}")]
+        return [result for image in images for result in self._batch([image])]
+
+    def _compute(self, images: Sequence[Decoded]) -> list[LatentMaps]:
+        import torch
+
+        from ...models.latents import latents_of_features
+
+        preprocessing = self.model.preprocessing
+        planes = [normalised(image.pixels, preprocessing, image.entry.path.name) for image in images]
+        x = torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
+        return latents_of_features(self.model, self.model.features(x), [image.frame for image in images])
+
+    def _make_do(self, tried: int, reason: str) -> None:
+        """Halve the batch; at one image leave the GPU; on the CPU give up."""
+        import torch
+
+        device = self.model.device
+        if tried > 1:
+            self.batch = tried // 2
+            self._notice(f"Out of memory on {device} with {tried} images at a time; going on with {self.batch}.")
+        elif device != "cpu":
+            to_cpu(self.model)
+            self._notice(f"Out of memory on {device} with a single image; going on, more slowly, on the CPU.")
+        else:
+            raise RunError(
+                f"Not even one image fits into the memory ({reason}); close other programs, then give the same command "
+                "again to go on."
+            )
+        if device.startswith("cuda"):
+            torch.cuda.empty_cache()

@@ -1,0 +1,107 @@
+"""One image from its file to a model input.
+
+This module is imported by the worker processes: it must not need torch.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...anatomy.regions import region_shares
+from ...base.errors import ImageError
+from ...base.files import sha256_file
+from ...images.geometry import Frame
+from ...images.mammogram import read_mammogram
+from ...images.preprocessing import Preprocessing
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image of the run's list: its position, where it lies, and the names it goes by."""
+
+    image: int
+    image_id: str
+    path: Path
+    name: str
+    """Relative to the root of the images."""
+    laterality: Literal["L", "R"] | None = None
+    view: Literal["CC", "MLO"] | None = None
+    """What tables say, for files that do not."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decoded:
+    """An image ready for the model, and what its file says about it."""
+
+    entry: Entry
+    pixels: NDArray[np.uint8]
+    """(H, W), before normalisation: a quarter of what normalised pixels would cost to hand over."""
+    frame: Frame
+    sha256: str
+    patient: str | None
+    laterality: str | None
+    view: str | None
+    regions: NDArray[np.float32]
+    """(5, H', W'): shares of each cell, in the order of `regions.REGIONS`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An image that could not be used, and why."""
+
+    entry: Entry
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """What every image goes through; sent to the workers."""
+
+    preprocessing: Preprocessing
+    grid: tuple[int, int]
+
+    def __call__(self, entry: Entry) -> Decoded | Failed:
+        """Read one image. Whatever is wrong with it is its own failure, never the run's."""
+        try:
+            return self._decode(entry)
+        except ImageError as error:
+            return Failed(entry, str(error))
+        except Exception as error:
+            logger.debug("while decoding %s", entry.name, exc_info=True)
+            text = str(error).replace(str(entry.path), entry.path.name).replace(str(entry.path.parent), "")
+            return Failed(entry, f"{entry.path.name}: {type(error).__name__}: {text}")
+
+    def _decode(self, entry: Entry) -> Decoded:
+        image = read_mammogram(entry.path, crop=self.preprocessing.crop)
+        prepared = image.prepared(self.preprocessing)
+        if prepared.pixels.min() == prepared.pixels.max():
+            raise ImageError(
+                f"{entry.path.name}: every pixel of the model input has the value {prepared.pixels.flat[0]}"
+            )
+        return Decoded(
+            entry,
+            prepared.pixels,
+            prepared.frame,
+            sha256_file(entry.path),
+            image.patient,
+            image.laterality,
+            image.view,
+            region_shares(
+                prepared.pixels,
+                self.grid,
+                laterality=image.laterality or entry.laterality,
+                view=image.view or entry.view,
+                spacing=_input_spacing(image.spacing, prepared.frame),
+            ),
+        )
+
+
+def _input_spacing(spacing: tuple[float, float] | None, frame: Frame) -> tuple[float, float] | None:
+    """Millimetres per pixel of the model input."""
+    return None if spacing is None else (spacing[0] * frame.scale[0], spacing[1] * frame.scale[1])

@@ -1,0 +1,213 @@
+"""`make_run`: one pass over a data set, resumed where it was left."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+from ...base.errors import RunError
+from ...models.latents import LatentMaps
+from ..layout import Layout, writing
+from ..lock import only_writer
+from ..progress import Meter, RunProgress
+from ..settings import RunSettings, check_same, model_settings, read_info, write_info
+from ..sources import Sources, read_sources
+from .assemble import assemble
+from .blocks import blocks_of, run_blocks
+from .compute import Computer
+from .decode import Decoded, Decoder
+from .decode_pool import DecodePool
+from .folder import check_space, maps_bytes
+
+if TYPE_CHECKING:
+    from ...models.model import MammoSAE
+
+logger = logging.getLogger(__name__)
+
+ModelSpec: TypeAlias = Union[str, Path, Mapping[str, Any], Callable[[], "MammoSAE"], "MammoSAE"]
+"""A name or `model.toml`, the arguments of `load_model`, something that makes the model, or the model."""
+
+BLOCK = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RunSummary:
+    """How a run ended.
+
+    Attributes
+    ----------
+    path
+        Its folder.
+    images, failed
+        Images in the list, and how many of them could not be used (`failures.csv` says why).
+    computed
+        Images computed this time; the others were there.
+    """
+
+    path: Path
+    images: int
+    failed: int
+    computed: int
+
+
+def make_run(
+    images: str | Path,
+    model: ModelSpec,
+    out: str | Path,
+    *,
+    labels: str | Path | Sequence[str | Path] | None = None,
+    maps: bool = False,
+    workers: int = 1,
+    batch: int | None = None,
+    block: int = BLOCK,
+    crop: bool = True,
+    strict: bool = False,
+    scheduler: str | None = None,
+    decoder: type[Decoder] = Decoder,
+    progress: Callable[[RunProgress], None] | None = None,
+    notice: Callable[[str], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> RunSummary:
+    """Compute the latents of every image into a folder; see the folder's `run.json` and its Parquet files.
+
+    The same call again goes on where the last one stopped, and does nothing on a complete run.
+
+    Parameters
+    ----------
+    images
+        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+    model
+        See `ModelSpec`. With a scheduler it must be one that can be sent: not the model itself.
+    out
+        The run's folder.
+    labels
+        One or more label tables; see `read_labels`.
+    maps
+        Keep every non-zero cell of every latent, not only pooled values.
+    workers
+        Processes that decode images; 0 decodes in a thread of this one.
+    batch
+        Images computed at a time; None: one on the CPU, eight on a GPU.
+    block
+        Images that are written, and after a crash computed again, together; a resumed run keeps its own.
+    crop
+        Whether images of another size than the model's are cropped and resized; otherwise they fail.
+    strict
+        Whether failed images are an error, raised after the run was completed.
+    scheduler
+        Address of a Dask scheduler that computes the blocks; its workers must see `images` and `out` under the same
+        paths.
+    decoder
+        What the worker processes do with a file; not for a scheduler's workers.
+    progress, notice
+        Told how far the run is, and in sentences what the user should know (space, memory, tables).
+    cancel
+        Asked between batches; True stops the run.
+
+    Raises
+    ------
+    RunError
+        The folder holds another run or cannot be written, or memory ran out.
+    ImageError, FindingsError, ModelError, CheckpointError
+        The images, tables, or model cannot be used at all.
+    Cancelled
+        The run was stopped; finished blocks are kept.
+    """
+    layout = Layout(Path(out).absolute())  # workers of a cluster start elsewhere
+    say = notice or logger.info
+    sources = read_sources(images, labels)
+    for note in sources.notes:
+        say(note)
+    info = read_info(layout.root)
+    _check_folder(layout, info)
+    with DecodePool(workers if info is None or not info["complete"] else 0) as pool:
+        loaded = load(model)
+        computer = Computer(loaded, batch, say)
+        settings = RunSettings(
+            **model_settings(loaded),
+            preprocessing=replace(loaded.preprocessing, crop=crop and loaded.preprocessing.crop),
+            maps=maps,
+            block=info["block"] if info else block,
+            images=len(sources.entries),
+            list_sha256=sources.digest,
+            labels_sha256=sources.labels_sha256,
+        )
+        decode = decoder(settings.preprocessing, settings.grid)
+        if info is not None:
+            check_same(info, settings, layout.root)
+        if info is not None and info["complete"]:
+            return _ended(layout, settings, info["failed"], 0, strict)
+        with writing(layout.info):
+            layout.root.mkdir(parents=True, exist_ok=True)
+        with only_writer(layout.root):
+            layout.remove_unfinished()
+            state = {"complete": False, "model": loaded.name}
+            if info is None:
+                if maps:
+                    samples = _samples(sources, decode, computer, pool)
+                    say(check_space(layout.root, maps_bytes(samples, settings.images)))
+                write_info(layout, settings, **state)
+            blocks = {
+                number: entries
+                for number, entries in blocks_of(sources.entries, settings.block).items()
+                if not layout.part("images", number).exists()
+            }
+            left = sum(map(len, blocks.values()))
+            meter = Meter(settings.images, settings.images - left)
+            if progress is not None:
+                progress(meter.now())
+
+            def counted(done: int, failed: int) -> None:
+                update = meter.add(done, failed)
+                if progress is not None:
+                    progress(update)
+
+            stop = cancel or _never
+            if scheduler is None:
+                run_blocks(blocks, settings, layout, computer, pool, decode, counted, stop)
+            else:
+                from .dask_cluster import schedule_blocks
+
+                schedule_blocks(scheduler, model, blocks, settings, layout, batch, counted, stop)
+                layout.remove_unfinished()  # by workers that were lost on the way
+            failed = assemble(layout, settings, sources, state)
+    return _ended(layout, settings, failed, left, strict)
+
+
+def load(model: ModelSpec) -> "MammoSAE":
+    """Return the model that a specification stands for."""
+    from ...models.model import MammoSAE, load_model
+
+    if isinstance(model, MammoSAE):
+        return model
+    if isinstance(model, (str, Path)):
+        return load_model(model)
+    return load_model(**model) if isinstance(model, Mapping) else model()
+
+
+def _check_folder(layout: Layout, info: dict[str, Any] | None) -> None:
+    if info is None and layout.root.is_dir() and any(not path.name.startswith(".") for path in layout.root.iterdir()):
+        raise RunError(f"{layout.root.name} holds other files and no run; give an empty or new folder.")
+
+
+def _samples(sources: Sources, decode: Decoder, computer: Computer, pool: DecodePool) -> list[LatentMaps]:
+    """Latents of up to two images from different places of the list."""
+    entries = sources.entries
+    chosen = [entries[index] for index in sorted({len(entries) // 3, 2 * len(entries) // 3})]
+    decoded = pool.decode(chosen, decode, ahead=2)
+    usable = [image for image in decoded if isinstance(image, Decoded)]
+    return [result for result in computer(usable) if isinstance(result, LatentMaps)]
+
+
+def _ended(layout: Layout, settings: RunSettings, failed: int, computed: int, strict: bool) -> RunSummary:
+    if strict and failed:
+        raise RunError(
+            f"{failed} of {settings.images} images could not be used; {layout.root.name}/failures.csv says why. "
+            "The others are done."
+        )
+    return RunSummary(layout.root, settings.images, failed, computed)
+
+
+def _never() -> bool:
+    return False

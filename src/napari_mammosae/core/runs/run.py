@@ -1,0 +1,317 @@
+"""`open_run`: a finished run as tables and sparse matrices, read as they are asked for."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ..anatomy.regions import REGIONS
+from ..base.errors import RunError
+from ..images.geometry import Frame
+from ..models.latents import LatentMaps
+from .layout import FRAME, MAPS, POOLED, Kind, Layout
+from .settings import read_info
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from scipy.sparse import csc_array
+
+    from ..models.model import MammoSAE
+
+Pooling = Literal["mean", "max", "active_cells"]
+Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float16]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapsPart:
+    """Non-zero cells of a block of images, sorted by latent, image, cell: four columns of one length."""
+
+    latent: NDArray[np.int32]
+    image: NDArray[np.int32]
+    cell: NDArray[np.int32]
+    value: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionsPart:
+    """Shares of the cells of a block of images that lie in each region.
+
+    Attributes
+    ----------
+    image
+        int32 (m,), ascending.
+    shares
+        Region -> float32 (m, H', W').
+    """
+
+    image: NDArray[np.int32]
+    shares: dict[str, NDArray[np.float32]]
+
+
+class Run:
+    """A complete run. Made by `open_run`.
+
+    Images are the rows of `images`, in order; the `image` column, which parts and maps use, has gaps where images
+    failed.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    info
+        Content of `run.json`: grid, latents, classes, task, layer, hashes, preprocessing, maps, categories ...
+    """
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path = path
+        self.info = info
+        self._layout = Layout(path)
+        self._pooled: dict[str, csc_array] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"<Run {self.path.name}: {len(self)} images, {self.n_latents} latents>"
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Cells (H', W') of a map."""
+        rows, cols = self.info["grid"]
+        return rows, cols
+
+    @property
+    def n_latents(self) -> int:
+        """Number of latents, h."""
+        return int(self.info["latents"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Slugs of the logits."""
+        return tuple(self.info["classes"])
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the run keeps every non-zero cell."""
+        return bool(self.info["maps"])
+
+    @cached_property
+    def images(self) -> "pd.DataFrame":
+        """One row an image, as `images.parquet` has it."""
+        images: pd.DataFrame = self._read(self._layout.images).to_pandas()
+        return images
+
+    @cached_property
+    def rows(self) -> "pd.DataFrame | None":
+        """Finding rows: `row`, `image`, `split`, `label.*`; None where labels came one row an image."""
+        return self._read(self._layout.rows).to_pandas() if self._layout.rows.exists() else None
+
+    @cached_property
+    def failures(self) -> "pd.DataFrame":
+        """Images that could not be used: `image`, `image_id`, `path`, `reason`."""
+        import pandas as pd
+
+        return pd.read_csv(self._layout.failures, dtype={"image_id": str})
+
+    @cached_property
+    def numbers(self) -> NDArray[np.int32]:
+        """The `image` column, int32 ascending: what parts and maps call the images."""
+        return self.images["image"].to_numpy(np.int32)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the labels."""
+        names = map(str, self.images.columns)
+        return tuple(name.removeprefix("label.") for name in names if name.startswith("label."))
+
+    def label(self, name: str) -> NDArray[np.float64]:
+        """One label of every image, NaN where unknown; categories are numbered as ``info["categories"]`` lists them.
+
+        Raises
+        ------
+        RunError
+            The run has no such label; the message lists those it has.
+        """
+        if name not in self.labels:
+            raise RunError(f"{self.path.name} has no label {name!r}; it has {', '.join(self.labels) or 'none'}.")
+        return self.images[f"label.{name}"].to_numpy(np.float64)
+
+    @property
+    def logits(self) -> NDArray[np.float64]:
+        """(n, C): the model's logits."""
+        return self._columns("logit")
+
+    @property
+    def logits_sae(self) -> NDArray[np.float64]:
+        """(n, C): logits with the SAE's reconstruction in the features' place."""
+        return self._columns("logit_sae")
+
+    def pooled(self, kind: Pooling = "mean") -> "csc_array":
+        """Sparse float64 (n, h): mean or maximum over the cells, or the number of cells that fire; read once."""
+        from scipy.sparse import csc_array
+
+        if kind not in self._pooled:
+            if kind not in POOLED.names[2:]:
+                raise RunError(f"There is no pooling {kind!r}; choose one of {', '.join(POOLED.names[2:])}.")
+            parts = [self._read(path, ["image", "latent", kind]) for path in self._parts("pooled")]
+            table = pa.concat_tables(parts) if parts else POOLED.empty_table()
+            row = np.searchsorted(self.numbers, table["image"].to_numpy())
+            value, latent = table[kind].to_numpy().astype(np.float64), table["latent"].to_numpy()
+            self._pooled[kind] = csc_array((value, (row, latent)), shape=(len(self), self.n_latents))
+        return self._pooled[kind]
+
+    def maps(self, latent: int) -> Cells:
+        """Every cell where a latent fires: columns image, cell (row * W' + column), value, by image and cell.
+
+        Only the row groups that can hold the latent are read.
+
+        Raises
+        ------
+        RunError
+            The run was made without maps, or there is no such latent.
+        """
+        self._need_maps()
+        if not 0 <= latent < self.n_latents:
+            raise RunError(f"{self.path.name} has latents 0 to {self.n_latents - 1}, not {latent}.")
+        found = [self._read(path, filters=[("latent", "==", latent)]) for path in self._parts("maps")]
+        table = pa.concat_tables([MAPS.empty_table(), *found])
+        return table["image"].to_numpy(), table["cell"].to_numpy(), table["value"].to_numpy()
+
+    def map_parts(self) -> Iterator[MapsPart]:
+        """Go through all kept cells, a block of images at a time.
+
+        Raises
+        ------
+        RunError
+            The run was made without maps.
+        """
+        self._need_maps()
+        for path in self._parts("maps"):
+            table = self._read(path)
+            yield MapsPart(*(table[name].to_numpy() for name in MAPS.names))
+
+    def latent_maps(self, image: int) -> LatentMaps:
+        """All latents of one image (a value of the `image` column) as they were computed, values as float16.
+
+        Raises
+        ------
+        RunError
+            The run was made without maps, or the image is not in it.
+        """
+        self._need_maps()
+        row = int(np.searchsorted(self.numbers, image))
+        if row == len(self) or self.numbers[row] != image:
+            raise RunError(f"{self.path.name} has no image number {image}.")
+        block = image // self.info["block"]
+        cells = self._read(self._layout.part("maps", block), filters=[("image", "==", image)])
+        pooled = self._read(self._layout.part("pooled", block), filters=[("image", "==", image)])
+        live = pooled["latent"].to_numpy()
+        values = np.zeros((len(live), self.grid[0] * self.grid[1]), np.float16)
+        values[np.searchsorted(live, cells["latent"].to_numpy()), cells["cell"].to_numpy()] = cells["value"].to_numpy()
+        return LatentMaps(
+            shape=(self.n_latents, *self.grid),
+            latents=live,
+            values=values.reshape(-1, *self.grid),
+            pooled_mean=self._spread(pooled, "mean"),
+            pooled_max=self._spread(pooled, "max"),
+            active_cells=self._spread(pooled, "active_cells"),
+            logits=self.logits[row],
+            logits_sae=self.logits_sae[row],
+            error_norm=float(self.images["error_norm"].iloc[row]),
+            frame=self.frame(row),
+        )
+
+    def regions(self) -> Iterator[RegionsPart]:
+        """Go through the regions of all images, a block at a time."""
+        cells = self.grid[0] * self.grid[1]
+        for block in range(-(-self.info["images"] // self.info["block"])):
+            first = block * self.info["block"]
+            low, high = np.searchsorted(self.numbers, (first, first + self.info["block"]))
+            numbers = self.numbers[low:high]
+            table = self._read(self._layout.part("regions", block))
+            row, cell = np.searchsorted(numbers, table["image"].to_numpy()), table["cell"].to_numpy()
+            shares = {name: np.zeros((len(numbers), cells), np.float32) for name in REGIONS}
+            for name, share in shares.items():
+                share[row, cell] = table[name].to_numpy()
+            yield RegionsPart(numbers, {name: s.reshape(-1, *self.grid) for name, s in shares.items()})
+
+    def frame(self, row: int) -> Frame:
+        """Where the model input of the image in a row of `images` lies in its source."""
+        rows, cols, row0, col0, row1, col1 = (int(self.images[name].iloc[row]) for name in FRAME)
+        height, width = self.info["preprocessing"]["size"]
+        return Frame((rows, cols), (row0, col0, row1, col1), (height, width))
+
+    def check_model(self, model: "MammoSAE") -> None:
+        """Raise RunError when a model is not the one the run was made with, saying what differs."""
+        here = {"model_sha256": model.model_sha256, "sae_sha256": model.sae_sha256, "latents": model.n_latents}
+        names = {"model_sha256": "model", "sae_sha256": "SAE", "latents": "number of latents"}
+        differing = [names[key] for key, value in here.items() if value != self.info[key]]
+        if differing:
+            raise RunError(
+                f"{self.path.name} was made with another {' and another '.join(differing)} than the loaded "
+                f"{model.name}; load the one it was made with, or make a new run."
+            )
+
+    def _need_maps(self) -> None:
+        if not self.has_maps:
+            raise RunError(f"{self.path.name} keeps pooled values only; make a run with maps (`run --maps`) for this.")
+
+    def _parts(self, kind: Kind) -> list[Path]:
+        return [self._layout.part(kind, block) for block in range(-(-self.info["images"] // self.info["block"]))]
+
+    def _spread(self, pooled: pa.Table, name: str) -> NDArray[Any]:
+        values = pooled[name].to_numpy()
+        full = np.zeros(self.n_latents, values.dtype)
+        full[pooled["latent"].to_numpy()] = values
+        return full
+
+    def _columns(self, prefix: str) -> NDArray[np.float64]:
+        names = [f"{prefix}.{name}" for name in self.classes]
+        return self.images[names].to_numpy(np.float64).reshape(len(self), len(names))
+
+    def _read(self, path: Path, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
+        try:
+            return pq.read_table(path, columns=columns, filters=filters)
+        except FileNotFoundError as error:
+            name = path.relative_to(self.path).as_posix()
+            raise RunError(f"{self.path.name} lacks {name}: was it copied whole? Make the run again.") from error
+        except (OSError, pa.ArrowException) as error:
+            name = path.relative_to(self.path).as_posix()
+            raise RunError(f"{self.path.name}/{name} is damaged ({error}); make the run again.") from error
+
+
+def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
+    """Open a complete run.
+
+    Parameters
+    ----------
+    path
+        Its folder.
+    model
+        When given, the run must have been made with it.
+
+    Raises
+    ------
+    RunError
+        There is no run, it is not complete, of a newer version, or made with another model or SAE.
+    """
+    path = Path(path)
+    info = read_info(path)
+    if info is None:
+        raise RunError(f"{path.name or path} is no run: it has no run.json. Make one with `napari-mammosae run`.")
+    if not info["complete"]:
+        done = len(Layout(path).parts("images"))
+        raise RunError(
+            f"{path.name} is not complete ({done} of {-(-info['images'] // info['block'])} blocks done); give the same "
+            "`run` command again to finish it."
+        )
+    run = Run(path, info)
+    if model is not None:
+        run.check_model(model)
+    return run

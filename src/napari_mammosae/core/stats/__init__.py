@@ -1,0 +1,1 @@
+"""Measures of a classification, and their intervals by patient."""

@@ -1,0 +1,1 @@
+"""Training a sparse autoencoder on a backbone's features."""

@@ -1,0 +1,221 @@
+"""From images to a trained sparse autoencoder in a file, and what it is worth on images it has not seen."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..base.errors import SettingsError
+from ..base.files import write_atomic
+from ..runs.making.decode import Entry
+from ..runs.making.decode_pool import DecodePool
+from ..runs.sources import Sources, read_sources
+from ..stats.measures import FloatArray
+from .features import FeatureStore, store_features
+from .reconstruction import Fidelity, ReconstructionStats, fidelity
+from .sae_training import EpochReport, SAETrainingSettings, evaluate_sae, train_sae
+
+if TYPE_CHECKING:
+    from ..models.model import MammoSAE
+    from ..models.sae import SparseAutoencoder
+
+Stage = Literal["features", "training"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FittedSAE:
+    """A trained autoencoder and its report card.
+
+    Attributes
+    ----------
+    sae
+        The autoencoder, on the CPU.
+    stats
+        Explained variance, L0 and dead latents on the held-out images; on the training cells where none was held out.
+    fidelity
+        Prediction without and with the SAE on the held-out images, by class, where labels allow it.
+    trained, held_out, failed
+        Numbers of images.
+    cells
+        Feature vectors trained on.
+    last
+        How the last epoch went.
+    """
+
+    sae: "SparseAutoencoder"
+    stats: ReconstructionStats
+    fidelity: dict[str, Fidelity]
+    trained: int
+    held_out: int
+    failed: int
+    cells: int
+    last: EpochReport
+
+
+def fit_sae(
+    images: str | Path,
+    model: "MammoSAE",
+    folder: Path,
+    settings: SAETrainingSettings,
+    *,
+    labels: Sequence[Path] = (),
+    share: float = 1.0,
+    hold_out: float = 0.1,
+    workers: int = 1,
+    batch: int = 1,
+    crop: bool = True,
+    progress: Callable[[Stage, int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> FittedSAE:
+    """Train an SAE on a model's features of images.
+
+    Parameters
+    ----------
+    images, labels
+        As for `make_run`.
+    model
+        Its own SAE, if any, is not used; its layer is the one trained on.
+    folder
+        Features are kept here, in a folder of their own, while this runs.
+    settings
+        Of the training.
+    share
+        Of each training image's cells.
+    hold_out
+        Share of the patients whose images are measured and not trained on, drawn by the settings' seed. Without a
+        table that names patients each image counts as one.
+    workers, batch, crop
+        As for `make_run`.
+    progress
+        Told the stage and how far it is: images, then epochs.
+    cancelled
+        Asked between batches.
+
+    Raises
+    ------
+    ImageError, FindingsError, RunError
+        The images or tables cannot be used, or there is no room for the features.
+    SettingsError
+        A setting has no meaning.
+    Cancelled
+        `cancelled` said so.
+    """
+    report = progress or _silent
+    sources = read_sources(images, labels or None)
+    learning, measured = split_by_patient(sources, hold_out, settings.seed)
+    done, total = 0, len(sources.entries)
+
+    def counted(count: int) -> None:
+        nonlocal done
+        done += count
+        report("features", done, total)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".features-", dir=folder) as temporary, DecodePool(workers) as pool:
+
+        def stored(name: str, entries: Sequence[Entry], share: float) -> FeatureStore:
+            return store_features(
+                entries, model, Path(temporary) / name, pool, share=share, seed=settings.seed, batch=batch, crop=crop,
+                counted=counted, cancelled=cancelled,
+            )  # fmt: skip
+
+        train = stored("train", learning, share)
+        held = stored("held-out", measured, 1.0) if measured else None
+        epochs: list[EpochReport] = []
+
+        def epoch(state: EpochReport) -> None:
+            epochs.append(state)
+            report("training", state.epoch, state.epochs)
+
+        sae = train_sae(train.vectors, settings, device=model.device, progress=epoch, cancelled=cancelled)
+        found = FittedSAE(
+            sae=sae,
+            stats=evaluate_sae(sae, (held or train).vectors),
+            fidelity=_fidelity(sae, model, held, sources) if held is not None else {},
+            trained=len(train.entries),
+            held_out=len(held.entries) if held else 0,
+            failed=len(train.failed) + (len(held.failed) if held else 0),
+            cells=len(train.vectors),
+            last=epochs[-1],
+        )
+        del train, held  # Windows removes no file that is still mapped
+    return found
+
+
+def write_sae(path: Path, fitted: FittedSAE, model: "MammoSAE", settings: SAETrainingSettings) -> None:
+    """Write the weights as safetensors whose metadata says what they were trained on, and how."""
+    from safetensors.torch import save_file
+
+    metadata: dict[str, Any] = {
+        "layer": model.layer,
+        "model": model.name,
+        "model_sha256": model.model_sha256,
+        "images": fitted.trained,
+        "cells": fitted.cells,
+        **asdict(settings),
+        "use": "research use only, not for diagnosis",
+    }
+    tensors = {name: value.contiguous() for name, value in fitted.sae.state_dict().items()}
+    with write_atomic(path) as temporary:
+        save_file(tensors, temporary, {name: str(value) for name, value in metadata.items()})
+
+
+def split_by_patient(sources: Sources, hold_out: float, seed: int) -> tuple[list[Entry], list[Entry]]:
+    """Split images into those trained on and those held out, all images of a patient on one side.
+
+    Raises
+    ------
+    SettingsError
+        The share is below 0 or leaves no one to train on.
+    """
+    if not 0 <= hold_out < 1:
+        raise SettingsError(f"a share of {hold_out:g} was to be held out; expected 0 to below 1.")
+    names = [entry.image_id for entry in sources.entries]
+    if sources.labels is not None and "patient" in sources.labels:
+        known = sources.labels["patient"]
+        names = [str(p) if isinstance(p, str) else name for p, name in zip(known, names, strict=True)]
+    patients = sorted(set(names))
+    count = round(hold_out * len(patients)) or int(hold_out > 0 and len(patients) > 1)
+    if count == len(patients):
+        raise SettingsError(f"holding out {hold_out:g} of {len(patients)} patients leaves none to train on.")
+    drawn = {patients[i] for i in np.random.default_rng(seed).permutation(len(patients))[:count]}
+    sides: tuple[list[Entry], list[Entry]] = ([], [])
+    for entry, name in zip(sources.entries, names, strict=True):
+        sides[name in drawn].append(entry)
+    return sides
+
+
+def _fidelity(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore, sources: Sources) -> dict[str, Fidelity]:
+    """Compare predictions by class; only where the SAE's layer is the last and the images of both kinds are known."""
+    if sources.labels is None or model.layer != "head" or model.task == "multiclass":
+        return {}
+    with_sae = _logits_with(sae, model, held)
+    found = {}
+    for index, name in enumerate(model.classes):
+        if f"label.{name}" not in sources.labels:
+            continue
+        labels = sources.labels[f"label.{name}"].to_numpy(np.float64)[[entry.image for entry in held.entries]]
+        known = ~np.isnan(labels)
+        if set(labels[known]) == {0.0, 1.0}:
+            zero = np.asarray(model.head_bias[index])
+            found[name] = fidelity(labels[known], held.logits[known, index], with_sae[known, index], zero)
+    return found
+
+
+def _logits_with(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore) -> FloatArray:
+    """Logits (n, C) of the reconstructions of whole images."""
+    import torch
+
+    pooled = []
+    for start, end in zip(held.starts[:-1], held.starts[1:], strict=True):
+        with torch.inference_mode():
+            x = torch.from_numpy(np.asarray(held.vectors[start:end], np.float32))
+            pooled.append(sae(x).double().mean(0).numpy())
+    return np.asarray(np.stack(pooled) @ model.head_weight.T + model.head_bias)
+
+
+def _silent(stage: Stage, done: int, total: int) -> None:
+    return

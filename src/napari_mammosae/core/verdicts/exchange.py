@@ -1,0 +1,191 @@
+"""Verdicts as CSV and JSON, and the merging of what several people recorded."""
+
+import csv
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, astuple, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from ..base.errors import VerdictError
+from ..base.files import sha256_file, write_atomic
+from ..base.provenance import provenance, write_json, write_provenance
+from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
+from .store import VerdictStore
+
+NEEDED = ("time", "annotator", "model", "sae", "latent", "verdict")
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """What one source brought: events that were new, and events that were here already."""
+
+    source: str
+    added: int
+    known: int
+
+
+def export_verdicts(
+    store: VerdictStore,
+    path: Path | str,
+    *,
+    subject: Subject | None = None,
+    annotator: str | None = None,
+    current: bool = False,
+) -> Path:
+    """Write the log (or, with `current`, the state now) as CSV or JSON, chosen by the suffix.
+
+    Beside a CSV goes ``NAME.csv.json`` with the provenance that a JSON file holds itself. Screenshots are
+    left out.
+
+    Raises
+    ------
+    VerdictError
+        A suffix other than ``.csv`` and ``.json``, or the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in (".csv", ".json"):
+        raise VerdictError(f"{path.name} ends in {path.suffix!r}; verdicts are exported to .csv or .json.")
+    events = store.current(subject, annotator) if current else store.events(subject, annotator)
+    rows = [asdict(event) for event in events]
+    record = _record(store, rows, current)
+    try:
+        if path.suffix == ".json":
+            write_json(path, record | {"concepts": store.concepts(), "events": rows})
+        else:
+            with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, COLUMNS)
+                writer.writeheader()
+                writer.writerows(rows)
+            write_provenance(path, record)
+    except OSError as error:
+        raise VerdictError(f"{path.name} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[Merged]:
+    """Add the events of CSV, JSON, or verdict files. All sources go in, or none.
+
+    Events are known by their UUID, so merging a file again, or in another order, changes nothing.
+
+    Raises
+    ------
+    VerdictError
+        A file that is no verdict file, a line that is no verdict, or an event that differs between two files.
+    """
+    read = [(Path(source), read_events(source)) for source in sources]
+    report = []
+    with store.transaction() as connection:
+        for path, (events, concepts) in read:
+            added = _insert(store, connection, events)
+            now = time_text(datetime.now(UTC))
+            merge = (now, path.name, sha256_file(path), added)
+            connection.execute("INSERT INTO merges VALUES (?, ?, ?, ?)", merge)
+            listed = set(store.concepts())
+            connection.executemany(
+                "INSERT OR IGNORE INTO vocabulary VALUES (?, ?, ?, ?, 1)",
+                [
+                    (uuid5(NAMESPACE_URL, f"concept:{c}").hex, now, store.annotator, c)
+                    for c in {*concepts, *(event.concept for event in events)} - listed
+                    if c
+                ],
+            )
+            report.append(Merged(path.name, added, len(events) - added))
+    return report
+
+
+def _insert(store: VerdictStore, connection: sqlite3.Connection, events: list[Event]) -> int:
+    known = {event.uuid: event for event in store.events()}
+    new = []
+    for event in events:
+        if known.setdefault(event.uuid, event) is event:
+            new.append(astuple(event))
+        elif known[event.uuid] != event:
+            raise VerdictError(
+                f"Event {event.uuid} (latent {event.latent}) differs from the one of {store.path.name}: "
+                "one of the files was edited. Nothing was merged; give the edited line a UUID of its own."
+            )
+    connection.executemany(INSERT_EVENT, new)
+    return len(new)
+
+
+def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
+    """Events and concept names of a CSV, JSON, or verdict file.
+
+    A CSV made by hand needs the columns time, annotator, model, sae, latent, verdict. A line without a UUID
+    gets one made from its content, so that reading it again gives the same event.
+
+    Raises
+    ------
+    VerdictError
+        The file is missing, of another kind, or a line of it is no verdict; nothing of it is used then.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise VerdictError(f"{path.name} does not exist.")
+    if path.suffix in (".sqlite", ".db", ".sqlite3"):
+        with VerdictStore(path, create=False) as store:
+            return store.events(), store.concepts()
+    if path.suffix not in (".csv", ".json"):
+        raise VerdictError(f"{path.name} ends in {path.suffix!r}; expected .csv, .json, or .sqlite.")
+    try:
+        rows, concepts = _read_json(path) if path.suffix == ".json" else (_read_csv(path), [])
+    except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
+        raise VerdictError(f"{path.name} is no {path.suffix[1:].upper()} file: {error}.") from error
+    return [_event(row, f"{path.name}, event {number}") for number, row in enumerate(rows, 1)], concepts
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
+        if missing:
+            raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
+        return list(reader)
+
+
+def _read_json(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or not isinstance(content.get("events"), list):
+        raise VerdictError(f'{path.name} holds no verdicts; expected an object with a list "events".')
+    return content["events"], [str(concept) for concept in content.get("concepts", [])]
+
+
+def _event(row: Any, where: str) -> Event:
+    if not isinstance(row, Mapping):
+        raise VerdictError(f"{where}: expected an object with {', '.join(NEEDED)}.")
+    missing = [name for name in NEEDED if row.get(name) is None]
+    if missing:
+        raise VerdictError(f"{where}: {', '.join(missing)} missing.")
+    text = {name: str(row.get(name) or "") for name in COLUMNS}
+    content: dict[str, Any] = dict(text)
+    try:
+        time = datetime.fromisoformat(text["time"])
+        content["time"] = time_text(time.replace(tzinfo=time.tzinfo or UTC))
+        content["uuid"] = UUID(text["uuid"] or _content_uuid(text)).hex
+        content["latent"] = int(str(row["latent"]))
+        event = Event(**content)
+        check_event(event)
+    except (ValueError, OverflowError, VerdictError) as error:
+        raise VerdictError(f"{where}: {error}") from error
+    return event
+
+
+def _content_uuid(text: Mapping[str, str]) -> str:
+    return uuid5(NAMESPACE_URL, json.dumps([text[name] for name in COLUMNS])).hex
+
+
+def _record(store: VerdictStore, rows: list[dict[str, Any]], current: bool) -> dict[str, Any]:
+    with store.transaction() as connection:
+        merges = connection.execute("SELECT time, source, sha256, added FROM merges ORDER BY time").fetchall()
+    settings = {"file": store.path.name, "content": "current verdicts" if current else "every verdict event"}
+    return provenance("verdicts export", settings) | {
+        "number": len(rows),
+        "models": sorted({row["model"] for row in rows}),
+        "saes": sorted({row["sae"] for row in rows}),
+        "annotators": sorted({row["annotator"] for row in rows}),
+        "merged": [dict(zip(("time", "source", "sha256", "added"), merge, strict=True)) for merge in merges],
+    }

@@ -1,0 +1,119 @@
+"""Tables of a verdict file."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from uuid import NAMESPACE_URL, uuid5
+
+from ..base.errors import VerdictError
+from .events import time_text
+from .vocabulary import FIRST_CONCEPTS
+
+APPLICATION_ID = 0x4D534156  # "MSAV"; `file verdicts.sqlite` shows it
+VERSION = 2
+TABLES = ("events", "vocabulary", "screenshots", "merges", "arrivals")
+
+
+def _append_only(tables: Iterable[str]) -> Iterator[str]:
+    for table in tables:
+        for action in ("UPDATE", "DELETE"):
+            yield (
+                f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+                f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+            )
+
+
+# The order in which events came into this file, so that what is new can be read without the rest: merged events are
+# older than what was there, and their UUIDs are in no order.
+_ARRIVALS = (
+    "CREATE TABLE arrivals (number INTEGER PRIMARY KEY, uuid TEXT NOT NULL REFERENCES events (uuid))",
+    "CREATE TRIGGER events_arrive AFTER INSERT ON events BEGIN INSERT INTO arrivals (uuid) VALUES (NEW.uuid); END",
+)
+_STATEMENTS = (
+    """CREATE TABLE events (
+        uuid TEXT PRIMARY KEY, time TEXT NOT NULL, annotator TEXT NOT NULL,
+        model TEXT NOT NULL, sae TEXT NOT NULL, latent INTEGER NOT NULL CHECK (latent >= 0),
+        verdict TEXT NOT NULL CHECK (verdict IN ('', 'lesion', 'anatomy', 'spurious', 'unsure')),
+        concept TEXT NOT NULL, note TEXT NOT NULL, image TEXT NOT NULL, view TEXT NOT NULL,
+        reverts TEXT NOT NULL
+    ) WITHOUT ROWID""",
+    "CREATE INDEX by_latent ON events (model, sae, latent, annotator, time, uuid)",
+    # An event that leaves nothing said (an undo of the first one) ends the state: such latents are not
+    # listed.
+    """CREATE VIEW current AS SELECT * FROM events AS e
+        WHERE (verdict <> '' OR concept <> '' OR note <> '') AND NOT EXISTS (
+            SELECT 1 FROM events AS later
+            WHERE later.model = e.model AND later.sae = e.sae AND later.latent = e.latent
+            AND later.annotator = e.annotator AND (later.time, later.uuid) > (e.time, e.uuid))""",
+    """CREATE TABLE screenshots (uuid TEXT PRIMARY KEY REFERENCES events (uuid), png BLOB NOT NULL)""",
+    """CREATE TABLE vocabulary (
+        uuid TEXT PRIMARY KEY, time TEXT NOT NULL, annotator TEXT NOT NULL, concept TEXT NOT NULL,
+        listed INTEGER NOT NULL CHECK (listed IN (0, 1))
+    ) WITHOUT ROWID""",
+    "CREATE INDEX by_concept ON vocabulary (concept, time, uuid)",
+    """CREATE VIEW concepts AS SELECT concept FROM vocabulary AS v
+        WHERE listed AND NOT EXISTS (
+            SELECT 1 FROM vocabulary AS later
+            WHERE later.concept = v.concept AND (later.time, later.uuid) > (v.time, v.uuid))""",
+    """CREATE TABLE merges (
+        time TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL, added INTEGER NOT NULL)""",
+    *_ARRIVALS,
+    *_append_only(TABLES),
+)
+
+
+def prepare(connection: sqlite3.Connection, name: str) -> None:
+    """Create the tables of a new file, or check that an existing one is ours.
+
+    Raises
+    ------
+    VerdictError
+        Another program's database, or one of a newer version of this package.
+    """
+    if _kind(connection) == (APPLICATION_ID, VERSION):
+        return  # the usual case, in which nobody who writes at this moment is waited for
+    # Of two programs that open a new file at once, the second waits here and then finds the tables.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        application, version = _kind(connection)
+        if application == 0 and connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            _create(connection)
+        elif application != APPLICATION_ID:
+            raise VerdictError(f"{name} is a database of another program, not a verdict file; choose another.")
+        elif version > VERSION:
+            raise VerdictError(
+                f"{name} has version {version} of the verdict tables, this napari-mammosae knows {VERSION}; update it."
+            )
+        elif version < VERSION:
+            _number_arrivals(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _kind(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Whose file it is, and which version of the tables it has."""
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    return int(application), int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _create(connection: sqlite3.Connection) -> None:
+    for statement in _STATEMENTS:
+        connection.execute(statement)
+    # The same UUIDs in every file, so that merging two files does not double the first concepts, and a time before
+    # anybody's, so that a word that was taken out of another file stays out.
+    long_ago = time_text(datetime(1970, 1, 1, tzinfo=UTC))
+    rows = [(uuid5(NAMESPACE_URL, f"concept:{c}").hex, long_ago, "", c, 1) for c in FIRST_CONCEPTS]
+    connection.executemany("INSERT INTO vocabulary VALUES (?, ?, ?, ?, ?)", rows)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={VERSION}")
+
+
+def _number_arrivals(connection: sqlite3.Connection) -> None:
+    """Bring a file of version 1 up: its events are taken to have come in the order of their times."""
+    for statement in (*_ARRIVALS, *_append_only(("arrivals",))):
+        connection.execute(statement)
+    connection.execute("INSERT INTO arrivals (uuid) SELECT uuid FROM events ORDER BY time, uuid")
+    connection.execute(f"PRAGMA user_version={VERSION}")

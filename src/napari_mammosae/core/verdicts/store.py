@@ -1,0 +1,238 @@
+"""What people decided about latents: an append-only log of events, and the current state as a view of it.
+
+The log is one SQLite file. An event is never changed or removed (triggers refuse it): a new decision, an undo
+and a redo each append one. The view ``current`` holds the last event of every (model, SAE, latent,
+annotator). Any SQLite tool reads both. Export, import and merging are in `verdict_files`, agreement between
+annotators in `agreement`.
+"""
+
+import getpass
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+from uuid import uuid4
+
+from ..base.errors import VerdictError
+from .events import INSERT_EVENT, VERDICTS, Event, Evidence, Subject, Verdict, check_event, time_text
+from .places import default_path
+from .reader import SELECT, VerdictReader
+from .schema import prepare
+from .sqlite import connect
+
+__all__ = ["VERDICTS", "Event", "Evidence", "Subject", "Verdict", "VerdictStore", "default_path"]
+
+
+@dataclass(slots=True)
+class _Step:
+    """A decision of this program that can be undone, or one undone that can be redone."""
+
+    before: Event | None
+    decided: Event
+    last: str  # the event that undoing or redoing reverses
+
+
+class VerdictStore(VerdictReader):
+    """An open verdict file. Use it from the thread that opened it; several programs may have the file open.
+
+    Parameters
+    ----------
+    path
+        The SQLite file, created when missing; see `default_path`.
+    annotator
+        Who decides; the name of the operating system's user unless given.
+    create
+        False: a missing file is an error.
+    timeout, vfs
+        See `sqlite.connect`.
+
+    Raises
+    ------
+    VerdictError
+        The file is missing (with ``create=False``), no verdict file, of a newer version, or cannot be
+        written.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        annotator: str | None = None,
+        *,
+        create: bool = True,
+        timeout: float = 10.0,
+        vfs: str | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.annotator = annotator or getpass.getuser()
+        if not create and not self.path.is_file():
+            raise VerdictError(f"{self.path.name} does not exist; give the path of an existing verdict file.")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise VerdictError(f"The folder of {self.path.name} cannot be made: {error.strerror}.") from error
+        self._connection, self.notice = connect(self.path, timeout=timeout, vfs=vfs)
+        try:
+            with self._errors():
+                prepare(self._connection, self.path.name)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._written: set[str] = set()
+        self._done: list[_Step] = []
+        self._undone: list[_Step] = []
+
+    # -- writing --
+
+    def decide(
+        self,
+        subject: Subject,
+        latent: int,
+        verdict: Verdict | Literal[""] | None = None,
+        *,
+        concept: str | None = None,
+        note: str | None = None,
+        evidence: Evidence | None = None,
+    ) -> Event:
+        """Append a decision. When this returns, it is on the disk.
+
+        None for `verdict`, `concept` or `note` keeps what this annotator said before; an empty string takes
+        it back.
+
+        Raises
+        ------
+        VerdictError
+            An unknown verdict, a latent below 0, an absolute path as evidence, or the file cannot be written.
+        """
+        evidence = evidence or Evidence()
+        with self.transaction():
+            before = self._latest(subject, latent, self.annotator)
+            event = Event(
+                uuid=uuid4().hex,
+                time="",
+                annotator=self.annotator,
+                model=subject.model,
+                sae=subject.sae,
+                latent=int(latent),
+                verdict=_kept(verdict, before, "verdict"),
+                concept=_kept(concept, before, "concept").strip(),
+                note=_kept(note, before, "note"),
+                image=evidence.image,
+                view=json.dumps(evidence.view, sort_keys=True) if evidence.view else "",
+                reverts="",
+            )
+            check_event(event)
+            event = self._append(event, before)
+            if evidence.screenshot is not None:
+                self._connection.execute("INSERT INTO screenshots VALUES (?, ?)", (event.uuid, evidence.screenshot))
+        self._written.add(event.uuid)
+        self._done.append(_Step(before, event, event.uuid))
+        self._undone.clear()
+        return event
+
+    def undo(self) -> Event | None:
+        """Append what takes back this program's last decision; None when there is nothing to undo.
+
+        Raises
+        ------
+        VerdictError
+            The same annotator judged the latent again from another program since: that decision is left
+            alone.
+        """
+        return self._revert(self._done, self._undone, lambda step: step.before)
+
+    def redo(self) -> Event | None:
+        """Append again what `undo` took back last; None when there is nothing to redo.
+
+        Raises
+        ------
+        VerdictError
+            As `undo` does.
+        """
+        return self._revert(self._undone, self._done, lambda step: step.decided)
+
+    def _revert(self, stack: list[_Step], other: list[_Step], target: Callable[[_Step], Event | None]) -> Event | None:
+        if not stack:
+            return None
+        step = stack[-1]
+        key = step.decided
+        with self.transaction():
+            latest = self._latest(key.subject, key.latent, key.annotator)
+            if latest is None or latest.uuid not in self._written:
+                stack.pop()
+                raise VerdictError(
+                    f"Latent {key.latent} was judged again from another program since; that decision was left as it is."
+                )
+            state = target(step) or replace(key, verdict="", concept="", note="", image="", view="")
+            event = self._append(replace(state, uuid=uuid4().hex, reverts=step.last), latest)
+        self._written.add(event.uuid)
+        stack.pop()
+        step.last = event.uuid
+        other.append(step)
+        return event
+
+    def _append(self, event: Event, before: Event | None) -> Event:
+        """Insert an event, later in time than the one it follows even when the clock was set back."""
+        event = replace(event, time=_after(before.time if before else ""))
+        self._connection.execute(INSERT_EVENT, astuple(event))
+        return event
+
+    def _latest(self, subject: Subject, latent: int, annotator: str) -> Event | None:
+        row = self._connection.execute(
+            f"{SELECT}events WHERE model = ? AND sae = ? AND latent = ? AND annotator = ? "
+            "ORDER BY time DESC, uuid DESC LIMIT 1",
+            (subject.model, subject.sae, int(latent), annotator),
+        ).fetchone()
+        return None if row is None else Event(*row)
+
+    # -- vocabulary --
+
+    def add_concept(self, concept: str) -> None:
+        """List a concept; one that was removed comes back."""
+        self._list_concept(concept, True)
+
+    def remove_concept(self, concept: str) -> None:
+        """List a concept no more; verdicts that use it keep it."""
+        self._list_concept(concept, False)
+
+    def _list_concept(self, concept: str, listed: bool) -> None:
+        concept = concept.strip()
+        if not concept:
+            raise VerdictError("A concept needs a name.")
+        with self.transaction():
+            self._connection.execute(
+                "INSERT INTO vocabulary VALUES (?, ?, ?, ?, ?)",
+                (uuid4().hex, _after(""), self.annotator, concept, listed),
+            )
+
+    # -- life --
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write several things or none; waits for other writers."""
+        with self._errors():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def _kept(value: Any, before: Event | None, name: str) -> Any:
+    if value is not None:
+        return value
+    return getattr(before, name) if before else ""
+
+
+def _after(time: str) -> str:
+    """Now, or the microsecond after `time` where the clock says otherwise."""
+    now = datetime.now(UTC)
+    if time:
+        now = max(now, datetime.fromisoformat(time) + timedelta(microseconds=1))
+    return time_text(now)

@@ -1,0 +1,1 @@
+"""Drawing and keeping boxes of findings."""

@@ -1,0 +1,1 @@
+"""What one viewer has whatever it shows: session, jobs, status line, keys, preferences, undo history."""

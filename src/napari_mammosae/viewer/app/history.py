@@ -1,0 +1,71 @@
+"""What was chosen for an edit, and the way back: a pure list of states."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+from ..intervention.state import EditState
+
+_ONE_MOVE = 0.8
+"""Seconds within which changes of the same control are one step of undo."""
+
+
+class EditHistory:
+    """The present state of an edit, those before it, and those that were undone.
+
+    Attributes
+    ----------
+    state
+        The present one; setting it is no step of undo.
+    """
+
+    def __init__(self) -> None:
+        self.state = EditState()
+        self._done: list[EditState] = []
+        self._undone: list[EditState] = []
+        self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a state to go back to."""
+        return bool(self._done)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a state was undone."""
+        return bool(self._undone)
+
+    def change(self, **fields: Any) -> bool:
+        """Change parts of the state; quick changes of the same part are one step. False when nothing is different."""
+        state = replace(self.state, **fields)
+        if state == self.state:
+            return False
+        now, parts = time.monotonic(), frozenset(fields)
+        if parts != self._last[0] or now - self._last[1] > _ONE_MOVE or not self._done:
+            self._done.append(self.state)
+        self._last = parts, now
+        self._undone.clear()
+        self.state = state
+        return True
+
+    def settle(self) -> None:
+        """End a move: what follows is a step of its own."""
+        self._last = frozenset(), 0.0
+
+    def undo(self) -> bool:
+        """Go back one step; False when there is none."""
+        return self._step(self._done, self._undone)
+
+    def redo(self) -> bool:
+        """Take back an undo; False when there is none."""
+        return self._step(self._undone, self._done)
+
+    def _step(self, taken: list[EditState], given: list[EditState]) -> bool:
+        if not taken:
+            return False
+        given.append(self.state)
+        self.state = taken.pop()
+        self.settle()
+        return True

@@ -1,0 +1,135 @@
+"""Heavy work off the GUI thread: one job at a time, with progress and cancellation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from napari.qt.threading import create_worker
+from qtpy.QtCore import QObject, Qt, Signal
+
+from ...core.base.errors import Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job is: what it is doing, and `done` of `total` (0: unknown)."""
+
+    text: str
+    done: int = 0
+    total: int = 0
+
+
+Report: TypeAlias = Callable[..., None]
+"""Called by a job as ``report(text, done, total)`` at every step; raises `Cancelled` when the job should stop."""
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    title: str
+    work: Callable[[Report], Any]
+    done: Callable[[Any], None]
+    failed: Callable[[Exception], None]
+    cancelled: bool = False
+
+
+def _forgotten(*_: object) -> None:
+    """In place of what a finished job held on to."""
+
+
+class Jobs(QObject):
+    """The one heavy job of a viewer.
+
+    A job is a function that takes `report`, runs in a worker thread and returns its result; `done` or `failed` is
+    called with what came of it in the GUI thread, and neither after a cancellation. A job started while another runs
+    cancels that one and waits for it to stop, or, when it is `patient`, for it to finish.
+    """
+
+    started = Signal(str)
+    progressed = Signal(object)
+    cancelled = Signal(str)
+    ended = Signal()
+
+    _reported = Signal(object, object)
+    _worked = Signal(object, object, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._job: _Job | None = None
+        self._waiting: list[_Job] = []
+        self._reported.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
+        self._worked.connect(self._on_worked, Qt.ConnectionType.QueuedConnection)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs."""
+        return self._job is not None
+
+    def start(
+        self,
+        title: str,
+        work: Callable[[Report], Any],
+        done: Callable[[Any], None],
+        failed: Callable[[Exception], None],
+        *,
+        patient: bool = False,
+    ) -> None:
+        """Run `work` in a worker thread; `title` is what the user reads meanwhile."""
+        job = _Job(title, work, done, failed)
+        if self._job is None:
+            self._run(job)
+        elif patient:
+            self._waiting.append(job)
+        else:
+            self._job.cancelled = True
+            self._waiting = [job]
+
+    def cancel(self) -> None:
+        """Stop the running job at its next report; what it returns nevertheless is dropped."""
+        self._waiting.clear()
+        if self._job is not None and not self._job.cancelled:
+            self._job.cancelled = True
+            self.progressed.emit(Progress(f"Stopping after this step: {self._job.title}"))
+
+    def _run(self, job: _Job) -> None:
+        def report(text: str, done: int = 0, total: int = 0) -> None:
+            if worker.abort_requested:  # stopped from napari's own list of tasks
+                job.cancelled = True
+            if job.cancelled:
+                raise Cancelled(f"{job.title}: cancelled.")
+            self._reported.emit(job, Progress(text, done, total))
+
+        def work() -> None:
+            result, error = None, None
+            try:
+                result = job.work(report)
+            except Exception as caught:  # every error of a job is shown where it was started
+                error = caught
+            self._worked.emit(job, result, error)
+
+        self._job = job
+        worker = create_worker(work, _ignore_errors=True)
+        self.started.emit(job.title)
+        worker.start()
+
+    def _on_report(self, job: _Job, progress: Progress) -> None:
+        if job is self._job and not job.cancelled:
+            self.progressed.emit(progress)
+
+    def _on_worked(self, job: _Job, result: Any, error: Exception | None) -> None:
+        self._job = None
+        done, failed = job.done, job.failed
+        job.work = job.done = job.failed = _forgotten  # napari's list of tasks keeps workers, images must not stay
+        if job.cancelled:
+            pass
+        elif error is not None:
+            failed(error)
+        else:
+            done(result)
+        if self._job is None and self._waiting:
+            self._run(self._waiting.pop(0))
+        elif self._job is None:
+            self.ended.emit()
+            if job.cancelled:
+                self.cancelled.emit(job.title)

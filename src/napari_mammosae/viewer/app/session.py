@@ -1,0 +1,331 @@
+"""The state of one viewer, as plain values that announce their changes. Knows neither Qt nor layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from psygnal import Signal, SignalGroup
+
+from ...core.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from ...core.annotations.boxes import Findings
+    from ...core.images.mammogram import Mammogram
+    from ...core.models.latents import LatentMaps
+    from ...core.models.model import MammoSAE
+
+ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
+MOST_PINS = 12
+BY_IMAGE = "mean on this image"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order of all h latents, best first, with the score that made it.
+
+    Attributes
+    ----------
+    latents
+        (h,) int, a permutation: `latents[rank]` is the latent at that rank (from 0).
+    scores
+        (h,) float, score of each *latent* (not rank); nan where it has none.
+    name
+        What the score is, as shown to the user.
+    """
+
+    latents: NDArray[np.intp]
+    scores: NDArray[np.float64]
+    name: str
+    ranks: NDArray[np.intp]
+
+    @classmethod
+    def by_score(cls, scores: ArrayLike, name: str) -> Order:
+        """Highest score first; equal scores and missing ones (last) by latent number."""
+        values = np.asarray(scores, dtype=np.float64)
+        return cls.of(np.argsort(-values, kind="stable"), values, name)
+
+    @classmethod
+    def of(cls, latents: ArrayLike, scores: ArrayLike, name: str) -> Order:
+        """Take an order as it is; it must name every latent exactly once."""
+        given, values = np.asarray(latents, dtype=np.intp), np.asarray(scores, dtype=np.float64)
+        ranks = np.full(given.size, -1, dtype=np.intp)
+        if values.shape != given.shape or not np.all((given >= 0) & (given < given.size)):
+            raise SettingsError(f"An order of {given.size} latents must be a permutation with one score each.")
+        ranks[given] = np.arange(given.size)
+        if np.any(ranks < 0):
+            raise SettingsError(f"An order of {given.size} latents must name each exactly once.")
+        return cls(given, values, name, ranks)
+
+    def same_as(self, other: Order) -> bool:
+        """Whether nobody could tell the two apart: latents, scores and name are the same."""
+        return (
+            self.name == other.name
+            and np.array_equal(self.latents, other.latents)
+            and np.array_equal(self.scores, other.scores, equal_nan=True)
+        )
+
+
+class SessionEvents(SignalGroup):
+    """One signal for each part of the state, emitted after it changed, with the new value."""
+
+    image = Signal(object)
+    model = Signal(object)
+    maps = Signal(object)
+    findings = Signal(object)
+    order = Signal(object)
+    current = Signal(object)
+    pins = Signal(tuple)
+    mask = Signal(object)
+    verdicts = Signal(object)
+    run = Signal(object)
+    contrast = Signal(str)
+    blind = Signal(bool)
+
+
+class Session:
+    """What one viewer is looking at: an image, a model, its latents in some order, one of them current.
+
+    Assigning a property changes the state, keeps the invariants below, and emits the signal of the same name from
+    `events`. Assigning what is already there emits nothing.
+
+    - Another image or model drops `maps`; another model drops `order` and `mask` as well, and `pins` and `current`
+      unless its SAE is the same (only then do latent numbers keep their meaning).
+    - `current` is a latent number, never a rank; a change of order keeps it.
+    - `generation` grows whenever results under way would no longer fit; whoever computes remembers it and asks
+      `is_stale` before handing in a result.
+    """
+
+    def __init__(self) -> None:
+        self.events = SessionEvents(self)
+        self.generation = 0
+        self._manual_limits: tuple[float, float] = (0.0, 1.0)
+        self._image: Mammogram | None = None
+        self._model: MammoSAE | None = None
+        self._maps: LatentMaps | None = None
+        self._findings: Findings | None = None
+        self._order: Order | None = None
+        self._current: int | None = None
+        self._pins: tuple[int, ...] = ()
+        self._mask: NDArray[np.bool_] | None = None
+        self._verdicts: Callable[[int], str | None] | None = None
+        self._run: Any = None
+        self._contrast: ContrastMode = "latent"
+        self._blind = False
+
+    def is_stale(self, generation: int) -> bool:
+        """Whether a result begun at `generation` belongs to an earlier image, model or setting."""
+        return generation != self.generation
+
+    def supersede(self) -> int:
+        """Make everything under way stale; return the new generation."""
+        self.generation += 1
+        return self.generation
+
+    @property
+    def image(self) -> Mammogram | None:
+        """The mammogram looked at."""
+        return self._image
+
+    @image.setter
+    def image(self, image: Mammogram | None) -> None:
+        if image is self._image:
+            return
+        self.supersede()
+        self._image = image
+        self.maps = None
+        self.events.image.emit(image)
+
+    def show(self, image: Mammogram, maps: LatentMaps) -> None:
+        """Look at another image whose latents are there already: `maps` changes once, not to nothing and back."""
+        if image is not self._image:
+            self.supersede()
+            self._image, self._maps = image, None
+            self.events.image.emit(image)
+        self.maps = maps
+
+    @property
+    def model(self) -> MammoSAE | None:
+        """The loaded model; None before loading and after unloading."""
+        return self._model
+
+    @model.setter
+    def model(self, model: MammoSAE | None) -> None:
+        if model is self._model:
+            return
+        self.supersede()
+        before, self._model = self._model, model
+        self.maps = None
+        self.order = None
+        self.mask = None
+        if before is not None and model is not None and before.sae_sha256 != model.sae_sha256:
+            self.pins = ()
+            self.current = None
+        self.events.model.emit(model)
+
+    @property
+    def maps(self) -> LatentMaps | None:
+        """All latents of `image` under `model`."""
+        return self._maps
+
+    @maps.setter
+    def maps(self, maps: LatentMaps | None) -> None:
+        """Without an order, or with one made from an image before, the new maps come ordered by their mean.
+
+        `order` and `current` fit the new maps already when the first signal is emitted.
+        """
+        if maps is self._maps:
+            return
+        self._maps = maps
+        before = self._order, self._current
+        if maps is not None:
+            order = self._order
+            if order is None or order.name == BY_IMAGE or order.latents.size != maps.shape[0]:
+                self._order = order = Order.by_score(maps.pooled_mean, BY_IMAGE)
+            if self._current is None or self._current >= maps.shape[0]:
+                first = int(order.latents[0])
+                silent = maps.row(first) is None
+                self._current = int(np.argmax(maps.pooled_mean)) if silent else first  # begin with something to see
+        self.events.maps.emit(maps)
+        if self._order is not before[0]:
+            self.events.order.emit(self._order)
+        if self._current != before[1]:
+            self.events.current.emit(self._current)
+
+    @property
+    def findings(self) -> Findings | None:
+        """Ground-truth boxes of this and other images."""
+        return self._findings
+
+    @findings.setter
+    def findings(self, findings: Findings | None) -> None:
+        if findings is not self._findings:
+            self._findings = findings
+            self.events.findings.emit(findings)
+
+    @property
+    def order(self) -> Order | None:
+        """The order the latents are stacked in."""
+        return self._order
+
+    @order.setter
+    def order(self, order: Order | None) -> None:
+        if order is not self._order:
+            self._order = order
+            self.events.order.emit(order)
+
+    @property
+    def current(self) -> int | None:
+        """The latent shown."""
+        return self._current
+
+    @current.setter
+    def current(self, latent: int | None) -> None:
+        if latent != self._current:
+            self._current = latent
+            self.events.current.emit(latent)
+
+    @property
+    def rank(self) -> int | None:
+        """Where the current latent stands in the order, from 0."""
+        if self._order is None or self._current is None:
+            return None
+        return int(self._order.ranks[self._current])
+
+    @property
+    def pins(self) -> tuple[int, ...]:
+        """Latents kept as layers of their own, in the order they were pinned."""
+        return self._pins
+
+    @pins.setter
+    def pins(self, pins: Sequence[int]) -> None:
+        """Raise `SettingsError` for more than a dozen."""
+        unique = tuple(dict.fromkeys(pins))
+        if len(unique) > MOST_PINS:
+            raise SettingsError(f"At most {MOST_PINS} latents can be pinned; unpin one first.")
+        if unique != self._pins:
+            self._pins = unique
+            self.events.pins.emit(unique)
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """(h,) which latents are kept in an intervention; None when all are."""
+        return self._mask
+
+    @mask.setter
+    def mask(self, mask: NDArray[np.bool_] | None) -> None:
+        if mask is not self._mask:
+            self._mask = mask
+            self.events.mask.emit(mask)
+
+    @property
+    def verdicts(self) -> Callable[[int], str | None] | None:
+        """What people decided about a latent, as a line to show; emit `events.verdicts` when answers change."""
+        return self._verdicts
+
+    @verdicts.setter
+    def verdicts(self, lookup: Callable[[int], str | None] | None) -> None:
+        self._verdicts = lookup
+        self.events.verdicts.emit(lookup)
+
+    @property
+    def run(self) -> Any:
+        """The open run over a data set."""
+        return self._run
+
+    @run.setter
+    def run(self, run: Any) -> None:
+        if run is not self._run:
+            self._run = run
+            self.events.run.emit(run)
+
+    @property
+    def blind(self) -> bool:
+        """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
+        return self._blind
+
+    @blind.setter
+    def blind(self, blind: bool) -> None:
+        if blind != self._blind:
+            self._blind = blind
+            self.events.blind.emit(blind)
+
+    @property
+    def contrast(self) -> ContrastMode:
+        """How the colour scale of the latents is chosen: one for all, one for each, or by hand (`manual_limits`)."""
+        return self._contrast
+
+    @contrast.setter
+    def contrast(self, mode: ContrastMode) -> None:
+        if mode != self._contrast:
+            self._contrast = mode
+            self.events.contrast.emit(mode)
+
+    @property
+    def manual_limits(self) -> tuple[float, float]:
+        """Limits of the colour scale when it is set by hand; changes are announced as changes of `contrast`."""
+        return self._manual_limits
+
+    @manual_limits.setter
+    def manual_limits(self, limits: tuple[float, float]) -> None:
+        if limits != self._manual_limits:
+            self._manual_limits = limits
+            if self._contrast == "manual":
+                self.events.contrast.emit(self._contrast)
+
+
+_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
+
+
+def session_of(viewer: Any) -> Session:
+    """Return the one session of a viewer, made on first call; it dies with the viewer."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands plugins a proxy of the same viewer
+    if viewer not in _sessions:
+        _sessions[viewer] = Session()
+    return _sessions[viewer]

@@ -1,0 +1,1 @@
+"""How the session looks: layers, stack, boxes, texts, colours, camera."""

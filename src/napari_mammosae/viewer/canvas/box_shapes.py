@@ -1,0 +1,97 @@
+"""Annotated boxes as shapes to edit, and shapes as boxes again. Whatever is drawn, its upright rectangle counts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.base.names import slug
+from ..localization.result import readable
+from ..truth import EDGES, texts
+from . import layers
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from napari.layers import Shapes
+    from numpy.typing import NDArray
+
+EXTRAS = ("note", "birads")
+
+
+def empty_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
+    """Make a layer of annotated boxes without any."""
+    import pandas as pd
+
+    # napari takes no list of colours for no shapes: make one, and take it away.
+    any_box = pd.DataFrame([["mass", 0.0, 0.0, 1.0, 1.0]], columns=["finding", *EDGES])
+    layer = layers.truth_layer(any_box, affine, image_rows)
+    layer.data = []
+    layer.features = {"finding": []}
+    return layer
+
+
+def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:
+    """Show boxes (source edges): only what differs from what the layer shows is replaced."""
+    import pandas as pd
+
+    names = [str(name) for name in boxes["finding"]]
+    features = pd.DataFrame(
+        {"finding": [readable(name) for name in names], **{key: texts(boxes, key) for key in EXTRAS}}, dtype=object
+    )
+    if not _shows(layer, boxes):
+        chosen = set(layer.selected_data)
+        corners = layers.rectangles(boxes[EDGES].to_numpy(np.float64))
+        layer.data = (list(corners), ["rectangle"] * len(corners)) if len(corners) else []
+        layer.selected_data = {row for row in chosen if row < len(corners)}
+    colors = [layers.finding_color(name) for name in names]
+    if names:
+        layer.edge_color = colors
+        layer.edge_width = [max(1.0, image_rows / 300)] * len(names)
+        layer.face_color = "transparent"
+    layer.features = features
+    if names:
+        layer.text.color = colors
+
+
+def read(layer: Shapes) -> pd.DataFrame:
+    """Boxes of a layer: `finding` (slug), source edges, `note`, `birads`."""
+    import pandas as pd
+
+    boxes = pd.DataFrame(_edges(layer), columns=EDGES)
+    features = layer.features.reset_index(drop=True)
+    boxes.insert(0, "finding", [slug(text) for text in texts(features, "finding")])
+    for key in EXTRAS:
+        boxes[key] = texts(features, key)
+    return boxes
+
+
+def same(boxes: pd.DataFrame, others: pd.DataFrame) -> bool:
+    """Whether two tables hold the same boxes, in the same order, with the same findings and remarks."""
+    if len(boxes) != len(others) or list(boxes["finding"]) != list(others["finding"]):
+        return False
+    if any(texts(boxes, key) != texts(others, key) for key in EXTRAS):
+        return False
+    return np.allclose(boxes[EDGES].to_numpy(np.float64), others[EDGES].to_numpy(np.float64), rtol=0, atol=1e-3)
+
+
+def first_difference(boxes: pd.DataFrame, others: pd.DataFrame) -> int:
+    """First row of a table that is not the same in a shorter one."""
+    rows = range(min(len(boxes), len(others)))
+    return next((row for row in rows if not same(boxes.iloc[[row]], others.iloc[[row]])), len(others))
+
+
+def _shows(layer: Shapes, boxes: pd.DataFrame) -> bool:
+    if layer.nshapes != len(boxes) or any(kind != "rectangle" for kind in layer.shape_type):
+        return False
+    corners = layers.rectangles(boxes[EDGES].to_numpy(np.float64))
+    return all(
+        len(shown) == 4 and np.allclose(np.sort(shown, axis=0), np.sort(wanted, axis=0), rtol=0, atol=1e-3)
+        for shown, wanted in zip(layer.data, corners, strict=True)
+    )
+
+
+def _edges(layer: Shapes) -> NDArray[np.float64]:
+    """Upright rectangles around the shapes, (n, 4) in edges: half a pixel beyond the pixels' centres."""
+    boxes = [np.concatenate([shape[:, -2:].min(axis=0), shape[:, -2:].max(axis=0)]) + 0.5 for shape in layer.data]
+    return np.array(boxes, np.float64).reshape(-1, 4)

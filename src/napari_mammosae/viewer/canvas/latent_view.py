@@ -1,0 +1,107 @@
+"""What the current state looks like: ranks, numbers, contrast limits and texts, worked out in one pure place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ...core.models.latents import LatentMaps
+    from ...core.models.model import MammoSAE
+    from ..app.session import Session
+
+# Maxima of live latents reach far up; the few above this quantile saturate rather than darken all others.
+_SHARED_QUANTILE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class LatentView:
+    """The current latent, ready to be shown.
+
+    Attributes
+    ----------
+    rank, latent
+        Position in the order (from 0), and the latent's number.
+    score
+        What put it there; nan when unknown.
+    maximum
+        Its largest value on the image (0 when it is silent).
+    limits
+        Contrast limits, always low < high.
+    text
+        The overlay's lines.
+    """
+
+    rank: int
+    latent: int
+    score: float
+    maximum: float
+    limits: tuple[float, float]
+    text: str
+
+
+def resolve(session: Session) -> LatentView | None:
+    """Work out the view of the current latent; None until an image's latents are there."""
+    maps, order, latent = session.maps, session.order, session.current
+    if maps is None or order is None or latent is None:
+        return None
+    rank = int(order.ranks[latent])
+    score, maximum = float(order.scores[latent]), float(maps.pooled_max[latent])
+    cells, fires = maps.shape[1] * maps.shape[2], int(maps.active_cells[latent])
+    where = f"maximum {maximum:.3g}, fires in {fires:,} of {cells:,} cells" if fires else "silent on this image"
+    lines = [f"latent {latent}", where]
+    if not session.blind:
+        lines[:1] = [f"rank {rank + 1:,} of {maps.shape[0]:,}   latent {latent}", f"{order.name} {score:.4g}"]
+    if session.verdicts is not None and (verdict := session.verdicts(latent)):
+        lines.append(verdict)
+    return LatentView(rank, latent, score, maximum, contrast_limits(session, maps, latent), "\n".join(lines))
+
+
+def contrast_limits(session: Session, maps: LatentMaps, latent: int) -> tuple[float, float]:
+    """Limits for one latent in the session's contrast mode; (0, 1) where it would be empty."""
+    if session.contrast == "manual":
+        low, high = session.manual_limits
+        return (low, high) if high > low else (low, low + 1.0)
+    high = shared_maximum(maps) if session.contrast == "shared" else float(maps.pooled_max[latent])
+    return (0.0, high) if high > 0 else (0.0, 1.0)
+
+
+def shared_maximum(maps: LatentMaps) -> float:
+    """Upper limit of the one scale for all latents: the 99 % quantile of the live latents' maxima."""
+    live = maps.pooled_max[maps.latents]
+    return float(np.quantile(live, _SHARED_QUANTILE)) if live.size else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Logit and probability of one class, without and with the SAE in the path."""
+
+    name: str
+    logit: float
+    probability: float
+    logit_sae: float
+    probability_sae: float
+
+
+def predictions(model: MammoSAE, maps: LatentMaps) -> list[Prediction]:
+    """Every class's logit and probability on the image."""
+    columns = (maps.logits, model.probabilities(maps.logits), maps.logits_sae, model.probabilities(maps.logits_sae))
+    return [
+        Prediction(name, *(float(value) for value in row)) for name, *row in zip(model.classes, *columns, strict=True)
+    ]
+
+
+def prediction_text(rows: list[Prediction]) -> str:
+    """Lines for the canvas: probability, logit, and both with the SAE, short enough for a laptop's canvas."""
+    return "\n".join(
+        f"{readable(row.name)} {row.probability:.3f} ({row.logit:+.2f}), "
+        f"SAE {row.probability_sae:.3f} ({row.logit_sae:+.2f})"
+        for row in rows
+    )
+
+
+def readable(slug: str) -> str:
+    """A slug as words: ``suspicious_calcification`` -> ``suspicious calcification``."""
+    return slug.replace("_", " ")

@@ -1,0 +1,316 @@
+"""The session as layers and texts of its viewer, and the slider's moves back into the session."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+from qtpy.QtCore import QTimer
+
+from ...core.base.errors import SettingsError
+from ...core.images.geometry import cell_affine
+from . import layers
+from .colorbar import Legend
+from .latent_view import contrast_limits, resolve
+from .redraw import drawn_once
+from .stack import LatentStack
+from .texts import draw_boxes, draw_pins, write_latent, write_prediction
+from .window import fit, same_view
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from ...core.models.latents import LatentMaps
+    from ..app.session import Session
+
+_TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine")
+
+
+class Scene:
+    """Keeps a viewer's layers true to a session.
+
+    The session is the only thing other code needs to change. The viewer is referenced weakly: a scene outlives
+    neither it nor keeps it alive. `telling` is entered around what may fail for the user's data.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        telling: Callable[[], AbstractContextManager[None]] = nullcontext,
+        colormap: str = "ember",
+    ) -> None:
+        self.session = session
+        self._telling = telling
+        self.colormap = colormap
+        self._viewer = ref(viewer)
+        self._undo = ExitStack()
+        self._setting_limits = False
+        self._adding = False
+        self._hidden_for_3d = False
+        self._image_layer: Callable[[], Image | None] = lambda: None
+        for event, callback in (
+            (session.events.maps, self._on_maps),
+            (session.events.model, self._on_model),
+            (session.events.order, self._on_order),
+            (session.events.current, self._show_current),
+            (session.events.verdicts, self._show_current),
+            (session.events.contrast, self._show_current),
+            (session.events.pins, self._show_pins),
+            (session.events.blind, self._on_blind),
+            (session.events.findings, self.show_boxes),
+            (session.events.image, self.show_boxes),
+            (viewer.dims.events.current_step, self._on_step),
+            (viewer.dims.events.ndisplay, self._on_ndisplay),
+            (viewer.layers.events.removed, self._on_removed),
+        ):
+            self._connect(event, callback)
+        self._legend = Legend(self)
+        self._undo.callback(self._legend.cleanup)
+
+    def cleanup(self) -> None:
+        """Cut every connection; layers stay as they are."""
+        self._undo.close()
+
+    @property
+    def viewer(self) -> ViewerModel | None:
+        """The viewer, None when it is gone."""
+        return self._viewer()
+
+    @property
+    def image_layer(self) -> Image | None:
+        """The layer that is the mammogram, None when there is none or it was removed."""
+        layer = self._image_layer()
+        viewer = self.viewer
+        return layer if layer is not None and viewer is not None and layer in viewer.layers else None
+
+    @image_layer.setter
+    def image_layer(self, layer: Image | None) -> None:
+        before = self._image_layer()
+        if before is not None and before is not layer:
+            layers.tags(before).pop("role", None)
+            for name in _TRANSFORMS:
+                getattr(before.events, name).disconnect(self._on_transform)
+        self._image_layer = ref(layer) if layer is not None else lambda: None
+        if layer is not None and before is not layer:
+            layers.tags(layer)["role"] = "mammogram"
+            for name in _TRANSFORMS:
+                getattr(layer.events, name).connect(self._on_transform)
+
+    def look_at(self, layer: Image | None) -> None:
+        """Make a layer the mammogram and show it alone, below what is drawn over it."""
+        before, viewer = self.image_layer, self.viewer
+        self.image_layer = layer
+        if layer is None or viewer is None:
+            return
+        layer.visible = True
+        if before is not None and before is not layer:
+            before.visible = False
+            if before.extent.world.tolist() != layer.extent.world.tolist():
+                fit(viewer, layer)
+        for over in reversed(viewer.layers[:]):
+            below = viewer.layers.index(over) < viewer.layers.index(layer)
+            if below and layers.role_of(over) not in (None, "mammogram"):
+                viewer.layers.move(viewer.layers.index(over), viewer.layers.index(layer) + 1)
+
+    @property
+    def stack_layer(self) -> Image | None:
+        """The layer of all latents, None while there is none."""
+        return layers.find(self.viewer.layers, "latents") if self.viewer is not None else None
+
+    def show_stack(self) -> None:
+        """Put the latents over the mammogram: into their layer, or into a new one (the user may have deleted it)."""
+        maps, order, viewer = self.session.maps, self.session.order, self.viewer
+        if maps is None or order is None or viewer is None or self.image_layer is None:
+            return
+        affine = self.cells_to_world(maps)
+        layer = self.stack_layer
+        if layer is not None and (not isinstance(layer.data, LatentStack) or layer.data.shape != maps.shape):
+            viewer.layers.remove(layer)
+            layer = None
+        if layer is None:
+            limits = contrast_limits(self.session, maps, self.session.current or 0)
+            layer = layers.latents_layer(LatentStack(maps, order.latents), affine, limits, self.colormap)
+            layer.events.contrast_limits.connect(self._on_limits)
+            self._adding = True  # the slider appears at 0 before it is put where it belongs
+            with same_view(viewer, self.image_layer):
+                viewer.layers.insert(viewer.layers.index(self.image_layer) + 1, layer)
+            self._adding = False
+            viewer.layers.selection.active = layer
+            viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
+            # Making a colourbar takes as long again, and the window should not stall.
+            QTimer.singleShot(0, self._legend.show)
+        elif not layer.data.shows(maps, order.latents):
+            layer.data.show(maps, order.latents)
+            matrix = layers.stack_affine(affine)
+            if not np.array_equal(layer.affine.affine_matrix, matrix):
+                layer.affine = matrix
+            if self._is_at_current():  # else it is read once the slider gets there
+                layer.refresh(extent=False)
+        top = float(maps.pooled_max.max(initial=0.0)) or 1.0
+        with self._quietly():
+            layer.contrast_limits_range = (0.0, top)
+        self._on_ndisplay()
+        self._show_current()
+
+    def show_boxes(self, *_: object) -> None:
+        """Draw the boxes of the image shown, in place of those of the image before."""
+        if (viewer := self.viewer) is not None:
+            with self._telling():
+                draw_boxes(viewer, self.session, self.image_layer)
+
+    def set_colormap(self, name: str) -> None:
+        """Colour the latents by another map."""
+        self.colormap = name
+        if (layer := self.stack_layer) is not None:
+            layer.colormap = layers.heat_colormap(name)
+
+    def cells_to_world(self, maps: LatentMaps) -> np.ndarray:
+        """3 x 3 matrix from (row, column, 1) of a cell to world coordinates; SettingsError without the image."""
+        image_layer = self.image_layer
+        if image_layer is None or maps.frame is None:
+            raise SettingsError("These latents do not come from the image that is shown.")
+        return layers.world_affine(image_layer) @ cell_affine(maps.frame, maps.shape[1:])
+
+    def _connect(self, event: Any, callback: Callable[..., None]) -> None:
+        event.connect(callback)
+        self._undo.callback(event.disconnect, callback)
+
+    @property
+    def _axis(self) -> int:
+        """Axis of the viewer that the ranks lie on; other layers may have brought axes before it."""
+        viewer = self.viewer
+        return viewer.dims.ndim - 3 if viewer is not None else 0
+
+    def _on_model(self, model: object) -> None:
+        if model is None and (layer := self.stack_layer) is not None and self.viewer is not None:
+            self.viewer.layers.remove(layer)
+
+    def _on_maps(self, maps: LatentMaps | None) -> None:
+        layer = self.stack_layer
+        if maps is not None:
+            self.show_stack()
+            QTimer.singleShot(0, self._show_prediction)  # apart, so that the window stalls less
+        elif layer is not None and isinstance(layer.data, LatentStack):
+            layer.data.clear()
+            layer.refresh(extent=False)
+        if maps is None:
+            self._show_prediction()
+        self._show_current()
+        self._show_pins()
+
+    def _on_order(self, order: object) -> None:
+        if order is not None and self.stack_layer is not None and self.viewer is not None:
+            with drawn_once(self.viewer):
+                self.show_stack()
+
+    def _is_at_current(self) -> bool:
+        """Whether the slider is where the current latent stands in the order."""
+        viewer = self.viewer
+        return viewer is not None and round(viewer.dims.point[self._axis]) == self.session.rank
+
+    def _on_step(self) -> None:
+        viewer, order, layer = self.viewer, self.session.order, self.stack_layer
+        if self._adding or viewer is None or order is None or layer is None or self.session.maps is None:
+            return
+        rank = round(viewer.dims.point[self._axis])
+        with drawn_once(viewer):
+            self.session.current = int(order.latents[min(max(rank, 0), order.latents.size - 1)])
+
+    def _on_blind(self, *_: object) -> None:
+        """Hide what would sway a judge, or bring it back."""
+        self.show_boxes()
+        self._show_prediction()
+        self._show_current()
+
+    def _on_ndisplay(self) -> None:
+        """Hide the stack in 3-D, where napari would read all of it as a volume."""
+        viewer, layer = self.viewer, self.stack_layer
+        if viewer is None or layer is None:
+            return
+        if viewer.dims.ndisplay == 3 and layer.visible:
+            self._hidden_for_3d, layer.visible = True, False
+        elif viewer.dims.ndisplay == 2 and self._hidden_for_3d:
+            self._hidden_for_3d, layer.visible = False, True
+
+    def _on_limits(self) -> None:
+        """The user moved the limits in napari's own controls: from now on they are set by hand."""
+        layer = self.stack_layer
+        if not self._setting_limits and layer is not None:
+            self.session.manual_limits = tuple(layer.contrast_limits)
+            self.session.contrast = "manual"
+
+    def _on_transform(self) -> None:
+        image_layer, viewer, maps = self.image_layer, self.viewer, self.session.maps
+        if image_layer is None or viewer is None:
+            return
+        for role in ("truth", "found"):
+            for layer in layers.with_role(viewer.layers, role):
+                layer.affine = layers.world_affine(image_layer)
+        if maps is not None:
+            affine = self.cells_to_world(maps)
+            for on_cells in ("pin", "heatmap", "logit map"):
+                for layer in layers.with_role(viewer.layers, on_cells):
+                    layer.affine = affine
+            if (stack := self.stack_layer) is not None:
+                stack.affine = layers.stack_affine(affine)
+
+    def _on_removed(self, event: Any) -> None:
+        layer: Layer = event.value
+        role = layers.role_of(layer)
+        if layer is self._image_layer():
+            self.image_layer = None
+            QTimer.singleShot(0, self._forget_image)  # the layer list is still in the middle of removing
+        elif role == "pin":
+            latent = layers.tags(layer)["latent"]
+            self.session.pins = tuple(pin for pin in self.session.pins if pin != latent)
+        elif role == "latents":
+            self._show_current()
+
+    def _forget_image(self) -> None:
+        if self.viewer is not None and self._image_layer() is None:
+            self.session.image = None
+            for role in ("latents", "pin", "truth", "found", "heatmap", "logit map"):
+                for layer in layers.with_role(self.viewer.layers, role):
+                    layers.tags(layer).pop("role")  # so that its going is not taken for the user's wish
+                    self.viewer.layers.remove(layer)
+
+    def _show_current(self, *_: object) -> None:
+        viewer = self.viewer
+        if viewer is None:
+            return
+        view, layer = resolve(self.session), self.stack_layer
+        if view is None or layer is None:
+            write_latent(viewer, "")
+            return
+        with drawn_once(viewer):
+            if not self._is_at_current():
+                viewer.dims.set_point(self._axis, view.rank)
+            if tuple(layer.contrast_limits) != view.limits:
+                with self._quietly():
+                    layer.contrast_limits = view.limits
+            write_latent(viewer, view.text)
+
+    def _show_prediction(self) -> None:
+        if (viewer := self.viewer) is not None:
+            write_prediction(viewer, self.session)
+
+    def _show_pins(self, *_: object) -> None:
+        maps, viewer = self.session.maps, self.viewer
+        if viewer is not None:
+            there = self.image_layer is not None
+            draw_pins(viewer, self.session, self.cells_to_world(maps) if maps is not None and there else None)
+
+    @contextmanager
+    def _quietly(self) -> Iterator[None]:
+        """While entered, changes of contrast limits are the scene's own and not the user's."""
+        self._setting_limits = True
+        try:
+            yield
+        finally:
+            self._setting_limits = False

@@ -1,0 +1,98 @@
+"""How the mammogram is shown: inverted or not, and at which grey levels. Never what the model sees."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+    from numpy.typing import NDArray
+
+    from ...core.images.mammogram import Mammogram
+
+Limits: TypeAlias = tuple[float, float]
+_FILL = 0.86  # of the canvas: the prediction below the image hides nothing of it, a burned-in marker least of all
+_STEP = 8  # every 8th pixel each way is enough for percentiles, and takes milliseconds
+
+
+def _full(values: NDArray[np.float64]) -> Limits:
+    return float(values.min()), float(values.max())
+
+
+def _tissue(low: float, high: float) -> Callable[[NDArray[np.float64]], Limits]:
+    def limits(values: NDArray[np.float64]) -> Limits:
+        darkest, brightest = values.min(), values.max()
+        breast = values[values > darkest + 0.05 * (brightest - darkest)]  # the rest is air
+        a, b = np.percentile(breast if breast.size else values, (low, high))
+        return float(a), float(b)
+
+    return limits
+
+
+PRESETS: dict[str, Callable[[NDArray[np.float64]], Limits]] = {
+    "Full range": _full,
+    "Breast": _tissue(1, 99.5),
+    "Dense tissue": _tissue(50, 99.9),
+    "Skin line": _tissue(0, 50),
+}
+"""Window presets by name: grey levels from the finite pixel values of the image."""
+DEFAULT = "Default"
+
+
+def preset_names(image: Mammogram | None) -> list[str]:
+    """Presets that can be chosen for an image; the default is the DICOM window when the file has one."""
+    return [*([DEFAULT] if image is not None else []), *PRESETS]
+
+
+def apply_preset(layer: Image, image: Mammogram | None, name: str) -> None:
+    """Set the layer's contrast limits by a preset."""
+    if name == DEFAULT and image is not None:
+        low, high = image.contrast_limits()
+    else:
+        data = np.asarray(layer.data[-1] if layer.multiscale else layer.data)
+        sample = data[::_STEP, ::_STEP].astype(np.float64)
+        finite = sample[np.isfinite(sample)]
+        low, high = PRESETS[name](finite if finite.size else np.zeros(1))
+    if high > low:
+        layer.contrast_limits = low, high
+
+
+def is_inverted(layer: Image) -> bool:
+    """Whether dense tissue is shown dark."""
+    return bool(layer.colormap.name == "gray_r")
+
+
+def invert(layer: Image) -> None:
+    """Swap dark and bright on the screen."""
+    layer.colormap = "gray" if is_inverted(layer) else "gray_r"
+
+
+def fit(viewer: ViewerModel, layer: Layer) -> None:
+    """Bring all of a layer into view.
+
+    napari's own way counts hidden layers in, and, given one layer, needs it to have as many dimensions as the stack.
+    """
+    low, high = layer.extent.world[:, -2:]
+    camera = viewer.scene.camera
+    camera.center = (*camera.center[:-2], *(low + high) / 2)
+    camera.zoom = _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
+
+
+@contextmanager
+def same_view(viewer: ViewerModel, layer: Layer) -> Iterator[None]:
+    """Keep the part of a layer that is looked at, or all of it.
+
+    napari shows everything anew once a stack brings a third dimension, whatever was zoomed in on.
+    """
+    camera = viewer.scene.camera
+    center, zoom = camera.center[-2:], camera.zoom
+    yield
+    fit(viewer, layer)
+    if _FILL * zoom > 1.02 * camera.zoom:  # not all of it was to be seen
+        camera.center, camera.zoom = (*camera.center[:-2], *center), zoom

@@ -1,0 +1,59 @@
+"""Two runs compared, for a worker thread. Knows no Qt."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..latents.ranking_worker import classes_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ...core.comparison.models import ModelComparison
+    from ...core.runs.run import Run
+    from ..app.jobs import Report
+
+
+def opened(path: Path, report: Report) -> Run:
+    """Open a run's folder.
+
+    Raises
+    ------
+    RunError
+        It is no complete run.
+    """
+    from ...core.runs.run import open_run
+
+    report(f"Opening {path.name}")
+    run = open_run(path)
+    report(f"Reading {path.name}")
+    _ = run.pooled("mean"), run.images
+    return run
+
+
+def classes_in_both(a: Run, b: Run, label: str) -> list[tuple[int, str]]:
+    """Classes of a label that occur in both runs, the one of interest first."""
+    other = {number for number, _ in classes_of(b, label)}
+    return [(number, name) for number, name in classes_of(a, label) if number in other]
+
+
+def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelComparison:
+    """Compare the models of two runs.
+
+    Raises
+    ------
+    RunError, SettingsError
+        As `core.run_comparison.compare_runs`.
+    """
+    from ...core.comparison.runs import compare_runs
+
+    report(f"Comparing {a.path.name} with {b.path.name}")
+    return compare_runs(a, b, label, number)
+
+
+def written(comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, report: Report) -> list[Path]:
+    """Write tables and figures into a folder, and return the files."""
+    from ...core.comparison.runs import write_comparison
+
+    report(f"Writing into {folder.name}")
+    return write_comparison(comparison, folder, runs, label)

@@ -1,0 +1,1 @@
+"""The mammogram, the model, and the latents of the one over the other."""

@@ -1,0 +1,113 @@
+"""Which layer is the mammogram, its boxes, and how its grey levels are shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QPushButton
+
+from ..app.keymap import tooltip
+from ..canvas import window as display
+from ..widgets.parts import Part, row
+
+if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from .controller import Controller
+
+IMAGES = "Mammograms (*.dcm *.dicom *.dic *.png *.tif *.tiff *.jpg *.jpeg *.npy);;All files (*)"
+TABLES = "Tables of boxes (*.csv *.json);;All files (*)"
+
+
+class ImagePart(Part):
+    """Choose or open the image, load its boxes, window and invert it."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.layer_box = QComboBox()
+        self.layer_box.setToolTip("Any 2-D grayscale image layer, whichever reader opened it")
+        self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.layer_box.setMinimumContentsLength(10)
+        self.open_button = QPushButton("Open…")
+        self.open_button.setToolTip("Open a mammogram: DICOM, PNG, TIFF, JPEG or NPY")
+        self.boxes_label = QLabel()
+        self.boxes_button = QPushButton("Load…")
+        self.boxes_button.setToolTip(
+            "Load ground-truth boxes: a VinDr-Mammo CSV, or one with image, finding, xmin … ymax"
+        )
+        self.window_box = QComboBox()
+        self.window_box.setToolTip(
+            tooltip("Grey levels on the screen; the model always sees the whole range", "next_window")
+        )
+        self.invert_button = QPushButton("Invert")
+        self.invert_button.setCheckable(True)
+        self.invert_button.setToolTip(tooltip("Show dense tissue dark; the model sees the image as it is", "invert"))
+
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Image", row(self.layer_box, self.open_button))
+        form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
+        form.addRow("Window", row(self.window_box, self.invert_button))
+
+        self.layer_box.activated.connect(self._choose_layer)
+        self.open_button.clicked.connect(self._open_image)
+        self.boxes_button.clicked.connect(self._open_boxes)
+        self.window_box.textActivated.connect(controller.set_window)
+        self.invert_button.clicked.connect(controller.invert)
+        self.listen(self.session.events.image, self.refresh)
+        self.listen(self.session.events.findings, self._show_boxes)
+        self.listen(controller.windowed, self._show_window)
+        viewer = controller.scene.viewer
+        if viewer is not None:
+            for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed):
+                self.listen(event, self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """List the layers anew, the chosen one selected."""
+        chosen = self.controller.scene.image_layer
+        self._layers: list[Layer] = self.controller.candidates()
+        self.layer_box.clear()
+        self.layer_box.addItems([layer.name for layer in self._layers])
+        self.layer_box.setPlaceholderText("choose a layer" if self._layers else "no image is open")
+        self.layer_box.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else -1)
+        self._show_boxes()
+        self._show_window()
+
+    def _choose_layer(self, index: int) -> None:
+        self.controller.use_layer(self._layers[index])
+
+    def _open_image(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Open a mammogram", "", IMAGES)
+        if name:
+            self.controller.open_image(Path(name))
+
+    def _open_boxes(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Load ground-truth boxes", "", TABLES)
+        if name:
+            self.controller.load_boxes(Path(name))
+
+    def _show_boxes(self, *_: object) -> None:
+        findings, image = self.session.findings, self.session.image
+        if findings is None:
+            text = "none loaded"
+        elif image is None:
+            text = "loaded"
+        else:
+            count = len(findings.boxes(image.image_id))
+            text = f"{count} on this image" if count else "none on this image"
+        self.boxes_label.setText(text)
+
+    def _show_window(self, *_: object) -> None:
+        names = display.preset_names(self.session.image)
+        if [self.window_box.itemText(i) for i in range(self.window_box.count())] != names:
+            self.window_box.clear()
+            self.window_box.addItems(names)
+            self.window_box.setPlaceholderText("choose")
+        window = self.controller.window
+        self.window_box.setCurrentIndex(names.index(window) if window in names else -1)
+        layer = self.controller.scene.image_layer
+        self.invert_button.setChecked(layer is not None and display.is_inverted(layer))
+        for widget in (self.window_box, self.invert_button):
+            widget.setEnabled(layer is not None)

@@ -1,0 +1,89 @@
+"""Compute, cancel, unload; what is going on, and what went wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
+
+from ..app.keymap import help_rows
+from ..widgets.parts import NOTICE, Part, hint, row
+
+if TYPE_CHECKING:
+    from ..app.jobs import Progress
+    from .controller import Controller
+
+
+class JobPart(Part):
+    """The buttons for heavy work, its progress, and the status line."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.compute_button = QPushButton("Compute latents")
+        self.compute_button.setToolTip("Run the model on the image and stack every latent over it")
+        self.cancel_button = QPushButton("Cancel")
+        self.unload_button = QPushButton("Unload")
+        self.unload_button.setToolTip("Drop the model and free its memory")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.warning = QLabel()  # a sign rather than a colour: it shows in every theme, and to every eye
+        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        notice = hint(QLabel(NOTICE))
+        keys = QLabel("Keys")
+        keys.setToolTip(key_table())
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(row(self.compute_button, self.cancel_button, self.unload_button))
+        layout.addWidget(self.bar)
+        layout.addWidget(row(self.warning, self.status, stretch=1))
+        layout.addWidget(row(notice, keys))
+
+        self.compute_button.clicked.connect(controller.compute)
+        self.cancel_button.clicked.connect(controller.cancel)
+        self.unload_button.clicked.connect(controller.unload)
+        self.listen(controller.jobs.started, self._on_started)
+        self.listen(controller.jobs.progressed, self._on_progress)
+        self.listen(controller.jobs.ended, self._on_ended)
+        self.listen(controller.told, self._on_told)
+        self.listen(self.session.events.model, self._refresh)
+        self.listen(self.session.events.image, self._refresh)
+        self._refresh()
+        self._on_told(*controller.last_told)
+
+    def _refresh(self, *_: object) -> None:
+        busy = self.controller.jobs.busy
+        self.compute_button.setEnabled(not busy)
+        self.cancel_button.setEnabled(busy)
+        self.unload_button.setEnabled(self.session.model is not None)
+        self.bar.setMaximum(0 if busy else 1)
+
+    def _on_started(self, title: str) -> None:
+        self._refresh()
+        self._on_told(f"{title} …", False)
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.bar.setMaximum(progress.total)
+        self.bar.setValue(progress.done)
+        self._on_told(f"{progress.text} …", False)
+
+    def _on_ended(self) -> None:
+        self._refresh()
+        self.bar.reset()
+        self._on_told(*self.controller.last_told)
+
+    def _on_told(self, text: str, error: bool) -> None:
+        self.warning.setVisible(error)
+        self.status.setText(text)
+
+
+def key_table() -> str:
+    """Every key and what it does, as a table for a tooltip."""
+    return (
+        "<table>"
+        + "".join(f"<tr><td><b>{key}</b>&nbsp;</td><td>{help}</td></tr>" for key, help in help_rows())
+        + "</table>"
+    )

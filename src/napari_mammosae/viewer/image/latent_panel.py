@@ -1,0 +1,161 @@
+"""The current latent: its number, its colour scale, pins; and the prediction of the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast, get_args
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QLabel, QPushButton, QSpinBox
+
+from ..app.keymap import tooltip
+from ..app.preferences import remember
+from ..app.session import MOST_PINS, ContrastMode
+from ..canvas.latent_view import predictions, readable, resolve
+from ..canvas.layers import COLORMAPS
+from ..widgets.parts import Part, row
+from .controller import CONTRAST_TITLES
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+
+class PredictionPart(Part):
+    """Probability and logit of every class, without and with the SAE in the path."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setVerticalSpacing(2)
+        self._grid.setColumnStretch(0, 1)
+        self.listen(self.session.events.maps, self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Show the prediction of the image, or nothing while there is none."""
+        while (item := self._grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.deleteLater()
+        model, maps = self.session.model, self.session.maps
+        self.setVisible(model is not None and maps is not None and bool(model.classes))
+        if model is None or maps is None:
+            return
+        self._add(0, "Prediction (logit)", "model", "with SAE")
+        for line, p in enumerate(predictions(model, maps), start=1):
+            plain, through = f"{p.probability:.3f} ({p.logit:+.2f})", f"{p.probability_sae:.3f} ({p.logit_sae:+.2f})"
+            self._add(line, readable(p.name), plain, through)
+
+    def _add(self, line: int, *texts: str) -> None:
+        for column, text in enumerate(texts):
+            label = QLabel(text)
+            if column:
+                label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            else:
+                label.setWordWrap(True)
+            self._grid.addWidget(label, line, column)
+
+
+class LatentPart(Part):
+    """Go to a latent by number, choose its colours, pin it."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.latent_box = QSpinBox()
+        self.latent_box.setKeyboardTracking(False)
+        self.latent_box.setToolTip("Number of the latent shown; type one to go there")
+        self.rank_label = QLabel()
+        self.pin_button = QPushButton("Pin")
+        self.unpin_button = QPushButton("Unpin all")
+        self.pins_label = QLabel()
+        self.pins_label.setWordWrap(True)
+        self.pins = row(self.pins_label, self.unpin_button)
+        self.pin_button.setToolTip(
+            tooltip(f"Keep this latent as a layer of its own, at most {MOST_PINS}", "toggle_pin")
+        )
+        self.contrast_box = QComboBox()
+        self.contrast_box.addItems([CONTRAST_TITLES[mode] for mode in get_args(ContrastMode)])
+        self.contrast_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.contrast_box.setMinimumContentsLength(9)
+        self.contrast_box.setToolTip(
+            tooltip("Which value is full colour; the maximum is always printed", "next_contrast")
+        )
+        self.low_box, self.high_box = QDoubleSpinBox(), QDoubleSpinBox()
+        for box in (self.low_box, self.high_box):
+            box.setDecimals(3)
+            box.setRange(0, 1e6)
+            box.setSingleStep(0.1)
+            box.setKeyboardTracking(False)
+        self.limits = row(QLabel("from"), self.low_box, QLabel("to"), self.high_box, stretch=1)
+        self.colormap_box = QComboBox()
+        self.colormap_box.addItems(COLORMAPS)
+        self.colormap_box.setCurrentText(controller.scene.colormap)
+        self.show_button = QPushButton("Show the latents again")
+        self.show_button.setToolTip("The layer of the latents was deleted; nothing needs to be computed again")
+
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow(self.show_button)
+        form.addRow("Latent", row(self.latent_box, self.rank_label, self.pin_button))
+        form.addRow("Colours", row(self.contrast_box, self.colormap_box))
+        form.addRow(self.limits)
+        form.addRow(self.pins)
+
+        self.latent_box.valueChanged.connect(self._go_to)
+        self.pin_button.clicked.connect(controller.toggle_pin)
+        self.unpin_button.clicked.connect(self._unpin)
+        self.contrast_box.activated.connect(self._choose_contrast)
+        self.low_box.valueChanged.connect(self._take_limits)
+        self.high_box.valueChanged.connect(self._take_limits)
+        self.colormap_box.textActivated.connect(self._choose_colormap)
+        self.show_button.clicked.connect(controller.scene.show_stack)
+        events = self.session.events
+        for event in (events.maps, events.order, events.current, events.pins, events.contrast):
+            self.listen(event, self.refresh)
+        viewer = controller.scene.viewer
+        if viewer is not None:
+            self.listen(viewer.layers.events.inserted, self.refresh)
+            self.listen(viewer.layers.events.removed, self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Follow the session."""
+        session, view = self.session, resolve(self.session)
+        self.setEnabled(view is not None)
+        self.show_button.setVisible(view is not None and self.controller.scene.stack_layer is None)
+        self.pins.setVisible(bool(session.pins))
+        self.pins_label.setText(f"Pinned: {', '.join(map(str, session.pins))}")
+        self.contrast_box.setCurrentIndex(get_args(ContrastMode).index(session.contrast))
+        self.limits.setVisible(session.contrast == "manual")
+        if view is None or session.maps is None:
+            self.rank_label.setText("")
+            return
+        for box, value in (
+            (self.latent_box, view.latent),
+            (self.low_box, session.manual_limits[0]),
+            (self.high_box, session.manual_limits[1]),
+        ):
+            box.blockSignals(True)
+            if box is self.latent_box:
+                box.setRange(0, session.maps.shape[0] - 1)
+            box.setValue(value)
+            box.blockSignals(False)
+        self.rank_label.setText(f"rank {view.rank + 1:,}")
+        self.pin_button.setText("Unpin" if view.latent in session.pins else "Pin")
+
+    def _go_to(self, latent: int) -> None:
+        self.session.current = latent
+
+    def _unpin(self) -> None:
+        self.session.pins = ()
+
+    def _choose_contrast(self, index: int) -> None:
+        mode = cast(ContrastMode, get_args(ContrastMode)[index])
+        self.controller.set_contrast(mode)
+        remember("display", contrast=mode)
+
+    def _choose_colormap(self, name: str) -> None:
+        self.controller.scene.set_colormap(name)
+        remember("display", colormap=name)
+
+    def _take_limits(self) -> None:
+        self.session.manual_limits = self.low_box.value(), self.high_box.value()

@@ -1,0 +1,119 @@
+"""Which model, on which device, in which precision; and its files when it is not a named one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QPushButton, QWidget
+
+from ..app.preferences import remember
+from ..widgets.parts import Part, row
+from .tasks import ModelChoice, model_names
+
+if TYPE_CHECKING:
+    from .controller import Controller
+
+FILES = "Local files…"
+WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("float32", "bfloat16")
+
+
+class FileRow(QWidget):
+    """One weights file: its name, a button to choose it, one to leave it out."""
+
+    changed = Signal()
+
+    def __init__(self, title: str, tip: str) -> None:
+        super().__init__()
+        self.path: Path | None = None
+        self._title = title
+        self.name = QLabel("—")
+        self.choose_button = QPushButton("Choose…")
+        self.choose_button.setToolTip(tip)
+        self.choose_button.clicked.connect(self._choose)
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow(row(self.name, self.choose_button))
+
+    def set_path(self, path: Path | None) -> None:
+        """Take a file, or none."""
+        self.path = path
+        self.name.setText(path.name if path else "—")
+        self.name.setToolTip(str(path) if path else "")
+        self.changed.emit()
+
+    def _choose(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, self._title, "", WEIGHTS)
+        if name:
+            self.set_path(Path(name))
+
+
+class ModelPart(Part):
+    """Choose the model; it is loaded when latents are computed."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        choice = controller.choice
+        self.name_box = QComboBox()
+        self.name_box.addItems([*model_names(), FILES])
+        if choice.name is not None and self.name_box.findText(choice.name) < 0:
+            self.name_box.insertItem(0, choice.name)
+        self.name_box.setCurrentText(choice.name or FILES)  # a model.toml of the preferences is an entry of its own
+        self.name_box.setToolTip("A model by name, or weights files of your own")
+        self.name_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.name_box.setMinimumContentsLength(10)
+        self.device_box, self.precision_box = QComboBox(), QComboBox()
+        self.device_box.addItems(DEVICES)
+        self.device_box.setCurrentText(choice.device)
+        self.device_box.setToolTip("auto: a GPU when there is one, else the CPU")
+        self.precision_box.addItems(PRECISIONS)
+        self.precision_box.setCurrentText(choice.precision)
+        self.precision_box.setToolTip("float32 is exact; bfloat16 is faster and deviates by about 3 %")
+
+        self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth), or a model.toml that names all files")
+        self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)")
+        self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed beside a classifier")
+        self.classes = QLineEdit()
+        self.classes.setPlaceholderText("from the number of logits")
+        self.classes.setToolTip("Names of the logits, separated by commas; needed unless there are one or four")
+        self.files = QWidget()
+        files = QFormLayout(self.files)
+        files.setContentsMargins(0, 0, 0, 0)
+        files.addRow("Classifier", self.classifier)
+        files.addRow("SAE", self.sae)
+        files.addRow("Backbone", self.backbone)
+        files.addRow("Classes", self.classes)
+
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("Model", self.name_box)
+        form.addRow(self.files)
+        form.addRow("Run on", row(self.device_box, self.precision_box))
+
+        for box in (self.name_box, self.device_box, self.precision_box):
+            box.currentTextChanged.connect(self._take)
+        for part in (self.classifier, self.sae, self.backbone):
+            part.changed.connect(self._take)
+        self.classes.editingFinished.connect(self._take)
+        self.files.setVisible(choice.name is None)
+
+    def _take(self) -> None:
+        by_files = self.name_box.currentText() == FILES
+        self.files.setVisible(by_files)
+        device, precision = self.device_box.currentText(), self.precision_box.currentText()
+        described = self.classifier.path
+        if by_files and described is not None and described.suffix == ".toml":
+            choice = ModelChoice(str(described), device=device, precision=precision)
+        elif by_files:
+            classes = tuple(name.strip() for name in self.classes.text().split(",") if name.strip())
+            choice = ModelChoice(
+                None, self.backbone.path, self.classifier.path, self.sae.path, classes, device, precision
+            )
+        else:
+            choice = ModelChoice(self.name_box.currentText(), device=device, precision=precision)
+            remember("model", name=self.name_box.currentText())
+        remember("model", device=device, precision=precision)
+        self.controller.choice = choice

@@ -1,0 +1,1 @@
+"""Switching latents off in the viewer, and what the prediction does."""

@@ -1,0 +1,332 @@
+"""The intervention of one viewer: what is edited, its undo, and what comes of it; stays on when the dock is closed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from ...core.base.errors import MammoSAEError, SettingsError
+from .. import logit_map
+from ..app import keymap
+from ..app.history import EditHistory
+from ..canvas import layers
+from ..passes import Passes
+from .layers import EditOverlay, edited_text
+from .sources import EditSources
+from .state import EditView, changes_something, edit_of, passed_view, text_of, view_of
+
+if TYPE_CHECKING:
+    from ...core.intervention.edit import Edit
+    from ...core.intervention.smallest_flip import FlipSet
+    from ..image.controller import Controller
+    from ..logit_map import MapKind
+    from .state import EditState
+
+_AFTER_STROKE = 150  # milliseconds after the last stroke of a region
+
+
+class Intervention:
+    """Made by `intervention_of`.
+
+    Attributes
+    ----------
+    changed
+        Emits after the state or its result changed.
+    problem
+        Why there is no edit although one was asked for, in words; empty otherwise.
+    view
+        What the edit does to the image shown; None without image, model, or a valid edit.
+    awaited
+        The edit asked for where it needs a pass through the network that was not made yet; None otherwise.
+    sources
+        Where its sets come from.
+    passes
+        What came of the passes so far.
+    """
+
+    changed = Signal()
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._session = controller.session
+        self._overlay = EditOverlay()
+        self._history = EditHistory()
+        self.sources, self.passes = EditSources(controller), Passes()
+        self._map: MapKind = "none"
+        self._sae = ""
+        self._redrawn = QTimer(singleShot=True, interval=_AFTER_STROKE)
+        self._redrawn.timeout.connect(self.forget_region)
+        self.problem = ""
+        self.view: EditView | None = None
+        self.awaited: Edit | None = None
+        events = self._session.events
+        events.model.connect(self._on_model)
+        events.maps.connect(self._on_maps)
+        events.verdicts.connect(self._on_verdicts)
+        events.blind.connect(self._draw)
+        events.pins.connect(self._on_pins)
+        events.current.connect(self._on_current)
+        viewer = controller.scene.viewer
+        if viewer is not None:
+            viewer.layers.events.removed.connect(self._on_removed)
+            viewer.layers.events.inserted.connect(self._on_inserted)
+            keymap.bind(viewer, self, keymap.EDIT_KEYS)
+        self._on_model(self._session.model)
+
+    # The state and its undo
+
+    @property
+    def state(self) -> EditState:
+        """What the user chose."""
+        return self._history.state
+
+    @property
+    def is_on(self) -> bool:
+        """Whether predictions shown are edited."""
+        return self.view is not None and changes_something(self.view.edit)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a state to go back to."""
+        return self._history.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether a state was undone."""
+        return self._history.can_redo
+
+    def change(self, **fields: Any) -> None:
+        """Change parts of the state; quick changes of the same part are one step of undo."""
+        if self._history.change(**fields):
+            self.update()
+
+    def settle(self) -> None:
+        """End a move: what follows is a step of undo of its own."""
+        self._history.settle()
+
+    def undo(self) -> None:
+        """Go back one step."""
+        if self._history.undo():
+            self.update()
+
+    def redo(self) -> None:
+        """Take back an undo."""
+        if self._history.redo():
+            self.update()
+
+    def reset(self) -> None:
+        """Edit nothing, as a step that can be undone."""
+        self.settle()
+        ranked = replace(self.state, without_spurious=False).is_ranked
+        source = self.state.source if ranked else "image"
+        self.change(source=source, mode="zero", k=0, inside_region=False, without_spurious=False)
+
+    def use_run(self) -> None:
+        """Take sets from the run's ranking from now on: what one expects once a run is open, not a step of undo."""
+        self._history.state = replace(self.state, source="run")
+        self.update()
+
+    def toggle_spurious(self) -> None:
+        """Switch to predictions without the latents called spurious, or back."""
+        self.change(without_spurious=not self.state.without_spurious)
+        if self.state.without_spurious and self.problem:
+            self._controller.tell(self.problem, error=True)
+
+    # What comes of it
+
+    @property
+    def map_kind(self) -> MapKind:
+        """Which logit map lies over the image."""
+        return self._map
+
+    @map_kind.setter
+    def map_kind(self, kind: MapKind) -> None:
+        self._map = kind
+        self._draw()
+        self.changed.emit()
+
+    def forget_region(self) -> None:
+        """Another region was drawn."""
+        self.sources.forget_region()
+        if self.state.inside_region or self.state.source == "region":
+            self.update()
+        else:
+            self.changed.emit()
+
+    def edit(self) -> Edit:
+        """Return the edit asked for.
+
+        Raises
+        ------
+        SettingsError
+            If there is none: the set is empty, out of range, or nothing is computed yet.
+        """
+        model = self._session.model
+        if model is None:
+            raise SettingsError("Load a model first.")
+        return edit_of(self.state, self.sources.sets(model.n_latents))
+
+    def smallest_flip(self) -> FlipSet:
+        """Find the fewest latents whose edit changes the decision for the class looked at, and make them the set.
+
+        Raises
+        ------
+        SettingsError
+            If nothing is computed yet.
+        """
+        from ...core.intervention.smallest_flip import smallest_flip
+
+        model, maps, state = self._session.model, self._session.maps, self.state
+        if model is None or maps is None:
+            raise SettingsError("Compute the latents of an image first.")
+        if model.layer != "head":
+            raise SettingsError(f"The SAE reads {model.layer}: what follows is not linear, so nobody knows the set.")
+        logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
+        live = np.asarray(maps.latents, dtype=np.int64)
+        parts = model.attribution[logits, live] * maps.pooled_mean[live].astype(np.float64)
+        start = maps.logits_sae if state.form == "replace" else maps.logits
+        factor = state.factor if state.mode == "scale" and state.factor != 1 else 0.0
+        flip = smallest_flip(live, parts, start[logits], factor=factor, original=maps.logits[logits])
+        if flip.found:
+            self.settle()
+            self.change(
+                source="list", numbers=text_of(flip.latents), mode="scale" if factor else "zero",
+                inside_region=False, without_spurious=False,
+            )  # fmt: skip
+        return flip
+
+    def update(self) -> None:
+        """Work out the edit anew and show it."""
+        self.problem, self.view, self.awaited = "", None, None
+        if self._session.model is not None and self._session.maps is not None:
+            try:
+                self.view = self._new_view(self._session.model, self._session.maps)
+            except MammoSAEError as error:
+                self.problem = str(error)
+        edit = self.view.edit if self.view is not None else None
+        self._session.mask = ~edit.targets if edit is not None and changes_something(edit) else None
+        self._draw()
+        self.changed.emit()
+
+    def take_pass(self, maps: object, edit: Edit, found: tuple[Any, Any]) -> None:
+        """Take what came of a pass with an edit; dropped where another image is shown by now."""
+        if maps is self._session.maps:
+            self.passes.take(edit, *found)
+            self.update()
+
+    def _new_view(self, model: Any, maps: Any) -> EditView | None:
+        if why := why_not(model):
+            raise SettingsError(why)
+        edit = self.edit()
+        if model.layer == "head":
+            return view_of(model, maps, edit, min(self.state.logit, len(model.classes) - 1))
+        if not changes_something(edit):
+            return passed_view(model, maps, edit, maps.logits_sae if edit.form == "replace" else maps.logits)
+        after = self.passes.logits(edit)
+        if after is None:
+            self.awaited = edit
+            return None
+        return passed_view(model, maps, edit, after)
+
+    def _draw(self, *_: object) -> None:
+        scene, model, maps = self._controller.scene, self._session.model, self._session.maps
+        viewer = scene.viewer
+        if viewer is None:
+            return
+        view = self.view
+        classes = model.classes if model is not None and not self._session.blind else ()
+        text = edited_text(classes, self.state, view) if view is not None and self.is_on else ""
+        self._overlay.show(viewer, text)
+        known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
+        affine = scene.cells_to_world(maps) if known and maps is not None else None
+        logit_map.show(viewer, view, affine, self.state.logit, self._map)
+
+    # What happens elsewhere
+
+    def _on_model(self, model: Any) -> None:
+        if model is not None and model.sae_sha256 != self._sae:
+            self._sae = model.sae_sha256
+            self._history = EditHistory()  # latent numbers mean something else now
+            self.sources.run_entry = None
+        self._forget()
+
+    def _on_maps(self, maps: Any) -> None:
+        self._forget()
+
+    def _forget(self) -> None:
+        self.sources.forget()
+        self.passes.forget()
+        self.update()
+
+    def _on_verdicts(self, *_: object) -> None:
+        if self.state.without_spurious or self.state.source == "spurious":
+            self.update()
+        else:
+            self.changed.emit()
+
+    def _on_pins(self, *_: object) -> None:
+        if self.state.source == "pins":
+            self.update()
+
+    def _on_current(self, *_: object) -> None:
+        if self.state.source == "current":
+            self.update()
+
+    def _on_inserted(self, event: Any) -> None:
+        """A region can be drawn on by whoever made its layer; every stroke counts here."""
+        layer = event.value
+        if layers.role_of(layer) == "region":
+            (layer.events.paint if layer._type_string == "labels" else layer.events.data).connect(self._on_drawn)
+            self.changed.emit()
+
+    def _on_drawn(self, *_: object) -> None:
+        self._redrawn.start()
+
+    def _on_removed(self, event: Any) -> None:
+        role = layers.role_of(event.value)
+        if role == "logit map" and self._map != "none" and event.value is not None:
+            self._map = "none"
+            self.changed.emit()
+        elif role == "region":
+            self.forget_region()
+
+
+def is_ready(model: Any) -> bool:
+    """Whether what latents add to the logits is known already: working it out takes too long for the GUI thread."""
+    return model.layer == "head" and bool(model.classes) and {"attribution", "constant"} <= set(vars(model))
+
+
+def prepare(model: Any) -> None:
+    """Work out what latents add to the logits; for a worker thread.
+
+    Raises
+    ------
+    ModelError
+        If what follows the SAE is not linear, or there is no classifier.
+    """
+    _ = model.attribution, model.constant
+
+
+def why_not(model: Any) -> str:
+    """Say why a model's predictions cannot be edited, or not yet; an empty string where they can."""
+    if not model.classes:
+        return f"{model.name} has no classifier, so there is no prediction to edit."
+    return "Preparing …" if model.layer == "head" and not is_ready(model) else ""
+
+
+_interventions: WeakKeyDictionary[Any, Intervention] = WeakKeyDictionary()
+
+
+def intervention_of(controller: Controller) -> Intervention:
+    """Return the one intervention of a controller's viewer, made on first call."""
+    viewer = controller.scene.viewer
+    if viewer is None:
+        raise RuntimeError("the viewer is gone")
+    if viewer not in _interventions:
+        _interventions[viewer] = Intervention(controller)
+    return _interventions[viewer]

@@ -1,0 +1,232 @@
+"""The edit on the screen as files: numbers, terms, curve, flips and a figure, each with mask, mode and hashes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ...core.base.errors import SettingsError
+from .state import text_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from ...core.images.mammogram import Mammogram
+    from ...core.intervention.sweep import Curve
+    from ...core.models.latents import LatentMaps
+    from ...core.models.model import MammoSAE
+    from ...core.runs.run import Run
+    from ..app.jobs import Report
+    from ..app.session import Session
+    from .controller import Intervention
+    from .run_effects import Bands, RunEffects
+    from .run_panel import RunPart
+    from .state import EditState, EditView
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRecord:
+    """What the edit does to the run, as it stands.
+
+    Attributes
+    ----------
+    effect
+        Measures before and after with intervals; None where they are not worked out yet.
+    moved
+        Whether the run can say what the edit does.
+    flips
+        Rows of the run's table whose decision changes, with the decisions before and after.
+    """
+
+    run: Run
+    effects: RunEffects
+    measure: str
+    curve: Curve | None
+    bands: Bands | None
+    effect: pd.DataFrame | None
+    moved: bool
+    flips: tuple[tuple[int, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditRecord:
+    """The edit on the screen and what comes of it, as it stands: it can be written while the user goes on."""
+
+    model: MammoSAE
+    maps: LatentMaps
+    image: Mammogram
+    state: EditState
+    view: EditView
+    run: RunRecord | None
+
+
+def record_of(session: Session, one: Intervention, run: RunPart) -> EditRecord:
+    """Take the present edit down.
+
+    Raises
+    ------
+    SettingsError
+        If there is no edit.
+    """
+    model, maps, image, view = session.model, session.maps, session.image, one.view
+    if model is None or maps is None or image is None or view is None:
+        raise SettingsError("There is no edit to export: compute the latents of an image and choose a set.")
+    over_run = None
+    if run.effects is not None:
+        move = run.move
+        over_run = RunRecord(
+            session.run, run.effects, run.measure, run.curve, run.bands, move.effect, move.moved is not None,
+            tuple(move.flip_rows()),
+        )  # fmt: skip
+    return EditRecord(model, maps, image, one.state, view, over_run)
+
+
+def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
+    """Write an edit beside `path`, and return the files; for a worker thread.
+
+    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for
+    a run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
+    Every table repeats what was done to which latents of which SAE, since tables travel alone.
+    """
+    import pandas as pd
+
+    from ...core.base.files import write_atomic
+    from ...core.base.provenance import provenance, write_json
+
+    report(f"Writing {path.name}")
+    model, maps, image, view, run = record.model, record.maps, record.image, record.view, record.run
+    state, edit, effect = record.state, view.edit, view.effect
+    facts: dict[str, Any] = {
+        "image_id": image.image_id,
+        "mode": edit.mode,
+        "form": edit.form,
+        "factor": edit.value,
+        "source": "spurious" if state.without_spurious else state.source,
+        "k": state.k if state.is_ranked else None,
+        "set_size": int(edit.mask.sum()),
+        "latents": text_of(edit.mask.nonzero()[0]),
+        "region_cells": int(edit.region.sum()) if edit.region is not None else None,
+        "model_sha256": model.model_sha256,
+        "sae_sha256": model.sae_sha256,
+    }
+    tables: dict[str, pd.DataFrame] = {
+        ".csv": pd.DataFrame(
+            {
+                "class": model.classes,
+                "logit_model": maps.logits,
+                "logit_sae": maps.logits_sae,
+                "logit_before": effect.before,
+                "logit_after": effect.after,
+                "probability_model": view.model,
+                "probability_before": view.before,
+                "probability_after": view.after,
+            }
+        ),
+    }
+    if view.terms:
+        tables[".terms.csv"] = pd.DataFrame(
+            [{"class": model.classes[state.logit], "term": t.name, "kind": t.kind, "value": t.value, "edited": t.edited}
+             for t in view.terms]
+        )  # fmt: skip
+    if run is not None:
+        tables |= _of_run(run, view)
+    stem = path.with_suffix("")
+    written = []
+    for suffix, table in tables.items():
+        target = stem.with_name(stem.name + suffix)
+        with write_atomic(target) as temporary:
+            table.assign(**{key: value for key, value in facts.items() if key not in table}).to_csv(
+                temporary, index=False, lineterminator="\n"
+            )
+        written.append(target)
+    if view.terms:
+        figure = stem.with_name(stem.name + ".png")
+        report(f"Drawing {figure.name}")
+        _draw(figure, record, facts)
+        written.append(figure)
+    facts_file = stem.with_name(stem.name + ".json")
+    settings = facts | {"direction": state.direction, "explained_class": model.classes[state.logit]}
+    if run is not None:
+        settings |= {"run": run.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
+    write_json(facts_file, provenance("intervene (dock)", settings, model) | {"edit": edit.describe()})
+    return [*written, facts_file]
+
+
+def _of_run(run: RunRecord, view: EditView) -> dict[str, pd.DataFrame]:
+    import pandas as pd
+
+    from ...core.intervention.effects import effect
+
+    found = {}
+    if run.curve is not None:
+        curve = run.curve
+        table = curve.table(curve.steps.tolist())
+        if run.bands is not None and run.bands.ks.size:
+            ends = pd.DataFrame(
+                {"k": run.bands.ks, f"{run.measure}_lo": run.bands.low, f"{run.measure}_hi": run.bands.high}
+            )
+            every = curve.table(sorted({*curve.steps.tolist(), *run.bands.ks.tolist()}))
+            table = every.merge(ends, on="k", how="left")
+        found[".curve.csv"] = table
+    images = run.run.images["image_id"]
+    if run.moved:  # intervals come a moment after the last change: they are not there yet for a quick hand
+        found[".effect.csv"] = run.effect if run.effect is not None else effect(run.effects.cohort, view.edit)
+    found[".flips.csv"] = pd.DataFrame(
+        {
+            "flipped_image": [images.iloc[row] for row, _, _ in run.flips],
+            "decision_before": [before for _, before, _ in run.flips],
+            "decision_after": [after for _, _, after in run.flips],
+        }
+    )
+    return found
+
+
+def _draw(path: Path, record: EditRecord, facts: dict[str, Any]) -> None:
+    """One figure: the terms of the logit, the logit map before and after, and the run's curve."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from ...core.reports.intervention_figures import save
+
+    view, state, model, run = record.view, record.state, record.model, record.run
+    panels = 4 if run is not None and run.curve is not None else 3
+    figure = Figure(figsize=(3.6 * panels, 4.0), layout="constrained")
+    axes = figure.subplots(1, panels)
+    values = np.array([term.value for term in view.terms])
+    starts = np.cumsum(values) - values
+    colors = {"edit": "#ffb000", "bias": "0.6", "error": "0.6"}
+    axes[0].barh(
+        range(values.size), values, left=starts,
+        color=[colors.get(t.kind, "tab:red" if t.value >= 0 else "tab:blue") for t in view.terms],
+        alpha=0.9,
+    )  # fmt: skip
+    axes[0].set_yticks(range(values.size), [f"{t.name}*" if t.edited else t.name for t in view.terms], fontsize=7)
+    axes[0].invert_yaxis()
+    name = model.classes[state.logit]
+    axes[0].set(xlabel=f"logit {name}", title=f"{view.before[state.logit]:.3f} to {view.after[state.logit]:.3f}")
+    before, after = view.effect.map_before[state.logit], view.effect.map_after[state.logit]
+    limit = max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
+    for axis, values2, title in zip(axes[1:3], (before, after), ("logit map before", "after"), strict=True):
+        drawn = axis.imshow(values2, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="equal")
+        axis.set(title=title, xticks=[], yticks=[])
+    figure.colorbar(drawn, ax=axes[2], shrink=0.8)
+    if run is not None and run.curve is not None:
+        curve = run.curve
+        axes[3].step(np.append(curve.steps, curve.union_size.size - 1),
+                     np.append(curve.measures[run.measure], curve.measures[run.measure][-1]), where="post")  # fmt: skip
+        if run.bands is not None and run.bands.ks.size:
+            axes[3].fill_between(run.bands.ks, run.bands.low, run.bands.high, alpha=0.2, linewidth=0)
+        if state.source == "run" and not state.without_spurious:
+            axes[3].axvline(state.k, color="#ffb000")
+        axes[3].set_xscale("symlog", linthresh=1)
+        axes[3].set_xlim(left=0)
+        axes[3].set(xlabel="k", ylabel=run.measure, title=f"{curve.mode}, {curve.form}")
+    latents = facts["latents"]
+    line = (
+        f"{facts['image_id']} | {facts['mode']} {facts['set_size']} latents ({facts['form']}): "
+        f"{latents if len(latents) < 60 else latents[:57] + '...'} | model {facts['model_sha256'][:8]} "
+        f"SAE {facts['sae_sha256'][:8]}"
+    )
+    save(figure, path, line)

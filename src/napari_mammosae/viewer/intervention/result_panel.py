@@ -1,0 +1,128 @@
+"""What the edit does to the image shown: predictions, the waterfall, and the logit map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QVBoxLayout, QWidget
+
+from ..canvas.latent_view import readable
+from ..widgets.parts import Part, hint, row
+from .plots import WaterfallPlot
+
+if TYPE_CHECKING:
+    from ..image.controller import Controller
+    from ..logit_map import MapKind
+    from .controller import Intervention
+
+MAPS: dict[MapKind, tuple[str, str]] = {
+    "none": ("no map", "No logit map over the image"),
+    "before": ("before", "What all latents add to the logit at each position"),
+    "after": ("after", "The same after the edit, on the same colours"),
+    "difference": ("difference", "What the edit changes at each position"),
+}
+BEFORE = {"delta": "model", "replace": "with SAE"}
+"""What the prediction without the edit is, in each form."""
+
+
+class ResultPart(Part):
+    """Probability and logit of every class before and after, and where they come from."""
+
+    def __init__(self, controller: Controller, intervention: Intervention) -> None:
+        super().__init__(controller)
+        self.intervention = intervention
+        self._heads: list[QLabel] = []
+        self._cells: list[list[QLabel]] = []
+        self.table = QWidget()
+        self._grid = QGridLayout(self.table)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setVerticalSpacing(1)
+        self._grid.setColumnStretch(0, 1)
+        self.class_box, self.map_box, self.map_label = QComboBox(), QComboBox(), QLabel("Map")
+        self.class_box.setToolTip("The class that is explained below, and whose logit map is drawn")
+        self.class_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.class_box.setMinimumContentsLength(7)
+        for kind, (title, tip) in MAPS.items():
+            self.map_box.addItem(title, kind)
+            self.map_box.setItemData(self.map_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.map_box.setToolTip("A layer over the mammogram: red positions push the logit up, blue ones down")
+        self.waterfall = WaterfallPlot()
+        self.waterfall.setToolTip("Addends of the logit from the top; hollow: latents that are edited; dotted: before")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.table)
+        layout.addWidget(row(self.class_box, self.map_label, self.map_box))
+        layout.addWidget(self.waterfall, 1)
+        layout.addStretch(0)
+        self.class_box.activated.connect(self._on_class)
+        self.map_box.activated.connect(self._on_map)
+        self.listen(intervention.changed, self.refresh)
+        self.listen(self.session.events.blind, self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Follow the intervention."""
+        one, model = self.intervention, self.session.model
+        view, classes = one.view, model.classes if model is not None else ()
+        self.setVisible(view is not None and not self.session.blind)
+        if [self.class_box.itemData(i) for i in range(self.class_box.count())] != list(classes):
+            self.class_box.clear()
+            for name in classes:
+                self.class_box.addItem(readable(name), name)
+            self._build(classes)
+        self.map_box.setCurrentIndex(list(MAPS).index(one.map_kind))
+        if view is None or model is None or self.session.maps is None:
+            self.waterfall.show_terms(())
+            return
+        self.class_box.setCurrentIndex(one.state.logit)
+        effect = view.effect
+        self._heads[1].setText(BEFORE[view.edit.form])
+        for line, cells in enumerate(self._cells):
+            cells[0].setText(f"{view.before[line]:.3f} ({effect.before[line]:+.2f})")
+            cells[1].setText(f"{view.after[line]:.3f} ({effect.after[line]:+.2f})")
+            cells[0].setToolTip(f"The model itself: {view.model[line]:.3f} ({self.session.maps.logits[line]:+.2f})")
+            changed = cells[0].text() != cells[1].text()
+            font = cells[-1].font()
+            if font.bold() != changed:
+                font.setBold(changed)
+                cells[-1].setFont(font)
+        self.waterfall.show_terms(view.terms)
+        linear = view.effect.maps is not None
+        self.class_box.setVisible(linear and len(classes) > 1)
+        for widget in (self.waterfall, self.map_label, self.map_box):
+            widget.setVisible(linear)
+
+    def _build(self, classes: tuple[str, ...]) -> None:
+        while (item := self._grid.takeAt(0)) is not None:
+            if (widget := item.widget()) is not None:
+                widget.hide()  # until it is deleted
+                widget.deleteLater()
+        right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        self._heads = [QLabel(text) for text in ("Prediction (logit)", "", "edited")]
+        for column, head in enumerate(self._heads):
+            hint(head)
+            if column:
+                head.setAlignment(right)
+            self._grid.addWidget(head, 0, column)
+        self._cells = []
+        for line, name in enumerate(classes, start=1):
+            title = QLabel(readable(name))
+            title.setWordWrap(True)
+            self._grid.addWidget(title, line, 0)
+            cells = [QLabel(), QLabel()]
+            for column, cell in enumerate(cells, start=1):
+                cell.setAlignment(right)
+                self._grid.addWidget(cell, line, column)
+            self._cells.append(cells)
+
+    def after_text(self, line: int = 0) -> str:
+        """What stands in the last column of a class."""
+        return str(self._cells[line][-1].text())
+
+    def _on_class(self, index: int) -> None:
+        self.intervention.change(logit=index)
+
+    def _on_map(self, index: int) -> None:
+        self.intervention.map_kind = cast("MapKind", self.map_box.itemData(index))

@@ -1,0 +1,239 @@
+"""What an edit does to all images of a run: worked out in a worker, looked up at every move. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core.base.errors import SettingsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...core.intervention.cohort import Cohort
+    from ...core.intervention.edit import Edit, Form
+    from ...core.intervention.sweep import Curve
+    from ...core.models.model import MammoSAE
+    from ...core.ranking.orders import Ranking
+    from ...core.ranking.scores import Score
+    from ...core.runs.run import Run
+    from ...core.stats.measures import FloatArray, IntArray
+    from ..app.jobs import Report
+    from .state import Direction, EditState
+
+BANDS = 16
+"""Values of k that get an interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunChoice:
+    """What a run is asked: the label that scores predictions, and the score that ranks latents."""
+
+    label: str
+    score: Score = "diff"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunRanking:
+    """The latents of a run in order, for sets of the best k.
+
+    Attributes
+    ----------
+    choice
+        What it was made for.
+    logits
+        The model's logits that go with the label, by position.
+    rankings
+        The latents' ranking for every class of the label.
+    """
+
+    choice: RunChoice
+    logits: tuple[int, ...]
+    rankings: dict[int, Ranking]
+
+    def entry(self, direction: Direction, logit: int) -> IntArray:
+        """Return the k at which each latent enters the set, (h,)."""
+        from ...core.ranking.orders import first_ranks, order_of
+
+        h = next(iter(self.rankings.values())).order.size
+        if direction == "both":
+            return first_ranks([ranking.order for ranking in self.rankings.values()], h)
+        number = 1 if len(self.logits) == 1 else self.logits.index(logit) if logit in self.logits else 0
+        if number not in self.rankings:
+            raise SettingsError(f"no image of {self.choice.label!r} has class {number}.")
+        scores = self.rankings[number].scores
+        return first_ranks([order_of(scores if direction == "up" else -scores)], h)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunEffects:
+    """A run ready for edits.
+
+    Attributes
+    ----------
+    ranking
+        Its latents in order.
+    cohort
+        Its images of known label, with the logits that go with the label.
+    rows
+        (n,) their positions in the run's table.
+    """
+
+    ranking: RunRanking
+    cohort: Cohort
+    rows: IntArray
+
+    @property
+    def choice(self) -> RunChoice:
+        """What it was prepared for."""
+        return self.ranking.choice
+
+    @property
+    def measure(self) -> str:
+        """The measure that is shown of all: for several classes there is no one AUROC."""
+        return "auroc" if self.cohort.constant.size == 1 else "accuracy"
+
+    def entry(self, direction: Direction, logit: int) -> IntArray:
+        """Return the k at which each latent enters the set, (h,)."""
+        return self.ranking.entry(direction, logit)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bands:
+    """95 % intervals by patient at some values of k; empty with the reason in `note`."""
+
+    ks: IntArray
+    low: FloatArray
+    high: FloatArray
+    note: str = ""
+
+
+def labels_for(run: Run, logit: str) -> list[str]:
+    """Labels of a run that can score a logit, the one of its name first."""
+    from ...core.intervention.cohort_of_run import logits_of_label
+
+    found = []
+    for name in run.labels:
+        try:
+            places = logits_of_label(run, name)
+        except SettingsError:
+            continue
+        if any(run.classes[place] == logit for place in places):
+            found.append(name)
+    return sorted(found, key=lambda name: (name != logit, name))
+
+
+def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> RunEffects:
+    """Read a run's mean activations and rank its latents for every class of the label.
+
+    Raises
+    ------
+    RunError
+        If the run was made with another model or SAE.
+    SettingsError
+        If the label cannot score the model's predictions, or only one class occurs.
+    """
+    from ...core.intervention.cohort_of_run import cohort_of_run, labelled_rows
+
+    report(f"Reading {run.path.name}")
+    cohort = cohort_of_run(run, model, choice.label)
+    return RunEffects(rank_run(run, model, choice, report), cohort, labelled_rows(run, choice.label)[0])
+
+
+def rank_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> RunRanking:
+    """Rank a run's latents for every class of the label; all that can be had where the model's tail is not linear.
+
+    Raises
+    ------
+    RunError, SettingsError
+        As `prepare_run`.
+    ModelError
+        If latents are to be ranked by attribution, which such a model has not.
+    """
+    from ...core.intervention.cohort_of_run import logits_of_label, pool_of_run, rankings_of_classes
+
+    run.check_model(model)
+    logits = logits_of_label(run, choice.label)
+    report(f"Ranking {run.n_latents:,} latents")
+    weights = model.attribution[logits] if choice.score == "attribution" else None
+    return RunRanking(choice, tuple(logits), rankings_of_classes(pool_of_run(run, choice.label), choice.score, weights))
+
+
+def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:
+    """Measure every k."""
+    from ...core.intervention.sweep import sweep
+
+    report("Sweeping over every k")
+    return sweep(
+        effects.cohort,
+        effects.entry(state.direction, state.logit),
+        state.mode,
+        state.form,
+        factor=state.factor if state.mode == "scale" else None,
+    )
+
+
+def bands_of(effects: RunEffects, state: EditState, measure: str, report: Report) -> Bands:
+    """Bootstrap a measure at values of k spread evenly over the logarithmic axis."""
+    from ...core.intervention.edit import Edit
+    from ...core.intervention.measures import check_labels, measures_of_resamples, why_no_intervals
+    from ...core.ranking.orders import union_mask
+    from ...core.stats.bootstrap import patient_weights, percentile_interval
+
+    cohort, h = effects.cohort, effects.cohort.n_latents
+    labels = check_labels(cohort.labels, cohort.constant.size)
+    if note := why_no_intervals(labels, cohort.patients, cohort.constant.size):
+        return Bands(np.zeros(0, np.int64), np.zeros(0), np.zeros(0), note)
+    ks = np.unique([0, *np.geomspace(1, h, BANDS - 1).round().astype(np.int64)])
+    first, weights = effects.entry(state.direction, state.logit), patient_weights(cohort.patients)
+    value = state.factor if state.mode == "scale" else None
+    ends = []
+    for done, k in enumerate(ks):
+        report("Intervals by patient", done, ks.size)
+        logits = cohort.logits_after(Edit(union_mask(first, int(k)), state.mode, state.form, value))
+        interval = percentile_interval(measures_of_resamples(labels, logits, weights)[measure])
+        ends.append((interval.lo, interval.hi))
+    low, high = np.array(ends).T
+    return Bands(ks, low, high)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Logits of all images, their measures by name, and the decided classes."""
+
+    logits: FloatArray
+    measures: dict[str, float]
+    decided: IntArray
+
+    @classmethod
+    def of(cls, cohort: Cohort, logits: FloatArray) -> Scored:
+        """Measure logits (n, C) of the images."""
+        from ...core.intervention.measures import decisions
+
+        return cls(logits, dict(cohort.measure(logits)._asdict()), decisions(logits))
+
+
+def before_edit(effects: RunEffects, form: Form) -> Scored:
+    """Measure the unedited predictions."""
+    return Scored.of(effects.cohort, effects.cohort.before(form))
+
+
+def after_edit(effects: RunEffects, edit: Edit) -> Scored:
+    """Apply an edit to every image and measure.
+
+    Raises
+    ------
+    SettingsError
+        If the edit needs the maps of each image: a region.
+    """
+    return Scored.of(effects.cohort, effects.cohort.logits_after(edit))
+
+
+def effect_of(effects: RunEffects, edit: Edit, report: Report) -> pd.DataFrame:
+    """Measure before and after an edit with intervals by patient; see `core.intervention.effect`."""
+    from ...core.intervention.effects import effect
+
+    report("Intervals by patient")
+    return effect(effects.cohort, edit)

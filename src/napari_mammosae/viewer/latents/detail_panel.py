@@ -1,0 +1,242 @@
+"""What is known about the current latent: over the run, about the prediction, its neighbours, its images."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QListWidget,
+    QListWidgetItem,
+    QTableWidget,
+    QTableWidgetItem,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..app.jobs import Jobs
+from ..canvas.latent_view import readable
+from ..widgets.parts import Part
+from ..widgets.small_plot import ClassMeansPlot, HistogramPlot, class_colors
+from .facts import LatentFacts, Neighbours, facts_of
+from .gallery import Gallery
+from .ranking_worker import classes_of
+
+if TYPE_CHECKING:
+    from ..image.controller import Controller
+
+_DELAY = 120  # milliseconds: walking through the table with a key held down asks for nothing
+RUN_NEEDED = "Open a run to see how the latent behaves over many images."
+MODEL_NEEDED = "Load the model to see what the latent adds to its logits."
+_ROLE = Qt.ItemDataRole.UserRole
+
+
+class LatentDetail(Part):
+    """Tabs below the table. Numbers are worked out in a thread a moment after the last move."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.jobs = Jobs()
+        self._undo.callback(self.jobs.cancel)
+        self._label = ""
+        self._facts: LatentFacts | None = None
+        self._later = QTimer(self, singleShot=True, interval=_DELAY)
+        self.gallery = Gallery(controller)
+        self._undo.callback(self.gallery.cleanup)
+        self.histogram, self.means = HistogramPlot(), ClassMeansPlot()
+        self.run_note, self.logit_note = QLabel(), QLabel()
+        self.logits = QTableWidget(0, 3)
+        self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
+        self.decoder_note, self.images_note = QLabel(), QLabel()
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.gallery, "Images")
+        self._run_page, self._logit_page = self._run_tab(), self._logit_tab()
+        self.tabs.addTab(self._run_page, "Over the run")
+        self.tabs.addTab(self._logit_page, "Logit")
+        self.tabs.addTab(self._near_tab(), "Nearest")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tabs)
+
+        self._later.timeout.connect(self._update)
+        self.tabs.currentChanged.connect(self.refresh)
+        for chosen in (self.by_decoder, self.by_images):
+            chosen.itemClicked.connect(self._go_to)
+            chosen.itemActivated.connect(self._go_to)
+        events = self.session.events
+        for event in (events.current, events.run, events.model):
+            self.listen(event, self.refresh)
+        self.listen(events.maps, self._show_logits)
+        self.listen(events.blind, self._on_blind)
+        self._on_blind()
+        self._show(None)
+        self.refresh()
+
+    def use_label(self, label: str) -> None:
+        """Divide the run's images by a label; empty: by none."""
+        if label != self._label:
+            self._label = label
+            self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Look at the session again, a moment after the last change."""
+        self._later.start()
+
+    def _on_blind(self, *_: object) -> None:
+        """Hide what could sway a judge."""
+        for page in (self._run_page, self._logit_page):
+            self.tabs.setTabVisible(self.tabs.indexOf(page), not self.session.blind)
+
+    def _update(self) -> None:
+        session = self.session
+        latent, run, model = session.current, self._run(), session.model
+        if self.tabs.currentWidget() is self.gallery:
+            self.gallery.show_latent(latent if run is not None else None)
+            return
+        if latent is None or (run is None and model is None):
+            self._show(None)
+            return
+        label = self._label if run is not None and self._label in run.labels else ""
+        names = dict(classes_of(run, label)) if run is not None and label else {}
+        work = partial(facts_of, latent, run, label, names, model)
+        self.jobs.start(f"Latent {latent}", work, self._show, self._failed)
+
+    def _run(self) -> Any:
+        """The open run, if it is one of this SAE."""
+        run, model = self.session.run, self.session.model
+        other = run is not None and model is not None and model.n_latents != run.n_latents
+        return None if other else run
+
+    def _failed(self, error: Exception) -> None:
+        self._show(None)
+        self.run_note.setText(str(error))
+
+    def _show(self, facts: LatentFacts | None) -> None:
+        self._facts = facts
+        bars = facts.histogram if facts is not None else None
+        self.histogram.setVisible(bars is not None)
+        self.means.setVisible(bars is not None)
+        self.histogram.show_bars(bars)
+        self.means.show_means(facts.means if facts is not None else ())
+        if bars is None:
+            self.run_note.setText(RUN_NEEDED)
+        else:
+            total = bars.fires + bars.silent
+            key = "".join(
+                f" <span style='color:{color}'>■</span>&nbsp;{name}"
+                for name, color in zip(bars.names, class_colors(len(bars.names)), strict=True)
+            )
+            note = next((one.note for one in facts.means if one.note), "") if facts is not None else ""
+            self.run_note.setText(
+                f"Fires on {bars.fires:,} of {total:,} images ({bars.fires / max(total, 1):.1%}).{key}"
+                + (f"<br>No interval: {note}." if note else "")
+            )
+        self._show_logits()
+        self.by_decoder.show_neighbours(facts.by_decoder if facts is not None else None, self.session.verdicts)
+        self.by_images.show_neighbours(facts.by_images if facts is not None else None, self.session.verdicts)
+        no_model, no_run = self.session.model is None, self._run() is None
+        self.decoder_note.setText("Load the model to see these." if no_model else "Decoder cosine")
+        self.images_note.setText("Open a run to see these." if no_run else "Fires on the same images")
+
+    def _show_logits(self, *_: object) -> None:
+        """What the latent adds to each logit: for one unit of its mean, on this image, and on average over the run."""
+        facts, model, maps = self._facts, self.session.model, self.session.maps
+        known = facts is not None and facts.weights is not None and model is not None
+        self.logits.setVisible(known)
+        if not known or facts is None or facts.weights is None or model is None:
+            inner = model is not None and model.layer != "head"
+            self.logit_note.setText(
+                "The SAE reads an inner layer: contributions to the logit are not a sum there."
+                if inner
+                else MODEL_NEEDED
+            )
+            return
+        self.logit_note.setText("Adds to the logit: its mean activation times (head · decoder column).")
+        here = float(maps.pooled_mean[facts.latent]) if maps is not None else None
+        self.logits.setRowCount(len(model.classes))
+        self.logits.setVerticalHeaderLabels([readable(name) for name in model.classes])
+        for line, weight in enumerate(facts.weights):
+            for place, mean in enumerate((1.0, here, facts.run_mean)):
+                text = "—" if mean is None else f"{weight * mean:+.4g}"
+                item = QTableWidgetItem(text)
+                item.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.logits.setItem(line, place, item)
+
+    def _go_to(self, item: QListWidgetItem) -> None:
+        self.session.current = int(item.data(_ROLE))
+
+    def _run_tab(self) -> QWidget:
+        plots = QHBoxLayout()
+        plots.setSpacing(2)
+        plots.addWidget(self.histogram, 1)
+        plots.addWidget(self.means, 1)
+        self.run_note.setTextFormat(Qt.TextFormat.RichText)
+        return _tab(self.run_note, plots)
+
+    def _logit_tab(self) -> QWidget:
+        self.logits.setHorizontalHeaderLabels(["one unit", "this image", "run, mean"])
+        self.logits.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+        self.logits.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.logits.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)
+        self.logits.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        return _tab(self.logit_note, self.logits)
+
+    def _near_tab(self) -> QWidget:
+        lists = QHBoxLayout()
+        lists.setSpacing(4)
+        for note, found in ((self.decoder_note, self.by_decoder), (self.images_note, self.by_images)):
+            side = QVBoxLayout()
+            side.setSpacing(2)
+            side.addWidget(note)
+            side.addWidget(found)
+            lists.addLayout(side, 1)
+        return _tab(lists)
+
+
+class NeighbourList(QListWidget):
+    """Latents near another one; clicking goes there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setToolTip("Click to go to that latent")
+        self.setUniformItemSizes(True)
+
+    def show_neighbours(self, found: Neighbours | None, verdict_of: Any) -> None:
+        """List them, nearest first, with their verdicts; latents that share nothing are left out."""
+        self.clear()
+        self.setVisible(found is not None)
+        if found is None:
+            return
+        for latent, nearness in zip(found.latents, found.nearness, strict=True):
+            if nearness == 0:
+                continue
+            verdict = (verdict_of(int(latent)) if verdict_of is not None else None) or ""
+            item = QListWidgetItem(f"{latent}   {nearness:.3f}   {verdict}".rstrip())
+            item.setData(_ROLE, int(latent))
+            self.addItem(item)
+
+
+def _tab(*parts: Any) -> QWidget:
+    """A tab with widgets and layouts one below the other, the last one with the room that is left."""
+    page = QWidget()
+    layout = QVBoxLayout(page)
+    layout.setContentsMargins(2, 4, 2, 2)
+    layout.setSpacing(3)
+    for index, part in enumerate(parts):
+        stretch = 1 if index == len(parts) - 1 else 0
+        if isinstance(part, QWidget):
+            if isinstance(part, QLabel):
+                part.setWordWrap(True)
+            layout.addWidget(part, stretch)
+        else:
+            layout.addLayout(part, stretch)
+    if len(parts) > 1:
+        layout.addStretch(0)
+    return page

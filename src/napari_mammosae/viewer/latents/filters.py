@@ -1,0 +1,242 @@
+"""Which latents the table shows: a filter as a value, and the widgets that set it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QShortcut, QVBoxLayout, QWidget
+
+from ..widgets.columns import CELLS, LATENT, VERDICT, Column
+from ..widgets.parts import row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+ANY, UNREVIEWED, REVIEWED = "any verdict", "unreviewed", "reviewed"
+VERDICT_CHOICES = (ANY, UNREVIEWED, REVIEWED, "lesion", "anatomy", "spurious", "unsure")
+FIRING = "run.firing_images"
+_RANGE = re.compile(r"\s*(\d+)\s*-\s*(\d+)\s*")
+_DELAY = 120  # milliseconds after the last key stroke
+
+
+@dataclass(frozen=True, slots=True)
+class LatentFilter:
+    """What a latent must be like to be shown.
+
+    Attributes
+    ----------
+    text
+        Start of its number, a range of numbers (``100-250``), or a piece of its verdict; several words must all fit.
+    verdict
+        One of `VERDICT_CHOICES`.
+    column, low, high
+        A numeric column and the range its values must lie in; an open end is None.
+    live
+        Only those that fire anywhere in the run.
+    fires
+        Only those that fire on the image shown.
+    """
+
+    text: str = ""
+    verdict: str = ANY
+    column: str = ""
+    low: float | None = None
+    high: float | None = None
+    live: bool = False
+    fires: bool = False
+
+    def mask(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_] | None:
+        """Which latents pass, (h,); None when nothing is asked for. Missing columns are ignored."""
+        parts = []
+        if self.text.strip():
+            parts.append(self._text_mask(values))
+        if self.verdict != ANY and VERDICT.key in values:
+            if self.verdict in (UNREVIEWED, REVIEWED):
+                parts.append(_where(values[VERDICT.key], lambda text: (text == "") == (self.verdict == UNREVIEWED)))
+            else:
+                parts.append(_where(values[VERDICT.key], lambda text: text.lower().startswith(self.verdict)))
+        numbers = values.get(self.column)
+        if numbers is not None:
+            if self.low is not None:
+                parts.append(numbers >= self.low)
+            if self.high is not None:
+                parts.append(numbers <= self.high)
+        for wanted, key in ((self.live, FIRING), (self.fires, CELLS.key)):
+            if wanted and key in values:
+                parts.append(values[key] > 0)
+        return np.logical_and.reduce(parts) if parts else None
+
+    def _text_mask(self, values: Mapping[str, NDArray[Any]]) -> NDArray[np.bool_]:
+        latents = values[LATENT.key]
+        if ends := _RANGE.fullmatch(self.text):
+            return (latents >= int(ends[1])) & (latents <= int(ends[2]))
+        numbers = _numbers_as_text(latents.size)
+        mask = np.ones(latents.size, dtype=np.bool_)
+        for word in self.text.lower().split():
+            fits = np.char.startswith(numbers, word) if word.isdecimal() else np.zeros(latents.size, dtype=np.bool_)
+            if VERDICT.key in values:
+                fits |= _where(values[VERDICT.key], partial(_holds, word))
+            mask &= fits
+        return mask
+
+
+def _holds(word: str, text: str) -> bool:
+    return word in text.lower()
+
+
+def _where(texts: NDArray[Any], wanted: Callable[[str], bool]) -> NDArray[np.bool_]:
+    """Which texts are wanted; asked once for each different one, of which there are few."""
+    listed = [str(text) for text in texts.tolist()]
+    found = {text for text in set(listed) if wanted(text)}
+    return np.fromiter((text in found for text in listed), np.bool_, len(listed))
+
+
+@lru_cache(maxsize=2)
+def _numbers_as_text(count: int) -> NDArray[np.str_]:
+    return np.arange(count).astype(str)
+
+
+class FilterPart(QWidget):
+    """Two lines of filters above the table."""
+
+    changed = Signal(object)
+    """The `LatentFilter` the user set."""
+    entered = Signal()
+    """Enter or Down was pressed in the text: on to the table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = _FilterEdit(
+            "Filter: 12, 100-250, spurious …", "Start of a number, a range, or words of a verdict (Ctrl+F)"
+        )
+        self.text.setClearButtonEnabled(True)
+        self.verdict = QComboBox()
+        self.verdict.addItems(VERDICT_CHOICES)
+        self.verdict.setToolTip("Only latents with this verdict")
+        self.verdict.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.verdict.setMinimumContentsLength(6)
+        self.column = QComboBox()
+        self.column.setToolTip("The column that the range on the right is about")
+        self.column.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.column.setMinimumContentsLength(5)
+        self.low, self.high = _NumberEdit("from"), _NumberEdit("to")
+        self.fires = QCheckBox("Fires here")
+        self.fires.setToolTip("Only latents that fire on this image")
+        self.live = QCheckBox("Live")
+        self.live.setToolTip("Only latents that fire anywhere in the run")
+        self._later = QTimer(self, singleShot=True, interval=_DELAY)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(row(self.text, self.verdict))
+        layout.addWidget(row(self.column, self.low, QLabel("–"), self.high, self.fires, self.live))
+
+        self._later.timeout.connect(self._announce)
+        for edit in (self.text, self.low, self.high):
+            edit.textChanged.connect(self._wait)
+            edit.returnPressed.connect(self._on_enter)
+        self.text.down.connect(self._on_enter)
+        self.verdict.activated.connect(self._announce)
+        self.column.activated.connect(self._announce)
+        self.fires.clicked.connect(self._announce)
+        self.live.clicked.connect(self._announce)
+
+    @property
+    def filter(self) -> LatentFilter:
+        """What the widgets say."""
+        return LatentFilter(
+            self.text.text(),
+            self.verdict.currentText(),
+            self.column.currentData() or "",
+            self.low.number,
+            self.high.number,
+            self.live.isChecked() and self.live.isEnabled(),
+            self.fires.isChecked() and self.fires.isEnabled(),
+        )
+
+    def show_columns(self, columns: Sequence[Column], sorted_by: Column) -> None:
+        """Offer the numeric columns; the range is about the one the table is sorted by unless it is set."""
+        keys = [column.key for column in columns if column.format]
+        ranged = self.low.number is not None or self.high.number is not None
+        chosen = self.column.currentData() if ranged else sorted_by.key
+        if [self.column.itemData(i) for i in range(self.column.count())] != keys:
+            self.column.clear()
+            for column in columns:
+                if column.format:
+                    self.column.addItem(column.title, column.key)
+        if chosen in keys:
+            self.column.setCurrentIndex(keys.index(chosen))
+        self.live.setEnabled(FIRING in keys)
+        self.live.setVisible(FIRING in keys)
+        self.fires.setEnabled(CELLS.key in keys)
+
+    def focus_text(self) -> None:
+        """Go to the text, to type another filter."""
+        self.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.text.selectAll()
+
+    def _wait(self, _text: str) -> None:
+        self._later.start()
+
+    def _on_enter(self) -> None:
+        self._later.stop()
+        self._announce()
+        self.entered.emit()
+
+    def _announce(self) -> None:
+        self.changed.emit(self.filter)
+
+
+class _FilterEdit(QLineEdit):
+    """A line from which Down leads on and Escape clears."""
+
+    down = Signal()
+
+    def __init__(self, placeholder: str, tip: str) -> None:
+        super().__init__()
+        self.setPlaceholderText(placeholder)
+        self.setToolTip(tip)
+
+    def keyPressEvent(self, event: Any) -> None:
+        if event.key() == Qt.Key.Key_Down:
+            self.down.emit()
+        elif event.key() == Qt.Key.Key_Escape and self.text():
+            self.clear()
+        else:
+            super().keyPressEvent(event)
+
+
+class _NumberEdit(QLineEdit):
+    """A number or nothing; what is no number yet counts as nothing."""
+
+    def __init__(self, placeholder: str) -> None:
+        super().__init__()
+        self.setPlaceholderText(placeholder)
+        self.setMaximumWidth(58)
+        self.setToolTip("A number; empty means no limit")
+
+    @property
+    def number(self) -> float | None:
+        """What was typed, as a number."""
+        try:
+            value = float(self.text().replace(",", "."))
+        except ValueError:
+            return None
+        return value if np.isfinite(value) else None
+
+
+def focus_on_ctrl_f(dock: QWidget, part: FilterPart) -> QShortcut:
+    """Let Ctrl+F anywhere in the dock lead to the filter."""
+    shortcut = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), dock)
+    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+    shortcut.activated.connect(part.focus_text)
+    return shortcut

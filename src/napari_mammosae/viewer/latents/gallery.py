@@ -1,0 +1,189 @@
+"""The images of the run that activate the current latent most, as pictures to click on."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSize, Qt, Signal
+from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QLabel,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QShortcut,
+    QVBoxLayout,
+)
+
+from ..app.jobs import Jobs
+from ..run_images import image_files, show_image
+from ..widgets.parts import Part, hint, row
+from .thumbnails import Cell, GreyCache, make_pictures
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..image.controller import Controller
+
+NO_RUN = "Open a run to see the images that activate a latent most."
+_ICON = QSize(76, 116)
+_LATENTS_KEPT = 40
+_CACHE = GreyCache()  # small pictures of files: the same for every dock
+
+
+class Gallery(Part):
+    """Pictures of the strongest images, made off the GUI thread; clicking one opens that image at this latent."""
+
+    _arrived = Signal(int, int, object)
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.jobs = Jobs()
+        self._undo.callback(self.jobs.cancel)
+        self._request = 0
+        self._latent: int | None = None
+        self._cells: list[Cell] = []
+        self._kept: OrderedDict[tuple[int, str], dict[int, Any]] = OrderedDict()
+        self.list = QListWidget()
+        self.list.setViewMode(QListView.ViewMode.IconMode)
+        self.list.setResizeMode(QListView.ResizeMode.Adjust)
+        self.list.setMovement(QListView.Movement.Static)
+        self.list.setUniformItemSizes(True)
+        self.list.setIconSize(_ICON)
+        self.list.setSpacing(3)
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        hint(self.note)
+        self.root_button = QPushButton("Find images…")
+        self.root_button.setToolTip("Choose the folder that the run's images lie in")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        self.verdict = QLabel()
+        layout.addWidget(self.verdict)
+        layout.addWidget(self.list, 1)
+        layout.addWidget(row(self.note, self.root_button))
+        enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.list, context=Qt.ShortcutContext.WidgetShortcut)
+        enter.activated.connect(self._open_current)
+        self.list.itemClicked.connect(self._open)
+        self.root_button.clicked.connect(self._choose_root)
+        self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
+        self.listen(self.session.events.run, self._forget)
+        self.listen(self.session.events.findings, self._forget)
+        self.listen(self.session.events.blind, self._forget)
+        self.listen(self.session.events.verdicts, self._show_verdict)
+        self.show_latent(None)
+
+    def show_latent(self, latent: int | None) -> None:
+        """Fill the gallery for a latent of the open run; empty it without either."""
+        run = self.session.run
+        self.jobs.cancel()
+        self._request += 1
+        self._latent = latent
+        self._show_verdict()
+        if run is None or latent is None or latent >= run.n_latents:
+            self.list.clear()
+            self.root_button.setVisible(False)
+            self.note.setText(NO_RUN)
+            return
+        files, colormap = image_files(run), self.controller.scene.colormap
+        if (latent, colormap) in self._kept:
+            self._kept.move_to_end((latent, colormap))
+            for place, what in self._kept[latent, colormap].items():
+                self._on_arrived(self._request, place, what)
+            return
+        while len(self._kept) >= _LATENTS_KEPT:
+            self._kept.popitem(last=False)
+        made: dict[int, Any] = {}
+        request = self._request
+
+        def arrived(place: int, what: object) -> None:
+            made[place] = what
+            self._arrived.emit(request, place, what)
+
+        def done(_: object) -> None:
+            if files.root is not None:
+                self._kept[latent, colormap] = made
+
+        findings = None if self.session.blind else self.session.findings
+        work = partial(make_pictures, run, latent, files.path, findings, _CACHE, arrived, colormap=colormap)
+        self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
+
+    def _show_verdict(self, *_: object) -> None:
+        """Say above the pictures what people decided about the latent they are of."""
+        lookup, latent = self.session.verdicts, self._latent
+        verdict = lookup(latent) if lookup is not None and latent is not None else None
+        self.verdict.setText(f"Latent {latent}: {verdict}" if verdict else "")
+        self.verdict.setVisible(bool(verdict))
+
+    def _on_arrived(self, request: int, place: int, what: Any) -> None:
+        """The cells first (place -1), then their pictures, or why there is none."""
+        if request != self._request:
+            return
+        if place < 0:
+            self._show_cells(what)
+            return
+        item = self.list.item(place)
+        if isinstance(what, str):
+            item.setToolTip(f"{item.toolTip()}\n{what}")
+        else:
+            item.setIcon(QIcon(pixmap_of(what)))
+
+    def _show_cells(self, cells: list[Cell]) -> None:
+        run = self.session.run
+        self._cells = cells
+        self.list.clear()
+        blank = QPixmap(_ICON)
+        blank.fill(Qt.GlobalColor.transparent)
+        height = _ICON.height() + self.fontMetrics().height() + 8
+        for cell in cells:
+            item = QListWidgetItem(QIcon(blank), f"{cell.activation:.3g}")
+            labels = "" if self.session.blind else f"\n{cell.caption or 'no label present'}"
+            item.setToolTip(f"{cell.image_id}\nmean activation {cell.activation:.4g}{labels}")
+            item.setSizeHint(QSize(_ICON.width() + 8, height))
+            item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
+            self.list.addItem(item)
+        lost = image_files(run).root is None
+        self.root_button.setVisible(lost and bool(cells))
+        if not cells:
+            self.note.setText(f"Latent {self._latent} is silent on every image of the run.")
+        elif lost:
+            self.note.setText("Say where the run's images lie to see them.")
+        else:
+            heat = "" if run.has_maps else " Heatmaps need a run with maps (run --maps)."
+            self.note.setText(f"Click to open at latent {self._latent}; one image a patient.{heat}")
+
+    def _forget(self, *_: object) -> None:
+        self._kept.clear()
+        self.show_latent(self._latent)
+
+    def _failed(self, error: Exception) -> None:
+        self.note.setText(str(error))
+
+    def _open_current(self) -> None:
+        if (item := self.list.currentItem()) is not None:
+            self._open(item)
+
+    def _open(self, item: QListWidgetItem) -> None:
+        run = self.session.run
+        if run is not None:
+            show_image(self.controller, run, self._cells[self.list.row(item)].row)
+
+    def _choose_root(self) -> None:
+        run = self.session.run
+        name = QFileDialog.getExistingDirectory(self, "Folder of the run's images")
+        if name and run is not None:
+            image_files(run).root = Path(name)
+            self._forget()
+
+
+def pixmap_of(picture: NDArray[np.uint8]) -> QPixmap:
+    """A picture (rows, cols, 3) as Qt draws it."""
+    rows, cols, _ = picture.shape
+    return QPixmap.fromImage(QImage(picture.tobytes(), cols, rows, 3 * cols, QImage.Format.Format_RGB888).copy())

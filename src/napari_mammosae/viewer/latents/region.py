@@ -1,0 +1,262 @@
+"""Ask which latents look at a place: a region drawn on the mammogram, and what every latent has inside it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from napari.layers import Labels, Shapes
+from napari.layers.base import ActionType
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from ..app.jobs import Jobs
+from ..canvas import layers
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ...core.images.geometry import Frame
+    from ...core.models.latents import LatentMaps
+    from ...core.models.model import MammoSAE
+    from ..app.jobs import Report
+    from ..image.controller import Controller
+
+Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
+TOOLS: dict[Tool, str] = {
+    "rectangle": "Drag a rectangle on the mammogram",
+    "polygon": "Click the corners of a polygon, double-click the last",
+    "brush": "Paint the region; every stroke asks again",
+}
+_MODES = {"rectangle": "add_rectangle", "polygon": "add_polygon"}
+_COLOR = "#00e5ff"
+_DELAY = 150  # milliseconds after the last stroke
+_DRAWN = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
+_ELLIPSE_POINTS = 96
+
+
+class RegionQuery:
+    """The one drawn region of a viewer and what came of it.
+
+    Attributes
+    ----------
+    changed
+        Emits when `columns` changed.
+    columns
+        Column key -> (h,) values of every latent of the current image; empty while there is no region.
+    """
+
+    changed = Signal()
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._session = controller.session
+        self.jobs = Jobs()
+        self.columns: dict[str, NDArray[Any]] = {}
+        self._later = QTimer(singleShot=True, interval=_DELAY)
+        self._later.timeout.connect(self._ask)
+        self._session.events.image.connect(self._on_image)
+        self._session.events.maps.connect(self._on_maps)
+
+    def cleanup(self) -> None:
+        """Stop listening and computing; a drawn region stays as it is."""
+        self.jobs.cancel()
+        self._later.stop()
+        self._session.events.image.disconnect(self._on_image, missing_ok=True)
+        self._session.events.maps.disconnect(self._on_maps, missing_ok=True)
+
+    @property
+    def layer(self) -> Shapes | Labels | None:
+        """The layer that holds the region, None while there is none."""
+        viewer = self._controller.scene.viewer
+        return layers.find(viewer.layers, "region") if viewer is not None else None
+
+    def draw(self, tool: Tool) -> None:
+        """Get ready for drawing a region with a tool; what was drawn before goes."""
+        scene = self._controller.scene
+        viewer, image_layer, image = scene.viewer, scene.image_layer, self._session.image
+        if viewer is None or image_layer is None or image is None:
+            self._controller.tell("Open a mammogram first, then draw a region on it.", error=True)
+            return
+        self.clear()
+        affine, rows = layers.world_affine(image_layer), image.shape[0]
+        if tool == "brush":
+            layer = brush_layer(image.shape, affine)
+            layer.events.paint.connect(self._on_drawn)
+        else:
+            layer = shape_layer(affine, rows)
+            layer.events.data.connect(self._on_shape)
+        viewer.add_layer(layer)
+        viewer.layers.selection.active = layer
+        layer.mode = _MODES.get(tool, "paint")
+        layer.help = TOOLS[tool]
+
+    def clear(self) -> None:
+        """Remove the region and what came of it."""
+        layer, viewer = self.layer, self._controller.scene.viewer
+        if layer is not None and viewer is not None:
+            viewer.layers.remove(layer)
+        self._take({})
+
+    def _on_image(self, *_: object) -> None:
+        """A region belongs to the image it was drawn on."""
+        self.clear()
+
+    def _on_maps(self, maps: LatentMaps | None) -> None:
+        if maps is not None and self.layer is not None:
+            self._later.start()
+        else:
+            self._take({})
+
+    def _on_drawn(self, *_: object) -> None:
+        self._later.start()
+
+    def _on_shape(self, event: Any) -> None:
+        if event.action in _DRAWN:
+            self._later.start()
+            if event.action == ActionType.ADDED:
+                QTimer.singleShot(0, self._keep_last)  # napari is still in the middle of drawing
+
+    def _keep_last(self) -> None:
+        """A new shape takes the place of the one before, and the mouse pans and zooms again."""
+        layer, scene = self.layer, self._controller.scene
+        if not isinstance(layer, Shapes):
+            return
+        if len(layer.data) > 1:
+            layer.selected_data = set(range(len(layer.data) - 1))
+            layer.remove_selected()
+        layer.selected_data = set()
+        layer.mode = "pan_zoom"
+        if scene.viewer is not None and scene.stack_layer is not None:
+            scene.viewer.layers.selection.active = scene.stack_layer
+
+    def _ask(self) -> None:
+        layer, session = self.layer, self._session
+        maps, model = session.maps, session.model
+        if layer is None:
+            self._take({})
+            return
+        if maps is None or maps.frame is None:
+            self._controller.tell("Compute the latents to see which look at the region.")
+            return
+        region: NDArray[Any] | tuple[str, NDArray[Any]]
+        if isinstance(layer, Labels):
+            region = np.asarray(layer.data) != 0
+        elif len(layer.data):
+            region = layer.shape_type[-1], np.asarray(layer.data[-1])
+        else:
+            self._take({})
+            return
+        work = partial(ask, region, maps, maps.frame, model)
+        self.jobs.start("Looking into the region", work, partial(self._take_answer, session.generation), self._failed)
+
+    def _take_answer(self, generation: int, columns: dict[str, NDArray[Any]]) -> None:
+        if not self._session.is_stale(generation) and self.layer is not None:
+            self._take(columns)
+
+    def _failed(self, error: Exception) -> None:
+        self._controller.tell(f"The region cannot be used: {error}", error=True)
+
+    def _take(self, columns: dict[str, NDArray[Any]]) -> None:
+        if columns or self.columns:
+            self.columns = columns
+            self.changed.emit()
+
+
+def shape_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
+    """Make an empty layer for a drawn rectangle or polygon, in source pixels."""
+    return Shapes(
+        ndim=2,
+        name="region",
+        edge_color=_COLOR,
+        edge_width=max(1.0, image_rows / 300),
+        face_color="transparent",
+        affine=affine,
+        axis_labels=("row", "column"),
+        metadata={layers.KEY: {"role": "region"}},
+    )
+
+
+def brush_layer(shape: tuple[int, int], affine: NDArray[np.float64]) -> Labels:
+    """Make an empty layer for brush strokes, a source pixel a pixel."""
+    layer = Labels(
+        np.zeros(shape, np.uint8),
+        name="region",
+        opacity=0.35,
+        affine=affine,
+        axis_labels=("row", "column"),
+        metadata={layers.KEY: {"role": "region"}},
+    )
+    layer.brush_size = max(8, shape[0] // 25)
+    return layer
+
+
+def cell_weights(
+    region: NDArray[Any] | tuple[str, NDArray[Any]], frame: Frame, grid: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Share of each cell (H', W') inside a region: a painted mask, or a shape's type and its corners (n, 2).
+
+    Corners are in source pixels, as napari draws them: pixel centres at whole numbers.
+    """
+    from ...core.anatomy.query import brush_weights, polygon_weights, rectangle_weights
+
+    if not isinstance(region, tuple):
+        return brush_weights(region, grid, frame)
+    kind, corners = region
+    if kind == "rectangle" and _is_upright(corners):
+        edges = np.concatenate([corners.min(axis=0), corners.max(axis=0)]) + 0.5
+        return rectangle_weights(edges, frame.input_shape, grid, frame)
+    if kind == "ellipse":
+        angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
+        centre = corners.mean(axis=0)
+        corners = centre + np.cos(angle) * (corners[1] - corners[0]) / 2 + np.sin(angle) * (corners[3] - corners[0]) / 2
+    return polygon_weights(corners, frame.input_shape, grid, frame)
+
+
+def ask(
+    region: NDArray[Any] | tuple[str, NDArray[Any]],
+    maps: LatentMaps,
+    frame: Frame,
+    model: MammoSAE | None,
+    report: Report,
+) -> dict[str, NDArray[Any]]:
+    """What every latent has inside a region, as columns of the table by latent number; silent latents have nothing.
+
+    Returns
+    -------
+    dict
+        ``region.energy`` (activation inside, in cells), ``region.share``, ``region.lift``, and
+        ``region.logit.<class>`` where the model can tell.
+    """
+    report("Measuring the region")
+    from ...core.anatomy.query import query_region
+
+    weights = cell_weights(region, frame, maps.shape[1:])
+    report("Asking every latent")
+    inside = query_region(maps.latents, maps.values, weights)
+    latents, h = inside["latent"].to_numpy(), maps.shape[0]
+
+    def spread(values: Any, elsewhere: float) -> NDArray[np.float64]:
+        out = np.full(h, elsewhere)
+        out[latents] = values
+        return out
+
+    lift = spread(inside["lift"], np.nan)
+    lift[np.setdiff1d(maps.latents, latents)] = 0.0  # it fires, but not there; a silent latent has no lift at all
+    columns = {
+        "region.energy": spread(inside["activation"], 0.0),
+        "region.share": np.where(np.isnan(lift), np.nan, spread(inside["energy"], 0.0)),
+        "region.lift": lift,
+    }
+    if model is not None and model.layer == "head" and model.classes:
+        for name, attribution in zip(model.classes, model.attribution, strict=True):
+            table = query_region(maps.latents, maps.values, weights, attribution=attribution)
+            logit = np.zeros(h)
+            logit[table["latent"].to_numpy()] = table["contribution"]
+            columns[f"region.logit.{name}"] = logit
+    return columns
+
+
+def _is_upright(corners: NDArray[np.float64]) -> bool:
+    return all(np.unique(np.round(corners[:, axis], 6)).size == 2 for axis in (0, 1))

@@ -1,0 +1,229 @@
+"""The pinned latents side by side in napari's grid, each over its own copy of the mammogram."""
+
+from __future__ import annotations
+
+import gc
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image, Vectors
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from ..canvas import layers
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari.components import ViewerModel
+    from napari.layers import Layer, Shapes
+
+    from ...core.models.latents import LatentMaps
+    from ..app.session import Session
+    from ..image.controller import Controller
+
+
+class SideBySide:
+    """Turns the comparison on and off; what was there before is hidden meanwhile and comes back as it was.
+
+    While it is on it follows the session: other pins or another image are compared as soon as they are there.
+
+    Attributes
+    ----------
+    toggled
+        Emits whether the comparison is on, after it changed.
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._session: Session = controller.session
+        self._undo: ExitStack | None = None
+        self._listening = ExitStack()
+        self._rebuild = QTimer(singleShot=True, interval=0)
+        self._rebuild.timeout.connect(self._refresh)
+        events = self._session.events
+        for event in (events.pins, events.maps, events.findings):
+            event.connect(self._on_change)
+            self._listening.callback(event.disconnect, self._on_change, missing_ok=True)
+
+    def cleanup(self) -> None:
+        """End the comparison and stop listening."""
+        self.restore()
+        self._rebuild.stop()
+        self._listening.close()
+
+    @property
+    def shown(self) -> bool:
+        """Whether the comparison is on."""
+        return self._undo is not None
+
+    def show(self) -> None:
+        """Compare the pinned latents; says what is missing when there is nothing to compare."""
+        viewer, session, image_layer = self._controller.scene.viewer, self._session, self._controller.scene.image_layer
+        if viewer is None or session.maps is None or image_layer is None:
+            self._controller.tell("Compute the latents of an image first, then pin those to compare.", error=True)
+        elif not session.pins:
+            self._controller.tell("Pin the latents to compare: select rows, then Pin.", error=True)
+        else:
+            self.restore(announce=False)
+            self._undo = ExitStack()
+            self._arrange(viewer, session.maps, image_layer, self._undo)
+        self.toggled.emit(self.shown)
+
+    def restore(self, *, announce: bool = True) -> None:
+        """Remove the copies and bring back the layers, the grid and the camera of before."""
+        if self._undo is not None:
+            undo, self._undo = self._undo, None
+            with _garbage_later():
+                undo.close()
+            if announce:
+                self.toggled.emit(False)
+
+    def toggle(self) -> None:
+        """Turn the comparison on or off."""
+        if self.shown:
+            self.restore()
+        else:
+            self.show()
+
+    def _arrange(self, viewer: ViewerModel, maps: LatentMaps, image_layer: Image, undo: ExitStack) -> None:
+        grid, before = viewer.canvas.grid, list(viewer.layers)
+        affine = self._controller.scene.cells_to_world(maps)
+        truths = layers.with_role(before, "truth")
+        undo.callback(_restore_camera(viewer))
+        active = viewer.layers.selection.active
+        if active is not None:
+            undo.callback(_activate, viewer, active)
+        for layer in before:
+            undo.callback(self._bring_back, layer, layer.visible, image_layer)
+            layer.visible = False
+        stride = 2 + bool(truths)
+        text = viewer.canvas.overlays.text  # it is about the stack, which is hidden
+        undo.callback(setattr, text, "visible", text.visible)
+
+        def hide() -> None:
+            text.visible = False
+
+        hide()
+        text.events.visible.connect(hide)
+        undo.callback(text.events.visible.disconnect, hide)
+        # With a negative stride napari counts groups from the top of the list, so what lies below does not matter;
+        # the groups are added last pin first.
+        named = []
+        for latent in reversed(self._session.pins):
+            named.append(_copy_of_pin(before, maps, latent, affine))
+            for copy in (_copy_of(image_layer), named[-1], *(_copy_of_truth(layer) for layer in truths[:1])):
+                viewer.add_layer(copy)
+                undo.callback(_remove, viewer, copy)
+        for copy in named:  # later than the layers are added: napari lays all texts out anew for each
+            copy.name_overlay.visible = True
+        for name, value in (("stride", -stride), ("shape", (-1, -1)), ("spacing", 4.0), ("enabled", True)):
+            undo.callback(setattr, grid, name, getattr(grid, name))
+            setattr(grid, name, value)
+        viewer.reset_view()
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            event.connect(self._on_layers)
+            undo.callback(event.disconnect, self._on_layers)
+
+    def _bring_back(self, layer: Layer, visible: bool, mammogram: Layer) -> None:
+        """Show a layer as before, unless it is the mammogram and another one was opened meanwhile."""
+        if layer is not mammogram or layer is self._controller.scene.image_layer:
+            layer.visible = visible
+
+    def _on_layers(self, event: Any) -> None:
+        if layers.role_of(event.value) != "pin":  # the pins' own layers stay hidden, and come with `events.pins`
+            self._on_change()
+
+    def _on_change(self, *_: object) -> None:
+        if self.shown:
+            self._rebuild.start()
+
+    def _refresh(self) -> None:
+        """Compare anew: other pins, another image, or layers that somebody added or removed."""
+        if not self.shown:
+            return
+        if self._session.maps is None or not self._session.pins:
+            self.restore()
+        else:
+            self.show()
+
+
+def _copy_of(layer: Image) -> Image:
+    """The mammogram once more, sharing its pixels."""
+    return Image(
+        layers.pixels_of(layer),
+        name=layer.name,
+        rgb=False,
+        multiscale=False,
+        colormap=layer.colormap,
+        contrast_limits=layer.contrast_limits,
+        gamma=layer.gamma,
+        affine=layers.world_affine(layer),
+        axis_labels=("row", "column"),
+        metadata={layers.KEY: {"role": "comparison"}},
+    )
+
+
+def _copy_of_pin(before: list[Any], maps: LatentMaps, latent: int, affine: Any) -> Image:
+    """The pinned latent once more, in the colours its own layer has, its name in the cell's corner."""
+    pins = layers.with_role(before, "pin")
+    own = next((layer for layer in pins if layers.tags(layer)["latent"] == latent), None)
+    copy = layers.pin_layer(maps[latent], latent, affine, 0)
+    if own is not None:
+        copy.colormap, copy.contrast_limits = own.colormap, own.contrast_limits
+    copy.name = f"pin {latent}"  # napari would number a second layer of the same name, and the name is shown
+    layers.tags(copy)["role"] = "comparison"
+    copy.name_overlay.position = "top_right"  # the other corners hold the viewer's own texts
+    return copy
+
+
+def _copy_of_truth(layer: Shapes) -> Vectors:
+    """The annotated boxes once more, four lines each: a layer of lines is made in a fraction of a second."""
+    corners = np.asarray(layer.data, float).reshape(-1, 4, 2)
+    lines = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2).reshape(-1, 2, 2)
+    return Vectors(
+        lines,
+        name="boxes",
+        edge_color=np.repeat(layer.edge_color, 4, axis=0),
+        edge_width=max(layer.edge_width, default=1.0),
+        vector_style="line",
+        affine=layer.affine,
+        axis_labels=("row", "column"),
+        metadata={layers.KEY: {"role": "comparison"}},
+    )
+
+
+@contextmanager
+def _garbage_later() -> Iterator[None]:
+    """Keep napari, which collects garbage at each layer it removes, from going through every object there is each time.
+
+    What is frozen is left out of collections until it is thawed.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _restore_camera(viewer: ViewerModel) -> Callable[[], None]:
+    camera = viewer.scene.camera
+    center, zoom = camera.center, camera.zoom
+
+    def restore() -> None:
+        camera.center, camera.zoom = center, zoom
+
+    return restore
+
+
+def _activate(viewer: ViewerModel, layer: Any) -> None:
+    if layer in viewer.layers:
+        viewer.layers.selection.active = layer
+
+
+def _remove(viewer: ViewerModel, layer: Any) -> None:
+    if layer in viewer.layers:
+        viewer.layers.remove(layer)

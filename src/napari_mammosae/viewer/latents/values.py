@@ -1,0 +1,58 @@
+"""What the table of latents can show at a moment: columns and their values, gathered from what is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..widgets.columns import CELLS, IMAGE, LATENT, MAXIMUM, MEAN, REGION, RUN, VERDICT, Column, logit_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from ..app.session import Session
+
+
+def collect(
+    session: Session, region: Mapping[str, NDArray[Any]], ranking: Mapping[str, NDArray[Any]]
+) -> tuple[list[Column], dict[str, NDArray[Any]]]:
+    """Gather the columns and their values, (h,) each by latent; h is 0 while nothing is known.
+
+    Parameters
+    ----------
+    session
+        Gives the image's latents, the model's attributions and the verdicts.
+    region, ranking
+        Column key -> values, of the drawn region and of the run; left out where they are of another SAE.
+    """
+    maps, model, run = session.maps, session.model, session.run
+    widths = (
+        maps.shape[0] if maps is not None else 0,
+        model.n_latents if model is not None else 0,
+        run.n_latents if run is not None else 0,
+    )
+    h = next((width for width in widths if width), 0)
+    values: dict[str, NDArray[Any]] = {LATENT.key: np.arange(h)}
+    if h and session.verdicts is not None:
+        lookup = session.verdicts
+        values[VERDICT.key] = np.array([lookup(latent) or "" for latent in range(h)], dtype=object)
+    values |= {key: column for known in (region, ranking) for key, column in known.items() if column.size == h}
+    classes: tuple[str, ...] = model.classes if model is not None else ()
+    if maps is not None:
+        values |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
+        if model is not None and model.layer == "head" and model.n_latents == h:
+            for name, attribution in zip(classes, model.attribution, strict=True):
+                values[f"image.logit.{name}"] = attribution * maps.pooled_mean
+    known = (
+        LATENT,
+        VERDICT,
+        *REGION,
+        *logit_columns(classes, "region"),
+        *RUN,
+        *IMAGE,
+        *logit_columns(classes, "image"),
+    )
+    return [column for column in known if column.key in values], values

@@ -1,0 +1,1 @@
+"""Heatmaps to boxes in the viewer, and their measures."""

@@ -1,0 +1,60 @@
+"""Where the breast and other regions lie on the image shown: worked out once, in a worker."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..app.jobs import Jobs
+from .tasks import look_at_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ...core.images.mammogram import Mammogram
+    from ...core.models.model import MammoSAE
+
+Shares = dict[str, Any]
+
+
+class Outline:
+    """Shares of the cells in each region, of one image at a time.
+
+    Attributes
+    ----------
+    jobs
+        The looking.
+    image
+        The image that is known, or being looked at.
+    """
+
+    def __init__(self, ready: Callable[[], None], failed: Callable[[Exception], None]) -> None:
+        self.jobs = Jobs()
+        self.image: Mammogram | None = None
+        self._grid: tuple[int, int] | None = None
+        self._shares: Shares | None = None
+        self._ready, self._failed = ready, failed
+
+    def look(self, image: Mammogram, model: MammoSAE) -> bool:
+        """Begin to look at an image; False where that was done, or is going on, already."""
+        if self.image is image and self._grid == model.grid:
+            return False
+        self.image, self._grid, self._shares = image, model.grid, None
+        of = image, model.grid
+        work, take, fail = partial(look_at_regions, image, model), partial(self._take, of), partial(self._give_up, of)
+        self.jobs.start("Outlining the breast", work, take, fail)
+        return True
+
+    def shares(self, image: Mammogram, grid: tuple[int, ...]) -> Shares | None:
+        """Return the shares (H', W') by region; None while they are not known."""
+        return self._shares if self.image is image and self._grid == tuple(grid) else None
+
+    def _take(self, of: tuple[Mammogram, tuple[int, int]], shares: Shares | None) -> None:
+        if self.image is of[0] and self._grid == of[1]:
+            self._shares = shares
+            self._ready()
+
+    def _give_up(self, of: tuple[Mammogram, tuple[int, int]], error: Exception) -> None:
+        """Everything but the lift can be had without the outline."""
+        self._failed(error)
+        self._take(of, None)

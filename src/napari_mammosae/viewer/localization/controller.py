@@ -1,0 +1,332 @@
+"""Boxes of the current latent or of several together, kept true to the session, and what is asked about them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from psygnal import Signal
+from qtpy.QtCore import QCoreApplication, QTimer
+
+from ...core.base.errors import MammoSAEError
+from ..app.jobs import Jobs
+from ..app.session import Order
+from ..canvas import layers
+from ..image.controller import controller_of
+from ..intervention.controller import is_ready
+from ..truth import ALL_FINDINGS, Truth, truth_of
+from .breast_outline import Outline
+from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
+from .layers import FoundLayers
+from .result import Choice, Localization, Scope, likely_finding, localize, scope_of, scope_together
+from .tasks import localize_together, overlaps_with_box
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..image.controller import Controller
+
+THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
+
+
+class Localizer:
+    """Localisation in one viewer: what was chosen, the boxes of a heatmap, and their layer.
+
+    Made by `localizer_of`; it stays while docks come and go, and works only while one is `active`.
+
+    Attributes
+    ----------
+    changed
+        Emits the new `current`: a `Localization`, or None while there is nothing to cut.
+    chosen
+        Emits the new `choice`.
+    jobs
+        Longer work asked for in the dock.
+    problem
+        Why there is no `current`, for the user; empty where nothing is wrong.
+    several
+        The latents that are taken as one; None for the current latent alone.
+    """
+
+    changed = Signal(object)
+    chosen = Signal(object)
+    toggled = Signal(bool)
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+        self.session = controller.session
+        self.jobs = Jobs()
+        self.problem = ""
+        self.current: Localization | None = None
+        self.several: LatentSet | None = None
+        self.combining = Jobs()
+        self.outline = Outline(self._on_outline, self._failed)
+        self._choice = Choice()
+        self._together = Together()
+        self._finding_chosen = False
+        self._active = False
+        self._drawn = True
+        self._scope: Scope | None = None
+        self._layers = FoundLayers(controller.scene)
+        self._timer = QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(THROTTLE)
+        self._timer.timeout.connect(self.update)
+        events = self.session.events
+        events.maps.connect(self._on_maps)
+        events.findings.connect(self._on_findings)
+        events.current.connect(self._on_latent)
+        events.pins.connect(self._on_pins)
+        events.order.connect(self._on_order)
+        events.verdicts.connect(self._on_verdicts)
+        viewer = controller.scene.viewer
+        if viewer is not None:
+            viewer.layers.events.removed.connect(self._on_removed)
+        app = QCoreApplication.instance()
+        if app is not None:
+            app.aboutToQuit.connect(self.cleanup)
+        self._choose_finding()
+
+    def cleanup(self) -> None:
+        """Stop what runs."""
+        self._timer.stop()
+        for jobs in (self.jobs, self.combining, self.outline.jobs):
+            jobs.cancel()
+
+    @property
+    def choice(self) -> Choice:
+        """How boxes are made and compared."""
+        return self._choice
+
+    @choice.setter
+    def choice(self, choice: Choice) -> None:
+        if choice == self._choice:
+            return
+        if choice.finding != self._choice.finding:
+            self._finding_chosen = True
+            self._scope = None
+        self._choice = choice
+        self.chosen.emit(choice)
+        self._later()
+
+    @property
+    def together(self) -> Together:
+        """Whether the current latent is looked at, or which others as one heatmap."""
+        return self._together
+
+    @together.setter
+    def together(self, together: Together) -> None:
+        if together != self._together:
+            self._together = together
+            self._scope = None
+            self.chosen.emit(self._choice)
+            self._later()
+
+    @property
+    def active(self) -> bool:
+        """Whether somebody looks: without, nothing is computed, and the found boxes go."""
+        return self._active
+
+    @active.setter
+    def active(self, active: bool) -> None:
+        self._active = active
+        if active:
+            self._on_maps()
+        else:
+            self._timer.stop()
+            self.combining.cancel()
+            self._layers.remove()
+            self._layers.show_heatmap(None, "")
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the boxes are drawn over the image."""
+        return self._drawn
+
+    @drawn.setter
+    def drawn(self, drawn: bool) -> None:
+        if drawn != self._drawn:
+            self._drawn = drawn
+            self.toggled.emit(drawn)
+            if drawn:
+                self._layers.draw(self.current)
+            else:
+                self._layers.remove()
+
+    def update(self) -> None:
+        """Find the boxes now."""
+        self._timer.stop()
+        if not self._active:
+            return
+        self.problem, self.several = "", None
+        self.combining.cancel()
+        try:
+            if self._together.is_alone:
+                self._scope = self._scope or self._new_scope()
+                current = localize(self._scope, self._choice) if self._scope is not None else None
+            else:
+                current = self._localize_several()
+        except MammoSAEError as error:
+            self.problem, current = str(error), None
+        self._take(current)
+
+    def _take(self, current: Localization | None) -> None:
+        self.current, several = current, self.several
+        if self._drawn:
+            self._layers.draw(current)
+        if several is None or not self._active:
+            self._layers.show_heatmap(None, "")
+        elif current is not None:
+            what = "class activation map" if several.how == "logit" else several.how
+            self._layers.show_heatmap(current, f"{what} of {len(several.latents):,} latents")
+        self.changed.emit(current)
+
+    def _localize_several(self) -> Localization | None:
+        """Boxes of several latents together: at once where that is quick, else in a worker, None until then.
+
+        While a worker moves the threshold the boxes of the one before stay.
+        """
+        session, choice = self.session, self._choice
+        maps, image, model = session.maps, session.image, session.model
+        if maps is None or image is None or model is None or maps.frame is None:
+            return None
+        latents = latents_of(self._together, session, self._verdicts)
+        several = set_of(self._together, latents, model, maps, choice.finding)
+        self.several = several
+        truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
+        if several.how == "maximum" or (several.how == "logit" and is_ready(model)):
+            if self._scope is None:
+                weights = weights_of(several, model)
+                self._scope = scope_together(maps, several, weights, image, truth, regions)
+            return localize(self._scope, choice)
+        work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
+        self.combining.start("Putting heatmaps together", work, partial(self._take_several, several), self._failed)
+        return self.current if self._scope is not None else None
+
+    def _verdicts(self) -> dict[int, str]:
+        """What the person judging calls each latent."""
+        return {latent: event.verdict for latent, event in self.controller.reviewer.book.mine.items()}
+
+    def _take_several(self, several: LatentSet, current: Localization) -> None:
+        if several is self.several:  # else something changed meanwhile
+            self._scope = current.scope
+            self._take(current)
+
+    def order_by_box(self, edges: tuple[float, float, float, float], name: str) -> None:
+        """Put the latents first whose boxes overlap most with a box (source edges)."""
+        maps = self.session.maps
+        if maps is None or maps.frame is None:
+            return
+        box = maps.frame.boxes_to_input([edges])[0]
+        work = partial(overlaps_with_box, maps, box, self._choice)
+        done = partial(self._take_order, maps, name)
+        self.jobs.start(f"Looking for latents that hit {name}", work, done, self._failed)
+
+    def _take_order(self, maps: Any, name: str, overlaps: NDArray[np.float64]) -> None:
+        if maps is not self.session.maps:
+            return
+        hits = int((overlaps >= self._choice.iou).sum())
+        self.session.order = Order.by_score(overlaps, f"IoU with {name}")
+        if hits:
+            self.session.current = int(self.session.order.latents[0])
+        what = f"{hits:,} latents hit {name} at IoU {self._choice.iou:g}" if hits else f"no latent hits {name}"
+        self.controller.tell(f"{what}; the stack is in the order of their overlap.")
+
+    def _failed(self, error: Exception) -> None:
+        self.controller.tell(str(error) or type(error).__name__, error=True)
+
+    # What the session says
+
+    def _on_maps(self, *_: object) -> None:
+        self._scope = None
+        session = self.session
+        if session.maps is None or session.image is None or session.model is None:
+            self.outline.jobs.cancel()
+            self.update()
+            return
+        self._choose_finding()
+        if self._active and not self.outline.look(session.image, session.model):
+            self._later()
+
+    def _on_outline(self) -> None:
+        self._scope = None
+        self._later()
+
+    def _on_findings(self, *_: object) -> None:
+        self._scope = None
+        self._choose_finding()
+        self._later()
+
+    def _on_latent(self, *_: object) -> None:
+        if self._together.is_alone:
+            self._scope = None
+            self._later()
+
+    def _on_pins(self, *_: object) -> None:
+        self._on_set("pins")
+
+    def _on_order(self, *_: object) -> None:
+        self._on_set("first")
+
+    def _on_verdicts(self, *_: object) -> None:
+        self._on_set("lesion", "anatomy", "spurious")
+
+    def _on_set(self, *sources: str) -> None:
+        """What a set of latents comes from changed."""
+        if self._together.source in sources:
+            self._scope = None
+            self._later()
+
+    def _later(self) -> None:
+        if self._active and not self._timer.isActive():
+            self._timer.start()
+
+    def _choose_finding(self) -> None:
+        """Begin with a finding that is there, until the user chooses."""
+        findings, model = self.session.findings, self.session.model
+        known = findings.names if findings is not None else ()
+        if self._finding_chosen and self._choice.finding in (*known, ALL_FINDINGS):
+            return
+        finding = likely_finding(findings, self.session.image, model.classes if model is not None else ())
+        if finding != self._choice.finding:
+            self._choice = replace(self._choice, finding=finding)
+            self.chosen.emit(self._choice)
+
+    def _new_scope(self) -> Scope | None:
+        session = self.session
+        maps, image, latent = session.maps, session.image, session.current
+        if maps is None or image is None or latent is None or maps.frame is None:
+            return None
+        return scope_of(maps, latent, image, self._truth(), self.outline.shares(image, maps.shape[1:]))
+
+    def _truth(self) -> Truth:
+        """The annotated boxes that count."""
+        image, maps = self.session.image, self.session.maps
+        assert image is not None
+        assert maps is not None
+        assert maps.frame is not None
+        return truth_of(self.session.findings, image, maps.frame, self._choice.finding)
+
+    # The layers
+
+    def _on_removed(self, event: Any) -> None:
+        role = layers.role_of(event.value)
+        if role == "found":
+            self.drawn = False
+        elif role == "heatmap":
+            self._layers.bring_back(event.value)
+            self.together = replace(self._together, source="current")
+
+
+_localizers: WeakKeyDictionary[Any, Localizer] = WeakKeyDictionary()
+
+
+def localizer_of(viewer: Any) -> Localizer:
+    """Return the one localizer of a viewer, made on first call."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _localizers:
+        _localizers[viewer] = Localizer(controller_of(viewer))
+    return _localizers[viewer]

@@ -1,0 +1,151 @@
+"""One latent localised over the open run: worked out in a worker when asked for, and kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from psygnal import Signal
+
+from ...core.base.errors import FindingsError
+from ..app.jobs import Jobs
+from ..truth import ALL_FINDINGS
+from .controller import Localizer, localizer_of
+from .result import Choice, readable
+
+if TYPE_CHECKING:
+    from ...core.annotations.boxes import Findings
+    from ...core.localization.over_run import LatentOverRun, RunBoxes
+    from ...core.runs.run import Run
+    from ..app.jobs import Report
+
+NO_RUN = "Open a run to measure the current latent over many images."
+NO_MAPS = "keeps pooled values only; make a run with maps (`run --maps`) to localise over it."
+
+
+class RunMeasures:
+    """Figures of the current latent over the session's run, for the choice of the localizer.
+
+    Made by `run_measures_of`; what was measured stays while docks come and go.
+
+    Attributes
+    ----------
+    changed
+        Emits when `result` or `obstacle` changed.
+    jobs
+        The measuring.
+    obstacle
+        Why nothing can be measured, for the user; empty when it can.
+    result
+        Of the current latent, finding and choice; None until it was measured.
+    """
+
+    changed = Signal()
+
+    def __init__(self, localizer: Localizer) -> None:
+        self.localizer = localizer
+        self.session = localizer.session
+        self.jobs = Jobs()
+        self.obstacle = ""
+        self.result: LatentOverRun | None = None
+        self._boxes: tuple[Any, Any, RunBoxes] | None = None
+        self._kept: dict[tuple[int, Choice], LatentOverRun] = {}
+        events = self.session.events
+        events.run.connect(self._forget)
+        events.findings.connect(self._forget)
+        events.current.connect(self.refresh)
+        localizer.chosen.connect(self.refresh)
+        self.refresh()
+
+    @property
+    def choice(self) -> Choice:
+        """What is measured: where only one finding has boxes, that one."""
+        choice, findings = self.localizer.choice, self.session.findings
+        names = findings.names if findings is not None else ()
+        if choice.finding == ALL_FINDINGS and len(names) == 1:
+            return replace(choice, finding=names[0])
+        return choice
+
+    def refresh(self, *_: object) -> None:
+        """Show what is known for the present choice."""
+        run, findings, latent = self.session.run, self.session.findings, self.session.current
+        self.obstacle, self.result = "", None
+        if run is None:
+            self.obstacle = NO_RUN
+        elif not run.has_maps:
+            self.obstacle = f"{run.path.name} {NO_MAPS}"
+        elif findings is None:
+            self.obstacle = "Load the annotated boxes of the run's images."
+        elif self.choice.finding == ALL_FINDINGS:
+            self.obstacle = "Choose a finding: over a run each is measured by itself."
+        elif latent is None:
+            self.obstacle = "Choose a latent."
+        elif latent >= run.n_latents:
+            self.obstacle = f"{run.path.name} was made with another SAE, of {run.n_latents:,} latents."
+        else:
+            self.result = self._kept.get((latent, self.choice))
+        self.changed.emit()
+
+    def measure(self) -> None:
+        """Measure the current latent."""
+        run, findings, latent, choice = self.session.run, self.session.findings, self.session.current, self.choice
+        if self.obstacle or latent is None or findings is None:
+            return
+        boxes = self._boxes[2] if self._boxes is not None and self._boxes[:2] == (run, findings) else None
+        self.jobs.start(
+            f"Measuring latent {latent} over {run.path.name}",
+            partial(_measure, run, findings, boxes, latent, choice),
+            partial(self._take, run, findings, latent, choice),
+            self._failed,
+        )
+
+    def _take(
+        self, run: Run, findings: Findings, latent: int, choice: Choice, found: tuple[RunBoxes, LatentOverRun]
+    ) -> None:
+        if run is self.session.run and findings is self.session.findings:
+            self._boxes = run, findings, found[0]
+            self._kept[latent, choice] = found[1]
+        self.refresh()
+
+    def _failed(self, error: Exception) -> None:
+        self.localizer.controller.tell(str(error) or type(error).__name__, error=True)
+        self.changed.emit()
+
+    def _forget(self, *_: object) -> None:
+        self.jobs.cancel()
+        self._kept.clear()
+        self._boxes = None
+        self.refresh()
+
+
+_measures: WeakKeyDictionary[Any, RunMeasures] = WeakKeyDictionary()
+
+
+def run_measures_of(viewer: Any) -> RunMeasures:
+    """Return the one `RunMeasures` of a viewer, made on first call."""
+    viewer = getattr(viewer, "__wrapped__", viewer)
+    if viewer not in _measures:
+        _measures[viewer] = RunMeasures(localizer_of(viewer))
+    return _measures[viewer]
+
+
+def _measure(
+    run: Run, findings: Findings, boxes: RunBoxes | None, latent: int, choice: Choice, report: Report
+) -> tuple[RunBoxes, LatentOverRun]:
+    from ...core.localization.over_run import boxes_of_run, measure_latent
+
+    title = f"Measuring latent {latent} over {len(run):,} images"
+    report(title)
+    if boxes is None:
+        boxes = boxes_of_run(run, findings)
+    if choice.finding not in boxes.findings:
+        raise FindingsError(
+            f"{run.path.name}: none of its images has a box of {readable(choice.finding)} in {findings.name}; "
+            f"boxes there are of {', '.join(map(readable, boxes.findings)) or 'nothing'}"
+        )
+    found = measure_latent(
+        run, boxes, latent, choice.finding, choice.settings, progress=lambda done, total: report(title, done, total)
+    )
+    return boxes, found

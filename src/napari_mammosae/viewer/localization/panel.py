@@ -1,0 +1,184 @@
+"""The *Localise* dock: from the current latent's heatmap to boxes, against the annotated ones."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout, QWidget
+
+from ..annotation.controller import annotator_of
+from ..annotation.draw_panel import DrawPart, may_replace
+from ..docks.tabs import PageTabs
+from ..paper_figure import draw_figure
+from ..widgets.parts import NOTICE, Dock, Part, Scrolled, hint, row
+from .boxes_panel import BoxesPart
+from .choice_panel import ChoicePart
+from .controller import localizer_of
+from .over_run import run_measures_of
+from .run_panel import RunPart
+
+if TYPE_CHECKING:
+    from .controller import Localizer
+    from .result import BoxRow
+
+FIGURES = "PNG (*.png);;PDF (*.pdf);;SVG (*.svg)"
+
+
+class LocalizeDock(Dock):
+    """Threshold, found boxes, what became of them, how well a latent localises, and boxes drawn by hand.
+
+    The state lives in the viewer's session, localizer and annotator; this widget may be closed and opened again at any
+    time. The found boxes go with it.
+    """
+
+    def __init__(self, napari_viewer: Any) -> None:
+        super().__init__()
+        self.localizer = localizer_of(napari_viewer)
+        self.annotator = annotator_of(napari_viewer)
+        self.controller = self.localizer.controller
+        self.choice = ChoicePart(self.localizer)
+        self.boxes = BoxesPart(self.localizer)
+        self.run = RunPart(run_measures_of(napari_viewer))
+        self.draw = DrawPart(self.annotator)
+        self.actions_part = ActionsPart(self.localizer)
+        self.tabs = PageTabs()
+        self.tabs.setDocumentMode(True)
+        for part, title, tip in (
+            (self.boxes, "This image", "Boxes of the current latent on this image"),
+            (self.run, "Over the run", "The current latent over all images of the open run"),
+            (self.draw, "Draw boxes", "Annotated boxes: draw, correct, save"),
+        ):
+            self.tabs.add(part, title, tip)
+        content = QWidget()
+        inner = QVBoxLayout(content)
+        inner.setContentsMargins(6, 6, 6, 6)
+        inner.setSpacing(4)
+        inner.addWidget(self.choice)
+        inner.addWidget(self.tabs, 1)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(4)
+        outer.addWidget(Scrolled(content), 1)
+        outer.addWidget(self.actions_part)
+        self.actions_part.layout().setContentsMargins(6, 0, 6, 6)
+
+        self.boxes.list.jumped.connect(self._on_chosen)
+        self.actions_part.hits_button.clicked.connect(self._order_by_box)
+        self.boxes.list.itemSelectionChanged.connect(self._follow)
+        self.actions_part.listen(self.annotator.changed, self._on_annotator)
+        self.actions_part.listen(self.localizer.changed, self._follow)
+        localizer = self.localizer
+        self.destroyed.connect(lambda: _leave(localizer))
+        self.localizer.active = True
+        self._follow()
+
+    def cleanup(self) -> None:
+        """Stop listening, and take the found boxes away; destroying the widget does the same."""
+        for part in (self.choice, self.boxes, self.run, self.draw, self.actions_part):
+            part.cleanup()
+        _leave(self.localizer)
+
+    def _on_chosen(self, box: BoxRow) -> None:
+        if box.annotated and self.annotator.editing:
+            self.annotator.select(box.row)
+
+    def _on_annotator(self) -> None:
+        """The box selected on the image is selected in the list."""
+        if (row := self.annotator.selected) is not None:
+            self.boxes.list.choose_row(row)
+            self._follow()
+
+    def _follow(self, *_: object) -> None:
+        box = self.boxes.list.chosen
+        self.actions_part.hits_button.setEnabled(box is not None and box.annotated)
+
+    def _order_by_box(self) -> None:
+        box = self.boxes.list.chosen
+        if box is not None and box.annotated:
+            self.localizer.order_by_box(box.edges, f"the {box.title} box")
+
+
+class ActionsPart(Part):
+    """What can be done with a box and with the image, how far it is, and what there is to say."""
+
+    def __init__(self, localizer: Localizer) -> None:
+        super().__init__(localizer.controller)
+        self.localizer = localizer
+        self.hits_button = QPushButton("Latents that hit this box")
+        self.hits_button.setToolTip(
+            "Order the stack by how well each latent's boxes overlap with the annotated box chosen in the list"
+        )
+        self.figure_button = QPushButton("Figure…")
+        self.figure_button.setToolTip(
+            "Write a figure as in the paper: the image and the first ten latents of the stack, with all boxes"
+        )
+        self.cancel_button = QPushButton("Cancel")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.warning = QLabel()
+        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(16, 16))
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        notice = hint(QLabel(NOTICE))
+        layout = QVBoxLayout(self)
+        layout.setSpacing(2)
+        layout.addWidget(row(self.hits_button, self.figure_button, self.cancel_button))
+        layout.addWidget(self.bar)
+        layout.addWidget(row(self.warning, self.status, stretch=1))
+        layout.addWidget(notice)
+
+        self.figure_button.clicked.connect(self._save_figure)
+        self.cancel_button.clicked.connect(localizer.jobs.cancel)
+        jobs = localizer.jobs
+        self.listen(jobs.started, self._refresh)
+        self.listen(jobs.progressed, self._on_progress)
+        self.listen(jobs.ended, self._refresh)
+        self.listen(self.controller.told, self._on_told)
+        self.listen(localizer.changed, self._refresh)
+        self._refresh()
+        self._on_told(*self.controller.last_told)
+
+    def _refresh(self, *_: object) -> None:
+        busy = self.localizer.jobs.busy
+        self.cancel_button.setVisible(busy)
+        self.bar.setVisible(busy)
+        self.bar.setMaximum(0 if busy else 1)
+        self.figure_button.setEnabled(not busy and self.session.maps is not None)
+
+    def _on_progress(self, progress: Any) -> None:
+        self.bar.setMaximum(progress.total)
+        self.bar.setValue(progress.done)
+        self._on_told(f"{progress.text} …", False)
+
+    def _on_told(self, text: str, error: bool) -> None:
+        self.warning.setVisible(error)
+        self.status.setText(text)
+
+    def _save_figure(self) -> None:
+        session = self.session
+        if session.maps is None or session.image is None or session.order is None or session.model is None:
+            return
+        name, chosen = QFileDialog.getSaveFileName(
+            self, "Save the figure", "figure.png", FIGURES, options=QFileDialog.Option.DontConfirmOverwrite
+        )
+        if not name:
+            return
+        path = Path(name)
+        if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+            path = path.with_name(f"{path.name}.{chosen[:3].lower() or 'png'}")
+        if may_replace(self, path):
+            work = partial(
+                draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
+                self.localizer.choice,
+            )  # fmt: skip
+            self.localizer.jobs.start(f"Drawing {path.name}", work, self.controller.tell, self._failed)
+
+    def _failed(self, error: Exception) -> None:
+        self.controller.tell(str(error) or type(error).__name__, error=True)
+
+
+def _leave(localizer: Localizer) -> None:
+    localizer.active = False

@@ -1,0 +1,287 @@
+"""What the localisation of a heatmap on one image comes to, worked out in one pure place. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from ..truth import ALL_FINDINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from ...core.annotations.boxes import Findings
+    from ...core.images.geometry import Frame
+    from ...core.images.mammogram import Mammogram
+    from ...core.localization.combination import CombinedMap
+    from ...core.localization.evaluation import LocalizationSettings
+    from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
+    from ...core.localization.thresholds import Threshold
+    from ...core.models.latents import LatentMaps
+    from ..truth import Truth
+    from .latent_set import LatentSet
+
+ThresholdKind = Literal["quantile", "relative", "absolute"]
+Confidence = Literal["maximum", "mean", "energy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """How boxes are made from heatmaps and compared, as chosen in the dock; the defaults are the published ones.
+
+    Attributes
+    ----------
+    kind, value
+        The threshold.
+    min_area
+        Least height x width of a found box, input pixels.
+    confidence
+        What found boxes are ranked by.
+    iou
+        Least overlap of a true positive.
+    finding
+        Which annotated boxes count; empty for all.
+    """
+
+    kind: ThresholdKind = "quantile"
+    value: float = 0.95
+    min_area: float = 10.0
+    confidence: Confidence = "maximum"
+    iou: float = 0.25
+    finding: str = ALL_FINDINGS
+
+    @property
+    def threshold(self) -> Threshold:
+        """The threshold as the core takes it."""
+        from ...core.localization.thresholds import Threshold
+
+        return Threshold(self.kind, self.value)
+
+    @property
+    def settings(self) -> LocalizationSettings:
+        """All of it as the core takes it for a run."""
+        from ...core.localization.evaluation import LocalizationSettings
+
+        return LocalizationSettings(self.threshold, self.iou, self.confidence, self.min_area)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """A heatmap on an image: all that stays the same while the threshold moves.
+
+    Attributes
+    ----------
+    image_id
+        The image.
+    cells
+        (H', W') the heatmap of a latent, or of several together.
+    frame, spacing
+        Where the model's input lies on the image, and millimetres per source pixel where they are known.
+    truth
+        The annotated boxes that count.
+    values
+        Of the heatmap's pixels.
+    focus
+        Measures that need no threshold.
+    combined
+        Several latents together; None for one latent.
+    about
+        What the heatmap is, as a sentence; empty for one latent.
+    """
+
+    image_id: str
+    cells: NDArray[np.float32]
+    frame: Frame
+    spacing: tuple[float, float] | None
+    truth: Truth
+    values: HeatmapValues
+    focus: tuple[Measure, ...]
+    combined: CombinedMap | None = None
+    about: str = ""
+
+
+def scope_of(
+    maps: LatentMaps, latent: int, image: Mammogram, truth: Truth, regions: Mapping[str, NDArray[Any]] | None
+) -> Scope:
+    """Everything about a latent on an image but the threshold; `regions` are area shares (H', W') where known."""
+    from ...core.localization.one_image import focus_on_image, heatmap_values
+
+    assert maps.frame is not None
+    cells, shape = maps[latent], maps.frame.input_shape
+    focus = focus_on_image(cells, shape, truth.input, regions)
+    return Scope(image.image_id, cells, maps.frame, image.spacing, truth, heatmap_values(cells, shape), focus)
+
+
+def scope_together(
+    maps: LatentMaps,
+    several: LatentSet,
+    weights: NDArray[np.float64] | None,
+    image: Mammogram,
+    truth: Truth,
+    regions: Mapping[str, NDArray[Any]] | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scope:
+    """Everything about several latents together; `weights` of the live ones for a class activation map.
+
+    Measures of a class activation map are those of its positive part, of what speaks for the class.
+    """
+    from ...core.localization.combination import CombinedMap
+    from ...core.localization.one_image import focus_on_image, heatmap_values
+
+    assert maps.frame is not None
+    shape = maps.frame.input_shape
+    rows = [row for latent in several.live if (row := maps.row(latent)) is not None]
+    stack = maps.values[rows].astype(np.float32) if rows else np.zeros((1, *maps.shape[1:]), np.float32)
+    combined = CombinedMap.of(stack, shape, several.how, weights if rows else np.ones(1), progress)
+    silent = "nothing speaks for the class here" if several.logit is not None else "none of the latents fires here"
+    focus = focus_on_image(np.maximum(combined.cells, 0), shape, truth.input, regions, silent=silent)
+    values = heatmap_values(combined.cells, shape)
+    return Scope(
+        image.image_id, combined.cells, maps.frame, image.spacing, truth, values, focus, combined, several.about
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BoxRow:
+    """A line of the list of boxes.
+
+    Attributes
+    ----------
+    fate
+        What became of it; annotated boxes are `hit` or `missed`.
+    annotated
+        Whether somebody drew it, or it was found.
+    title
+        What to call it.
+    iou, score
+        Highest overlap with a box of the other kind, and the confidence; NaN where there is none.
+    edges
+        Row and column edges in source pixels.
+    size
+        Height, width and area, in millimetres where the spacing is known.
+    row
+        Of an annotated box, which of the image's boxes it is; -1 for a found one.
+    """
+
+    fate: Fate
+    annotated: bool
+    title: str
+    iou: float
+    score: float
+    edges: tuple[float, float, float, float]
+    size: str
+    row: int = -1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Localization:
+    """Boxes found in a heatmap of an image, what became of them, and what to say about it."""
+
+    scope: Scope
+    choice: Choice
+    boxes: ImageBoxes
+    found: NDArray[np.float64] = field(repr=False)  # (n, 4) edges in source pixels
+
+    @property
+    def rows(self) -> list[BoxRow]:
+        """Annotated boxes, then found ones by falling confidence."""
+        scope, boxes = self.scope, self.boxes
+        out = [
+            BoxRow(
+                "hit" if boxes.found[i] else "missed", True, readable(name), float(boxes.best_iou[i]), np.nan,
+                _edges(scope.truth.source[i]), size_text(scope.truth.source[i], scope.spacing), int(scope.truth.row[i]),
+            )
+            for i, name in enumerate(scope.truth.finding)
+        ]  # fmt: skip
+        step = np.prod(scope.frame.scale)
+        for i in np.argsort(-boxes.score, kind="stable").tolist():
+            area = float(boxes.regions.area[i] * step)
+            out.append(
+                BoxRow(
+                    boxes.fate[i], False, f"found {i + 1}", float(boxes.iou[i]), float(boxes.score[i]),
+                    _edges(self.found[i]), size_text(self.found[i], scope.spacing, area),
+                )
+            )  # fmt: skip
+        return out
+
+    @property
+    def level(self) -> float:
+        """The activation the threshold came to; NaN where there is none, or each latent of a union has its own."""
+        union = self.scope.combined is not None and self.scope.combined.greatest is not None
+        return np.nan if union and self.choice.kind != "absolute" else self.boxes.regions.level
+
+    @property
+    def _note(self) -> str:
+        """What to know about the regions."""
+        regions = self.boxes.regions
+        if self.scope.combined is None:
+            return regions.note
+        if regions.silent:
+            return "none of these latents fires on this image: no boxes"
+        return "nothing speaks for the class here: no boxes" if self.scope.values.maximum <= 0 else regions.note
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """Figures of this image, those that depend on the threshold first."""
+        return (*self.boxes.measures, *self.scope.focus)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know, one sentence each: never a number that is missing without a word."""
+        truth, name = self.scope.truth, readable(self.choice.finding) if self.choice.finding else ""
+        notes = [note for note in (self.scope.about, self._note) if note]
+        if not truth.annotated:
+            notes.append("no annotations of this image: what is found is neither right nor wrong")
+        elif not truth.finding:
+            what = f"box of {name}" if name else "annotated box"
+            notes.append(f"no {what} on this image: all that is found is a false positive")
+        return [*notes, *truth.notes]
+
+
+def localize(scope: Scope, choice: Choice, progress: Callable[[int, int], None] | None = None) -> Localization:
+    """Cut the heatmap and compare: what is done at every move of the threshold."""
+    from ...core.localization.boxes import find_regions
+    from ...core.localization.one_image import judge_regions
+
+    if scope.combined is None:
+        regions = find_regions(scope.cells, scope.frame.input_shape, choice.threshold, min_area=choice.min_area)
+    else:
+        regions = scope.combined.regions(choice.threshold, min_area=choice.min_area, progress=progress)
+    boxes = judge_regions(
+        regions, scope.truth.input, annotated=scope.truth.annotated, iou=choice.iou, confidence=choice.confidence
+    )
+    return Localization(scope, choice, boxes, scope.frame.boxes_to_source(regions.boxes))
+
+
+def size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, area: float | None = None) -> str:
+    """Height and width of a box in source edges, in millimetres if they are known; `area` of its region in pixels."""
+    height, width = float(edges[2] - edges[0]), float(edges[3] - edges[1])
+    if spacing is None:
+        size = f"{height:.0f} × {width:.0f} px"
+        return size if area is None else f"{size}, {area:,.0f} px²"
+    size = f"{height * spacing[0]:.1f} × {width * spacing[1]:.1f} mm"
+    return size if area is None else f"{size}, {area * spacing[0] * spacing[1]:,.0f} mm²"
+
+
+def readable(slug: str) -> str:
+    """A slug as words."""
+    return slug.replace("_", " ")
+
+
+def likely_finding(findings: Findings | None, image: Mammogram | None, classes: tuple[str, ...]) -> str:
+    """The finding to begin with: a class of the model boxed on the image, else what is boxed there, or anywhere."""
+    if findings is None:
+        return ALL_FINDINGS
+    everywhere = findings.names
+    here = set(findings.boxes(image.image_id)["finding"]) if image is not None else set()
+    wanted = (*(name for name in classes if name in here), *sorted(here), *(n for n in classes if n in everywhere))
+    return next(iter((*wanted, *everywhere)), ALL_FINDINGS)
+
+
+def _edges(box: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    top, left, bottom, right = (float(edge) for edge in box)
+    return top, left, bottom, right

@@ -1,0 +1,140 @@
+"""The current latent over the open run: measures with intervals, precision-recall and FROC curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+
+from ..widgets.parts import Part, row
+from .boxes_panel import sentence
+from .over_run import NO_RUN
+from .plots import CurvePlot, MeasuresPlot
+from .result import readable
+
+if TYPE_CHECKING:
+    from ...core.localization.over_run import LatentOverRun
+    from ..app.jobs import Progress
+    from .over_run import RunMeasures
+
+BARS = {
+    "ap": "AP",
+    "precision": "Precision",
+    "recall": "Recall",
+    "mean_best_iou": "Best IoU",
+    "pointing": "Pointing",
+    "energy": "Energy in box",
+}
+NUMBERS = {"ap": "AP", "precision_x_recall": "precision × recall", "lift": "lift", "pointing": "pointing"}
+
+
+class RunPart(Part):
+    """Measure the latent over the run; the result stays until something it depends on changes."""
+
+    def __init__(self, measures: RunMeasures) -> None:
+        super().__init__(measures.localizer.controller)
+        self.measures, self.desk = measures, self.controller.runs
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        self.open_button = QPushButton("Open a run…")
+        self.open_button.setToolTip("Folder that `napari-mammosae run` wrote, with --maps")
+        self.measure_button = QPushButton("Measure over the run")
+        self.cancel_button = QPushButton("Cancel")
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.numbers = QLabel()
+        self.numbers.setWordWrap(True)
+        self.bars = MeasuresPlot()
+        self.bars.setToolTip("Bar: the measure over the run; line: its 95 % interval by patient")
+        self.curve = CurvePlot("recall", "precision")
+        self.froc = CurvePlot("false positives / image", "sensitivity")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.note)
+        layout.addWidget(row(self.measure_button, self.open_button, self.cancel_button))
+        layout.addWidget(self.bar)
+        layout.addWidget(self.numbers)
+        layout.addWidget(self.bars, 1)
+        curves = QGridLayout()
+        curves.addWidget(self.curve, 0, 0)
+        curves.addWidget(self.froc, 0, 1)
+        layout.addLayout(curves, 1)
+        layout.addStretch(0)  # keeps the rest at the top while there is no plot
+
+        self.open_button.clicked.connect(self._open)
+        self.measure_button.clicked.connect(self.measures.measure)
+        self.cancel_button.clicked.connect(self._cancel)
+        self.listen(self.measures.changed, self.refresh)
+        for jobs in (self.measures.jobs, self.desk.jobs):
+            self.listen(jobs.started, self._on_started)
+            self.listen(jobs.progressed, self._on_progress)
+            self.listen(jobs.ended, self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Show the result, or why there is none."""
+        measures, result = self.measures, self.measures.result
+        busy = measures.jobs.busy or self.desk.jobs.busy
+        self.open_button.setVisible(measures.obstacle == NO_RUN)
+        self.open_button.setEnabled(not busy)
+        self.measure_button.setVisible(measures.obstacle != NO_RUN)
+        self.measure_button.setEnabled(not busy and not measures.obstacle and result is None)
+        self.cancel_button.setEnabled(busy)
+        self.bar.setMaximum(0 if busy else 1)
+        self.bar.setVisible(busy)
+        for plot in (self.bars, self.curve, self.froc, self.numbers):
+            plot.setVisible(result is not None)
+        if result is None:
+            what = measures.obstacle or f"Latent {self.session.current} was not measured with these settings yet."
+            told, failed = self.desk.last_told
+            self.note.setText(told if failed and measures.obstacle == NO_RUN else what)
+            return
+        self.note.setText(_title(result, len(self.session.run)))
+        self.numbers.setText(_numbers(result))
+        self.bars.show_measures([(title, *_value(result, key)) for key, title in BARS.items()])
+        self.curve.show_precision_recall(result.curve)
+        self.froc.show_froc(result.froc)
+        self.froc.setVisible(result.froc is not None)
+
+    def _open(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Open a run")
+        if name:
+            self.desk.open(Path(name))
+
+    def _cancel(self) -> None:
+        for jobs in (self.measures.jobs, self.desk.jobs):
+            jobs.cancel()
+
+    def _on_started(self, title: str) -> None:
+        self.refresh()
+        self.note.setText(f"{title} …")
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.bar.setMaximum(progress.total)
+        self.bar.setValue(progress.done)
+        self.note.setText(f"{progress.text} …")
+
+
+def _title(result: LatentOverRun, n_images: int) -> str:
+    found = f"Latent {result.latent}, {readable(result.finding)}"
+    boxes, images = int(result.row["boxes"]), int(result.row["images"])
+    return f"{found}: {boxes:,} boxes on {images:,} of {n_images:,} images. " + " ".join(map(sentence, result.notes))
+
+
+def _numbers(result: LatentOverRun) -> str:
+    parts = []
+    for key, title in NUMBERS.items():
+        value, low, high = _value(result, key)
+        if np.isfinite(value):
+            interval = f" ({low:.2f} to {high:.2f})" if np.isfinite([low, high]).all() else ""
+            parts.append(f"{title} {value:.3f}{interval}")
+    return ", ".join(parts)
+
+
+def _value(result: LatentOverRun, key: str) -> tuple[float, float, float]:
+    row = result.row
+    return float(row[key]), float(row.get(f"{key}_lo", np.nan)), float(row.get(f"{key}_hi", np.nan))

@@ -1,0 +1,102 @@
+"""Whose heatmap is cut: the current latent's, or that of several together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, get_args
+
+from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox
+
+from ..widgets.parts import Part
+from .latent_set import MOST, Source, Together, no_class_map
+
+if TYPE_CHECKING:
+    from .controller import Localizer
+
+SOURCES: dict[Source, tuple[str, str]] = {
+    "current": ("current latent", "The heatmap of the latent shown"),
+    "pins": ("pinned", "The pinned latents as one heatmap"),
+    "first": ("the first", "The first latents of the stack's order as one heatmap"),
+    "lesion": ("called lesion", "The latents you called lesion as one heatmap"),
+    "anatomy": ("called anatomy", "The latents you called anatomy as one heatmap"),
+    "spurious": ("called spurious", "The latents you called spurious as one heatmap"),
+}
+WAYS = {
+    "maximum": ("maximum", "The greatest activation of each position: strong latents outshine weak ones"),
+    "union": ("union", "Each latent is cut at the threshold by itself, and the masks are joined: weak ones count too"),
+    "logit": ("CAM", "Class activation map of these latents: their sum, weighted by what each adds to the "
+              "logit. Of the finding's class, else of the likeliest one; only what speaks for it is cut"),
+}  # fmt: skip
+
+
+class TogetherPart(Part):
+    """The choice as one row."""
+
+    def __init__(self, localizer: Localizer) -> None:
+        super().__init__(localizer.controller)
+        self.localizer = localizer
+        self.source_box, self.how_box, self.count_box = QComboBox(), QComboBox(), QSpinBox()
+        self.source_box.setToolTip("Whose heatmap is cut: that of the latent shown, or of several together")
+        self.how_box.setToolTip("How several heatmaps become one")
+        for box, items, width in ((self.source_box, SOURCES, 7), (self.how_box, WAYS, 6)):
+            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+            box.setMinimumContentsLength(width)
+            for key, (title, tip) in items.items():
+                box.addItem(title, key)
+                box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.count_box.setRange(1, MOST)
+        self.count_box.setKeyboardTracking(False)
+        self.count_box.setFixedWidth(self.fontMetrics().horizontalAdvance("00") + 62)  # room for the theme's buttons
+        self.count_box.setToolTip("How many latents, from the first of the stack on")
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.source_box, 1)
+        layout.addWidget(self.count_box)
+        layout.addWidget(self.how_box, 1)
+        self.source_box.activated.connect(self._take)
+        self.how_box.activated.connect(self._take)
+        self.count_box.valueChanged.connect(self._take)
+        self._shown: Together | None = None
+        events = self.session.events
+        self.listen(localizer.chosen, self._on_chosen)
+        for event in (events.pins, events.verdicts, events.model):
+            self.listen(event, self.refresh)
+        self.refresh()
+
+    def _on_chosen(self, *_: object) -> None:
+        """The threshold moves often: nothing here depends on it."""
+        if self.localizer.together != self._shown:
+            self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Follow the choice, and say how many latents each set has."""
+        choice, model = self.localizer.together, self.session.model
+        self._shown = choice
+        verdicts = [event.verdict for event in self.controller.reviewer.book.mine.values()]
+        sizes = {name: verdicts.count(name) for name in ("lesion", "anatomy", "spurious")}
+        sizes["pins"] = len(self.session.pins)
+        for at, name in enumerate(get_args(Source)):
+            size = sizes.get(name)
+            title = SOURCES[name][0]
+            self.source_box.setItemText(at, f"{title} ({size})" if size else title)
+            self._allow(self.source_box, at, size != 0 or choice.source == name)
+        self._allow(self.how_box, self.how_box.findData("logit"), model is None or not no_class_map(model))
+        with QSignalBlocker(self.source_box), QSignalBlocker(self.how_box), QSignalBlocker(self.count_box):
+            self.source_box.setCurrentIndex(self.source_box.findData(choice.source))
+            self.how_box.setCurrentIndex(self.how_box.findData(choice.how))
+            self.count_box.setValue(choice.count)
+        self.how_box.setVisible(not choice.is_alone)
+        self.count_box.setVisible(choice.source == "first")
+
+    def _take(self, *_: object) -> None:
+        self.localizer.together = replace(
+            self.localizer.together,
+            source=self.source_box.currentData(),
+            how=self.how_box.currentData(),
+            count=self.count_box.value(),
+        )
+
+    @staticmethod
+    def _allow(box: Any, at: int, allowed: bool) -> None:
+        box.model().item(at).setEnabled(allowed)

@@ -1,0 +1,208 @@
+"""Going through the images of the open run: one layer, whose image changes from step to step."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import numpy as np
+from psygnal import Signal
+
+from ..app import keymap
+from ..canvas import layers, window
+from ..run_images import image_files
+from .prefetch import Prefetch, Ready, make_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari.layers import Image
+    from numpy.typing import NDArray
+
+    from ..app.jobs import Report
+    from ..image.controller import Controller
+
+_NEAR = (1, -1, 2)  # which rows from here are read ahead, the likeliest first
+
+
+class RunBrowser:
+    """Shows images of the run in a viewer. One a controller, as `controller.browser`.
+
+    Attributes
+    ----------
+    rows
+        Rows of the run's table in the order in which next and previous go; a list may set it.
+    moved
+        Emits the row now shown (None: an image that is not in the run).
+    """
+
+    moved = Signal(object)
+
+    def __init__(self, controller: Controller) -> None:
+        self.controller = controller
+        self.session = controller.session
+        self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
+        self._ids: dict[str, int] = {}
+        self._going: int | None = None
+        self._layer: Callable[[], Image | None] = lambda: None
+        self._ahead = Prefetch()
+        viewer = controller.scene.viewer
+        self._unbind: Callable[[], None] = (
+            keymap.bind(viewer, self, keymap.BROWSE_KEYS) if viewer is not None else lambda: None
+        )
+        self.session.events.run.connect(self._on_run)
+        self.session.events.model.connect(self._forget)
+        self.session.events.image.connect(self._on_image)
+
+    def cleanup(self) -> None:
+        """Stop reading ahead and let the keys go."""
+        self._unbind()
+        self._ahead.close()
+        self.session.events.run.disconnect(self._on_run, missing_ok=True)
+        self.session.events.model.disconnect(self._forget, missing_ok=True)
+        self.session.events.image.disconnect(self._on_image, missing_ok=True)
+
+    @property
+    def row(self) -> int | None:
+        """Row of the image shown in the run's table; None when it is not one of the run's."""
+        image = self.session.image
+        return self._ids.get(image.image_id) if image is not None else None
+
+    def next_image(self) -> None:
+        """Go to the next image of the list."""
+        self.step(1)
+
+    def previous_image(self) -> None:
+        """Go to the previous image of the list."""
+        self.step(-1)
+
+    def step(self, by: int) -> None:
+        """Go some images on; from an image outside the list to its first one."""
+        if self.session.run is None:
+            self.controller.tell("Open a run to go from image to image.", error=True)
+            return
+        if not self.rows.size:
+            self.controller.tell("The list has no images; take filters back.", error=True)
+            return
+        here = self._going if self._going is not None else self.row
+        at = np.flatnonzero(self.rows == here) if here is not None else np.zeros(0, np.intp)
+        place = int(at[0]) + by if at.size else 0
+        if 0 <= place < self.rows.size:
+            self.show(int(self.rows[place]))
+        else:
+            self.controller.tell("That was the last image of the list." if by > 0 else "This is the first image.")
+
+    def show(self, row: int) -> None:
+        """Look at an image of the run, with its latents; the current latent and the order stay."""
+        run, model = self.session.run, self.session.model
+        path = image_files(run).path(row)
+        if path is None:
+            name = str(run.images["path"].iloc[row]).rpartition("/")[2]
+            text = f"{name} was not found; say where the images of {run.path.name} are, in the Images dock."
+            self.controller.tell(text, error=True)
+            return
+        self._going = row
+        ready = self._ahead.get((run, row, model))
+        if ready is not None:
+            self.controller.jobs.cancel()
+            self._show(row, model, ready)
+            return
+
+        waiting = self._ahead.under_way((run, row, model))
+
+        def work(report: Report) -> Ready:
+            report(f"Reading {path.name}")
+            found: Ready = waiting.result() if waiting is not None else make_ready(run, row, path, model)
+            report(f"Showing {path.name}")
+            return found
+
+        done = partial(self._take, run, row, model)
+        self.controller.jobs.start(f"Reading {path.name}", work, done, self._failed)
+
+    def _take(self, run: Any, row: int, model: Any, ready: Ready) -> None:
+        if run is self.session.run and model is self.session.model:
+            self._ahead.keep((run, row, model), ready)
+            self._show(row, model, ready)
+
+    def _failed(self, error: Exception) -> None:
+        self._going = None
+        self.controller.report_failure(error)
+
+    def _show(self, row: int, model: Any, ready: Ready) -> None:
+        self._going = None
+        self._put(ready)
+        run, image = self.session.run, ready.image
+        label = f"{image.image_id} ({row + 1:,} of {len(run):,})"
+        if ready.maps is not None:
+            self.session.maps = ready.maps
+            self.controller.tell(f"{label}: {ready.maps.latents.size:,} latents fire.")
+        elif model is not None:
+            self.controller.compute()
+        else:
+            self.controller.tell(f"{label}. {ready.note}")
+        self._read_ahead(row)
+
+    def _put(self, ready: Ready) -> None:
+        """Put an image into the layer of the one before, or into a new one if that is gone."""
+        scene, image = self.controller.scene, ready.image
+        viewer = scene.viewer
+        layer: Any = self._layer()
+        if viewer is None:
+            return
+        if layer is None or layer not in viewer.layers:
+            layer = layers.mammogram_layer(image)
+            self._layer = ref(layer)
+            viewer.add_layer(layer)
+            self.controller.use_layer(layer)  # unless adding it has done so
+            return
+        moved = layer.data.shape != ready.pixels.shape
+        layer.data = ready.pixels
+        layer.name = ready.options["name"]
+        role = layers.role_of(layer)
+        layer.metadata = ready.options["metadata"]
+        if role is not None:
+            layers.tags(layer)["role"] = role
+        layer.contrast_limits_range = _range(ready.pixels, ready.options["contrast_limits"])
+        window.apply_preset(layer, image, self.controller.window)
+        self.controller.windowed.emit()
+        if not layer.visible or layer is not scene.image_layer:
+            scene.look_at(layer)
+        if ready.maps is not None:
+            self.session.show(image, ready.maps)
+        else:
+            self.session.image = image
+        if moved:
+            window.fit(viewer, layer)
+
+    def _read_ahead(self, row: int) -> None:
+        run, model = self.session.run, self.session.model
+        at = np.flatnonzero(self.rows == row)
+        if not at.size:
+            return
+        on_gpu = model is not None and not str(model.device).startswith("cpu")
+        wanted = []
+        for by in _NEAR:
+            place = int(at[0]) + by
+            if 0 <= place < self.rows.size and (path := image_files(run).path(near := int(self.rows[place]))):
+                wanted.append(((run, near, model), partial(make_ready, run, near, path, model, compute=on_gpu)))
+        self._ahead.want(wanted)
+
+    def _on_run(self, run: Any) -> None:
+        self._forget()
+        self.rows = np.arange(len(run)) if run is not None else np.zeros(0, np.intp)
+        ids = run.images["image_id"].astype(str) if run is not None else ()
+        self._ids = {name: row for row, name in enumerate(ids)}
+        self.moved.emit(self.row)
+
+    def _on_image(self, *_: object) -> None:
+        self.moved.emit(self.row)
+
+    def _forget(self, *_: object) -> None:
+        self._going = None
+        self._ahead.clear()
+
+
+def _range(pixels: NDArray[Any], limits: tuple[float, float]) -> tuple[float, float]:
+    """Range of the contrast slider that holds both the pixels and a window that reaches beyond them."""
+    return min(float(pixels.min()), limits[0]), max(float(pixels.max()), limits[1])

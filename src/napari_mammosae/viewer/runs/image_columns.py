@@ -1,0 +1,216 @@
+"""The images of a run as a list to choose from: columns, filters, what was predicted wrongly. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..canvas.latent_view import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+    from ...core.runs.run import Run
+
+ABSENT = "no "
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageColumn:
+    """A column of the image list.
+
+    Attributes
+    ----------
+    key, title, tooltip
+        Its name, what the header says, and what it means.
+    values
+        (n,) by row of the run's table, to sort by.
+    text
+        What a row says.
+    revealing
+        Whether it is hidden while judging blind: it tells what an image has, or what was predicted.
+    """
+
+    key: str
+    title: str
+    tooltip: str
+    values: NDArray[Any]
+    text: Callable[[int], str]
+    revealing: bool = False
+
+    @property
+    def is_number(self) -> bool:
+        """Whether it lines up at the right."""
+        return self.values.dtype.kind in "iuf"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFilter:
+    """Which images are listed.
+
+    Attributes
+    ----------
+    text
+        Words that must all occur in the identifier, the patient, the laterality or the view.
+    split
+        Name of a split; empty for all.
+    label, value
+        A label and the value it must have; an empty label asks for nothing.
+    wrong
+        Only images on which a prediction differs from the label (the one named, or any).
+    """
+
+    text: str = ""
+    split: str = ""
+    label: str = ""
+    value: float = 1.0
+    wrong: bool = False
+
+    def mask(self, run: Run) -> NDArray[np.bool_] | None:
+        """Which rows pass, (n,); None when nothing is asked for."""
+        parts: list[NDArray[np.bool_]] = []
+        if words := self.text.lower().split():
+            texts = _searchable(run)
+            parts += [np.char.find(texts, word) >= 0 for word in words]
+        if self.split and "split" in run.images:
+            parts.append(run.images["split"].astype(str).to_numpy() == self.split)
+        if self.label and self.label in run.labels:
+            parts.append(run.label(self.label) == self.value)
+        if self.wrong:
+            found = wrong_predictions(run)
+            chosen = [found[self.label]] if self.label in found else list(found.values())
+            parts.append(np.logical_or.reduce(chosen) if chosen else np.zeros(len(run), np.bool_))
+        return np.logical_and.reduce(parts) if parts else None
+
+
+def finding_choices(run: Run) -> list[tuple[str, str, float]]:
+    """Return what can be asked of the labels: (words, label, value), each value that occurs."""
+    found = []
+    for label in run.labels:
+        values = run.label(label)
+        names = run.info.get("categories", {}).get(label, ())
+        for value in np.unique(values[~np.isnan(values)])[::-1]:
+            found.append((_category(label, value, names), label, float(value)))
+    return found
+
+
+def splits(run: Run) -> list[str]:
+    """Names of the splits of the images; empty where nobody split them."""
+    if "split" not in run.images:
+        return []
+    return sorted({str(name) for name in run.images["split"].dropna() if str(name)})
+
+
+def wrong_predictions(run: Run) -> dict[str, NDArray[np.bool_]]:
+    """Label -> (n,) whether the model's prediction (the likelier side) is not it; never where it is unknown."""
+    wrong = {}
+    classes, logits = list(run.classes), run.logits
+    for label in run.labels:
+        truth = run.label(label)
+        categories = [f"{label}_{name}" for name in run.info.get("categories", {}).get(label, ())]
+        if label in classes:
+            predicted = (logits[:, classes.index(label)] > 0).astype(float)
+        elif len(categories) > 1 and set(categories) <= set(classes):
+            predicted = logits[:, [classes.index(name) for name in categories]].argmax(1).astype(float)
+        else:
+            continue
+        wrong[label] = ~np.isnan(truth) & (predicted != truth)
+    return wrong
+
+
+def probabilities(run: Run) -> NDArray[np.float64]:
+    """(n, C): of every class, as the run's model predicted."""
+    logits = run.logits
+    if run.info.get("task") == "multiclass":
+        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(exp / exp.sum(axis=1, keepdims=True))
+    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))
+
+
+def image_columns(run: Run) -> list[ImageColumn]:
+    """Return everything the run's table says about its images: the identifier, labels beside predictions, the rest."""
+    images = run.images
+    ids = images["image_id"].astype(str).to_numpy().astype(object)
+    columns = [ImageColumn("image_id", "Image", "The file's name without its ending", ids, partial(_text, ids))]
+    wrong, chances = wrong_predictions(run), probabilities(run)
+    found = {}
+    for label in run.labels:
+        values, names = run.label(label), run.info.get("categories", {}).get(label, ())
+        words = partial(_label_text, values, names)
+        found[label] = [
+            ImageColumn(f"label.{label}", readable(label), f"Label: {readable(label)}", values, words, revealing=True)
+        ]
+    for index, name in enumerate(run.classes):
+        marks = wrong.get(name, np.zeros(len(run), np.bool_))
+        found.setdefault(name, []).append(
+            ImageColumn(
+                f"p.{name}",
+                f"p {readable(name)}",
+                f"Predicted probability of {readable(name)}; ✗ where the likelier side is not the label",
+                chances[:, index],
+                partial(_chance_text, chances[:, index], marks),
+                revealing=True,
+            )
+        )
+    columns += [column for pair in found.values() for column in pair]
+    sides = (images[["laterality", "view"]].fillna("").astype(str).agg(" ".join, axis=1)).str.strip().to_numpy()
+    if any(sides):
+        columns.append(ImageColumn("view", "View", "Laterality and view", sides.astype(object), partial(_text, sides)))
+    if splits(run):
+        names = images["split"].fillna("").astype(str).to_numpy().astype(object)
+        columns.append(ImageColumn("split", "Split", "Part of the data set", names, partial(_text, names)))
+    return columns
+
+
+def review_column(run: Run, reviewed: Iterable[int]) -> ImageColumn:
+    """How many of the latents that fire on an image have a verdict."""
+    pooled = run.pooled("mean")
+    live = np.bincount(pooled.indices, minlength=len(run))
+    starts = pooled.indptr
+    rows = [pooled.indices[starts[one] : starts[one + 1]] for one in reviewed if one < run.n_latents]
+    done = np.bincount(np.concatenate([pooled.indices[:0], *rows]), minlength=len(run))
+    share = done / np.maximum(live, 1)
+    return ImageColumn(
+        "reviewed", "Reviewed", "Latents with a verdict, of those that fire on the image", share,
+        partial(_count_text, done, live),
+    )  # fmt: skip
+
+
+def _searchable(run: Run) -> NDArray[np.str_]:
+    columns = [name for name in ("image_id", "patient", "laterality", "view") if name in run.images]
+    return run.images[columns].fillna("").astype(str).agg(" ".join, axis=1).str.lower().to_numpy().astype(np.str_)
+
+
+def _category(label: str, value: float, names: Any) -> str:
+    if len(names):
+        name = names[int(value)] if int(value) < len(names) else int(value)
+        return f"{readable(label)} {str(name).replace('_', ' ')}"
+    if value in (0.0, 1.0):
+        return f"{'' if value else ABSENT}{readable(label)}"
+    return f"{readable(label)} {value:g}"
+
+
+def _text(values: NDArray[Any], row: int) -> str:
+    return str(values[row])
+
+
+def _label_text(values: NDArray[np.float64], names: Any, row: int) -> str:
+    value = values[row]
+    if np.isnan(value):
+        return "?"
+    if len(names):
+        return str(names[int(value)]) if int(value) < len(names) else f"{value:g}"
+    return {0.0: "–", 1.0: "yes"}.get(float(value), f"{value:g}")
+
+
+def _chance_text(chances: NDArray[np.float64], wrong: NDArray[np.bool_], row: int) -> str:
+    return f"{chances[row]:.2f}{' ✗' if wrong[row] else ''}"
+
+
+def _count_text(done: NDArray[np.int64], of: NDArray[np.int64], row: int) -> str:
+    return f"{done[row]:,} / {of[row]:,}"

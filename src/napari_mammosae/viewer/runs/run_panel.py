@@ -1,0 +1,105 @@
+"""Open a run, or the demo's; what is being worked on, how far it is, and what went wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
+
+from ..widgets.parts import Part, row
+
+if TYPE_CHECKING:
+    from ..app.jobs import Progress
+    from ..image.controller import Controller
+
+FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
+
+
+class RunPart(Part):
+    """The buttons for runs, their progress and their status line."""
+
+    new_asked = Signal()
+    """The user wants to make a run, or to go back from it."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.desk = controller.runs
+        self.demo_button, self.open_button = QPushButton("Demo run"), QPushButton("Open…")
+        self.new_button, self.close_button = QPushButton("New…"), QPushButton("Close")
+        self.demo_button.setToolTip("The embedded model over synthetic phantoms; made on first use, then kept")
+        self.open_button.setToolTip("Open the folder of a run that was made before")
+        self.new_button.setToolTip("Run the model over a folder of images, with labels if there are any")
+        self.close_button.setToolTip("Close the run; nothing of it is deleted")
+        self.new_button.setCheckable(True)
+        self.bar = QProgressBar()
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(6)
+        self.cancel_button = QPushButton("Cancel")
+        self.cancel_button.setToolTip("Stop; what is done is kept, and the same again goes on from there")
+        self.unload_button = QPushButton("Unload it and go on")
+        self.warning = QLabel()
+        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
+        self.status = QLabel()
+        self.status.setWordWrap(True)
+        self.busy_row = row(self.bar, self.cancel_button)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(row(self.demo_button, self.open_button, self.new_button, self.close_button, stretch=0))
+        layout.addWidget(self.busy_row)
+        layout.addWidget(row(self.warning, self.status, stretch=1))
+        layout.addWidget(self.unload_button)
+
+        self.demo_button.clicked.connect(self.desk.open_demo)
+        self.open_button.clicked.connect(self._choose)
+        self.new_button.clicked.connect(self.new_asked)
+        self.close_button.clicked.connect(self.desk.close_run)
+        self.cancel_button.clicked.connect(self.desk.cancel)
+        self.unload_button.clicked.connect(self.desk.unload_and_retry)
+        self.listen(self.desk.jobs.started, self._on_started)
+        self.listen(self.desk.jobs.progressed, self._on_progress)
+        self.listen(self.desk.jobs.ended, self._refresh)
+        self.listen(self.desk.told, self._on_told)
+        self.listen(self.session.events.run, self._refresh)
+        self._on_told(*self.desk.last_told)
+        self._refresh()
+
+    def _refresh(self, *_: object) -> None:
+        busy, run = self.desk.jobs.busy, self.session.run
+        self.busy_row.setVisible(busy)
+        for button in (self.demo_button, self.open_button):
+            button.setEnabled(not busy)
+        self.close_button.setVisible(run is not None)
+        self.unload_button.setVisible(not busy and self.desk.blocked is not None)
+        if not busy:
+            self._on_told(*self.desk.last_told)
+
+    def _on_started(self, title: str) -> None:
+        self.bar.setRange(0, 0)
+        self._refresh()
+        self._say(f"{title} …")
+
+    def _on_progress(self, progress: Progress) -> None:
+        self.bar.setRange(0, progress.total)
+        self.bar.setValue(progress.done)
+        counted = f" {progress.done:,} of {progress.total:,}" if progress.total and "of" not in progress.text else ""
+        self._say(f"{progress.text[:1].upper()}{progress.text[1:]}{counted}")
+
+    def _on_told(self, text: str, error: bool) -> None:
+        run = self.session.run
+        name = f"{run.path.parent.name}/{run.path.name}" if run is not None else ""
+        self._say(text or (f"{name}: {len(run):,} images." if run is not None else FIRST), error)
+        self.status.setToolTip(str(run.path) if run is not None else "")
+        self.unload_button.setVisible(self.desk.blocked is not None)
+
+    def _say(self, text: str, error: bool = False) -> None:
+        self.warning.setVisible(error)
+        self.status.setText(text)
+
+    def _choose(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Folder of a run")
+        if name:
+            self.desk.open(Path(name))

@@ -1,0 +1,187 @@
+"""What runs in the worker thread for runs: opening one, making one, the demo's. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ...core.base.errors import RunError
+from ..image import tasks
+from ..image.tasks import ModelChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ...core.annotations.boxes import Findings
+    from ...core.models.model import MammoSAE
+    from ...core.runs.progress import RunProgress
+    from ...core.runs.run import Run
+    from ..app.jobs import Report
+
+DEMO = "demo"
+
+
+@dataclass(frozen=True, slots=True)
+class RunOrder:
+    """A run to be made.
+
+    Attributes
+    ----------
+    images
+        A folder, a glob, or a CSV with a column `path`.
+    labels
+        Tables of labels.
+    out
+        The run's folder; an unfinished run in it is gone on with.
+    maps
+        Whether every cell that fires is kept.
+    batch
+        Images computed at a time; None leaves it to the device.
+    workers
+        Processes that decode images.
+    """
+
+    images: str
+    out: Path
+    labels: tuple[Path, ...] = ()
+    maps: bool = True
+    batch: int | None = None
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Opened:
+    """An open run, and what was found beside it.
+
+    Attributes
+    ----------
+    model, choice
+        The model that was loaded for it, for the viewer to go on with; None when none was.
+    findings
+        Annotated boxes of its images.
+    root
+        Folder its image files lie in; None when only guesses are left.
+    note
+        A sentence for the user.
+    """
+
+    run: Run
+    model: MammoSAE | None = None
+    choice: ModelChoice | None = None
+    findings: Findings | None = None
+    root: Path | None = None
+    note: str = ""
+
+
+class OtherModelError(RunError):
+    """The run does not belong to the model that is loaded."""
+
+
+def open_run_folder(path: Path, loaded: MammoSAE | None, report: Report) -> Opened:
+    """Open a run, its tables read, so that nothing is left to wait for.
+
+    Raises
+    ------
+    RunError
+        It is no complete run.
+    OtherModelError
+        It was made with another model than the loaded one.
+    """
+    from ...core.runs.run import open_run
+
+    report(f"Opening {path.name}")
+    run = open_run(path)
+    if loaded is not None:
+        try:
+            run.check_model(loaded)
+        except RunError as error:
+            raise OtherModelError(str(error)) from error
+    report(f"Reading the tables of {path.name}")
+    failed = run.info["images"] - len(run.images)
+    run.pooled("mean")
+    note = f"{failed:,} of {run.info['images']:,} images could not be used; failures.csv says why." if failed else ""
+    return Opened(run, note=note)
+
+
+def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) -> Opened:
+    """Open the embedded model's run over phantoms, made first where it is not there yet.
+
+    Raises
+    ------
+    OtherModelError
+        Another model is loaded: said before the work, not after it.
+    """
+    from ...core.annotations.boxes import read_findings
+    from ...core.runs.making.demo import demo_run
+    from ...core.verdict_rescue import rescue_cached_verdicts
+
+    choice = replace(ModelChoice(name=DEMO), device=choice.device)
+    model = tasks.load(choice, report)
+    if loaded is not None and (loaded.model_sha256, loaded.sae_sha256) != (model.model_sha256, model.sae_sha256):
+        raise OtherModelError(
+            f"The demo run belongs to the model {model.name!r}, but {loaded.name} is loaded; unload it first."
+        )
+    path = demo_run(report, model=model)
+    rescue_cached_verdicts()
+    opened = open_run_folder(path, loaded, report)
+    findings = read_findings(path.parent / "phantoms" / "findings.csv")
+    return replace(opened, model=model, choice=choice, findings=findings, root=path.parent / "phantoms")
+
+
+def make_and_open(
+    order: RunOrder, choice: ModelChoice, loaded: MammoSAE | None, notice: Callable[[str], None], report: Report
+) -> Opened:
+    """Make a run, or finish it, and open it.
+
+    Raises
+    ------
+    MammoSAEError
+        As `make_run` does.
+    OtherModelError
+        Another model than the chosen one is loaded by now.
+    """
+    from ...core.images.listing import resolve_images
+    from ...core.runs.making.make import make_run
+
+    listed = resolve_images(order.images)
+    model = tasks.load(choice, report)
+
+    def told(state: RunProgress) -> None:
+        report(progress_text(state), state.done, state.total)
+
+    made = make_run(
+        order.images,
+        model,
+        order.out,
+        labels=list(order.labels),
+        maps=order.maps,
+        batch=order.batch,
+        workers=order.workers,
+        progress=told,
+        notice=notice,
+    )
+    opened = open_run_folder(made.path, loaded, report)
+    return replace(opened, model=model, choice=choice, root=listed.root)
+
+
+def progress_text(state: RunProgress) -> str:
+    """``37 of 200 images, 2.1 a second, 1 min 18 s left, 2 failed``."""
+    parts = [f"{state.done:,} of {state.total:,} images"]
+    if state.rate > 0:
+        parts.append(f"{state.rate:.1f} a second" if state.rate >= 0.1 else f"{60 * state.rate:.1f} a minute")
+    if state.seconds_left:
+        parts.append(f"{duration(state.seconds_left)} left")
+    if state.failed:
+        parts.append(f"{state.failed:,} failed")
+    return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -1,0 +1,1 @@
+"""Giving verdicts on latents."""

@@ -1,0 +1,253 @@
+"""The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QCompleter,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QProgressBar,
+    QPushButton,
+    QShortcut,
+    QVBoxLayout,
+)
+
+from ...core.verdicts.store import VERDICTS
+from ..app.keymap import key_for, tooltip
+from ..widgets.parts import Part, row
+from .book import when
+
+if TYPE_CHECKING:
+    from ...core.verdicts.store import Event
+    from ..image.controller import Controller
+
+_PAUSE = 1_500  # milliseconds of quiet after which a note is saved while it is being written
+MEANINGS = {
+    "lesion": "It sees what the finding is about",
+    "anatomy": "It sees normal anatomy",
+    "spurious": "It sees what has nothing to do with disease: markers, borders, air",
+    "unsure": "Looked at, without a result",
+}
+
+
+class VerdictForm(Part):
+    """Judges the current latent. What was typed is saved when the latent changes, at the latest."""
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__(controller)
+        self.reviewer, self.book = controller.reviewer, controller.reviewer.book
+        self._latent: int | None = None
+        self._pause = QTimer(self, singleShot=True, interval=_PAUSE)
+        self.title, self.said = QLabel(), QLabel()
+        self.said.setWordWrap(True)
+        self.buttons: dict[str, QPushButton] = {}
+        for verdict in VERDICTS:
+            button = QPushButton(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}")
+            button.setCheckable(True)
+            button.setToolTip(tooltip(MEANINGS[verdict], f"judge_{verdict}"))
+            button.clicked.connect(lambda checked, verdict=verdict: self._judge(verdict, checked))
+            self.buttons[verdict] = button
+        self.concept = QComboBox()
+        self.concept.setEditable(True)
+        self.concept.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.concept.setToolTip("What it sees, in a word or two; names you use are kept for the next time")
+        self.concept.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.concept.lineEdit().setPlaceholderText("Concept: view marker, nipple …")
+        completer = QCompleter(self.concept.model(), self.concept)
+        completer.setFilterMode(Qt.MatchFlag.MatchContains)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
+        self.concept.setCompleter(completer)
+        self.words_button = QPushButton("±")
+        self.words_button.setFixedWidth(self.words_button.fontMetrics().horizontalAdvance("±") + 28)
+        self.words_button.setToolTip("Put the name into the list of concepts, or take it out")
+        self.words_menu = QMenu(self.words_button)
+        self.add_action = self.words_menu.addAction("Add to the list")
+        self.remove_action = self.words_menu.addAction("Remove from the list")
+        self.words_button.setMenu(self.words_menu)
+        self.note = QLineEdit()
+        self.note.setPlaceholderText("Note")
+        self.next_button = QPushButton("Next unreviewed")
+        self.next_button.setToolTip(tooltip("Next live latent without a verdict, down the stack", "next_unreviewed"))
+        self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
+        self.undo_button.setToolTip(tooltip("Take the last verdict, concept or note back", "undo"))
+        self.redo_button.setToolTip(tooltip("Give it again", "redo"))
+        self.blind = QCheckBox("Blind")
+        self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while judging")
+        self.screenshot = QCheckBox("Keep screenshots")
+        self.screenshot.setToolTip("Keep a picture of the canvas with each verdict; mind names burned into the image")
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(True)
+
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.title)
+        layout.addWidget(row(*self.buttons.values(), stretch=-1))
+        layout.addWidget(row(self.concept, self.words_button))
+        layout.addWidget(self.note)
+        layout.addWidget(self.said)
+        layout.addWidget(row(self.next_button, self.undo_button, self.redo_button))
+        layout.addWidget(row(self.blind, self.screenshot))
+        layout.addWidget(self.progress)
+        self._connect()
+        self._fill_concepts()
+        self.show_latent()
+
+    # What is shown
+
+    def show_latent(self, *_: object) -> None:
+        """Show what is said about the current latent; what was typed about the one before is saved first."""
+        if self._latent is not None and self._latent != self.session.current:
+            self.hand_in()
+        self._latent = latent = self.session.current
+        event = self.book.mine.get(latent) if latent is not None else None
+        known = latent is not None and self.book.subject is not None
+        for widget in (*self.buttons.values(), self.concept, self.note, self.words_button):
+            widget.setEnabled(known)
+        for verdict, button in self.buttons.items():
+            button.setChecked(event is not None and event.verdict == verdict)
+        if not self.concept.lineEdit().hasFocus() or not self._typed_concept():
+            with QSignalBlocker(self.concept):
+                self.concept.setEditText(event.concept if event is not None else "")
+                self.concept.lineEdit().setModified(False)
+        if not self.note.hasFocus() or not self.note.isModified():
+            self.note.setText(event.note if event is not None else "")
+        self._write_texts(event)
+        self._show_progress()
+
+    def _write_texts(self, event: Event | None) -> None:
+        latent = self._latent
+        if latent is None or self.book.subject is None:
+            self.title.setText("Load a model or open a run to judge its latents.")
+            self.said.setText("")
+            return
+        line = self.book.line(latent)
+        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {_escaped(line) if line else 'no verdict yet'}")
+        lines = []
+        if event is not None:
+            lines.append(f"{event.annotator}, {when(event)}{f', on {event.image}' if event.image else ''}")
+        for other in () if self.session.blind else self.book.others.get(latent, ()):
+            said = other.verdict or other.concept or "a note"
+            lines.append(f"{other.annotator}: {said}, {when(other)}. {other.note}")
+        self.said.setText("\n".join(lines))
+        self.said.setVisible(bool(lines))
+
+    def _show_progress(self) -> None:
+        live = self.reviewer.live_latents()
+        done = sum(1 for latent in live.tolist() if self.book.verdict(latent)) if self.book.mine else 0
+        self.progress.setMaximum(max(int(live.size), 1))
+        self.progress.setValue(done)
+        self.progress.setFormat(f"{done:,} of {live.size:,} live latents reviewed")
+        self.next_button.setEnabled(bool(live.size))
+
+    def _fill_concepts(self) -> None:
+        words = self.book.concepts()
+        if words != [self.concept.itemText(i) for i in range(self.concept.count())]:
+            text, modified = self.concept.currentText(), self.concept.lineEdit().isModified()
+            with QSignalBlocker(self.concept):
+                self.concept.clear()
+                self.concept.addItems(words)
+                self.concept.setEditText(text)
+                self.concept.lineEdit().setModified(modified)
+
+    # What is decided
+
+    def hand_in(self, *_: object) -> None:
+        """Save the concept and the note if they were changed."""
+        self._pause.stop()
+        latent = self._latent
+        event = self.book.mine.get(latent) if latent is not None else None
+        if latent is None or self.book.subject is None:
+            return
+        concept, note = self.concept.currentText().strip(), self.note.text().strip()
+        changed: dict[str, Any] = {}
+        if self._typed_concept() and concept != (event.concept if event is not None else ""):
+            changed["concept"] = concept
+        if self.note.isModified() and note != (event.note if event is not None else ""):
+            changed["note"] = note
+        if not changed or self.reviewer.describe(latent, **changed):
+            self.note.setModified(False)
+            self.concept.lineEdit().setModified(False)
+            self._fill_concepts()
+
+    def _typed_concept(self) -> bool:
+        return bool(self.concept.lineEdit().isModified())
+
+    def _on_concept_typed(self) -> None:
+        """Half a word that is being completed is no concept yet."""
+        if not self.concept.completer().popup().isVisible():
+            self.hand_in()
+
+    def _on_concept_chosen(self, *_: object) -> None:
+        self.concept.lineEdit().setModified(True)  # chosen from a list is as good as typed
+        self.hand_in()
+
+    def _judge(self, verdict: Any, checked: bool) -> None:
+        """A click gives the verdict; a click on the one that is given takes it back."""
+        self.reviewer.judge(verdict if checked else "")
+
+    def _on_judged(self, *_: object) -> None:
+        self.show_latent()
+
+    def _on_changed(self, *_: object) -> None:
+        self._fill_concepts()
+        self.show_latent()
+
+    def _list_concept(self, listed: bool) -> None:
+        concept = self.concept.currentText().strip()
+        if concept:
+            with self.controller.telling():
+                self.book.list_concept(concept, listed)
+
+    def _connect(self) -> None:
+        self._pause.timeout.connect(self.hand_in)
+        self.note.textEdited.connect(lambda _: self._pause.start())
+        self.note.editingFinished.connect(self.hand_in)
+        self.concept.lineEdit().editingFinished.connect(self._on_concept_typed)
+        self.concept.activated.connect(self._on_concept_chosen)
+        self.add_action.triggered.connect(lambda: self._list_concept(True))
+        self.remove_action.triggered.connect(lambda: self._list_concept(False))
+        self.next_button.clicked.connect(self.reviewer.next_unreviewed)
+        self.undo_button.clicked.connect(self.reviewer.undo)
+        self.redo_button.clicked.connect(self.reviewer.redo)
+        self.blind.toggled.connect(self.reviewer.set_blind)
+        self.screenshot.toggled.connect(self._on_screenshot)
+        for sequence, action in (
+            (QKeySequence.StandardKey.Undo, self.reviewer.undo),
+            (QKeySequence.StandardKey.Redo, self.reviewer.redo),
+        ):
+            shortcut = QShortcut(QKeySequence(sequence), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(action)
+        events = self.session.events
+        for event, callback in (
+            (events.current, self.show_latent),
+            (events.maps, self.show_latent),
+            (events.run, self.show_latent),
+            (events.blind, self._on_blind),
+            (self.book.changed, self._on_changed),
+            (self.reviewer.judged, self._on_judged),
+            (self.reviewer.leaving, self.hand_in),
+        ):
+            self.listen(event, callback)
+        self.blind.setChecked(self.session.blind)
+        self.screenshot.setChecked(self.reviewer.with_screenshot)
+
+    def _on_blind(self, blind: bool) -> None:
+        self.blind.setChecked(blind)
+        self.show_latent()
+
+    def _on_screenshot(self, wanted: bool) -> None:
+        self.reviewer.with_screenshot = wanted
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")

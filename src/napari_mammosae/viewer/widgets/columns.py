@@ -1,0 +1,161 @@
+"""The columns of the latent table, as data: what they are called, what they mean, how their numbers are written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from ..app.session import BY_IMAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Source: TypeAlias = Literal["latent", "verdict", "region", "run", "image"]
+"""Where a column's values come from; the table shows the sources in this order."""
+SOURCES: dict[str, str] = {"region": "In the drawn region", "run": "Over the run", "image": "On this image"}
+"""What the sources of several columns are called in menus."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the latent table.
+
+    Attributes
+    ----------
+    key
+        Name of its values.
+    title, tooltip
+        What the header says, short, and what it means, in a sentence.
+    source
+        Where its values come from.
+    format
+        Format of a number; empty for text.
+    rising
+        Whether a first click on the header puts low values first.
+    shown
+        Whether it is shown until the user chooses.
+    name
+        What the stack's overlay calls it when the stack is in its order; the title by default.
+    sways
+        Whether it could sway a judge: such values are not written while judging blind.
+    """
+
+    key: str
+    title: str
+    tooltip: str
+    source: Source
+    format: str = ".3g"
+    rising: bool = False
+    shown: bool = False
+    name: str = ""
+    sways: bool = False
+
+    @property
+    def order_name(self) -> str:
+        """What the column is called away from the table."""
+        return self.name or self.title
+
+    def text(self, value: object) -> str:
+        """Write one value; missing numbers are left blank."""
+        if not self.format:
+            return str(value)
+        return "" if value != value else format(value, self.format)
+
+
+LATENT = Column("latent", "Latent", "Number of the latent", "latent", "d", rising=True, shown=True, name="number")
+VERDICT = Column("verdict", "Verdict", "What people decided about the latent", "verdict", "", rising=True, shown=True)
+
+MEAN = Column("image.mean", "Mean here", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
+MAXIMUM = Column(
+    "image.max", "Max here", "Largest value on this image", "image", shown=True, name="maximum on this image"
+)
+CELLS = Column(
+    "image.cells", "Cells here", "Cells of this image where it fires", "image", ",d", name="cells on this image"
+)
+IMAGE = (MEAN, MAXIMUM, CELLS)
+
+SCORES = {
+    "diff": ("Difference", "Mean over the images of the class minus mean over the rest"),
+    "mean": ("Mean", "Mean over the images of the class"),
+    "centred": ("Centred", "Mean over the images of the class minus mean over all"),
+    "standardised": ("Std. diff.", "Difference of the means over the pooled standard deviation"),
+    "auroc": ("AUROC", "Area under the ROC curve of the mean activation, for the class against the rest"),
+    "auroc_max": ("AUROC max", "Area under the ROC curve of the maximum, for the class against the rest"),
+    "average_precision": ("Av. prec.", "Average precision of the mean activation for the class"),
+    "selectivity": ("Selectivity", "2 |AUROC - 0.5|: how well it tells the class, either way"),
+    "attribution": ("Logit", "Mean contribution to the class's logit over the images of the class"),
+    "firing_images": ("Fires", "Share of the images on which it fires"),
+    "firing_cells": ("Cells", "Share of all cells in which it fires"),
+    "mean_active": ("When active", "Mean over the images on which it fires"),
+    "std": ("Std. dev.", "Standard deviation over the images"),
+    "entropy": ("Entropy", "Entropy of the classes among its 50 strongest images, in nats; low is pure"),
+    "entropy_prior": ("Entropy/prior", "The same with the share of each class divided out"),
+}
+"""Scores a latent can be ranked by: title and meaning."""
+
+_INTERVALS = {
+    "auroc_lo": ("AUROC from", "Lower end of the AUROC's 95 % interval, by patient; of the best 100"),
+    "auroc_hi": ("AUROC to", "Upper end of the AUROC's 95 % interval, by patient; of the best 100"),
+    "diff_lo": ("Diff. from", "Lower end of the difference's 95 % interval, by patient; of the best 100"),
+    "diff_hi": ("Diff. to", "Upper end of the difference's 95 % interval, by patient; of the best 100"),
+    "p_value": ("p", "Mann-Whitney test, images taken as independent"),
+    "q_value": ("q", "False discovery rate (Benjamini-Hochberg over live latents)"),
+    "mean_rest": ("Mean rest", "Mean over the images of the other classes"),
+    "mean_all": ("Mean all", "Mean over all images"),
+}
+_RISING = ("entropy", "entropy_prior", "p_value", "q_value")
+_SHOWN = ("diff", "auroc", "firing_images")
+_RATES = ("auroc", "auroc_max", "auroc_lo", "auroc_hi", "average_precision", "selectivity", "firing_images")
+
+RUN = tuple(
+    Column(
+        f"run.{key}",
+        title,
+        tip,
+        "run",
+        ".3f" if key in _RATES else ".3g",
+        rising=key in _RISING,
+        shown=key in _SHOWN,
+        name=title.lower() if title not in ("AUROC", "AUROC max") else title,
+        sways=True,
+    )
+    for key, (title, tip) in {**SCORES, **_INTERVALS}.items()
+)
+
+ENERGY = Column(
+    "region.energy", "In region", "Activation times the area of it that lies in the drawn region, in cells", "region",
+    shown=True, name="energy in the region",
+)  # fmt: skip
+SHARE = Column(
+    "region.share", "Share in", "Part of its activation on this image that lies in the region", "region", ".3f"
+)
+LIFT = Column(
+    "region.lift", "Lift", "Share of its activation in the region over the region's share of the image", "region",
+    ".2f", shown=True, name="lift in the region",
+)  # fmt: skip
+REGION = (ENERGY, SHARE, LIFT)
+
+
+def logit_columns(classes: Iterable[str], source: Literal["image", "region"]) -> tuple[Column, ...]:
+    """One column a class: what the latent adds to its logit, on the image or from the drawn region alone."""
+    where = "on this image" if source == "image" else "from the region"
+    return tuple(
+        Column(
+            f"{source}.logit.{name}",
+            f"→ {name.replace('_', ' ')}" if source == "image" else f"Region → {name.replace('_', ' ')}",
+            f"What the latent adds to the logit of {name.replace('_', ' ')} {where}",
+            source,
+            "+.3g",
+            shown=source == "region",
+            name=f"contribution to {name.replace('_', ' ')} {where}",
+            sways=True,
+        )
+        for name in classes
+    )
+
+
+def default_sort(columns: Sequence[Column]) -> Column:
+    """Return what the table is sorted by until the user chooses: the most specific thing that is known."""
+    by_key = {column.key: column for column in columns}
+    wanted = ("run.diff", MEAN.key, LATENT.key)
+    return next(by_key[key] for key in wanted if key in by_key)

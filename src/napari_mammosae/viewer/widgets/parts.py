@@ -1,0 +1,105 @@
+"""What every part of a dock shares: connections that end with it, and small pieces of layout."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QEvent, QSize, Qt
+from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..image.controller import Controller
+
+NOTICE = "Research use only, not for diagnosis."
+
+
+class Dock(QWidget):
+    """What every dock is: its tab reads as its own name.
+
+    napari adds the plugin's name in brackets, which leaves no room for the dock's own where several share an area, and
+    Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name.
+    """
+
+    def event(self, event: Any) -> bool:
+        """Name the window's dock as soon as this lies in it."""
+        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
+            dock.setWindowTitle(dock.windowTitle().partition(" (")[0].replace("&&", "&").replace("&", "&&"))
+        return bool(super().event(event))
+
+
+class Part(QWidget):
+    """A piece of a dock. What it `listen`s to is disconnected when the widget is destroyed.
+
+    Closing a dock sends no close event, and a signal that reached a destroyed widget would raise.
+    """
+
+    def __init__(self, controller: Controller) -> None:
+        super().__init__()
+        self.controller = controller
+        self.session = controller.session
+        self._undo = ExitStack()
+        self.destroyed.connect(self._undo.close)
+
+    def listen(self, event: Any, callback: Callable[..., None]) -> None:
+        """Connect an event of psygnal, napari or Qt for as long as the widget lives."""
+        event.connect(callback)
+        self._undo.callback(_disconnect, event, callback)
+
+    def cleanup(self) -> None:
+        """Stop listening."""
+        self._undo.close()
+
+
+def _disconnect(event: Any, callback: Callable[..., None]) -> None:
+    try:
+        event.disconnect(callback)
+    # the sender went first, or for PySide the receiver; Qt bindings, psygnal and napari each say so their way
+    except (TypeError, RuntimeError, ValueError, SystemError):
+        return
+
+
+def row(*widgets: QWidget, stretch: int = 0) -> QWidget:
+    """Widgets side by side without margins; the one at `stretch` takes the room that is left."""
+    box = QWidget()
+    layout = QHBoxLayout(box)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for index, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if index == stretch else 0)
+    return box
+
+
+def hint(label: QLabel) -> QLabel:
+    """Set a label back against what matters more: italic, not greyed, which is too pale in napari's light theme."""
+    font = label.font()
+    font.setItalic(True)
+    label.setFont(font)
+    return label
+
+
+class Scrolled(QScrollArea):
+    """Scrolls its content up and down, so that a tall dock fits a laptop's screen; never narrower than the content."""
+
+    def __init__(self, content: QWidget) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWidget(content)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Ask for the width anew when the content's changes: a label that got longer, a row that was shown."""
+        if event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return bool(super().eventFilter(watched, event))
+
+    def minimumSizeHint(self) -> QSize:
+        """Width of the content and its scroll bar; a little height."""
+        width = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        return QSize(width, 120)
+
+    def sizeHint(self) -> QSize:
+        """All of the content, if there is room."""
+        return QSize(self.minimumSizeHint().width(), self.widget().sizeHint().height())
