@@ -18,9 +18,10 @@ from _report import Report
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 import recipe
-from napari_mammosae.core.models.backbone import EfficientNetBackbone, rename_released
+from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.latents import latents_of_features
 from napari_mammosae.core.models.model import MammoSAE
+from napari_mammosae.core.models.released import rename_released
 from napari_mammosae.core.models.sae import SparseAutoencoder
 from napari_mammosae.core.models.timm_import import import_timm
 

@@ -64,7 +64,7 @@ def main() -> None:
     from qtpy.QtWidgets import QApplication
 
     from fakes import phantom
-    from napari_mammosae.viewer.image.controller import controller_of
+    from napari_mammosae.viewer.workspace import controller_of
 
     report = Report(
         "Responsiveness",

@@ -37,7 +37,7 @@ from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
-from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.workspace import controller_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

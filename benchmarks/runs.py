@@ -100,7 +100,7 @@ def throughputs(report: Report, folder: Path) -> None:
     from compute import model as b5
 
     from napari_mammosae.core.images.mammogram import read_mammogram
-    from napari_mammosae.core.models.model import load_model
+    from napari_mammosae.core.models.loading import load_model
     from napari_mammosae.core.runs.making.process import keep_freed_memory
 
     torch.set_num_threads(2)

@@ -29,8 +29,8 @@ from qtpy.QtWidgets import QApplication
 
 import fakes
 from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
-from napari_mammosae.viewer.canvas.window import fit
 from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.widgets.columns import CELLS, MAXIMUM, MEAN, VERDICT

@@ -21,9 +21,9 @@ from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.viewer.app.preferences import PLUGIN
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.localization import layers
 from napari_mammosae.viewer.localization.panel import LocalizeDock
+from napari_mammosae.viewer.workspace import controller_of
 
 GRID, LATENTS, MOVES = (48, 29), 2048, 15
 REGIONS = (1, 5, 20)

@@ -140,7 +140,7 @@ class Ours:
         from napari_mammosae.core.images.mammogram import Mammogram
         from napari_mammosae.core.images.preprocessing import Preprocessing
         from napari_mammosae.viewer.canvas.layers import mammogram_layer
-        from napari_mammosae.viewer.image.controller import controller_of
+        from napari_mammosae.viewer.workspace import controller_of
 
         self.viewer = new_viewer()
         self.viewer.window.add_plugin_dock_widget("napari-mammosae", "Model & image")

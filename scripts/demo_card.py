@@ -15,14 +15,15 @@ import numpy as np
 import pandas as pd
 import torch
 from demo_card_text import card
+from demo_classifier import ClassifierSettings, to_input
 
 from napari_mammosae.core.base.files import write_atomic
-from napari_mammosae.core.classifier_training import ClassifierSettings, to_input
 from napari_mammosae.core.images.cells import cell_shares
 from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
 from napari_mammosae.core.localization.thresholds import Threshold
 from napari_mammosae.core.models.latents import LatentMaps, latents_of_features
-from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.runs.making.demo import FIRST_SEED
 from napari_mammosae.core.stats.measures import auroc

@@ -11,6 +11,8 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 
+from typing import TYPE_CHECKING
+
 import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication, QWidget
@@ -18,9 +20,12 @@ from qtpy.QtWidgets import QApplication, QWidget
 from napari_mammosae.core.anatomy.query import rectangle_weights
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.runs.making.demo import demo_run
-from napari_mammosae.viewer.canvas.window import fit
-from napari_mammosae.viewer.image.controller import Controller, controller_of
+from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.launch import open_dock
+from napari_mammosae.viewer.workspace import controller_of
+
+if TYPE_CHECKING:
+    from napari_mammosae.viewer.image.controller import Controller
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SIZE = (1400, 850)

@@ -20,11 +20,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
 import pandas as pd
+from demo_classifier import ClassifierSettings
 
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.base.provenance import NOTICE, provenance, write_json
-from napari_mammosae.core.classifier_training import ClassifierSettings
 from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.cohort_of_run import cohort_of_run
 from napari_mammosae.core.intervention.edit import Edit, verdict_mask
@@ -33,10 +33,11 @@ from napari_mammosae.core.intervention.random_sets import random_null
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.focus import focus, places
 from napari_mammosae.core.localization.over_run import boxes_of_run
-from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.phantoms.dataset import write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS
-from napari_mammosae.core.plots_effect import plot_effects
+from napari_mammosae.core.reports.intervention_figures import plot_effects
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.run import Run, open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore

@@ -18,10 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-
-from napari_mammosae.core.base.files import write_atomic
-from napari_mammosae.core.classifier_training import (
+from demo_classifier import (
     CELL_CLASSES,
     GRID,
     ClassifierSettings,
@@ -33,10 +30,13 @@ from napari_mammosae.core.classifier_training import (
     train_on_patches,
     whole_image_features,
 )
+from safetensors.torch import save_file
+
+from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.latents import compute_latents
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms.dataset import write_image, write_tables
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.stats.measures import auroc

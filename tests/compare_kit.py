@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 
 import runs_kit
 import tiny
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import make_run
 
 COUNT = 16

@@ -96,7 +96,7 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def viewer(make_napari_viewer: Callable) -> Iterator:
     """Open a real window; what works in it is stopped in the end. Tests without OpenGL have a viewer of their own."""
-    from napari_mammosae.viewer.image.controller import controller_of
+    from napari_mammosae.viewer.workspace import controller_of
 
     viewer = make_napari_viewer(show=True)
     yield viewer

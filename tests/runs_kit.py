@@ -7,7 +7,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 import tiny
-from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Entry, Failed
+from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
+from napari_mammosae.core.runs.sources import Entry
 
 KINDS = ("images", "pooled", "regions", "maps")
 

@@ -3,9 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
-
-from napari_mammosae.core.classifier_training import (
+from demo_classifier import (
     CELL_CLASSES,
     GRID,
     ClassifierSettings,
@@ -17,6 +15,8 @@ from napari_mammosae.core.classifier_training import (
     to_input,
     train_on_patches,
 )
+from sklearn.linear_model import LogisticRegression
+
 from napari_mammosae.core.images.preprocessing import Preprocessing, normalised
 from napari_mammosae.core.phantoms.phantom import make_phantom
 

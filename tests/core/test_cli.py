@@ -17,7 +17,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.cli.console import progress, working
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.latents import compute_latents
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 
 FILES = ["figure.png", "latents.csv", "maps.npz", "prediction.json"]
 
@@ -226,7 +226,7 @@ def test_notes_of_the_core_are_shown_as_one_line(
             warnings.warn("for developers", DeprecationWarning, stacklevel=1)
         return load_model(*args, **options)
 
-    monkeypatch.setattr("napari_mammosae.core.models.model.load_model", talkative)
+    monkeypatch.setattr("napari_mammosae.core.models.loading.load_model", talkative)
     assert inspect(image, tiny_model, tmp_path / "out", "--quiet") == 0
     assert capsys.readouterr().err == "Note: the backbone differs\n"
 

@@ -10,7 +10,7 @@ import pytest
 import runs_kit
 import tiny
 from napari_mammosae.cli import main
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.stats.measures import auroc

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 import runs_kit
 import tiny
 from napari_mammosae.cli import main
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.run import open_run
 

@@ -11,7 +11,7 @@ import pytest
 
 import runs_kit
 from napari_mammosae.cli import main
-from napari_mammosae.cli.interrupts import stoppable
+from napari_mammosae.cli.console import stoppable
 from napari_mammosae.cli.run import pace
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import make_run

@@ -16,7 +16,7 @@ import tiny
 from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import Cancelled, RunError, SettingsError
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.sources import read_sources
 from napari_mammosae.core.stats.measures import auroc

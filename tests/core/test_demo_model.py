@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from demo_classifier import to_input
 
 import napari_mammosae
-from napari_mammosae.core.classifier_training import to_input
 from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
 from napari_mammosae.core.localization.thresholds import Threshold
 from napari_mammosae.core.models.latents import latents_of_features
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.training.reconstruction import ReconstructionStats

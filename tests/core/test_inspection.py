@@ -12,7 +12,8 @@ import tiny
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.models.latents import LatentMaps, compute_latents
-from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.reports.inspection import latent_table, map_arrays, prediction, write_inspection
 from napari_mammosae.core.reports.latents_figure import BOX, latents_figure, save_figure
 

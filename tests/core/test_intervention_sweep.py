@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 import recipe
 from napari_mammosae.core.base.errors import SettingsError
-from napari_mammosae.core.intervention.cohort import Cohort, row_positions
+from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.edit import Edit, mask_of
 from napari_mammosae.core.intervention.effects import curve_table, effect
 from napari_mammosae.core.intervention.measures import compat_scores
@@ -16,6 +16,7 @@ from napari_mammosae.core.intervention.random_sets import random_null
 from napari_mammosae.core.intervention.sweep import sweep
 from napari_mammosae.core.ranking.orders import first_ranks, union_mask
 from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
+from napari_mammosae.core.runs.classes import row_positions
 from napari_mammosae.core.stats.measures import BinaryMeasures, binary_measures, multiclass_measures
 
 

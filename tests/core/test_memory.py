@@ -10,8 +10,9 @@ import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import Mammogram
 from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.memory import out_of_memory, within_memory
-from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.models.model import MammoSAE
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import torch
 
 import recipe
 from napari_mammosae.core.models.latents import LatentMaps, latents_of_features
-from napari_mammosae.core.models.model import MammoSAE, load_model
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.model import MammoSAE
 
 TOLERANCE = 1e-5
 

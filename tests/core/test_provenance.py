@@ -9,7 +9,7 @@ import pytest
 
 import napari_mammosae
 from napari_mammosae.core.base.provenance import plain, provenance, write_json, write_provenance, write_table
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 
 
 def test_record_says_what_ran(tiny_model: Path):

@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 
 import runs_kit
 from napari_mammosae.core.base.errors import Cancelled, ModelError, RunError
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making import dask_cluster
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.run import open_run
@@ -114,9 +114,9 @@ def test_what_cannot_work_is_said(tmp_path, cluster, tiny_model, images, monkeyp
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):
     from napari_mammosae.core.runs.layout import Layout
     from napari_mammosae.core.runs.making.dask_cluster import ModelOnWorker
+    from napari_mammosae.core.runs.making.process import torch_threads
     from napari_mammosae.core.runs.settings import RunSettings, model_settings
     from napari_mammosae.core.runs.sources import read_sources
-    from napari_mammosae.core.runs.threads import torch_threads
 
     model = load_model(tiny_model, device="cpu")
     settings = RunSettings(

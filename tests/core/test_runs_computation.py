@@ -14,14 +14,14 @@ import torch
 import runs_kit
 import tiny
 from napari_mammosae.core.base.errors import RunError
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.compute import Computer, out_of_memory
-from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Entry, Failed
+from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.making.part_files import Block
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.core.runs.sources import read_sources
+from napari_mammosae.core.runs.sources import Entry, read_sources
 
 
 @pytest.fixture

@@ -16,11 +16,11 @@ import pytest
 
 import runs_kit
 from napari_mammosae.core.base.errors import Cancelled, RunError
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs import layout as run_layout
 from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.process import torch_threads
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.core.runs.threads import torch_threads
 
 KILLS = 20
 

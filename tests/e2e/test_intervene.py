@@ -10,12 +10,12 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_mammosae.core import runs
+from napari_mammosae.core.base.text import numbers_of
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
 from napari_mammosae.viewer.intervention.panel import InterveneDock
-from napari_mammosae.viewer.intervention.state import numbers_of
+from napari_mammosae.viewer.workspace import controller_of
 
 FEW = 10
 

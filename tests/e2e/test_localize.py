@@ -10,9 +10,9 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer import samples
 from napari_mammosae.viewer.app.session import session_of
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.image.panel import ModelDock
 from napari_mammosae.viewer.localization.panel import LocalizeDock
+from napari_mammosae.viewer.workspace import controller_of
 
 LEFT = Qt.MouseButton.LeftButton
 

@@ -12,10 +12,10 @@ from napari_mammosae.core.images.geometry import cell_scale_translate
 from napari_mammosae.core.ranking.scores import LabelledPool
 from napari_mammosae.core.ranking.table import rank_latents
 from napari_mammosae.core.runs.making import demo
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.runs.panel import ImagesDock
 from napari_mammosae.viewer.verdicts.panel import VerdictsDock
+from napari_mammosae.viewer.workspace import controller_of
 from review_kit import idle
 
 PHANTOMS = 10

@@ -7,7 +7,7 @@ import pytest
 from napari.components import ViewerModel
 from qtpy.QtWidgets import QApplication
 
-from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.workspace import controller_of
 from review_kit import make_tiny_run
 
 

@@ -5,6 +5,7 @@ from napari.layers import Image
 
 from fakes import mammogram, phantom
 from napari_mammosae.viewer.canvas import window
+from napari_mammosae.viewer.canvas.camera import fit
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_a_layer_is_fitted_whatever_else_there_is(layer):
     viewer.add_image(np.zeros((5, 3000, 4000)), visible=False)
     layer.scale, layer.translate = (2, 2), (100, 300)
     viewer.add_layer(layer)
-    window.fit(viewer, layer)
+    fit(viewer, layer)
     rows, cols = layer.data.shape
     camera = viewer.scene.camera
     assert camera.center[-2:] == pytest.approx((100 + rows - 1, 300 + cols - 1))

@@ -3,7 +3,8 @@ import pytest
 from napari.components import ViewerModel
 
 from fakes import FakeModel, latent_maps, mammogram
-from napari_mammosae.viewer.app.session import Order, session_of
+from napari_mammosae.viewer.app.order import Order
+from napari_mammosae.viewer.app.session import session_of
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.redraw import drawn_once
 from napari_mammosae.viewer.canvas.scene import Scene

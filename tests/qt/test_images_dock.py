@@ -9,15 +9,16 @@ from qtpy.QtCore import Qt
 
 import tiny
 from fakes import FakeModel
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.base.text import duration
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.image.tasks import ModelChoice
-from napari_mammosae.viewer.run_images import image_files
+from napari_mammosae.viewer.runs.browser import image_files
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, probabilities, wrong_predictions
 from napari_mammosae.viewer.runs.panel import ImagesDock
 from napari_mammosae.viewer.runs.prefetch import Prefetch
-from napari_mammosae.viewer.runs.tasks import duration, progress_text
+from napari_mammosae.viewer.runs.tasks import progress_text
 from review_kit import COUNT, idle, make_tiny_run, open_run_in
 from runs_kit import write_images
 
@@ -96,7 +97,7 @@ def tiny_preprocessing():
 
 def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
     controller, session = opened.controller, opened.controller.session
-    from napari_mammosae.viewer.app.session import Order
+    from napari_mammosae.viewer.app.order import Order
 
     session.order = Order.by_score(np.random.default_rng(0).random(tiny.LATENTS), "some score")
     session.current = int(session.order.latents[5])

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 
 import fakes
 import intervene_kit
+from napari_mammosae.core.base.text import numbers_of, text_of
 from napari_mammosae.core.images.geometry import cell_affine
 from napari_mammosae.core.intervention.effects import effect
 from napari_mammosae.core.stats.measures import auroc
@@ -22,7 +23,6 @@ from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.intervention import flips_panel
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
 from napari_mammosae.viewer.intervention.panel import InterveneDock
-from napari_mammosae.viewer.intervention.state import numbers_of, text_of
 from napari_mammosae.viewer.widgets.log_slider import KSlider
 
 

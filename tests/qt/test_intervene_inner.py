@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 
 import intervene_kit
 import tiny
-from napari_mammosae.core.models.model import load_model
+from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae import SparseAutoencoder
 from napari_mammosae.viewer import passes
 from napari_mammosae.viewer.image import tasks

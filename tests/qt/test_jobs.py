@@ -7,7 +7,8 @@ import pytest
 from napari.qt.threading import create_worker  # noqa: F401  (imported before the first test is timed)
 
 from napari_mammosae.core.base.errors import ImageError
-from napari_mammosae.viewer.app.jobs import Jobs, Progress
+from napari_mammosae.core.base.progress import Progress
+from napari_mammosae.viewer.app.jobs import Jobs
 
 
 class Outcome:

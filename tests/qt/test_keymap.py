@@ -5,7 +5,8 @@ from napari.layers import Layer
 from napari.settings import get_settings
 
 from napari_mammosae.viewer.app import keymap
-from napari_mammosae.viewer.image.controller import Controller, controller_of
+from napari_mammosae.viewer.image.controller import Controller
+from napari_mammosae.viewer.workspace import controller_of
 
 
 def test_every_key_calls_a_method_the_controller_has():

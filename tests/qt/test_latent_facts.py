@@ -7,11 +7,13 @@ import pytest
 from fake_run import FakeRun, Weights
 from fakes import GRID, INPUT, FakeModel
 from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
+from napari_mammosae.core.runs.classes import classes_of, logit_of
 from napari_mammosae.viewer.latents.facts import class_means, column_of, facts_of, histogram
-from napari_mammosae.viewer.latents.ranking_worker import RankingChoice, attribution_of, classes_of, logit_of, rank
+from napari_mammosae.viewer.latents.ranking_worker import rank
 from napari_mammosae.viewer.latents.thumbnails import HEIGHT, GreyCache, heatmaps, make_pictures, paint, strongest
-from napari_mammosae.viewer.run_images import image_files
+from napari_mammosae.viewer.runs.browser import image_files
 
 
 def quiet(*_):

@@ -13,14 +13,14 @@ from qtpy.QtWidgets import QApplication
 from fake_run import FakeRun, Weights
 from fakes import INPUT, FakeModel, install, latent_maps, mammogram
 from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.ranking.of_run import labelled_pool
 from napari_mammosae.core.ranking.orders import Ranking
 from napari_mammosae.core.ranking.scores import score_latents
-from napari_mammosae.viewer.app.session import BY_IMAGE, Order
+from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
 from napari_mammosae.viewer.latents.panel import NOTHING, LatentsDock
-from napari_mammosae.viewer.latents.ranking_worker import labelled_pool
+from napari_mammosae.viewer.workspace import controller_of
 
 
 class Linear(FakeModel):

@@ -12,11 +12,11 @@ from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.matching import iou
 from napari_mammosae.core.localization.upsampling import upsample
+from napari_mammosae.viewer.annotation.files import draft_path, read_draft
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.drafts import draft_path, read_draft
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.localization.found_boxes import STYLES
 from napari_mammosae.viewer.localization.panel import LocalizeDock
+from napari_mammosae.viewer.workspace import controller_of
 
 SHAPE, GRID = (384, 256), (12, 8)
 EDGES = ["row_min", "col_min", "row_max", "col_max"]

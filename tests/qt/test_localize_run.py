@@ -12,8 +12,8 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import Cancelled
 from napari_mammosae.core.localization import over_run
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.localization.panel import LocalizeDock
+from napari_mammosae.viewer.workspace import controller_of
 
 
 @pytest.fixture(scope="module")

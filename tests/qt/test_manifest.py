@@ -9,7 +9,7 @@ from npe2 import PluginManifest
 
 from napari_mammosae.viewer.app.preferences import PLUGIN, preferences, remember
 from napari_mammosae.viewer.app.session import ContrastMode
-from napari_mammosae.viewer.canvas.layers import COLORMAPS
+from napari_mammosae.viewer.canvas.colors import COLORMAPS
 
 HEAVY = ("torch", "timm", "pandas", "skimage", "huggingface_hub", "torchvision")
 

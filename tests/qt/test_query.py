@@ -3,10 +3,11 @@ import pytest
 from napari.components import ViewerModel
 
 from fakes import GRID, INPUT, FakeModel, latent_maps, mammogram, maps_of
+from napari_mammosae.core.anatomy.query import cell_weights
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
-from napari_mammosae.viewer.latents.region import RegionQuery, ask, cell_weights
+from napari_mammosae.viewer.latents.region import RegionQuery, ask
+from napari_mammosae.viewer.workspace import controller_of
 
 CELL = INPUT[0] / GRID[0], INPUT[1] / GRID[1]
 

@@ -10,11 +10,12 @@ from napari.layers import Image
 from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.core.base.errors import FindingsError
 from napari_mammosae.core.images.geometry import cell_affine
-from napari_mammosae.viewer.app.session import Order, session_of
+from napari_mammosae.viewer.app.order import Order
+from napari_mammosae.viewer.app.session import session_of
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.canvas.scene import Scene
 from napari_mammosae.viewer.canvas.texts import PREDICTION
-from napari_mammosae.viewer.canvas.window import fit
 
 
 class Boxes:

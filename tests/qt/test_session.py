@@ -8,7 +8,8 @@ from napari.utils._proxies import PublicOnlyProxy
 
 from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.core.base.errors import SettingsError
-from napari_mammosae.viewer.app.session import BY_IMAGE, MOST_PINS, Order, Session, session_of
+from napari_mammosae.viewer.app.order import BY_IMAGE, Order
+from napari_mammosae.viewer.app.session import MOST_PINS, Session, session_of
 from napari_mammosae.viewer.canvas.latent_view import resolve
 
 

@@ -8,6 +8,7 @@ from qtpy.QtCore import QItemSelectionModel, QPoint, Qt
 from qtpy.QtTest import QAbstractItemModelTester
 
 from napari_mammosae.core.ranking.orders import order_of
+from napari_mammosae.core.ranking.titles import SCORES
 from napari_mammosae.viewer.widgets.column_table import LatentTable, sorted_rows
 from napari_mammosae.viewer.widgets.columns import (
     CELLS,
@@ -16,7 +17,6 @@ from napari_mammosae.viewer.widgets.columns import (
     MAXIMUM,
     MEAN,
     RUN,
-    SCORES,
     VERDICT,
     Column,
     default_sort,

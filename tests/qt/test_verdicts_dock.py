@@ -9,16 +9,17 @@ import pytest
 from qtpy.QtCore import Qt
 
 from fakes import FakeModel
+from napari_mammosae.core.localization.suspects import find_suspects
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore, default_path
+from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.preferences import remember
-from napari_mammosae.viewer.app.session import Order
 from napari_mammosae.viewer.canvas.latent_view import resolve
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.latents.panel import LatentsDock
-from napari_mammosae.viewer.run_images import image_files
-from napari_mammosae.viewer.suspicion import REASONS, find_suspects
+from napari_mammosae.viewer.runs.browser import image_files
 from napari_mammosae.viewer.verdicts.panel import VerdictsDock
+from napari_mammosae.viewer.verdicts.suspects_panel import REASONS
+from napari_mammosae.viewer.workspace import controller_of
 from review_kit import idle, make_tiny_run, open_run_in
 
 

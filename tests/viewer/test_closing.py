@@ -6,8 +6,8 @@ import weakref
 import pytest
 
 import fakes
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.image.panel import ModelDock
+from napari_mammosae.viewer.workspace import controller_of
 
 
 @pytest.fixture

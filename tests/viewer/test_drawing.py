@@ -8,9 +8,9 @@ from qtpy.QtWidgets import QApplication
 from fakes import INPUT, FakeModel, latent_maps
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.images.mammogram import Mammogram
-from napari_mammosae.viewer.app.session import Order
+from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.workspace import controller_of
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from fake_run import FakeRun
 from fakes import INPUT, FakeModel, latent_maps, mammogram
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.latents.panel import LatentsDock
+from napari_mammosae.viewer.workspace import controller_of
 
 
 class Linear(FakeModel):

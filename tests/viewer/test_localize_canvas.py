@@ -8,9 +8,9 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.localization.found_boxes import draw, drawing_of
 from napari_mammosae.viewer.localization.panel import LocalizeDock
+from napari_mammosae.viewer.workspace import controller_of
 
 SHAPE, GRID = (384, 256), (12, 8)
 

@@ -13,7 +13,7 @@ from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
-from napari_mammosae.viewer.image.controller import controller_of
+from napari_mammosae.viewer.workspace import controller_of
 
 GRID, INPUT = (48, 29), (1520, 912)
 MODEL = FakeModel(n_latents=16, grid=GRID, preprocessing=Preprocessing(size=INPUT))

@@ -10,10 +10,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_mammosae.viewer.app import keymap
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.controller import controller_of
 from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.runs.panel import ImagesDock
 from napari_mammosae.viewer.verdicts.panel import VerdictsDock
+from napari_mammosae.viewer.workspace import controller_of
 from review_kit import make_tiny_run, open_run_in
 
 

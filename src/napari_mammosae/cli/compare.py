@@ -26,7 +26,8 @@ def compare(
     (measures without and with the SAE, with intervals), class_means.png, performance.png and comparison.json.
     """
     with working("Opening the runs", quiet=quiet):
-        from ..core.comparison.runs import compare_runs, write_comparison
+        from ..core.comparison.runs import compare_runs
+        from ..core.reports.comparison_figures import write_comparison
         from ..core.runs.run import open_run
 
         runs = open_run(first), open_run(second)

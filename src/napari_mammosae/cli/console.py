@@ -1,8 +1,11 @@
 """What a command says while it works: on standard error and only to a person; results go to standard output."""
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import TYPE_CHECKING
 
 import typer
@@ -74,3 +77,25 @@ def stages(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
             bars.update(shown[what], completed=done, total=total)
 
         yield report
+
+
+@contextmanager
+def stoppable(*, quiet: bool) -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether the user asked to stop."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():  # signals reach the main thread only
+        yield asked.is_set
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        if not quiet:
+            sys.stderr.write("Stopping after what is under way; press Ctrl-C again to stop at once.\n")
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
+from ..core.runs.making.model_spec import model_of_run
 from . import options
 from .console import say, usage, working
-from .run_model import model_of_run
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -159,14 +159,10 @@ def _numbers(k: str) -> list[int]:
 
 def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | None, unit: Any) -> Any:
     """The k at which each latent enters the union."""
-    from ..core.intervention.cohort_of_run import (
-        PUBLISHED,
-        logits_of_label,
-        pool_of_run,
-        published_orders,
-        rankings_of_classes,
-    )
+    from ..core.intervention.cohort_of_run import PUBLISHED, published_orders
+    from ..core.ranking.of_run import pool_of_run, rankings_of_classes
     from ..core.ranking.orders import first_ranks
+    from ..core.runs.classes import logits_of_label
 
     if order.startswith(PUBLISHED):
         return first_ranks(published_orders(order), run.n_latents)
@@ -241,8 +237,7 @@ def _plot(
     verdict: str | None,
 ) -> None:  # fmt: skip
     from ..core.base.provenance import provenance, write_provenance
-    from ..core.plots_effect import plot_effects
-    from ..core.reports.intervention_figures import plot_curves
+    from ..core.reports.intervention_figures import plot_curves, plot_effects
 
     measure = "auroc" if run.info["task"] != "multiclass" else "accuracy"
     line = (

@@ -44,7 +44,7 @@ def verify(
 ) -> None:
     """Load a model once and print its sizes and the hashes of its files."""
     with working(f"Loading {model}", quiet=quiet):
-        from ..core.models.model import load_model
+        from ..core.models.loading import load_model
 
         network = load_model(model, device="cpu")
     rows, columns = network.grid

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from ..core.runs.making.model_spec import model_of_run
 from . import options
 from .console import say, usage, working
-from .run_model import model_of_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,7 +140,7 @@ def _table(
 ) -> "pd.DataFrame":
     from dataclasses import replace
 
-    from ..core.intervention.cohort_of_run import pool_of_run
+    from ..core.ranking.of_run import pool_of_run
     from ..core.ranking.table import rank_latents
 
     pool = pool_of_run(run, label, split=split, unit=unit)
@@ -154,7 +154,7 @@ def _attribution(run: "Run", model: "MammoSAE", label: str, number: int) -> "NDA
     import numpy as np
 
     from ..core.base.errors import SettingsError
-    from ..core.intervention.cohort_of_run import logits_of_label
+    from ..core.runs.classes import logits_of_label
 
     logits = logits_of_label(run, label)
     if len(logits) > 1:

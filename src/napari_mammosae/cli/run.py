@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .console import say
-from .interrupts import stoppable
+from .console import say, stoppable
 
 if TYPE_CHECKING:
     from ..core.runs.progress import RunProgress

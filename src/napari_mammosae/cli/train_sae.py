@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .console import say, stages, usage, working
-from .interrupts import stoppable
+from .console import say, stages, stoppable, usage, working
 
 if TYPE_CHECKING:
     from ..core.training.fit import FittedSAE, Stage
@@ -58,7 +57,7 @@ def train_sae(
         if out.suffix != ".safetensors":
             raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
     with working(f"Loading {model}", quiet=quiet):
-        from ..core.models.model import load_model
+        from ..core.models.loading import load_model
         from ..core.training.fit import fit_sae, write_sae
         from ..core.training.sae_training import SAETrainingSettings
 

@@ -87,7 +87,7 @@ def launch_view(
             notice(note)
 
     from .canvas.layers import mammogram_layer
-    from .image.controller import controller_of
+    from .workspace import controller_of
 
     viewer = _viewer()
     controller = controller_of(viewer)
@@ -107,8 +107,8 @@ def launch_view(
 
 def show_example(viewer: ViewerModel) -> Controller:
     """Open the phantom with a mass and a view marker, and compute its latents with the embedded model."""
-    from .image.controller import controller_of
     from .image.tasks import ModelChoice
+    from .workspace import controller_of
 
     controller = controller_of(viewer)
     controller.choice = replace(ModelChoice(name="demo"), device=controller.choice.device)
@@ -157,7 +157,7 @@ def _fit_when_laid_out(controller: Controller) -> None:
     """Fit the mammogram once the docks have left the canvas its size."""
     from qtpy.QtCore import QTimer
 
-    from .canvas.window import fit
+    from .canvas.camera import fit
 
     scene = controller.scene
 

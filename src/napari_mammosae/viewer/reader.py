@@ -48,7 +48,7 @@ def _tell(text: str) -> None:
     import napari
     from napari.utils.notifications import show_error
 
-    from .image.controller import controller_of, has_controller
+    from .workspace import controller_of, has_controller
 
     show_error(text)
     if (viewer := napari.current_viewer()) is not None and has_controller(viewer):

@@ -78,7 +78,7 @@ def _layers(path: Path) -> list[Any]:
     from ..core.annotations.boxes import read_findings
     from ..core.images.mammogram import read_mammogram
     from .canvas.layers import KEY, mammogram_options, truth_layer, world_affine
-    from .image.controller import has_controller
+    from .workspace import has_controller
 
     image, findings = read_mammogram(path), read_findings(path.parent / "findings.csv")
     options = mammogram_options(image)

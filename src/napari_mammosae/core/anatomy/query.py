@@ -1,14 +1,21 @@
 """Which latents look at a place that somebody pointed at: a rectangle, a polygon, or a brush stroke."""
 
-from typing import Literal
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from ..images.cells import box_shares, cell_shares
-from ..images.geometry import Frame
-from ..localization.ratios import ratio
+from ..stats.measures import ratios
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from ..images.geometry import Frame
+
 
 Doubles = npt.NDArray[np.float64]
 QueryOrder = Literal["activation", "energy", "lift", "contribution"]
@@ -104,7 +111,7 @@ def query_region(
     cells = cells.reshape(ids.size, share.size)
     covered = np.flatnonzero(share)
     inside = cells[:, covered].astype(np.float64) @ share[covered]
-    energy = ratio(inside, cells.sum(axis=1, dtype=np.float64))
+    energy = ratios(inside, cells.sum(axis=1, dtype=np.float64))
     logit = np.full(ids.size, np.nan)
     if attribution is not None:
         logit = np.asarray(attribution, np.float64)[ids] * inside / share.size
@@ -113,7 +120,7 @@ def query_region(
             "latent": ids,
             "activation": inside,
             "energy": energy,
-            "lift": ratio(energy, share.mean()),
+            "lift": ratios(energy, share.mean()),
             "contribution": logit,
             "peak_inside": share[cells.argmax(axis=1)] >= 0.5 if ids.size else np.zeros(0, bool),
         }
@@ -128,3 +135,32 @@ def stack_order(first: npt.ArrayLike, n_latents: int) -> npt.NDArray[np.int64]:
     rest = np.ones(n_latents, bool)
     rest[leading] = False
     return np.concatenate([leading, np.flatnonzero(rest)])
+
+
+def cell_weights(
+    region: NDArray[Any] | tuple[str, NDArray[Any]], frame: Frame, grid: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Share of each cell (H', W') inside a region: a painted mask, or a shape's type and its corners (n, 2).
+
+    Corners are in source pixels, as napari draws them: pixel centres at whole numbers.
+    """
+    pass
+
+    if not isinstance(region, tuple):
+        return brush_weights(region, grid, frame)
+    kind, corners = region
+    if kind == "rectangle" and _is_upright(corners):
+        edges = np.concatenate([corners.min(axis=0), corners.max(axis=0)]) + 0.5
+        return rectangle_weights(edges, frame.input_shape, grid, frame)
+    if kind == "ellipse":
+        angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
+        centre = corners.mean(axis=0)
+        corners = centre + np.cos(angle) * (corners[1] - corners[0]) / 2 + np.sin(angle) * (corners[3] - corners[0]) / 2
+    return polygon_weights(corners, frame.input_shape, grid, frame)
+
+
+def _is_upright(corners: NDArray[np.float64]) -> bool:
+    return all(np.unique(np.round(corners[:, axis], 6)).size == 2 for axis in (0, 1))
+
+
+_ELLIPSE_POINTS = 96

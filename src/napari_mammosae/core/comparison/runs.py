@@ -1,13 +1,10 @@
 """Two runs of two models under one SAE: compared, and written as tables and figures."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import RunError, SettingsError
-from ..base.files import write_atomic
-from ..base.provenance import provenance, write_json
-from ..intervention.cohort_of_run import logits_of_label
 from ..ranking.scores import LabelledPool
+from ..runs.classes import logits_of_label
 from .models import ModelComparison, ModelSide, compare_models
 
 if TYPE_CHECKING:
@@ -42,35 +39,6 @@ def compare_runs(a: "Run", b: "Run", label: str, number: int = 1) -> ModelCompar
     if names[0] == names[1]:
         names = [f"{names[0]}, first", f"{names[1]}, second"]
     return compare_models(_side(a, names[0], label), _side(b, names[1], label), number)
-
-
-def write_comparison(
-    comparison: ModelComparison, folder: Path, runs: "tuple[Run, Run]", label: str, *, figure: str = "png"
-) -> list[Path]:
-    """Write `latents.csv`, `separation.csv`, `performance.csv`, the two figures and `comparison.json`; return them."""
-    from ..reports.comparison_figures import plot_class_means, plot_performance
-
-    written = []
-    for name in ("latents", "separation", "performance"):
-        path = folder / f"{name}.csv"
-        with write_atomic(path) as temporary:
-            getattr(comparison, name).to_csv(temporary, index=False, lineterminator="\n")
-        written.append(path)
-    sae = runs[0].info["sae_sha256"]
-    line = f"{label}, class {comparison.label} | SAE {sae[:8]}"
-    for name, plot in (("class_means", plot_class_means), ("performance", plot_performance)):
-        path = folder / f"{name}.{figure}"
-        plot(comparison, path, provenance=line)
-        written.append(path)
-    record = provenance("compare", {"label": label, "class": comparison.label})
-    record["runs"] = [
-        {"name": side.name, "images": side.pool.mean.shape[0]}
-        | {key: run.info[key] for key in ("model", "model_sha256", "sae_sha256", "list_sha256")}
-        for side, run in zip((comparison.a, comparison.b), runs, strict=True)
-    ]
-    written.append(folder / "comparison.json")
-    write_json(written[-1], record)
-    return written
 
 
 def _side(run: "Run", name: str, label: str) -> ModelSide:

@@ -1,8 +1,12 @@
 """A mammogram from a DICOM file: stored values, what is needed to show them, and nothing that names the patient."""
 
 import hashlib
+import logging
 import math
-from collections.abc import Mapping
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ImageError
-from ..hush import hushed
 from .rasters import inverted, single_plane
 
 if TYPE_CHECKING:
@@ -303,3 +306,24 @@ def _number(value: Any) -> float | None:
 def _integer(value: Any) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
+
+
+@contextmanager
+def hushed() -> Iterator[list[str]]:
+    """Yield a list that what pydicom logs in this thread goes to instead; its warnings are dropped."""
+    said: list[str] = []
+    thread = threading.get_ident()
+
+    def let_pass(record: logging.LogRecord) -> bool:
+        if record.thread == thread:
+            said.append(record.getMessage())
+        return record.thread != thread
+
+    logger = logging.getLogger("pydicom")
+    logger.addFilter(let_pass)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield said
+    finally:
+        logger.removeFilter(let_pass)

@@ -162,31 +162,3 @@ class Cohort:
     def _sum(self, weight: FloatArray) -> FloatArray:
         """Sum up weighted contributions, (n, C); an image whose latents all have weight 0 gets exactly 0."""
         return np.asarray(self.pooled @ (self.attribution * weight).T)
-
-
-def row_positions(row_images: ArrayLike, images: ArrayLike) -> tuple[IntArray, BoolArray]:
-    """Find the position of each finding row's image among the images of a run, for scoring by row.
-
-    Parameters
-    ----------
-    row_images : (m,)
-        Image of each row (number or name).
-    images : (n,)
-        Images of the run, each once; failed ones are missing.
-
-    Returns
-    -------
-    positions : (k,) int64
-        For the rows whose image is there.
-    found : (m,) bool
-        Which rows those are.
-    """
-    names, wanted = np.asarray(images), np.asarray(row_images)
-    if np.unique(names).size != names.size:
-        raise SettingsError("an image occurs twice in the run; rows cannot be told apart.")
-    if not names.size:
-        raise SettingsError("the run holds no image.")
-    order = np.argsort(names)
-    place = np.minimum(np.searchsorted(names, wanted, sorter=order), names.size - 1)
-    found = np.asarray(names[order[place]] == wanted)
-    return order[place[found]], found

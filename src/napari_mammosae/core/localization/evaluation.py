@@ -10,12 +10,12 @@ import pandas as pd
 
 from ..base.errors import SettingsError
 from ..stats.bootstrap import FEWEST, patient_weights
+from ..stats.measures import ratios
 from .boxes import DEFAULT_MIN_AREA, Confidence
 from .detections import Detections, SparseMaps, detect, sparse_maps
 from .focus import Focus, focus, places
 from .intervals import average_precision_bounds, ratio_bounds
 from .matching import average_precision, match
-from .ratios import ratio
 from .thresholds import DEFAULT_THRESHOLD, Threshold
 
 Include = Literal["finding", "all"]
@@ -199,7 +199,7 @@ def _add_found(
     np.add.at(overlap, (box_row[matches.best_box], matches.best_group), matches.best_iou)
     boxes = np.bincount(box_row, minlength=rows.size).astype(np.float64)[:, None]
     n_found = detections.sum(axis=0)
-    table["precision"] = ratio(hits.sum(axis=0), n_found, undefined=0.0)
+    table["precision"] = ratios(hits.sum(axis=0), n_found, undefined=0.0)
     table["recall"] = hits.sum(axis=0) / n_boxes
     table["precision_x_recall"] = table["precision"] * table["recall"]
     table["mean_best_iou"] = overlap.sum(axis=0) / n_boxes
@@ -261,7 +261,7 @@ def _add_focus(
         grid[at, column] = per_map[mine]
         defined = every if name == "pointing" else np.isfinite(grid).astype(np.float64)
         grid = np.nan_to_num(grid, nan=0.0)
-        table[name] = ratio(grid.sum(axis=0), defined.sum(axis=0))
+        table[name] = ratios(grid.sum(axis=0), defined.sum(axis=0))
         if name in ("pointing", "energy", "lift", "lift_image"):
             table[f"{name}_lo"], table[f"{name}_hi"] = np.nan, np.nan
             if weights is not None and rows.size:

@@ -7,8 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..images.cells import box_shares, centres_inside
+from ..stats.measures import ratios
 from .detections import SparseMaps
-from .ratios import ratio
 
 Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -129,18 +129,18 @@ def focus(maps: SparseMaps, where: Places) -> Focus:
     top = maps.value == peak[owner]
     pointing = _sums(top & where.centre.ravel()[entry], begin) / np.maximum(_sums(top, begin), 1)
     in_box = inside(where.box)
-    shares = {name: ratio(inside(weights), total) for name, weights in where.regions.items()}
+    shares = {name: ratios(inside(weights), total) for name, weights in where.regions.items()}
     area = where.box.mean(axis=1)[row]
-    lift_image = ratio(ratio(in_box, total), area)
+    lift_image = ratios(ratios(in_box, total), area)
     lift = np.full(len(maps), np.nan)
     if where.breast is not None and where.box_in_breast is not None:
         in_breast = inside(where.breast)
-        shares["outside"] = np.maximum(1.0 - ratio(in_breast, total), 0.0)  # a rounded 1 is not less than nothing
-        area_breast = ratio(where.box_in_breast.sum(axis=1), where.breast.sum(axis=1))[row]
-        lift = ratio(ratio(inside(where.box_in_breast), in_breast), area_breast)
+        shares["outside"] = np.maximum(1.0 - ratios(in_breast, total), 0.0)  # a rounded 1 is not less than nothing
+        area_breast = ratios(where.box_in_breast.sum(axis=1), where.breast.sum(axis=1))[row]
+        lift = ratios(ratios(inside(where.box_in_breast), in_breast), area_breast)
     above = _lift_above_median(maps, where, row, lift_image if where.breast is None else lift)
     return Focus(
-        maps.latent, maps.image, total, peak.astype(np.float64), pointing, ratio(in_box, total), lift, lift_image,
+        maps.latent, maps.image, total, peak.astype(np.float64), pointing, ratios(in_box, total), lift, lift_image,
         above, shares,
     )  # fmt: skip
 
@@ -155,7 +155,7 @@ def _lift_above_median(maps: SparseMaps, where: Places, row: npt.NDArray[np.intp
         at = row[k]
         field = np.ones(n_cells) if where.breast is None else where.breast[at]
         box = where.box[at] if where.box_in_breast is None else where.box_in_breast[at]
-        out[k] = ratio(ratio(cells @ box, cells @ field), ratio(box.sum(), field.sum()))[()]
+        out[k] = ratios(ratios(cells @ box, cells @ field), ratios(box.sum(), field.sum()))[()]
     return out
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..stats.bootstrap import COVERAGE
+from ..stats.measures import ratios
 from .matching import weighted_average_precision
-from .ratios import ratio
 
 Doubles = npt.NDArray[np.float64]
 _BLOCK = 1 << 22  # numbers held at a time
@@ -32,7 +32,7 @@ def ratio_bounds(
         chosen = slice(begin, begin + width)
         below = drawn @ (whole if whole.shape[1] == 1 else whole[:, chosen])
         above = drawn @ part[:, chosen]
-        low[chosen], high[chosen] = _percentiles(ratio(above, below, undefined=empty))
+        low[chosen], high[chosen] = _percentiles(ratios(above, below, undefined=empty))
     return low, high
 
 

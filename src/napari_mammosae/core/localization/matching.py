@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from .ratios import ratio
+from ..stats.measures import ratios
 
 Ints = npt.NDArray[np.int64]
 Doubles = npt.NDArray[np.float64]
@@ -24,7 +24,7 @@ def paired_iou(first: npt.ArrayLike, second: npt.ArrayLike) -> Doubles:
     sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
     shared = np.prod(np.maximum(sides, 0.0), axis=1)
     union = box_area(a) + box_area(b) - shared
-    return ratio(shared, union, undefined=0.0)
+    return ratios(shared, union, undefined=0.0)
 
 
 def iou(first: npt.ArrayLike, second: npt.ArrayLike) -> Doubles:
@@ -174,8 +174,8 @@ def weighted_average_precision(
     np.add.at(counts[0], (at, level), 1.0)
     np.add.at(counts[1], (at[hits], level[hits]), 1.0)
     found, true = (drawn @ count for count in np.cumsum(counts, axis=2)[:, :, :-1])
-    envelope = np.maximum.accumulate(ratio(true, found, undefined=0.0)[:, ::-1], axis=1)[:, ::-1]
-    return ratio((np.diff(true, axis=1, prepend=0.0) * envelope).sum(axis=1), n_boxes)
+    envelope = np.maximum.accumulate(ratios(true, found, undefined=0.0)[:, ::-1], axis=1)[:, ::-1]
+    return ratios((np.diff(true, axis=1, prepend=0.0) * envelope).sum(axis=1), n_boxes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,14 +1,23 @@
 """Latents worth a sceptical look, because of where they fire: help with the order of work, never a verdict."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from .detections import SparseMaps
+from ..stats.measures import ratios
 from .focus import focus, places
-from .ratios import ratio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..annotations.boxes import Findings
+    from ..base.progress import Report
+    from ..runs.run import Run
+    from .detections import SparseMaps
 
 PLACES = ("outside", "skin", "pectoral", "border", "marker")
 _ABOUT_AS_MUCH = 0.5  # of the largest share: a place with less is not where the latent fires
@@ -70,7 +79,9 @@ class SuspectTally:
             self._area[name] += float(part.mean(axis=1).sum())
         breast = np.asarray(where.breast)[where.row(maps.image)[maps.owner], maps.cell]
         on = np.add.reduceat(breast, maps.start[:-1]) if len(maps) else np.zeros(0)
-        spread("breast_cells_on", ratio(on, np.asarray(where.breast).sum(axis=1)[where.row(maps.image)], undefined=0.0))
+        spread(
+            "breast_cells_on", ratios(on, np.asarray(where.breast).sum(axis=1)[where.row(maps.image)], undefined=0.0)
+        )
         defined = np.isfinite(measured.lift)
         spread("lift_sum", np.where(defined, measured.lift, 0.0))
         spread("lift_images", defined)
@@ -95,14 +106,14 @@ class SuspectTally:
         """
         sums = self._sums
         live = np.flatnonzero(sums["total"] > 0)
-        out: dict[str, npt.NDArray[np.float64]] = {name: ratio(sums[name], sums["total"])[live] for name in PLACES}
-        lift = ratio(sums["lift_sum"], sums["lift_images"])[live]
-        on = ratio(sums["breast_cells_on"], sums["images_active"])[live]
+        out: dict[str, npt.NDArray[np.float64]] = {name: ratios(sums[name], sums["total"])[live] for name in PLACES}
+        lift = ratios(sums["lift_sum"], sums["lift_images"])[live]
+        on = ratios(sums["breast_cells_on"], sums["images_active"])[live]
         out["avoids_boxes"] = np.clip(1.0 - np.nan_to_num(lift, nan=1.0), 0.0, 1.0) * on
         shares = np.stack(list(out.values()), axis=1)
         suspicion = shares.max(axis=1, initial=0.0)
         area = np.array([self._area[name] / max(self._images, 1) for name in PLACES] + [1.0])
-        lifts = np.where(shares >= _ABOUT_AS_MUCH * suspicion[:, None], ratio(shares, area, undefined=0.0), -1.0)
+        lifts = np.where(shares >= _ABOUT_AS_MUCH * suspicion[:, None], ratios(shares, area, undefined=0.0), -1.0)
         reason = np.array(list(out))[lifts.argmax(axis=1)]
         table = pd.DataFrame(
             {"latent": live, "suspicion": suspicion, "reason": reason, **out, "lift": lift,
@@ -117,3 +128,50 @@ def _around(shares: npt.NDArray[np.float64], grid: tuple[int, int]) -> npt.NDArr
     rows, cols = grid
     near = [there[:, i : i + rows, j : j + cols] for i in range(3) for j in range(3)]
     return np.asarray(np.logical_or.reduce(near), np.float64).reshape(shares.shape)
+
+
+def find_suspects(run: Run, findings: Findings | None, report: Report) -> tuple[pd.DataFrame, str]:
+    """Rank a run's live latents by how suspicious the places are where they fire; see `SuspectTally.table`.
+
+    Parameters
+    ----------
+    run
+        A run with maps.
+    findings
+        Annotated boxes, for the share of what fires outside them; without any, that part is left out.
+
+    Returns
+    -------
+    table, note
+        And a sentence about the boxes.
+
+    Raises
+    ------
+    RunError
+        The run keeps no maps.
+    """
+    from ..base.errors import FindingsError
+    from .detections import sparse_maps
+    from .over_run import boxes_of_run
+
+    image, edges, note = np.zeros(0, np.int64), np.zeros((0, 4)), "Without annotated boxes, their part is left out."
+    if findings is not None:
+        try:
+            boxes = boxes_of_run(run, findings)
+        except FindingsError as error:
+            note = str(error)
+        else:
+            image = boxes.table["image"].to_numpy(np.int64)
+            edges = boxes.table[["row_min", "col_min", "row_max", "col_max"]].to_numpy(np.float64)
+            note = f"With {len(edges):,} annotated boxes."
+    height, width = run.info["preprocessing"]["size"]
+    tally = SuspectTally(run.n_latents, (height, width), run.grid)
+    done = 0
+    for part, regions in zip(run.map_parts(), run.regions(), strict=True):
+        report("Looking where latents fire", done, len(run))
+        here = np.isin(image, regions.image)
+        maps = sparse_maps(part.latent, part.image, part.cell, part.value, run.grid)
+        tally.add(maps, regions.image, regions.shares, image[here], edges[here])
+        done += len(regions.image)
+    report("Looking where latents fire", done, len(run))
+    return tally.table(), note

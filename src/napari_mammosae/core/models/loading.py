@@ -1,7 +1,9 @@
 """The parts a model is put together from, read from its files and checked against each other."""
 
 import warnings
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -11,9 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.errors import CheckpointError, ModelError
-from .backbone import EfficientNetBackbone, architecture_of, rename_released
+from ..base.files import sha256_file
+from ..images.preprocessing import Preprocessing
+from .backbone import EfficientNetBackbone
 from .checkpoints import read_backbone, read_classifier, read_sae_weights
-from .model_files import ModelFiles, Task
+from .memory import out_of_memory
+from .model import MammoSAE, Precision
+from .model_files import ModelFiles, Task, find_model
+from .released import architecture_of, rename_released
 from .sae import SparseAutoencoder
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
@@ -127,3 +134,114 @@ def _classes_and_task(logits: int, files: ModelFiles, source: str) -> tuple[tupl
 def _same_weights(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     shared = [key for key in a if key in b and a[key].is_floating_point()]
     return bool(shared) and all(a[k].shape == b[k].shape and torch.equal(a[k].float(), b[k].float()) for k in shared)
+
+
+def load_model(
+    name: str | Path | None = None,
+    *,
+    backbone: Path | str | None = None,
+    classifier: Path | str | None = None,
+    sae: Path | str | None = None,
+    classes: Sequence[str] | None = None,
+    task: Task | None = None,
+    layer: str | None = None,
+    input_size: tuple[int, int] | None = None,
+    device: str = "auto",
+    precision: Precision = "float32",
+    compile: bool = False,
+) -> MammoSAE:
+    """Put a model together from a name or from files.
+
+    Parameters
+    ----------
+    name
+        "demo" (embedded, works offline), another known name, or a `model.toml` that names files and sizes.
+    backbone
+        Mammo-CLIP pre-training checkpoint; not needed beside a classifier, whose own backbone weights win.
+    classifier
+        Downstream checkpoint with the image encoder and the linear head.
+    sae
+        Sparse autoencoder; without it `encode` raises.
+    classes, task
+        One slug a logit, and how logits become probabilities; by default one logit is a binary `finding`, four are
+        the multiclass densities a to d.
+    layer
+        The layer that the SAE reads, "head" or "blocks.N".
+    input_size
+        (H, W) of the model's input, 1520 x 912 by default.
+    device
+        "auto" (cuda, else mps, else cpu), or a torch device.
+    precision
+        "float32" is exact; "bfloat16" is faster and changes features by about 3 %.
+    compile
+        Compile the backbone with torch.compile: worth it for many images; a note and on without it where it fails.
+
+    Raises
+    ------
+    CheckpointError, UnsafeCheckpointError
+        If a file is not what it should be.
+    ModelError
+        If parts do not fit each other, or a name, device or precision is not known.
+    """
+    if name is not None:
+        if backbone or classifier or sae:
+            raise ModelError("give either a model's name or files, not both")
+        files = find_model(name)
+    else:
+        files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
+    given = {"classes": tuple(classes) if classes else None, "task": task, "layer": layer, "input_size": input_size}
+    files = replace(files, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
+    if precision not in get_args(Precision):
+        raise ModelError(f"precision {precision!r} is not known; choose one of {', '.join(get_args(Precision))}")
+    device = resolve_device(device)
+    parts = read_parts(files)
+    put_together = partial(
+        MammoSAE,
+        backbone=parts.backbone,
+        sae=parts.sae,
+        head_weight=parts.head_weight,
+        head_bias=parts.head_bias,
+        classes=parts.classes,
+        task=parts.task,
+        layer=files.layer,
+        preprocessing=Preprocessing(size=files.input_size),
+        name=files.name,
+        precision=precision,
+        compile=compile,
+        model_sha256=_hash(files.classifier or files.backbone),
+        sae_sha256=_hash(files.sae),
+    )
+    try:
+        return put_together(device=device)
+    except RuntimeError as error:
+        if device == "cpu" or not out_of_memory(error):
+            raise
+    warnings.warn(f"{files.name} does not fit into the memory of {device}; going on on the CPU.", stacklevel=2)
+    return put_together(device="cpu")
+
+
+def resolve_device(device: str) -> str:
+    """Return the torch device that `device` ("auto", "cpu", "cuda", "cuda:1", "mps") means on this machine.
+
+    Raises
+    ------
+    ModelError
+        If the device is unknown or not there.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        kind = torch.device(device).type
+    except RuntimeError:
+        raise ModelError(f"device {device!r} is not known; choose auto, cpu, cuda or mps") from None
+    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+        raise ModelError(f"device {device!r} is not available on this machine; choose auto or cpu")
+    return device
+
+
+def _path(value: Path | str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _hash(path: Path | None) -> str:
+    return "" if path is None else sha256_file(path)

@@ -1,19 +1,26 @@
 """Figures of two models under one SAE: mean latent vectors by class (Mammo-SAE Figures 4 and 5), and predictions."""
 
-from pathlib import Path
+from __future__ import annotations
+
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..base.files import write_atomic
+from ..base.provenance import provenance, write_json
 from .intervention_figures import checked, save
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..comparison.models import ModelComparison
+    from ..runs.run import Run
+
 
 NAMED = 3  # latents whose number is written beside their mean
 
 
-def plot_class_means(comparison: "ModelComparison", path: Path | str, *, provenance: str = "") -> None:
+def plot_class_means(comparison: ModelComparison, path: Path | str, *, provenance: str = "") -> None:
     """Draw the mean activation of every latent, one panel a model and a colour a class, and write PNG, PDF or SVG.
 
     The latents that differ most between the class and the rest are named.
@@ -43,7 +50,7 @@ def plot_class_means(comparison: "ModelComparison", path: Path | str, *, provena
     save(figure, path, provenance)
 
 
-def plot_performance(comparison: "ModelComparison", path: Path | str, *, provenance: str = "") -> None:
+def plot_performance(comparison: ModelComparison, path: Path | str, *, provenance: str = "") -> None:
     """Draw each model's AUROC (accuracy for several classes) without and with the SAE, with intervals.
 
     Raises
@@ -69,3 +76,32 @@ def plot_performance(comparison: "ModelComparison", path: Path | str, *, provena
     if models:
         axis.legend(fontsize="small")
     save(figure, path, provenance)
+
+
+def write_comparison(
+    comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, *, figure: str = "png"
+) -> list[Path]:
+    """Write `latents.csv`, `separation.csv`, `performance.csv`, the two figures and `comparison.json`; return them."""
+    pass
+
+    written = []
+    for name in ("latents", "separation", "performance"):
+        path = folder / f"{name}.csv"
+        with write_atomic(path) as temporary:
+            getattr(comparison, name).to_csv(temporary, index=False, lineterminator="\n")
+        written.append(path)
+    sae = runs[0].info["sae_sha256"]
+    line = f"{label}, class {comparison.label} | SAE {sae[:8]}"
+    for name, plot in (("class_means", plot_class_means), ("performance", plot_performance)):
+        path = folder / f"{name}.{figure}"
+        plot(comparison, path, provenance=line)
+        written.append(path)
+    record = provenance("compare", {"label": label, "class": comparison.label})
+    record["runs"] = [
+        {"name": side.name, "images": side.pool.mean.shape[0]}
+        | {key: run.info[key] for key in ("model", "model_sha256", "sae_sha256", "list_sha256")}
+        for side, run in zip((comparison.a, comparison.b), runs, strict=True)
+    ]
+    written.append(folder / "comparison.json")
+    write_json(written[-1], record)
+    return written

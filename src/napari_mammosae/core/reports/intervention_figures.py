@@ -1,5 +1,7 @@
 """The figure of an intervention: a measure over k, kept on the left and zeroed on the right (Mammo-SAE Figure 2)."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +14,13 @@ from ..base.provenance import NOTICE
 if TYPE_CHECKING:
     import pandas as pd
 
+
 TITLES = {"keep": "Top-k kept", "zero": "Top-k zeroed", "scale": "Top-k scaled"}
 SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def plot_curves(
-    tables: "dict[str, pd.DataFrame]", path: Path | str, *, measure: str = "auroc", provenance: str = ""
+    tables: dict[str, pd.DataFrame], path: Path | str, *, measure: str = "auroc", provenance: str = ""
 ) -> None:
     """Draw one curve a name and mode, with its interval as a band, and write PNG, PDF or SVG by the path's suffix.
 
@@ -78,3 +81,39 @@ def save(figure: Any, path: Path, provenance: str = "") -> None:
     dated = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
     with write_atomic(path) as temporary:
         figure.savefig(temporary, dpi=200, metadata=dated[path.suffix.lower()])
+
+
+def plot_effects(
+    effects: dict[str, pd.DataFrame], path: Path | str, *, measure: str = "auroc", provenance: str = ""
+) -> None:
+    """Draw a measure before and after an edit, one pair of points a set of images, and write PNG, PDF or SVG.
+
+    Parameters
+    ----------
+    effects
+        By what to call the images: tables as `effect` gives them.
+    path, measure, provenance
+        File to write, row to draw, and a line below it.
+
+    Raises
+    ------
+    SettingsError
+        If the suffix is none of the three.
+    """
+    from matplotlib.figure import Figure
+
+    path = checked(path)
+    figure = Figure(figsize=(1.6 + 2.2 * len(effects), 3.8), layout="constrained")
+    axis = figure.subplots()
+    for shift, side in ((-0.12, "before"), (0.12, "after")):
+        rows = [table[table["measure"] == measure].iloc[0] for table in effects.values()]
+        values = np.array([row[side] for row in rows], dtype=np.float64)
+        ends = np.array([[row[f"{side}_{end}"] for row in rows] for end in ("lo", "hi")], dtype=np.float64)
+        reach = np.nan_to_num(np.maximum(np.abs(ends - values), 0.0))
+        axis.errorbar(np.arange(values.size) + shift, values, yerr=reach, fmt="o", capsize=4, label=side)
+    axis.set_xticks(range(len(effects)), list(effects))
+    axis.set_xlim(-0.5, len(effects) - 0.5)
+    axis.set_ylabel(measure.upper() if measure in ("auroc", "auprc") else measure.replace("_", " "))
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize="small")
+    save(figure, path, provenance)

@@ -4,12 +4,11 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..base.errors import RunError
 from ..base.files import sha256_file
 from ..images.listing import resolve_images
-from .making.decode import Entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +23,20 @@ _FACT_COLUMNS = {
     "view_position",
     "split",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image of the run's list: its position, where it lies, and the names it goes by."""
+
+    image: int
+    image_id: str
+    path: Path
+    name: str
+    """Relative to the root of the images."""
+    laterality: Literal["L", "R"] | None = None
+    view: Literal["CC", "MLO"] | None = None
+    """What tables say, for files that do not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

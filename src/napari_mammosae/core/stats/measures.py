@@ -7,6 +7,7 @@ Everything else that measures uses these: bootstrap intervals are in `resampling
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import SettingsError
@@ -156,3 +157,14 @@ def confusion_measures(confusion: NDArray[np.int64] | FloatArray) -> MulticlassM
     return MulticlassMeasures(
         ratio(float(right.sum()), float(confusion.sum())), float((2.0 * right[seen] / either[seen]).mean())
     )
+
+
+Doubles = npt.NDArray[np.float64]
+
+
+def ratios(part: npt.ArrayLike, whole: npt.ArrayLike, undefined: float = np.nan) -> Doubles:
+    """`part / whole` element by element, and `undefined` where the whole is not above 0."""
+    above, below = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
+    out = np.full(above.shape, undefined)
+    np.divide(above, below, out=out, where=below > 0)
+    return out

@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import Cancelled, ImageError, RunError, SettingsError
+from ..base.text import size_text
 from ..images.preprocessing import normalised
 from ..models.memory import within_memory
-from ..runs.making.decode import Decoded, Decoder, Entry, Failed
+from ..runs.making.decode import Decoded, Decoder, Failed
 from ..runs.making.decode_pool import DecodePool
-from ..runs.making.folder import size_text
+from ..runs.sources import Entry
 from ..stats.measures import FloatArray
 
 if TYPE_CHECKING:

@@ -10,9 +10,8 @@ import numpy as np
 
 from ..base.errors import SettingsError
 from ..base.files import write_atomic
-from ..runs.making.decode import Entry
 from ..runs.making.decode_pool import DecodePool
-from ..runs.sources import Sources, read_sources
+from ..runs.sources import Entry, Sources, read_sources
 from ..stats.measures import FloatArray
 from .features import FeatureStore, store_features
 from .reconstruction import Fidelity, ReconstructionStats, fidelity

@@ -15,9 +15,8 @@ from ...core.base.errors import MammoSAEError
 from ...core.base.names import slug
 from ..app.jobs import Jobs
 from ..canvas import box_shapes, layers
-from ..drafts import Draft, drop_draft, keep_draft, read_draft
-from ..image.controller import controller_of
-from .files import save_boxes
+from ..workspace import controller_of
+from .files import Draft, drop_draft, keep_draft, read_draft, save_boxes
 
 if TYPE_CHECKING:
     from pathlib import Path

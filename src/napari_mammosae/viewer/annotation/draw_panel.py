@@ -19,9 +19,9 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
-from ..localization.result import readable
-from ..truth import texts
+from ...core.base.text import readable
 from ..widgets.parts import Part, row
 from .files import finding_titles
 

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Qt, Signal
 
 from ...core.base.errors import Cancelled
+from ...core.base.progress import Progress, Report
 
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a job is: what it is doing, and `done` of `total` (0: unknown)."""
-
-    text: str
-    done: int = 0
-    total: int = 0
-
-
-Report: TypeAlias = Callable[..., None]
-"""Called by a job as ``report(text, done, total)`` at every step; raises `Cancelled` when the job should stop."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(eq=False, slots=True)

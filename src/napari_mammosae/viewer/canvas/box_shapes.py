@@ -6,15 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.annotations.image_boxes import EDGES, texts
 from ...core.base.names import slug
-from ..localization.result import readable
-from ..truth import EDGES, texts
+from ...core.base.text import readable
 from . import layers
+from .colors import finding_color
+from .layers import _add_aside
 
 if TYPE_CHECKING:
     import pandas as pd
-    from napari.layers import Shapes
+    from napari.components import ViewerModel
+    from napari.layers import Image, Shapes
     from numpy.typing import NDArray
+
+    from ..app.session import Session
+
 
 EXTRAS = ("note", "birads")
 
@@ -44,7 +50,7 @@ def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:
         corners = layers.rectangles(boxes[EDGES].to_numpy(np.float64))
         layer.data = (list(corners), ["rectangle"] * len(corners)) if len(corners) else []
         layer.selected_data = {row for row in chosen if row < len(corners)}
-    colors = [layers.finding_color(name) for name in names]
+    colors = [finding_color(name) for name in names]
     if names:
         layer.edge_color = colors
         layer.edge_width = [max(1.0, image_rows / 300)] * len(names)
@@ -95,3 +101,40 @@ def _edges(layer: Shapes) -> NDArray[np.float64]:
     """Upright rectangles around the shapes, (n, 4) in edges: half a pixel beyond the pixels' centres."""
     boxes = [np.concatenate([shape[:, -2:].min(axis=0), shape[:, -2:].max(axis=0)]) + 0.5 for shape in layer.data]
     return np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def draw_boxes(viewer: ViewerModel, session: Session, image_layer: Image | None) -> None:
+    """Draw the boxes of the image shown, in place of those of the image before.
+
+    The layer stays from image to image, empty where there are no boxes: removing one takes napari most of a second.
+
+    Raises
+    ------
+    FindingsError
+        If the table's boxes were made for an image of another size.
+    """
+    shown = layers.with_role(viewer.layers, "truth")
+    if any(layers.tags(layer).get("shows") == (session.findings, session.image) for layer in shown):
+        return  # drawn by hand into this very layer
+    boxes = None
+    try:
+        if session.findings is not None and session.image is not None and image_layer is not None and not session.blind:
+            boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
+    finally:  # boxes that do not fit must not leave those of the image before
+        kept = next((layer for layer in shown if boxes is not None and _only_looked_at(layer)), None)
+        for layer in shown:
+            if layer is not kept:
+                viewer.layers.remove(layer)
+    if boxes is None or image_layer is None or session.image is None:
+        return
+    affine, rows = layers.world_affine(image_layer), session.image.shape[0]
+    if kept is not None:
+        kept.affine = affine
+        write(kept, boxes, rows)
+    elif len(boxes):
+        _add_aside(viewer, layers.truth_layer(boxes, affine, rows))
+
+
+def _only_looked_at(layer: Shapes) -> bool:
+    """Whether nobody draws into a layer of boxes, nor has."""
+    return layer.mode == "pan_zoom" and "shows" not in layers.tags(layer)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.base.text import readable
+
 if TYPE_CHECKING:
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
@@ -100,8 +102,3 @@ def prediction_text(rows: list[Prediction]) -> str:
         f"SAE {row.probability_sae:.3f} ({row.logit_sae:+.2f})"
         for row in rows
     )
-
-
-def readable(slug: str) -> str:
-    """A slug as words: ``suspicious_calcification`` -> ``suspicious calcification``."""
-    return slug.replace("_", " ")

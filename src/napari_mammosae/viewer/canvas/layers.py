@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from napari.layers import Image, Layer, Shapes
-from napari.utils.colormaps import Colormap, ensure_colormap
+
+from .colors import finding_color, heat_colormap, pin_colormap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
+    from napari.components import ViewerModel
     from numpy.typing import NDArray
 
     from ...core.images.mammogram import Mammogram
+    from ..app.session import Session
     from .stack import LatentStack
+
 
 KEY = "napari-mammosae"
 """Where `layer.metadata` holds what this plugin knows about a layer: a dictionary with a `role`, and
@@ -27,27 +31,6 @@ KEY = "napari-mammosae"
 Role: TypeAlias = Literal[
     "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap"
 ]
-
-COLORMAPS = ("ember", "inferno", "magma", "viridis", "turbo")
-_EMBER = ((1.0, 0.85, 0.1), (1.0, 0.45, 0.0), (0.85, 0.0, 0.15))
-# Okabe and Ito's palette without black, then lighter takes on it: distinct for any colour vision, as far as twelve go.
-PIN_COLORS = (
-    *("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#0072b2", "#d55e00"),
-    *("#a6d8f5", "#f5cf87", "#7fd3bd", "#e6bcd3", "#f0a878"),
-)
-# Bright on grey, and none of them a colour of the heatmaps.
-FINDING_COLORS = {
-    "mass": "#00e5ff",
-    "suspicious_calcification": "#7cff6b",
-    "asymmetry": "#ff7bff",
-    "focal_asymmetry": "#c9a0ff",
-    "global_asymmetry": "#ffb3e6",
-    "architectural_distortion": "#8fd3ff",
-    "skin_thickening": "#b9ffcf",
-    "skin_retraction": "#d7ff8a",
-    "nipple_retraction": "#9affff",
-    "suspicious_lymph_node": "#e0e0ff",
-}
 
 
 def tags(layer: Layer) -> dict[str, Any]:
@@ -95,24 +78,6 @@ def stack_affine(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     out = np.eye(4)
     out[1:, 1:] = matrix
     return out
-
-
-def heat_colormap(name: str) -> Colormap:
-    """Colormap that is transparent at zero, so that weak positions leave the mammogram as it is."""
-    at = np.linspace(0, 1, 65)
-    if name == "ember":
-        rgb = np.stack([np.interp(at, (0, 0.5, 1), channel) for channel in zip(*_EMBER, strict=True)], axis=1)
-    else:  # the dark end of the perceptual maps would look like shadows on the breast
-        rgb = ensure_colormap(name).map(0.25 + 0.75 * at)[:, :3]
-    alpha = np.clip(1.4 * at, 0, 0.85)
-    return Colormap(np.column_stack([rgb, alpha]), name=f"{name} (transparent)")
-
-
-def pin_colormap(index: int) -> Colormap:
-    """One hue, transparent at zero."""
-    color = PIN_COLORS[index % len(PIN_COLORS)]
-    rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
-    return Colormap(np.array([[*rgb, 0.0], [*rgb, 0.85]]), name=f"pin {color}")
 
 
 def mammogram_layer(image: Mammogram) -> Image:
@@ -217,6 +182,26 @@ def rectangles(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     )
 
 
-def finding_color(finding: str) -> str:
-    """Colour of a finding, the same on every image."""
-    return FINDING_COLORS.get(finding, "#ffffff")
+def draw_pins(viewer: ViewerModel, session: Session, affine: NDArray[np.float64] | None) -> None:
+    """One layer a pin, with its map where `affine` takes cells; empty (None) until the image's latents are there."""
+    shown = {tags(layer)["latent"]: layer for layer in with_role(viewer.layers, "pin")}
+    for latent in shown.keys() - set(session.pins):
+        viewer.layers.remove(shown[latent])
+    maps = session.maps
+    if maps is None or affine is None:
+        for layer in with_role(viewer.layers, "pin"):
+            layer.data = np.zeros_like(layer.data)
+        return
+    for index, latent in enumerate(session.pins):
+        if latent in shown:
+            show_pin(shown[latent], maps[latent], affine)
+        else:
+            _add_aside(viewer, pin_layer(maps[latent], latent, affine, index))
+
+
+def _add_aside(viewer: ViewerModel, layer: Layer) -> None:
+    """Add a layer on top and leave the one that was selected selected."""
+    active = viewer.layers.selection.active
+    viewer.add_layer(layer)
+    if active is not None and active in viewer.layers:
+        viewer.layers.selection.active = active

@@ -11,13 +11,15 @@ from qtpy.QtCore import QTimer
 
 from ...core.base.errors import SettingsError
 from ...core.images.geometry import cell_affine
-from . import layers
+from . import colors, layers
+from .box_shapes import draw_boxes
+from .camera import fit, same_view
 from .colorbar import Legend
 from .latent_view import contrast_limits, resolve
+from .layers import draw_pins
 from .redraw import drawn_once
 from .stack import LatentStack
-from .texts import draw_boxes, draw_pins, write_latent, write_prediction
-from .window import fit, same_view
+from .texts import write_latent, write_prediction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -168,7 +170,7 @@ class Scene:
         """Colour the latents by another map."""
         self.colormap = name
         if (layer := self.stack_layer) is not None:
-            layer.colormap = layers.heat_colormap(name)
+            layer.colormap = colors.heat_colormap(name)
 
     def cells_to_world(self, maps: LatentMaps) -> np.ndarray:
         """3 x 3 matrix from (row, column, 1) of a cell to world coordinates; SettingsError without the image."""

@@ -5,16 +5,12 @@ from __future__ import annotations
 from math import ceil
 from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.components.overlays import TextOverlay
 
-from . import box_shapes, layers
 from .latent_view import prediction_text, predictions
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer, Shapes
-    from numpy.typing import NDArray
 
     from ..app.session import Session
 
@@ -27,60 +23,6 @@ PLATE = "mammosae_plate"
 changes; this one is an empty text with a box that stays as it is while the lines fit on it."""
 _EM_SPACE, _HARD_SPACE = "\u2003", "\u00a0"  # blanks at the end of a line have no width, but a hard one has
 _EM_PER_LETTER = 0.54  # wide for a letter, about right for a digit
-
-
-def draw_boxes(viewer: ViewerModel, session: Session, image_layer: Image | None) -> None:
-    """Draw the boxes of the image shown, in place of those of the image before.
-
-    The layer stays from image to image, empty where there are no boxes: removing one takes napari most of a second.
-
-    Raises
-    ------
-    FindingsError
-        If the table's boxes were made for an image of another size.
-    """
-    shown = layers.with_role(viewer.layers, "truth")
-    if any(layers.tags(layer).get("shows") == (session.findings, session.image) for layer in shown):
-        return  # drawn by hand into this very layer
-    boxes = None
-    try:
-        if session.findings is not None and session.image is not None and image_layer is not None and not session.blind:
-            boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
-    finally:  # boxes that do not fit must not leave those of the image before
-        kept = next((layer for layer in shown if boxes is not None and _only_looked_at(layer)), None)
-        for layer in shown:
-            if layer is not kept:
-                viewer.layers.remove(layer)
-    if boxes is None or image_layer is None or session.image is None:
-        return
-    affine, rows = layers.world_affine(image_layer), session.image.shape[0]
-    if kept is not None:
-        kept.affine = affine
-        box_shapes.write(kept, boxes, rows)
-    elif len(boxes):
-        _add_aside(viewer, layers.truth_layer(boxes, affine, rows))
-
-
-def _only_looked_at(layer: Shapes) -> bool:
-    """Whether nobody draws into a layer of boxes, nor has."""
-    return layer.mode == "pan_zoom" and "shows" not in layers.tags(layer)
-
-
-def draw_pins(viewer: ViewerModel, session: Session, affine: NDArray[np.float64] | None) -> None:
-    """One layer a pin, with its map where `affine` takes cells; empty (None) until the image's latents are there."""
-    shown = {layers.tags(layer)["latent"]: layer for layer in layers.with_role(viewer.layers, "pin")}
-    for latent in shown.keys() - set(session.pins):
-        viewer.layers.remove(shown[latent])
-    maps = session.maps
-    if maps is None or affine is None:
-        for layer in layers.with_role(viewer.layers, "pin"):
-            layer.data = np.zeros_like(layer.data)
-        return
-    for index, latent in enumerate(session.pins):
-        if latent in shown:
-            layers.show_pin(shown[latent], maps[latent], affine)
-        else:
-            _add_aside(viewer, layers.pin_layer(maps[latent], latent, affine, index))
 
 
 def write_latent(viewer: ViewerModel, text: str) -> None:
@@ -121,11 +63,3 @@ def write_prediction(viewer: ViewerModel, session: Session) -> None:
         text = prediction_text(predictions(model, maps))
     overlays[PREDICTION].text = text
     overlays[PREDICTION].visible = bool(text)
-
-
-def _add_aside(viewer: ViewerModel, layer: Layer) -> None:
-    """Add a layer on top and leave the one that was selected selected."""
-    active = viewer.layers.selection.active
-    viewer.add_layer(layer)
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active

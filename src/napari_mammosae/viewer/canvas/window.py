@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from napari.components import ViewerModel
-    from napari.layers import Image, Layer
+    from napari.layers import Image
     from numpy.typing import NDArray
 
     from ...core.images.mammogram import Mammogram
 
 Limits: TypeAlias = tuple[float, float]
-_FILL = 0.86  # of the canvas: the prediction below the image hides nothing of it, a burned-in marker least of all
 _STEP = 8  # every 8th pixel each way is enough for percentiles, and takes milliseconds
 
 
@@ -71,28 +68,3 @@ def is_inverted(layer: Image) -> bool:
 def invert(layer: Image) -> None:
     """Swap dark and bright on the screen."""
     layer.colormap = "gray" if is_inverted(layer) else "gray_r"
-
-
-def fit(viewer: ViewerModel, layer: Layer) -> None:
-    """Bring all of a layer into view.
-
-    napari's own way counts hidden layers in, and, given one layer, needs it to have as many dimensions as the stack.
-    """
-    low, high = layer.extent.world[:, -2:]
-    camera = viewer.scene.camera
-    camera.center = (*camera.center[:-2], *(low + high) / 2)
-    camera.zoom = _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
-
-
-@contextmanager
-def same_view(viewer: ViewerModel, layer: Layer) -> Iterator[None]:
-    """Keep the part of a layer that is looked at, or all of it.
-
-    napari shows everything anew once a stack brings a third dimension, whatever was zoomed in on.
-    """
-    camera = viewer.scene.camera
-    center, zoom = camera.center[-2:], camera.zoom
-    yield
-    fit(viewer, layer)
-    if _FILL * zoom > 1.02 * camera.zoom:  # not all of it was to be seen
-        camera.center, camera.zoom = (*camera.center[:-2], *center), zoom

@@ -22,16 +22,16 @@ from qtpy.QtWidgets import (
 from superqt import QElidingLabel
 
 from ..app.jobs import Jobs
-from ..image.controller import controller_of
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
+from ..workspace import controller_of
 from .plots import MeansPlot
 from .table import ComparisonModel
 from .tasks import classes_in_both, compared, opened, written
 
 if TYPE_CHECKING:
+    from ...core.base.progress import Progress
     from ...core.comparison.models import ModelComparison
     from ...core.runs.run import Run
-    from ..app.jobs import Progress
 
 NOTHING = "Choose two runs made with the same SAE, such as a pretrained and a finetuned model's."
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..latents.ranking_worker import classes_of
+from ...core.runs.classes import classes_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ...core.base.progress import Report
     from ...core.comparison.models import ModelComparison
     from ...core.runs.run import Run
-    from ..app.jobs import Report
 
 
 def opened(path: Path, report: Report) -> Run:
@@ -53,7 +53,7 @@ def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelCo
 
 def written(comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, report: Report) -> list[Path]:
     """Write tables and figures into a folder, and return the files."""
-    from ...core.comparison.runs import write_comparison
+    from ...core.reports.comparison_figures import write_comparison
 
     report(f"Writing into {folder.name}")
     return write_comparison(comparison, folder, runs, label)

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
-from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 from qtpy.QtCore import QCoreApplication
@@ -38,11 +37,6 @@ if TYPE_CHECKING:
     from ...core.models.model import MammoSAE
 
 logger = logging.getLogger(__name__)
-CONTRAST_TITLES: dict[ContrastMode, str] = {
-    "shared": "shared scale",
-    "latent": "own scale",
-    "manual": "by hand",
-}
 
 
 class Controller:
@@ -339,19 +333,3 @@ class Controller:
         if app is not None:
             with suppress(TypeError, RuntimeError):  # Qt's way to say: already gone
                 app.aboutToQuit.disconnect(self.cleanup)
-
-
-def has_controller(viewer: Any) -> bool:
-    """Whether this plugin is at work in a viewer."""
-    return getattr(viewer, "__wrapped__", viewer) in _controllers
-
-
-_controllers: WeakKeyDictionary[Any, Controller] = WeakKeyDictionary()
-
-
-def controller_of(viewer: Any) -> Controller:
-    """Return the one controller of a viewer, made on first call."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _controllers:
-        _controllers[viewer] = Controller(viewer)
-    return _controllers[viewer]

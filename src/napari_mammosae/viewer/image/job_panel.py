@@ -10,7 +10,7 @@ from ..app.keymap import help_rows
 from ..widgets.parts import NOTICE, Part, hint, row
 
 if TYPE_CHECKING:
-    from ..app.jobs import Progress
+    from ...core.base.progress import Progress
     from .controller import Controller
 
 

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, cast, get_args
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QLabel, QPushButton, QSpinBox
 
+from ...core.base.text import readable
 from ..app.keymap import tooltip
 from ..app.preferences import remember
 from ..app.session import MOST_PINS, ContrastMode
-from ..canvas.latent_view import predictions, readable, resolve
-from ..canvas.layers import COLORMAPS
+from ..canvas.actions import CONTRAST_TITLES
+from ..canvas.colors import COLORMAPS
+from ..canvas.latent_view import predictions, resolve
 from ..widgets.parts import Part, row
-from .controller import CONTRAST_TITLES
 
 if TYPE_CHECKING:
     from .controller import Controller
@@ -149,7 +150,7 @@ class LatentPart(Part):
         self.session.pins = ()
 
     def _choose_contrast(self, index: int) -> None:
-        mode = cast(ContrastMode, get_args(ContrastMode)[index])
+        mode = cast("ContrastMode", get_args(ContrastMode)[index])
         self.controller.set_contrast(mode)
         remember("display", contrast=mode)
 

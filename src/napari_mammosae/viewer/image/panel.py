@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from ..widgets.parts import Dock, Scrolled
-from .controller import controller_of
+from ..workspace import controller_of
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart

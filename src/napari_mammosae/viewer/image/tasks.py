@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
+    from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
-    from ..app.jobs import Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def model_names() -> tuple[str, ...]:
 def load(choice: ModelChoice, report: Report) -> MammoSAE:
     """Load a model."""
     _start_torch(report)
-    from ...core.models.model import load_model
+    from ...core.models.loading import load_model
 
     report(f"Loading {choice.title}")
     model = load_model(

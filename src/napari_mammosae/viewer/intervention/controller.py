@@ -11,21 +11,24 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ...core.base.errors import MammoSAEError, SettingsError
-from .. import logit_map
+from ...core.base.text import text_of
 from ..app import keymap
 from ..app.history import EditHistory
 from ..canvas import layers
-from ..passes import Passes
+from . import layers as logit_map
 from .layers import EditOverlay, edited_text
+from .result import EditView, passed_view, view_of
 from .sources import EditSources
-from .state import EditView, changes_something, edit_of, passed_view, text_of, view_of
+from .state import changes_something, edit_of
 
 if TYPE_CHECKING:
     from ...core.intervention.edit import Edit
     from ...core.intervention.smallest_flip import FlipSet
+    from ...core.stats.measures import FloatArray
     from ..image.controller import Controller
-    from ..logit_map import MapKind
+    from .layers import MapKind
     from .state import EditState
+
 
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
 
@@ -330,3 +333,41 @@ def intervention_of(controller: Controller) -> Intervention:
     if viewer not in _interventions:
         _interventions[viewer] = Intervention(controller)
     return _interventions[viewer]
+
+
+_KEPT = 64
+
+
+class Passes:
+    """Logits of the edits that were passed through for one image; `forget` before another one.
+
+    Attributes
+    ----------
+    features
+        The image's features at the SAE's layer, as they came from the first pass; None until then.
+    """
+
+    def __init__(self) -> None:
+        self.features: Any = None
+        self._logits: dict[tuple[Any, ...], FloatArray] = {}
+
+    def forget(self) -> None:
+        """Another image or model: nothing holds."""
+        self.features = None
+        self._logits.clear()
+
+    def logits(self, edit: Edit) -> FloatArray | None:
+        """Return the logits (C,) of exactly this edit; None where it was not passed through yet."""
+        return self._logits.get(_key(edit))
+
+    def take(self, edit: Edit, features: Any, logits: FloatArray) -> None:
+        """Keep what came of a pass."""
+        while len(self._logits) >= _KEPT:
+            self._logits.pop(next(iter(self._logits)))
+        self.features = features
+        self._logits[_key(edit)] = logits
+
+
+def _key(edit: Edit) -> tuple[Any, ...]:
+    region = None if edit.region is None else edit.region.tobytes()
+    return edit.mask.tobytes(), edit.mode, edit.form, edit.value, region

@@ -6,24 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.errors import SettingsError
-from .state import text_of
+from ...core.base.text import text_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
+    from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.intervention.sweep import Curve
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
-    from ..app.jobs import Report
     from ..app.session import Session
     from .controller import Intervention
+    from .result import EditView
     from .run_effects import Bands, RunEffects
     from .run_panel import RunPart
-    from .state import EditState, EditView
+    from .state import EditState
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QAbstractItemView, QLabel, QListView, QVBoxLayout
 
 from ...core.base.errors import MammoSAEError
 from ..app.jobs import Jobs
-from ..run_images import show_image
+from ..runs.browser import show_image
 from ..widgets.parts import Part, hint
 from . import run_effects
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from ...core.intervention.edit import Edit
     from ..image.controller import Controller
+    from .result import EditView
     from .run_effects import RunEffects, Scored
-    from .state import EditView
 
 _WAIT = 400  # milliseconds without a change before intervals are worked out
 PENDING = "95 % intervals by patient: being worked out …"

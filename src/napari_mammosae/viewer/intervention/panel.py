@@ -11,9 +11,8 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from ...core.base.errors import MammoSAEError
 from ..app.jobs import Jobs
-from ..docks.tabs import PageTabs
-from ..image.controller import controller_of
-from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
+from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
+from ..workspace import controller_of
 from .controller import intervention_of, is_ready, prepare
 from .pass_panel import PassPart
 from .result_panel import ResultPart

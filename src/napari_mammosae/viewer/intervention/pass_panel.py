@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout
 
+from ...core.intervention.masked_pass import pass_edit
 from ..app.jobs import Jobs
-from ..passes import pass_edit
 from ..widgets.parts import Part, hint, row
 
 if TYPE_CHECKING:
-    from ..app.jobs import Progress
+    from ...core.base.progress import Progress
     from ..image.controller import Controller
     from .controller import Intervention
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...core.intervention.sweep import Curve
+    from .result import Term
     from .run_effects import Bands
-    from .state import Term
 
 UP, DOWN, PLAIN, EDIT = "#f2663b", "#4a8cf7", "#8a8f98", "#ffb000"
 BAND = (138, 143, 152, 70)

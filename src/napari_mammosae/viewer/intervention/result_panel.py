@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, cast
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from ..canvas.latent_view import readable
+from ...core.base.text import readable
 from ..widgets.parts import Part, hint, row
 from .plots import WaterfallPlot
 
 if TYPE_CHECKING:
     from ..image.controller import Controller
-    from ..logit_map import MapKind
     from .controller import Intervention
+    from .layers import MapKind
 
 MAPS: dict[MapKind, tuple[str, str]] = {
     "none": ("no map", "No logit map over the image"),

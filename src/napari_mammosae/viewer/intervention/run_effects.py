@@ -12,6 +12,7 @@ from ...core.base.errors import SettingsError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ...core.base.progress import Report
     from ...core.intervention.cohort import Cohort
     from ...core.intervention.edit import Edit, Form
     from ...core.intervention.sweep import Curve
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from ...core.ranking.scores import Score
     from ...core.runs.run import Run
     from ...core.stats.measures import FloatArray, IntArray
-    from ..app.jobs import Report
     from .state import Direction, EditState
 
 BANDS = 16
@@ -112,7 +112,7 @@ class Bands:
 
 def labels_for(run: Run, logit: str) -> list[str]:
     """Labels of a run that can score a logit, the one of its name first."""
-    from ...core.intervention.cohort_of_run import logits_of_label
+    from ...core.runs.classes import logits_of_label
 
     found = []
     for name in run.labels:
@@ -135,7 +135,8 @@ def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) ->
     SettingsError
         If the label cannot score the model's predictions, or only one class occurs.
     """
-    from ...core.intervention.cohort_of_run import cohort_of_run, labelled_rows
+    from ...core.intervention.cohort_of_run import cohort_of_run
+    from ...core.runs.classes import labelled_rows
 
     report(f"Reading {run.path.name}")
     cohort = cohort_of_run(run, model, choice.label)
@@ -152,7 +153,8 @@ def rank_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> Ru
     ModelError
         If latents are to be ranked by attribution, which such a model has not.
     """
-    from ...core.intervention.cohort_of_run import logits_of_label, pool_of_run, rankings_of_classes
+    from ...core.ranking.of_run import pool_of_run, rankings_of_classes
+    from ...core.runs.classes import logits_of_label
 
     run.check_model(model)
     logits = logits_of_label(run, choice.label)

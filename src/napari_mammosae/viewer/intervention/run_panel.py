@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
+from ...core.ranking.titles import SCORES
 from ..app.jobs import Jobs
-from ..widgets.columns import SCORES
 from ..widgets.parts import Part, hint, row
 from . import run_effects
 from .flips_panel import MovePart
@@ -17,10 +17,10 @@ from .plots import CurvePlot
 from .run_effects import RunChoice
 
 if TYPE_CHECKING:
+    from ...core.base.progress import Progress
     from ...core.intervention.sweep import Curve
     from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
-    from ..app.jobs import Progress
     from ..image.controller import Controller
     from .controller import Intervention
     from .run_effects import Bands, RunEffects, RunRanking

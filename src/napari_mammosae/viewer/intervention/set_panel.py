@@ -25,7 +25,8 @@ from ..widgets.banner import Banner
 from ..widgets.log_slider import KSlider
 from ..widgets.parts import Part, row
 from .layers import BANNER
-from .state import RANKED, summary
+from .result import summary
+from .state import RANKED
 
 if TYPE_CHECKING:
     from ..image.controller import Controller

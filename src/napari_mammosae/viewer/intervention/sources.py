@@ -70,7 +70,7 @@ class EditSources:
         if layer is None or maps is None or maps.frame is None:
             return None
         if self._region is None:
-            from ..latents.region import cell_weights
+            from ...core.anatomy.query import cell_weights
 
             painted = layer._type_string == "labels"
             if not painted and not len(layer.data):

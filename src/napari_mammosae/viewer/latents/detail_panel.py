@@ -20,13 +20,14 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from ...core.base.text import readable
+from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
-from ..canvas.latent_view import readable
 from ..widgets.parts import Part
-from ..widgets.small_plot import ClassMeansPlot, HistogramPlot, class_colors
+from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
 from .gallery import Gallery
-from .ranking_worker import classes_of
+from .plots import ClassMeansPlot, HistogramPlot
 
 if TYPE_CHECKING:
     from ..image.controller import Controller

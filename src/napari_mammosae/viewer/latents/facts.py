@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...core.base.progress import Report
     from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
-    from ..app.jobs import Report
 
 BINS = 24
 NEIGHBOURS = 12

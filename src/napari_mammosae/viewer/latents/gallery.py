@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from ..app.jobs import Jobs
-from ..run_images import image_files, show_image
+from ..runs.browser import image_files, show_image
 from ..widgets.parts import Part, hint, row
 from .thumbnails import Cell, GreyCache, make_pictures
 

@@ -10,11 +10,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from ...core.base.errors import SettingsError
-from ..app.session import BY_IMAGE, MOST_PINS, Order
-from ..image.controller import controller_of
+from ..app.order import BY_IMAGE, Order
+from ..app.session import MOST_PINS
 from ..widgets.columns import ENERGY, LATENT, default_sort
 from ..widgets.parts import Dock
 from ..widgets.table_view import LatentTableView
+from ..workspace import controller_of
 from .detail_panel import LatentDetail
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
 from .ranking_panel import RankingPart

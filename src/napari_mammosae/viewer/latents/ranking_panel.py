@@ -9,10 +9,12 @@ from weakref import WeakKeyDictionary
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
+from ...core.ranking.of_run import NO_LABEL_SCORES, RankingChoice, attribution_of
+from ...core.ranking.titles import SCORES
+from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
-from ..widgets.columns import SCORES
 from ..widgets.parts import Part, hint, row
-from .ranking_worker import NO_LABEL_SCORES, RankingChoice, attribution_of, classes_of, rank
+from .ranking_worker import rank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

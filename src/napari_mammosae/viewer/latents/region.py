@@ -11,16 +11,17 @@ from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from ...core.anatomy.query import cell_weights
 from ..app.jobs import Jobs
 from ..canvas import layers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ...core.base.progress import Report
     from ...core.images.geometry import Frame
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
-    from ..app.jobs import Report
     from ..image.controller import Controller
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
@@ -33,7 +34,6 @@ _MODES = {"rectangle": "add_rectangle", "polygon": "add_polygon"}
 _COLOR = "#00e5ff"
 _DELAY = 150  # milliseconds after the last stroke
 _DRAWN = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
-_ELLIPSE_POINTS = 96
 
 
 class RegionQuery:
@@ -192,28 +192,6 @@ def brush_layer(shape: tuple[int, int], affine: NDArray[np.float64]) -> Labels:
     return layer
 
 
-def cell_weights(
-    region: NDArray[Any] | tuple[str, NDArray[Any]], frame: Frame, grid: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Share of each cell (H', W') inside a region: a painted mask, or a shape's type and its corners (n, 2).
-
-    Corners are in source pixels, as napari draws them: pixel centres at whole numbers.
-    """
-    from ...core.anatomy.query import brush_weights, polygon_weights, rectangle_weights
-
-    if not isinstance(region, tuple):
-        return brush_weights(region, grid, frame)
-    kind, corners = region
-    if kind == "rectangle" and _is_upright(corners):
-        edges = np.concatenate([corners.min(axis=0), corners.max(axis=0)]) + 0.5
-        return rectangle_weights(edges, frame.input_shape, grid, frame)
-    if kind == "ellipse":
-        angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
-        centre = corners.mean(axis=0)
-        corners = centre + np.cos(angle) * (corners[1] - corners[0]) / 2 + np.sin(angle) * (corners[3] - corners[0]) / 2
-    return polygon_weights(corners, frame.input_shape, grid, frame)
-
-
 def ask(
     region: NDArray[Any] | tuple[str, NDArray[Any]],
     maps: LatentMaps,
@@ -256,7 +234,3 @@ def ask(
             logit[table["latent"].to_numpy()] = table["contribution"]
             columns[f"region.logit.{name}"] = logit
     return columns
-
-
-def _is_upright(corners: NDArray[np.float64]) -> bool:
-    return all(np.unique(np.round(corners[:, axis], 6)).size == 2 for axis in (0, 1))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from ..canvas.layers import finding_color, heat_colormap
+from ..canvas.colors import finding_color, heat_colormap
 
 if TYPE_CHECKING:
     from collections.abc import Callable

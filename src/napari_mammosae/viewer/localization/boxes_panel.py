@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
 )
 
+from ...core.base.text import sentence
 from ..widgets.parts import Part, hint
 from .found_boxes import MOST, STYLES
 
@@ -251,11 +252,6 @@ def line_icon(fate: Fate) -> QIcon:
         painter.drawLine(QPointF(1, y), QPointF(17, y))
     painter.end()
     return QIcon(pixmap)
-
-
-def sentence(text: str) -> str:
-    """A note with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def _number(measure: Measure | None) -> str:

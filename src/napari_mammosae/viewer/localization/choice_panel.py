@@ -9,10 +9,11 @@ import numpy as np
 from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSlider
 
-from ..truth import ALL_FINDINGS
+from ...core.annotations.image_boxes import ALL_FINDINGS
+from ...core.base.text import readable
 from ..widgets.parts import Part, row
 from .plots import HistogramPlot
-from .result import Confidence, Localization, ThresholdKind, readable
+from .result import Confidence, Localization, ThresholdKind
 from .set_panel import TogetherPart
 
 if TYPE_CHECKING:

@@ -10,13 +10,13 @@ from weakref import WeakKeyDictionary
 from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QTimer
 
+from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
 from ..app.jobs import Jobs
-from ..app.session import Order
+from ..app.order import Order
 from ..canvas import layers
-from ..image.controller import controller_of
 from ..intervention.controller import is_ready
-from ..truth import ALL_FINDINGS, Truth, truth_of
+from ..workspace import controller_of
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
 from .layers import FoundLayers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from ..canvas import layers
+from ..canvas import colors, layers
 from .found_boxes import Drawing, draw, drawing_of, found_layer
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class FoundLayers:
             rgb=False,
             multiscale=False,
             contrast_limits=_limits(values),
-            colormap=layers.heat_colormap(self._scene.colormap),
+            colormap=colors.heat_colormap(self._scene.colormap),
             blending="translucent",
             interpolation2d="linear",
             affine=affine,

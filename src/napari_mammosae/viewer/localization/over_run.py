@@ -9,17 +9,18 @@ from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
+from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.errors import FindingsError
+from ...core.base.text import readable
 from ..app.jobs import Jobs
-from ..truth import ALL_FINDINGS
 from .controller import Localizer, localizer_of
-from .result import Choice, readable
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
+    from ...core.base.progress import Report
     from ...core.localization.over_run import LatentOverRun, RunBoxes
     from ...core.runs.run import Run
-    from ..app.jobs import Report
+    from .result import Choice
 
 NO_RUN = "Open a run to measure the current latent over many images."
 NO_MAPS = "keeps pooled values only; make a run with maps (`run --maps`) to localise over it."

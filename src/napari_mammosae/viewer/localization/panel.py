@@ -10,14 +10,13 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyl
 
 from ..annotation.controller import annotator_of
 from ..annotation.draw_panel import DrawPart, may_replace
-from ..docks.tabs import PageTabs
-from ..paper_figure import draw_figure
-from ..widgets.parts import NOTICE, Dock, Part, Scrolled, hint, row
+from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
 from .controller import localizer_of
 from .over_run import run_measures_of
 from .run_panel import RunPart
+from .tasks import draw_figure
 
 if TYPE_CHECKING:
     from .controller import Localizer

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ..truth import ALL_FINDINGS
+from ...core.annotations.image_boxes import ALL_FINDINGS
+from ...core.base.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
+    from ...core.annotations.image_boxes import Truth
     from ...core.images.geometry import Frame
     from ...core.images.mammogram import Mammogram
     from ...core.localization.combination import CombinedMap
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
     from ...core.localization.thresholds import Threshold
     from ...core.models.latents import LatentMaps
-    from ..truth import Truth
     from .latent_set import LatentSet
 
 ThresholdKind = Literal["quantile", "relative", "absolute"]
@@ -193,7 +194,8 @@ class Localization:
         out = [
             BoxRow(
                 "hit" if boxes.found[i] else "missed", True, readable(name), float(boxes.best_iou[i]), np.nan,
-                _edges(scope.truth.source[i]), size_text(scope.truth.source[i], scope.spacing), int(scope.truth.row[i]),
+                _edges(scope.truth.source[i]), box_size_text(scope.truth.source[i], scope.spacing),
+                int(scope.truth.row[i]),
             )
             for i, name in enumerate(scope.truth.finding)
         ]  # fmt: skip
@@ -203,7 +205,7 @@ class Localization:
             out.append(
                 BoxRow(
                     boxes.fate[i], False, f"found {i + 1}", float(boxes.iou[i]), float(boxes.score[i]),
-                    _edges(self.found[i]), size_text(self.found[i], scope.spacing, area),
+                    _edges(self.found[i]), box_size_text(self.found[i], scope.spacing, area),
                 )
             )  # fmt: skip
         return out
@@ -257,7 +259,7 @@ def localize(scope: Scope, choice: Choice, progress: Callable[[int, int], None] 
     return Localization(scope, choice, boxes, scope.frame.boxes_to_source(regions.boxes))
 
 
-def size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, area: float | None = None) -> str:
+def box_size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, area: float | None = None) -> str:
     """Height and width of a box in source edges, in millimetres if they are known; `area` of its region in pixels."""
     height, width = float(edges[2] - edges[0]), float(edges[3] - edges[1])
     if spacing is None:
@@ -265,11 +267,6 @@ def size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, a
         return size if area is None else f"{size}, {area:,.0f} px²"
     size = f"{height * spacing[0]:.1f} × {width * spacing[1]:.1f} mm"
     return size if area is None else f"{size}, {area * spacing[0] * spacing[1]:,.0f} mm²"
-
-
-def readable(slug: str) -> str:
-    """A slug as words."""
-    return slug.replace("_", " ")
 
 
 def likely_finding(findings: Findings | None, image: Mammogram | None, classes: tuple[str, ...]) -> str:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
+from ...core.base.text import readable, sentence
 from ..widgets.parts import Part, row
-from .boxes_panel import sentence
 from .over_run import NO_RUN
 from .plots import CurvePlot, MeasuresPlot
-from .result import readable
 
 if TYPE_CHECKING:
+    from ...core.base.progress import Progress
     from ...core.localization.over_run import LatentOverRun
-    from ..app.jobs import Progress
     from .over_run import RunMeasures
 
 BARS = {

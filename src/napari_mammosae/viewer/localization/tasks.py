@@ -6,16 +6,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ...core.annotations.image_boxes import truth_of
+from .result import Choice, localize, scope_of
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
+    from ...core.annotations.boxes import Findings
+    from ...core.annotations.image_boxes import Truth
+    from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
-    from ..app.jobs import Report
-    from ..truth import Truth
+    from ..app.order import Order
     from .latent_set import LatentSet
-    from .result import Choice, Localization, Scope
+    from .result import Localization, Scope
 
 
 def look_at_regions(image: Mammogram, model: MammoSAE, report: Report) -> dict[str, NDArray[np.float32]]:
@@ -71,3 +78,43 @@ def localize_together(
     if scope is None:
         scope = scope_together(maps, several, weights_of(several, model), image, truth, regions, progress)
     return localize(scope, choice, progress)
+
+
+PANELS = 10
+
+
+def draw_figure(
+    path: Path,
+    image: Mammogram,
+    maps: LatentMaps,
+    model: MammoSAE,
+    order: Order,
+    findings: Findings | None,
+    choice: Choice,
+    report: Report,
+) -> str:
+    """Write the image, and the first latents of an order with the boxes found in each; return what to say.
+
+    The provenance goes into a JSON beside the figure.
+    """
+    from ...core.base.provenance import provenance, write_provenance
+    from ...core.reports.latents_figure import figure_source, latents_figure, save_figure
+
+    report(f"Drawing {path.name}")
+    assert maps.frame is not None
+    truth = truth_of(findings, image, maps.frame)
+    latents = [int(latent) for latent in order.latents[:PANELS]]
+    found = {latent: localize(scope_of(maps, latent, image, truth, None), choice).found for latent in latents}
+    boxes = findings.boxes(image.image_id, shape=image.shape) if findings is not None and truth.annotated else None
+    figure = latents_figure(
+        image, maps, boxes=boxes, latents=latents, found=found, source=figure_source(model),
+        subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",
+    )  # fmt: skip
+    report(f"Writing {path.name}")
+    save_figure(figure, path)
+    settings = {
+        "image": image.image_id, "order": order.name, "latents": latents, "threshold": str(choice.threshold),
+        "min_area": choice.min_area, "boxes": findings.name if findings is not None else None,
+    }  # fmt: skip
+    write_provenance(path, provenance("figure", settings, model))
+    return f"{path.name} written."

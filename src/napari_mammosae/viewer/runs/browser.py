@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import ref
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 from psygnal import Signal
 
+from ...core.runs.image_files import ImageFiles
 from ..app import keymap
-from ..canvas import layers, window
-from ..run_images import image_files
+from ..canvas import camera, layers, window
 from .prefetch import Prefetch, Ready, make_ready
 
 if TYPE_CHECKING:
@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from napari.layers import Image
     from numpy.typing import NDArray
 
-    from ..app.jobs import Report
+    from ...core.base.progress import Report
+    from ...core.runs.run import Run
     from ..image.controller import Controller
+
 
 _NEAR = (1, -1, 2)  # which rows from here are read ahead, the likeliest first
 
@@ -173,7 +175,7 @@ class RunBrowser:
         else:
             self.session.image = image
         if moved:
-            window.fit(viewer, layer)
+            camera.fit(viewer, layer)
 
     def _read_ahead(self, row: int) -> None:
         run, model = self.session.run, self.session.model
@@ -206,3 +208,19 @@ class RunBrowser:
 def _range(pixels: NDArray[Any], limits: tuple[float, float]) -> tuple[float, float]:
     """Range of the contrast slider that holds both the pixels and a window that reaches beyond them."""
     return min(float(pixels.min()), limits[0]), max(float(pixels.max()), limits[1])
+
+
+_files: WeakKeyDictionary[Any, ImageFiles] = WeakKeyDictionary()
+
+
+def image_files(run: Run) -> ImageFiles:
+    """Return what is known about the files of a run's images."""
+    if run not in _files:
+        _files[run] = ImageFiles(run)
+    return _files[run]
+
+
+def show_image(controller: Controller, run: Run, row: int) -> None:
+    """Look at an image of the open run with its latents; the current latent stays."""
+    if run is controller.session.run:
+        controller.browser.show(row)

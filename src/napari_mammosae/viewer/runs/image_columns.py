@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..canvas.latent_view import readable
+from ...core.base.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

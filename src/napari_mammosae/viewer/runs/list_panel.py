@@ -9,8 +9,8 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
 from ..app.keymap import tooltip
-from ..run_images import image_files
 from ..widgets.parts import Part, row
+from .browser import image_files
 from .image_columns import ImageFilter, finding_choices, image_columns, review_column, splits
 from .image_table import ImageTableView
 

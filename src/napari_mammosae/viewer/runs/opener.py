@@ -9,15 +9,15 @@ from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError
 from ..app.jobs import Jobs
-from ..run_images import image_files
 from . import tasks
+from .browser import image_files
 from .tasks import OtherModelError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ..app.jobs import Report
+    from ...core.base.progress import Report
     from ..image.controller import Controller
     from .tasks import Opened, RunOrder
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout
 
-from ..image.controller import controller_of
 from ..widgets.parts import Dock, Scrolled
+from ..workspace import controller_of
 from .form_panel import RunForm
 from .list_panel import ImageListPart
 from .run_panel import RunPart

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyl
 from ..widgets.parts import Part, row
 
 if TYPE_CHECKING:
-    from ..app.jobs import Progress
+    from ...core.base.progress import Progress
     from ..image.controller import Controller
 
 FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."

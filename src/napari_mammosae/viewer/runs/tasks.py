@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...core.base.errors import RunError
+from ...core.base.text import duration
 from ..image import tasks
 from ..image.tasks import ModelChoice
 
@@ -14,10 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...core.annotations.boxes import Findings
+    from ...core.base.progress import Report
     from ...core.models.model import MammoSAE
     from ...core.runs.progress import RunProgress
     from ...core.runs.run import Run
-    from ..app.jobs import Report
 
 DEMO = "demo"
 
@@ -114,7 +115,6 @@ def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) 
     """
     from ...core.annotations.boxes import read_findings
     from ...core.runs.making.demo import demo_run
-    from ...core.verdict_rescue import rescue_cached_verdicts
 
     choice = replace(ModelChoice(name=DEMO), device=choice.device)
     model = tasks.load(choice, report)
@@ -123,7 +123,6 @@ def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) 
             f"The demo run belongs to the model {model.name!r}, but {loaded.name} is loaded; unload it first."
         )
     path = demo_run(report, model=model)
-    rescue_cached_verdicts()
     opened = open_run_folder(path, loaded, report)
     findings = read_findings(path.parent / "phantoms" / "findings.csv")
     return replace(opened, model=model, choice=choice, findings=findings, root=path.parent / "phantoms")
@@ -175,13 +174,3 @@ def progress_text(state: RunProgress) -> str:
     if state.failed:
         parts.append(f"{state.failed:,} failed")
     return ", ".join(parts)
-
-
-def duration(seconds: float) -> str:
-    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"

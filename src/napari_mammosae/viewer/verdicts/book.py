@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from psygnal import Signal
 
 from ...core.base.errors import VerdictError
+from ...core.verdicts.state import Standing, read_standing
 from ...core.verdicts.store import Event, Evidence, Subject, VerdictStore, default_path
-from ..verdict_standing import Standing, read_standing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

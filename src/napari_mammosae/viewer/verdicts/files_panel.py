@@ -15,10 +15,10 @@ from ..app.jobs import Jobs
 from ..widgets.parts import NOTICE, Part, row
 
 if TYPE_CHECKING:
+    from ...core.base.progress import Report
     from ...core.verdicts.agreement import Agreement
     from ...core.verdicts.exchange import Merged
     from ...core.verdicts.store import Subject
-    from ..app.jobs import Report
     from ..image.controller import Controller
 
 EXPORTS = "CSV (*.csv);;JSON (*.json)"

@@ -6,8 +6,8 @@ from typing import Any
 
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout
 
-from ..image.controller import controller_of
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint
+from ..workspace import controller_of
 from .files_panel import VerdictFilesPart
 from .form_panel import VerdictForm
 from .suspects_panel import SuspectsPart

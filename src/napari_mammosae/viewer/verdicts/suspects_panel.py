@@ -10,9 +10,9 @@ import numpy as np
 from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from ...core.base.errors import MammoSAEError
+from ...core.localization.suspects import find_suspects
 from ..app.jobs import Jobs
-from ..app.session import Order
-from ..suspicion import REASONS, find_suspects
+from ..app.order import Order
 from ..widgets.columns import LATENT, VERDICT, Column
 from ..widgets.parts import Part, row
 from ..widgets.table_view import LatentTableView
@@ -20,7 +20,7 @@ from ..widgets.table_view import LatentTableView
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..app.jobs import Progress
+    from ...core.base.progress import Progress
     from ..image.controller import Controller
 
 NO_RUN = "Open a run to look for suspects over many images."
@@ -45,6 +45,16 @@ LIFT = Column(
     "suspect.lift", "Box lift", "Share of its activation inside the boxes over theirs of the image; below 1 avoids",
     "run", ".2f", rising=True,
 )  # fmt: skip
+REASONS = {
+    "outside": "outside the breast",
+    "skin": "skin line",
+    "pectoral": "pectoral muscle",
+    "border": "image border",
+    "marker": "burned-in marker",
+    "avoids_boxes": "avoids the boxes",
+}
+"""Where a suspect fires, in words."""
+
 PLACES = {
     place: Column(f"suspect.{place}", words.capitalize(), f"Share of its activation: {words}", "run", ".2f", name=words)
     for place, words in REASONS.items()

@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize, Qt
 from qtpy.QtGui import QColor, QPainter
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from ..intervention.layers import AMBER
+from ..canvas.colors import AMBER
 
 _ROOM = 6
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from ..app.session import BY_IMAGE
+from ...core.ranking.titles import _INTERVALS, SCORES
+from ..app.order import BY_IMAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,35 +75,7 @@ CELLS = Column(
 )
 IMAGE = (MEAN, MAXIMUM, CELLS)
 
-SCORES = {
-    "diff": ("Difference", "Mean over the images of the class minus mean over the rest"),
-    "mean": ("Mean", "Mean over the images of the class"),
-    "centred": ("Centred", "Mean over the images of the class minus mean over all"),
-    "standardised": ("Std. diff.", "Difference of the means over the pooled standard deviation"),
-    "auroc": ("AUROC", "Area under the ROC curve of the mean activation, for the class against the rest"),
-    "auroc_max": ("AUROC max", "Area under the ROC curve of the maximum, for the class against the rest"),
-    "average_precision": ("Av. prec.", "Average precision of the mean activation for the class"),
-    "selectivity": ("Selectivity", "2 |AUROC - 0.5|: how well it tells the class, either way"),
-    "attribution": ("Logit", "Mean contribution to the class's logit over the images of the class"),
-    "firing_images": ("Fires", "Share of the images on which it fires"),
-    "firing_cells": ("Cells", "Share of all cells in which it fires"),
-    "mean_active": ("When active", "Mean over the images on which it fires"),
-    "std": ("Std. dev.", "Standard deviation over the images"),
-    "entropy": ("Entropy", "Entropy of the classes among its 50 strongest images, in nats; low is pure"),
-    "entropy_prior": ("Entropy/prior", "The same with the share of each class divided out"),
-}
-"""Scores a latent can be ranked by: title and meaning."""
 
-_INTERVALS = {
-    "auroc_lo": ("AUROC from", "Lower end of the AUROC's 95 % interval, by patient; of the best 100"),
-    "auroc_hi": ("AUROC to", "Upper end of the AUROC's 95 % interval, by patient; of the best 100"),
-    "diff_lo": ("Diff. from", "Lower end of the difference's 95 % interval, by patient; of the best 100"),
-    "diff_hi": ("Diff. to", "Upper end of the difference's 95 % interval, by patient; of the best 100"),
-    "p_value": ("p", "Mann-Whitney test, images taken as independent"),
-    "q_value": ("q", "False discovery rate (Benjamini-Hochberg over live latents)"),
-    "mean_rest": ("Mean rest", "Mean over the images of the other classes"),
-    "mean_all": ("Mean all", "Mean over all images"),
-}
 _RISING = ("entropy", "entropy_prior", "p_value", "q_value")
 _SHOWN = ("diff", "auroc", "firing_images")
 _RATES = ("auroc", "auroc_max", "auroc_lo", "auroc_hi", "average_precision", "selectivity", "firing_images")

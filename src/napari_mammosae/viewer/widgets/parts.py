@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QWidget
+from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QTabWidget, QWidget
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,3 +103,26 @@ class Scrolled(QScrollArea):
     def sizeHint(self) -> QSize:
         """All of the content, if there is room."""
         return QSize(self.minimumSizeHint().width(), self.widget().sizeHint().height())
+
+
+class PageTabs(QTabWidget):
+    """A tab widget whose hidden pages ask for no height: a tall one would make the dock scroll behind a short one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.currentChanged.connect(self._follow)
+
+    def add(self, page: QWidget, title: str, tip: str = "") -> None:
+        """Add a page, and what its tab says when pointed at."""
+        self.addTab(page, title)
+        self.setTabToolTip(self.count() - 1, tip)
+        self._follow()
+
+    def _follow(self, *_: object) -> None:
+        for at in range(self.count()):
+            page = self.widget(at)
+            policy = page.sizePolicy()
+            shown = at == self.currentIndex()
+            policy.setVerticalPolicy(QSizePolicy.Policy.Preferred if shown else QSizePolicy.Policy.Ignored)
+            page.setSizePolicy(policy)
+        self.updateGeometry()

@@ -7,8 +7,9 @@ from itertools import chain
 from ...base.errors import Cancelled
 from ..layout import Layout
 from ..settings import RunSettings
+from ..sources import Entry
 from .compute import Computer
-from .decode import Decoded, Decoder, Entry, Failed
+from .decode import Decoded, Decoder, Failed
 from .decode_pool import DecodePool
 from .part_files import Block
 

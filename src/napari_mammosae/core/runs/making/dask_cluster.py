@@ -17,15 +17,16 @@ from distributed import Client, KilledWorker, WorkerPlugin, get_worker, wait
 from ...base.errors import Cancelled, RunError
 from ..layout import Layout
 from ..settings import RunSettings, model_settings
-from ..threads import torch_threads
+from ..sources import Entry
 from .blocks import Blocks, Counted, run_blocks
 from .compute import Computer
-from .decode import Decoder, Entry
+from .decode import Decoder
 from .decode_pool import DecodePool
+from .process import torch_threads
 
 if TYPE_CHECKING:
     from ...models.model import MammoSAE
-    from .make import ModelSpec
+    from .model_spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +135,7 @@ class ModelOnWorker(WorkerPlugin):
         return sum(done for done, _ in counts), sum(failed for _, failed in counts)
 
     def _loaded(self, settings: RunSettings) -> "MammoSAE":
-        from .make import load
+        from .model_spec import load
 
         if self._model is None:
             self._model = load(self._spec)
@@ -149,7 +150,7 @@ def _compute(
     plugin: str, block: int, entries: Sequence[Entry], settings: RunSettings, layout: Layout, batch: int | None
 ) -> tuple[int, int]:
     """What is sent to a worker."""
-    holder = cast(ModelOnWorker, get_worker().plugins[plugin])
+    holder = cast("ModelOnWorker", get_worker().plugins[plugin])
     return holder.compute(block, entries, settings, layout, batch)
 
 

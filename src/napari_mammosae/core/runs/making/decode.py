@@ -5,8 +5,6 @@ This module is imported by the worker processes: it must not need torch.
 
 import logging
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,22 +15,9 @@ from ...base.files import sha256_file
 from ...images.geometry import Frame
 from ...images.mammogram import read_mammogram
 from ...images.preprocessing import Preprocessing
+from ..sources import Entry
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One image of the run's list: its position, where it lies, and the names it goes by."""
-
-    image: int
-    image_id: str
-    path: Path
-    name: str
-    """Relative to the root of the images."""
-    laterality: Literal["L", "R"] | None = None
-    view: Literal["CC", "MLO"] | None = None
-    """What tables say, for files that do not."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Self
 
 from ...base.errors import RunError
-from .decode import Decoded, Decoder, Entry, Failed
+from ..sources import Entry
+from .decode import Decoded, Decoder, Failed
 from .process import keep_freed_memory
 
 

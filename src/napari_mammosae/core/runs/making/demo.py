@@ -10,9 +10,11 @@ from ...base.files import write_atomic
 from ..layout import writing
 from ..progress import RunProgress
 from ..settings import read_info
-from ..threads import torch_threads
-from .decode import Decoded, Decoder, Entry, Failed
-from .make import ModelSpec, load, make_run
+from ..sources import Entry
+from .decode import Decoded, Decoder, Failed
+from .make import make_run
+from .model_spec import ModelSpec, load
+from .process import torch_threads
 
 if TYPE_CHECKING:
     from ...phantoms.phantom import Phantom

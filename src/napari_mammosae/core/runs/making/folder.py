@@ -1,10 +1,14 @@
 """How much room kept maps take."""
 
+import os
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...base.errors import RunError
+from ...base.text import size_text
 from ...models.latents import LatentMaps
 
 BYTES_A_CELL = 3.5
@@ -32,14 +36,36 @@ def check_space(folder: Path, needed: int) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def size_text(size: float) -> str:
-    """Bytes in the unit a person would choose.
+@contextmanager
+def only_writer(root: Path) -> Iterator[None]:
+    """Hold a lock that ends with this process, however it ends.
 
-    >>> size_text(1234567)
-    '1.2 MB'
+    Raises
+    ------
+    RunError
+        Another process computes this run.
     """
-    for unit in ("bytes", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
-            break
-        size /= 1000
-    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT)
+    try:
+        if not _locked(handle):
+            raise RunError(f"Another process is computing {root.name}; wait for it, or give another folder.")
+        yield
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:  # a drive without locks: parts are written whole, so two writers cost time, not data
+        return True
+    return True

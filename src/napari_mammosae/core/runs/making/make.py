@@ -1,15 +1,14 @@
 """`make_run`: one pass over a data set, resumed where it was left."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import Any
 
 from ...base.errors import RunError
 from ...models.latents import LatentMaps
 from ..layout import Layout, writing
-from ..lock import only_writer
 from ..progress import Meter, RunProgress
 from ..settings import RunSettings, check_same, model_settings, read_info, write_info
 from ..sources import Sources, read_sources
@@ -18,15 +17,11 @@ from .blocks import blocks_of, run_blocks
 from .compute import Computer
 from .decode import Decoded, Decoder
 from .decode_pool import DecodePool
-from .folder import check_space, maps_bytes
-
-if TYPE_CHECKING:
-    from ...models.model import MammoSAE
+from .folder import check_space, maps_bytes, only_writer
+from .model_spec import ModelSpec, load
 
 logger = logging.getLogger(__name__)
 
-ModelSpec: TypeAlias = Union[str, Path, Mapping[str, Any], Callable[[], "MammoSAE"], "MammoSAE"]
-"""A name or `model.toml`, the arguments of `load_model`, something that makes the model, or the model."""
 
 BLOCK = 32
 
@@ -173,17 +168,6 @@ def make_run(
                 layout.remove_unfinished()  # by workers that were lost on the way
             failed = assemble(layout, settings, sources, state)
     return _ended(layout, settings, failed, left, strict)
-
-
-def load(model: ModelSpec) -> "MammoSAE":
-    """Return the model that a specification stands for."""
-    from ...models.model import MammoSAE, load_model
-
-    if isinstance(model, MammoSAE):
-        return model
-    if isinstance(model, (str, Path)):
-        return load_model(model)
-    return load_model(**model) if isinstance(model, Mapping) else model()
 
 
 def _check_folder(layout: Layout, info: dict[str, Any] | None) -> None:

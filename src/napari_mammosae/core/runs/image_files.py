@@ -1,19 +1,15 @@
-"""Where the image files of a run lie: a run keeps their relative names only."""
+"""Where the image files of a run are: a run keeps their relative names only."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..core.runs.run import Run
-    from .image.controller import Controller
-
-_FOLDERS = ("", "images", "phantoms")
+    from .run import Run
 
 
 class ImageFiles:
@@ -55,17 +51,4 @@ class ImageFiles:
         return next((folder for folder in near if self._names and (folder / self._names[0]).is_file()), None)
 
 
-_files: WeakKeyDictionary[Any, ImageFiles] = WeakKeyDictionary()
-
-
-def image_files(run: Run) -> ImageFiles:
-    """Return what is known about the files of a run's images."""
-    if run not in _files:
-        _files[run] = ImageFiles(run)
-    return _files[run]
-
-
-def show_image(controller: Controller, run: Run, row: int) -> None:
-    """Look at an image of the open run with its latents; the current latent stays."""
-    if run is controller.session.run:
-        controller.browser.show(row)
+_FOLDERS = ("", "images", "phantoms")

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .images.preprocessing import Preprocessing
-from .models.backbone import EfficientNetBackbone
-from .phantoms.phantom import FINDINGS, STRUCTURES, Phantom
+from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.models.backbone import EfficientNetBackbone
+from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, Phantom
 
 STRIDE = 32
 GRID = (48, 29)

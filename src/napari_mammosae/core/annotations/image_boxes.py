@@ -1,4 +1,4 @@
-"""Annotated boxes of one image, in its own pixels and in those the model saw. Knows no Qt."""
+"""Annotated boxes of one image, in its own pixels and in those the model saw."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..core.images.geometry import clip_boxes
+from ..images.geometry import clip_boxes
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from ..core.annotations.boxes import Findings
-    from ..core.images.geometry import Frame
-    from ..core.images.mammogram import Mammogram
+    from ..images.geometry import Frame
+    from ..images.mammogram import Mammogram
+    from .boxes import Findings
+
 
 EDGES = ["row_min", "col_min", "row_max", "col_max"]
+
+
 ALL_FINDINGS = ""
 
 

@@ -1,0 +1,71 @@
+"""Numbers, names and lists as people read them."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from .errors import SettingsError
+
+
+def readable(slug: str) -> str:
+    """A slug as words: ``suspicious_calcification`` -> ``suspicious calcification``."""
+    return slug.replace("_", " ")
+
+
+def size_text(size: float) -> str:
+    """Bytes in the unit a person would choose.
+
+    >>> size_text(1234567)
+    '1.2 MB'
+    """
+    for unit in ("bytes", "kB", "MB", "GB", "TB"):
+        if size < 1000 or unit == "TB":
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+
+
+def duration(seconds: float) -> str:
+    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def sentence(text: str) -> str:
+    """A note with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
+def numbers_of(text: str) -> list[int]:
+    """Read a list such as ``3, 17 40-44``.
+
+    Raises
+    ------
+    SettingsError
+        If there is something else in it.
+    """
+    latents: list[int] = []
+    for part in re.findall(r"[^\s,;]+", text):
+        found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        if found is None:
+            raise SettingsError(f"{part!r} is no latent; write numbers such as 3, 17, 40-44.")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first or last - first > 1_000_000:
+            raise SettingsError(f"{part!r} is no range; write the lower number first.")
+        latents += range(first, last + 1)
+    return latents
+
+
+def text_of(latents: Any) -> str:
+    """Write latents as a list that `numbers_of` reads, neighbours as ranges."""
+    ids = np.unique(np.asarray(latents, dtype=np.int64))
+    if not ids.size:
+        return ""
+    breaks = np.flatnonzero(np.diff(ids) != 1) + 1
+    runs = np.split(ids, breaks)
+    return ", ".join(f"{run[0]}-{run[-1]}" if run.size > 2 else ", ".join(map(str, run)) for run in runs)

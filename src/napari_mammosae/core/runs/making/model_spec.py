@@ -1,0 +1,41 @@
+"""Which model a run is made with, in words that another process can load it by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+if TYPE_CHECKING:
+    from ...models.model import MammoSAE
+    from ..run import Run
+
+
+ModelSpec: TypeAlias = Union[str, Path, Mapping[str, Any], Callable[[], "MammoSAE"], "MammoSAE"]
+"""A name or `model.toml`, the arguments of `load_model`, something that makes the model, or the model."""
+
+
+def load(model: ModelSpec) -> MammoSAE:
+    """Return the model that a specification stands for."""
+    from ...models.loading import load_model
+    from ...models.model import MammoSAE
+
+    if isinstance(model, MammoSAE):
+        return model
+    if isinstance(model, (str, Path)):
+        return load_model(model)
+    return load_model(**model) if isinstance(model, Mapping) else model()
+
+
+def model_of_run(run: Run, model: str | None) -> MammoSAE:
+    """Load the model of a run: the one named, else the one it says it was made with."""
+    from ...base.errors import MammoSAEError, ModelError
+    from ...models.loading import load_model
+
+    name = str(run.info["model"])
+    try:
+        return load_model(model or name, device="cpu")
+    except MammoSAEError as error:
+        if model is not None:
+            raise
+        raise ModelError(f"{run.path.name} was made with {name}, which needs --model here: {error}") from error

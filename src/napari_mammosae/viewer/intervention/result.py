@@ -1,0 +1,149 @@
+"""What an edit does to the prediction of the image shown, as a panel needs it. Knows no Qt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from .state import EditState, changes_something
+
+if TYPE_CHECKING:
+    from ...core.intervention.edit import Edit
+    from ...core.intervention.image_edit import ImageEdit
+    from ...core.models.latents import LatentMaps
+    from ...core.models.model import MammoSAE
+    from ...core.stats.measures import FloatArray, IntArray
+
+
+SHOWN = 8
+"""Latents with a bar of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One addend of a logit.
+
+    Attributes
+    ----------
+    name, value
+        What adds how much.
+    kind
+        What it is; the last one, "edit", is what the edit changes.
+    edited
+        Whether it is a latent of which the edit takes something.
+    """
+
+    name: str
+    value: float
+    kind: Literal["bias", "latent", "rest", "error", "edit"]
+    edited: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditView:
+    """What an edit does to the image shown.
+
+    Attributes
+    ----------
+    edit, effect
+        The edit, and logits and logit maps before and after.
+    model, before, after
+        (C,) probabilities of the model itself, and of the unedited and edited latents in the edit's form.
+    terms
+        Addends of the chosen logit; all but the last sum to it before the edit, all together to it after. None of them
+        where what follows the SAE is not linear.
+    latents
+        Latents of the edit that fire on this image.
+    """
+
+    edit: Edit
+    effect: ImageEdit
+    model: FloatArray
+    before: FloatArray
+    after: FloatArray
+    terms: tuple[Term, ...]
+    latents: IntArray
+
+
+def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditView:
+    """Apply an edit to an image's latents.
+
+    Raises
+    ------
+    SettingsError
+        If the edit is for another number of latents or cells.
+    """
+    from ...core.intervention.image_edit import edit_image
+
+    effect = edit_image(maps, model.attribution, model.constant, edit)
+    if maps.values.dtype == np.float16 and edit.region is None:
+        effect = replace(effect, **_exact_logits(model, maps, edit))
+    live = np.asarray(maps.latents, dtype=np.int64)
+    return EditView(
+        edit,
+        effect,
+        model.probabilities(maps.logits),
+        model.probabilities(effect.before),
+        model.probabilities(effect.after),
+        terms_of(model, maps, edit, effect, logit),
+        live[edit.targets[live]],
+    )
+
+
+def passed_view(model: MammoSAE, maps: LatentMaps, edit: Edit, after: FloatArray) -> EditView:
+    """What an edit does to an image whose logits (C,) after it came of a pass through the network."""
+    from ...core.intervention.image_edit import ImageEdit
+
+    before = maps.logits_sae if edit.form == "replace" else maps.logits
+    live = np.asarray(maps.latents, dtype=np.int64)
+    own, start, stop = (model.probabilities(logits) for logits in (maps.logits, before, after))
+    return EditView(edit, ImageEdit(before, after), own, start, stop, (), live[edit.targets[live]])
+
+
+def _exact_logits(model: MammoSAE, maps: LatentMaps, edit: Edit) -> dict[str, FloatArray]:
+    """Logits before and after from the means, which a run keeps at full precision, its maps only at half of it."""
+    means = maps.pooled_mean.astype(np.float64)
+    change = model.attribution @ np.where(edit.targets, (edit.factor - 1.0) * means, 0.0)
+    before = model.constant + model.attribution @ means if edit.form == "replace" else maps.logits
+    return {"before": before, "after": before + change}
+
+
+def terms_of(model: MammoSAE, maps: LatentMaps, edit: Edit, effect: ImageEdit, logit: int) -> tuple[Term, ...]:
+    """Take one logit apart: bias, the largest contributions, all others summed, the SAE's error, and the edit."""
+    from ...core.intervention.explain import explain
+
+    parts = explain(
+        maps.pooled_mean,
+        model.attribution[logit],
+        float(model.constant[logit]),
+        float(maps.logits[logit]),
+        float(maps.logits_sae[logit]),
+    )
+    latents, values, rest = parts.largest(SHOWN)
+    targets = edit.targets if changes_something(edit) else np.zeros_like(edit.mask)
+    terms = [Term("bias", parts.bias, "bias")]
+    terms += [
+        Term(str(latent), float(value), "latent", bool(targets[latent]))
+        for latent, value in zip(latents, values, strict=True)
+    ]
+    others = parts.latents.size - latents.size
+    if others:
+        terms.append(Term(f"{others} others", rest, "rest"))
+    if edit.form == "delta":
+        terms.append(Term("SAE error", parts.error, "error"))
+    terms.append(Term("edit", float(effect.after[logit] - effect.before[logit]), "edit"))
+    return tuple(terms)
+
+
+def summary(state: EditState, view: EditView) -> str:
+    """Say in a few words what is edited."""
+    edit, size = view.edit, int(view.edit.mask.sum())
+    if state.without_spurious:
+        what = f"without {size} spurious latent{'s' * (size != 1)}"
+    else:
+        verb = {"zero": "without", "keep": "only", "scale": f"{state.factor:g} x"}[edit.mode]
+        what = f"{verb} {size:,} latent{'s' * (size != 1)}"
+    where = ", inside the region" if edit.region is not None else ""
+    return f"{what}{where} ({edit.form})"
