@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from _report import Report
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 import recipe
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.latents import latents_of_features

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from _report import Report
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the fake model and run
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))  # the fake model and run
 
 IMAGES, LATENTS, LIVE, LIVE_HERE, GRID, INPUT, SOURCE = 4_000, 16_384, 850, 400, (48, 29), (1520, 912), (3328, 2560)
 MOVES = 60

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from _report import Report
 
-TESTS = Path(__file__).parent.parent / "tests"
+TESTS = Path(__file__).parent.parent / "tests" / "support"
 sys.path.insert(0, str(TESTS))
 
 WRITER = (

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "napari.yaml")
 os.environ["XDG_CACHE_HOME"] = os.environ.get("REVIEW_CACHE") or tempfile.mkdtemp()
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp()
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 import napari
 import numpy as np

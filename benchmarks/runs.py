@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_mammosae.core.runs.progress import RunProgress
 
 HERE = Path(__file__).resolve()
-sys.path.insert(0, str(HERE.parent.parent / "tests"))
+sys.path.insert(0, str(HERE.parent.parent / "tests" / "support"))
 
 IMAGES, ROUNDS, FEW, MANY = 6, 5, 100, 400
 

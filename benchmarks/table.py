@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 os.environ["NAPARI_CONFIG"] = str(Path(tempfile.mkdtemp()) / "napari.yaml")
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 
 import napari
 from _report import Report
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
+from viewer import SOURCE, Bare
 
 import fakes
 from napari_mammosae.core.images.preprocessing import Preprocessing
@@ -34,7 +35,6 @@ from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.widgets.columns import CELLS, MAXIMUM, MEAN, VERDICT
-from viewer import SOURCE, Bare
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from _report import Report
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the fake model
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))  # the fake model
 
 H, GRID, INPUT, SOURCE, LIVE = 16_384, (48, 29), (1520, 912), (3328, 2560), 800
 STEPS, DOCK_WIDTH, SIZE = 40, 345, (1600, 1000)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+
 from demo_card_text import card
 from demo_classifier import ClassifierSettings, to_input
-
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.images.cells import cell_shares
 from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run

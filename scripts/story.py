@@ -20,8 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "2")
 
 import numpy as np
 import pandas as pd
-from demo_classifier import ClassifierSettings
 
+from demo_classifier import ClassifierSettings
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.base.provenance import NOTICE, provenance, write_json

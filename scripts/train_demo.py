@@ -18,6 +18,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
+
 from demo_classifier import (
     CELL_CLASSES,
     GRID,
@@ -30,8 +32,6 @@ from demo_classifier import (
     train_on_patches,
     whole_image_features,
 )
-from safetensors.torch import save_file
-
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.backbone import EfficientNetBackbone

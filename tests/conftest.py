@@ -94,10 +94,24 @@ def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable) -> Iterator:
-    """Open a real window; what works in it is stopped in the end. Tests without OpenGL have a viewer of their own."""
+def viewer(request: pytest.FixtureRequest) -> Iterator:
+    """Give a real window to tests marked `opengl`, else what a window would show; what works in it is ended after."""
+    from napari.components import ViewerModel
+
     from napari_mammosae.viewer.workspace import controller_of
 
-    viewer = make_napari_viewer(show=True)
+    if request.node.get_closest_marker("opengl"):
+        viewer = request.getfixturevalue("make_napari_viewer")(show=True)
+    else:
+        request.getfixturevalue("qapp")
+        viewer = ViewerModel()
     yield viewer
     controller_of(viewer).cleanup()
+
+
+@pytest.fixture(scope="module")
+def run_path(tmp_path_factory: pytest.TempPathFactory, tiny_model: Path) -> Path:
+    """Make a run with maps over pictures beside it, one to a file of tests."""
+    from review_kit import make_tiny_run
+
+    return make_tiny_run(tmp_path_factory.mktemp("tiny-run"), tiny_model)

@@ -10,6 +10,8 @@ import pytest
 
 import tiny
 
+pytestmark = pytest.mark.opengl
+
 HEADER = "image,finding,xmin,ymin,xmax,ymax\n"
 
 

@@ -19,6 +19,8 @@ from napari_mammosae.viewer.image.panel import ModelDock
 from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
 from napari_mammosae.viewer.reader import PLUGIN, prefer_for_mammograms
 
+pytestmark = pytest.mark.opengl
+
 
 def menu_action(viewer, *path):
     """An entry of the window's menus, found by the texts a user reads."""

@@ -17,6 +17,8 @@ from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
 from napari_mammosae.viewer.intervention.panel import InterveneDock
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 FEW = 10
 
 

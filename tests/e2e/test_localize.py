@@ -14,6 +14,8 @@ from napari_mammosae.viewer.image.panel import ModelDock
 from napari_mammosae.viewer.localization.panel import LocalizeDock
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 LEFT = Qt.MouseButton.LeftButton
 
 

@@ -18,6 +18,8 @@ from napari_mammosae.viewer.verdicts.panel import VerdictsDock
 from napari_mammosae.viewer.workspace import controller_of
 from review_kit import idle
 
+pytestmark = pytest.mark.opengl
+
 PHANTOMS = 10
 
 

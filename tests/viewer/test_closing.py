@@ -9,6 +9,8 @@ import fakes
 from napari_mammosae.viewer.image.panel import ModelDock
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 
 @pytest.fixture
 def busy(make_napari_viewer, qtbot, monkeypatch):

@@ -16,6 +16,8 @@ from napari_mammosae.viewer.verdicts.panel import VerdictsDock
 from napari_mammosae.viewer.workspace import controller_of
 from review_kit import make_tiny_run, open_run_in
 
+pytestmark = pytest.mark.opengl
+
 
 @pytest.fixture(scope="module")
 def run_path(tmp_path_factory, tiny_model):

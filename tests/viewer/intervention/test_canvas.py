@@ -11,6 +11,8 @@ from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.intervention.layers import EDITED
 from napari_mammosae.viewer.intervention.panel import InterveneDock
 
+pytestmark = pytest.mark.opengl
+
 GRID, INPUT = (48, 29), (1520, 912)
 UP, DOWN = (12, 8), (30, 20)  # cells where a latent pushes the first logit up, another one down
 

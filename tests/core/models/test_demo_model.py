@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from demo_classifier import to_input
 
 import napari_mammosae
+from demo_classifier import to_input
 from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
 from napari_mammosae.core.localization.thresholds import Threshold
 from napari_mammosae.core.models.latents import latents_of_features

@@ -12,6 +12,8 @@ from napari_mammosae.viewer.localization.found_boxes import draw, drawing_of
 from napari_mammosae.viewer.localization.panel import LocalizeDock
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 SHAPE, GRID = (384, 256), (12, 8)
 
 

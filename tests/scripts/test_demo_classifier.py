@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import LogisticRegression
+
 from demo_classifier import (
     CELL_CLASSES,
     GRID,
@@ -15,8 +17,6 @@ from demo_classifier import (
     to_input,
     train_on_patches,
 )
-from sklearn.linear_model import LogisticRegression
-
 from napari_mammosae.core.images.preprocessing import Preprocessing, normalised
 from napari_mammosae.core.phantoms.phantom import make_phantom
 

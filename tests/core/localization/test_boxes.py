@@ -16,7 +16,7 @@ from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.thresholds import Threshold
 from napari_mammosae.core.localization.upsampling import upsample
 
-PARITY = Path(__file__).parents[1] / "data" / "parity"
+PARITY = Path(__file__).parents[2] / "data" / "parity"
 
 
 def plain_regions(cells: np.ndarray, shape: tuple[int, int], text: str, min_area: float = 10) -> list[tuple]:

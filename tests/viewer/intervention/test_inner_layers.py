@@ -14,9 +14,9 @@ from qtpy.QtWidgets import QFileDialog
 
 import intervene_kit
 import tiny
+from napari_mammosae.core.intervention.masked_pass import pass_edit
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae import SparseAutoencoder
-from napari_mammosae.viewer import passes
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.intervention.layers import EDITED
 from napari_mammosae.viewer.intervention.panel import InterveneDock
@@ -132,7 +132,7 @@ def test_a_result_belongs_to_its_settings(dock, qtbot):
 
 
 def test_settings_changed_during_a_pass(dock, qtbot, monkeypatch):
-    go, real = threading.Event(), passes.pass_edit
+    go, real = threading.Event(), pass_edit
 
     def slow(*args):
         go.wait(10)

@@ -12,6 +12,8 @@ from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 
 @pytest.fixture
 def viewer(make_napari_viewer, qtbot):

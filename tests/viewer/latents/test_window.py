@@ -15,6 +15,8 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 
 class Linear(FakeModel):
     attribution = np.random.default_rng(4).normal(size=(2, 64))

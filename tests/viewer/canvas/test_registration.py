@@ -15,6 +15,8 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.workspace import controller_of
 
+pytestmark = pytest.mark.opengl
+
 GRID, INPUT = (48, 29), (1520, 912)
 MODEL = FakeModel(n_latents=16, grid=GRID, preprocessing=Preprocessing(size=INPUT))
 CELLS = [(1, 1), (24, 14), (46, 27), (7, 20)]

@@ -9,8 +9,8 @@ from platformdirs import user_cache_path
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.phantoms import dataset, make_phantom
-from napari_mammosae.core.phantoms.phantom import labels_of, names_of
+from napari_mammosae.core.phantoms import dataset
+from napari_mammosae.core.phantoms.phantom import labels_of, make_phantom, names_of
 from napari_mammosae.core.runs.making.demo import COUNT, FIRST_SEED, Drawer, demo_folder, demo_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.runs.sources import Entry
