@@ -9,8 +9,8 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog, QMenu
 
-from napari_mammosae.core import runs
 from napari_mammosae.core.base.text import numbers_of
+from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
@@ -33,7 +33,7 @@ def viewer(make_napari_viewer):
 @pytest.fixture
 def dock(viewer, qtbot, monkeypatch):
     """The dock from the menu, the demo's run (shorter than usual) opened, its first image shown."""
-    monkeypatch.setattr(runs, "demo_run", partial(runs.demo_run, count=FEW))
+    monkeypatch.setattr(demo, "demo_run", partial(demo.demo_run, count=FEW))
     menu = next(m for m in viewer.window._qt_window.findChildren(QMenu) if m.title().lstrip("&") == "Layers")
     for title in ("Visualize", "Intervene"):
         menu.aboutToShow.emit()

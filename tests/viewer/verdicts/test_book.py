@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from napari_mammosae.core import runs
 from napari_mammosae.core.base.errors import VerdictError
+from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
 from napari_mammosae.core.verdicts.places import cache_folder, default_path
 from napari_mammosae.core.verdicts.reader import VerdictReader
@@ -249,7 +249,7 @@ def test_opening_the_demo_run_brings_earlier_verdicts_along(tiny_model, tmp_path
     path = make_tiny_run(folder, tiny_model, maps=False)
     with VerdictStore(path / "verdicts.sqlite", "anna") as store:
         event = store.decide(SUBJECT, 3, "spurious")
-    monkeypatch.setattr(runs, "demo_run", lambda *_, **__: path)
+    monkeypatch.setattr(demo, "demo_run", lambda *_, **__: path)
     monkeypatch.setattr(tasks, "load", lambda *_: None)
     run_work.open_demo_run(ModelChoice(), None, lambda *_: None)
     with VerdictStore(default_path(), create=False) as store:

@@ -8,19 +8,51 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .files import write_atomic, write_together
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..models.model import MammoSAE
-
 NOTICE = "research use only, not for diagnosis"
 
 
-def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None = None) -> dict[str, Any]:
+class ModelIdentity(Protocol):
+    """What is recorded of a model: a loaded one has it, and so have its facts alone."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        ...
+
+    @property
+    def layer(self) -> str:
+        """The layer its SAE reads."""
+        ...
+
+    @property
+    def model_sha256(self) -> str:
+        """Hash of its weights."""
+        ...
+
+    @property
+    def sae_sha256(self) -> str:
+        """Hash of its SAE's weights."""
+        ...
+
+    @property
+    def device(self) -> str:
+        """Where it computes."""
+        ...
+
+    @property
+    def precision(self) -> str:
+        """In which number format."""
+        ...
+
+
+def provenance(command: str, settings: Mapping[str, Any], model: ModelIdentity | None = None) -> dict[str, Any]:
     """Return what produced a result, ready for JSON.
 
     Parameters
@@ -30,7 +62,7 @@ def provenance(command: str, settings: Mapping[str, Any], model: MammoSAE | None
     settings : mapping
         Everything that shaped the numbers. Paths, and texts that look like paths, become bare file names: folders
         often carry people's names.
-    model : MammoSAE, optional
+    model : ModelIdentity, optional
         The model used: its name, layer, hashes, device and precision are recorded.
 
     Returns

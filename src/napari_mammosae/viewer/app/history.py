@@ -1,19 +1,22 @@
-"""What was chosen for an edit, and the way back: a pure list of states."""
+"""Undo and redo: the present state of anything that is a frozen dataclass, and those before and after it."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ..intervention.state import EditState
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+State = TypeVar("State", bound="DataclassInstance")
 
 _ONE_MOVE = 0.8
 """Seconds within which changes of the same control are one step of undo."""
 
 
-class EditHistory:
-    """The present state of an edit, those before it, and those that were undone.
+class History(Generic[State]):
+    """The present state, those before it, and those that were undone.
 
     Attributes
     ----------
@@ -21,10 +24,10 @@ class EditHistory:
         The present one; setting it is no step of undo.
     """
 
-    def __init__(self) -> None:
-        self.state = EditState()
-        self._done: list[EditState] = []
-        self._undone: list[EditState] = []
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self._done: list[State] = []
+        self._undone: list[State] = []
         self._last: tuple[frozenset[str], float] = (frozenset(), 0.0)
 
     @property
@@ -62,7 +65,7 @@ class EditHistory:
         """Take back an undo; False when there is none."""
         return self._step(self._undone, self._done)
 
-    def _step(self, taken: list[EditState], given: list[EditState]) -> bool:
+    def _step(self, taken: list[State], given: list[State]) -> bool:
         if not taken:
             return False
         given.append(self.state)

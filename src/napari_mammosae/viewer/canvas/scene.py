@@ -14,7 +14,7 @@ from ...core.images.geometry import cell_affine
 from . import colors, layers
 from .box_shapes import draw_boxes
 from .camera import fit, same_view
-from .colorbar import Legend
+from .colorbar import Colorbar
 from .latent_view import contrast_limits, resolve
 from .layers import draw_pins
 from .redraw import drawn_once
@@ -72,8 +72,8 @@ class Scene:
             (viewer.layers.events.removed, self._on_removed),
         ):
             self._connect(event, callback)
-        self._legend = Legend(self)
-        self._undo.callback(self._legend.cleanup)
+        self._colorbar = Colorbar(viewer)
+        self._undo.callback(self._colorbar.cleanup)
 
     def cleanup(self) -> None:
         """Cut every connection; layers stay as they are."""
@@ -146,7 +146,7 @@ class Scene:
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
             # Making a colourbar takes as long again, and the window should not stall.
-            QTimer.singleShot(0, self._legend.show)
+            QTimer.singleShot(0, self._colorbar.show)
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
             matrix = layers.stack_affine(affine)

@@ -13,13 +13,13 @@ from qtpy.QtCore import QTimer
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
 from ..app import keymap
-from ..app.history import EditHistory
+from ..app.history import History
 from ..canvas import layers
 from . import layers as logit_map
 from .layers import EditOverlay, edited_text
 from .result import EditView, passed_view, view_of
 from .sources import EditSources
-from .state import changes_something, edit_of
+from .state import EditState, changes_something, edit_of
 
 if TYPE_CHECKING:
     from ...core.intervention.edit import Edit
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from ...core.stats.measures import FloatArray
     from ..image.controller import Controller
     from .layers import MapKind
-    from .state import EditState
 
 
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
@@ -58,7 +57,7 @@ class Intervention:
         self._controller = controller
         self._session = controller.session
         self._overlay = EditOverlay()
-        self._history = EditHistory()
+        self._history = History(EditState())
         self.sources, self.passes = EditSources(controller), Passes()
         self._map: MapKind = "none"
         self._sae = ""
@@ -254,7 +253,7 @@ class Intervention:
     def _on_model(self, model: Any) -> None:
         if model is not None and model.sae_sha256 != self._sae:
             self._sae = model.sae_sha256
-            self._history = EditHistory()  # latent numbers mean something else now
+            self._history = History(EditState())  # latent numbers mean something else now
             self.sources.run_entry = None
         self._forget()
 
