@@ -17,7 +17,7 @@ _PUBLIC = {
     "read_mammogram": "core.images.mammogram",
     "Mammogram": "core.images.mammogram",
     "Preprocessing": "core.images.preprocessing",
-    "load_model": "core.models.model",
+    "load_model": "core.models.loading",
     "MammoSAE": "core.models.model",
     "SparseAutoencoder": "core.models.sae",
     "compute_latents": "core.models.latents",

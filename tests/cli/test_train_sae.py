@@ -187,7 +187,7 @@ def test_another_suffix(images, tiny_model, tmp_path, capsys):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal as a terminal would")
 def test_ctrl_c_leaves_nothing(images, tiny_model, tmp_path, capsys, monkeypatch):
-    import napari_mammosae.core.feature_store as module
+    import napari_mammosae.core.training.features as module
 
     compute = module._compute
 

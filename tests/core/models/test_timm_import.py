@@ -24,7 +24,9 @@ def test_missing_operators_are_declared_after_the_import_failed(tmp_path) -> Non
     (tmp_path / "timm.py").write_text(STUB_TIMM)
     plain = run("import timm", str(tmp_path))
     assert "operator torchvision::nms does not exist" in plain.stderr
-    code = "from napari_mammosae.core.timm_import import import_timm\nprint(import_timm().name, import_timm().name)"
+    code = (
+        "from napari_mammosae.core.models.timm_import import import_timm\nprint(import_timm().name, import_timm().name)"
+    )
     done = run(code, str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["stub", "stub"]
@@ -34,7 +36,7 @@ def test_a_healthy_torchvision_is_left_alone(tmp_path) -> None:
     (tmp_path / "torchvision.py").write_text("loaded = True\n")
     (tmp_path / "timm.py").write_text(STUB_TIMM)
     code = (
-        "import torch\nfrom napari_mammosae.core.timm_import import import_timm\nimport_timm()\n"
+        "import torch\nfrom napari_mammosae.core.models.timm_import import import_timm\nimport_timm()\n"
         "print(torch._C._dispatch_has_kernel_for_dispatch_key('torchvision::nms', 'CPU') "
         "if hasattr(torch.ops.torchvision, 'nms') else 'untouched')"
     )
@@ -44,11 +46,11 @@ def test_a_healthy_torchvision_is_left_alone(tmp_path) -> None:
 
 def test_another_failure_is_passed_on(tmp_path) -> None:
     (tmp_path / "timm.py").write_text("raise RuntimeError('something else')\n")
-    code = "from napari_mammosae.core.timm_import import import_timm\nimport_timm()"
+    code = "from napari_mammosae.core.models.timm_import import import_timm\nimport_timm()"
     assert "something else" in run(code, str(tmp_path)).stderr
 
 
 def test_a_missing_timm_says_what_to_do(tmp_path) -> None:
     (tmp_path / "timm.py").write_text("raise ModuleNotFoundError('No module named timm')\n")
-    code = "from napari_mammosae.core.timm_import import import_timm\nimport_timm()"
+    code = "from napari_mammosae.core.models.timm_import import import_timm\nimport_timm()"
     assert "pip install timm" in run(code, str(tmp_path)).stderr

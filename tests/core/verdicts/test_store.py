@@ -293,7 +293,7 @@ def test_a_locked_file_says_so_after_the_timeout(tmp_path):
 
 WRITER = """
 import os, sys
-from napari_mammosae.core.verdicts import Subject, VerdictStore
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 path, acknowledged, first, step, stop = sys.argv[1:]
 log = os.open(acknowledged, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.write(log, b"\\n")  # ends a line that a kill tore

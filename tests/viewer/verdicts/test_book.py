@@ -7,18 +7,13 @@ from types import SimpleNamespace
 import pytest
 
 from napari_mammosae.core.base.errors import VerdictError
-from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
-from napari_mammosae.core.verdicts.places import cache_folder, default_path
+from napari_mammosae.core.verdicts.places import cache_folder
 from napari_mammosae.core.verdicts.reader import VerdictReader
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer.app.jobs import Jobs
 from napari_mammosae.viewer.app.session import Session
-from napari_mammosae.viewer.image import tasks
-from napari_mammosae.viewer.image.tasks import ModelChoice
-from napari_mammosae.viewer.runs import tasks as run_work
 from napari_mammosae.viewer.verdicts.book import VerdictBook
-from review_kit import make_tiny_run
 
 SUBJECT = Subject("model", "sae")
 MANY = 50_000
@@ -239,18 +234,3 @@ def test_verdicts_on_a_cached_run_are_the_user_s_and_not_the_cache_s(tmp_path, m
     assert again.verdict(1096) == "spurious"
     for book in (first, second, again):
         book.close()
-
-
-def test_opening_the_demo_run_brings_earlier_verdicts_along(tiny_model, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = cache_folder() / "demo-1"
-    (folder / "phantoms").mkdir(parents=True)
-    (folder / "phantoms" / "findings.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,1,2,30,40\n")
-    path = make_tiny_run(folder, tiny_model, maps=False)
-    with VerdictStore(path / "verdicts.sqlite", "anna") as store:
-        event = store.decide(SUBJECT, 3, "spurious")
-    monkeypatch.setattr(demo, "demo_run", lambda *_, **__: path)
-    monkeypatch.setattr(tasks, "load", lambda *_: None)
-    run_work.open_demo_run(ModelChoice(), None, lambda *_: None)
-    with VerdictStore(default_path(), create=False) as store:
-        assert store.events() == [event]

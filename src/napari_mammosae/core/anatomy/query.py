@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ..images.cells import box_shares, cell_shares
 from ..stats.measures import ratios
 
 if TYPE_CHECKING:
+    import pandas as pd
     from numpy.typing import NDArray
 
     from ..images.geometry import Frame
@@ -115,6 +115,8 @@ def query_region(
     logit = np.full(ids.size, np.nan)
     if attribution is not None:
         logit = np.asarray(attribution, np.float64)[ids] * inside / share.size
+    import pandas as pd
+
     table = pd.DataFrame(
         {
             "latent": ids,

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from ..stats.measures import ratios
 from .focus import focus, places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import pandas as pd
 
     from ..annotations.boxes import Findings
     from ..base.progress import Report
@@ -115,6 +116,8 @@ class SuspectTally:
         area = np.array([self._area[name] / max(self._images, 1) for name in PLACES] + [1.0])
         lifts = np.where(shares >= _ABOUT_AS_MUCH * suspicion[:, None], ratios(shares, area, undefined=0.0), -1.0)
         reason = np.array(list(out))[lifts.argmax(axis=1)]
+        import pandas as pd
+
         table = pd.DataFrame(
             {"latent": live, "suspicion": suspicion, "reason": reason, **out, "lift": lift,
              "images_active": sums["images_active"][live].astype(int)}

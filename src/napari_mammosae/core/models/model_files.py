@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..base.errors import ModelError
 
-SAMPLE_DATA = Path(__file__).parent.parent / "sample_data"
+SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
 PUBLISHED_SIZE = (1520, 912)
 Task = Literal["binary", "multilabel", "multiclass"]
 

@@ -67,7 +67,7 @@ def test_no_more_images_are_under_way_than_said(images, model):
 
 def test_decoding_processes_do_not_import_torch():
     code = (
-        "import sys, napari_mammosae.core.runs.decode, napari_mammosae.core.runs.workers\n"
+        "import sys, napari_mammosae.core.runs.making.decode, napari_mammosae.core.runs.making.decode_pool\n"
         "print({'torch', 'timm', 'napari'} & set(sys.modules))"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
@@ -76,7 +76,7 @@ def test_decoding_processes_do_not_import_torch():
 def test_a_script_without_the_main_guard_is_told(tmp_path, tiny_model, images):
     script = tmp_path / "script.py"
     script.write_text(
-        "from napari_mammosae.core.runs import make_run\n"
+        "from napari_mammosae.core.runs.making.make import make_run\n"
         f"make_run({str(images)!r}, {str(tiny_model)!r}, {str(tmp_path / 'run')!r})\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
@@ -86,7 +86,7 @@ def test_a_script_without_the_main_guard_is_told(tmp_path, tiny_model, images):
 
 FAULTS = """
 import resource, sys
-from napari_mammosae.core.runs.heap import keep_freed_memory
+from napari_mammosae.core.runs.making.process import keep_freed_memory
 
 def touch():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

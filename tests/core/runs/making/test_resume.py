@@ -26,9 +26,10 @@ KILLS = 20
 
 RUNNER = """
 import os, sys
-from napari_mammosae.core.model import load_model
-from napari_mammosae.core.runs import make_run
-from napari_mammosae.core.runs import assemble, block, compute, reader, sources  # so that the copies need not
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs import run, sources  # so that the copies need not
+from napari_mammosae.core.runs.making import assemble, compute, part_files
 
 images, labels, spec = sys.argv[1:]
 model = load_model(spec, device="cpu")
@@ -153,7 +154,7 @@ def test_an_exception_from_progress_stops_and_leaves_a_run_to_resume(tmp_path, m
 
 LONG_RUN = """
 import multiprocessing, os, sys, time
-from napari_mammosae.core.runs import make_run
+from napari_mammosae.core.runs.making.make import make_run
 
 def progress(state):
     if state.done == 4:
