@@ -50,7 +50,7 @@ def main() -> None:
             drawn.append(time.perf_counter() - begin)
         report.add(f"a move, {title} shown", 1e3 * statistics.median(moves), "ms", at_most=30)
         report.add("… painted as well (software OpenGL)", 1e3 * statistics.median(drawn), "ms")
-    dock.controller.cleanup()
+    dock.workspace.close()
     viewer.close()
     report.finish()
 

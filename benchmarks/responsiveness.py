@@ -64,7 +64,7 @@ def main() -> None:
     from qtpy.QtWidgets import QApplication
 
     from fakes import phantom
-    from napari_mammosae.viewer.workspace import controller_of
+    from napari_mammosae.viewer.workspace import workspace_of
 
     report = Report(
         "Responsiveness",
@@ -84,21 +84,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = write_model(Path(folder))
         viewer.window.add_plugin_dock_widget("napari-mammosae", "Model & image")
-        controller = controller_of(viewer)
-        controller.choice = replace(controller.choice, name=str(model), device="cpu")
+        workspace = workspace_of(viewer)
+        workspace.images.choice = replace(workspace.images.choice, name=str(model), device="cpu")
         viewer.add_image(phantom(shape=SOURCE), name="image")
         settle(2)
         assert "torch" not in sys.modules
         pulse = Heartbeat()
-        controller.jobs.progressed.connect(pulse.follow)
+        workspace.jobs.progressed.connect(pulse.follow)
         start = time.perf_counter()
-        controller.compute()
-        while controller.jobs.busy:
+        workspace.images.compute()
+        while workspace.jobs.busy:
             app.processEvents()
             time.sleep(0.0005)
         took = time.perf_counter() - start
         settle(SETTLE_S)
-    assert controller.session.maps is not None, controller.last_told
+    assert workspace.session.maps is not None, workspace.status.last_told
     report.add("load and compute", took, "s")
     report.add(ELSE, 1000 * pulse.longest[ELSE], "ms", at_most=100)
     report.add(IMPORTING, 1000 * pulse.longest[IMPORTING], "ms")

@@ -37,7 +37,7 @@ from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,9 +98,9 @@ def viewer_with_docks() -> napari.Viewer:
     return viewer
 
 
-def idle(controller) -> None:
+def idle(workspace) -> None:
     """Wait until nothing is worked on."""
-    while controller.jobs.busy or controller.runs.jobs.busy:
+    while workspace.jobs.busy or workspace.opener.jobs.busy:
         QTest.qWait(20)
 
 
@@ -110,16 +110,16 @@ def steps(report: Report, pulse: Heartbeat) -> None:
     demo_run(count=PHANTOMS)
     viewer = viewer_with_docks()
     pulse.watch(viewer)
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     runs.demo_run = partial(demo_run, count=PHANTOMS)
-    controller.runs.open_demo()
-    idle(controller)
+    workspace.opener.open_demo()
+    idle(workspace)
     QTest.qWait(3_000)
     gaps: list[float] = []
     itself: list[float] = []
-    controller.browser.next_image()  # the first one adds the layer of boxes
+    workspace.browser.next_image()  # the first one adds the layer of boxes
     QTest.qWait(1_500)
-    for go in [controller.browser.next_image] * STEPS + [controller.browser.previous_image] * STEPS:
+    for go in [workspace.browser.next_image] * STEPS + [workspace.browser.previous_image] * STEPS:
         with pulse.longest(gaps):
             start = time.perf_counter()
             go()
@@ -127,7 +127,7 @@ def steps(report: Report, pulse: Heartbeat) -> None:
     quick: list[float] = []
     with pulse.longest(quick, settle=3_000):
         for _ in range(STEPS):
-            controller.browser.next_image()
+            workspace.browser.next_image()
             QTest.qWait(100)
     report.add("step to the next or previous image, itself, median", statistics.median(itself), "ms", at_most=100)
     report.add("step, itself, longest", max(itself), "ms", at_most=100)
@@ -135,7 +135,7 @@ def steps(report: Report, pulse: Heartbeat) -> None:
     report.add("step, longest gap, drawing apart", max(gaps), "ms")
     report.add(f"{STEPS} steps, ten a second, longest gap, drawing apart", max(quick), "ms")
     viewer.close()
-    controller.cleanup()
+    workspace.close()
 
 
 def write_verdicts(path: Path, subject: Subject) -> None:
@@ -162,13 +162,13 @@ def verdicts(report: Report, pulse: Heartbeat) -> None:
     """Open a long verdict file, and let others write into it."""
     viewer = viewer_with_docks()
     pulse.watch(viewer)
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     model = Model(n_latents=LATENTS, grid=GRID, preprocessing=Preprocessing(size=(1520, 912)))
     image = fakes.mammogram(shape=(3000, 1800))
     viewer.add_layer(mammogram_layer(image))
-    controller.session.model = model
-    controller.session.maps = fakes.latent_maps(model, image.frame_for(model.preprocessing), live=1_500)
-    book = controller.reviewer.book
+    workspace.session.model = model
+    workspace.session.maps = fakes.latent_maps(model, image.frame_for(model.preprocessing), live=1_500)
+    book = workspace.reviewer.book
     path = Path(tempfile.mkdtemp()) / "long.sqlite"
     write_verdicts(path, book.subject)
     gc.collect()  # of what was made for writing, which is usually done by another process
@@ -187,16 +187,16 @@ def verdicts(report: Report, pulse: Heartbeat) -> None:
         for latent in range(5):
             with pulse.longest(other, settle=500):
                 dora.decide(book.subject, latent, "unsure")
-                controller.reviewer._poll()
+                workspace.reviewer._poll()
     assert "dora" in book.line(4)
     own: list[float] = []
     itself: list[float] = []
     for latent in range(5):
-        controller.session.current = latent
+        workspace.session.current = latent
         QTest.qWait(500)
         with pulse.longest(own, settle=500):
             start = time.perf_counter()
-            controller.reviewer.judge_spurious()
+            workspace.reviewer.judge_spurious()
             itself.append(1000 * (time.perf_counter() - start))
     report.add(f"{EVENTS:,} verdicts are there", took, "s")
     report.add("while they are read, longest", max(opened), "ms", at_most=100)
@@ -204,7 +204,7 @@ def verdicts(report: Report, pulse: Heartbeat) -> None:
     report.add("own verdict on the disk and in all docks, longest", max(itself), "ms", at_most=100)
     report.add("own verdict, longest gap, drawing apart", max(own), "ms")
     viewer.close()
-    controller.cleanup()
+    workspace.close()
 
 
 def main() -> None:

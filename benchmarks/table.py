@@ -32,8 +32,8 @@ import fakes
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
+from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.latents.filters import LatentFilter
-from napari_mammosae.viewer.latents.panel import LatentsDock
 from napari_mammosae.viewer.widgets.columns import CELLS, MAXIMUM, MEAN, VERDICT
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def scene(window: tuple[int, int] = WINDOWS[0]) -> tuple[napari.Viewer, LatentsD
     verdicts = np.random.default_rng(2).choice(WORDS, LATENTS).tolist()
     dock.session.verdicts = verdicts.__getitem__
     QTest.qWait(1000)
-    fit(viewer, dock.controller.scene.image_layer)
+    fit(viewer, dock.workspace.scene.image_layer)
     QTest.qWait(200)
     return viewer, dock
 

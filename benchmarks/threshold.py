@@ -21,9 +21,9 @@ from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.viewer.app.preferences import PLUGIN
+from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization import layers
-from napari_mammosae.viewer.localization.panel import LocalizeDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 GRID, LATENTS, MOVES = (48, 29), 2048, 15
 REGIONS = (1, 5, 20)
@@ -77,9 +77,9 @@ def main() -> None:
     viewer = napari.Viewer(show=True)
     viewer.window.resize(1366, 768)
     app = QApplication.instance()
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     viewer.open_sample(PLUGIN, "mass_with_marker")
-    session = controller.session
+    session = workspace.session
     session.model = Model()
     maps = [heatmap(n, dense=dense) for n in REGIONS for dense in (False, True)]
     values = np.stack(maps)

@@ -140,11 +140,11 @@ class Ours:
         from napari_mammosae.core.images.mammogram import Mammogram
         from napari_mammosae.core.images.preprocessing import Preprocessing
         from napari_mammosae.viewer.canvas.layers import mammogram_layer
-        from napari_mammosae.viewer.workspace import controller_of
+        from napari_mammosae.viewer.workspace import workspace_of
 
         self.viewer = new_viewer()
         self.viewer.window.add_plugin_dock_widget("napari-mammosae", "Model & image")
-        self.session = controller_of(self.viewer).session
+        self.session = workspace_of(self.viewer).session
         image = Mammogram.from_array(pixels, image_id="mammogram")
         self.viewer.add_layer(mammogram_layer(image))
         self.session.model = FakeModel(n_latents=H, grid=GRID, preprocessing=Preprocessing(size=INPUT))

@@ -22,7 +22,7 @@ from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.runs.making.demo import demo_run
 from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.launch import open_dock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 if TYPE_CHECKING:
     from napari_mammosae.viewer.image.controller import Controller
@@ -42,18 +42,18 @@ class Studio:
         self.viewer.window.resize(*SIZE)
         self.viewer.window._qt_viewer.dockLayerControls.setMaximumWidth(260)
         self.viewer.window._qt_viewer.dockLayerList.setMaximumWidth(260)
-        self.controller: Controller = controller_of(self.viewer)
-        self.controller.choice = replace(self.controller.choice, name="demo")
+        self.workspace: Controller = workspace_of(self.viewer)
+        self.workspace.images.choice = replace(self.workspace.images.choice, name="demo")
         self.viewer.open_sample(PLUGIN, "mass_without_marker")
-        self.controller.compute()
-        self.wait(lambda: self.controller.session.maps is not None)
+        self.workspace.images.compute()
+        self.wait(lambda: self.workspace.session.maps is not None)
 
     def wait(self, done: Callable[[], bool], seconds: float = 600) -> None:
         """Let the window work until something is the case, and a little longer, so that all is drawn."""
         end = time.monotonic() + seconds
         while not done():
             if time.monotonic() > end:
-                raise TimeoutError(f"the window is not ready: {self.controller.last_told[0]}")
+                raise TimeoutError(f"the window is not ready: {self.workspace.status.last_told[0]}")
             self.rest(0.05)
         self.rest(1.5)
 
@@ -65,7 +65,7 @@ class Studio:
 
     def latent_of_mass(self) -> int:
         """A latent with much of its activation, and much activation, inside the annotated mass."""
-        session = self.controller.session
+        session = self.workspace.session
         maps, image, findings = session.maps, session.image, session.findings
         box = findings.boxes(image.image_id, "mass")[["row_min", "col_min", "row_max", "col_max"]].to_numpy(float)[0]
         inside = rectangle_weights(box, maps.frame.input_shape, maps.shape[1:], maps.frame)
@@ -82,7 +82,7 @@ class Studio:
         self.rest(1.0)
         if prepare is not None:
             prepare(widget)
-        fit(self.viewer, self.controller.scene.image_layer)
+        fit(self.viewer, self.workspace.scene.image_layer)
         self.rest(2.0)
         with write_atomic(IMAGES / f"{name}.png") as temporary:
             self.viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
@@ -102,7 +102,7 @@ def _horizontal() -> object:
 def main() -> None:
     demo_run(lambda text, done, total: print(f"{text}: {done} of {total}", end="\r", flush=True))
     studio = Studio()
-    session = studio.controller.session
+    session = studio.workspace.session
     latent = studio.latent_of_mass()
 
     def choose(_: QWidget) -> None:
@@ -119,7 +119,7 @@ def main() -> None:
 
     studio.take("localize", "Localise", cut)
 
-    studio.controller.runs.open_demo()
+    studio.workspace.opener.open_demo()
     studio.wait(lambda: session.run is not None)
 
     def ranked(widget: QWidget) -> None:
@@ -145,7 +145,7 @@ def main() -> None:
         studio.rest(3.0)
 
     studio.take("intervene", "Intervene", removed)
-    studio.controller.cleanup()
+    studio.workspace.close()
     studio.viewer.close()
 
 

@@ -98,7 +98,7 @@ def viewer(request: pytest.FixtureRequest) -> Iterator:
     """Give a real window to tests marked `opengl`, else what a window would show; what works in it is ended after."""
     from napari.components import ViewerModel
 
-    from napari_mammosae.viewer.workspace import controller_of
+    from napari_mammosae.viewer.workspace import workspace_of
 
     if request.node.get_closest_marker("opengl"):
         viewer = request.getfixturevalue("make_napari_viewer")(show=True)
@@ -106,7 +106,7 @@ def viewer(request: pytest.FixtureRequest) -> Iterator:
         request.getfixturevalue("qapp")
         viewer = ViewerModel()
     yield viewer
-    controller_of(viewer).cleanup()
+    workspace_of(viewer).close()
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from qtpy.QtWidgets import QDockWidget, QMenu, QTabBar
 
 from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
-from napari_mammosae.viewer.app.session import session_of
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image.model_panel import FILES
-from napari_mammosae.viewer.image.panel import ModelDock
 from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
 from napari_mammosae.viewer.reader import PLUGIN, prefer_for_mammograms
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -37,8 +37,8 @@ def dock_of(viewer):
     return next(iter(viewer.window._qt_window.findChildren(ModelDock)), None)
 
 
-def idle(qtbot, controller):
-    qtbot.waitUntil(lambda: not controller.jobs.busy, timeout=60_000)
+def idle(qtbot, workspace):
+    qtbot.waitUntil(lambda: not workspace.jobs.busy, timeout=60_000)
 
 
 @pytest.fixture
@@ -47,17 +47,17 @@ def at_work(viewer, qtbot, tiny_model):
     menu_action(viewer, "File", "Open Sample", "Mammo-SAE", "Synthetic phantom, mass with marker").trigger()
     menu_action(viewer, "Layers", "Visualize", "Model & image").trigger()
     dock = dock_of(viewer)
-    qtbot.waitUntil(lambda: dock.job.compute_button.isVisible() and not dock.controller.jobs.busy)
+    qtbot.waitUntil(lambda: dock.job.compute_button.isVisible() and not dock.workspace.jobs.busy)
     dock.model.name_box.setCurrentText(FILES)
     dock.model.classifier.set_path(tiny_model)
     qtbot.mouseClick(dock.job.compute_button, Qt.MouseButton.LeftButton)
-    idle(qtbot, dock.controller)
-    assert session_of(viewer).maps is not None, dock.job.status.text()
+    idle(qtbot, dock.workspace)
+    assert workspace_of(viewer).session.maps is not None, dock.job.status.text()
     return dock
 
 
 def test_from_the_menu_to_every_latent_over_the_image(viewer, at_work):
-    session = session_of(viewer)
+    session = workspace_of(viewer).session
     stack = layers.find(viewer.layers, "latents")
     assert stack.data.shape == (64, *session.model.grid)
     assert len(layers.with_role(viewer.layers, "truth")) == 1
@@ -68,7 +68,7 @@ def test_from_the_menu_to_every_latent_over_the_image(viewer, at_work):
 
 
 def test_the_slider_and_the_keys(viewer, at_work, qtbot):
-    session, canvas = session_of(viewer), viewer.window._qt_viewer.canvas.native
+    session, canvas = workspace_of(viewer).session, viewer.window._qt_viewer.canvas.native
     slider = viewer.window._qt_viewer.dims.slider_widgets[0].slider
     slider.setValue(7)
     assert session.current == session.order.latents[7]
@@ -99,7 +99,7 @@ def test_exactly_one_read_of_the_stack_a_step(viewer, at_work, qtbot, monkeypatc
 
 
 def test_the_dock_closed_and_opened_again(viewer, at_work, qtbot):
-    session = session_of(viewer)
+    session = workspace_of(viewer).session
     viewer.dims.set_point(0, 5)
     latent = session.current
     dock = next(d for d in viewer.window._qt_window.findChildren(QDockWidget) if d.isAncestorOf(at_work))
@@ -148,17 +148,16 @@ def test_deleting_the_stack_and_showing_it_again(viewer, at_work, qtbot):
     viewer.dims.set_point(0, 0)
     qtbot.mouseClick(at_work.latent.show_button, Qt.MouseButton.LeftButton)
     stack = layers.find(viewer.layers, "latents")
-    np.testing.assert_array_equal(
-        stack.data[session_of(viewer).rank], session_of(viewer).maps[session_of(viewer).current]
-    )
+    session = workspace_of(viewer).session
+    np.testing.assert_array_equal(stack.data[session.rank], session.maps[session.current])
 
 
 def test_another_sample_during_a_computation(viewer, at_work, qtbot):
-    session = session_of(viewer)
+    session = workspace_of(viewer).session
     first = session.image
     qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
     menu_action(viewer, "File", "Open Sample", "Mammo-SAE", "Synthetic phantom, suspicious").trigger()
-    idle(qtbot, at_work.controller)
+    idle(qtbot, at_work.workspace)
     assert session.image is not first
     assert session.maps is not None
     assert "suspicious calcification" in layers.find(viewer.layers, "truth").features["finding"].tolist()
@@ -169,10 +168,10 @@ def test_an_image_another_reader_opened_with_a_scale_of_its_own(viewer, at_work,
     viewer.open(write_png(tmp_path, "case.png"), plugin="napari", scale=(0.1, 0.1))
     at_work.image.layer_box.setCurrentText("case")
     at_work.image.layer_box.activated.emit(at_work.image.layer_box.currentIndex())
-    idle(qtbot, at_work.controller)
+    idle(qtbot, at_work.workspace)
     qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
-    idle(qtbot, at_work.controller)
-    session, stack = session_of(viewer), layers.find(viewer.layers, "latents")
+    idle(qtbot, at_work.workspace)
+    session, stack = workspace_of(viewer).session, layers.find(viewer.layers, "latents")
     edges = np.array(session.maps.frame.crop).reshape(2, 2)
     half_cell = (edges[1] - edges[0]) / session.model.grid / 2
     centres = edges - 0.5 + [half_cell, -half_cell]  # of the first and the last cell, in source pixels
@@ -183,20 +182,20 @@ def test_a_broken_model_is_told_and_the_next_one_works(viewer, at_work, qtbot, t
     broken = tmp_path / "model.toml"
     broken.write_text('classifier = "gone.pth"\n')
     at_work.model.classifier.set_path(broken)
-    maps = session_of(viewer).maps
+    maps = workspace_of(viewer).session.maps
     qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
-    idle(qtbot, at_work.controller)
+    idle(qtbot, at_work.workspace)
     assert "gone.pth" in at_work.job.status.text()
     assert at_work.job.warning.isVisibleTo(at_work)
-    assert session_of(viewer).maps is maps
+    assert workspace_of(viewer).session.maps is maps
     at_work.model.classifier.set_path(tiny_model)
     qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
-    idle(qtbot, at_work.controller)
+    idle(qtbot, at_work.workspace)
     assert "fire on this image" in at_work.job.status.text()
 
 
 def test_unloading_frees_the_weights(viewer, at_work, qtbot):
-    weights = [weakref.ref(p) for p in session_of(viewer).model.backbone.parameters()]
+    weights = [weakref.ref(p) for p in workspace_of(viewer).session.model.backbone.parameters()]
     qtbot.mouseClick(at_work.job.unload_button, Qt.MouseButton.LeftButton)
     gc.collect()
     assert not any(w() is not None and w().device.type == "cpu" for w in weights)
@@ -226,7 +225,7 @@ def test_a_damaged_dicom_dropped_on_the_window(viewer, at_work, qtbot, tmp_path,
     """napari offers its other readers; the dock says what is wrong, and everything stays as it was."""
     monkeypatch.setattr(QtReaderDialog, "exec_", lambda self: False)  # the user cancels
     prefer_for_mammograms()
-    session, before = session_of(viewer), list(viewer.layers)
+    session, before = workspace_of(viewer).session, list(viewer.layers)
     image, maps, rank = session.image, session.maps, session.rank
     path = truncate(write_dicom(tmp_path / "cut.dcm", breast_image()))
     viewer.window._qt_viewer._qt_open([str(path)], stack=False)
@@ -239,7 +238,7 @@ def test_a_damaged_dicom_dropped_on_the_window(viewer, at_work, qtbot, tmp_path,
     viewer.dims.set_point(0, rank + 1)
     assert session.rank == rank + 1
     qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
-    idle(qtbot, at_work.controller)
+    idle(qtbot, at_work.workspace)
     assert "fire on this image" in at_work.job.status.text()
 
 

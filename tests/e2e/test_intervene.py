@@ -13,9 +13,9 @@ from napari_mammosae.core.base.text import numbers_of
 from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
-from napari_mammosae.viewer.intervention.panel import InterveneDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -27,7 +27,7 @@ def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     viewer.window._qt_window.resize(1366, 768)
     yield viewer
-    controller_of(viewer).cleanup()
+    workspace_of(viewer).close()
 
 
 @pytest.fixture
@@ -41,16 +41,16 @@ def dock(viewer, qtbot, monkeypatch):
         menu = action.menu()
     action.trigger()
     dock = viewer.window._qt_window.findChild(InterveneDock)
-    controller = dock.controller
-    controller.runs.open_demo()
-    qtbot.waitUntil(lambda: controller.session.maps is not None and dock.run.curve is not None, timeout=60_000)
+    workspace = dock.workspace
+    workspace.opener.open_demo()
+    qtbot.waitUntil(lambda: workspace.session.maps is not None and dock.run.curve is not None, timeout=60_000)
     idle(qtbot, dock)
     yield dock
     idle(qtbot, dock)
 
 
 def idle(qtbot, dock):
-    jobs = (dock.controller.jobs, dock.controller.runs.jobs, dock.jobs, dock.run.jobs, dock.exporting)
+    jobs = (dock.workspace.jobs, dock.workspace.opener.jobs, dock.jobs, dock.run.jobs, dock.exporting)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=60_000)
 
 
@@ -90,9 +90,9 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
     mass = session.run.label("mass")
     assert f"→ {auroc(mass, many[:, 0]):.4f}" in dock.run.move.measures.text()
 
-    dock.controller.browser.show(1)  # the next image is edited as well
+    dock.workspace.browser.show(1)  # the next image is edited as well
     idle(qtbot, dock)
-    qtbot.waitUntil(lambda: dock.controller.browser.row == 1)
+    qtbot.waitUntil(lambda: dock.workspace.browser.row == 1)
     one = logits_by_hand(session, mask)[1]
     assert f"mass {sigmoid(one[0]):.3f}" in viewer.canvas.overlays[EDITED].text
 

@@ -8,11 +8,9 @@ from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QTabBar
 
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer import samples
-from napari_mammosae.viewer.app.session import session_of
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.image.panel import ModelDock
-from napari_mammosae.viewer.localization.panel import LocalizeDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import LocalizeDock, ModelDock
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -34,7 +32,7 @@ def dock_of(viewer, kind):
 
 
 def idle(qtbot, dock):
-    jobs = [dock.controller.jobs, dock.localizer.jobs, dock.annotator.jobs, dock.localizer.outline.jobs]
+    jobs = [dock.workspace.jobs, dock.localizer.jobs, dock.editor.jobs, dock.localizer.outline.jobs]
     qtbot.waitUntil(lambda: not any(j.busy for j in jobs) and not dock.localizer._timer.isActive(), timeout=60_000)
     qtbot.wait(30)
 
@@ -68,7 +66,7 @@ def viewer(make_napari_viewer):
     viewer = make_napari_viewer(show=True)
     viewer.window.resize(1366, 768)
     yield viewer
-    controller_of(viewer).cleanup()
+    workspace_of(viewer).close()
 
 
 def open_example(viewer, qtbot):
@@ -77,13 +75,13 @@ def open_example(viewer, qtbot):
     trigger(viewer, "Layers", "Measure", "Localise")
     dock = dock_of(viewer, LocalizeDock)
     idle(qtbot, dock)
-    assert session_of(viewer).maps is not None, dock.actions_part.status.text()
+    assert workspace_of(viewer).session.maps is not None, dock.actions_part.status.text()
     return dock
 
 
 def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     dock = open_example(viewer, qtbot)
-    session, tree = session_of(viewer), dock.boxes.list
+    session, tree = workspace_of(viewer).session, dock.boxes.list
     phantoms = samples.PHANTOMS
 
     # load the boxes, and pick a latent that sees the mass
@@ -167,7 +165,7 @@ def test_closing_and_reopening_the_window_s_dock(viewer, qtbot):
     dock.cleanup()
     dock.deleteLater()
     qtbot.wait(50)
-    assert layers.find(viewer.layers, "found") is None
+    assert layers.find(viewer.layers, "found") is not None  # closing a dock changes nothing but what is seen
     trigger(viewer, "Layers", "Measure", "Localise")
     again = dock_of(viewer, LocalizeDock)
     idle(qtbot, again)

@@ -12,10 +12,8 @@ from napari_mammosae.core.images.geometry import cell_scale_translate
 from napari_mammosae.core.ranking.scores import LabelledPool
 from napari_mammosae.core.ranking.table import rank_latents
 from napari_mammosae.core.runs.making import demo
-from napari_mammosae.viewer.latents.panel import LatentsDock
-from napari_mammosae.viewer.runs.panel import ImagesDock
-from napari_mammosae.viewer.verdicts.panel import VerdictsDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, VerdictsDock
+from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle
 
 pytestmark = pytest.mark.opengl
@@ -42,16 +40,16 @@ def open_docks(viewer):
 @pytest.fixture
 def start_napari(make_napari_viewer):
     """Open a window; what works in it is stopped in the end."""
-    controllers = []
+    workspaces = []
 
     def start():
         viewer = make_napari_viewer(show=True)
-        controllers.append(controller_of(viewer))
+        workspaces.append(workspace_of(viewer))
         return viewer
 
     yield start
-    for controller in controllers:
-        controller.cleanup()
+    for workspace in workspaces:
+        workspace.close()
 
 
 def click(qtbot, widget, pos=None):
@@ -84,14 +82,14 @@ def share_on_markers(run, latent):
 
 def test_the_marker_latent_is_found_called_spurious_and_found_again(start_napari, qtbot):
     viewer = start_napari()
-    controller = controller_of(viewer)
-    session, canvas = controller.session, viewer.window._qt_viewer.canvas.native
+    workspace = workspace_of(viewer)
+    session, canvas = workspace.session, viewer.window._qt_viewer.canvas.native
     images, latents, verdicts = open_docks(viewer)
 
     # The demo run, made on first use
     click(qtbot, images.run.demo_button)
     assert images.run.cancel_button.isVisibleTo(images)
-    idle(qtbot, controller, timeout=240_000)
+    idle(qtbot, workspace, timeout=240_000)
     run = session.run
     assert len(run) == PHANTOMS, images.run.status.text()
     assert session.image.image_id == run.images["image_id"].iloc[0]
@@ -131,13 +129,13 @@ def test_the_marker_latent_is_found_called_spurious_and_found_again(start_napari
     # napari closed and opened again
     viewer.close()
     again = start_napari()
-    controller = controller_of(again)
+    workspace = workspace_of(again)
     images, latents, verdicts = open_docks(again)
     click(qtbot, images.run.demo_button)
-    idle(qtbot, controller, timeout=60_000)
+    idle(qtbot, workspace, timeout=60_000)
     qtbot.keyClicks(latents.filters.text, "spurious")
     qtbot.waitUntil(lambda: latents.table.visible.tolist() == [marker], timeout=60_000)
     click_row(qtbot, latents.view, 0)
-    assert controller.session.current == marker
+    assert workspace.session.current == marker
     assert again.canvas.overlays.text.text.endswith("spurious")
     assert verdicts.form.buttons["spurious"].isChecked()

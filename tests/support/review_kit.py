@@ -26,13 +26,13 @@ def make_tiny_run(folder: Path, model: Path, *, maps: bool = True) -> Path:
     return make_run(images, model, folder / "run", labels=folder / "labels.csv", maps=maps, workers=0).path
 
 
-def idle(qtbot, controller, timeout: int = 60_000) -> None:
+def idle(qtbot, workspace, timeout: int = 60_000) -> None:
     """Wait until nothing is worked on."""
-    qtbot.waitUntil(lambda: not controller.jobs.busy and not controller.runs.jobs.busy, timeout=timeout)
+    qtbot.waitUntil(lambda: not workspace.jobs.busy and not workspace.opener.jobs.busy, timeout=timeout)
 
 
-def open_run_in(qtbot, controller, path: Path):
+def open_run_in(qtbot, workspace, path: Path):
     """Open a run as the dock does, and wait for its first image."""
-    controller.runs.open(path)
-    idle(qtbot, controller)
-    return controller.session.run
+    workspace.opener.open(path)
+    idle(qtbot, workspace)
+    return workspace.session.run

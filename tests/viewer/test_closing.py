@@ -6,8 +6,8 @@ import weakref
 import pytest
 
 import fakes
-from napari_mammosae.viewer.image.panel import ModelDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import ModelDock
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -17,29 +17,29 @@ def busy(make_napari_viewer, qtbot, monkeypatch):
     """A viewer in the middle of a computation."""
     viewer = make_napari_viewer()
     fakes.install(monkeypatch, seconds=0.3)
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     viewer.add_image(fakes.phantom())
-    qtbot.waitUntil(lambda: not controller.jobs.busy)
-    controller.compute()
+    qtbot.waitUntil(lambda: not workspace.jobs.busy)
+    workspace.images.compute()
     return viewer
 
 
 def test_a_viewer_closed_during_a_computation(busy, qtbot):
-    controller = controller_of(busy)
+    workspace = workspace_of(busy)
     busy.close()
-    qtbot.waitUntil(lambda: not controller.jobs.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not workspace.jobs.busy, timeout=5000)
     assert len(busy.layers) == 0
 
 
 def test_a_dock_closed_during_a_computation(busy, qtbot):
-    controller = controller_of(busy)
+    workspace = workspace_of(busy)
     dock = ModelDock(busy)
     busy.window.add_dock_widget(dock, name="dock")
     busy.window.remove_dock_widget(dock)
     del dock
-    qtbot.waitUntil(lambda: not controller.jobs.busy, timeout=5000)
-    assert controller.session.maps is not None
-    controller.cleanup()
+    qtbot.waitUntil(lambda: not workspace.jobs.busy, timeout=5000)
+    assert workspace.session.maps is not None
+    workspace.close()
 
 
 def test_controllers_die_with_their_viewers(make_napari_viewer, qtbot, monkeypatch):
@@ -50,10 +50,10 @@ def test_controllers_die_with_their_viewers(make_napari_viewer, qtbot, monkeypat
         dock = ModelDock(viewer)
         viewer.window.add_dock_widget(dock, name="dock")
         viewer.add_image(fakes.phantom())
-        qtbot.waitUntil(lambda: not dock.controller.jobs.busy)
-        dock.controller.compute()
-        qtbot.waitUntil(lambda: dock.controller.session.maps is not None)
-        gone = weakref.ref(dock.controller.session.maps.values)
+        qtbot.waitUntil(lambda: not dock.workspace.jobs.busy)
+        dock.workspace.images.compute()
+        qtbot.waitUntil(lambda: dock.workspace.session.maps is not None)
+        gone = weakref.ref(dock.workspace.session.maps.values)
         viewer.close()
         return gone
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.components import ViewerModel
 
-    from .image.controller import Controller
+    from .workspace import Workspace
 
 MODEL_DOCK = "Model & image"
 
@@ -30,15 +30,15 @@ def launch_demo(screenshot: Path | None = None) -> None:
         If the latents could not be computed (only with `screenshot`; otherwise the dock says so).
     """
     viewer = _viewer()
-    controller = show_example(viewer)
+    workspace = show_example(viewer)
     _tabs_at_the_side(viewer)
     first = open_dock(viewer, MODEL_DOCK)
     for name in _other_docks():
         open_dock(viewer, name, tabify=True)
     first.show()
     first.raise_()
-    _fit_when_laid_out(controller)
-    _run(viewer, controller, screenshot)
+    _fit_when_laid_out(workspace)
+    _run(viewer, workspace, screenshot)
 
 
 def launch_view(
@@ -87,34 +87,34 @@ def launch_view(
             notice(note)
 
     from .canvas.layers import mammogram_layer
-    from .workspace import controller_of
+    from .workspace import workspace_of
 
     viewer = _viewer()
-    controller = controller_of(viewer)
-    controller.session.findings = findings
+    workspace = workspace_of(viewer)
+    workspace.session.findings = findings
     if model is not None:
-        controller.choice = replace(controller.choice, name=str(model))
-    chosen = controller.choice
-    controller.choice = replace(chosen, device=device or chosen.device, precision=precision or chosen.precision)
+        workspace.images.choice = replace(workspace.images.choice, name=str(model))
+    chosen = workspace.images.choice
+    workspace.images.choice = replace(chosen, device=device or chosen.device, precision=precision or chosen.precision)
     for mammogram in reversed(mammograms):
         viewer.add_layer(mammogram_layer(mammogram))
     open_dock(viewer, MODEL_DOCK)
     if mammograms:
-        _fit_when_laid_out(controller)
-        controller.compute()
-    _run(viewer, controller, screenshot)
+        _fit_when_laid_out(workspace)
+        workspace.images.compute()
+    _run(viewer, workspace, screenshot)
 
 
-def show_example(viewer: ViewerModel) -> Controller:
+def show_example(viewer: ViewerModel) -> Workspace:
     """Open the phantom with a mass and a view marker, and compute its latents with the embedded model."""
     from .image.tasks import ModelChoice
-    from .workspace import controller_of
+    from .workspace import workspace_of
 
-    controller = controller_of(viewer)
-    controller.choice = replace(ModelChoice(name="demo"), device=controller.choice.device)
+    workspace = workspace_of(viewer)
+    workspace.images.choice = replace(ModelChoice(name="demo"), device=workspace.images.choice.device)
     viewer.open_sample(PLUGIN, "mass_with_marker")
-    controller.compute()
-    return controller
+    workspace.images.compute()
+    return workspace
 
 
 def open_dock(viewer: Viewer, name: str, *, tabify: bool = False) -> Any:
@@ -153,13 +153,13 @@ def _tabs_at_the_side(viewer: Viewer) -> None:
     viewer.window._qt_window.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.East)
 
 
-def _fit_when_laid_out(controller: Controller) -> None:
+def _fit_when_laid_out(workspace: Workspace) -> None:
     """Fit the mammogram once the docks have left the canvas its size."""
     from qtpy.QtCore import QTimer
 
     from .canvas.camera import fit
 
-    scene = controller.scene
+    scene = workspace.scene
 
     def fit_then() -> None:
         if scene.viewer is not None and scene.image_layer is not None:
@@ -175,18 +175,18 @@ def _other_docks() -> list[str]:
     return [widget.display_name for widget in widgets if widget.display_name != MODEL_DOCK]
 
 
-def _run(viewer: Viewer, controller: Controller, screenshot: Path | None) -> None:
+def _run(viewer: Viewer, workspace: Workspace, screenshot: Path | None) -> None:
     import napari
 
     if screenshot is None:
         napari.run()
         return
     try:
-        _wait(controller)
-        text, is_error = controller.last_told
+        _wait(workspace)
+        text, is_error = workspace.status.last_told
         if is_error:
             raise MammoSAEError(text)
-        if controller.session.maps is None:
+        if workspace.session.maps is None:
             raise ModelError("The latents were not computed.")
         with write_atomic(screenshot) as temporary:
             viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
@@ -194,13 +194,13 @@ def _run(viewer: Viewer, controller: Controller, screenshot: Path | None) -> Non
         viewer.close()
 
 
-def _wait(controller: Controller) -> None:
+def _wait(workspace: Workspace) -> None:
     """Let the window work until no job runs, and once more until all is drawn."""
     from qtpy.QtCore import QEventLoop, QTimer
 
     loop = QEventLoop()
-    if controller.jobs.busy:
-        controller.jobs.ended.connect(loop.quit)
+    if workspace.jobs.busy:
+        workspace.jobs.ended.connect(loop.quit)
         loop.exec_() if hasattr(loop, "exec_") else loop.exec()
     QTimer.singleShot(300, loop.quit)
     loop.exec_() if hasattr(loop, "exec_") else loop.exec()

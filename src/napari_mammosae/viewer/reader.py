@@ -48,11 +48,11 @@ def _tell(text: str) -> None:
     import napari
     from napari.utils.notifications import show_error
 
-    from .workspace import controller_of, has_controller
+    from .workspace import has_workspace, workspace_of
 
     show_error(text)
-    if (viewer := napari.current_viewer()) is not None and has_controller(viewer):
-        controller_of(viewer).tell(text, error=True)
+    if (viewer := napari.current_viewer()) is not None and has_workspace(viewer):
+        workspace_of(viewer).status.tell(text, error=True)
 
 
 def prefer_for_mammograms(*_: object) -> None:

@@ -78,7 +78,7 @@ def _layers(path: Path) -> list[Any]:
     from ..core.annotations.boxes import read_findings
     from ..core.images.mammogram import read_mammogram
     from .canvas.layers import KEY, mammogram_options, truth_layer, world_affine
-    from .workspace import has_controller
+    from .workspace import has_workspace
 
     image, findings = read_mammogram(path), read_findings(path.parent / "findings.csv")
     options = mammogram_options(image)
@@ -86,7 +86,7 @@ def _layers(path: Path) -> list[Any]:
     data = [(image.displayed(), options, "image")]
     viewer = napari.current_viewer()
     boxes = findings.boxes(image.image_id)
-    if len(boxes) and (viewer is None or not has_controller(viewer)):
+    if len(boxes) and (viewer is None or not has_workspace(viewer)):
         from napari.layers import Image
 
         affine = world_affine(Image(image.displayed()[:2, :2]))

@@ -1,22 +1,198 @@
-"""What belongs to one viewer, made and ended in one place."""
+"""What belongs to one viewer, made and ended in one place: who acts in it, and who is whose neighbour."""
 
-from typing import Any
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from .image.controller import Controller
+from qtpy.QtCore import QCoreApplication
+
+from .annotation.controller import BoxEditor
+from .app import keymap
+from .app.jobs import Jobs
+from .app.preferences import preferences
+from .app.session import Session
+from .app.status import Status
+from .canvas.actions import CanvasActions
+from .canvas.scene import Scene
+from .comparison.controller import ModelComparer
+from .context import Context, Controller
+from .image.controller import ImageController
+from .intervention.controller import Intervention
+from .intervention.exporter import EditExporter
+from .intervention.over_run import EditOverRun
+from .latents.controller import LatentList
+from .latents.pictures import GalleryPictures
+from .latents.ranking import LatentRanking
+from .latents.region import RegionQuery
+from .latents.side_by_side import SideBySide
+from .localization.controller import Localizer
+from .localization.over_run import RunMeasures
+from .runs.browser import RunBrowser
+from .runs.image_list import ImageList
+from .runs.opener import RunOpener
+from .verdicts.controller import Reviewer
+from .verdicts.exchange import VerdictExchange
+from .verdicts.suspects import SuspectSearch
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+Owned = TypeVar("Owned", bound=Controller)
+
+FIRST = "Open a mammogram, or a sample from the File menu."
 
 
-def controller_of(viewer: Any) -> Controller:
-    """Return the one controller of a viewer, made on first call."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _controllers:
-        _controllers[viewer] = Controller(viewer)
-    return _controllers[viewer]
+class Workspace:
+    """Everything that acts in one viewer. Docks come and go; it stays until the viewer is gone.
+
+    What keys and the command line need is made at once; the rest when it is first asked for, and then it stays as well.
+
+    Attributes
+    ----------
+    session, scene, jobs, status
+        What the viewer looks at, how that looks, its one heavy job, and the line for the user; together the `context`.
+    actions, images, reviewer, browser, opener
+        Drawing, image and model, verdicts, the images of a run, and runs.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        chosen = preferences()
+        self._undo = ExitStack()
+        self.session, self.jobs, self.status = Session(), Jobs(), Status(FIRST)
+        self.session.contrast = chosen.contrast  # type: ignore[assignment]
+        self.scene = Scene(viewer, self.session, self.status.telling, chosen.colormap)
+        self.context = Context(self.session, self.scene, self.jobs, self.status)
+        self.actions = CanvasActions(self.scene, self.status.telling)
+        self.images = ImageController(self.context, self.actions)
+        self.reviewer = Reviewer(self.context)
+        self.browser = RunBrowser(self.context, self.images, self.actions)
+        self.opener = RunOpener(self.context, self.images, self.browser)
+        self._undo.callback(self.images.close)
+        self._undo.callback(self.scene.cleanup)
+        for controller in (self.reviewer, self.browser, self.opener):
+            self._own(controller)
+        for target, keys in (
+            (self.actions, keymap.KEYS),
+            (self.reviewer, keymap.REVIEW_KEYS),
+            (self.browser, keymap.BROWSE_KEYS),
+            (self, keymap.EDIT_KEYS),
+        ):
+            self._undo.callback(keymap.bind(viewer, target, keys))
+        if (app := QCoreApplication.instance()) is not None:
+            app.aboutToQuit.connect(self.close)
+            self._undo.callback(self._disconnect_app)
+
+    def close(self) -> None:
+        """Stop what runs, give the model's memory back, cut every connection; layers stay as they are."""
+        self.jobs.cancel()
+        self._undo.close()
+
+    # Made when first asked for
+
+    @cached_property
+    def image_list(self) -> ImageList:
+        """Which images of the run are listed."""
+        return self._own(ImageList(self.context, self.browser, self.reviewer.book.verdicts))
+
+    @cached_property
+    def editor(self) -> BoxEditor:
+        """Boxes drawn by hand."""
+        return self._own(BoxEditor(self.context))
+
+    @cached_property
+    def ranking(self) -> LatentRanking:
+        """The ranking of the run's latents."""
+        return self._own(LatentRanking(self.context))
+
+    @cached_property
+    def query(self) -> RegionQuery:
+        """The drawn region."""
+        return self._own(RegionQuery(self.context))
+
+    @cached_property
+    def latents(self) -> LatentList:
+        """The table of latents."""
+        return self._own(LatentList(self.context, self.ranking, self.query))
+
+    @cached_property
+    def pictures(self) -> GalleryPictures:
+        """The pictures of the gallery."""
+        return self._own(GalleryPictures(self.context, self.browser))
+
+    @cached_property
+    def side_by_side(self) -> SideBySide:
+        """The comparison of pinned latents."""
+        return self._own(SideBySide(self.context))
+
+    @cached_property
+    def suspects(self) -> SuspectSearch:
+        """The search for suspects."""
+        return self._own(SuspectSearch(self.context, self.reviewer.book))
+
+    @cached_property
+    def exchange(self) -> VerdictExchange:
+        """Verdicts in and out of their file."""
+        return self._own(VerdictExchange(self.context, self.reviewer))
+
+    @cached_property
+    def localizer(self) -> Localizer:
+        """Boxes from heatmaps."""
+        return self._own(Localizer(self.context, self.reviewer.book.verdicts))
+
+    @cached_property
+    def measures(self) -> RunMeasures:
+        """Localisation over the run."""
+        return self._own(RunMeasures(self.localizer))
+
+    @cached_property
+    def intervention(self) -> Intervention:
+        """The edit of latents."""
+        return self._own(Intervention(self.context, self.reviewer.book.verdicts))
+
+    @cached_property
+    def over_run(self) -> EditOverRun:
+        """The edit over the run."""
+        return self._own(EditOverRun(self.intervention))
+
+    @cached_property
+    def exporter(self) -> EditExporter:
+        """The edit as files."""
+        return self._own(EditExporter(self.over_run))
+
+    @cached_property
+    def comparer(self) -> ModelComparer:
+        """Two runs compared."""
+        return self._own(ModelComparer(self.context))
+
+    def toggle_spurious(self) -> None:
+        """Switch to predictions without the latents called spurious, or back."""
+        self.intervention.toggle_spurious()
+
+    def _own(self, controller: Owned) -> Owned:
+        self._undo.callback(controller.close)
+        return controller
+
+    def _disconnect_app(self) -> None:
+        app = QCoreApplication.instance()
+        if app is not None:
+            with suppress(TypeError, RuntimeError):  # Qt's way to say: already gone
+                app.aboutToQuit.disconnect(self.close)
 
 
-def has_controller(viewer: Any) -> bool:
+_workspaces: WeakKeyDictionary[Any, Workspace] = WeakKeyDictionary()
+
+
+def workspace_of(viewer: Any) -> Workspace:
+    """Return the one workspace of a viewer, made on first call; it dies with the viewer."""
+    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands plugins a proxy of the same viewer
+    if viewer not in _workspaces:
+        _workspaces[viewer] = Workspace(viewer)
+    return _workspaces[viewer]
+
+
+def has_workspace(viewer: Any) -> bool:
     """Whether this plugin is at work in a viewer."""
-    return getattr(viewer, "__wrapped__", viewer) in _controllers
-
-
-_controllers: WeakKeyDictionary[Any, Controller] = WeakKeyDictionary()
+    return getattr(viewer, "__wrapped__", viewer) in _workspaces

@@ -5,12 +5,12 @@ from napari.layers import Layer
 from napari.settings import get_settings
 
 from napari_mammosae.viewer.app import keymap
-from napari_mammosae.viewer.image.controller import Controller
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.canvas.actions import CanvasActions
+from napari_mammosae.viewer.workspace import workspace_of
 
 
-def test_every_key_calls_a_method_the_controller_has():
-    assert all(callable(getattr(Controller, key.action)) for key in keymap.KEYS)
+def test_every_key_calls_a_method_there_is():
+    assert all(callable(getattr(CanvasActions, key.action)) for key in keymap.KEYS)
 
 
 def test_no_key_is_bound_twice():
@@ -29,11 +29,11 @@ def test_no_key_is_napari_s_own(qapp):
 
 def test_keys_are_bound_to_the_viewer_and_unbound(qapp):
     viewer = ViewerModel()
-    controller = controller_of(viewer)
-    before = controller.session.contrast
+    workspace = workspace_of(viewer)
+    before = workspace.session.contrast
     viewer.keymap[next(k for k in viewer.keymap if str(k) == keymap.key_for("next_contrast"))](viewer)
-    assert controller.session.contrast != before
-    controller.cleanup()
+    assert workspace.session.contrast != before
+    workspace.close()
     assert not viewer.keymap
 
 

@@ -1,15 +1,10 @@
-import gc
-import weakref
-
 import numpy as np
 import pytest
-from napari.components import ViewerModel
-from napari.utils._proxies import PublicOnlyProxy
 
 from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.viewer.app.order import BY_IMAGE, Order
-from napari_mammosae.viewer.app.session import MOST_PINS, Session, session_of
+from napari_mammosae.viewer.app.session import MOST_PINS, Session
 from napari_mammosae.viewer.canvas.latent_view import resolve
 
 
@@ -135,17 +130,3 @@ def test_missing_scores_come_last_and_ties_by_number():
     order = Order.by_score([1.0, np.nan, 3.0, 1.0], "x")
     assert order.latents.tolist() == [2, 0, 3, 1]
     assert order.ranks.tolist() == [1, 3, 0, 2]
-
-
-def test_one_session_a_viewer_through_proxies(qapp):
-    viewer = ViewerModel()
-    assert session_of(PublicOnlyProxy(viewer)) is session_of(viewer)
-    assert session_of(ViewerModel()) is not session_of(viewer)
-
-
-def test_a_session_dies_with_its_viewer(qapp):
-    viewer = ViewerModel()
-    alive = weakref.ref(session_of(viewer))
-    del viewer
-    gc.collect()
-    assert alive() is None

@@ -4,7 +4,7 @@ from napari.components import ViewerModel
 
 from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.viewer.app.order import Order
-from napari_mammosae.viewer.app.session import session_of
+from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.redraw import drawn_once
 from napari_mammosae.viewer.canvas.scene import Scene
@@ -51,7 +51,7 @@ def test_layers_tell_of_their_changes_meanwhile(viewer):
 
 
 def scene_of(viewer):
-    session, image = session_of(viewer), mammogram()
+    session, image = Session(), mammogram()
     scene = Scene(viewer, session)
     scene.look_at(viewer.add_layer(layers.mammogram_layer(image)))
     session.image, session.model = image, FakeModel()

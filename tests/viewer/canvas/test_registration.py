@@ -13,7 +13,7 @@ from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -59,9 +59,9 @@ def test_a_cell_is_drawn_where_it_lies(viewer, tmp_path, image, scale):
     layer = mammogram_layer(image)
     if scale:
         layer.scale, layer.translate = scale, (11, -3)
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     viewer.add_layer(layer)
-    session = controller.session
+    session = workspace.session
     session.model = MODEL
     values = np.zeros((len(CELLS), *GRID), np.float32)
     for latent, cell in enumerate(CELLS):
@@ -98,9 +98,9 @@ def test_boxes_are_drawn_on_their_pixels(viewer, tmp_path):
     table.write_text("image,finding,xmin,ymin,xmax,ymax\nsmall,Mass,120,300,160,350\n")
     from napari_mammosae.core.annotations.boxes import read_findings
 
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     viewer.add_layer(mammogram_layer(small(tmp_path)))
-    controller.session.findings = read_findings(table)
+    workspace.session.findings = read_findings(table)
     truth = layers.find(viewer.layers, "truth")
     inside = np.zeros((700, 500), np.uint8)
     inside[300:350, 120:160] = 1

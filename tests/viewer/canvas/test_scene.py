@@ -11,7 +11,7 @@ from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.core.base.errors import FindingsError
 from napari_mammosae.core.images.geometry import cell_affine
 from napari_mammosae.viewer.app.order import Order
-from napari_mammosae.viewer.app.session import session_of
+from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.canvas.scene import Scene
@@ -37,8 +37,8 @@ def viewer(qapp):
 
 
 @pytest.fixture
-def session(viewer):
-    return session_of(viewer)
+def session():
+    return Session()
 
 
 @pytest.fixture
@@ -319,7 +319,7 @@ def test_unloading_takes_the_stack_away(viewer, session, scene):
 
 def test_a_scene_does_not_keep_its_viewer_alive(qapp):
     viewer = ViewerModel()
-    scene = Scene(viewer, session_of(viewer))
+    scene = Scene(viewer, Session())
     show(viewer, scene.session, scene)
     gone = weakref.ref(viewer)
     del viewer

@@ -10,7 +10,7 @@ from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.images.mammogram import Mammogram
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.opengl
 def viewer(make_napari_viewer, qtbot):
     """A viewer with latents over an image that is black on its left and white on its right."""
     viewer = make_napari_viewer(show=True)
-    session = controller_of(viewer).session
+    session = workspace_of(viewer).session
     pixels = np.zeros(INPUT, np.uint16)
     pixels[:, INPUT[1] // 2 :] = 1000
     viewer.add_layer(layers.mammogram_layer(Mammogram.from_array(pixels, image_id="halves")))
@@ -27,7 +27,7 @@ def viewer(make_napari_viewer, qtbot):
     session.maps = latent_maps(session.model, Frame.identity(INPUT))
     qtbot.wait(500)
     yield viewer
-    controller_of(viewer).cleanup()
+    workspace_of(viewer).close()
 
 
 class Repaints(QObject):
@@ -45,7 +45,7 @@ class Repaints(QObject):
 
 @pytest.mark.parametrize("what", ["slider", "choice", "order"])
 def test_a_step_is_drawn_once(viewer, what, qtbot):
-    session = controller_of(viewer).session
+    session = workspace_of(viewer).session
     repaints = Repaints(viewer.window._qt_window)
     draws = []
     viewer.window._qt_viewer.canvas.events.draw.connect(lambda event: draws.append(event))

@@ -11,8 +11,8 @@ import compare_kit
 from napari_mammosae.core.comparison.models import ModelSide, compare_models
 from napari_mammosae.core.ranking.scores import LabelledPool
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.viewer.comparison.panel import CompareDock
 from napari_mammosae.viewer.comparison.table import COLUMNS
+from napari_mammosae.viewer.docks import CompareDock
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def dock(qtbot):
     qtbot.addWidget(dock)
     yield dock
     idle(qtbot, dock)
-    dock.controller.cleanup()
+    dock.workspace.close()
 
 
 def idle(qtbot, dock):
@@ -66,7 +66,7 @@ def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
             for name, run in zip("ab", runs, strict=True)
         )
     )
-    pd.testing.assert_frame_equal(dock.comparison.latents, expected.latents)
+    pd.testing.assert_frame_equal(dock.comparer.comparison.latents, expected.latents)
     assert column(dock, "latent") == [str(latent) for latent in expected.latents["latent"]]
     gained = (expected.latents["state"] == "gained").sum()
     assert f"{gained} latents gained" in dock.status.text()
@@ -96,12 +96,12 @@ def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
 def test_different_saes_are_refused_and_another_run_helps(dock, qtbot, monkeypatch, folder):
     open_both(qtbot, dock, monkeypatch, folder, "c")
     assert "different SAEs" in dock.status.text()
-    assert dock.comparison is None
+    assert dock.comparer.comparison is None
     assert not dock.export_button.isEnabled()
-    dock.open(1, folder / "b")
+    dock.comparer.open(1, folder / "b")
     idle(qtbot, dock)
-    assert dock.comparison is not None
-    dock.open(1, folder / "images")
+    assert dock.comparer.comparison is not None
+    dock.comparer.open(1, folder / "images")
     idle(qtbot, dock)
     assert "no run" in dock.status.text()
 
@@ -110,7 +110,7 @@ def test_the_open_run_is_the_first_one(dock, qtbot, folder):
     assert not dock.use_button.isEnabled()
     dock.session.run = open_run(folder / "b")
     assert dock.names[0].text() == "b"
-    dock.open(0, folder / "a")
+    dock.comparer.open(0, folder / "a")
     idle(qtbot, dock)
     qtbot.mouseClick(dock.use_button, Qt.MouseButton.LeftButton)
     assert dock.names[0].text() == "b"

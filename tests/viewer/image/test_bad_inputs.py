@@ -12,9 +12,9 @@ import fakes
 import tiny
 from bad_inputs import HEADER, IMAGES, MODELS, TABLES
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
-from napari_mammosae.viewer.image.panel import ModelDock
 
 
 class Desk:
@@ -24,21 +24,21 @@ class Desk:
         self.folder = folder
         self.viewer = ViewerModel()
         self.dock = ModelDock(self.viewer)
-        self.controller, self.session = self.dock.controller, self.dock.controller.session
+        self.workspace, self.session = self.dock.workspace, self.dock.workspace.session
         self.dock.model.name_box.setCurrentText(FILES)
         self.dock.model.classifier.set_path(model)
-        self.controller.open_image(tiny.write_image(folder / "breast.png"), compute=True)
+        self.workspace.images.open_image(tiny.write_image(folder / "breast.png"), compute=True)
         self.wait()
         boxes = folder / "boxes.csv"
         boxes.write_text(f"{HEADER}\nbreast,mass,10,20,60,90\n")
-        self.controller.load_boxes(boxes)
+        self.workspace.images.load_boxes(boxes)
         self.wait()
         assert self.session.maps is not None, self.status
         self.before = self.state()
 
     def wait(self) -> None:
         end = time.monotonic() + 60
-        while self.controller.jobs.busy:
+        while self.workspace.jobs.busy:
             QApplication.processEvents()
             time.sleep(0.002)
             assert time.monotonic() < end, self.status
@@ -66,7 +66,7 @@ def desk(qapp: QApplication, tmp_path_factory: pytest.TempPathFactory, tiny_mode
     """One desk for all: each bad file comes upon what the others left."""
     desk = Desk(tmp_path_factory.mktemp("desk"), tiny_model)
     yield desk
-    desk.controller.cleanup()
+    desk.workspace.close()
     desk.dock.deleteLater()
 
 
@@ -134,8 +134,8 @@ def test_a_gpu_without_room_is_left_and_the_dock_says_so(qtbot, monkeypatch: pyt
     dock = ModelDock(viewer)
     qtbot.addWidget(dock)
     viewer.add_image(fakes.phantom())
-    qtbot.waitUntil(lambda: not dock.controller.jobs.busy)
+    qtbot.waitUntil(lambda: not dock.workspace.jobs.busy)
     dock.job.compute_button.click()
-    qtbot.waitUntil(lambda: not dock.controller.jobs.busy)
+    qtbot.waitUntil(lambda: not dock.workspace.jobs.busy)
     assert dock.job.status.text().endswith("Out of memory on cuda:0: the model is on the CPU now.")
-    dock.controller.cleanup()
+    dock.workspace.close()

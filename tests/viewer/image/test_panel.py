@@ -12,9 +12,9 @@ from qtpy.QtWidgets import QFileDialog
 import fakes
 from napari_mammosae.core.base.errors import ImageError, ModelError
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
-from napari_mammosae.viewer.image.panel import ModelDock
 
 
 @pytest.fixture
@@ -32,17 +32,17 @@ def dock(qtbot, viewer, model):
     dock = ModelDock(viewer)
     qtbot.addWidget(dock)
     yield dock
-    qtbot.waitUntil(lambda: not dock.controller.jobs.busy, timeout=5000)
-    dock.controller.cleanup()
+    qtbot.waitUntil(lambda: not dock.workspace.jobs.busy, timeout=5000)
+    dock.workspace.close()
 
 
 @pytest.fixture
 def session(dock):
-    return dock.controller.session
+    return dock.workspace.session
 
 
 def idle(qtbot, dock):
-    qtbot.waitUntil(lambda: not dock.controller.jobs.busy, timeout=5000)
+    qtbot.waitUntil(lambda: not dock.workspace.jobs.busy, timeout=5000)
 
 
 def computed(qtbot, viewer, dock, seed=0, name="phantom"):
@@ -116,7 +116,7 @@ def test_files_of_one_s_own(dock, monkeypatch, tmp_path):
         row.choose_button.click()
     dock.model.classes.setText("birads_1, birads_2 ,birads_3")
     dock.model.classes.editingFinished.emit()
-    choice = dock.controller.choice
+    choice = dock.workspace.images.choice
     assert choice.name is None
     assert [p.name for p in (choice.classifier, choice.sae, choice.backbone)] == ["c.pth", "s.pt", "b.tar"]
     assert choice.classes == ("birads_1", "birads_2", "birads_3")
@@ -180,7 +180,7 @@ def test_switching_images_during_a_computation_gives_the_new_image_s_latents(qtb
     session.events.maps.connect(lambda maps: seen.append(None if maps is None else maps.frame.source_shape))
     dock.job.compute_button.click()
     qtbot.waitUntil(lambda: "Computing" in dock.job.status.text(), timeout=5000)
-    dock.controller.use_layer(second)
+    dock.workspace.images.use_layer(second)
     idle(qtbot, dock)
     assert session.image.image_id == "second"
     assert [shape for shape in seen if shape] == [(700, 500)]
@@ -264,7 +264,7 @@ def test_the_deleted_stack_is_offered_again(qtbot, viewer, dock):
 
 def test_inverting_and_windowing_change_the_screen_only(qtbot, viewer, dock, session):
     computed(qtbot, viewer, dock)
-    layer, maps = dock.controller.scene.image_layer, session.maps
+    layer, maps = dock.workspace.scene.image_layer, session.maps
     dock.image.invert_button.click()
     assert layer.colormap.name == "gray_r"
     dock.image.window_box.textActivated.emit("Dense tissue")
@@ -329,7 +329,7 @@ def test_a_second_dock_shows_the_same_state(qtbot, viewer, dock, session):
     computed(qtbot, viewer, dock)
     second = ModelDock(viewer)
     qtbot.addWidget(second)
-    assert second.controller is dock.controller
+    assert second.workspace is dock.workspace
     assert second.latent.latent_box.value() == session.current
     assert second.image.layer_box.currentText() == "phantom"
     assert second.job.status.text() == dock.job.status.text()
@@ -352,9 +352,9 @@ def test_choices_are_remembered(qtbot, viewer, dock):
     dock.latent.colormap_box.textActivated.emit("viridis")
     other = ModelDock(ViewerModel())
     qtbot.addWidget(other)
-    assert other.controller.choice.precision == "bfloat16"
+    assert other.workspace.images.choice.precision == "bfloat16"
     assert other.latent.colormap_box.currentText() == "viridis"
-    other.controller.cleanup()
+    other.workspace.close()
 
 
 def test_the_notice_is_there(dock):

@@ -8,8 +8,8 @@ import intervene_kit
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
+from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention.layers import EDITED
-from napari_mammosae.viewer.intervention.panel import InterveneDock
 
 pytestmark = pytest.mark.opengl
 

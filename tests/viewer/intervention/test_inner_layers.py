@@ -17,9 +17,9 @@ import tiny
 from napari_mammosae.core.intervention.masked_pass import pass_edit
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.intervention.layers import EDITED
-from napari_mammosae.viewer.intervention.panel import InterveneDock
 
 LAYER = "blocks.4"
 LEFT = Qt.MouseButton.LeftButton
@@ -43,17 +43,18 @@ def dock(qtbot, qapp, model):
     dock = InterveneDock(viewer)
     dock.viewer_for_test = viewer
     qtbot.addWidget(dock)
-    dock.controller.use_layer(viewer.add_image(tiny.picture(), name="phantom"))
+    dock.workspace.images.use_layer(viewer.add_image(tiny.picture(), name="phantom"))
     idle(qtbot, dock)
-    dock.controller.compute()
+    dock.workspace.images.compute()
     idle(qtbot, dock)
     yield dock
     idle(qtbot, dock)
-    dock.controller.cleanup()
+    dock.workspace.close()
 
 
 def idle(qtbot, dock):
-    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs, dock.passing.jobs, dock.exporting)
+    one, over_run = dock.intervention, dock.over_run
+    jobs = (dock.workspace.jobs, one.jobs, one.passing, over_run.jobs, over_run.move.jobs, dock.exporter.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=20_000)
 
 
@@ -138,7 +139,7 @@ def test_settings_changed_during_a_pass(dock, qtbot, monkeypatch):
         go.wait(10)
         return real(*args)
 
-    monkeypatch.setattr("napari_mammosae.viewer.intervention.pass_panel.pass_edit", slow)
+    monkeypatch.setattr("napari_mammosae.viewer.intervention.controller.pass_edit", slow)
     dock.set.k_slider.box.setValue(5)
     qtbot.mouseClick(dock.passing.compute_button, LEFT)
     assert not dock.passing.compute_button.isEnabled()
@@ -161,7 +162,7 @@ def test_a_pass_can_be_cancelled(dock, qtbot, monkeypatch):
         report("Passing", 1, 2)
         raise AssertionError("went on after it was cancelled")
 
-    monkeypatch.setattr("napari_mammosae.viewer.intervention.pass_panel.pass_edit", slow)
+    monkeypatch.setattr("napari_mammosae.viewer.intervention.controller.pass_edit", slow)
     dock.set.k_slider.box.setValue(5)
     qtbot.mouseClick(dock.passing.compute_button, LEFT)
     qtbot.mouseClick(dock.passing.cancel_button, LEFT)
@@ -176,7 +177,7 @@ def test_what_goes_wrong_in_a_pass_is_said(dock, qtbot, monkeypatch):
     def broken(*args):
         raise RuntimeError("no room")
 
-    monkeypatch.setattr("napari_mammosae.viewer.intervention.pass_panel.pass_edit", broken)
+    monkeypatch.setattr("napari_mammosae.viewer.intervention.controller.pass_edit", broken)
     dock.set.k_slider.box.setValue(5)
     compute(qtbot, dock)
     assert dock.passing.status.text() == "no room"
@@ -186,10 +187,10 @@ def test_what_goes_wrong_in_a_pass_is_said(dock, qtbot, monkeypatch):
 def test_another_image_forgets_the_passes(dock, qtbot):
     dock.set.k_slider.box.setValue(5)
     compute(qtbot, dock)
-    dock.controller.use_layer(dock.viewer_for_test.add_image(tiny.picture(1), name="other"))
+    dock.workspace.images.use_layer(dock.viewer_for_test.add_image(tiny.picture(1), name="other"))
     idle(qtbot, dock)
     assert dock.intervention.passes.features is None
-    dock.controller.compute()
+    dock.workspace.images.compute()
     idle(qtbot, dock)
     assert dock.intervention.view is None
     assert dock.passing.compute_button.isEnabled()
@@ -212,7 +213,7 @@ def test_a_run_gives_sets_but_no_curve(dock, model, qtbot):
     dock.session.run = run
     idle(qtbot, dock)
     assert LAYER in dock.run.note.text()
-    assert dock.run.effects is None
+    assert dock.over_run.effects is None
     assert dock.run.plot.isHidden()
     assert dock.set.source_box.currentData() == "run"
     dock.set.k_slider.box.setValue(2)
@@ -244,10 +245,10 @@ def test_without_a_classifier_it_is_said(qtbot, qapp, model, monkeypatch):
     viewer = ViewerModel()
     dock = InterveneDock(viewer)
     qtbot.addWidget(dock)
-    dock.controller.use_layer(viewer.add_image(tiny.picture(), name="phantom"))
+    dock.workspace.images.use_layer(viewer.add_image(tiny.picture(), name="phantom"))
     idle(qtbot, dock)
-    dock.controller.compute()
+    dock.workspace.images.compute()
     idle(qtbot, dock)
     assert "no classifier" in dock.set.note.text()
     assert dock.passing.isHidden()
-    dock.controller.cleanup()
+    dock.workspace.close()

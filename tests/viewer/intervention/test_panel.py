@@ -20,9 +20,9 @@ from napari_mammosae.core.intervention.effects import effect
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.texts import PREDICTION
-from napari_mammosae.viewer.intervention import flips_panel
+from napari_mammosae.viewer.docks import InterveneDock
+from napari_mammosae.viewer.intervention import run_move
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
-from napari_mammosae.viewer.intervention.panel import InterveneDock
 from napari_mammosae.viewer.widgets.log_slider import KSlider
 
 
@@ -43,14 +43,15 @@ def make_dock(qtbot, viewer):
 
 
 def idle(qtbot, dock):
-    jobs = (dock.controller.jobs, dock.jobs, dock.run.jobs, dock.run.move.jobs, dock.exporting)
+    one, over_run = dock.intervention, dock.over_run
+    jobs = (dock.workspace.jobs, one.jobs, over_run.jobs, over_run.move.jobs, dock.exporter.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=10_000)
 
 
 def look_at(qtbot, viewer, dock, seed=0, name="phantom"):
-    dock.controller.use_layer(viewer.add_image(fakes.phantom(seed), name=name))
+    dock.workspace.images.use_layer(viewer.add_image(fakes.phantom(seed), name=name))
     idle(qtbot, dock)
-    dock.controller.compute()
+    dock.workspace.images.compute()
     idle(qtbot, dock)
 
 
@@ -60,7 +61,7 @@ def dock(qtbot, viewer, model):
     look_at(qtbot, viewer, dock)
     yield dock
     idle(qtbot, dock)
-    dock.controller.cleanup()
+    dock.workspace.close()
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ def press(qtbot, check):
 
 def judge(dock, latents):
     for latent in latents:
-        dock.controller.reviewer.book.decide(int(latent), "spurious")
+        dock.workspace.reviewer.book.decide(int(latent), "spurious")
 
 
 def plain_logits(model, maps, factor, form, region=None):
@@ -127,7 +128,7 @@ def test_every_k_equals_removing_latents_by_hand(dock, session, model, form, dir
         assert shown(dock)[1] == pytest.approx(expected[0], abs=0.006)
         assert sum(term.value for term in view.terms) == pytest.approx(expected[0], abs=1e-5)
         assert sum(term.value for term in view.terms[:-1]) == pytest.approx(view.effect.before[0], abs=1e-5)
-    np.testing.assert_array_equal(session.mask, np.zeros(64, bool))
+    assert dock.intervention.view.edit.targets.all()
 
 
 def test_keep_scale_and_sets_by_hand(dock, session, model):
@@ -235,7 +236,7 @@ def test_without_my_spurious_latents_is_one_switch(dock, session, viewer, model,
     assert overlay.text.startswith(BANNER)
     assert f"mass {1 / (1 + np.exp(-expected[0])):.3f}" in overlay.text
     assert not dock.set.panel.isEnabled()
-    np.testing.assert_array_equal(session.mask, factor == 1)
+    np.testing.assert_array_equal(dock.intervention.view.edit.targets, factor == 0)
 
     judge(dock, session.maps.latents[:1])  # one more verdict, at once
     assert dock.intervention.view.edit.mask.sum() == 3
@@ -246,7 +247,7 @@ def test_without_my_spurious_latents_is_one_switch(dock, session, viewer, model,
     press(qtbot, dock.set.switch)
     assert not overlay.visible
     assert plain.visible
-    assert session.mask is None
+    assert not dock.intervention.is_on
 
 
 def test_the_edit_outlives_its_dock(dock, session, viewer, qtbot):
@@ -270,7 +271,7 @@ def test_blind_judging_hides_numbers_not_the_banner(dock, session, viewer, run):
     assert "logit" not in viewer.canvas.overlays[EDITED].text
     assert BANNER in viewer.canvas.overlays[EDITED].text
     assert dock.result.isHidden()
-    assert dock.run.move.isHidden()
+    assert dock.run.move_part.isHidden()
     session.blind = False
     assert "logit" in viewer.canvas.overlays[EDITED].text
 
@@ -384,64 +385,64 @@ def test_the_run_s_curve_and_flips(dock, session, run, model, qtbot, monkeypatch
         mask[up[:k]] = mask[down[:k]] = True
         logits = run.logits[:, 0] - run.dense[:, mask] @ model.attribution[0, mask]
         idle(qtbot, dock)
-        assert dock.run.curve.at(k)["auroc"] == pytest.approx(auroc(mass, logits.round(9)), abs=1e-9)
+        assert dock.over_run.curve.at(k)["auroc"] == pytest.approx(auroc(mass, logits.round(9)), abs=1e-9)
         flipped = np.flatnonzero((run.logits[:, 0] >= 0) != (logits >= 0))
-        assert [row for row, _, _ in dock.run.move.flip_rows()] == list(flipped)
-        assert f"→ {auroc(mass, logits):.4f}; {flipped.size} of 60" in dock.run.move.measures.text()
+        assert [row for row, _, _ in dock.over_run.move.flip_rows()] == list(flipped)
+        assert f"→ {auroc(mass, logits):.4f}; {flipped.size} of 60" in dock.run.move_part.measures.text()
         assert dock.run.plot.marker.value() == pytest.approx(np.log1p(k))
     dock.run.plot.marker.setValue(np.log1p(7))
     dock.run.plot.marker.sigDragged.emit(dock.run.plot.marker)
     assert dock.intervention.state.k == 7
     assert dock.set.k_slider.k == 7
     opened = []
-    monkeypatch.setattr(flips_panel, "show_image", lambda controller, of, row: opened.append(row))
-    first = dock.run.move.flips.index(0)
-    assert run.images["image_id"].iloc[dock.run.move.flip_rows()[0][0]] in first.data()
-    dock.run.move.list.clicked.emit(first)
-    assert opened == [dock.run.move.flip_rows()[0][0]]
-    assert dock.run.move.flips.rowCount(QModelIndex()) == len(dock.run.move.flip_rows())
+    monkeypatch.setattr(dock.workspace.browser, "show", opened.append)
+    first = dock.over_run.move.flips.index(0)
+    assert run.images["image_id"].iloc[dock.over_run.move.flip_rows()[0][0]] in first.data()
+    dock.run.move_part.list.clicked.emit(first)
+    assert opened == [dock.over_run.move.flip_rows()[0][0]]
+    assert dock.over_run.move.flips.rowCount(QModelIndex()) == len(dock.over_run.move.flip_rows())
 
 
 def test_intervals_come_later(dock, run, qtbot):
-    qtbot.waitUntil(lambda: dock.run.bands is not None, timeout=20_000)
-    bands = dock.run.bands
-    inside = [dock.run.curve.at(int(k))["auroc"] for k in bands.ks]
+    qtbot.waitUntil(lambda: dock.over_run.bands is not None, timeout=20_000)
+    bands = dock.over_run.bands
+    inside = [dock.over_run.curve.at(int(k))["auroc"] for k in bands.ks]
     assert (bands.low <= inside).all()
     assert (inside <= bands.high).all()
     choose(dock.set.mode_box, "keep")
-    assert dock.run.bands is None
+    assert dock.over_run.bands is None
     idle(qtbot, dock)
-    assert dock.run.curve.mode == "keep"
+    assert dock.over_run.curve.mode == "keep"
 
 
 def test_a_hand_made_set_gets_its_intervals_a_moment_later(dock, run, qtbot):
-    move = dock.run.move
+    move, part = dock.over_run.move, dock.run.move_part
     dock.intervention.change(source="list", numbers="1, 2, 4")
-    assert "→" in move.measures.text()
-    assert move.intervals.text() == flips_panel.PENDING
+    assert "→" in part.measures.text()
+    assert part.intervals.text() == run_move.PENDING
     qtbot.waitUntil(lambda: move.effect is not None, timeout=20_000)
-    row = effect(dock.run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
-    said = move.intervals.text().replace("−", "-")
+    row = effect(dock.over_run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
+    said = part.intervals.text().replace("−", "-")
     assert f"[{row['before_lo']:.3f}, {row['before_hi']:.3f}] → [{row['after_lo']:.3f}" in said
     assert f"change {row['change']:+.4f} [{row['change_lo']:+.3f}, {row['change_hi']:+.3f}]" in said
     dock.intervention.map_kind = "after"  # nothing that the figures depend on
     assert move.effect is not None
     dock.intervention.change(numbers="1, 2")
     assert move.effect is None
-    assert move.intervals.text() == flips_panel.PENDING
+    assert part.intervals.text() == run_move.PENDING
     dock.intervention.change(numbers="")
-    assert move.measures.text() == move.intervals.text() == ""
+    assert part.measures.text() == part.intervals.text() == ""
 
 
 def test_intervals_of_an_edit_changed_meanwhile_are_dropped(dock, run, qtbot):
-    move = dock.run.move
+    move, part = dock.over_run.move, dock.run.move_part
     dock.intervention.change(source="list", numbers="1")
     move._later.stop()
     move._bootstrap()
     dock.intervention.change(numbers="2")
     qtbot.waitUntil(lambda: move.effect is not None, timeout=20_000)
-    row = effect(dock.run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
-    assert f"{row['change']:+.4f}" in move.intervals.text().replace("−", "-")
+    row = effect(dock.over_run.effects.cohort, dock.intervention.view.edit).set_index("measure").loc["auroc"]
+    assert f"{row['change']:+.4f}" in part.intervals.text().replace("−", "-")
 
 
 def test_too_few_patients_for_intervals_is_said(dock, model, qtbot):
@@ -450,8 +451,8 @@ def test_too_few_patients_for_intervals_is_said(dock, model, qtbot):
     dock.session.run = few
     idle(qtbot, dock)
     dock.intervention.change(source="list", numbers="1")
-    qtbot.waitUntil(lambda: dock.run.move.effect is not None, timeout=20_000)
-    assert "No intervals: too few patients" in dock.run.move.intervals.text()
+    qtbot.waitUntil(lambda: dock.over_run.move.effect is not None, timeout=20_000)
+    assert "No intervals: too few patients" in dock.run.move_part.intervals.text()
 
 
 def test_a_region_cannot_be_said_for_a_run(dock, run, viewer):
@@ -459,8 +460,8 @@ def test_a_region_cannot_be_said_for_a_run(dock, run, viewer):
         Shapes([np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])], metadata={layers.KEY: {"role": "region"}})
     )
     dock.intervention.change(inside_region=True, k=3)
-    assert "region needs the maps" in dock.run.move.measures.text()
-    assert dock.run.move.flip_rows() == []
+    assert "region needs the maps" in dock.run.move_part.measures.text()
+    assert dock.over_run.move.flip_rows() == []
 
 
 def test_a_run_of_another_sae(dock, model, qtbot):
@@ -468,7 +469,7 @@ def test_a_run_of_another_sae(dock, model, qtbot):
     dock.session.run = other
     idle(qtbot, dock)
     assert "made with another SAE" in dock.run.note.text()
-    assert dock.run.effects is None
+    assert dock.over_run.effects is None
     dock.intervention.change(source="run", k=3)
     assert "ranking is not there" in dock.set.note.text()
 
@@ -479,7 +480,7 @@ def test_one_class_only(dock, run, qtbot):
     assert "1 class" in dock.run.note.text()
     choose(dock.result.class_box, "mass")
     idle(qtbot, dock)
-    assert dock.run.curve is not None
+    assert dock.over_run.curve is not None
     dock.session.run = None
     assert dock.run.choosers.isHidden()
     assert "Open a run" in dock.run.note.text()
@@ -509,12 +510,13 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     terms = pd.read_csv(tmp_path / "edit.terms.csv")
     assert terms["value"].sum() == pytest.approx(view.effect.after[0], abs=1e-5)
     curve = pd.read_csv(tmp_path / "edit.curve.csv").set_index("k")
-    assert curve.loc[5, "auroc"] == dock.run.move.moved.measures["auroc"]
-    assert len(pd.read_csv(tmp_path / "edit.flips.csv")) == len(dock.run.move.flip_rows())
+    assert curve.loc[5, "auroc"] == dock.over_run.move.moved.measures["auroc"]
+    assert len(pd.read_csv(tmp_path / "edit.flips.csv")) == len(dock.over_run.move.flip_rows())
     changes = pd.read_csv(tmp_path / "edit.effect.csv").set_index("measure")  # though exported before it was shown
+    cohort = dock.over_run.effects.cohort
     pd.testing.assert_frame_equal(
         changes[["before", "after", "change_lo", "change_hi"]],
-        effect(dock.run.effects.cohort, view.edit).set_index("measure")[["before", "after", "change_lo", "change_hi"]],
+        effect(cohort, view.edit).set_index("measure")[["before", "after", "change_lo", "change_hi"]],
     )
     record = json.loads((tmp_path / "edit.json").read_text())
     assert record["edit"]["latents"] == latents.tolist()
@@ -525,17 +527,17 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
 
 def test_an_export_goes_on_when_the_dock_is_closed(dock, qtbot, tmp_path):
     dock.set.k_slider.box.setValue(5)
-    dock.export(tmp_path / "edit.csv")
-    jobs, controller = dock.exporting, dock.controller
+    dock.exporter.export(tmp_path / "edit.csv")
+    jobs, workspace = dock.exporter.jobs, dock.workspace
     dock.cleanup()
     qtbot.waitUntil(lambda: not jobs.busy, timeout=10_000)
     assert (tmp_path / "edit.json").exists()
-    assert controller.last_told[0].startswith("Wrote edit.csv")
+    assert workspace.status.last_told[0].startswith("Wrote edit.csv")
 
 
 def test_an_export_that_fails_is_said(dock, qtbot, tmp_path):
     dock.set.k_slider.box.setValue(5)
-    dock.export(tmp_path / "missing" / "edit.csv")
+    dock.exporter.export(tmp_path / "missing" / "edit.csv")
     idle(qtbot, dock)
     assert dock.status.text() != ""
     assert dock.export_button.isEnabled()
@@ -546,7 +548,7 @@ def test_nothing_computed_yet(qtbot, viewer, model):
     assert "Compute the latents" in dock.set.note.text()
     dock.intervention.change(k=5)
     assert dock.intervention.view is None
-    dock.controller.cleanup()
+    dock.workspace.close()
 
 
 def test_another_model_starts_afresh(dock, session, viewer, qtbot, monkeypatch):
@@ -569,7 +571,7 @@ def test_nothing_keeps_the_viewer_alive(qtbot, model):
     look_at(qtbot, viewer, dock)
     dock.set.k_slider.box.setValue(3)
     dock.cleanup()
-    dock.controller.cleanup()
+    dock.workspace.close()
     gone = weakref.ref(viewer)
     del viewer
     dock.deleteLater()

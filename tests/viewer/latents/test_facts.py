@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from napari_mammosae.viewer.latents.ranking_worker import rank
 
 from fake_run import FakeRun, Weights
 from fakes import GRID, INPUT, FakeModel
@@ -10,10 +11,9 @@ from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
 from napari_mammosae.core.runs.classes import classes_of, logit_of
+from napari_mammosae.core.runs.image_files import ImageFiles
 from napari_mammosae.viewer.latents.facts import class_means, column_of, facts_of, histogram
-from napari_mammosae.viewer.latents.ranking_worker import rank
 from napari_mammosae.viewer.latents.thumbnails import HEIGHT, GreyCache, heatmaps, make_pictures, paint, strongest
-from napari_mammosae.viewer.runs.browser import image_files
 
 
 def quiet(*_):
@@ -168,7 +168,7 @@ def test_pictures_arrive_one_by_one(run, tmp_path):
     arrived = []
     cache = GreyCache()
     (tmp_path / run.images["path"][9]).write_bytes(b"broken")
-    make_pictures(run, 5, image_files(run).path, None, cache, lambda *what: arrived.append(what), quiet)
+    make_pictures(run, 5, ImageFiles(run).path, None, cache, lambda *what: arrived.append(what), quiet)
     place, cells = arrived[0]
     assert place == -1
     assert [place for place, _ in arrived[1:]] == list(range(len(cells)))
@@ -180,16 +180,15 @@ def test_pictures_arrive_one_by_one(run, tmp_path):
     for path in tmp_path.glob("*.png"):
         path.unlink()
     again = []
-    make_pictures(run, 5, image_files(run).path, None, cache, lambda *what: again.append(what), quiet)
+    make_pictures(run, 5, ImageFiles(run).path, None, cache, lambda *what: again.append(what), quiet)
     assert again[1][1] == "The image file was not found."
 
 
 def test_image_files_are_found_beside_the_run(tmp_path):
     run = FakeRun(tmp_path)
-    assert image_files(run) is image_files(run)
-    assert image_files(run).path(3) == tmp_path / "image-03.png"
+    assert ImageFiles(run).path(3) == tmp_path / "image-03.png"
     elsewhere = FakeRun(tmp_path / "nowhere" / "a" / "b" / "c", write=False)
-    files = image_files(elsewhere)
+    files = ImageFiles(elsewhere)
     assert files.root is None
     assert files.path(0) is None
     heard = []

@@ -20,7 +20,7 @@ from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
 from napari_mammosae.viewer.latents.panel import NOTHING, LatentsDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 
 class Linear(FakeModel):
@@ -45,19 +45,19 @@ def viewer(qapp):
 
 
 @pytest.fixture
-def controller(viewer):
-    controller = controller_of(viewer)
-    yield controller
-    controller.cleanup()
+def workspace(viewer):
+    workspace = workspace_of(viewer)
+    yield workspace
+    workspace.close()
 
 
 @pytest.fixture
-def session(controller):
-    return controller.session
+def session(workspace):
+    return workspace.session
 
 
 @pytest.fixture
-def dock(viewer, controller, qtbot):
+def dock(viewer, workspace, qtbot):
     dock = LatentsDock(viewer)
     qtbot.addWidget(dock)
     dock.show()
@@ -78,7 +78,7 @@ def image(viewer, session):
 
 
 def jobs_of(dock):
-    return dock.ranking.jobs, dock.detail.jobs, dock.detail.gallery.jobs, dock.query.jobs, dock.controller.jobs
+    return dock.latents.ranking.jobs, dock.detail.jobs, dock.detail.gallery.jobs, dock.query.jobs, dock.workspace.jobs
 
 
 def settle(qtbot, dock):
@@ -98,7 +98,7 @@ def run(tmp_path, session, dock, qtbot):
 
 def titles(dock):
     """Of the columns shown, but for the verdict, which comes and goes."""
-    shown = [column for column in dock.table.columns if column.key not in dock.view.hidden]
+    shown = [column for column in dock.table.columns if column.key not in dock.table.hidden]
     return [column.title for column in shown if column.source != "verdict"]
 
 
@@ -121,11 +121,11 @@ def test_one_image_fills_the_table(dock, image, session):
     assert session.order.name == BY_IMAGE
 
 
-def test_image_first_or_dock_first_is_the_same(viewer, controller, image, qtbot):
+def test_image_first_or_dock_first_is_the_same(viewer, workspace, image, qtbot):
     dock = LatentsDock(viewer)
     qtbot.addWidget(dock)
     assert dock.table.n_latents == 64
-    assert dock.view.latent == controller.session.current
+    assert dock.view.latent == workspace.session.current
     assert dock.follow_button.isChecked()
     dock.cleanup()
 
@@ -180,7 +180,7 @@ def test_the_same_filter_and_sorting_for_the_next_image(dock, image, session):
     dock.filters.fires.click()
     column = next(column for column in dock.table.columns if column.key == "image.max")
     dock.view.sort_by(column)
-    dock._sorted_by_user(column.key)
+    dock.latents.prefer(column.key)
     session.maps = other = latent_maps(session.model, Frame.identity(INPUT), seed=7)
     assert set(dock.table.visible) == set(other.latents)
     assert dock.table.sort_key == "image.max"
@@ -239,7 +239,7 @@ def test_a_kept_ranking_is_there_at_once(dock, run, qtbot):
     settle(qtbot, dock)
     dock.ranking.score_box.setCurrentText("Difference")
     dock.ranking.score_box.activated.emit(0)
-    assert not dock.ranking.jobs.busy
+    assert not dock.latents.ranking.jobs.busy
     assert dock.table.sort_key == "run.diff"
 
 
@@ -314,10 +314,10 @@ def test_the_gallery_shows_the_strongest_images(dock, run, session, qtbot, monke
     assert session.image.image_id == run.images["image_id"][strongest]
     assert session.current == 5
     assert session.maps is not None
-    count = len(dock.controller.scene.viewer.layers)
+    count = len(dock.workspace.scene.viewer.layers)
     gallery.list.itemClicked.emit(gallery.list.item(0))
     settle(qtbot, dock)
-    assert len(dock.controller.scene.viewer.layers) == count
+    assert len(dock.workspace.scene.viewer.layers) == count
     session.current = 3
     settle(qtbot, dock)
     assert "silent on every image" in gallery.note.text()
@@ -427,7 +427,7 @@ def test_another_image_is_compared_in_its_turn(dock, image, session, viewer, qtb
     ]
 
 
-def test_side_by_side_says_what_is_missing(dock, controller, image, session):
+def test_side_by_side_says_what_is_missing(dock, workspace, image, session):
     dock.side_by_side.show()
     assert "Pin" in dock.status.text()
     assert not dock.side_by_side.shown
@@ -442,10 +442,10 @@ def test_ctrl_f_leads_to_the_filter_and_enter_back(dock, image, qtbot):
 
 
 def test_enter_brings_a_deleted_stack_back(dock, image, viewer, session, qtbot):
-    viewer.layers.remove(dock.controller.scene.stack_layer)
+    viewer.layers.remove(dock.workspace.scene.stack_layer)
     dock.view.selectRow(2)
     qtbot.keyClick(dock.view, Qt.Key.Key_Return)
-    assert dock.controller.scene.stack_layer is not None
+    assert dock.workspace.scene.stack_layer is not None
     assert viewer.dims.point[0] == 2
 
 
@@ -454,10 +454,10 @@ def test_it_fits_a_laptop(dock, run, image):
     assert dock.minimumSizeHint().width() <= 460
 
 
-def test_a_closed_dock_is_gone_and_hears_nothing(viewer, controller, image, session, qtbot):
+def test_a_closed_dock_is_gone_and_hears_nothing(viewer, workspace, image, session, qtbot):
     dock = LatentsDock(viewer)
     settle(qtbot, dock)
-    gone = weakref.ref(dock.query)
+    gone = weakref.ref(dock.detail)
     dock.deleteLater()
     QApplication.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
     session.current = 9

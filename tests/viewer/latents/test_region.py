@@ -7,7 +7,7 @@ from napari_mammosae.core.anatomy.query import cell_weights
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.latents.region import RegionQuery, ask
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 CELL = INPUT[0] / GRID[0], INPUT[1] / GRID[1]
 
@@ -27,22 +27,22 @@ def quiet(*_):
 
 
 @pytest.fixture
-def controller(qapp):
+def workspace(qapp):
     viewer = ViewerModel()
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     viewer.add_layer(layers.mammogram_layer(mammogram(shape=INPUT)))
     model = Linear()
-    controller.session.model = model
-    controller.session.maps = latent_maps(model, Frame.identity(INPUT))
-    yield controller
-    controller.cleanup()
+    workspace.session.model = model
+    workspace.session.maps = latent_maps(model, Frame.identity(INPUT))
+    yield workspace
+    workspace.close()
 
 
 @pytest.fixture
-def query(controller):
-    query = RegionQuery(controller)
+def query(workspace):
+    query = RegionQuery(workspace.context)
     yield query
-    query.cleanup()
+    query.close()
 
 
 def test_a_rectangle_covers_whole_and_part_cells():
@@ -99,15 +99,15 @@ def test_every_latent_is_measured():
     assert not any("logit" in key for key in ask(np.ones(INPUT, bool), maps, maps.frame, None, quiet))
 
 
-def test_drawing_asks_and_a_new_shape_replaces_the_old(query, controller, qtbot):
+def test_drawing_asks_and_a_new_shape_replaces_the_old(query, workspace, qtbot):
     query.draw("rectangle")
-    viewer, layer = controller.scene.viewer, query.layer
+    viewer, layer = workspace.scene.viewer, query.layer
     assert viewer.layers.selection.active is layer
     assert layer.mode == "add_rectangle"
     layer.add([corners(0, 0, 3, 3)], shape_type="rectangle")
     qtbot.waitUntil(lambda: bool(query.columns), timeout=20_000)
     assert layer.mode == "pan_zoom"
-    assert viewer.layers.selection.active is controller.scene.stack_layer
+    assert viewer.layers.selection.active is workspace.scene.stack_layer
     first = query.columns["region.energy"].copy()
     layer.add([corners(5, 2, 9, 7)], shape_type="rectangle")
     qtbot.waitUntil(lambda: not np.array_equal(first, query.columns["region.energy"]), timeout=20_000)
@@ -117,7 +117,7 @@ def test_drawing_asks_and_a_new_shape_replaces_the_old(query, controller, qtbot)
     assert query.columns == {}
 
 
-def test_a_brush_stroke_asks(query, controller, qtbot):
+def test_a_brush_stroke_asks(query, workspace, qtbot):
     query.draw("brush")
     layer = query.layer
     assert layer.mode == "paint"
@@ -126,15 +126,15 @@ def test_a_brush_stroke_asks(query, controller, qtbot):
     assert query.columns["region.energy"].max() > 0
 
 
-def test_a_region_goes_with_its_image(query, controller):
+def test_a_region_goes_with_its_image(query, workspace):
     query.draw("polygon")
-    controller.scene.viewer.add_layer(layers.mammogram_layer(mammogram(3, INPUT, "other")))
+    workspace.scene.viewer.add_layer(layers.mammogram_layer(mammogram(3, INPUT, "other")))
     assert query.layer is None
 
 
 def test_without_an_image_it_says_what_is_needed(qapp):
-    controller = controller_of(ViewerModel())
-    query = RegionQuery(controller)
+    workspace = workspace_of(ViewerModel())
+    query = RegionQuery(workspace.context)
     query.draw("rectangle")
-    assert "mammogram" in controller.last_told[0]
-    controller.cleanup()
+    assert "mammogram" in workspace.status.last_told[0]
+    workspace.close()

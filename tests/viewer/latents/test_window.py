@@ -12,8 +12,8 @@ from fake_run import FakeRun
 from fakes import INPUT, FakeModel, latent_maps, mammogram
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.latents.panel import LatentsDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import LatentsDock
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -26,7 +26,7 @@ class Linear(FakeModel):
 @pytest.fixture
 def dock(viewer, qtbot):
     """The dock beside an image with its latents."""
-    session = controller_of(viewer).session
+    session = workspace_of(viewer).session
     viewer.add_layer(layers.mammogram_layer(mammogram(shape=INPUT)))
     session.model = Linear()
     session.maps = latent_maps(session.model, Frame.identity(INPUT))
@@ -40,7 +40,7 @@ def dock(viewer, qtbot):
 
 
 def jobs_of(dock):
-    return dock.ranking.jobs, dock.detail.jobs, dock.detail.gallery.jobs, dock.query.jobs, dock.controller.jobs
+    return dock.ranking.jobs, dock.detail.jobs, dock.detail.gallery.jobs, dock.query.jobs, dock.workspace.jobs
 
 
 def settle(qtbot, dock):
@@ -140,7 +140,7 @@ def test_a_closed_dock_is_forgotten(viewer, qtbot):
     dock = LatentsDock(viewer)
     viewer.window.add_dock_widget(dock, name="Latents")
     session, jobs = dock.session, jobs_of(dock)
-    gone = weakref.ref(dock.query), weakref.ref(dock.detail), weakref.ref(dock.side_by_side)
+    gone = weakref.ref(dock.ranking), weakref.ref(dock.detail), weakref.ref(dock.filters)
     settle(qtbot, dock)
     viewer.window.remove_dock_widget(dock)
     del dock

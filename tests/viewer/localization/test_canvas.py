@@ -8,9 +8,9 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import draw, drawing_of
-from napari_mammosae.viewer.localization.panel import LocalizeDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 
@@ -20,26 +20,26 @@ SHAPE, GRID = (384, 256), (12, 8)
 @pytest.fixture
 def dock(make_napari_viewer, qtbot, tmp_path):
     viewer = make_napari_viewer(show=True)
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     path = tmp_path / "boxes.csv"
     path.write_text("image,finding,xmin,ymin,xmax,ymax\ncase,mass,64,96,128,192\n")
     image = fakes.mammogram(1, SHAPE, image_id="case")
     viewer.add_layer(layers.mammogram_layer(image))
     model = fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
-    controller.session.findings = read_findings(path)
-    controller.session.model = model
+    workspace.session.findings = read_findings(path)
+    workspace.session.model = model
     values = np.zeros((2, *GRID), np.float32)
     values[0, 3:6, 2:4] = 1
     values[1, [1, 1, 9, 10], [1, 6, 1, 6]] = 1, 2, 3, 4
-    controller.session.maps = fakes.maps_of(model, np.array([3, 7], np.int32), values)
-    controller.session.current = 7
+    workspace.session.maps = fakes.maps_of(model, np.array([3, 7], np.int32), values)
+    workspace.session.current = 7
     dock = LocalizeDock(viewer)
     dock.viewer_for_test = viewer
     qtbot.addWidget(dock)
     settled(qtbot, dock)
     yield dock
     dock.cleanup()
-    controller.cleanup()
+    workspace.close()
 
 
 def settled(qtbot, dock):
@@ -70,9 +70,9 @@ def test_quickly_replaced_boxes_look_like_napari_s_own(qtbot, dock):
 
 def test_a_found_box_is_drawn_where_it_lies(qtbot, dock):
     viewer, localizer = dock.viewer_for_test, dock.localizer
-    dock.controller.session.current = 3
+    dock.workspace.session.current = 3
     settled(qtbot, dock)
-    box = find_regions(dock.controller.session.maps[3], SHAPE).boxes[0]
+    box = find_regions(dock.workspace.session.maps[3], SHAPE).boxes[0]
     np.testing.assert_allclose(localizer.current.found[0], box)
     for layer in viewer.layers:
         layer.visible = layers.role_of(layer) in ("found", "mammogram")

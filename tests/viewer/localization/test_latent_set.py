@@ -13,9 +13,9 @@ from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.combination import combine_maps, find_combined_regions
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import MOST
-from napari_mammosae.viewer.localization.panel import LocalizeDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 SHAPE, GRID = (384, 256), (12, 8)
 LEFT, RIGHT, WIDE, SILENT = 3, 5, 7, 9
@@ -42,20 +42,20 @@ def dock(qtbot, qapp, tmp_path, model):
     path = tmp_path / "boxes.csv"
     path.write_text("image,finding,xmin,ymin,xmax,ymax\ncase,mass,160,256,224,320\n")
     viewer = ViewerModel()
-    controller = controller_of(viewer)
-    controller.viewer_for_test = viewer  # a scene holds its viewer weakly
-    controller.use_layer(viewer.add_layer(layers.mammogram_layer(fakes.mammogram(1, SHAPE, image_id="case"))))
-    controller.session.model = model
-    controller.session.maps = maps(model)
-    controller.session.current = WIDE
-    controller.session.findings = read_findings(path)
+    workspace = workspace_of(viewer)
+    workspace.viewer_for_test = viewer  # a scene holds its viewer weakly
+    workspace.images.use_layer(viewer.add_layer(layers.mammogram_layer(fakes.mammogram(1, SHAPE, image_id="case"))))
+    workspace.session.model = model
+    workspace.session.maps = maps(model)
+    workspace.session.current = WIDE
+    workspace.session.findings = read_findings(path)
     dock = LocalizeDock(viewer)
     qtbot.addWidget(dock)
     settled(qtbot, dock)
     yield dock
     dock.cleanup()
     settled(qtbot, dock)
-    controller.cleanup()
+    workspace.close()
 
 
 def settled(qtbot, dock):
@@ -79,11 +79,11 @@ def found(dock):
 
 
 def layer(dock, role):
-    return layers.find(dock.controller.scene.viewer.layers, role)
+    return layers.find(dock.workspace.scene.viewer.layers, role)
 
 
 def test_pinned_latents_in_every_way(qtbot, dock, model):
-    dock.controller.session.pins = (LEFT, RIGHT)
+    dock.workspace.session.pins = (LEFT, RIGHT)
     stack = np.stack([maps(model)[LEFT], maps(model)[RIGHT]])
     weights = model.attribution[0, [LEFT, RIGHT]]
     for how in ("maximum", "union", "logit"):
@@ -96,7 +96,7 @@ def test_pinned_latents_in_every_way(qtbot, dock, model):
 
 @pytest.mark.parametrize("how", ["maximum", "union"])
 def test_the_threshold_moves_live(qtbot, dock, how):
-    dock.controller.session.pins = (LEFT, RIGHT)
+    dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", how)
     at = dock.choice.kind_box.findData("relative")
     dock.choice.kind_box.setCurrentIndex(at)
@@ -105,14 +105,14 @@ def test_the_threshold_moves_live(qtbot, dock, how):
     for step in (100, 600):
         dock.choice.slider.setValue(step)
         settled(qtbot, dock)
-        stack = np.stack([dock.controller.session.maps[i] for i in (LEFT, RIGHT)])
+        stack = np.stack([dock.workspace.session.maps[i] for i in (LEFT, RIGHT)])
         assert found(dock) == find_combined_regions(stack, SHAPE, how, f"relative:{step / 1000}").boxes.tolist()
         seen.add(str(found(dock)))
     assert len(seen) == 2
 
 
 def test_measures_of_a_class_map_are_those_of_its_positive_part(qtbot, dock, model):
-    dock.controller.session.pins = (LEFT, RIGHT)
+    dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "logit")
     cells = combine_maps(
         np.stack([maps(model)[LEFT], maps(model)[RIGHT]]), "logit", model.attribution[0, [LEFT, RIGHT]]
@@ -126,8 +126,8 @@ def test_measures_of_a_class_map_are_those_of_its_positive_part(qtbot, dock, mod
 
 
 def test_the_heatmap_takes_the_place_of_the_stack_and_gives_it_back(qtbot, dock):
-    stack = dock.controller.scene.stack_layer
-    dock.controller.session.pins = (LEFT, RIGHT)
+    stack = dock.workspace.scene.stack_layer
+    dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "maximum")
     heatmap = layer(dock, "heatmap")
     assert heatmap.name == "maximum of 2 latents"
@@ -136,39 +136,39 @@ def test_the_heatmap_takes_the_place_of_the_stack_and_gives_it_back(qtbot, dock)
     choose(qtbot, dock, "current")
     assert layer(dock, "heatmap") is None
     assert stack.visible
-    assert found(dock) == find_regions(dock.controller.session.maps[WIDE], SHAPE).boxes.tolist()
+    assert found(dock) == find_regions(dock.workspace.session.maps[WIDE], SHAPE).boxes.tolist()
 
 
 def test_hiding_what_lies_over_the_image_leaves_the_stack_hidden(qtbot, dock):
-    dock.controller.session.pins = (LEFT, RIGHT)
+    dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "maximum")
-    dock.controller.toggle_overlays()
+    dock.workspace.actions.toggle_overlays()
     assert not layer(dock, "heatmap").visible
-    dock.controller.toggle_overlays()
+    dock.workspace.actions.toggle_overlays()
     assert layer(dock, "heatmap").visible
-    assert not dock.controller.scene.stack_layer.visible
+    assert not dock.workspace.scene.stack_layer.visible
 
 
 def test_deleting_the_heatmap_goes_back_to_the_current_latent(qtbot, dock):
-    dock.controller.session.pins = (LEFT, RIGHT)
+    dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "maximum")
-    dock.controller.scene.viewer.layers.remove(layer(dock, "heatmap"))
+    dock.workspace.scene.viewer.layers.remove(layer(dock, "heatmap"))
     settled(qtbot, dock)
     assert dock.choice.together.source_box.currentData() == "current"
-    assert dock.controller.scene.stack_layer.visible
+    assert dock.workspace.scene.stack_layer.visible
     assert layer(dock, "heatmap") is None
 
 
 def test_closing_the_dock_brings_the_stack_back(qtbot, dock):
-    dock.controller.session.pins = (LEFT,)
+    dock.workspace.session.pins = (LEFT,)
     choose(qtbot, dock, "pins", "union")
     dock.cleanup()
     assert layer(dock, "heatmap") is None
-    assert dock.controller.scene.stack_layer.visible
+    assert dock.workspace.scene.stack_layer.visible
 
 
 def test_the_first_of_the_stack_follow_order_and_number(qtbot, dock):
-    part, session = dock.choice.together, dock.controller.session
+    part, session = dock.choice.together, dock.workspace.session
     choose(qtbot, dock, "first", "maximum")
     assert part.count_box.isVisibleTo(dock)
     part.count_box.setValue(2)
@@ -185,20 +185,20 @@ def test_the_first_of_the_stack_follow_order_and_number(qtbot, dock):
 
 def test_latents_of_a_verdict_follow_what_is_judged(qtbot, dock, monkeypatch):
     mine = {LEFT: SimpleNamespace(verdict="lesion")}
-    monkeypatch.setattr(type(dock.controller.reviewer.book), "mine", mine)
-    dock.controller.session.verdicts = lambda latent: None
+    monkeypatch.setattr(type(dock.workspace.reviewer.book), "mine", mine)
+    dock.workspace.session.verdicts = lambda latent: None
     part = dock.choice.together
     assert part.source_box.itemText(part.source_box.findData("lesion")) == "called lesion (1)"
     choose(qtbot, dock, "lesion", "union")
     assert dock.localizer.several.latents == (LEFT,)
     mine[RIGHT] = SimpleNamespace(verdict="lesion")
-    dock.controller.session.verdicts = lambda latent: ""
+    dock.workspace.session.verdicts = lambda latent: ""
     settled(qtbot, dock)
     assert dock.localizer.several.latents == (LEFT, RIGHT)
 
 
 def test_an_empty_set_cannot_be_chosen_and_one_that_gets_empty_says_so(qtbot, dock):
-    part, session = dock.choice.together, dock.controller.session
+    part, session = dock.choice.together, dock.workspace.session
     pinned = part.source_box.model().item(part.source_box.findData("pins"))
     assert not pinned.isEnabled()
     session.pins = (LEFT,)
@@ -213,21 +213,21 @@ def test_an_empty_set_cannot_be_chosen_and_one_that_gets_empty_says_so(qtbot, do
 
 def test_without_a_linear_tail_there_is_no_class_map(qtbot, dock):
     model = TailModel(preprocessing=Preprocessing(size=SHAPE), layer="blocks.3")
-    dock.controller.session.model = model
-    dock.controller.session.maps = maps(model)
+    dock.workspace.session.model = model
+    dock.workspace.session.maps = maps(model)
     part = dock.choice.together
     assert not part.how_box.model().item(part.how_box.findData("logit")).isEnabled()
-    dock.controller.session.pins = (LEFT,)
+    dock.workspace.session.pins = (LEFT,)
     choose(qtbot, dock, "pins", "logit")
     assert "what follows is not linear" in dock.boxes.note.text()
 
 
 def test_another_image_drops_what_is_being_worked_out(qtbot, dock):
-    dock.controller.session.pins = (LEFT, RIGHT)
+    dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "union")
     dock.choice.slider.setValue(500)
     dock.localizer.update()
-    dock.controller.session.image = None
+    dock.workspace.session.image = None
     settled(qtbot, dock)
     assert dock.localizer.current is None
     assert layer(dock, "found").nshapes == 0
@@ -237,9 +237,9 @@ def test_boxes_that_are_not_drawn_are_mentioned(qtbot, dock):
     values = np.zeros((1, 48, 48), np.float32)
     values[0, ::3, ::3] = 1 + np.arange(256).reshape(16, 16)
     fine = TailModel(preprocessing=Preprocessing(size=SHAPE), grid=(48, 48))
-    dock.controller.session.model = fine
-    dock.controller.session.maps = fakes.maps_of(fine, np.array([LEFT], np.int32), values)
-    dock.controller.session.current = LEFT
+    dock.workspace.session.model = fine
+    dock.workspace.session.maps = fakes.maps_of(fine, np.array([LEFT], np.int32), values)
+    dock.workspace.session.current = LEFT
     settled(qtbot, dock)
     dock.localizer.choice = type(dock.localizer.choice)(kind="absolute", value=0.5, finding="mass", min_area=0)
     settled(qtbot, dock)

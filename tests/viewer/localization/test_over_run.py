@@ -12,8 +12,8 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import Cancelled
 from napari_mammosae.core.localization import over_run
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.viewer.localization.panel import LocalizeDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import LocalizeDock
+from napari_mammosae.viewer.workspace import workspace_of
 
 
 @pytest.fixture(scope="module")
@@ -24,20 +24,20 @@ def folder(tmp_path_factory, tiny_model):
 @pytest.fixture
 def dock(qtbot, qapp, folder):
     viewer = ViewerModel()
-    controller = controller_of(viewer)
-    controller.session.findings = read_findings(folder / "boxes.csv")
-    controller.session.current = 3
+    workspace = workspace_of(viewer)
+    workspace.session.findings = read_findings(folder / "boxes.csv")
+    workspace.session.current = 3
     dock = LocalizeDock(viewer)
     dock.viewer_for_test = viewer
     qtbot.addWidget(dock)
     yield dock
     dock.cleanup()
     idle(qtbot, dock)
-    controller.cleanup()
+    workspace.close()
 
 
 def idle(qtbot, dock):
-    jobs = (dock.run.measures.jobs, dock.controller.runs.jobs, dock.controller.jobs)
+    jobs = (dock.run.measures.jobs, dock.workspace.opener.jobs, dock.workspace.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=60_000)
 
 
@@ -48,7 +48,7 @@ def measured(qtbot, dock):
 
 
 def test_a_run_is_opened_measured_and_kept(qtbot, dock, folder, monkeypatch):
-    part, session = dock.run, dock.controller.session
+    part, session = dock.run, dock.workspace.session
     assert "Open a run" in part.note.text()
     assert part.open_button.isVisibleTo(part)
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(folder / "run"))
@@ -88,13 +88,13 @@ def test_a_folder_that_is_no_run_is_told_in_the_dock(qtbot, dock, tmp_path, monk
     part.open_button.click()
     assert not part.open_button.isEnabled()
     idle(qtbot, dock)
-    assert part.note.text() == dock.controller.runs.last_told[0]
+    assert part.note.text() == dock.workspace.opener.line.last_told[0]
     assert "run.json" in part.note.text()
     assert part.open_button.isEnabled()
 
 
 def test_the_kept_result_survives_the_dock(qtbot, dock, folder):
-    dock.controller.session.run = open_run(folder / "run")
+    dock.workspace.session.run = open_run(folder / "run")
     result = measured(qtbot, dock)
     dock.cleanup()
     again = LocalizeDock(dock.viewer_for_test)
@@ -105,7 +105,7 @@ def test_the_kept_result_survives_the_dock(qtbot, dock, folder):
 
 
 def test_measuring_can_be_cancelled(qtbot, dock, folder, monkeypatch):
-    dock.controller.session.run = open_run(folder / "run")
+    dock.workspace.session.run = open_run(folder / "run")
     started, asked = threading.Event(), threading.Event()
 
     def slow(*_, progress, **__):
@@ -128,7 +128,7 @@ def test_measuring_can_be_cancelled(qtbot, dock, folder, monkeypatch):
 
 
 def test_a_result_of_another_run_is_dropped(qtbot, dock, folder, monkeypatch):
-    session = dock.controller.session
+    session = dock.workspace.session
     session.run = open_run(folder / "run")
     dock.run.measure_button.click()
     session.run = open_run(folder / "run")
@@ -145,14 +145,14 @@ def test_a_result_of_another_run_is_dropped(qtbot, dock, folder, monkeypatch):
     ],
 )
 def test_what_stands_in_the_way_is_said(qtbot, dock, folder, change, words):
-    dock.controller.session.run = open_run(folder / "run")
-    change(dock.controller.session, folder)
+    dock.workspace.session.run = open_run(folder / "run")
+    change(dock.workspace.session, folder)
     assert words in dock.run.note.text()
     assert not dock.run.measure_button.isEnabled()
 
 
 def test_one_finding_at_a_time(qtbot, dock, folder):
-    dock.controller.session.run = open_run(folder / "run")
+    dock.workspace.session.run = open_run(folder / "run")
     box = dock.choice.finding_box
     box.setCurrentIndex(0)
     box.activated.emit(0)
@@ -167,7 +167,7 @@ def test_one_finding_at_a_time(qtbot, dock, folder):
 def test_boxes_of_other_images_are_an_error_that_is_told(qtbot, dock, folder, tmp_path):
     path = tmp_path / "others.csv"
     path.write_text("image,finding,xmin,ymin,xmax,ymax\nelse,mass,1,2,30,40\n")
-    dock.controller.session.run = open_run(folder / "run")
-    dock.controller.session.findings = read_findings(path)
+    dock.workspace.session.run = open_run(folder / "run")
+    dock.workspace.session.findings = read_findings(path)
     assert measured(qtbot, dock) is None
     assert "names none of the 14 images" in dock.actions_part.status.text()

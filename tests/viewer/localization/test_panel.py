@@ -14,9 +14,9 @@ from napari_mammosae.core.localization.matching import iou
 from napari_mammosae.core.localization.upsampling import upsample
 from napari_mammosae.viewer.annotation.files import draft_path, read_draft
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import STYLES
-from napari_mammosae.viewer.localization.panel import LocalizeDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 SHAPE, GRID = (384, 256), (12, 8)
 EDGES = ["row_min", "col_min", "row_max", "col_max"]
@@ -48,33 +48,33 @@ def boxes_csv(tmp_path):
 
 
 @pytest.fixture
-def controller(qapp, boxes_csv):
+def workspace(qapp, boxes_csv):
     viewer = ViewerModel()
-    controller = controller_of(viewer)
-    controller.viewer_for_test = viewer  # a scene holds its viewer weakly
-    look_at(controller, "case")
-    controller.session.findings = read_findings(boxes_csv)
-    yield controller
-    controller.cleanup()
+    workspace = workspace_of(viewer)
+    workspace.viewer_for_test = viewer  # a scene holds its viewer weakly
+    look_at(workspace, "case")
+    workspace.session.findings = read_findings(boxes_csv)
+    yield workspace
+    workspace.close()
 
 
-def look_at(controller, name, **facts):
+def look_at(workspace, name, **facts):
     image = fakes.mammogram(1, SHAPE, image_id=name, **facts)
-    viewer = controller.scene.viewer
-    controller.use_layer(viewer.add_layer(layers.mammogram_layer(image)))
-    controller.session.model = controller.session.model or fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
-    controller.session.maps = maps()
-    controller.session.current = BLOB
+    viewer = workspace.scene.viewer
+    workspace.images.use_layer(viewer.add_layer(layers.mammogram_layer(image)))
+    workspace.session.model = workspace.session.model or fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
+    workspace.session.maps = maps()
+    workspace.session.current = BLOB
 
 
 @pytest.fixture
-def dock(qtbot, controller):
-    dock = LocalizeDock(controller.scene.viewer)
+def dock(qtbot, workspace):
+    dock = LocalizeDock(workspace.scene.viewer)
     qtbot.addWidget(dock)
     settled(qtbot, dock)
     yield dock
     dock.cleanup()
-    for jobs in (dock.localizer.jobs, dock.run.measures.jobs, dock.annotator.jobs):
+    for jobs in (dock.localizer.jobs, dock.run.measures.jobs, dock.editor.jobs):
         qtbot.waitUntil(lambda jobs=jobs: not jobs.busy, timeout=10_000)
 
 
@@ -84,7 +84,7 @@ def settled(qtbot, dock):
 
 
 def found_layer(dock):
-    return layers.find(dock.controller.scene.viewer.layers, "found")
+    return layers.find(dock.workspace.scene.viewer.layers, "found")
 
 
 def choose(qtbot, dock, **changes):
@@ -130,7 +130,7 @@ def test_only_boxes_of_the_chosen_finding_count(qtbot, dock):
 
 
 def test_fates_differ_in_colour_and_in_line(qtbot, dock):
-    dock.controller.session.current = SPOTS
+    dock.workspace.session.current = SPOTS
     settled(qtbot, dock)
     layer = found_layer(dock)
     kinds = dict(zip(layer.features["fate"], zip(layer.shape_type, layer.edge_width, strict=True), strict=True))
@@ -143,7 +143,7 @@ def test_fates_differ_in_colour_and_in_line(qtbot, dock):
 
 def test_shapes_keep_their_own_widths_when_there_are_more_and_fewer(qtbot, dock):
     for latent, kinds in ((SPOTS, 5), (BLOB, 1), (SPOTS, 5), (SILENT, 1), (BLOB, 1)):
-        dock.controller.session.current = latent
+        dock.workspace.session.current = latent
         settled(qtbot, dock)
         layer = found_layer(dock)
         assert layer.nshapes == kinds
@@ -154,7 +154,7 @@ def test_shapes_keep_their_own_widths_when_there_are_more_and_fewer(qtbot, dock)
 
 @pytest.mark.parametrize("kind", ["quantile", "relative", "absolute"])
 def test_the_slider_the_box_and_the_line_are_one(qtbot, dock, kind):
-    dock.controller.session.current = WIDE
+    dock.workspace.session.current = WIDE
     settled(qtbot, dock)
     choice = dock.choice
     at = choice.kind_box.findData(kind)
@@ -179,7 +179,7 @@ def test_the_slider_the_box_and_the_line_are_one(qtbot, dock, kind):
 
 
 def test_another_kind_keeps_the_boxes(qtbot, dock):
-    dock.controller.session.current = WIDE
+    dock.workspace.session.current = WIDE
     settled(qtbot, dock)
     before = dock.localizer.current.found
     choice = dock.choice
@@ -204,13 +204,13 @@ def test_moving_the_threshold_reads_no_heatmap_again(qtbot, dock):
 
 
 def test_a_quantile_of_zero_is_said(qtbot, dock):
-    dock.controller.session.current = SPOTS
+    dock.workspace.session.current = SPOTS
     choose(qtbot, dock, value=0.5)
     assert "The quantile is 0: the mask is every pixel above zero." in dock.boxes.note.text()
 
 
 def test_a_silent_latent_is_said(qtbot, dock):
-    dock.controller.session.current = SILENT
+    dock.workspace.session.current = SILENT
     settled(qtbot, dock)
     assert "silent on this image" in dock.boxes.note.text()
     assert dock.boxes.values["energy"].text() == "none"
@@ -220,12 +220,12 @@ def test_a_silent_latent_is_said(qtbot, dock):
 
 
 def test_an_image_without_boxes_and_one_nobody_annotated(qtbot, dock):
-    look_at(dock.controller, "clean")
+    look_at(dock.workspace, "clean")
     settled(qtbot, dock)
     assert "No box of mass on this image: all that is found is a false positive." in dock.boxes.note.text()
     assert found_layer(dock).features["fate"].tolist() == ["false"]
     assert "no annotated box on this image" in dock.boxes.reasons.text()
-    look_at(dock.controller, "unheard of")
+    look_at(dock.workspace, "unheard of")
     settled(qtbot, dock)
     assert "No annotations of this image" in dock.boxes.note.text()
     assert found_layer(dock).features["fate"].tolist() == ["unjudged"]
@@ -235,7 +235,7 @@ def test_an_image_without_boxes_and_one_nobody_annotated(qtbot, dock):
 def test_everything_shown_is_a_number_or_a_word(qtbot, dock):
     for latent in (BLOB, WIDE, SPOTS, SILENT, FLAT):
         for value in (0.0, 0.5, 1.0):
-            dock.controller.session.current = latent
+            dock.workspace.session.current = latent
             choose(qtbot, dock, value=value)
             shown = [label.text() for label in dock.boxes.values.values()]
             assert "nan" not in " ".join(shown)
@@ -246,7 +246,7 @@ def test_everything_shown_is_a_number_or_a_word(qtbot, dock):
 def test_boxes_for_an_image_of_another_size_are_a_problem_that_is_said(qtbot, dock, tmp_path):
     path = tmp_path / "other.csv"
     path.write_text("image,finding,xmin,ymin,xmax,ymax,height,width\ncase,mass,1,2,30,40,1000,900\n")
-    dock.controller.session.findings = read_findings(path)
+    dock.workspace.session.findings = read_findings(path)
     settled(qtbot, dock)
     assert "1000 x 900" in dock.boxes.note.text()
     assert found_layer(dock).nshapes == 0
@@ -260,19 +260,19 @@ def test_before_there_is_anything_it_says_what_to_do(qtbot, qapp):
     assert not dock.draw.edit_button.isEnabled()
     dock.draw.edit_button.click()
     dock.cleanup()
-    dock.controller.cleanup()
+    dock.workspace.close()
 
 
 def test_the_breast_is_outlined_for_the_lift(qtbot, dock):
     lift = float(dock.boxes.values["lift"].text())
-    image = dock.controller.session.image
+    image = dock.workspace.session.image
     assert dock.boxes.values["share_outside"].text() != ""
     assert lift > 1
     assert dock.localizer.outline.image is image
 
 
 def test_sizes_are_in_millimetres_when_the_spacing_is_known(qtbot, dock):
-    look_at(dock.controller, "case", spacing=(0.1, 0.2))
+    look_at(dock.workspace, "case", spacing=(0.1, 0.2))
     settled(qtbot, dock)
     assert texts(dock)[0][3] == "9.6 × 12.8 mm"
     regions = find_regions(maps()[BLOB], SHAPE, "quantile:0.95")
@@ -285,7 +285,7 @@ def test_sizes_are_in_millimetres_when_the_spacing_is_known(qtbot, dock):
 
 
 def test_deleting_the_layer_is_a_wish_and_can_be_taken_back(qtbot, dock):
-    viewer = dock.controller.scene.viewer
+    viewer = dock.workspace.scene.viewer
     viewer.layers.remove(found_layer(dock))
     assert not dock.choice.drawn_box.isChecked()
     choose(qtbot, dock, value=0.5)
@@ -295,22 +295,23 @@ def test_deleting_the_layer_is_a_wish_and_can_be_taken_back(qtbot, dock):
 
 
 def test_the_layer_lies_with_the_image(qtbot, dock):
-    viewer = dock.controller.scene.viewer
+    viewer = dock.workspace.scene.viewer
     layers.find(viewer.layers, "mammogram").scale = (0.5, 2.0)
     np.testing.assert_allclose(found_layer(dock).data_to_world((10, 10)), (5, 20))
 
 
-def test_closing_the_dock_takes_the_found_boxes_along_and_keeps_the_choice(qtbot, controller):
-    dock = LocalizeDock(controller.scene.viewer)
+def test_closing_the_dock_keeps_the_found_boxes_and_the_choice(qtbot, workspace):
+    dock = LocalizeDock(workspace.scene.viewer)
     settled(qtbot, dock)
     choose(qtbot, dock, value=0.1, kind="relative")
     dock.cleanup()
     dock.deleteLater()
     qtbot.wait(20)
-    assert layers.find(controller.scene.viewer.layers, "found") is None
-    controller.session.current = SPOTS
-    qtbot.wait(50)
-    again = LocalizeDock(controller.scene.viewer)
+    assert layers.find(workspace.scene.viewer.layers, "found") is not None
+    workspace.session.current = SPOTS
+    qtbot.waitUntil(lambda: not workspace.localizer._timer.isActive())
+    assert layers.find(workspace.scene.viewer.layers, "found").nshapes == 5
+    again = LocalizeDock(workspace.scene.viewer)
     qtbot.addWidget(again)
     settled(qtbot, again)
     assert again.choice.kind_box.currentData() == "relative"
@@ -320,14 +321,14 @@ def test_closing_the_dock_takes_the_found_boxes_along_and_keeps_the_choice(qtbot
 
 
 def test_other_maps_of_another_image_leave_no_old_boxes(qtbot, dock):
-    dock.controller.session.image = None
+    dock.workspace.session.image = None
     settled(qtbot, dock)
     assert found_layer(dock).nshapes == 0
     assert texts(dock) == []
 
 
 def test_jumping_to_a_box(qtbot, dock):
-    viewer = dock.controller.scene.viewer
+    viewer = dock.workspace.scene.viewer
     tree = dock.boxes.list
     tree.setCurrentItem(tree.topLevelItem(0))
     np.testing.assert_allclose(viewer.scene.camera.center[1:], (143.5, 95.5))
@@ -337,7 +338,7 @@ def test_jumping_to_a_box(qtbot, dock):
 
 
 def test_latents_that_hit_a_box_come_first(qtbot, dock):
-    session = dock.controller.session
+    session = dock.workspace.session
     session.current = SPOTS
     settled(qtbot, dock)
     button = dock.actions_part.hits_button
@@ -361,7 +362,7 @@ def test_latents_that_hit_a_box_come_first(qtbot, dock):
 
 def edit(dock):
     dock.draw.edit_button.click()
-    return layers.find(dock.controller.scene.viewer.layers, "truth")
+    return layers.find(dock.workspace.scene.viewer.layers, "truth")
 
 
 def drawn(layer, box):
@@ -371,8 +372,8 @@ def drawn(layer, box):
 
 
 def boxes_of(dock):
-    image = dock.controller.session.image
-    return dock.controller.session.findings.boxes(image.image_id, shape=image.shape)
+    image = dock.workspace.session.image
+    return dock.workspace.session.findings.boxes(image.image_id, shape=image.shape)
 
 
 def test_a_drawn_box_becomes_an_annotation_with_the_chosen_finding(qtbot, dock):
@@ -385,15 +386,15 @@ def test_a_drawn_box_becomes_an_annotation_with_the_chosen_finding(qtbot, dock):
     table = boxes_of(dock)
     assert table["finding"].tolist() == ["mass", "suspicious_calcification", "focal_asymmetry"]
     np.testing.assert_allclose(table[EDGES].to_numpy()[2], [10, 20, 60, 90])
-    assert layers.find(dock.controller.scene.viewer.layers, "truth") is layer
+    assert layers.find(dock.workspace.scene.viewer.layers, "truth") is layer
     assert layer.features["finding"].tolist()[-1] == "focal asymmetry"
-    assert len(dock.controller.session.findings.boxes("other")) == 1
+    assert len(dock.workspace.session.findings.boxes("other")) == 1
     assert "Not saved" in dock.draw.state.text()
     assert layer.mode == "add_rectangle"
 
 
 def test_figures_follow_what_is_drawn(qtbot, dock):
-    dock.controller.session.current = SPOTS
+    dock.workspace.session.current = SPOTS
     layer = edit(dock)
     drawn(layer, [304, 192, 352, 224])
     qtbot.waitUntil(lambda: len(boxes_of(dock)) == 3)
@@ -472,14 +473,14 @@ def test_deleting_on_the_image(qtbot, dock):
 
 
 def test_drawing_where_nothing_was_annotated(qtbot, dock):
-    dock.controller.session.findings = None
+    dock.workspace.session.findings = None
     settled(qtbot, dock)
     layer = edit(dock)
     assert layer is not None
     drawn(layer, [96, 64, 192, 128])
-    qtbot.waitUntil(lambda: dock.controller.session.findings is not None)
+    qtbot.waitUntil(lambda: dock.workspace.session.findings is not None)
     settled(qtbot, dock)
-    assert dock.controller.session.findings.names == ("mass",)
+    assert dock.workspace.session.findings.names == ("mass",)
     assert found_layer(dock).features["fate"].tolist() == ["hit"]
 
 
@@ -487,10 +488,10 @@ def test_looking_again_ends_the_drawing(qtbot, dock):
     layer = edit(dock)
     dock.draw.edit_button.click()
     assert not layer.editable
-    assert not dock.annotator.editing
+    assert not dock.editor.editing
     dock.draw.edit_button.click()
-    look_at(dock.controller, "clean")
-    assert not dock.annotator.editing
+    look_at(dock.workspace, "clean")
+    assert not dock.editor.editing
     assert not dock.draw.edit_button.isChecked()
 
 
@@ -507,7 +508,7 @@ def save_as(monkeypatch, path, chosen="Plain CSV (*.csv)", replace=True):
 
 def saved(qtbot, dock):
     dock.draw.save_button.click()
-    qtbot.waitUntil(lambda: not dock.annotator.jobs.busy, timeout=10_000)
+    qtbot.waitUntil(lambda: not dock.editor.jobs.busy, timeout=10_000)
 
 
 @pytest.mark.parametrize(("name", "chosen"), [("out.csv", "Plain CSV (*.csv)"), ("out", "Plain CSV (*.csv)")])
@@ -515,7 +516,7 @@ def test_saved_boxes_are_read_again_with_notes_and_empty_images(qtbot, dock, mon
     layer = edit(dock)
     drawn(layer, [10, 20, 60, 90])
     qtbot.waitUntil(lambda: len(boxes_of(dock)) == 3)
-    dock.annotator.set_note(2, "seen late")
+    dock.editor.set_note(2, "seen late")
     asked = save_as(monkeypatch, tmp_path / name, chosen)
     saved(qtbot, dock)
     assert asked == []
@@ -536,13 +537,13 @@ def test_coco_needs_sizes_and_says_so(qtbot, dock, monkeypatch, tmp_path):
     saved(qtbot, dock)
     assert "that of other is not given" in dock.actions_part.status.text()
     assert not (tmp_path / "out.json").exists()
-    assert dock.annotator.unsaved
+    assert dock.editor.unsaved
 
 
 def test_coco_of_what_was_drawn(qtbot, dock, monkeypatch, tmp_path):
-    dock.controller.session.findings = None
+    dock.workspace.session.findings = None
     drawn(edit(dock), [10, 20, 60, 90])
-    qtbot.waitUntil(lambda: dock.controller.session.findings is not None)
+    qtbot.waitUntil(lambda: dock.workspace.session.findings is not None)
     save_as(monkeypatch, tmp_path / "out", "COCO JSON (*.json)")
     saved(qtbot, dock)
     again = read_findings(tmp_path / "out.json")
@@ -558,11 +559,11 @@ def test_never_over_a_file_without_asking(qtbot, dock, monkeypatch, boxes_csv):
     assert len(asked) == 1
     assert "boxes.csv" in asked[0]
     assert boxes_csv.read_text() == before
-    assert dock.annotator.unsaved
+    assert dock.editor.unsaved
     save_as(monkeypatch, boxes_csv)
     saved(qtbot, dock)
     assert len(read_findings(boxes_csv).boxes("case")) == 3
-    assert not dock.annotator.unsaved
+    assert not dock.editor.unsaved
 
 
 def test_an_unsaved_box_outlives_the_viewer(qtbot, dock, boxes_csv):
@@ -570,10 +571,10 @@ def test_an_unsaved_box_outlives_the_viewer(qtbot, dock, boxes_csv):
     qtbot.waitUntil(lambda: len(boxes_of(dock)) == 3)
     assert len(read_draft("case", SHAPE).boxes) == 3
     viewer = ViewerModel()
-    controller = controller_of(viewer)
-    controller.viewer_for_test = viewer
-    look_at(controller, "case")
-    controller.session.findings = read_findings(boxes_csv)
+    workspace = workspace_of(viewer)
+    workspace.viewer_for_test = viewer
+    look_at(workspace, "case")
+    workspace.session.findings = read_findings(boxes_csv)
     other = LocalizeDock(viewer)
     qtbot.addWidget(other)
     settled(qtbot, other)
@@ -585,25 +586,25 @@ def test_an_unsaved_box_outlives_the_viewer(qtbot, dock, boxes_csv):
     other.draw.undo_button.click()
     assert len(boxes_of(other)) == 2
     other.cleanup()
-    controller.cleanup()
+    workspace.close()
 
 
 def test_a_draft_that_is_not_wanted_is_gone(qtbot, dock):
     drawn(edit(dock), [10, 20, 60, 90])
     qtbot.waitUntil(lambda: len(boxes_of(dock)) == 3)
-    dock.controller.session.findings = None  # as another table that is loaded
-    assert dock.annotator.draft is not None
+    dock.workspace.session.findings = None  # as another table that is loaded
+    assert dock.editor.draft is not None
     dock.draw.discard_button.click()
     assert not draft_path("case", SHAPE).exists()
 
 
 def test_a_draft_that_cannot_be_kept_is_told(qtbot, dock, monkeypatch):
-    from napari_mammosae.viewer.annotation import controller as annotator
+    from napari_mammosae.viewer.annotation import controller
 
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(annotator, "keep_draft", full)
+    monkeypatch.setattr(controller, "keep_draft", full)
     drawn(edit(dock), [10, 20, 60, 90])
     qtbot.waitUntil(lambda: "No draft could be kept" in dock.actions_part.status.text())
     assert len(boxes_of(dock)) == 3

@@ -13,10 +13,9 @@ from napari_mammosae.core.base.text import duration
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
-from napari_mammosae.viewer.runs.browser import image_files
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, probabilities, wrong_predictions
-from napari_mammosae.viewer.runs.panel import ImagesDock
 from napari_mammosae.viewer.runs.prefetch import Prefetch
 from napari_mammosae.viewer.runs.tasks import progress_text
 from review_kit import COUNT, idle, make_tiny_run, open_run_in
@@ -40,7 +39,7 @@ def dock(qtbot, viewer):
 
 @pytest.fixture
 def opened(qtbot, dock, run_path):
-    open_run_in(qtbot, dock.controller, run_path)
+    open_run_in(qtbot, dock.workspace, run_path)
     return dock
 
 
@@ -61,8 +60,8 @@ def click(qtbot, button):
 def test_before_there_is_a_run(qtbot, dock):
     assert "No run is open" in dock.run.status.text()
     assert not dock.list.isEnabled()
-    dock.controller.browser.next_image()
-    assert "Open a run" in dock.controller.last_told[0]
+    dock.workspace.browser.next_image()
+    assert "Open a run" in dock.workspace.status.last_told[0]
     assert dock.minimumSizeHint().height() <= 480
 
 
@@ -82,7 +81,7 @@ def test_the_list_says_what_the_run_knows(opened, run_path):
 
 
 def test_the_first_image_comes_with_its_latents_from_the_kept_maps(opened, run_path):
-    session, expected = opened.controller.session, open_run(run_path).latent_maps(0)
+    session, expected = opened.workspace.session, open_run(run_path).latent_maps(0)
     assert session.model is None
     assert session.image.image_id == "image-000"
     np.testing.assert_array_equal(session.maps.values, expected.values)
@@ -96,7 +95,7 @@ def tiny_preprocessing():
 
 
 def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
-    controller, session = opened.controller, opened.controller.session
+    workspace, session = opened.workspace, opened.workspace.session
     from napari_mammosae.viewer.app.order import Order
 
     session.order = Order.by_score(np.random.default_rng(0).random(tiny.LATENTS), "some score")
@@ -104,15 +103,15 @@ def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
     order, latent = session.order, session.current
     for row in (1, 2, 3):
         click(qtbot, opened.list.next_button)
-        idle(qtbot, controller)
-        assert controller.browser.row == row
+        idle(qtbot, workspace)
+        assert workspace.browser.row == row
         assert (session.order, session.current) == (order, latent)
         assert session.image.image_id == f"image-{row:03d}"
         stack = layers.find(viewer.layers, "latents")
         np.testing.assert_array_equal(stack.data[5], session.maps[latent])
     click(qtbot, opened.list.previous_button)
-    idle(qtbot, controller)
-    assert controller.browser.row == 2
+    idle(qtbot, workspace)
+    assert workspace.browser.row == 2
     assert len(layers.with_role(viewer.layers, "mammogram")) == 1
     assert len(viewer.layers) == 2
     assert opened.list.view.currentIndex().row() == 2
@@ -120,33 +119,33 @@ def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
 
 
 def test_a_neighbour_is_there_at_once(qtbot, opened):
-    controller = opened.controller
-    key = (controller.session.run, 1, None)
-    qtbot.waitUntil(lambda: controller.browser._ahead.get(key) is not None)
-    controller.browser.next_image()
-    assert controller.browser.row == 1  # in the same call: nothing was waited for
-    assert controller.session.maps is not None
+    workspace = opened.workspace
+    key = (workspace.session.run, 1, None)
+    qtbot.waitUntil(lambda: workspace.browser._ahead.get(key) is not None)
+    workspace.browser.next_image()
+    assert workspace.browser.row == 1  # in the same call: nothing was waited for
+    assert workspace.session.maps is not None
 
 
 def test_of_quick_steps_only_the_last_is_shown(qtbot, opened):
-    controller, shown = opened.controller, []
-    controller.browser._ahead.clear()
-    controller.session.events.image.connect(lambda image: shown.append(image.image_id))
+    workspace, shown = opened.workspace, []
+    workspace.browser._ahead.clear()
+    workspace.session.events.image.connect(lambda image: shown.append(image.image_id))
     for _ in range(5):
-        controller.browser.next_image()
-    idle(qtbot, controller)
-    assert controller.session.image.image_id == "image-005"
+        workspace.browser.next_image()
+    idle(qtbot, workspace)
+    assert workspace.session.image.image_id == "image-005"
     assert shown == ["image-005"]
 
 
 def test_the_ends_of_the_list_are_told(qtbot, opened):
-    controller = opened.controller
-    controller.browser.previous_image()
-    assert "first image" in controller.last_told[0]
-    controller.browser.show(COUNT - 1)
-    idle(qtbot, controller)
-    controller.browser.next_image()
-    assert "last image" in controller.last_told[0]
+    workspace = opened.workspace
+    workspace.browser.previous_image()
+    assert "first image" in workspace.status.last_told[0]
+    workspace.browser.show(COUNT - 1)
+    idle(qtbot, workspace)
+    workspace.browser.next_image()
+    assert "last image" in workspace.status.last_told[0]
 
 
 def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
@@ -155,8 +154,8 @@ def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
     part.finding_box.activated.emit(part.finding_box.currentIndex())
     assert listed(opened) == [0, 3, 6, 9]
     click(qtbot, part.next_button)
-    idle(qtbot, opened.controller)
-    assert opened.controller.browser.row == 3
+    idle(qtbot, opened.workspace)
+    assert opened.workspace.browser.row == 3
     assert part.count.text() == "2 of 4 (12)"
     part.split_box.setCurrentIndex(part.split_box.findText("test"))
     part.split_box.activated.emit(part.split_box.currentIndex())
@@ -172,8 +171,8 @@ def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
     qtbot.keyClicks(part.text, "nothing like this")
     qtbot.keyClick(part.text, Qt.Key.Key_Return)
     assert listed(opened) == []
-    opened.controller.browser.next_image()
-    assert "no images" in opened.controller.last_told[0]
+    opened.workspace.browser.next_image()
+    assert "no images" in opened.workspace.status.last_told[0]
 
 
 def test_a_click_on_the_header_sorts_and_steps_follow(qtbot, opened, run_path):
@@ -183,21 +182,21 @@ def test_a_click_on_the_header_sorts_and_steps_follow(qtbot, opened, run_path):
     expected = np.argsort(-open_run(run_path).logits[:, 0], kind="stable").tolist()
     assert listed(opened) == expected
     at = expected.index(0)
-    opened.controller.browser.step(1 if at + 1 < COUNT else -1)
-    idle(qtbot, opened.controller)
-    assert opened.controller.browser.row == expected[at + 1 if at + 1 < COUNT else at - 1]
+    opened.workspace.browser.step(1 if at + 1 < COUNT else -1)
+    idle(qtbot, opened.workspace)
+    assert opened.workspace.browser.row == expected[at + 1 if at + 1 < COUNT else at - 1]
 
 
 def test_a_row_is_opened_by_click_and_by_enter(qtbot, opened):
     view = opened.list.view
     rect = view.visualRect(opened.list.table.index(4, 0))
     qtbot.mouseClick(view.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
-    idle(qtbot, opened.controller)
-    assert opened.controller.browser.row == 4
+    idle(qtbot, opened.workspace)
+    assert opened.workspace.browser.row == 4
     qtbot.keyClick(view, Qt.Key.Key_Down)
     qtbot.keyClick(view, Qt.Key.Key_Return)
-    idle(qtbot, opened.controller)
-    assert opened.controller.browser.row == 5
+    idle(qtbot, opened.workspace)
+    assert opened.workspace.browser.row == 5
 
 
 def test_letters_in_the_table_are_left_to_the_viewer(opened):
@@ -211,8 +210,8 @@ def test_letters_in_the_table_are_left_to_the_viewer(opened):
 def test_verdicts_count_on_every_image(opened, run_path):
     run = open_run(run_path)
     latent = int(run.latent_maps(0).latents[0])
-    opened.controller.session.current = latent
-    opened.controller.reviewer.judge_spurious()
+    opened.workspace.session.current = latent
+    opened.workspace.reviewer.judge_spurious()
     fires = run.pooled("mean").toarray()[:, latent] > 0
     assert [cell(opened, row, "Reviewed").split(" / ")[0] == "1" for row in range(COUNT)] == fires.tolist()
 
@@ -221,49 +220,49 @@ def test_blind_hides_labels_and_predictions(opened):
     section = [column.title for column in opened.list.table.columns].index("p mass")
     opened.list.view.horizontalHeader().sectionClicked.emit(section)
     opened.list.wrong.click()
-    opened.controller.session.blind = True
+    opened.workspace.session.blind = True
     assert [column.title for column in opened.list.table.columns] == ["Image", "Reviewed", "Split"]
     assert listed(opened) == list(range(COUNT))
     assert not opened.list.finding_box.isEnabled()
-    opened.controller.session.blind = False
+    opened.workspace.session.blind = False
     assert "mass" in [column.title for column in opened.list.table.columns]
     assert len(listed(opened)) < COUNT
 
 
 def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, run_path):
-    dock.controller.session.model = model = FakeModel()
-    dock.controller.runs.open(run_path)
-    idle(qtbot, dock.controller)
-    assert dock.controller.session.run is None
+    dock.workspace.session.model = model = FakeModel()
+    dock.workspace.opener.open(run_path)
+    idle(qtbot, dock.workspace)
+    assert dock.workspace.session.run is None
     assert "another model" in dock.run.status.text()
     assert dock.run.warning.isVisible()
     click(qtbot, dock.run.unload_button)
-    idle(qtbot, dock.controller)
+    idle(qtbot, dock.workspace)
     assert model.unloaded
-    assert len(dock.controller.session.run) == COUNT
+    assert len(dock.workspace.session.run) == COUNT
     assert not dock.run.unload_button.isVisible()
 
 
 def test_a_model_loaded_later_that_is_another_is_told(qtbot, opened):
-    opened.controller.session.model = FakeModel()
+    opened.workspace.session.model = FakeModel()
     assert "another model" in opened.run.status.text()
     assert opened.run.warning.isVisible()
 
 
 def test_kept_maps_of_another_model_are_not_shown(qtbot, opened, tiny_model, tmp_path, monkeypatch):
     other = load_model(tiny.write_model(tmp_path / "other", seed=5))
-    controller = opened.controller
-    controller.take_model(controller.choice, other)
-    controller.browser.next_image()
-    idle(qtbot, controller)
-    computed = controller.session.maps
+    workspace = opened.workspace
+    workspace.images.take_model(workspace.images.choice, other)
+    workspace.browser.next_image()
+    idle(qtbot, workspace)
+    computed = workspace.session.maps
     assert computed.values.dtype == np.float32  # computed, not the run's float16
     other.unload()
 
 
 def test_what_is_no_run_is_told(qtbot, dock, tmp_path):
-    dock.controller.runs.open(tmp_path)
-    idle(qtbot, dock.controller)
+    dock.workspace.opener.open(tmp_path)
+    idle(qtbot, dock.workspace)
     assert "is no run" in dock.run.status.text()
     assert dock.run.warning.isVisible()
 
@@ -273,10 +272,10 @@ def test_images_that_are_elsewhere(qtbot, dock, run_path, tmp_path, monkeypatch)
 
     moved = tmp_path / "moved"
     shutil.copytree(run_path, moved / "deep" / "down" / "run")
-    dock.controller.runs.open(moved / "deep" / "down" / "run")
-    idle(qtbot, dock.controller)
+    dock.workspace.opener.open(moved / "deep" / "down" / "run")
+    idle(qtbot, dock.workspace)
     assert dock.list.root_row.isVisible()
-    assert "was not found" in dock.controller.last_told[0]
+    assert "was not found" in dock.workspace.status.last_told[0]
     folders = iter([str(tmp_path), str(run_path.parent / "images")])
     monkeypatch.setattr(
         "napari_mammosae.viewer.runs.list_panel.QFileDialog.getExistingDirectory", lambda *_: next(folders)
@@ -285,30 +284,30 @@ def test_images_that_are_elsewhere(qtbot, dock, run_path, tmp_path, monkeypatch)
     assert "choose the folder above" in dock.list.root_note.text()
     click(qtbot, dock.list.root_button)
     assert not dock.list.root_row.isVisible()
-    dock.controller.browser.show(3)
-    idle(qtbot, dock.controller)
-    assert dock.controller.session.image.image_id == "image-003"
+    dock.workspace.browser.show(3)
+    idle(qtbot, dock.workspace)
+    assert dock.workspace.session.image.image_id == "image-003"
 
 
 def test_a_broken_image_is_told_and_the_next_one_works(qtbot, dock, tiny_model, tmp_path):
     path = make_tiny_run(tmp_path, tiny_model, maps=False)
     (tmp_path / "images" / "image-001.png").write_bytes(b"")
-    open_run_in(qtbot, dock.controller, path)
-    dock.controller.browser.next_image()
-    idle(qtbot, dock.controller)
-    text, error = dock.controller.last_told
+    open_run_in(qtbot, dock.workspace, path)
+    dock.workspace.browser.next_image()
+    idle(qtbot, dock.workspace)
+    text, error = dock.workspace.status.last_told
     assert error
     assert text.startswith("image-001.png: the file is empty")
-    assert dock.controller.session.image.image_id == "image-000"
-    dock.controller.browser.show(2)
-    idle(qtbot, dock.controller)
-    assert dock.controller.session.maps is None
-    assert "keeps no maps" in dock.controller.last_told[0]
+    assert dock.workspace.session.image.image_id == "image-000"
+    dock.workspace.browser.show(2)
+    idle(qtbot, dock.workspace)
+    assert dock.workspace.session.maps is None
+    assert "keeps no maps" in dock.workspace.status.last_told[0]
 
 
 def test_closing_a_run(qtbot, opened):
     click(qtbot, opened.run.close_button)
-    assert opened.controller.session.run is None
+    assert opened.workspace.session.run is None
     assert listed(opened) == []
     assert not opened.run.close_button.isVisible()
 
@@ -319,7 +318,7 @@ def form(qtbot, dock, tiny_model, tmp_path):
     pd.DataFrame({"image": [f"image-{i:03d}" for i in range(6)], "mass": [0, 1, 0, 1, 0, 1]}).to_csv(
         tmp_path / "labels.csv", index=False
     )
-    dock.controller.choice = ModelChoice(name=str(tiny_model))
+    dock.workspace.images.choice = ModelChoice(name=str(tiny_model))
     click(qtbot, dock.run.new_button)
     dock.form.images.setText(str(tmp_path / "pictures"))
     dock.form.labels.setText(str(tmp_path / "labels.csv"))
@@ -333,18 +332,18 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
 
     assert form.model.text().startswith("model.toml")
     said = []
-    dock.controller.runs.jobs.progressed.connect(lambda progress: said.append(progress.text))
+    dock.workspace.opener.jobs.progressed.connect(lambda progress: said.append(progress.text))
     click(qtbot, form.start_button)
     assert dock.pages.currentIndex() == 0
     assert dock.run.cancel_button.isVisible()
-    idle(qtbot, dock.controller)
-    run = dock.controller.session.run
+    idle(qtbot, dock.workspace)
+    run = dock.workspace.session.run
     assert len(run) == 6, dock.run.status.text()
     assert run.has_maps
     assert any("of 6 images" in text for text in said)
-    assert dock.controller.session.model.name == "tiny"  # loaded for the run, there to go on with
-    assert image_files(run).root == tmp_path / "pictures"
-    assert dock.controller.session.image.image_id == "image-000"
+    assert dock.workspace.session.model.name == "tiny"  # loaded for the run, there to go on with
+    assert dock.workspace.browser.files_of(run).root == tmp_path / "pictures"
+    assert dock.workspace.session.image.image_id == "image-000"
     plain = make_run(tmp_path / "pictures", tiny_model, tmp_path / "plain", labels=tmp_path / "labels.csv", maps=True)
     other = open_run(plain.path)
     assert run.images["image_id"].tolist() == other.images["image_id"].tolist()
@@ -354,19 +353,19 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
 
 
 def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
-    controller = dock.controller
-    controller.runs.jobs.progressed.connect(lambda _: controller.runs.cancel())
+    workspace = dock.workspace
+    workspace.opener.jobs.progressed.connect(lambda _: workspace.opener.cancel())
     click(qtbot, form.start_button)
-    idle(qtbot, controller)
-    assert controller.session.run is None
+    idle(qtbot, workspace)
+    assert workspace.session.run is None
     assert "goes on where it stopped" in dock.run.status.text()
-    controller.runs.jobs.progressed.disconnect()
+    workspace.opener.jobs.progressed.disconnect()
     click(qtbot, dock.run.new_button)
     if (tmp_path / "made" / "run.json").exists():
         assert form.start_button.text() == "Go on with this run"
     click(qtbot, form.start_button)
-    idle(qtbot, controller)
-    assert len(controller.session.run) == 6
+    idle(qtbot, workspace)
+    assert len(workspace.session.run) == 6
 
 
 def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
@@ -377,7 +376,7 @@ def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
     form.images.setText("/nowhere/at/all")
     form.out.setText("/nowhere/run")
     click(qtbot, form.start_button)
-    idle(qtbot, dock.controller)
+    idle(qtbot, dock.workspace)
     assert "does not exist" in dock.run.status.text()
 
 

@@ -15,11 +15,9 @@ from napari_mammosae.core.verdicts.store import Subject, VerdictStore, default_p
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.preferences import remember
 from napari_mammosae.viewer.canvas.latent_view import resolve
-from napari_mammosae.viewer.latents.panel import LatentsDock
-from napari_mammosae.viewer.runs.browser import image_files
-from napari_mammosae.viewer.verdicts.panel import VerdictsDock
-from napari_mammosae.viewer.verdicts.suspects_panel import REASONS
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import LatentsDock, VerdictsDock
+from napari_mammosae.viewer.verdicts.suspects import REASONS
+from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle, make_tiny_run, open_run_in
 
 
@@ -42,7 +40,7 @@ def dock(qtbot, viewer):
 
 @pytest.fixture
 def form(qtbot, dock, run_path):
-    open_run_in(qtbot, dock.controller, run_path)
+    open_run_in(qtbot, dock.workspace, run_path)
     return dock.form
 
 
@@ -76,11 +74,11 @@ def subject_of(path):
 def test_without_a_model_or_a_run_there_is_nothing_to_judge(dock, tmp_path):
     assert "Load a model or open a run" in dock.form.title.text()
     assert not dock.form.buttons["lesion"].isEnabled()
-    dock.controller.reviewer.judge_lesion()
+    dock.workspace.reviewer.judge_lesion()
     assert dock.status.isVisible()
-    dock.controller.session.current = 3
-    dock.controller.reviewer.judge_lesion()
-    assert "Load a model" in dock.controller.last_told[0]
+    dock.workspace.session.current = 3
+    dock.workspace.reviewer.judge_lesion()
+    assert "Load a model" in dock.workspace.status.last_told[0]
     assert not default_path().exists()
     assert dock.minimumSizeHint().height() <= 480
 
@@ -127,12 +125,12 @@ def test_undo_and_redo_go_to_the_latent(qtbot, form, session, reviewer, run_path
     click(qtbot, form.undo_button)
     assert (session.current, session.verdicts(first)) == (first, None)
     click(qtbot, form.undo_button)
-    assert "nothing to undo" in form.controller.last_told[0]
+    assert "nothing to undo" in dock.workspace.status.last_told[0]
     click(qtbot, form.redo_button)
     click(qtbot, form.redo_button)
     assert (session.verdicts(first), session.verdicts(second)) == ("lesion", "spurious")
     click(qtbot, form.redo_button)
-    assert "nothing to redo" in form.controller.last_told[0]
+    assert "nothing to redo" in dock.workspace.status.last_told[0]
     assert len(lines(run_path / "verdicts.sqlite")) == 6  # an undo is a line more
 
 
@@ -194,7 +192,7 @@ def test_what_is_typed_is_saved_before_another_latent_is_shown(qtbot, form, sess
 
 
 def test_a_note_is_saved_in_a_pause(qtbot, form, session, run_path):
-    form._pause.setInterval(30)
+    form.reviewer._pause.setInterval(30)
     qtbot.keyClicks(form.note, "still writing")
     qtbot.waitUntil((run_path / "verdicts.sqlite").exists)
     qtbot.waitUntil(lambda: lines(run_path / "verdicts.sqlite") == [(session.current, "", "", "still writing")])
@@ -212,7 +210,7 @@ def test_a_verdict_by_key_takes_the_note_along(qtbot, form, session, reviewer, r
 def test_closing_the_viewer_saves_what_was_typed(qtbot, form, session, run_path):
     latent = session.current
     qtbot.keyClicks(form.note, "last words")
-    form.controller.cleanup()
+    dock.workspace.close()
     assert lines(run_path / "verdicts.sqlite") == [(latent, "", "", "last words")]
 
 
@@ -249,7 +247,7 @@ def test_the_next_unreviewed_goes_down_the_stack(form, session, reviewer):
         session.current = latent
         reviewer.judge_unsure()
     reviewer.next_unreviewed()
-    assert "Every live latent has a verdict" in form.controller.last_told[0]
+    assert "Every live latent has a verdict" in dock.workspace.status.last_told[0]
     assert form.progress.text() == f"{live.size} of {live.size} live latents reviewed"
 
 
@@ -258,7 +256,7 @@ def test_nothing_counts_as_unreviewed_while_verdicts_are_read(form, session, rev
     reviewer.book.reading = True
     reviewer.next_unreviewed()
     assert session.current == latent
-    assert "still being read" in form.controller.last_told[0]
+    assert "still being read" in dock.workspace.status.last_told[0]
     reviewer.book.reading = False
     reviewer.next_unreviewed()
     assert session.current != latent
@@ -311,46 +309,46 @@ def test_export_merge_and_agreement(qtbot, dock, form, session, reviewer, run_pa
     for latent in live[:3]:
         session.current = latent
         reviewer.judge_spurious()
-    files.merge([tmp_path / "anna.sqlite"])
-    qtbot.waitUntil(lambda: not files.jobs.busy)
+    files.exchange.merge([tmp_path / "anna.sqlite"])
+    qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
     assert files.result.text() == "anna.sqlite: 4 new, 0 known already."
     assert {files.first.currentText(), files.second.currentText()} == {"anna", getpass.getuser()}
     click(qtbot, files.compare_button)
-    qtbot.waitUntil(lambda: not files.jobs.busy)
+    qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
     assert "over 3 latents; the same verdict on 67%" in files.result.text()
     assert "anna lesion" in files.result.text()
-    files.export(tmp_path / "out.csv")
-    qtbot.waitUntil(lambda: not files.jobs.busy)
+    files.exchange.export(tmp_path / "out.csv")
+    qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
     assert "out.csv written" in files.result.text()
     assert (tmp_path / "out.csv").read_text().count("\n") == 8
     provenance = (tmp_path / "out.csv.json").read_text()
     assert "research use only" in provenance
     assert str(tmp_path) not in provenance
-    files.merge([tmp_path / "gone.csv"])
-    qtbot.waitUntil(lambda: not files.jobs.busy)
+    files.exchange.merge([tmp_path / "gone.csv"])
+    qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
     assert "gone.csv does not exist" in files.result.text()
 
 
 def test_a_file_of_the_user_s_choice(qtbot, dock, form, session, reviewer, tmp_path, run_path):
-    dock.files._use(tmp_path / "mine.sqlite")
+    dock.files.exchange.use(tmp_path / "mine.sqlite")
     reviewer.judge_lesion()
     assert lines(tmp_path / "mine.sqlite") == [(session.current, "lesion", "", "")]
     assert not (run_path / "verdicts.sqlite").exists()
     assert dock.files.file.text().startswith("mine.sqlite")
     (tmp_path / "text.sqlite").write_text("no database " * 100)
-    dock.files._use(tmp_path / "text.sqlite")
+    dock.files.exchange.use(tmp_path / "text.sqlite")
     assert "text.sqlite" in dock.files.result.text()
     assert session.verdicts(session.current) == "lesion"  # the file before stays in use
-    dock.files._use(None)
+    dock.files.exchange.use(None)
     assert session.verdicts(session.current) is None
     assert dock.files.file.text() == "verdicts.sqlite in the run"
 
 
 def test_without_a_run_the_user_s_own_file_is_used(qtbot, dock):
-    session = dock.controller.session
+    session = dock.workspace.session
     session.model = FakeModel()
     session.current = 7
-    dock.controller.reviewer.judge_anatomy()
+    dock.workspace.reviewer.judge_anatomy()
     assert lines(default_path()) == [(7, "anatomy", "", "")]
     session.model = FakeModel(sae_sha256="t" * 64)
     session.current = 7
@@ -413,10 +411,10 @@ def test_suspects_need_a_run_with_maps_and_open_eyes(qtbot, dock, form, session,
     session.blind = False
     assert dock.suspects.find_button.isEnabled()
     path = make_tiny_run(tmp_path, tiny_model, maps=False)
-    open_run_in(qtbot, dock.controller, path)
+    open_run_in(qtbot, dock.workspace, path)
     assert not dock.suspects.find_button.isEnabled()
     assert "--maps" in dock.suspects.note.text()
-    dock.controller.runs.close_run()
+    dock.workspace.opener.close_run()
     assert "Open a run" in dock.suspects.note.text()
 
 
@@ -434,14 +432,14 @@ def test_suspects_with_annotated_boxes(qtbot, dock, form, session, run_path, tmp
 
 
 def test_the_dock_opened_later_and_closed_leaves_the_keys_at_work(qtbot, viewer, run_path):
-    controller = controller_of(viewer)
-    open_run_in(qtbot, controller, run_path)
-    controller.reviewer.judge_lesion()
+    workspace = workspace_of(viewer)
+    open_run_in(qtbot, workspace, run_path)
+    workspace.reviewer.judge_lesion()
     dock = VerdictsDock(viewer)
     qtbot.addWidget(dock)
     assert dock.form.buttons["lesion"].isChecked()
     dock.cleanup()
-    controller.reviewer.judge_spurious()
-    assert controller.session.verdicts(controller.session.current) == "spurious"
-    assert image_files(controller.session.run).root is not None
-    idle(qtbot, controller)
+    workspace.reviewer.judge_spurious()
+    assert workspace.session.verdicts(workspace.session.current) == "spurious"
+    assert workspace.browser.files_of(workspace.session.run).root is not None
+    idle(qtbot, workspace)

@@ -10,10 +10,8 @@ from qtpy.QtWidgets import QApplication
 
 from napari_mammosae.viewer.app import keymap
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.latents.panel import LatentsDock
-from napari_mammosae.viewer.runs.panel import ImagesDock
-from napari_mammosae.viewer.verdicts.panel import VerdictsDock
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, VerdictsDock
+from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import make_tiny_run, open_run_in
 
 pytestmark = pytest.mark.opengl
@@ -27,9 +25,9 @@ def run_path(tmp_path_factory, tiny_model):
 @pytest.fixture
 def viewer(make_napari_viewer, qtbot, run_path):
     viewer = make_napari_viewer(show=True)
-    open_run_in(qtbot, controller_of(viewer), run_path)
+    open_run_in(qtbot, workspace_of(viewer), run_path)
     yield viewer
-    controller_of(viewer).cleanup()
+    workspace_of(viewer).close()
     for path in run_path.glob("verdicts.sqlite*"):
         path.unlink()
 
@@ -45,8 +43,8 @@ def dock_in(viewer, kind):
 
 
 def test_the_keys_judge_and_step_wherever_the_focus_is(viewer, qtbot):
-    controller = controller_of(viewer)
-    session, book = controller.session, controller.reviewer.book
+    workspace = workspace_of(viewer)
+    session, book = workspace.session, workspace.reviewer.book
     images, latents = dock_in(viewer, ImagesDock), dock_in(viewer, LatentsDock)
     verdicts = dock_in(viewer, VerdictsDock)
     places = (
@@ -64,43 +62,43 @@ def test_the_keys_judge_and_step_wherever_the_focus_is(viewer, qtbot):
         judged = session.current
         qtbot.keyClick(place, "n")
         assert session.current != judged
-        row = controller.browser.row
+        row = workspace.browser.row
         qtbot.keyClick(place, "j")
-        qtbot.waitUntil(lambda row=row: controller.browser.row == row + 1)
+        qtbot.waitUntil(lambda row=row: workspace.browser.row == row + 1)
     qtbot.keyClick(places[0], "U", Qt.KeyboardModifier.ShiftModifier)
     assert book.verdict(judged) == ""
     qtbot.keyClick(places[0], "R", Qt.KeyboardModifier.ShiftModifier)
     assert book.verdict(judged) == "unsure"
     qtbot.keyClick(places[0], "J", Qt.KeyboardModifier.ShiftModifier)
-    qtbot.waitUntil(lambda: controller.browser.row == 3)
+    qtbot.waitUntil(lambda: workspace.browser.row == 3)
 
 
 def test_keys_typed_into_a_field_judge_nothing(viewer, qtbot):
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     form = dock_in(viewer, VerdictsDock).form
-    latent, row = controller.session.current, controller.browser.row
+    latent, row = workspace.session.current, workspace.browser.row
     form.note.setFocus()
     qtbot.keyClicks(form.note, "890unUNjJ")
     assert form.note.text() == "890unUNjJ"
-    assert controller.reviewer.book.verdict(latent) == ""
-    assert (controller.session.current, controller.browser.row) == (latent, row)
+    assert workspace.reviewer.book.verdict(latent) == ""
+    assert (workspace.session.current, workspace.browser.row) == (latent, row)
 
 
 def test_every_review_key_is_bound_and_let_go(viewer):
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     bound = {str(key) for key in viewer.keymap}
     assert {key.key.replace("-", "+") for key in (*keymap.REVIEW_KEYS, *keymap.BROWSE_KEYS)} <= bound
-    controller.cleanup()
+    workspace.close()
     assert not {str(key) for key in viewer.keymap} & {key.key.replace("-", "+") for key in keymap.REVIEW_KEYS}
 
 
 def test_a_screenshot_is_kept_when_it_is_wanted(viewer, qtbot, run_path):
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     form = dock_in(viewer, VerdictsDock).form
     QApplication.processEvents()
-    controller.reviewer.judge_lesion()
+    workspace.reviewer.judge_lesion()
     form.screenshot.click()
-    controller.reviewer.judge_spurious()
+    workspace.reviewer.judge_spurious()
     with sqlite3.connect(run_path / "verdicts.sqlite") as connection:
         kept = connection.execute("SELECT png FROM screenshots").fetchall()
     connection.close()
@@ -114,21 +112,21 @@ def test_blind_hides_boxes_and_prediction_on_the_canvas(viewer, qtbot, tmp_path)
     from napari_mammosae.core.annotations.boxes import read_findings
     from napari_mammosae.viewer.canvas.texts import PREDICTION
 
-    controller = controller_of(viewer)
+    workspace = workspace_of(viewer)
     (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,60,150,120,220\n")
-    controller.session.findings = read_findings(tmp_path / "boxes.csv")
+    workspace.session.findings = read_findings(tmp_path / "boxes.csv")
     assert layers.find(viewer.layers, "truth") is not None
-    controller.reviewer.set_blind(True)
+    workspace.reviewer.set_blind(True)
     assert layers.find(viewer.layers, "truth") is None
     assert not viewer.canvas.overlays[PREDICTION].visible
     assert "rank" not in overlay(viewer)
-    controller.browser.next_image()
-    qtbot.waitUntil(lambda: controller.browser.row == 1)
-    controller.browser.previous_image()
-    qtbot.waitUntil(lambda: controller.browser.row == 0)
+    workspace.browser.next_image()
+    qtbot.waitUntil(lambda: workspace.browser.row == 1)
+    workspace.browser.previous_image()
+    qtbot.waitUntil(lambda: workspace.browser.row == 0)
     qtbot.wait(50)
     assert layers.find(viewer.layers, "truth") is None
     assert not viewer.canvas.overlays[PREDICTION].visible
-    controller.reviewer.set_blind(False)
+    workspace.reviewer.set_blind(False)
     assert layers.find(viewer.layers, "truth") is not None
     assert "rank" in overlay(viewer)

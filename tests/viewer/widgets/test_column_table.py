@@ -48,9 +48,9 @@ def table(qapp):
 
 @pytest.fixture
 def view(qtbot):
-    view = LatentTableView()
+    view = LatentTableView(LatentTable())
     qtbot.addWidget(view)
-    view.show_columns(COLUMNS, values())
+    view.table.show(COLUMNS, values())
     return view
 
 
@@ -218,12 +218,12 @@ def test_columns_can_be_chosen(view):
     assert [key for key, action in actions().items() if action.isChecked()] == [VERDICT.key, MEAN.key, MAXIMUM.key]
     actions()[CELLS.key].trigger()
     actions()[MEAN.key].trigger()
-    assert view.hidden == {MEAN.key}
+    assert view.table.hidden == {MEAN.key}
     assert [view.isColumnHidden(i) for i in range(5)] == [False, False, True, False, False]
-    view.show_columns(COLUMNS, values())
-    assert view.hidden == {MEAN.key}
-    view.reveal(MEAN)
-    assert view.hidden == set()
+    view.table.show(COLUMNS, values())
+    assert view.table.hidden == {MEAN.key}
+    view.table.reveal(MEAN)
+    assert view.table.hidden == set()
 
 
 def test_current_row_and_selection_stay_apart(view):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
 
 from napari.layers.base import ActionType
 from psygnal import Signal
@@ -13,12 +12,13 @@ from qtpy.QtCore import QTimer
 
 from ...core.base.errors import MammoSAEError
 from ...core.base.names import slug
-from ..app.jobs import Jobs
+from ..app.history import History
 from ..canvas import box_shapes, layers
-from ..workspace import controller_of
+from ..context import Controller
 from .files import Draft, drop_draft, keep_draft, read_draft, save_boxes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     import pandas as pd
@@ -26,25 +26,24 @@ if TYPE_CHECKING:
 
     from ...core.annotations.boxes import Findings
     from ...core.images.mammogram import Mammogram
-    from ..image.controller import Controller
+    from ..context import Context
 
 Tool = Literal["draw", "select"]
 _MODES: dict[Tool, str] = {"draw": "add_rectangle", "select": "select"}
 
 
-@dataclass(eq=False, slots=True)
-class _History:
-    """Boxes of one image before and after the present ones."""
+@dataclass(frozen=True, eq=False, slots=True)
+class ImageBoxTable:
+    """The boxes of one image as undo knows them."""
 
-    undo: list[pd.DataFrame] = field(default_factory=list)
-    redo: list[pd.DataFrame] = field(default_factory=list)
+    boxes: pd.DataFrame | None = None
 
 
-class Annotator:
+class BoxEditor(Controller):
     """The annotated boxes of one viewer as something to draw.
 
     Every change goes into `session.findings`, so that figures follow at once, and into a draft on disk, until the
-    boxes are saved. Made by `annotator_of`.
+    boxes are saved.
 
     Attributes
     ----------
@@ -60,22 +59,20 @@ class Annotator:
 
     changed = Signal()
 
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.session = controller.session
-        self.jobs = Jobs()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.jobs = self.new_jobs()
         self.finding = "mass"
         self.unsaved: dict[str, tuple[int, int]] = {}
         self.draft: Draft | None = None
-        self._histories: dict[str, _History] = {}
+        self._histories: dict[str, History[ImageBoxTable]] = {}
         self._layer: Shapes | None = None
         self._mine: Findings | None = None
         self._writing = False
-        self.session.events.image.connect(self._on_image)
-        self.session.events.findings.connect(self._on_findings)
-        viewer = controller.scene.viewer
-        if viewer is not None:
-            viewer.layers.events.removed.connect(self._on_removed)
+        self.listen(self.session.events.image, self._on_image)
+        self.listen(self.session.events.findings, self._on_findings)
+        if (viewer := self.scene.viewer) is not None:
+            self.listen(viewer.layers.events.removed, self._on_removed)
         self._on_image()
 
     # Drawing
@@ -99,7 +96,7 @@ class Annotator:
 
     def start(self) -> None:
         """Let the user draw on the image shown."""
-        viewer, image_layer, image = self.controller.scene.viewer, self.controller.scene.image_layer, self.session.image
+        viewer, image_layer, image = self.scene.viewer, self.scene.image_layer, self.session.image
         if self.editing or viewer is None or image_layer is None or image is None:
             return
         boxes = self.boxes()
@@ -125,7 +122,7 @@ class Annotator:
     def stop(self) -> None:
         """Go back to looking."""
         layer, self._layer = self._layer, None
-        viewer = self.controller.scene.viewer
+        viewer = self.scene.viewer
         if layer is None:
             return
         layer.events.data.disconnect(self._on_data)
@@ -137,7 +134,7 @@ class Annotator:
         layer.mode = "pan_zoom"
         layer.editable = False
         if viewer is not None and layer in viewer.layers:
-            viewer.layers.selection.active = self.controller.scene.stack_layer or self.controller.scene.image_layer
+            viewer.layers.selection.active = self.scene.stack_layer or self.scene.image_layer
         self.changed.emit()
 
     # The boxes of this image
@@ -161,7 +158,7 @@ class Annotator:
         try:
             return self._boxes(self.session.image)
         except MammoSAEError as error:
-            self.controller.tell(str(error), error=True)
+            self.status.tell(str(error), error=True)
             return None
 
     def set_finding(self, row: int, finding: str) -> None:
@@ -180,20 +177,20 @@ class Annotator:
     @property
     def can_undo(self) -> bool:
         """Whether something was changed on this image."""
-        return bool(self._history.undo)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether something was undone."""
-        return bool(self._history.redo)
+        return self._history.can_redo
 
     def undo(self) -> None:
         """Take the last change on this image back."""
-        self._step(self._history.undo, self._history.redo)
+        self._step(self._history.undo)
 
     def redo(self) -> None:
         """Make the change that was taken back."""
-        self._step(self._history.redo, self._history.undo)
+        self._step(self._history.redo)
 
     def restore_draft(self) -> None:
         """Take the boxes that an earlier session left unsaved."""
@@ -224,19 +221,20 @@ class Annotator:
             for image_id, shape in edited.items():
                 self.unsaved.pop(image_id, None)
                 drop_draft(image_id, shape)
-        self.controller.tell(said)
+        self.status.tell(said)
         self.changed.emit()
 
     def _failed(self, error: Exception) -> None:
-        self.controller.tell(str(error), error=True)
+        self.status.tell(str(error), error=True)
         self.changed.emit()
 
     # What changes
 
     @property
-    def _history(self) -> _History:
+    def _history(self) -> History[ImageBoxTable]:
         image = self.session.image
-        return self._histories.setdefault(image.image_id if image is not None else "", _History())
+        key = image.image_id if image is not None else ""
+        return self._histories.setdefault(key, History(ImageBoxTable()))
 
     def _boxes(self, image: Mammogram) -> pd.DataFrame:
         from ...core.annotations.box_edits import nothing_annotated
@@ -255,11 +253,13 @@ class Annotator:
             boxes.at[row, column] = value
             self._take(boxes)
 
-    def _step(self, source: list[pd.DataFrame], target: list[pd.DataFrame]) -> None:
+    def _step(self, move: Callable[[], bool]) -> None:
         before = self.boxes()
-        if source and before is not None:
-            target.append(before)
-            after = source.pop()
+        if before is None:
+            return
+        self._history.state = ImageBoxTable(before)
+        after = self._history.state.boxes if move() else None
+        if after is not None:
             self._put(after)
             if self._layer is not None and len(after) > len(before):
                 self._layer.selected_data = {box_shapes.first_difference(after, before)}
@@ -268,8 +268,8 @@ class Annotator:
         """Make these the boxes of this image, in a way that can be undone."""
         before = self.boxes()
         if before is not None and self._put(boxes):
-            self._history.undo.append(before)
-            self._history.redo.clear()
+            self._history.state = ImageBoxTable(before)
+            self._history.take(ImageBoxTable(boxes))
             self.changed.emit()
 
     def _put(self, boxes: pd.DataFrame) -> bool:
@@ -281,11 +281,11 @@ class Annotator:
         try:
             findings, notes = with_boxes(self.session.findings, image.image_id, image.shape, boxes)
         except MammoSAEError as error:
-            self.controller.tell(str(error), error=True)
+            self.status.tell(str(error), error=True)
             self._show(self._boxes(image))
             return False
         for note in notes:
-            self.controller.tell(note)
+            self.status.tell(note)
         after = findings.boxes(image.image_id, shape=image.shape)
         self._show(after)
         if box_shapes.same(after, self._boxes(image)):
@@ -301,14 +301,14 @@ class Annotator:
         try:
             keep_draft(image.image_id, image.shape, self._boxes(image))
         except (OSError, MammoSAEError) as error:
-            self.controller.tell(f"No draft could be kept ({error}); save the boxes soon.", error=True)
+            self.status.tell(f"No draft could be kept ({error}); save the boxes soon.", error=True)
 
     def _mark(self, findings: Findings | None) -> None:
         """Let the scene know that the layer shows these already, and the image's layer which are its own."""
         self._mine = findings
         if self._layer is not None:
             layers.tags(self._layer)["shows"] = findings, self.session.image
-        image_layer = self.controller.scene.image_layer
+        image_layer = self.scene.image_layer
         if image_layer is not None and "findings" in layers.tags(image_layer):
             layers.tags(image_layer)["findings"] = findings
 
@@ -367,14 +367,3 @@ class Annotator:
             except MammoSAEError:  # the annotations are for an image of another size; the scene says so
                 self.draft = draft
         self.changed.emit()
-
-
-_annotators: WeakKeyDictionary[Any, Annotator] = WeakKeyDictionary()
-
-
-def annotator_of(viewer: Any) -> Annotator:
-    """Return the one annotator of a viewer, made on first call."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _annotators:
-        _annotators[viewer] = Annotator(controller_of(viewer))
-    return _annotators[viewer]

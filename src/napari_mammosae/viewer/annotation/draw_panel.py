@@ -26,7 +26,7 @@ from ..widgets.parts import Part, row
 from .files import finding_titles
 
 if TYPE_CHECKING:
-    from .controller import Annotator
+    from .controller import BoxEditor
 
 FILES = "Plain CSV (*.csv);;COCO JSON (*.json)"
 
@@ -40,9 +40,9 @@ class DrawPart(Part):
         Row of the box that finding and note belong to; None for the next one to be drawn.
     """
 
-    def __init__(self, annotator: Annotator) -> None:
-        super().__init__(annotator.controller)
-        self.annotator = annotator
+    def __init__(self, editor: BoxEditor) -> None:
+        super().__init__(editor.context)
+        self.editor = editor
         self.edit_button = QPushButton("Edit boxes")
         self.edit_button.setCheckable(True)
         self.edit_button.setToolTip("Draw and correct the annotated boxes of this image")
@@ -100,29 +100,29 @@ class DrawPart(Part):
         self.edit_button.toggled.connect(self._edit)
         self.draw_button.clicked.connect(self._draw)
         self.select_button.clicked.connect(self._select)
-        self.undo_button.clicked.connect(annotator.undo)
-        self.redo_button.clicked.connect(annotator.redo)
+        self.undo_button.clicked.connect(editor.undo)
+        self.redo_button.clicked.connect(editor.redo)
         self.finding_box.activated.connect(self._take_finding)
         self.finding_box.lineEdit().editingFinished.connect(self._take_finding)
         self.note_edit.editingFinished.connect(self._take_note)
         self.remove_button.clicked.connect(self._remove)
         self.save_button.clicked.connect(self._save)
-        self.restore_button.clicked.connect(annotator.restore_draft)
-        self.discard_button.clicked.connect(annotator.discard_draft)
-        self.listen(annotator.changed, self.refresh)
+        self.restore_button.clicked.connect(editor.restore_draft)
+        self.discard_button.clicked.connect(editor.discard_draft)
+        self.listen(editor.changed, self.refresh)
         self.listen(self.session.events.findings, self.refresh)
-        self.listen(annotator.jobs.ended, self.refresh)
+        self.listen(editor.jobs.ended, self.refresh)
         self.refresh()
 
     @property
     def box(self) -> int | None:
         """Row of the selected box."""
-        return self.annotator.selected
+        return self.editor.selected
 
     def refresh(self, *_: object) -> None:
-        """Follow the annotator."""
-        annotator = self.annotator
-        editing, tool, box = annotator.editing, annotator.tool, self.box
+        """Follow the editor."""
+        editor = self.editor
+        editing, tool, box = editor.editing, editor.tool, self.box
         with QSignalBlocker(self.edit_button):
             self.edit_button.setChecked(editing)
         self.edit_button.setEnabled(self.session.image is not None)
@@ -131,22 +131,22 @@ class DrawPart(Part):
             button.setEnabled(editing)
             button.setChecked(editing and tool == name)
         self._tools.setExclusive(True)
-        self.undo_button.setEnabled(annotator.can_undo)
-        self.redo_button.setEnabled(annotator.can_redo)
+        self.undo_button.setEnabled(editor.can_undo)
+        self.redo_button.setEnabled(editor.can_redo)
         self.remove_button.setEnabled(box is not None)
         self.note_edit.setEnabled(box is not None)
         self.finding_box.setEnabled(editing)
         self._show_box(box)
         self.about.setText(self._about(editing, box))
-        findings, unsaved = self.session.findings, len(annotator.unsaved)
-        self.save_button.setEnabled(findings is not None and not annotator.jobs.busy)
+        findings, unsaved = self.session.findings, len(editor.unsaved)
+        self.save_button.setEnabled(findings is not None and not editor.jobs.busy)
         self.state.setText(
             f"Not saved yet: changes on {unsaved} image{'s' * (unsaved > 1)}. A draft is kept until you save them."
             if unsaved
             else ""
         )
         self.state.setVisible(bool(unsaved))
-        draft = annotator.draft
+        draft = editor.draft
         self.draft.setVisible(draft is not None)
         if draft is not None:
             n = len(draft.boxes)
@@ -154,8 +154,8 @@ class DrawPart(Part):
             self.draft_text.setText(f"{boxes} on this image, left unsaved on {draft.saved:%Y-%m-%d at %H:%M}.")
 
     def _show_box(self, box: int | None) -> None:
-        boxes = self.annotator.boxes() if box is not None else None
-        finding, note = self.annotator.finding, ""
+        boxes = self.editor.boxes() if box is not None else None
+        finding, note = self.editor.finding, ""
         if box is not None and boxes is not None and box < len(boxes):
             finding, note = str(boxes["finding"].iloc[box]), texts(boxes, "note")[box]
         if not self.finding_box.lineEdit().hasFocus():
@@ -176,39 +176,39 @@ class DrawPart(Part):
             return "Press Edit boxes to draw missing boxes or to correct those there are."
         if box is not None:
             return f"Box {box + 1}: its finding and note can be changed here."
-        if self.annotator.tool == "draw":
+        if self.editor.tool == "draw":
             return "Drag over the image to draw a box of the finding below."
         return "Click a box to select it."
 
     def _edit(self, on: bool) -> None:
         if on:
-            self.annotator.start()
+            self.editor.start()
         else:
-            self.annotator.stop()
+            self.editor.stop()
         self.refresh()
 
     def _draw(self) -> None:
-        self.annotator.tool = "draw"
+        self.editor.tool = "draw"
 
     def _select(self) -> None:
-        self.annotator.tool = "select"
+        self.editor.tool = "select"
 
     def _remove(self) -> None:
         if (box := self.box) is not None:
-            self.annotator.remove(box)
+            self.editor.remove(box)
 
     def _take_finding(self, *_: object) -> None:
         finding = slug(self.finding_box.currentText())
         if not finding:
-            self.controller.tell("A finding needs a name with Latin letters or digits.", error=True)
+            self.context.status.tell("A finding needs a name with Latin letters or digits.", error=True)
         elif (box := self.box) is not None:
-            self.annotator.set_finding(box, finding)
+            self.editor.set_finding(box, finding)
         else:
-            self.annotator.finding = finding
+            self.editor.finding = finding
 
     def _take_note(self) -> None:
         if (box := self.box) is not None:
-            self.annotator.set_note(box, self.note_edit.text().strip())
+            self.editor.set_note(box, self.note_edit.text().strip())
 
     def _save(self) -> None:
         name, chosen = QFileDialog.getSaveFileName(
@@ -220,7 +220,7 @@ class DrawPart(Part):
         if path.suffix.lower() not in (".csv", ".json"):  # asked below about the name that is written
             path = path.with_name(path.name + (".json" if "json" in chosen else ".csv"))
         if may_replace(self, path):
-            self.annotator.save(path)
+            self.editor.save(path)
             self.refresh()
 
 

@@ -46,12 +46,20 @@ class History(Generic[State]):
         if state == self.state:
             return False
         now, parts = time.monotonic(), frozenset(fields)
-        if parts != self._last[0] or now - self._last[1] > _ONE_MOVE or not self._done:
-            self._done.append(self.state)
+        if parts == self._last[0] and now - self._last[1] <= _ONE_MOVE and self._done:
+            self.state = state
+            self._undone.clear()
+        else:
+            self.take(state)
         self._last = parts, now
+        return True
+
+    def take(self, state: State) -> None:
+        """Make another state the present one, as a step of its own."""
+        self._done.append(self.state)
         self._undone.clear()
         self.state = state
-        return True
+        self.settle()
 
     def settle(self) -> None:
         """End a move: what follows is a step of its own."""

@@ -34,6 +34,11 @@ class Jobs(QObject):
     A job is a function that takes `report`, runs in a worker thread and returns its result; `done` or `failed` is
     called with what came of it in the GUI thread, and neither after a cancellation. A job started while another runs
     cancels that one and waits for it to stop, or, when it is `patient`, for it to finish.
+
+    Attributes
+    ----------
+    progress
+        What was reported last of the running job, for a dock that is opened meanwhile; None while nothing runs.
     """
 
     started = Signal(str)
@@ -46,6 +51,7 @@ class Jobs(QObject):
 
     def __init__(self) -> None:
         super().__init__()
+        self.progress: Progress | None = None
         self._job: _Job | None = None
         self._waiting: list[_Job] = []
         self._reported.connect(self._on_report, Qt.ConnectionType.QueuedConnection)
@@ -80,7 +86,7 @@ class Jobs(QObject):
         self._waiting.clear()
         if self._job is not None and not self._job.cancelled:
             self._job.cancelled = True
-            self.progressed.emit(Progress(f"Stopping after this step: {self._job.title}"))
+            self._announce(Progress(f"Stopping after this step: {self._job.title}"))
 
     def _run(self, job: _Job) -> None:
         def report(text: str, done: int = 0, total: int = 0) -> None:
@@ -98,17 +104,21 @@ class Jobs(QObject):
                 error = caught
             self._worked.emit(job, result, error)
 
-        self._job = job
+        self._job, self.progress = job, Progress(job.title)
         worker = create_worker(work, _ignore_errors=True)
         self.started.emit(job.title)
         worker.start()
 
     def _on_report(self, job: _Job, progress: Progress) -> None:
         if job is self._job and not job.cancelled:
-            self.progressed.emit(progress)
+            self._announce(progress)
+
+    def _announce(self, progress: Progress) -> None:
+        self.progress = progress
+        self.progressed.emit(progress)
 
     def _on_worked(self, job: _Job, result: Any, error: Exception | None) -> None:
-        self._job = None
+        self._job = self.progress = None
         done, failed = job.done, job.failed
         job.work = job.done = job.failed = _forgotten  # napari's list of tasks keeps workers, images must not stay
         if job.cancelled:

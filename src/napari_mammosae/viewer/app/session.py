@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from psygnal import Signal, SignalGroup
@@ -13,8 +12,6 @@ from .order import BY_IMAGE, Order
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
     from ...core.images.mammogram import Mammogram
@@ -35,7 +32,6 @@ class SessionEvents(SignalGroup):
     order = Signal(object)
     current = Signal(object)
     pins = Signal(tuple)
-    mask = Signal(object)
     verdicts = Signal(object)
     run = Signal(object)
     contrast = Signal(str)
@@ -48,8 +44,8 @@ class Session:
     Assigning a property changes the state, keeps the invariants below, and emits the signal of the same name from
     `events`. Assigning what is already there emits nothing.
 
-    - Another image or model drops `maps`; another model drops `order` and `mask` as well, and `pins` and `current`
-      unless its SAE is the same (only then do latent numbers keep their meaning).
+    - Another image or model drops `maps`; another model drops `order` as well, and `pins` and `current` unless
+      its SAE is the same (only then do latent numbers keep their meaning).
     - `current` is a latent number, never a rank; a change of order keeps it.
     - `generation` grows whenever results under way would no longer fit; whoever computes remembers it and asks
       `is_stale` before handing in a result.
@@ -66,7 +62,6 @@ class Session:
         self._order: Order | None = None
         self._current: int | None = None
         self._pins: tuple[int, ...] = ()
-        self._mask: NDArray[np.bool_] | None = None
         self._verdicts: Callable[[int], str | None] | None = None
         self._run: Any = None
         self._contrast: ContrastMode = "latent"
@@ -116,7 +111,6 @@ class Session:
         before, self._model = self._model, model
         self.maps = None
         self.order = None
-        self.mask = None
         if before is not None and model is not None and before.sae_sha256 != model.sae_sha256:
             self.pins = ()
             self.current = None
@@ -207,17 +201,6 @@ class Session:
             self.events.pins.emit(unique)
 
     @property
-    def mask(self) -> NDArray[np.bool_] | None:
-        """(h,) which latents are kept in an intervention; None when all are."""
-        return self._mask
-
-    @mask.setter
-    def mask(self, mask: NDArray[np.bool_] | None) -> None:
-        if mask is not self._mask:
-            self._mask = mask
-            self.events.mask.emit(mask)
-
-    @property
     def verdicts(self) -> Callable[[int], str | None] | None:
         """What people decided about a latent, as a line to show; emit `events.verdicts` when answers change."""
         return self._verdicts
@@ -271,14 +254,3 @@ class Session:
             self._manual_limits = limits
             if self._contrast == "manual":
                 self.events.contrast.emit(self._contrast)
-
-
-_sessions: WeakKeyDictionary[Any, Session] = WeakKeyDictionary()
-
-
-def session_of(viewer: Any) -> Session:
-    """Return the one session of a viewer, made on first call; it dies with the viewer."""
-    viewer = getattr(viewer, "__wrapped__", viewer)  # napari hands plugins a proxy of the same viewer
-    if viewer not in _sessions:
-        _sessions[viewer] = Session()
-    return _sessions[viewer]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,54 +20,29 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from ..app.jobs import Jobs
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
-from ..workspace import controller_of
 from .plots import MeansPlot
-from .table import ComparisonModel
-from .tasks import classes_in_both, compared, opened, written
 
 if TYPE_CHECKING:
-    from ...core.base.progress import Progress
     from ...core.comparison.models import ModelComparison
-    from ...core.runs.run import Run
+    from .controller import ModelComparer
 
 NOTHING = "Choose two runs made with the same SAE, such as a pretrained and a finetuned model's."
 
 
-class CompareDock(Dock):
-    """Mean activation of every latent by class for each model, latents gained and lost, and what predictions are worth.
+class ComparePanel(Dock):
+    """Mean activation of every latent by class for each model, latents gained and lost, the worth of predictions."""
 
-    Attributes
-    ----------
-    runs
-        The two runs, None where none is chosen.
-    comparison
-        What is shown; None until there is one.
-    """
-
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.controller = controller_of(napari_viewer)
-        self.session = self.controller.session
-        self.runs: list[Run | None] = [None, None]
-        self.comparison: ModelComparison | None = None
-        self._undo = ExitStack()
-        self.destroyed.connect(self._undo.close)
-        self.jobs = Jobs()
-        self._undo.callback(self.jobs.cancel)
+    def __init__(self, comparer: ModelComparer) -> None:
+        super().__init__(comparer.context)
+        self.comparer, self.jobs = comparer, comparer.jobs
+        self._drawn: ModelComparison | None = None
         self._make()
         self._lay_out()
-        self.session.events.run.connect(self._on_run)
-        self._undo.callback(partial(self.session.events.run.disconnect, self._on_run, missing_ok=True))
-        self.jobs.progressed.connect(self._on_progress)
-        if self.session.run is not None:
-            self._take_run(0, self.session.run)
-        self._show(None)
-
-    def cleanup(self) -> None:
-        """End what runs and stop listening; destroying the widget does the same."""
-        self._undo.close()
+        self.listen(comparer.changed, self.refresh)
+        self.listen(comparer.said, self._say)
+        self.refresh()
+        self._say(comparer.text)
 
     def _make(self) -> None:
         self.names = [QElidingLabel("none"), QElidingLabel("none")]
@@ -91,8 +65,10 @@ class CompareDock(Dock):
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.facts.setTextFormat(Qt.TextFormat.RichText)
-        self.table, self.view = ComparisonModel(), QTableView()
+        self.table, self.view = self.comparer.table, QTableView()
         self.view.setModel(self.table)
+        column, falling = self.table.sorted_by
+        self.view.horizontalHeader().setSortIndicator(column, _direction(falling))
         self.view.setSortingEnabled(True)
         self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -109,7 +85,7 @@ class CompareDock(Dock):
             button.clicked.connect(partial(self._choose, index))
         self.use_button.clicked.connect(self._use_open_run)
         self.label_box.activated.connect(self._on_label)
-        self.class_box.activated.connect(self._compare)
+        self.class_box.activated.connect(self._on_class)
         self.view.clicked.connect(lambda index: self._go_to(index.row()))
         self.export_button.clicked.connect(self._export)
 
@@ -143,126 +119,80 @@ class CompareDock(Dock):
 
     # Choosing
 
-    def open(self, index: int, path: Path) -> None:
-        """Take the run in a folder as the first (0) or second (1) one."""
-        self.jobs.start(f"Opening {path.name}", partial(opened, path), partial(self._take_run, index), self._failed)
-
     def _choose(self, index: int, _checked: bool = False) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Open a run")
         if folder:
-            self.open(index, Path(folder))
+            self.comparer.open(index, Path(folder))
 
     def _use_open_run(self) -> None:
         if self.session.run is not None:
-            self._take_run(0, self.session.run)
-
-    def _on_run(self, run: Any) -> None:
-        self.use_button.setEnabled(run is not None)
-        if run is not None and self.runs[0] is None:
-            self._take_run(0, run)
-
-    def _take_run(self, index: int, run: Run) -> None:
-        self.runs[index] = run
-        self.names[index].setToolTip(f"{run.path}: model {run.info['model']}, {len(run):,} images")
-        self._show(None)
-        self._say("")
-        first, second = self.runs
-        for label, one, other in ((self.names[0], first, second), (self.names[1], second, first)):
-            if one is not None:
-                alike = other is not None and other.path.name == one.path.name
-                label.setText(f"{one.path.parent.name}/{one.path.name}" if alike else one.path.name)
-        if first is None or second is None:
-            return
-        chosen = self.label_box.currentText()
-        self.label_box.clear()
-        self.label_box.addItems([name for name in first.labels if name in second.labels])
-        if not self.label_box.count():
-            self._say("The runs have no label in common.")
-            return
-        self.label_box.setCurrentIndex(max(self.label_box.findText(chosen), 0))
-        self._on_label()
+            self.comparer.take_run(0, self.session.run)
 
     def _on_label(self, *_: object) -> None:
-        first, second = self.runs
-        assert first is not None
-        assert second is not None
-        self.class_box.clear()
-        for number, name in classes_in_both(first, second, self.label_box.currentText()):
-            self.class_box.addItem(name, number)
-        self._compare()
+        self.comparer.choose_label(self.label_box.currentText())
 
-    def _compare(self, *_: object) -> None:
-        first, second = self.runs
-        number = self.class_box.currentData()
-        if first is None or second is None or number is None:
-            self._say("The label has no class in common in the two runs.")
-            return
-        work = partial(compared, first, second, self.label_box.currentText(), number)
-        self.jobs.start("Comparing", work, self._show, self._failed)
+    def _on_class(self, *_: object) -> None:
+        self.comparer.choose_class(self.class_box.currentData())
 
     # Showing
 
-    def _show(self, comparison: ModelComparison | None) -> None:
-        self.comparison = comparison
-        for widget in (*self.plots, self.facts, self.view):
-            widget.setVisible(comparison is not None)
-        both = None not in self.runs
+    def refresh(self) -> None:
+        """Follow the comparer."""
+        one = self.comparer
+        first, second = one.runs
+        for label, run, other in ((self.names[0], first, second), (self.names[1], second, first)):
+            if run is not None:
+                alike = other is not None and other.path.name == run.path.name
+                label.setText(f"{run.path.parent.name}/{run.path.name}" if alike else run.path.name)
+                label.setToolTip(f"{run.path}: model {run.info['model']}, {len(run):,} images")
+        self.label_box.clear()
+        self.label_box.addItems(one.labels)
+        self.label_box.setCurrentText(one.label)
+        self.class_box.clear()
+        for number, name in one.classes:
+            self.class_box.addItem(name, number)
+        self.class_box.setCurrentIndex(self.class_box.findData(one.category))
+        both = None not in one.runs
         self.empty.setVisible(not both)
         self.form.setRowVisible(2, both)
-        self.export_button.setEnabled(comparison is not None)
+        self.export_button.setEnabled(one.comparison is not None)
         self.use_button.setEnabled(self.session.run is not None)
-        if comparison is None:
-            return
+        for widget in (*self.plots, self.facts, self.view):
+            widget.setVisible(one.comparison is not None)
+        if one.comparison is not None and one.comparison is not self._drawn:
+            self._show(one.comparison)
+        self._drawn = one.comparison
+
+    def _show(self, comparison: ModelComparison) -> None:
         for plot, side in zip(self.plots, (comparison.a, comparison.b), strict=True):
             plot.show_side(side, comparison.label, self.class_box.currentText())
         top = max(plot.top for plot in self.plots)
         for plot in self.plots:
             plot.setYRange(0, 1.25 * top, padding=0)  # room for the number on top
         self.facts.setText(_facts(comparison))
-        self.view.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)  # by size of the change
-        self.table.show(comparison.latents)
+        column, falling = self.table.sorted_by
+        self.view.horizontalHeader().setSortIndicator(column, _direction(falling))
         self.view.resizeColumnsToContents()
-        counts = comparison.latents["state"].value_counts()
-        self._say(f"{counts.get('gained', 0):,} latents gained, {counts.get('lost', 0):,} lost.")
 
     def _go_to(self, line: int) -> None:
         latent = self.table.latent(line)
         if self.session.maps is not None and latent < self.session.maps.shape[0]:
             self.session.current = latent
         else:
-            self._say(f"Latent {latent}: compute the latents of an image with this SAE to look at it.")
-
-    def export(self, folder: Path) -> None:
-        """Write tables and figures while the window goes on; the same files as the command `compare`."""
-        first, second = self.runs
-        assert self.comparison is not None
-        assert first is not None
-        assert second is not None
-        work = partial(written, self.comparison, folder, (first, second), self.label_box.currentText())
-        self.jobs.start(f"Writing into {folder.name}", work, self._written, self._not_written)
-
-    def _written(self, paths: list[Path]) -> None:
-        self._say(f"Wrote {', '.join(path.name for path in paths)}")
-
-    def _not_written(self, error: Exception) -> None:
-        self._say(str(error))
+            self.comparer.say(f"Latent {latent}: compute the latents of an image with this SAE to look at it.")
 
     def _export(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Write tables and figures into a folder")
         if folder:
-            self.export(Path(folder))
-
-    def _failed(self, error: Exception) -> None:
-        self._show(None)
-        text = str(error)
-        self._say(text[:1].upper() + text[1:])
-
-    def _on_progress(self, progress: Progress) -> None:
-        self._say(f"{progress.text} …")
+            self.comparer.export(Path(folder))
 
     def _say(self, text: str) -> None:
         self.status.setText(text)
         self.status.setVisible(bool(text))
+
+
+def _direction(falling: bool) -> Any:
+    return Qt.SortOrder.DescendingOrder if falling else Qt.SortOrder.AscendingOrder
 
 
 def _facts(comparison: ModelComparison) -> str:

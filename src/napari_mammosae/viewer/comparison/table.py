@@ -21,19 +21,20 @@ COLUMNS = (
 )
 
 
-class ComparisonModel(QAbstractTableModel):
-    """One row a latent that fires in either model."""
+class ComparisonTable(QAbstractTableModel):
+    """One row a latent that fires in either model; `sorted_by` is a column, -1 for none, and whether it falls."""
 
     def __init__(self) -> None:
         super().__init__()
         self._values: dict[str, np.ndarray] = {}
         self._order = np.zeros(0, dtype=np.intp)
+        self.sorted_by = (-1, False)
 
     def show(self, table: pd.DataFrame) -> None:
         """Show other latents, in the order of the table."""
         self.beginResetModel()
         self._values = {name: table[name].to_numpy() for name, *_ in COLUMNS}
-        self._order = np.arange(len(table))
+        self._order, self.sorted_by = np.arange(len(table)), (-1, False)  # by size of the change
         self.endResetModel()
 
     def latent(self, line: int) -> int:
@@ -70,6 +71,7 @@ class ComparisonModel(QAbstractTableModel):
         """Sort by a column; equal values by latent."""
         if not self._values or column < 0:
             return
+        self.sorted_by = column, order == Qt.SortOrder.DescendingOrder
         keys = self._values[COLUMNS[column][0]]
         ranks = np.unique(keys, return_inverse=True)[1]
         falling = order == Qt.SortOrder.DescendingOrder

@@ -14,7 +14,8 @@ from ..widgets.parts import Part, row
 if TYPE_CHECKING:
     from napari.layers import Layer
 
-    from .controller import Controller
+    from ..canvas.actions import CanvasActions
+    from .controller import ImageController
 
 IMAGES = "Mammograms (*.dcm *.dicom *.dic *.png *.tif *.tiff *.jpg *.jpeg *.npy);;All files (*)"
 TABLES = "Tables of boxes (*.csv *.json);;All files (*)"
@@ -23,8 +24,9 @@ TABLES = "Tables of boxes (*.csv *.json);;All files (*)"
 class ImagePart(Part):
     """Choose or open the image, load its boxes, window and invert it."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
+    def __init__(self, images: ImageController, actions: CanvasActions) -> None:
+        super().__init__(images.context)
+        self.images, self.actions = images, actions
         self.layer_box = QComboBox()
         self.layer_box.setToolTip("Any 2-D grayscale image layer, whichever reader opened it")
         self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -53,12 +55,12 @@ class ImagePart(Part):
         self.layer_box.activated.connect(self._choose_layer)
         self.open_button.clicked.connect(self._open_image)
         self.boxes_button.clicked.connect(self._open_boxes)
-        self.window_box.textActivated.connect(controller.set_window)
-        self.invert_button.clicked.connect(controller.invert)
+        self.window_box.textActivated.connect(actions.set_window)
+        self.invert_button.clicked.connect(actions.invert)
         self.listen(self.session.events.image, self.refresh)
         self.listen(self.session.events.findings, self._show_boxes)
-        self.listen(controller.windowed, self._show_window)
-        viewer = controller.scene.viewer
+        self.listen(actions.windowed, self._show_window)
+        viewer = self.context.scene.viewer
         if viewer is not None:
             for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed):
                 self.listen(event, self.refresh)
@@ -66,8 +68,8 @@ class ImagePart(Part):
 
     def refresh(self, *_: object) -> None:
         """List the layers anew, the chosen one selected."""
-        chosen = self.controller.scene.image_layer
-        self._layers: list[Layer] = self.controller.candidates()
+        chosen = self.context.scene.image_layer
+        self._layers: list[Layer] = self.images.candidates()
         self.layer_box.clear()
         self.layer_box.addItems([layer.name for layer in self._layers])
         self.layer_box.setPlaceholderText("choose a layer" if self._layers else "no image is open")
@@ -76,17 +78,17 @@ class ImagePart(Part):
         self._show_window()
 
     def _choose_layer(self, index: int) -> None:
-        self.controller.use_layer(self._layers[index])
+        self.images.use_layer(self._layers[index])
 
     def _open_image(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Open a mammogram", "", IMAGES)
         if name:
-            self.controller.open_image(Path(name))
+            self.images.open_image(Path(name))
 
     def _open_boxes(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Load ground-truth boxes", "", TABLES)
         if name:
-            self.controller.load_boxes(Path(name))
+            self.images.load_boxes(Path(name))
 
     def _show_boxes(self, *_: object) -> None:
         findings, image = self.session.findings, self.session.image
@@ -105,9 +107,9 @@ class ImagePart(Part):
             self.window_box.clear()
             self.window_box.addItems(names)
             self.window_box.setPlaceholderText("choose")
-        window = self.controller.window
+        window = self.actions.window
         self.window_box.setCurrentIndex(names.index(window) if window in names else -1)
-        layer = self.controller.scene.image_layer
+        layer = self.context.scene.image_layer
         self.invert_button.setChecked(layer is not None and display.is_inverted(layer))
         for widget in (self.window_box, self.invert_button):
             widget.setEnabled(layer is not None)

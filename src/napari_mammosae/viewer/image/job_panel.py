@@ -11,14 +11,15 @@ from ..widgets.parts import NOTICE, Part, hint, row
 
 if TYPE_CHECKING:
     from ...core.base.progress import Progress
-    from .controller import Controller
+    from .controller import ImageController
 
 
 class JobPart(Part):
     """The buttons for heavy work, its progress, and the status line."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
+    def __init__(self, images: ImageController) -> None:
+        super().__init__(images.context)
+        self.jobs = images.jobs
         self.compute_button = QPushButton("Compute latents")
         self.compute_button.setToolTip("Run the model on the image and stack every latent over it")
         self.cancel_button = QPushButton("Cancel")
@@ -42,20 +43,22 @@ class JobPart(Part):
         layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(row(notice, keys))
 
-        self.compute_button.clicked.connect(controller.compute)
-        self.cancel_button.clicked.connect(controller.cancel)
-        self.unload_button.clicked.connect(controller.unload)
-        self.listen(controller.jobs.started, self._on_started)
-        self.listen(controller.jobs.progressed, self._on_progress)
-        self.listen(controller.jobs.ended, self._on_ended)
-        self.listen(controller.told, self._on_told)
+        self.compute_button.clicked.connect(images.compute)
+        self.cancel_button.clicked.connect(images.cancel)
+        self.unload_button.clicked.connect(images.unload)
+        self.listen(images.jobs.started, self._on_started)
+        self.listen(images.jobs.progressed, self._on_progress)
+        self.listen(images.jobs.ended, self._on_ended)
+        self.listen(self.context.status.told, self._on_told)
         self.listen(self.session.events.model, self._refresh)
         self.listen(self.session.events.image, self._refresh)
         self._refresh()
-        self._on_told(*controller.last_told)
+        self._on_told(*self.context.status.last_told)
+        if self.jobs.progress is not None:
+            self._on_progress(self.jobs.progress)
 
     def _refresh(self, *_: object) -> None:
-        busy = self.controller.jobs.busy
+        busy = self.jobs.busy
         self.compute_button.setEnabled(not busy)
         self.cancel_button.setEnabled(busy)
         self.unload_button.setEnabled(self.session.model is not None)
@@ -73,7 +76,7 @@ class JobPart(Part):
     def _on_ended(self) -> None:
         self._refresh()
         self.bar.reset()
-        self._on_told(*self.controller.last_told)
+        self._on_told(*self.context.status.last_told)
 
     def _on_told(self, text: str, error: bool) -> None:
         self.warning.setVisible(error)

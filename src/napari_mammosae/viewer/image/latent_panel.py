@@ -17,14 +17,15 @@ from ..canvas.latent_view import predictions, resolve
 from ..widgets.parts import Part, row
 
 if TYPE_CHECKING:
-    from .controller import Controller
+    from ..canvas.actions import CanvasActions
+    from ..context import Context
 
 
 class PredictionPart(Part):
     """Probability and logit of every class, without and with the SAE in the path."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(2)
@@ -59,8 +60,9 @@ class PredictionPart(Part):
 class LatentPart(Part):
     """Go to a latent by number, choose its colours, pin it."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
+    def __init__(self, context: Context, actions: CanvasActions) -> None:
+        super().__init__(context)
+        self.actions = actions
         self.latent_box = QSpinBox()
         self.latent_box.setKeyboardTracking(False)
         self.latent_box.setToolTip("Number of the latent shown; type one to go there")
@@ -89,7 +91,7 @@ class LatentPart(Part):
         self.limits = row(QLabel("from"), self.low_box, QLabel("to"), self.high_box, stretch=1)
         self.colormap_box = QComboBox()
         self.colormap_box.addItems(COLORMAPS)
-        self.colormap_box.setCurrentText(controller.scene.colormap)
+        self.colormap_box.setCurrentText(context.scene.colormap)
         self.show_button = QPushButton("Show the latents again")
         self.show_button.setToolTip("The layer of the latents was deleted; nothing needs to be computed again")
 
@@ -102,17 +104,17 @@ class LatentPart(Part):
         form.addRow(self.pins)
 
         self.latent_box.valueChanged.connect(self._go_to)
-        self.pin_button.clicked.connect(controller.toggle_pin)
+        self.pin_button.clicked.connect(actions.toggle_pin)
         self.unpin_button.clicked.connect(self._unpin)
         self.contrast_box.activated.connect(self._choose_contrast)
         self.low_box.valueChanged.connect(self._take_limits)
         self.high_box.valueChanged.connect(self._take_limits)
         self.colormap_box.textActivated.connect(self._choose_colormap)
-        self.show_button.clicked.connect(controller.scene.show_stack)
+        self.show_button.clicked.connect(context.scene.show_stack)
         events = self.session.events
         for event in (events.maps, events.order, events.current, events.pins, events.contrast):
             self.listen(event, self.refresh)
-        viewer = controller.scene.viewer
+        viewer = context.scene.viewer
         if viewer is not None:
             self.listen(viewer.layers.events.inserted, self.refresh)
             self.listen(viewer.layers.events.removed, self.refresh)
@@ -122,7 +124,7 @@ class LatentPart(Part):
         """Follow the session."""
         session, view = self.session, resolve(self.session)
         self.setEnabled(view is not None)
-        self.show_button.setVisible(view is not None and self.controller.scene.stack_layer is None)
+        self.show_button.setVisible(view is not None and self.context.scene.stack_layer is None)
         self.pins.setVisible(bool(session.pins))
         self.pins_label.setText(f"Pinned: {', '.join(map(str, session.pins))}")
         self.contrast_box.setCurrentIndex(get_args(ContrastMode).index(session.contrast))
@@ -151,11 +153,11 @@ class LatentPart(Part):
 
     def _choose_contrast(self, index: int) -> None:
         mode = cast("ContrastMode", get_args(ContrastMode)[index])
-        self.controller.set_contrast(mode)
+        self.actions.set_contrast(mode)
         remember("display", contrast=mode)
 
     def _choose_colormap(self, name: str) -> None:
-        self.controller.scene.set_colormap(name)
+        self.context.scene.set_colormap(name)
         remember("display", colormap=name)
 
     def _take_limits(self) -> None:

@@ -13,7 +13,7 @@ from ..widgets.parts import Part, row
 from .tasks import ModelChoice, model_names
 
 if TYPE_CHECKING:
-    from .controller import Controller
+    from .controller import ImageController
 
 FILES = "Local files…"
 WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"
@@ -54,9 +54,10 @@ class FileRow(QWidget):
 class ModelPart(Part):
     """Choose the model; it is loaded when latents are computed."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        choice = controller.choice
+    def __init__(self, images: ImageController) -> None:
+        super().__init__(images.context)
+        self.images = images
+        choice = images.choice
         self.name_box = QComboBox()
         self.name_box.addItems([*model_names(), FILES])
         if choice.name is not None and self.name_box.findText(choice.name) < 0:
@@ -76,7 +77,13 @@ class ModelPart(Part):
         self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth), or a model.toml that names all files")
         self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)")
         self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed beside a classifier")
-        self.classes = QLineEdit()
+        for part, path in (
+            (self.classifier, choice.classifier),
+            (self.sae, choice.sae),
+            (self.backbone, choice.backbone),
+        ):
+            part.set_path(path)
+        self.classes = QLineEdit(", ".join(choice.classes))
         self.classes.setPlaceholderText("from the number of logits")
         self.classes.setToolTip("Names of the logits, separated by commas; needed unless there are one or four")
         self.files = QWidget()
@@ -116,4 +123,4 @@ class ModelPart(Part):
             choice = ModelChoice(self.name_box.currentText(), device=device, precision=precision)
             remember("model", name=self.name_box.currentText())
         remember("model", device=device, precision=precision)
-        self.controller.choice = choice
+        self.images.choice = choice

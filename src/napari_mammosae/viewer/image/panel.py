@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from ..widgets.parts import Dock, Scrolled
-from ..workspace import controller_of
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
@@ -16,21 +15,22 @@ from .model_panel import ModelPart
 if TYPE_CHECKING:
     from napari.layers import Image
 
+    from ..canvas.actions import CanvasActions
+    from .controller import ImageController
 
-class ModelDock(Dock):
-    """From an image and a model to every latent over it.
 
-    The state lives in the viewer's session and controller; this widget may be closed and opened again at any time.
-    """
+class ModelPanel(Dock):
+    """From an image and a model to every latent over it."""
 
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.controller = controller_of(napari_viewer)
-        self.image = ImagePart(self.controller)
-        self.model = ModelPart(self.controller)
-        self.prediction = PredictionPart(self.controller)
-        self.latent = LatentPart(self.controller)
-        self.job = JobPart(self.controller)
+    def __init__(self, images: ImageController, actions: CanvasActions) -> None:
+        super().__init__(images.context)
+        self.images = images
+        self.image = ImagePart(images, actions)
+        self.model = ModelPart(images)
+        self.prediction = PredictionPart(self.context)
+        self.latent = LatentPart(self.context, actions)
+        self.job = JobPart(images)
+        self.own(self.image, self.model, self.prediction, self.latent, self.job)
         content = QWidget()
         inner = QVBoxLayout(content)
         inner.setContentsMargins(6, 6, 6, 6)
@@ -42,17 +42,12 @@ class ModelDock(Dock):
         outer.addWidget(Scrolled(content), 1)
         outer.addWidget(self.job)
         self.job.layout().setContentsMargins(6, 0, 6, 6)
-        if self.controller.scene.image_layer is None and (layer := self._likely_image()) is not None:
-            self.controller.use_layer(layer)
-
-    def cleanup(self) -> None:
-        """Stop listening to the session; destroying the widget does the same."""
-        for part in (self.image, self.model, self.prediction, self.latent, self.job):
-            part.cleanup()
+        if self.context.scene.image_layer is None and (layer := self._likely_image()) is not None:
+            images.use_layer(layer)
 
     def _likely_image(self) -> Image | None:
         """The selected layer if it can be a mammogram, else the topmost that can."""
-        viewer, candidates = self.controller.scene.viewer, self.controller.candidates()
+        viewer, candidates = self.context.scene.viewer, self.images.candidates()
         active = viewer.layers.selection.active if viewer is not None else None
         return active if active in candidates else candidates[-1] if candidates else None
 

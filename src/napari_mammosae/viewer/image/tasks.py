@@ -116,3 +116,21 @@ def read_boxes(path: Path, report: Report) -> Findings:
     from ...core.annotations.boxes import read_findings
 
     return read_findings(path)
+
+
+def is_ready(model: Any) -> bool:
+    """Whether what latents add to the logits is known already: working it out takes too long for the GUI thread."""
+    return model.layer == "head" and bool(model.classes) and {"attribution", "constant"} <= set(vars(model))
+
+
+def prepare_edits(model: MammoSAE, report: Report) -> MammoSAE:
+    """Work out what latents add to the logits, and return the model.
+
+    Raises
+    ------
+    ModelError
+        If what follows the SAE is not linear, or there is no classifier.
+    """
+    report("Preparing edits")
+    _ = model.attribution, model.constant
+    return model

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from psygnal import Signal
@@ -12,39 +12,47 @@ from qtpy.QtCore import QTimer
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
-from ..app import keymap
+from ...core.intervention.masked_pass import pass_edit
 from ..app.history import History
 from ..canvas import layers
+from ..context import Controller
+from ..image.tasks import is_ready, prepare_edits
 from . import layers as logit_map
 from .layers import EditOverlay, edited_text
+from .passes import Passes
 from .result import EditView, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from ...core.intervention.edit import Edit
     from ...core.intervention.smallest_flip import FlipSet
-    from ...core.stats.measures import FloatArray
-    from ..image.controller import Controller
+    from ..context import Context
     from .layers import MapKind
 
 
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
 
 
-class Intervention:
-    """Made by `intervention_of`.
+class Intervention(Controller):
+    """The edit of latents: chosen, undone, worked out, drawn.
 
     Attributes
     ----------
     changed
         Emits after the state or its result changed.
+    jobs, passing
+        The preparation of a model for edits, and the pass of an edit through the network.
     problem
         Why there is no edit although one was asked for, in words; empty otherwise.
     view
         What the edit does to the image shown; None without image, model, or a valid edit.
     awaited
         The edit asked for where it needs a pass through the network that was not made yet; None otherwise.
+    remark
+        What there is to say about the edit as it stands, besides what follows from it; `pass_note` about the pass.
     sources
         Where its sets come from.
     passes
@@ -53,32 +61,33 @@ class Intervention:
 
     changed = Signal()
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session = controller.session
+    def __init__(self, context: Context, verdicts: Callable[[], Mapping[int, str]]) -> None:
+        super().__init__(context)
+        self.jobs, self.passing = self.new_jobs(), self.new_jobs()
         self._overlay = EditOverlay()
         self._history = History(EditState())
-        self.sources, self.passes = EditSources(controller), Passes()
+        self.sources, self.passes = EditSources(context, verdicts), Passes()
         self._map: MapKind = "none"
         self._sae = ""
         self._redrawn = QTimer(singleShot=True, interval=_AFTER_STROKE)
         self._redrawn.timeout.connect(self.forget_region)
-        self.problem = ""
+        self._undo.callback(self._redrawn.stop)
+        self.problem = self.remark = self.pass_note = ""
         self.view: EditView | None = None
         self.awaited: Edit | None = None
-        events = self._session.events
-        events.model.connect(self._on_model)
-        events.maps.connect(self._on_maps)
-        events.verdicts.connect(self._on_verdicts)
-        events.blind.connect(self._draw)
-        events.pins.connect(self._on_pins)
-        events.current.connect(self._on_current)
-        viewer = controller.scene.viewer
-        if viewer is not None:
-            viewer.layers.events.removed.connect(self._on_removed)
-            viewer.layers.events.inserted.connect(self._on_inserted)
-            keymap.bind(viewer, self, keymap.EDIT_KEYS)
-        self._on_model(self._session.model)
+        events = self.session.events
+        self.listen(events.model, self._on_model)
+        self.listen(events.maps, self._on_maps)
+        self.listen(events.verdicts, self._on_verdicts)
+        self.listen(events.blind, self._draw)
+        self.listen(events.pins, self._on_pins)
+        self.listen(events.current, self._on_current)
+        if (viewer := self.scene.viewer) is not None:
+            self.listen(viewer.layers.events.removed, self._on_removed)
+            self.listen(viewer.layers.events.inserted, self._on_inserted)
+            for layer in layers.with_role(viewer.layers, "region"):
+                self._watch(layer)
+        self._on_model(self.session.model)
 
     # The state and its undo
 
@@ -133,11 +142,22 @@ class Intervention:
         self._history.state = replace(self.state, source="run")
         self.update()
 
+    def leave_run(self) -> None:
+        """Take no more sets from a run's ranking, which is there no longer; not a step of undo."""
+        if self.state.source == "run":
+            self._history.state = replace(self.state, source="image", k=0)
+        self.update()
+
+    @property
+    def rests_on_run(self) -> bool:
+        """Whether the set that is edited is the best of the run's ranking."""
+        return self.state.is_ranked and self.state.source == "run" and self.state.k > 0
+
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents called spurious, or back."""
         self.change(without_spurious=not self.state.without_spurious)
         if self.state.without_spurious and self.problem:
-            self._controller.tell(self.problem, error=True)
+            self.status.tell(self.problem, error=True)
 
     # What comes of it
 
@@ -168,7 +188,7 @@ class Intervention:
         SettingsError
             If there is none: the set is empty, out of range, or nothing is computed yet.
         """
-        model = self._session.model
+        model = self.session.model
         if model is None:
             raise SettingsError("Load a model first.")
         return edit_of(self.state, self.sources.sets(model.n_latents))
@@ -183,7 +203,7 @@ class Intervention:
         """
         from ...core.intervention.smallest_flip import smallest_flip
 
-        model, maps, state = self._session.model, self._session.maps, self.state
+        model, maps, state = self.session.model, self.session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
         if model.layer != "head":
@@ -204,22 +224,39 @@ class Intervention:
 
     def update(self) -> None:
         """Work out the edit anew and show it."""
-        self.problem, self.view, self.awaited = "", None, None
-        if self._session.model is not None and self._session.maps is not None:
+        self.problem, self.remark, self.view, self.awaited = "", "", None, None
+        if self.session.model is not None and self.session.maps is not None:
             try:
-                self.view = self._new_view(self._session.model, self._session.maps)
+                self.view = self._new_view(self.session.model, self.session.maps)
             except MammoSAEError as error:
                 self.problem = str(error)
-        edit = self.view.edit if self.view is not None else None
-        self._session.mask = ~edit.targets if edit is not None and changes_something(edit) else None
         self._draw()
         self.changed.emit()
 
-    def take_pass(self, maps: object, edit: Edit, found: tuple[Any, Any]) -> None:
-        """Take what came of a pass with an edit; dropped where another image is shown by now."""
-        if maps is self._session.maps:
+    def say(self, text: str) -> None:
+        """Remark something about the edit as it stands."""
+        self.remark = text
+        self.changed.emit()
+
+    def compute_pass(self) -> None:
+        """Pass the image with its edited latents through the network; dropped where another image is shown by then."""
+        model, image, maps, edit = self.session.model, self.session.image, self.session.maps, self.awaited
+        if model is None or image is None or maps is None or edit is None:
+            return
+        self.pass_note = ""
+        work = partial(pass_edit, model, image, self.passes.features, edit)
+        take = partial(self._take_pass, maps, edit)
+        self.passing.start("Passing the edit through the network", work, take, self._pass_failed)
+
+    def _take_pass(self, maps: object, edit: Edit, found: tuple[Any, Any]) -> None:
+        if maps is self.session.maps:
             self.passes.take(edit, *found)
+            self.pass_note = ""
             self.update()
+
+    def _pass_failed(self, error: Exception) -> None:
+        self.pass_note = str(error) or type(error).__name__
+        self.changed.emit()
 
     def _new_view(self, model: Any, maps: Any) -> EditView | None:
         if why := why_not(model):
@@ -236,12 +273,12 @@ class Intervention:
         return passed_view(model, maps, edit, after)
 
     def _draw(self, *_: object) -> None:
-        scene, model, maps = self._controller.scene, self._session.model, self._session.maps
+        scene, model, maps = self.scene, self.session.model, self.session.maps
         viewer = scene.viewer
         if viewer is None:
             return
         view = self.view
-        classes = model.classes if model is not None and not self._session.blind else ()
+        classes = model.classes if model is not None and not self.session.blind else ()
         text = edited_text(classes, self.state, view) if view is not None and self.is_on else ""
         self._overlay.show(viewer, text)
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
@@ -258,9 +295,23 @@ class Intervention:
         self._forget()
 
     def _on_maps(self, maps: Any) -> None:
+        self.passing.cancel()  # a pass of another image is of no use
+        self.pass_note = ""
         self._forget()
 
+    def _prepare(self) -> None:
+        """Work out what latents add to the logits, the first time."""
+        model = self.session.model
+        if model is not None and self.session.maps is not None and model.layer == "head" and not is_ready(model):
+            work = partial(prepare_edits, model)
+            self.jobs.start("Preparing edits", work, self._on_prepared, self.status.report_failure)
+
+    def _on_prepared(self, model: Any) -> None:
+        if model is self.session.model:
+            self.update()
+
     def _forget(self) -> None:
+        self._prepare()
         self.sources.forget()
         self.passes.forget()
         self.update()
@@ -283,8 +334,11 @@ class Intervention:
         """A region can be drawn on by whoever made its layer; every stroke counts here."""
         layer = event.value
         if layers.role_of(layer) == "region":
-            (layer.events.paint if layer._type_string == "labels" else layer.events.data).connect(self._on_drawn)
+            self._watch(layer)
             self.changed.emit()
+
+    def _watch(self, layer: Any) -> None:
+        (layer.events.paint if layer._type_string == "labels" else layer.events.data).connect(self._on_drawn)
 
     def _on_drawn(self, *_: object) -> None:
         self._redrawn.start()
@@ -298,75 +352,8 @@ class Intervention:
             self.forget_region()
 
 
-def is_ready(model: Any) -> bool:
-    """Whether what latents add to the logits is known already: working it out takes too long for the GUI thread."""
-    return model.layer == "head" and bool(model.classes) and {"attribution", "constant"} <= set(vars(model))
-
-
-def prepare(model: Any) -> None:
-    """Work out what latents add to the logits; for a worker thread.
-
-    Raises
-    ------
-    ModelError
-        If what follows the SAE is not linear, or there is no classifier.
-    """
-    _ = model.attribution, model.constant
-
-
 def why_not(model: Any) -> str:
     """Say why a model's predictions cannot be edited, or not yet; an empty string where they can."""
     if not model.classes:
         return f"{model.name} has no classifier, so there is no prediction to edit."
     return "Preparing …" if model.layer == "head" and not is_ready(model) else ""
-
-
-_interventions: WeakKeyDictionary[Any, Intervention] = WeakKeyDictionary()
-
-
-def intervention_of(controller: Controller) -> Intervention:
-    """Return the one intervention of a controller's viewer, made on first call."""
-    viewer = controller.scene.viewer
-    if viewer is None:
-        raise RuntimeError("the viewer is gone")
-    if viewer not in _interventions:
-        _interventions[viewer] = Intervention(controller)
-    return _interventions[viewer]
-
-
-_KEPT = 64
-
-
-class Passes:
-    """Logits of the edits that were passed through for one image; `forget` before another one.
-
-    Attributes
-    ----------
-    features
-        The image's features at the SAE's layer, as they came from the first pass; None until then.
-    """
-
-    def __init__(self) -> None:
-        self.features: Any = None
-        self._logits: dict[tuple[Any, ...], FloatArray] = {}
-
-    def forget(self) -> None:
-        """Another image or model: nothing holds."""
-        self.features = None
-        self._logits.clear()
-
-    def logits(self, edit: Edit) -> FloatArray | None:
-        """Return the logits (C,) of exactly this edit; None where it was not passed through yet."""
-        return self._logits.get(_key(edit))
-
-    def take(self, edit: Edit, features: Any, logits: FloatArray) -> None:
-        """Keep what came of a pass."""
-        while len(self._logits) >= _KEPT:
-            self._logits.pop(next(iter(self._logits)))
-        self.features = features
-        self._logits[_key(edit)] = logits
-
-
-def _key(edit: Edit) -> tuple[Any, ...]:
-    region = None if edit.region is None else edit.region.tobytes()
-    return edit.mask.tobytes(), edit.mode, edit.form, edit.value, region

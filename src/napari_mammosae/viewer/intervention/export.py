@@ -19,11 +19,9 @@ if TYPE_CHECKING:
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
-    from ..app.session import Session
-    from .controller import Intervention
+    from .over_run import EditOverRun
     from .result import EditView
     from .run_effects import Bands, RunEffects
-    from .run_panel import RunPart
     from .state import EditState
 
 
@@ -63,14 +61,15 @@ class EditRecord:
     run: RunRecord | None
 
 
-def record_of(session: Session, one: Intervention, run: RunPart) -> EditRecord:
-    """Take the present edit down.
+def record_of(run: EditOverRun) -> EditRecord:
+    """Take the present edit down, and what it does to the run.
 
     Raises
     ------
     SettingsError
         If there is no edit.
     """
+    one, session = run.intervention, run.session
     model, maps, image, view = session.model, session.maps, session.image, one.view
     if model is None or maps is None or image is None or view is None:
         raise SettingsError("There is no edit to export: compute the latents of an image and choose a set.")

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QVBoxLayout
 
-from ...core.intervention.masked_pass import pass_edit
-from ..app.jobs import Jobs
 from ..widgets.parts import Part, hint, row
 
 if TYPE_CHECKING:
     from ...core.base.progress import Progress
-    from ..image.controller import Controller
     from .controller import Intervention
 
 
@@ -23,11 +19,9 @@ class PassPart(Part):
     The result belongs to exactly the settings it was asked for: others hide it, going back to them shows it again.
     """
 
-    def __init__(self, controller: Controller, intervention: Intervention) -> None:
-        super().__init__(controller)
-        self.intervention = intervention
-        self.jobs = Jobs()
-        self._undo.callback(self.jobs.cancel)
+    def __init__(self, intervention: Intervention) -> None:
+        super().__init__(intervention.context)
+        self.intervention, self.jobs = intervention, intervention.passing
         self.why = hint(QLabel())
         self.why.setWordWrap(True)
         self.compute_button, self.cancel_button = QPushButton("Compute the prediction"), QPushButton("Cancel")
@@ -42,24 +36,15 @@ class PassPart(Part):
         layout.setSpacing(3)
         for widget in (self.why, row(self.compute_button, self.cancel_button), self.bar, self.status):
             layout.addWidget(widget)
-        self.compute_button.clicked.connect(self.compute)
+        self.compute_button.clicked.connect(intervention.compute_pass)
         self.cancel_button.clicked.connect(self.jobs.cancel)
         self.listen(intervention.changed, self.refresh)
         self.listen(self.jobs.started, self.refresh)
         self.listen(self.jobs.progressed, self._on_progress)
-        self.listen(self.jobs.ended, self._on_ended)
-        self.listen(self.session.events.maps, self._on_maps)
+        self.listen(self.jobs.ended, self.refresh)
         self.refresh()
-
-    def compute(self) -> None:
-        """Make the pass for the present edit."""
-        model, image, maps = self.session.model, self.session.image, self.session.maps
-        edit = self.intervention.awaited
-        if model is None or image is None or maps is None or edit is None:
-            return
-        work = partial(pass_edit, model, image, self.intervention.passes.features, edit)
-        take = partial(self.intervention.take_pass, maps, edit)
-        self.jobs.start("Passing the edit through the network", work, take, self._failed)
+        if self.jobs.progress is not None:
+            self._on_progress(self.jobs.progress)
 
     def refresh(self, *_: object) -> None:
         """Follow the intervention."""
@@ -71,25 +56,13 @@ class PassPart(Part):
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)
         self.cancel_button.setVisible(busy)
         self.bar.setVisible(busy)
-        self.status.setVisible(bool(self.status.text()))
+        if not busy:
+            self._say(self.intervention.pass_note)
 
     def _on_progress(self, progress: Progress) -> None:
         self.bar.setMaximum(progress.total)
         self.bar.setValue(progress.done)
         self._say(f"{progress.text} …")
-
-    def _on_ended(self) -> None:
-        if self.status.text().endswith("…"):  # else it says what went wrong
-            self._say("")
-        self.refresh()
-
-    def _on_maps(self, *_: object) -> None:
-        """A pass of another image is of no use."""
-        self.jobs.cancel()
-        self._say("")
-
-    def _failed(self, error: Exception) -> None:
-        self._say(str(error) or type(error).__name__)
 
     def _say(self, text: str) -> None:
         self.status.setText(text)

@@ -72,7 +72,7 @@ class WaterfallPlot(SmallPlot):
         self.setYRange(-values.size + 0.4, 0.6, padding=0)
 
 
-class CurvePlot(SmallPlot):
+class SweepPlot(SmallPlot):
     """A measure over k on a logarithmic axis; the line at the current k can be dragged.
 
     `dragged` emits k while the line moves, `released` when it is let go.

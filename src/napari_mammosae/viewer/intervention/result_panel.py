@@ -12,7 +12,6 @@ from ..widgets.parts import Part, hint, row
 from .plots import WaterfallPlot
 
 if TYPE_CHECKING:
-    from ..image.controller import Controller
     from .controller import Intervention
     from .layers import MapKind
 
@@ -29,8 +28,8 @@ BEFORE = {"delta": "model", "replace": "with SAE"}
 class ResultPart(Part):
     """Probability and logit of every class before and after, and where they come from."""
 
-    def __init__(self, controller: Controller, intervention: Intervention) -> None:
-        super().__init__(controller)
+    def __init__(self, intervention: Intervention) -> None:
+        super().__init__(intervention.context)
         self.intervention = intervention
         self._heads: list[QLabel] = []
         self._cells: list[list[QLabel]] = []

@@ -29,7 +29,7 @@ from .result import summary
 from .state import RANKED
 
 if TYPE_CHECKING:
-    from ..image.controller import Controller
+    from ..image.controller import ImageController
     from .controller import Intervention
 
 SWITCH = "Without my spurious latents"
@@ -68,9 +68,9 @@ FORMS = {
 class SetPart(Part):
     """The banner, the one switch, the set, and undo."""
 
-    def __init__(self, controller: Controller, intervention: Intervention) -> None:
-        super().__init__(controller)
-        self.intervention = intervention
+    def __init__(self, intervention: Intervention, images: ImageController) -> None:
+        super().__init__(intervention.context)
+        self.intervention, self.images = intervention, images
         self._make()
         self._lay_out()
         self._connect()
@@ -143,7 +143,7 @@ class SetPart(Part):
         self.region_check.clicked.connect(lambda on: change(inside_region=on))
         self.flip_button.clicked.connect(self._on_flip)
         self.reset_button.clicked.connect(self.intervention.reset)
-        self.compute_button.clicked.connect(self.controller.compute)
+        self.compute_button.clicked.connect(self.images.compute)
         for keys, action in (("Ctrl+Z", self.intervention.undo), ("Ctrl+Shift+Z", self.intervention.redo)):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -191,7 +191,7 @@ class SetPart(Part):
         self.region_check.setEnabled(drawn or state.inside_region)
         self.undo_button.setEnabled(one.can_undo)
         self.redo_button.setEnabled(one.can_redo)
-        self.note.setText(self._note())
+        self.note.setText(one.remark or self._note())
         self.banner.show_text(f"{BANNER}: {summary(state, one.view)}." if one.is_on and one.view else "")
 
     def _name_sources(self, names: dict[str, tuple[str, str]]) -> None:
@@ -231,11 +231,11 @@ class SetPart(Part):
         try:
             flip = self.intervention.smallest_flip()
         except MammoSAEError as error:
-            self.note.setText(str(error))
+            self.intervention.say(str(error))
             return
         count = "1 latent flips" if flip.latents.size == 1 else f"{flip.latents.size:,} latents flip"
         text = f"{count} the decision." if flip.found else "No set of latents flips the decision."
-        self.note.setText(f"{text} {flip.note[:1].upper()}{flip.note[1:]}{'.' if flip.note else ''}".strip())
+        self.intervention.say(f"{text} {flip.note[:1].upper()}{flip.note[1:]}{'.' if flip.note else ''}".strip())
 
 
 def _choices(items: dict[str, tuple[str, str]], width: int) -> QComboBox:

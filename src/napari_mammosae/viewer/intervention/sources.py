@@ -11,10 +11,10 @@ from ..canvas import layers
 from .state import Sets, entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from ...core.stats.measures import FloatArray, IntArray
-    from ..image.controller import Controller
+    from ..context import Context
     from .state import Direction, Source
 
 
@@ -28,9 +28,8 @@ class EditSources:
         there.
     """
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session = controller.session
+    def __init__(self, context: Context, verdicts: Callable[[], Mapping[int, str]]) -> None:
+        self._scene, self._session, self._verdicts = context.scene, context.session, verdicts
         self._entries: dict[tuple[str, str, int], IntArray] = {}
         self._region: Any = None
         self.run_entry: Callable[[Direction, int], IntArray] | None = None
@@ -53,14 +52,12 @@ class EditSources:
     @property
     def spurious(self) -> tuple[int, ...]:
         """Latents that the person judging calls spurious."""
-        return tuple(
-            latent for latent, event in self._controller.reviewer.book.mine.items() if event.verdict == "spurious"
-        )
+        return tuple(latent for latent, verdict in self._verdicts().items() if verdict == "spurious")
 
     @property
     def region_layer(self) -> Any:
         """The layer of the drawn region, None where there is none."""
-        viewer = self._controller.scene.viewer
+        viewer = self._scene.viewer
         return layers.find(viewer.layers, "region") if viewer is not None else None
 
     @property

@@ -27,10 +27,11 @@ from ..widgets.parts import Part
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
 from .gallery import Gallery
-from .plots import ClassMeansPlot, HistogramPlot
+from .plots import ActivationPlot, ClassMeansPlot
 
 if TYPE_CHECKING:
-    from ..image.controller import Controller
+    from .pictures import GalleryPictures
+    from .ranking import LatentRanking
 
 _DELAY = 120  # milliseconds: walking through the table with a key held down asks for nothing
 RUN_NEEDED = "Open a run to see how the latent behaves over many images."
@@ -41,16 +42,16 @@ _ROLE = Qt.ItemDataRole.UserRole
 class LatentDetail(Part):
     """Tabs below the table. Numbers are worked out in a thread a moment after the last move."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
+    def __init__(self, ranking: LatentRanking, pictures: GalleryPictures) -> None:
+        super().__init__(ranking.context)
+        self.ranking = ranking
         self.jobs = Jobs()
         self._undo.callback(self.jobs.cancel)
-        self._label = ""
         self._facts: LatentFacts | None = None
         self._later = QTimer(self, singleShot=True, interval=_DELAY)
-        self.gallery = Gallery(controller)
+        self.gallery = Gallery(pictures)
         self._undo.callback(self.gallery.cleanup)
-        self.histogram, self.means = HistogramPlot(), ClassMeansPlot()
+        self.histogram, self.means = ActivationPlot(), ClassMeansPlot()
         self.run_note, self.logit_note = QLabel(), QLabel()
         self.logits = QTableWidget(0, 3)
         self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
@@ -74,17 +75,12 @@ class LatentDetail(Part):
         events = self.session.events
         for event in (events.current, events.run, events.model):
             self.listen(event, self.refresh)
+        self.listen(ranking.ranked, self.refresh)
         self.listen(events.maps, self._show_logits)
         self.listen(events.blind, self._on_blind)
         self._on_blind()
         self._show(None)
         self.refresh()
-
-    def use_label(self, label: str) -> None:
-        """Divide the run's images by a label; empty: by none."""
-        if label != self._label:
-            self._label = label
-            self.refresh()
 
     def refresh(self, *_: object) -> None:
         """Look at the session again, a moment after the last change."""
@@ -104,7 +100,8 @@ class LatentDetail(Part):
         if latent is None or (run is None and model is None):
             self._show(None)
             return
-        label = self._label if run is not None and self._label in run.labels else ""
+        label = self.ranking.choice.label
+        label = label if run is not None and label in run.labels else ""
         names = dict(classes_of(run, label)) if run is not None and label else {}
         work = partial(facts_of, latent, run, label, names, model)
         self.jobs.start(f"Latent {latent}", work, self._show, self._failed)

@@ -163,6 +163,17 @@ class FilterPart(QWidget):
             self.fires.isChecked() and self.fires.isEnabled(),
         )
 
+    def show_filter(self, wanted: LatentFilter) -> None:
+        """Show a filter that is set already."""
+        self.text.setText(wanted.text)
+        self.verdict.setCurrentText(wanted.verdict)
+        self.column.setCurrentIndex(self.column.findData(wanted.column))
+        for edit, number in ((self.low, wanted.low), (self.high, wanted.high)):
+            edit.setText("" if number is None else f"{number:g}")
+        self.live.setChecked(wanted.live)
+        self.fires.setChecked(wanted.fires)
+        self._later.stop()
+
     def show_columns(self, columns: Sequence[Column], sorted_by: Column) -> None:
         """Offer the numeric columns; the range is about the one the table is sorted by unless it is set."""
         keys = [column.key for column in columns if column.format]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,20 +20,17 @@ from qtpy.QtWidgets import (
 )
 
 from ..app.jobs import Jobs
-from ..runs.browser import image_files, show_image
 from ..widgets.parts import Part, hint, row
-from .thumbnails import Cell, GreyCache, make_pictures
+from .thumbnails import Cell, make_pictures
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..image.controller import Controller
+    from .pictures import GalleryPictures
 
 NO_RUN = "Open a run to see the images that activate a latent most."
 _ICON = QSize(76, 116)
-_LATENTS_KEPT = 40
-_CACHE = GreyCache()  # small pictures of files: the same for every dock
 
 
 class Gallery(Part):
@@ -42,14 +38,14 @@ class Gallery(Part):
 
     _arrived = Signal(int, int, object)
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
+    def __init__(self, pictures: GalleryPictures) -> None:
+        super().__init__(pictures.context)
+        self.pictures, self.browser = pictures, pictures.browser
         self.jobs = Jobs()
         self._undo.callback(self.jobs.cancel)
         self._request = 0
         self._latent: int | None = None
         self._cells: list[Cell] = []
-        self._kept: OrderedDict[tuple[int, str], dict[int, Any]] = OrderedDict()
         self.list = QListWidget()
         self.list.setViewMode(QListView.ViewMode.IconMode)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
@@ -92,14 +88,11 @@ class Gallery(Part):
             self.root_button.setVisible(False)
             self.note.setText(NO_RUN)
             return
-        files, colormap = image_files(run), self.controller.scene.colormap
-        if (latent, colormap) in self._kept:
-            self._kept.move_to_end((latent, colormap))
-            for place, what in self._kept[latent, colormap].items():
+        files, colormap = self.browser.files_of(run), self.context.scene.colormap
+        if (kept := self.pictures.of(latent, colormap)) is not None:
+            for place, what in kept.items():
                 self._on_arrived(self._request, place, what)
             return
-        while len(self._kept) >= _LATENTS_KEPT:
-            self._kept.popitem(last=False)
         made: dict[int, Any] = {}
         request = self._request
 
@@ -109,10 +102,11 @@ class Gallery(Part):
 
         def done(_: object) -> None:
             if files.root is not None:
-                self._kept[latent, colormap] = made
+                self.pictures.keep(latent, colormap, made)
 
         findings = None if self.session.blind else self.session.findings
-        work = partial(make_pictures, run, latent, files.path, findings, _CACHE, arrived, colormap=colormap)
+        greys = self.pictures.greys
+        work = partial(make_pictures, run, latent, files.path, findings, greys, arrived, colormap=colormap)
         self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
 
     def _show_verdict(self, *_: object) -> None:
@@ -149,7 +143,7 @@ class Gallery(Part):
             item.setSizeHint(QSize(_ICON.width() + 8, height))
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self.list.addItem(item)
-        lost = image_files(run).root is None
+        lost = self.browser.files_of(run).root is None
         self.root_button.setVisible(lost and bool(cells))
         if not cells:
             self.note.setText(f"Latent {self._latent} is silent on every image of the run.")
@@ -160,7 +154,6 @@ class Gallery(Part):
             self.note.setText(f"Click to open at latent {self._latent}; one image a patient.{heat}")
 
     def _forget(self, *_: object) -> None:
-        self._kept.clear()
         self.show_latent(self._latent)
 
     def _failed(self, error: Exception) -> None:
@@ -173,13 +166,14 @@ class Gallery(Part):
     def _open(self, item: QListWidgetItem) -> None:
         run = self.session.run
         if run is not None:
-            show_image(self.controller, run, self._cells[self.list.row(item)].row)
+            self.browser.show(self._cells[self.list.row(item)].row)
 
     def _choose_root(self) -> None:
         run = self.session.run
         name = QFileDialog.getExistingDirectory(self, "Folder of the run's images")
         if name and run is not None:
-            image_files(run).root = Path(name)
+            self.browser.files_of(run).root = Path(name)
+            self.pictures.forget()
             self._forget()
 
 

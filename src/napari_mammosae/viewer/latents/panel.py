@@ -2,143 +2,77 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from ...core.base.errors import SettingsError
-from ..app.order import BY_IMAGE, Order
 from ..app.session import MOST_PINS
-from ..widgets.columns import ENERGY, LATENT, default_sort
 from ..widgets.parts import Dock
 from ..widgets.table_view import LatentTableView
-from ..workspace import controller_of
 from .detail_panel import LatentDetail
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
 from .ranking_panel import RankingPart
-from .region import TOOLS, RegionQuery
-from .side_by_side import SideBySide
-from .values import collect
+from .region import TOOLS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from .controller import LatentList
+    from .pictures import GalleryPictures
+    from .side_by_side import SideBySide
 
 NOTHING = "Compute the latents of an image, or open a run, to fill the table."
 
 
-class LatentsDock(Dock):
+class LatentsPanel(Dock):
     """Rank, find, compare and inspect latents.
-
-    The state lives in the viewer's session; the table has its own order, which the stack takes while *Stack in this
-    order* is checked.
 
     Attributes
     ----------
     view, table
         The table on the screen and its model.
-    verdict_place
-        Layout below the table, empty here, for a form to judge the current latent.
     """
 
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.controller = controller_of(napari_viewer)
-        self.session = self.controller.session
-        self._undo = ExitStack()
-        self.destroyed.connect(self._undo.close)
-        self._order: Order | None = None
-        self._filter = LatentFilter()
-        self._sorts: list[str] = []
-        self.ranking, self.filters = RankingPart(self.controller), FilterPart()
-        self.view = LatentTableView()
-        self.table = self.view.table
-        self.detail = LatentDetail(self.controller)
-        self.query, self.side_by_side = RegionQuery(self.controller), SideBySide(self.controller)
-        for part in (self.ranking, self.detail, self.query, self.side_by_side):
-            self._undo.callback(part.cleanup)
-        self.verdict_place = QVBoxLayout()
+    def __init__(self, latents: LatentList, pictures: GalleryPictures, side_by_side: SideBySide) -> None:
+        super().__init__(latents.context)
+        self.latents, self.query, self.side_by_side = latents, latents.query, side_by_side
+        self.ranking, self.filters = RankingPart(latents.ranking), FilterPart()
+        self.table = latents.table
+        self.view = LatentTableView(self.table)
+        self.detail = LatentDetail(latents.ranking, pictures)
+        self.own(self.ranking, self.detail)
         self.count, self.status = QLabel(), QLabel()
         self.status.setWordWrap(True)
         self._make_buttons()
         self._lay_out()
         self._connect()
         focus_on_ctrl_f(self, self.filters)
-        self.refresh()
+        self._on_rearranged()
+        self.filters.show_filter(latents.filter)
+        self._on_filled(False)
 
-    def cleanup(self) -> None:
-        """End what runs and stop listening; destroying the widget does the same."""
-        self._undo.close()
-
-    # What the table holds
-
-    def refresh(self, *_: object) -> None:
-        """Fill the table with what is known: of the run's ranking, of this image, of the drawn region."""
-        self._fill()
-
-    def _fill(self, sort_by: str = "") -> None:
-        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
-        known = len(values[LATENT.key]) > 0
+    def _on_filled(self, resorted: bool) -> None:
+        """The table has other values."""
+        known = self.table.n_latents > 0
         self.view.setEnabled(known)
         self._say("" if known else NOTHING)
-        if sort_by:
-            self._sorted_by_user(sort_by)
-        by_key = {column.key: column for column in columns}
-        wanted = next((by_key[key] for key in reversed(self._sorts) if key in by_key), default_sort(columns))
-        changed = wanted.key != self.table.sort_key
-        if changed:
-            self.view.reveal(wanted)
-        self.table.blind = self.session.blind
-        self.view.show_columns(columns, values, self._filter.mask(values) if known else None)
         self.view.go_to(self.session.current)
-        if changed:
+        if resorted:
             self.view.scrollToTop()
-
-    def _sorted_by_user(self, key: str) -> None:
-        """Remember what the table is to be sorted by: the last of these columns that is there."""
-        self._sorts = [*(one for one in self._sorts if one != key), key]
-
-    def _on_ranked(self) -> None:
-        """A ranking is there, or gone: the table takes its order."""
-        self.detail.use_label(self.ranking.choice.label)
-        self._fill(self.ranking.sort_key)
-
-    def _on_region(self) -> None:
-        self._fill(ENERGY.key)
         self.clear_action.setEnabled(bool(self.query.columns))
 
     def _on_filter(self, wanted: LatentFilter) -> None:
-        self._filter = wanted
-        if self.table.n_latents:
-            self.table.filter(wanted.mask(self.table.values))
+        self.latents.filter = wanted
 
     def _on_rearranged(self) -> None:
         shown, total = self.table.visible.size, self.table.n_latents
         self.count.setText(f"{shown:,} of {total:,}" if shown != total else f"{total:,} latents")
         self.filters.show_columns(self.table.columns, self.table.sort_column)
-        self._push_order()
 
     # The stack and the current latent
 
-    def _push_order(self, *_: object) -> None:
-        """Let the stack take the table's order."""
-        if not self.follow_button.isChecked() or not self.table.n_latents:
-            return
-        column = self.table.sort_column
-        scores = self.table.values[column.key] if column.format else np.full(self.table.n_latents, np.nan)
-        name = column.order_name
-        if column.source == "run" and (label := self.ranking.choice.label):
-            name = f"{name} for {label.replace('_', ' ')}"
-        before, order = self.session.order, Order.of(self.table.order, scores, name)
-        if before is None or before is not self._order or not order.same_as(before):  # a verdict re-orders nothing
-            self._order = self.session.order = order
-
-    def _on_order(self, order: Order | None) -> None:
-        """Somebody else ordered the stack: it is no longer in the table's order."""
-        if order is not None and order is not self._order:
-            self.follow_button.setChecked(False)
+    def _on_follow(self, follows: bool) -> None:
+        self.latents.follows = follows
 
     def _choose(self, latent: int) -> None:
         self.session.current = latent
@@ -146,11 +80,12 @@ class LatentsDock(Dock):
     def _enter(self, latent: int) -> None:
         """Go to a latent, bringing the stack back if it was hidden or deleted."""
         self.session.current = latent
+        scene = self.context.scene
         if self.session.maps is not None:
-            if self.controller.scene.stack_layer is None:
-                self.controller.scene.show_stack()
+            if scene.stack_layer is None:
+                scene.show_stack()
             elif not self.side_by_side.shown:
-                self.controller.scene.stack_layer.visible = True
+                scene.stack_layer.visible = True
 
     def _into_table(self) -> None:
         """Enter or Down in the filter: on to the first row, or to the current one if it is shown."""
@@ -199,8 +134,7 @@ class LatentsDock(Dock):
     def _make_buttons(self) -> None:
         self.follow_button = QCheckBox("Stack in this order")
         self.follow_button.setToolTip("The slider steps through the latents in the table's order, filtered ones last")
-        order = self.session.order
-        self.follow_button.setChecked(order is None or order.name == BY_IMAGE)
+        self.follow_button.setChecked(self.latents.follows)
         self.pin_button = _button("Pin", f"Keep the selected latents as layers of their own, at most {MOST_PINS}")
         self.side_button = _button(
             "Side by side",
@@ -246,7 +180,6 @@ class LatentsDock(Dock):
         above.addLayout(below)
         above.addLayout(buttons)
         above.addWidget(self.status)
-        above.addLayout(self.verdict_place)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(top)
         splitter.addWidget(self.detail)
@@ -265,36 +198,24 @@ class LatentsDock(Dock):
     def _connect(self) -> None:
         self.view.chosen.connect(self._choose)
         self.view.entered.connect(self._enter)
-        self.view.sorted_by_user.connect(self._sorted_by_user)
+        self.view.sorted_by_user.connect(self.latents.prefer)
         self.view.selectionModel().selectionChanged.connect(self._show_selection)
-        self.table.rearranged.connect(self._on_rearranged)
         self.filters.changed.connect(self._on_filter)
         self.filters.entered.connect(self._into_table)
-        self.ranking.ranked.connect(self._on_ranked)
-        self.follow_button.toggled.connect(self._push_order)
+        self.follow_button.toggled.connect(self._on_follow)
         self.pin_button.clicked.connect(self._pin)
         self.side_button.clicked.connect(self.side_by_side.toggle)
-        events = self.session.events
         for event, callback in (
-            (events.maps, self.refresh),
-            (events.model, self.refresh),
-            (events.run, self.refresh),
-            (events.verdicts, self.refresh),
-            (events.blind, self.refresh),
-            (events.order, self._on_order),
-            (events.current, self.view.go_to),
-            (events.pins, self._show_selection),
-            (self.query.changed, self._on_region),
+            (self.table.rearranged, self._on_rearranged),
+            (self.latents.filled, self._on_filled),
+            (self.latents.followed, self.follow_button.setChecked),
+            (self.session.events.current, self.view.go_to),
+            (self.session.events.pins, self._show_selection),
             (self.side_by_side.toggled, self._on_side),
-            (self.controller.told, self._on_told),
+            (self.context.status.told, self._on_told),
         ):
-            self._listen(event, callback)
-        self._show_selection()
-        self.clear_action.setEnabled(False)
-
-    def _listen(self, event: Any, callback: Callable[..., None]) -> None:
-        event.connect(callback)
-        self._undo.callback(event.disconnect, callback, missing_ok=True)
+            self.listen(event, callback)
+        self._on_side(self.side_by_side.shown)
 
 
 def _button(text: str, tip: str) -> QPushButton:

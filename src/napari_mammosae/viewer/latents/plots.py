@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .facts import ClassMean, Histogram
 
 
-class HistogramPlot(SmallPlot):
+class ActivationPlot(SmallPlot):
     """Images by how strongly a latent fires on them, the classes stacked."""
 
     def __init__(self) -> None:

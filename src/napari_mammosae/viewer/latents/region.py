@@ -12,8 +12,8 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ...core.anatomy.query import cell_weights
-from ..app.jobs import Jobs
 from ..canvas import layers
+from ..context import Controller
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...core.images.geometry import Frame
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
-    from ..image.controller import Controller
+    from ..context import Context
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
 TOOLS: dict[Tool, str] = {
@@ -36,7 +36,7 @@ _DELAY = 150  # milliseconds after the last stroke
 _DRAWN = (ActionType.ADDED, ActionType.CHANGED, ActionType.REMOVED)
 
 
-class RegionQuery:
+class RegionQuery(Controller):
     """The one drawn region of a viewer and what came of it.
 
     Attributes
@@ -49,35 +49,28 @@ class RegionQuery:
 
     changed = Signal()
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session = controller.session
-        self.jobs = Jobs()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self.jobs = self.new_jobs()
         self.columns: dict[str, NDArray[Any]] = {}
         self._later = QTimer(singleShot=True, interval=_DELAY)
         self._later.timeout.connect(self._ask)
-        self._session.events.image.connect(self._on_image)
-        self._session.events.maps.connect(self._on_maps)
-
-    def cleanup(self) -> None:
-        """Stop listening and computing; a drawn region stays as it is."""
-        self.jobs.cancel()
-        self._later.stop()
-        self._session.events.image.disconnect(self._on_image, missing_ok=True)
-        self._session.events.maps.disconnect(self._on_maps, missing_ok=True)
+        self._undo.callback(self._later.stop)
+        self.listen(self.session.events.image, self._on_image)
+        self.listen(self.session.events.maps, self._on_maps)
 
     @property
     def layer(self) -> Shapes | Labels | None:
         """The layer that holds the region, None while there is none."""
-        viewer = self._controller.scene.viewer
+        viewer = self.scene.viewer
         return layers.find(viewer.layers, "region") if viewer is not None else None
 
     def draw(self, tool: Tool) -> None:
         """Get ready for drawing a region with a tool; what was drawn before goes."""
-        scene = self._controller.scene
-        viewer, image_layer, image = scene.viewer, scene.image_layer, self._session.image
+        scene = self.scene
+        viewer, image_layer, image = scene.viewer, scene.image_layer, self.session.image
         if viewer is None or image_layer is None or image is None:
-            self._controller.tell("Open a mammogram first, then draw a region on it.", error=True)
+            self.status.tell("Open a mammogram first, then draw a region on it.", error=True)
             return
         self.clear()
         affine, rows = layers.world_affine(image_layer), image.shape[0]
@@ -94,7 +87,7 @@ class RegionQuery:
 
     def clear(self) -> None:
         """Remove the region and what came of it."""
-        layer, viewer = self.layer, self._controller.scene.viewer
+        layer, viewer = self.layer, self.scene.viewer
         if layer is not None and viewer is not None:
             viewer.layers.remove(layer)
         self._take({})
@@ -120,7 +113,7 @@ class RegionQuery:
 
     def _keep_last(self) -> None:
         """A new shape takes the place of the one before, and the mouse pans and zooms again."""
-        layer, scene = self.layer, self._controller.scene
+        layer, scene = self.layer, self.scene
         if not isinstance(layer, Shapes):
             return
         if len(layer.data) > 1:
@@ -132,13 +125,13 @@ class RegionQuery:
             scene.viewer.layers.selection.active = scene.stack_layer
 
     def _ask(self) -> None:
-        layer, session = self.layer, self._session
+        layer, session = self.layer, self.session
         maps, model = session.maps, session.model
         if layer is None:
             self._take({})
             return
         if maps is None or maps.frame is None:
-            self._controller.tell("Compute the latents to see which look at the region.")
+            self.status.tell("Compute the latents to see which look at the region.")
             return
         region: NDArray[Any] | tuple[str, NDArray[Any]]
         if isinstance(layer, Labels):
@@ -152,11 +145,11 @@ class RegionQuery:
         self.jobs.start("Looking into the region", work, partial(self._take_answer, session.generation), self._failed)
 
     def _take_answer(self, generation: int, columns: dict[str, NDArray[Any]]) -> None:
-        if not self._session.is_stale(generation) and self.layer is not None:
+        if not self.session.is_stale(generation) and self.layer is not None:
             self._take(columns)
 
     def _failed(self, error: Exception) -> None:
-        self._controller.tell(f"The region cannot be used: {error}", error=True)
+        self.status.tell(f"The region cannot be used: {error}", error=True)
 
     def _take(self, columns: dict[str, NDArray[Any]]) -> None:
         if columns or self.columns:

@@ -12,6 +12,7 @@ from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ..canvas import layers
+from ..context import Controller
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,11 +21,10 @@ if TYPE_CHECKING:
     from napari.layers import Layer, Shapes
 
     from ...core.models.latents import LatentMaps
-    from ..app.session import Session
-    from ..image.controller import Controller
+    from ..context import Context
 
 
-class SideBySide:
+class SideBySide(Controller):
     """Turns the comparison on and off; what was there before is hidden meanwhile and comes back as it was.
 
     While it is on it follows the session: other pins or another image are compared as soon as they are there.
@@ -37,46 +37,43 @@ class SideBySide:
 
     toggled = Signal(bool)
 
-    def __init__(self, controller: Controller) -> None:
-        self._controller = controller
-        self._session: Session = controller.session
-        self._undo: ExitStack | None = None
-        self._listening = ExitStack()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._before: ExitStack | None = None
         self._rebuild = QTimer(singleShot=True, interval=0)
         self._rebuild.timeout.connect(self._refresh)
-        events = self._session.events
+        events = self.session.events
         for event in (events.pins, events.maps, events.findings):
-            event.connect(self._on_change)
-            self._listening.callback(event.disconnect, self._on_change, missing_ok=True)
+            self.listen(event, self._on_change)
 
-    def cleanup(self) -> None:
+    def close(self) -> None:
         """End the comparison and stop listening."""
         self.restore()
         self._rebuild.stop()
-        self._listening.close()
+        super().close()
 
     @property
     def shown(self) -> bool:
         """Whether the comparison is on."""
-        return self._undo is not None
+        return self._before is not None
 
     def show(self) -> None:
         """Compare the pinned latents; says what is missing when there is nothing to compare."""
-        viewer, session, image_layer = self._controller.scene.viewer, self._session, self._controller.scene.image_layer
+        viewer, session, image_layer = self.scene.viewer, self.session, self.scene.image_layer
         if viewer is None or session.maps is None or image_layer is None:
-            self._controller.tell("Compute the latents of an image first, then pin those to compare.", error=True)
+            self.status.tell("Compute the latents of an image first, then pin those to compare.", error=True)
         elif not session.pins:
-            self._controller.tell("Pin the latents to compare: select rows, then Pin.", error=True)
+            self.status.tell("Pin the latents to compare: select rows, then Pin.", error=True)
         else:
             self.restore(announce=False)
-            self._undo = ExitStack()
-            self._arrange(viewer, session.maps, image_layer, self._undo)
+            self._before = ExitStack()
+            self._arrange(viewer, session.maps, image_layer, self._before)
         self.toggled.emit(self.shown)
 
     def restore(self, *, announce: bool = True) -> None:
         """Remove the copies and bring back the layers, the grid and the camera of before."""
-        if self._undo is not None:
-            undo, self._undo = self._undo, None
+        if self._before is not None:
+            undo, self._before = self._before, None
             with _garbage_later():
                 undo.close()
             if announce:
@@ -91,7 +88,7 @@ class SideBySide:
 
     def _arrange(self, viewer: ViewerModel, maps: LatentMaps, image_layer: Image, undo: ExitStack) -> None:
         grid, before = viewer.canvas.grid, list(viewer.layers)
-        affine = self._controller.scene.cells_to_world(maps)
+        affine = self.scene.cells_to_world(maps)
         truths = layers.with_role(before, "truth")
         undo.callback(_restore_camera(viewer))
         active = viewer.layers.selection.active
@@ -113,7 +110,7 @@ class SideBySide:
         # With a negative stride napari counts groups from the top of the list, so what lies below does not matter;
         # the groups are added last pin first.
         named = []
-        for latent in reversed(self._session.pins):
+        for latent in reversed(self.session.pins):
             named.append(_copy_of_pin(before, maps, latent, affine))
             for copy in (_copy_of(image_layer), named[-1], *(_copy_of_truth(layer) for layer in truths[:1])):
                 viewer.add_layer(copy)
@@ -130,7 +127,7 @@ class SideBySide:
 
     def _bring_back(self, layer: Layer, visible: bool, mammogram: Layer) -> None:
         """Show a layer as before, unless it is the mammogram and another one was opened meanwhile."""
-        if layer is not mammogram or layer is self._controller.scene.image_layer:
+        if layer is not mammogram or layer is self.scene.image_layer:
             layer.visible = visible
 
     def _on_layers(self, event: Any) -> None:
@@ -145,7 +142,7 @@ class SideBySide:
         """Compare anew: other pins, another image, or layers that somebody added or removed."""
         if not self.shown:
             return
-        if self._session.maps is None or not self._session.pins:
+        if self.session.maps is None or not self.session.pins:
             self.restore()
         else:
             self.show()

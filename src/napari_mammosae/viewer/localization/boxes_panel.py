@@ -150,7 +150,7 @@ class BoxesPart(Part):
     """Notes, the list of boxes, and the figures of this image."""
 
     def __init__(self, localizer: Localizer) -> None:
-        super().__init__(localizer.controller)
+        super().__init__(localizer.context)
         self.localizer = localizer
         self.note = QLabel()
         self.note.setWordWrap(True)
@@ -186,6 +186,7 @@ class BoxesPart(Part):
         self.listen(localizer.changed, self.refresh)
         self.listen(localizer.toggled, self._on_toggled)
         self.refresh(localizer.current)
+        self.list.choose_row(localizer.box)
 
     def refresh(self, current: Localization | None) -> None:
         """Show what was found."""
@@ -228,7 +229,7 @@ class BoxesPart(Part):
         self._look(row, close=True)
 
     def _look(self, row: BoxRow, *, close: bool) -> None:
-        viewer, layer = self.controller.scene.viewer, self.controller.scene.image_layer
+        viewer, layer = self.context.scene.viewer, self.context.scene.image_layer
         if viewer is None or layer is None:
             return
         top, left, bottom, right = row.edges

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QL
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
 from ..widgets.parts import Part, row
-from .plots import HistogramPlot
+from .plots import ThresholdPlot
 from .result import Confidence, Localization, ThresholdKind
 from .set_panel import TogetherPart
 
@@ -37,7 +37,7 @@ class ChoicePart(Part):
     """The choices, and the heatmap's histogram with the threshold in it."""
 
     def __init__(self, localizer: Localizer) -> None:
-        super().__init__(localizer.controller)
+        super().__init__(localizer.context)
         self.localizer = localizer
         self.finding_box = QComboBox()
         self.finding_box.setToolTip("Which annotated boxes count")
@@ -72,7 +72,7 @@ class ChoicePart(Part):
         self.area_box.setToolTip("Least height × width of a found box, in pixels of the model's input")
         for box in (self.iou_box, self.area_box):
             box.setKeyboardTracking(False)
-        self.plot, self.together = HistogramPlot(), TogetherPart(localizer)
+        self.plot, self.together = ThresholdPlot(), TogetherPart(localizer)
         for box, sample in ((self.value_box, "0.0000"), (self.iou_box, "0.00"), (self.area_box, "0000")):
             box.setFixedWidth(self.fontMetrics().horizontalAdvance(sample) + 62)  # room for the theme's buttons
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from psygnal import Signal
-from qtpy.QtCore import QCoreApplication, QTimer
+from qtpy.QtCore import QTimer
 
 from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
-from ..app.jobs import Jobs
 from ..app.order import Order
 from ..canvas import layers
-from ..intervention.controller import is_ready
-from ..workspace import controller_of
+from ..context import Controller
+from ..image.tasks import is_ready
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
 from .layers import FoundLayers
@@ -24,18 +22,18 @@ from .result import Choice, Localization, Scope, likely_finding, localize, scope
 from .tasks import localize_together, overlaps_with_box
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..image.controller import Controller
+    from ..context import Context
 
 THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
 
 
-class Localizer:
+class Localizer(Controller):
     """Localisation in one viewer: what was chosen, the boxes of a heatmap, and their layer.
-
-    Made by `localizer_of`; it stays while docks come and go, and works only while one is `active`.
 
     Attributes
     ----------
@@ -44,57 +42,53 @@ class Localizer:
     chosen
         Emits the new `choice`.
     jobs
-        Longer work asked for in the dock.
+        Longer work that the user asked for.
+    combining
+        Several heatmaps being put together.
     problem
         Why there is no `current`, for the user; empty where nothing is wrong.
     several
         The latents that are taken as one; None for the current latent alone.
+    box
+        Row of the annotated box that is looked at, -1 for none.
+    verdicts
+        Latent -> what the person judging calls it.
     """
 
     changed = Signal(object)
     chosen = Signal(object)
     toggled = Signal(bool)
 
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.session = controller.session
-        self.jobs = Jobs()
+    def __init__(self, context: Context, verdicts: Callable[[], Mapping[int, str]]) -> None:
+        super().__init__(context)
+        self.verdicts = verdicts
+        self.jobs, self.combining = self.new_jobs(), self.new_jobs()
         self.problem = ""
         self.current: Localization | None = None
         self.several: LatentSet | None = None
-        self.combining = Jobs()
+        self.box = -1
         self.outline = Outline(self._on_outline, self._failed)
+        self._undo.callback(self.outline.jobs.cancel)
         self._choice = Choice()
         self._together = Together()
         self._finding_chosen = False
-        self._active = False
         self._drawn = True
         self._scope: Scope | None = None
-        self._layers = FoundLayers(controller.scene)
-        self._timer = QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(THROTTLE)
+        self._layers = FoundLayers(self.scene)
+        self._timer = QTimer(singleShot=True, interval=THROTTLE)
         self._timer.timeout.connect(self.update)
+        self._undo.callback(self._timer.stop)
         events = self.session.events
-        events.maps.connect(self._on_maps)
-        events.findings.connect(self._on_findings)
-        events.current.connect(self._on_latent)
-        events.pins.connect(self._on_pins)
-        events.order.connect(self._on_order)
-        events.verdicts.connect(self._on_verdicts)
-        viewer = controller.scene.viewer
-        if viewer is not None:
-            viewer.layers.events.removed.connect(self._on_removed)
-        app = QCoreApplication.instance()
-        if app is not None:
-            app.aboutToQuit.connect(self.cleanup)
+        self.listen(events.maps, self._on_maps)
+        self.listen(events.findings, self._on_findings)
+        self.listen(events.current, self._on_latent)
+        self.listen(events.pins, self._on_pins)
+        self.listen(events.order, self._on_order)
+        self.listen(events.verdicts, self._on_verdicts)
+        if (viewer := self.scene.viewer) is not None:
+            self.listen(viewer.layers.events.removed, self._on_removed)
         self._choose_finding()
-
-    def cleanup(self) -> None:
-        """Stop what runs."""
-        self._timer.stop()
-        for jobs in (self.jobs, self.combining, self.outline.jobs):
-            jobs.cancel()
+        self._on_maps()
 
     @property
     def choice(self) -> Choice:
@@ -126,22 +120,6 @@ class Localizer:
             self._later()
 
     @property
-    def active(self) -> bool:
-        """Whether somebody looks: without, nothing is computed, and the found boxes go."""
-        return self._active
-
-    @active.setter
-    def active(self, active: bool) -> None:
-        self._active = active
-        if active:
-            self._on_maps()
-        else:
-            self._timer.stop()
-            self.combining.cancel()
-            self._layers.remove()
-            self._layers.show_heatmap(None, "")
-
-    @property
     def drawn(self) -> bool:
         """Whether the boxes are drawn over the image."""
         return self._drawn
@@ -159,8 +137,6 @@ class Localizer:
     def update(self) -> None:
         """Find the boxes now."""
         self._timer.stop()
-        if not self._active:
-            return
         self.problem, self.several = "", None
         self.combining.cancel()
         try:
@@ -177,7 +153,7 @@ class Localizer:
         self.current, several = current, self.several
         if self._drawn:
             self._layers.draw(current)
-        if several is None or not self._active:
+        if several is None:
             self._layers.show_heatmap(None, "")
         elif current is not None:
             what = "class activation map" if several.how == "logit" else several.how
@@ -193,7 +169,7 @@ class Localizer:
         maps, image, model = session.maps, session.image, session.model
         if maps is None or image is None or model is None or maps.frame is None:
             return None
-        latents = latents_of(self._together, session, self._verdicts)
+        latents = latents_of(self._together, session, self.verdicts)
         several = set_of(self._together, latents, model, maps, choice.finding)
         self.several = several
         truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
@@ -205,10 +181,6 @@ class Localizer:
         work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
         self.combining.start("Putting heatmaps together", work, partial(self._take_several, several), self._failed)
         return self.current if self._scope is not None else None
-
-    def _verdicts(self) -> dict[int, str]:
-        """What the person judging calls each latent."""
-        return {latent: event.verdict for latent, event in self.controller.reviewer.book.mine.items()}
 
     def _take_several(self, several: LatentSet, current: Localization) -> None:
         if several is self.several:  # else something changed meanwhile
@@ -233,10 +205,10 @@ class Localizer:
         if hits:
             self.session.current = int(self.session.order.latents[0])
         what = f"{hits:,} latents hit {name} at IoU {self._choice.iou:g}" if hits else f"no latent hits {name}"
-        self.controller.tell(f"{what}; the stack is in the order of their overlap.")
+        self.status.tell(f"{what}; the stack is in the order of their overlap.")
 
     def _failed(self, error: Exception) -> None:
-        self.controller.tell(str(error) or type(error).__name__, error=True)
+        self.status.tell(str(error) or type(error).__name__, error=True)
 
     # What the session says
 
@@ -248,7 +220,7 @@ class Localizer:
             self.update()
             return
         self._choose_finding()
-        if self._active and not self.outline.look(session.image, session.model):
+        if not self.outline.look(session.image, session.model):
             self._later()
 
     def _on_outline(self) -> None:
@@ -281,7 +253,7 @@ class Localizer:
             self._later()
 
     def _later(self) -> None:
-        if self._active and not self._timer.isActive():
+        if not self._timer.isActive():
             self._timer.start()
 
     def _choose_finding(self) -> None:
@@ -319,14 +291,3 @@ class Localizer:
         elif role == "heatmap":
             self._layers.bring_back(event.value)
             self.together = replace(self._together, source="current")
-
-
-_localizers: WeakKeyDictionary[Any, Localizer] = WeakKeyDictionary()
-
-
-def localizer_of(viewer: Any) -> Localizer:
-    """Return the one localizer of a viewer, made on first call."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _localizers:
-        _localizers[viewer] = Localizer(controller_of(viewer))
-    return _localizers[viewer]

@@ -5,31 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 from psygnal import Signal
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
-from ...core.base.errors import FindingsError
-from ...core.base.text import readable
-from ..app.jobs import Jobs
-from .controller import Localizer, localizer_of
+from ..context import Controller
+from .tasks import measure_over_run
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
-    from ...core.base.progress import Report
     from ...core.localization.over_run import LatentOverRun, RunBoxes
     from ...core.runs.run import Run
+    from .controller import Localizer
     from .result import Choice
 
 NO_RUN = "Open a run to measure the current latent over many images."
 NO_MAPS = "keeps pooled values only; make a run with maps (`run --maps`) to localise over it."
 
 
-class RunMeasures:
+class RunMeasures(Controller):
     """Figures of the current latent over the session's run, for the choice of the localizer.
-
-    Made by `run_measures_of`; what was measured stays while docks come and go.
 
     Attributes
     ----------
@@ -46,18 +41,18 @@ class RunMeasures:
     changed = Signal()
 
     def __init__(self, localizer: Localizer) -> None:
+        super().__init__(localizer.context)
         self.localizer = localizer
-        self.session = localizer.session
-        self.jobs = Jobs()
+        self.jobs = self.new_jobs()
         self.obstacle = ""
         self.result: LatentOverRun | None = None
         self._boxes: tuple[Any, Any, RunBoxes] | None = None
         self._kept: dict[tuple[int, Choice], LatentOverRun] = {}
         events = self.session.events
-        events.run.connect(self._forget)
-        events.findings.connect(self._forget)
-        events.current.connect(self.refresh)
-        localizer.chosen.connect(self.refresh)
+        self.listen(events.run, self._forget)
+        self.listen(events.findings, self._forget)
+        self.listen(events.current, self.refresh)
+        self.listen(localizer.chosen, self.refresh)
         self.refresh()
 
     @property
@@ -97,7 +92,7 @@ class RunMeasures:
         boxes = self._boxes[2] if self._boxes is not None and self._boxes[:2] == (run, findings) else None
         self.jobs.start(
             f"Measuring latent {latent} over {run.path.name}",
-            partial(_measure, run, findings, boxes, latent, choice),
+            partial(measure_over_run, run, findings, boxes, latent, choice),
             partial(self._take, run, findings, latent, choice),
             self._failed,
         )
@@ -111,7 +106,7 @@ class RunMeasures:
         self.refresh()
 
     def _failed(self, error: Exception) -> None:
-        self.localizer.controller.tell(str(error) or type(error).__name__, error=True)
+        self.status.tell(str(error) or type(error).__name__, error=True)
         self.changed.emit()
 
     def _forget(self, *_: object) -> None:
@@ -119,34 +114,3 @@ class RunMeasures:
         self._kept.clear()
         self._boxes = None
         self.refresh()
-
-
-_measures: WeakKeyDictionary[Any, RunMeasures] = WeakKeyDictionary()
-
-
-def run_measures_of(viewer: Any) -> RunMeasures:
-    """Return the one `RunMeasures` of a viewer, made on first call."""
-    viewer = getattr(viewer, "__wrapped__", viewer)
-    if viewer not in _measures:
-        _measures[viewer] = RunMeasures(localizer_of(viewer))
-    return _measures[viewer]
-
-
-def _measure(
-    run: Run, findings: Findings, boxes: RunBoxes | None, latent: int, choice: Choice, report: Report
-) -> tuple[RunBoxes, LatentOverRun]:
-    from ...core.localization.over_run import boxes_of_run, measure_latent
-
-    title = f"Measuring latent {latent} over {len(run):,} images"
-    report(title)
-    if boxes is None:
-        boxes = boxes_of_run(run, findings)
-    if choice.finding not in boxes.findings:
-        raise FindingsError(
-            f"{run.path.name}: none of its images has a box of {readable(choice.finding)} in {findings.name}; "
-            f"boxes there are of {', '.join(map(readable, boxes.findings)) or 'nothing'}"
-        )
-    found = measure_latent(
-        run, boxes, latent, choice.finding, choice.settings, progress=lambda done, total: report(title, done, total)
-    )
-    return boxes, found

@@ -8,40 +8,35 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout, QWidget
 
-from ..annotation.controller import annotator_of
 from ..annotation.draw_panel import DrawPart, may_replace
 from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
-from .controller import localizer_of
-from .over_run import run_measures_of
-from .run_panel import RunPart
+from .run_panel import RunMeasuresPart
 from .tasks import draw_figure
 
 if TYPE_CHECKING:
+    from ..annotation.controller import BoxEditor
+    from ..runs.opener import RunOpener
     from .controller import Localizer
+    from .over_run import RunMeasures
     from .result import BoxRow
 
 FIGURES = "PNG (*.png);;PDF (*.pdf);;SVG (*.svg)"
 
 
-class LocalizeDock(Dock):
-    """Threshold, found boxes, what became of them, how well a latent localises, and boxes drawn by hand.
+class LocalizePanel(Dock):
+    """Threshold, found boxes, what became of them, how well a latent localises, and boxes drawn by hand."""
 
-    The state lives in the viewer's session, localizer and annotator; this widget may be closed and opened again at any
-    time. The found boxes go with it.
-    """
-
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.localizer = localizer_of(napari_viewer)
-        self.annotator = annotator_of(napari_viewer)
-        self.controller = self.localizer.controller
-        self.choice = ChoicePart(self.localizer)
-        self.boxes = BoxesPart(self.localizer)
-        self.run = RunPart(run_measures_of(napari_viewer))
-        self.draw = DrawPart(self.annotator)
-        self.actions_part = ActionsPart(self.localizer)
+    def __init__(self, localizer: Localizer, measures: RunMeasures, editor: BoxEditor, opener: RunOpener) -> None:
+        super().__init__(localizer.context)
+        self.localizer, self.editor = localizer, editor
+        self.choice = ChoicePart(localizer)
+        self.boxes = BoxesPart(localizer)
+        self.run = RunMeasuresPart(measures, opener)
+        self.draw = DrawPart(editor)
+        self.actions_part = ActionsPart(localizer)
+        self.own(self.choice, self.choice.together, self.boxes, self.run, self.draw, self.actions_part)
         self.tabs = PageTabs()
         self.tabs.setDocumentMode(True)
         for part, title, tip in (
@@ -66,31 +61,23 @@ class LocalizeDock(Dock):
         self.boxes.list.jumped.connect(self._on_chosen)
         self.actions_part.hits_button.clicked.connect(self._order_by_box)
         self.boxes.list.itemSelectionChanged.connect(self._follow)
-        self.actions_part.listen(self.annotator.changed, self._on_annotator)
-        self.actions_part.listen(self.localizer.changed, self._follow)
-        localizer = self.localizer
-        self.destroyed.connect(lambda: _leave(localizer))
-        self.localizer.active = True
+        self.listen(editor.changed, self._on_editor)
+        self.listen(localizer.changed, self._follow)
         self._follow()
 
-    def cleanup(self) -> None:
-        """Stop listening, and take the found boxes away; destroying the widget does the same."""
-        for part in (self.choice, self.boxes, self.run, self.draw, self.actions_part):
-            part.cleanup()
-        _leave(self.localizer)
-
     def _on_chosen(self, box: BoxRow) -> None:
-        if box.annotated and self.annotator.editing:
-            self.annotator.select(box.row)
+        if box.annotated and self.editor.editing:
+            self.editor.select(box.row)
 
-    def _on_annotator(self) -> None:
+    def _on_editor(self) -> None:
         """The box selected on the image is selected in the list."""
-        if (row := self.annotator.selected) is not None:
+        if (row := self.editor.selected) is not None:
             self.boxes.list.choose_row(row)
             self._follow()
 
     def _follow(self, *_: object) -> None:
         box = self.boxes.list.chosen
+        self.localizer.box = box.row if box is not None else -1
         self.actions_part.hits_button.setEnabled(box is not None and box.annotated)
 
     def _order_by_box(self) -> None:
@@ -103,7 +90,7 @@ class ActionsPart(Part):
     """What can be done with a box and with the image, how far it is, and what there is to say."""
 
     def __init__(self, localizer: Localizer) -> None:
-        super().__init__(localizer.controller)
+        super().__init__(localizer.context)
         self.localizer = localizer
         self.hits_button = QPushButton("Latents that hit this box")
         self.hits_button.setToolTip(
@@ -135,10 +122,12 @@ class ActionsPart(Part):
         self.listen(jobs.started, self._refresh)
         self.listen(jobs.progressed, self._on_progress)
         self.listen(jobs.ended, self._refresh)
-        self.listen(self.controller.told, self._on_told)
+        self.listen(self.context.status.told, self._on_told)
         self.listen(localizer.changed, self._refresh)
         self._refresh()
-        self._on_told(*self.controller.last_told)
+        self._on_told(*self.context.status.last_told)
+        if jobs.progress is not None:
+            self._on_progress(jobs.progress)
 
     def _refresh(self, *_: object) -> None:
         busy = self.localizer.jobs.busy
@@ -173,11 +162,7 @@ class ActionsPart(Part):
                 draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
                 self.localizer.choice,
             )  # fmt: skip
-            self.localizer.jobs.start(f"Drawing {path.name}", work, self.controller.tell, self._failed)
+            self.localizer.jobs.start(f"Drawing {path.name}", work, self.context.status.tell, self._failed)
 
     def _failed(self, error: Exception) -> None:
-        self.controller.tell(str(error) or type(error).__name__, error=True)
-
-
-def _leave(localizer: Localizer) -> None:
-    localizer.active = False
+        self.context.status.tell(str(error) or type(error).__name__, error=True)

@@ -20,7 +20,7 @@ LINE = STYLES["hit"].color
 _FONT = {"font-size": "8pt"}
 
 
-class HistogramPlot(SmallPlot):
+class ThresholdPlot(SmallPlot):
     """How many pixels of the heatmap have which activation (zeros aside), and a threshold line to drag."""
 
     dragged = Signal(float)
@@ -102,7 +102,7 @@ class MeasuresPlot(SmallPlot):
                 self.addItem(pg.PlotDataItem([low, high], [-i, -i], pen=pg.mkPen(LINE, width=3)))
 
 
-class CurvePlot(SmallPlot):
+class DetectionCurvePlot(SmallPlot):
     """A curve of one latent over a run."""
 
     def __init__(self, bottom: str, left: str) -> None:

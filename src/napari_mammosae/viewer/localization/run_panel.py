@@ -11,11 +11,12 @@ from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QProgressBar, QPush
 from ...core.base.text import readable, sentence
 from ..widgets.parts import Part, row
 from .over_run import NO_RUN
-from .plots import CurvePlot, MeasuresPlot
+from .plots import DetectionCurvePlot, MeasuresPlot
 
 if TYPE_CHECKING:
     from ...core.base.progress import Progress
     from ...core.localization.over_run import LatentOverRun
+    from ..runs.opener import RunOpener
     from .over_run import RunMeasures
 
 BARS = {
@@ -29,12 +30,12 @@ BARS = {
 NUMBERS = {"ap": "AP", "precision_x_recall": "precision × recall", "lift": "lift", "pointing": "pointing"}
 
 
-class RunPart(Part):
+class RunMeasuresPart(Part):
     """Measure the latent over the run; the result stays until something it depends on changes."""
 
-    def __init__(self, measures: RunMeasures) -> None:
-        super().__init__(measures.localizer.controller)
-        self.measures, self.desk = measures, self.controller.runs
+    def __init__(self, measures: RunMeasures, opener: RunOpener) -> None:
+        super().__init__(measures.context)
+        self.measures, self.opener = measures, opener
         self.note = QLabel()
         self.note.setWordWrap(True)
         self.open_button = QPushButton("Open a run…")
@@ -48,8 +49,8 @@ class RunPart(Part):
         self.numbers.setWordWrap(True)
         self.bars = MeasuresPlot()
         self.bars.setToolTip("Bar: the measure over the run; line: its 95 % interval by patient")
-        self.curve = CurvePlot("recall", "precision")
-        self.froc = CurvePlot("false positives / image", "sensitivity")
+        self.curve = DetectionCurvePlot("recall", "precision")
+        self.froc = DetectionCurvePlot("false positives / image", "sensitivity")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
@@ -68,16 +69,19 @@ class RunPart(Part):
         self.measure_button.clicked.connect(self.measures.measure)
         self.cancel_button.clicked.connect(self._cancel)
         self.listen(self.measures.changed, self.refresh)
-        for jobs in (self.measures.jobs, self.desk.jobs):
+        for jobs in (self.measures.jobs, self.opener.jobs):
             self.listen(jobs.started, self._on_started)
             self.listen(jobs.progressed, self._on_progress)
             self.listen(jobs.ended, self.refresh)
         self.refresh()
+        for jobs in (self.measures.jobs, self.opener.jobs):
+            if jobs.progress is not None:
+                self._on_progress(jobs.progress)
 
     def refresh(self, *_: object) -> None:
         """Show the result, or why there is none."""
         measures, result = self.measures, self.measures.result
-        busy = measures.jobs.busy or self.desk.jobs.busy
+        busy = measures.jobs.busy or self.opener.jobs.busy
         self.open_button.setVisible(measures.obstacle == NO_RUN)
         self.open_button.setEnabled(not busy)
         self.measure_button.setVisible(measures.obstacle != NO_RUN)
@@ -89,7 +93,7 @@ class RunPart(Part):
             plot.setVisible(result is not None)
         if result is None:
             what = measures.obstacle or f"Latent {self.session.current} was not measured with these settings yet."
-            told, failed = self.desk.last_told
+            told, failed = self.opener.line.last_told
             self.note.setText(told if failed and measures.obstacle == NO_RUN else what)
             return
         self.note.setText(_title(result, len(self.session.run)))
@@ -102,10 +106,10 @@ class RunPart(Part):
     def _open(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a run")
         if name:
-            self.desk.open(Path(name))
+            self.opener.open(Path(name))
 
     def _cancel(self) -> None:
-        for jobs in (self.measures.jobs, self.desk.jobs):
+        for jobs in (self.measures.jobs, self.opener.jobs):
             jobs.cancel()
 
     def _on_started(self, title: str) -> None:

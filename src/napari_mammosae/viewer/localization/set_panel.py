@@ -34,7 +34,7 @@ class TogetherPart(Part):
     """The choice as one row."""
 
     def __init__(self, localizer: Localizer) -> None:
-        super().__init__(localizer.controller)
+        super().__init__(localizer.context)
         self.localizer = localizer
         self.source_box, self.how_box, self.count_box = QComboBox(), QComboBox(), QSpinBox()
         self.source_box.setToolTip("Whose heatmap is cut: that of the latent shown, or of several together")
@@ -73,7 +73,7 @@ class TogetherPart(Part):
         """Follow the choice, and say how many latents each set has."""
         choice, model = self.localizer.together, self.session.model
         self._shown = choice
-        verdicts = [event.verdict for event in self.controller.reviewer.book.mine.values()]
+        verdicts = list(self.localizer.verdicts().values())
         sizes = {name: verdicts.count(name) for name in ("lesion", "anatomy", "spurious")}
         sizes["pins"] = len(self.session.pins)
         for at, name in enumerate(get_args(Source)):

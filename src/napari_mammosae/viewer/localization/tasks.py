@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...core.annotations.image_boxes import truth_of
+from ...core.base.errors import FindingsError
+from ...core.base.text import readable
 from .result import Choice, localize, scope_of
 
 if TYPE_CHECKING:
@@ -18,8 +20,10 @@ if TYPE_CHECKING:
     from ...core.annotations.image_boxes import Truth
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
+    from ...core.localization.over_run import LatentOverRun, RunBoxes
     from ...core.models.latents import LatentMaps
     from ...core.models.model import MammoSAE
+    from ...core.runs.run import Run
     from ..app.order import Order
     from .latent_set import LatentSet
     from .result import Localization, Scope
@@ -118,3 +122,30 @@ def draw_figure(
     }  # fmt: skip
     write_provenance(path, provenance("figure", settings, model))
     return f"{path.name} written."
+
+
+def measure_over_run(
+    run: Run, findings: Findings, boxes: RunBoxes | None, latent: int, choice: Choice, report: Report
+) -> tuple[RunBoxes, LatentOverRun]:
+    """Measure a latent over a run; `boxes` as an earlier call gave them, None the first time.
+
+    Raises
+    ------
+    FindingsError
+        If no image of the run has a box of the finding.
+    """
+    from ...core.localization.over_run import boxes_of_run, measure_latent
+
+    title = f"Measuring latent {latent} over {len(run):,} images"
+    report(title)
+    if boxes is None:
+        boxes = boxes_of_run(run, findings)
+    if choice.finding not in boxes.findings:
+        raise FindingsError(
+            f"{run.path.name}: none of its images has a box of {readable(choice.finding)} in {findings.name}; "
+            f"boxes there are of {', '.join(map(readable, boxes.findings)) or 'nothing'}"
+        )
+    found = measure_latent(
+        run, boxes, latent, choice.finding, choice.settings, progress=lambda done, total: report(title, done, total)
+    )
+    return boxes, found

@@ -10,8 +10,8 @@ import numpy as np
 from psygnal import Signal
 
 from ...core.runs.image_files import ImageFiles
-from ..app import keymap
 from ..canvas import camera, layers, window
+from ..context import Controller
 from .prefetch import Prefetch, Ready, make_ready
 
 if TYPE_CHECKING:
@@ -22,14 +22,16 @@ if TYPE_CHECKING:
 
     from ...core.base.progress import Report
     from ...core.runs.run import Run
-    from ..image.controller import Controller
+    from ..canvas.actions import CanvasActions
+    from ..context import Context
+    from ..image.controller import ImageController
 
 
 _NEAR = (1, -1, 2)  # which rows from here are read ahead, the likeliest first
 
 
-class RunBrowser:
-    """Shows images of the run in a viewer. One a controller, as `controller.browser`.
+class RunBrowser(Controller):
+    """Shows images of the run in a viewer.
 
     Attributes
     ----------
@@ -41,29 +43,25 @@ class RunBrowser:
 
     moved = Signal(object)
 
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.session = controller.session
+    def __init__(self, context: Context, images: ImageController, actions: CanvasActions) -> None:
+        super().__init__(context)
+        self.images, self.actions = images, actions
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         self._ids: dict[str, int] = {}
+        self._files: WeakKeyDictionary[Run, ImageFiles] = WeakKeyDictionary()
         self._going: int | None = None
         self._layer: Callable[[], Image | None] = lambda: None
         self._ahead = Prefetch()
-        viewer = controller.scene.viewer
-        self._unbind: Callable[[], None] = (
-            keymap.bind(viewer, self, keymap.BROWSE_KEYS) if viewer is not None else lambda: None
-        )
-        self.session.events.run.connect(self._on_run)
-        self.session.events.model.connect(self._forget)
-        self.session.events.image.connect(self._on_image)
+        self._undo.callback(self._ahead.close)
+        self.listen(self.session.events.run, self._on_run)
+        self.listen(self.session.events.model, self._forget)
+        self.listen(self.session.events.image, self._on_image)
 
-    def cleanup(self) -> None:
-        """Stop reading ahead and let the keys go."""
-        self._unbind()
-        self._ahead.close()
-        self.session.events.run.disconnect(self._on_run, missing_ok=True)
-        self.session.events.model.disconnect(self._forget, missing_ok=True)
-        self.session.events.image.disconnect(self._on_image, missing_ok=True)
+    def files_of(self, run: Run) -> ImageFiles:
+        """Return what is known about the files of a run's images."""
+        if run not in self._files:
+            self._files[run] = ImageFiles(run)
+        return self._files[run]
 
     @property
     def row(self) -> int | None:
@@ -82,10 +80,10 @@ class RunBrowser:
     def step(self, by: int) -> None:
         """Go some images on; from an image outside the list to its first one."""
         if self.session.run is None:
-            self.controller.tell("Open a run to go from image to image.", error=True)
+            self.status.tell("Open a run to go from image to image.", error=True)
             return
         if not self.rows.size:
-            self.controller.tell("The list has no images; take filters back.", error=True)
+            self.status.tell("The list has no images; take filters back.", error=True)
             return
         here = self._going if self._going is not None else self.row
         at = np.flatnonzero(self.rows == here) if here is not None else np.zeros(0, np.intp)
@@ -93,21 +91,21 @@ class RunBrowser:
         if 0 <= place < self.rows.size:
             self.show(int(self.rows[place]))
         else:
-            self.controller.tell("That was the last image of the list." if by > 0 else "This is the first image.")
+            self.status.tell("That was the last image of the list." if by > 0 else "This is the first image.")
 
     def show(self, row: int) -> None:
         """Look at an image of the run, with its latents; the current latent and the order stay."""
         run, model = self.session.run, self.session.model
-        path = image_files(run).path(row)
+        path = self.files_of(run).path(row)
         if path is None:
             name = str(run.images["path"].iloc[row]).rpartition("/")[2]
             text = f"{name} was not found; say where the images of {run.path.name} are, in the Images dock."
-            self.controller.tell(text, error=True)
+            self.status.tell(text, error=True)
             return
         self._going = row
         ready = self._ahead.get((run, row, model))
         if ready is not None:
-            self.controller.jobs.cancel()
+            self.images.jobs.cancel()
             self._show(row, model, ready)
             return
 
@@ -120,7 +118,7 @@ class RunBrowser:
             return found
 
         done = partial(self._take, run, row, model)
-        self.controller.jobs.start(f"Reading {path.name}", work, done, self._failed)
+        self.images.jobs.start(f"Reading {path.name}", work, done, self._failed)
 
     def _take(self, run: Any, row: int, model: Any, ready: Ready) -> None:
         if run is self.session.run and model is self.session.model:
@@ -129,7 +127,7 @@ class RunBrowser:
 
     def _failed(self, error: Exception) -> None:
         self._going = None
-        self.controller.report_failure(error)
+        self.images.report_failure(error)
 
     def _show(self, row: int, model: Any, ready: Ready) -> None:
         self._going = None
@@ -138,16 +136,16 @@ class RunBrowser:
         label = f"{image.image_id} ({row + 1:,} of {len(run):,})"
         if ready.maps is not None:
             self.session.maps = ready.maps
-            self.controller.tell(f"{label}: {ready.maps.latents.size:,} latents fire.")
+            self.status.tell(f"{label}: {ready.maps.latents.size:,} latents fire.")
         elif model is not None:
-            self.controller.compute()
+            self.images.compute()
         else:
-            self.controller.tell(f"{label}. {ready.note}")
+            self.status.tell(f"{label}. {ready.note}")
         self._read_ahead(row)
 
     def _put(self, ready: Ready) -> None:
         """Put an image into the layer of the one before, or into a new one if that is gone."""
-        scene, image = self.controller.scene, ready.image
+        scene, image = self.scene, ready.image
         viewer = scene.viewer
         layer: Any = self._layer()
         if viewer is None:
@@ -156,7 +154,7 @@ class RunBrowser:
             layer = layers.mammogram_layer(image)
             self._layer = ref(layer)
             viewer.add_layer(layer)
-            self.controller.use_layer(layer)  # unless adding it has done so
+            self.images.use_layer(layer)  # unless adding it has done so
             return
         moved = layer.data.shape != ready.pixels.shape
         layer.data = ready.pixels
@@ -166,8 +164,8 @@ class RunBrowser:
         if role is not None:
             layers.tags(layer)["role"] = role
         layer.contrast_limits_range = _range(ready.pixels, ready.options["contrast_limits"])
-        window.apply_preset(layer, image, self.controller.window)
-        self.controller.windowed.emit()
+        window.apply_preset(layer, image, self.actions.window)
+        self.actions.windowed.emit()
         if not layer.visible or layer is not scene.image_layer:
             scene.look_at(layer)
         if ready.maps is not None:
@@ -186,7 +184,7 @@ class RunBrowser:
         wanted = []
         for by in _NEAR:
             place = int(at[0]) + by
-            if 0 <= place < self.rows.size and (path := image_files(run).path(near := int(self.rows[place]))):
+            if 0 <= place < self.rows.size and (path := self.files_of(run).path(near := int(self.rows[place]))):
                 wanted.append(((run, near, model), partial(make_ready, run, near, path, model, compute=on_gpu)))
         self._ahead.want(wanted)
 
@@ -208,19 +206,3 @@ class RunBrowser:
 def _range(pixels: NDArray[Any], limits: tuple[float, float]) -> tuple[float, float]:
     """Range of the contrast slider that holds both the pixels and a window that reaches beyond them."""
     return min(float(pixels.min()), limits[0]), max(float(pixels.max()), limits[1])
-
-
-_files: WeakKeyDictionary[Any, ImageFiles] = WeakKeyDictionary()
-
-
-def image_files(run: Run) -> ImageFiles:
-    """Return what is known about the files of a run's images."""
-    if run not in _files:
-        _files[run] = ImageFiles(run)
-    return _files[run]
-
-
-def show_image(controller: Controller, run: Run, row: int) -> None:
-    """Look at an image of the open run with its latents; the current latent stays."""
-    if run is controller.session.run:
-        controller.browser.show(row)

@@ -19,10 +19,10 @@ from qtpy.QtWidgets import (
 )
 
 from ..widgets.parts import Part, row
-from .tasks import RunOrder
+from .tasks import RunEntries
 
 if TYPE_CHECKING:
-    from ..image.controller import Controller
+    from .opener import RunOpener
 
 TABLES = "Tables (*.csv);;All files (*)"
 
@@ -32,9 +32,12 @@ class RunForm(Part):
 
     started = Signal()
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        self.images, self.labels, self.out = QLineEdit(), QLineEdit(), QLineEdit()
+    def __init__(self, opener: RunOpener) -> None:
+        super().__init__(opener.context)
+        self.opener, entries = opener, opener.entries
+        self.images, self.labels, self.out = (
+            QLineEdit(text) for text in (entries.images, entries.labels, entries.out)
+        )
         self.images.setPlaceholderText("folder, pattern, or CSV with a column path")
         self.images.setToolTip("Folders are searched with all their subfolders; a CSV may bring labels of its own")
         self.labels.setPlaceholderText("none")
@@ -49,14 +52,15 @@ class RunForm(Part):
         menu.addAction("CSV…").triggered.connect(self._choose_list)
         self.images_button.setMenu(menu)
         self.maps = QCheckBox("Keep maps")
-        self.maps.setChecked(True)
+        self.maps.setChecked(entries.maps)
         self.maps.setToolTip("Every cell that fires: needed for suspects, localisation, and images shown at once")
         self.batch, self.workers = QSpinBox(), QSpinBox()
         self.batch.setRange(0, 256)
         self.batch.setSpecialValueText("auto")
+        self.batch.setValue(entries.batch)
         self.batch.setToolTip("Images computed at a time; auto: one on the CPU, eight on a GPU")
         self.workers.setRange(0, 64)
-        self.workers.setValue(1)
+        self.workers.setValue(entries.workers)
         self.workers.setToolTip("Processes that decode images while the model computes")
         self.model = QLabel()
         self.model.setWordWrap(True)
@@ -83,10 +87,14 @@ class RunForm(Part):
 
         self.labels_button.clicked.connect(self._choose_labels)
         self.out_button.clicked.connect(self._choose_out)
-        self.out.textChanged.connect(self._refresh)
+        for edit in (self.images, self.labels, self.out):
+            edit.textChanged.connect(self._take)
+        self.maps.toggled.connect(self._take)
+        for box in (self.batch, self.workers):
+            box.valueChanged.connect(self._take)
         self.start_button.clicked.connect(self._start)
-        self.listen(controller.runs.jobs.started, self._refresh)
-        self.listen(controller.runs.jobs.ended, self._refresh)
+        self.listen(opener.jobs.started, self._refresh)
+        self.listen(opener.jobs.ended, self._refresh)
         self._refresh()
 
     def showEvent(self, event: object) -> None:
@@ -94,33 +102,29 @@ class RunForm(Part):
         self._refresh()
         super().showEvent(event)
 
-    @property
-    def order(self) -> RunOrder | None:
-        """What the form asks for; None while something is missing."""
-        images, out = self.images.text().strip(), self.out.text().strip()
-        if not images or not out:
-            return None
-        labels = tuple(Path(part.strip()).expanduser() for part in self.labels.text().split(";") if part.strip())
-        return RunOrder(
-            images, Path(out).expanduser(), labels, self.maps.isChecked(), self.batch.value() or None,
+    def _take(self, *_: object) -> None:
+        """Hand in what is written, so that it outlives this form."""
+        self.opener.entries = RunEntries(
+            self.images.text(), self.labels.text(), self.out.text(), self.maps.isChecked(), self.batch.value(),
             self.workers.value(),
         )  # fmt: skip
+        self._refresh()
 
     def _refresh(self, *_: object) -> None:
-        choice = self.controller.choice
+        choice = self.opener.images.choice
         self.model.setText(f"{choice.title} on {choice.device}, {choice.precision}")
-        self.start_button.setEnabled(not self.controller.runs.jobs.busy)
+        self.start_button.setEnabled(not self.opener.jobs.busy)
         out = self.out.text().strip()
         there = bool(out) and (Path(out).expanduser() / "run.json").is_file()
         self.start_button.setText("Go on with this run" if there else "Start")
 
     def _start(self) -> None:
-        order = self.order
+        order = self.opener.entries.order
         if order is None:
             self.note.setText("Say which images, and which folder the run is to be written to.")
             return
         self.note.setText("")
-        self.controller.runs.make(order)
+        self.opener.make(order)
         self.started.emit()
 
     def _choose_folder(self) -> None:

@@ -99,9 +99,9 @@ class ImageTableView(QTableView):
     opened = Signal(int)
     """The user clicked a row of the run's table, or pressed Enter on it."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: ImageTable) -> None:
         super().__init__()
-        self.table = ImageTable()
+        self.table = table
         self._row: int | None = None
         self.setModel(self.table)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
@@ -121,6 +121,7 @@ class ImageTableView(QTableView):
         header.sectionClicked.connect(self._sort_by_section)
         self.clicked.connect(self._open)
         self.table.modelReset.connect(self._after_reset)
+        self._after_reset()
 
     def go_to(self, row: int | None) -> None:
         """Mark the row of the run's table that is shown, and scroll to it; None marks nothing."""

@@ -10,13 +10,11 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit,
 
 from ..app.keymap import tooltip
 from ..widgets.parts import Part, row
-from .browser import image_files
-from .image_columns import ImageFilter, finding_choices, image_columns, review_column, splits
+from .image_columns import ImageFilter, finding_choices, splits
 from .image_table import ImageTableView
 
 if TYPE_CHECKING:
-    from ..image.controller import Controller
-    from .image_columns import ImageColumn
+    from .image_list import ImageList
 
 NO_RUN = "Open a run to list its images here."
 ALL, ANY_SPLIT = "all images", "any split"
@@ -26,10 +24,9 @@ _DELAY = 120  # milliseconds after the last key stroke
 class ImageListPart(Part):
     """Choose among the run's images. What is listed is what next and previous go through."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        self.browser, self.book = controller.browser, controller.reviewer.book
-        self._columns: list[ImageColumn] = []
+    def __init__(self, images: ImageList) -> None:
+        super().__init__(images.context)
+        self.images, self.browser = images, images.browser
         self._later = QTimer(self, singleShot=True, interval=_DELAY)
         self.text = QLineEdit()
         self.text.setPlaceholderText("Filter: name, patient, L, CC …")
@@ -42,8 +39,8 @@ class ImageListPart(Part):
             box.setMinimumContentsLength(8)
         self.wrong = QCheckBox("Wrong only")
         self.wrong.setToolTip("Only images on which the prediction differs from the label")
-        self.view = ImageTableView()
-        self.table = self.view.table
+        self.table = images.table
+        self.view = ImageTableView(self.table)
         self.view.setMinimumHeight(90)
         self.previous_button, self.next_button = QPushButton("◀ Previous"), QPushButton("Next ▶")
         self.previous_button.setToolTip(tooltip("Previous image of the list", "previous_image"))
@@ -71,63 +68,53 @@ class ImageListPart(Part):
             box.activated.connect(self._filter)
         self.wrong.clicked.connect(self._filter)
         self.view.opened.connect(self.browser.show)
-        self.table.rearranged.connect(self._on_rearranged)
         self.previous_button.clicked.connect(self.browser.previous_image)
         self.next_button.clicked.connect(self.browser.next_image)
         self.root_button.clicked.connect(self._choose_root)
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.blind, self._show)
         self.listen(self.browser.moved, self._on_moved)
-        self.listen(self.book.changed, self._on_verdicts)
+        self.listen(self.table.rearranged, self._on_rearranged)
         self._on_run()
 
-    @property
-    def filter(self) -> ImageFilter:
-        """What the widgets say; while judging blind labels and predictions are asked for no more."""
-        label, value = self.finding_box.currentData() or ("", 1.0)
-        split, blind = self.split_box.currentData() or "", self.session.blind
-        return ImageFilter(self.text.text(), split, "" if blind else label, value, self.wrong.isChecked() and not blind)
-
     def _on_run(self, *_: object) -> None:
-        run = self.session.run
+        run, wanted = self.session.run, self.images.filter
         self.split_box.clear()
         self.finding_box.clear()
         self.split_box.addItem(ANY_SPLIT, "")
         self.finding_box.addItem(ALL, ("", 1.0))
-        self.wrong.setChecked(False)
-        self._columns = []
         if run is not None:
             for name in splits(run):
                 self.split_box.addItem(name, name)
             for words, label, value in finding_choices(run):
                 self.finding_box.addItem(words, (label, value))
-            first, *others = image_columns(run)
-            self._columns = [first, review_column(run, self._reviewed()), *others]
-            self.listen(image_files(run).changed, self._show_root)
+            self.listen(self.browser.files_of(run).changed, self._show_root)
+        self.text.setText(wanted.text)
+        self.wrong.setChecked(wanted.wrong)
+        self.split_box.setCurrentIndex(max(self.split_box.findData(wanted.split), 0))
+        asked = [self.finding_box.itemData(at) for at in range(self.finding_box.count())]
+        at = asked.index((wanted.label, wanted.value)) if (wanted.label, wanted.value) in asked else 0
+        self.finding_box.setCurrentIndex(at)
         self.split_box.setVisible(self.split_box.count() > 1)
+        self._later.stop()
         self._show()
         self._show_root()
 
     def _show(self, *_: object) -> None:
-        """Fill the table for this run; labels and predictions stay away from a blind judge."""
-        blind, run = self.session.blind, self.session.run
-        self.finding_box.setEnabled(not blind)
-        self.wrong.setEnabled(not blind)
-        columns = [column for column in self._columns if not (blind and column.revealing)]
-        mask = self.filter.mask(run) if run is not None else None
-        if blind and self.table.sort_key not in {column.key for column in columns}:
-            self.table.sort_key = ""  # an order by a label or a prediction would give it away
-        self.table.show(columns, mask)
+        """Labels and predictions stay away from a blind judge."""
+        self.finding_box.setEnabled(not self.session.blind)
+        self.wrong.setEnabled(not self.session.blind)
         self.view.fit()
-        self.setEnabled(run is not None)
+        self.setEnabled(self.session.run is not None)
+        self._on_rearranged()
 
     def _filter(self, *_: object) -> None:
         self._later.stop()
-        if self.session.run is not None:
-            self.table.filter(self.filter.mask(self.session.run))
+        label, value = self.finding_box.currentData() or ("", 1.0)
+        split = self.split_box.currentData() or ""
+        self.images.filter = ImageFilter(self.text.text(), split, label, value, self.wrong.isChecked())
 
     def _on_rearranged(self) -> None:
-        self.browser.rows = self.table.visible
         self._on_moved(self.browser.row)
 
     def _on_moved(self, at: int | None) -> None:
@@ -141,25 +128,16 @@ class ImageListPart(Part):
         total = "" if listed == len(run) else f" ({len(run):,})"
         self.count.setText(f"{place}{listed:,}{total}")
 
-    def _on_verdicts(self, *_: object) -> None:
-        run = self.session.run
-        if run is not None and self._columns:
-            self._columns[1] = review_column(run, self._reviewed())
-            self.table.replace(self._columns[1])
-
-    def _reviewed(self) -> list[int]:
-        return [latent for latent, event in self.book.mine.items() if event.verdict]
-
     def _show_root(self, *_: object) -> None:
         run = self.session.run
-        lost = run is not None and len(run) > 0 and image_files(run).path(0) is None
+        lost = run is not None and len(run) > 0 and self.browser.files_of(run).path(0) is None
         self.root_row.setVisible(lost)
         self.root_note.setText("The run's image files were not found.")
 
     def _choose_root(self) -> None:
         name, run = QFileDialog.getExistingDirectory(self, "Folder of the run's images"), self.session.run
         if name and run is not None:
-            files: Any = image_files(run)
+            files: Any = self.browser.files_of(run)
             files.root = Path(name)
             if files.path(0) is None:
                 wanted = run.images["path"].iloc[0]

@@ -5,52 +5,48 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from psygnal import Signal
-
 from ...core.base.errors import MammoSAEError
-from ..app.jobs import Jobs
+from ..app.status import Status
+from ..context import Controller
 from . import tasks
-from .browser import image_files
-from .tasks import OtherModelError
+from .tasks import OtherModelError, RunEntries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from ...core.base.progress import Report
-    from ..image.controller import Controller
+    from ..context import Context
+    from ..image.controller import ImageController
+    from .browser import RunBrowser
     from .tasks import Opened, RunOrder
 
 
-class RunDesk:
-    """Brings runs into a viewer's session. One a controller, as `controller.runs`.
+class RunOpener(Controller):
+    """Brings runs into a viewer's session.
 
     Attributes
     ----------
     jobs
         Its own, since a run may take hours and looking at images goes on meanwhile.
-    told
-        Emits (text, is_error); `last_told` keeps it.
+    line
+        What there is to say about runs.
     blocked
         What to do again once the loaded model is unloaded; None when no other model is in the way.
+    entries
+        What is written in the form for a new run.
     """
 
-    told = Signal(str, bool)
-
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.session = controller.session
-        self.jobs = Jobs()
+    def __init__(self, context: Context, images: ImageController, browser: RunBrowser) -> None:
+        super().__init__(context)
+        self.images, self.browser = images, browser
+        self.jobs = self.new_jobs()
+        self.line = Status()
+        self.entries = RunEntries()
         self.blocked: Callable[[], None] | None = None
-        self.last_told: tuple[str, bool] = ("", False)
         self._notices: list[str] = []
         self.jobs.cancelled.connect(self._on_cancelled)
-        self.session.events.model.connect(self._on_model)
-
-    def cleanup(self) -> None:
-        """Stop the work; a run half made is gone on with next time."""
-        self.jobs.cancel()
-        self.session.events.model.disconnect(self._on_model, missing_ok=True)
+        self.listen(self.session.events.model, self._on_model)
 
     def open(self, path: Path) -> None:
         """Open a run's folder."""
@@ -59,24 +55,24 @@ class RunDesk:
 
     def open_demo(self) -> None:
         """Open the embedded model's run over synthetic phantoms; it is made on first use."""
-        work = partial(tasks.open_demo_run, self.controller.choice, self.session.model)
+        work = partial(tasks.open_demo_run, self.images.choice, self.session.model)
         self._start("Opening the demo run", work, self.open_demo)
 
     def make(self, order: RunOrder) -> None:
         """Run the chosen model over images, and open what comes of it."""
-        work = partial(tasks.make_and_open, order, self.controller.choice, self.session.model, self._notices.append)
+        work = partial(tasks.make_and_open, order, self.images.choice, self.session.model, self._notices.append)
         self._start(f"Making {order.out.name}", work, partial(self.open, order.out))
 
     def close_run(self) -> None:
         """Close the open run; verdicts go into the user's own file again."""
         run, self.session.run = self.session.run, None
         if run is not None:
-            self.tell(f"{run.path.name} closed.")
+            self.line.tell(f"{run.path.name} closed.")
 
     def unload_and_retry(self) -> None:
         """Unload the model that is in the way, and do again what it was in the way of."""
         again, self.blocked = self.blocked, None
-        self.controller.unload()
+        self.images.unload()
         if again is not None:
             again()
 
@@ -84,41 +80,36 @@ class RunDesk:
         """Stop; finished images of a run are kept."""
         self.jobs.cancel()
 
-    def tell(self, text: str, *, error: bool = False) -> None:
-        """Put a line where the user looks for it."""
-        self.last_told = text, error
-        self.told.emit(text, error)
-
     def _start(self, title: str, work: Callable[[Report], Opened], again: Callable[[], None]) -> None:
         self.blocked = None
         self._notices.clear()
         self.jobs.start(title, work, self._take, partial(self._failed, again))
 
     def _take(self, opened: Opened) -> None:
-        run, controller = opened.run, self.controller
+        run = opened.run
         if self.session.model is None and opened.model is not None and opened.choice is not None:
-            controller.take_model(opened.choice, opened.model)
+            self.images.take_model(opened.choice, opened.model)
         if opened.root is not None:
-            image_files(run).root = opened.root
+            self.browser.files_of(run).root = opened.root
         if opened.findings is not None:
             self.session.findings = opened.findings
         self.session.run = run
         kept = "with" if run.has_maps else "without"
-        self.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note, *self._notices]).strip())
+        self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note, *self._notices]).strip())
         if self.session.image is None and len(run):
-            controller.browser.show(0)
+            self.browser.show(0)
 
     def _failed(self, again: Callable[[], None], error: Exception) -> None:
         if isinstance(error, OtherModelError):
             self.blocked = again
         if isinstance(error, MammoSAEError):
-            self.tell(str(error), error=True)
+            self.line.tell(str(error), error=True)
         else:
-            self.controller.report_failure(error)
-            self.tell(*self.controller.last_told[:1], error=True)
+            self.images.report_failure(error)
+            self.line.tell(*self.status.last_told[:1], error=True)
 
     def _on_cancelled(self, title: str) -> None:
-        self.tell(f"Cancelled: {title}. Started again, it goes on where it stopped.")
+        self.line.tell(f"Cancelled: {title}. Started again, it goes on where it stopped.")
 
     def _on_model(self, model: Any) -> None:
         """Say it when a model is loaded that the open run was not made with."""
@@ -128,4 +119,4 @@ class RunDesk:
         try:
             run.check_model(model)
         except MammoSAEError as error:
-            self.tell(str(error), error=True)
+            self.line.tell(str(error), error=True)

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout
 
 from ..widgets.parts import Dock, Scrolled
-from ..workspace import controller_of
 from .form_panel import RunForm
 from .list_panel import ImageListPart
 from .run_panel import RunPart
 
+if TYPE_CHECKING:
+    from .image_list import ImageList
+    from .opener import RunOpener
 
-class ImagesDock(Dock):
-    """Opens a run and goes through its images; the current latent and the order stay.
 
-    The state lives in the viewer's controller: a run goes on being made while the dock is closed.
-    """
+class ImagesPanel(Dock):
+    """Opens a run and goes through its images; the current latent and the order stay."""
 
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.controller = controller_of(napari_viewer)
-        self.run = RunPart(self.controller)
-        self.list = ImageListPart(self.controller)
-        self.form = RunForm(self.controller)
+    def __init__(self, opener: RunOpener, images: ImageList) -> None:
+        super().__init__(opener.context)
+        self.run = RunPart(opener)
+        self.list = ImageListPart(images)
+        self.form = RunForm(opener)
+        self.own(self.run, self.list, self.form)
         self.pages = QStackedWidget()
         self.pages.addWidget(self.list)
         self.pages.addWidget(Scrolled(self.form))
@@ -35,12 +35,7 @@ class ImagesDock(Dock):
         layout.addWidget(self.pages, 1)
         self.run.new_asked.connect(self._turn)
         self.form.started.connect(self._show_list)
-        self.run.listen(self.controller.session.events.run, self._show_list)
-
-    def cleanup(self) -> None:
-        """Stop listening to the session; destroying the widget does the same."""
-        for part in (self.run, self.list, self.form):
-            part.cleanup()
+        self.listen(self.session.events.run, self._show_list)
 
     def _turn(self) -> None:
         self.pages.setCurrentIndex(int(self.run.new_button.isChecked()))

@@ -12,7 +12,7 @@ from ..widgets.parts import Part, row
 
 if TYPE_CHECKING:
     from ...core.base.progress import Progress
-    from ..image.controller import Controller
+    from .opener import RunOpener
 
 FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
 
@@ -23,9 +23,9 @@ class RunPart(Part):
     new_asked = Signal()
     """The user wants to make a run, or to go back from it."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        self.desk = controller.runs
+    def __init__(self, opener: RunOpener) -> None:
+        super().__init__(opener.context)
+        self.opener = opener
         self.demo_button, self.open_button = QPushButton("Demo run"), QPushButton("Open…")
         self.new_button, self.close_button = QPushButton("New…"), QPushButton("Close")
         self.demo_button.setToolTip("The embedded model over synthetic phantoms; made on first use, then kept")
@@ -53,29 +53,31 @@ class RunPart(Part):
         layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(self.unload_button)
 
-        self.demo_button.clicked.connect(self.desk.open_demo)
+        self.demo_button.clicked.connect(self.opener.open_demo)
         self.open_button.clicked.connect(self._choose)
         self.new_button.clicked.connect(self.new_asked)
-        self.close_button.clicked.connect(self.desk.close_run)
-        self.cancel_button.clicked.connect(self.desk.cancel)
-        self.unload_button.clicked.connect(self.desk.unload_and_retry)
-        self.listen(self.desk.jobs.started, self._on_started)
-        self.listen(self.desk.jobs.progressed, self._on_progress)
-        self.listen(self.desk.jobs.ended, self._refresh)
-        self.listen(self.desk.told, self._on_told)
+        self.close_button.clicked.connect(self.opener.close_run)
+        self.cancel_button.clicked.connect(self.opener.cancel)
+        self.unload_button.clicked.connect(self.opener.unload_and_retry)
+        self.listen(self.opener.jobs.started, self._on_started)
+        self.listen(self.opener.jobs.progressed, self._on_progress)
+        self.listen(self.opener.jobs.ended, self._refresh)
+        self.listen(self.opener.line.told, self._on_told)
         self.listen(self.session.events.run, self._refresh)
-        self._on_told(*self.desk.last_told)
+        self._on_told(*self.opener.line.last_told)
         self._refresh()
+        if self.opener.jobs.progress is not None:
+            self._on_progress(self.opener.jobs.progress)
 
     def _refresh(self, *_: object) -> None:
-        busy, run = self.desk.jobs.busy, self.session.run
+        busy, run = self.opener.jobs.busy, self.session.run
         self.busy_row.setVisible(busy)
         for button in (self.demo_button, self.open_button):
             button.setEnabled(not busy)
         self.close_button.setVisible(run is not None)
-        self.unload_button.setVisible(not busy and self.desk.blocked is not None)
+        self.unload_button.setVisible(not busy and self.opener.blocked is not None)
         if not busy:
-            self._on_told(*self.desk.last_told)
+            self._on_told(*self.opener.line.last_told)
 
     def _on_started(self, title: str) -> None:
         self.bar.setRange(0, 0)
@@ -93,7 +95,7 @@ class RunPart(Part):
         name = f"{run.path.parent.name}/{run.path.name}" if run is not None else ""
         self._say(text or (f"{name}: {len(run):,} images." if run is not None else FIRST), error)
         self.status.setToolTip(str(run.path) if run is not None else "")
-        self.unload_button.setVisible(self.desk.blocked is not None)
+        self.unload_button.setVisible(self.opener.blocked is not None)
 
     def _say(self, text: str, error: bool = False) -> None:
         self.warning.setVisible(error)
@@ -102,4 +104,4 @@ class RunPart(Part):
     def _choose(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Folder of a run")
         if name:
-            self.desk.open(Path(name))
+            self.opener.open(Path(name))

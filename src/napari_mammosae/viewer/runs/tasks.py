@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.base.errors import RunError
@@ -12,7 +13,6 @@ from ..image.tasks import ModelChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
@@ -49,6 +49,27 @@ class RunOrder:
     maps: bool = True
     batch: int | None = None
     workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunEntries:
+    """What is written in the form for a new run; `batch` 0 leaves it to the device."""
+
+    images: str = ""
+    labels: str = ""
+    out: str = ""
+    maps: bool = True
+    batch: int = 0
+    workers: int = 1
+
+    @property
+    def order(self) -> RunOrder | None:
+        """The run that is asked for; None while something is missing."""
+        images, out = self.images.strip(), self.out.strip()
+        if not images or not out:
+            return None
+        labels = tuple(Path(part.strip()).expanduser() for part in self.labels.split(";") if part.strip())
+        return RunOrder(images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

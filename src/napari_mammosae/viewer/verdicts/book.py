@@ -153,6 +153,10 @@ class VerdictBook:
         event = self.mine.get(latent)
         return event.verdict if event is not None else ""
 
+    def verdicts(self) -> dict[int, str]:
+        """Latent -> the annotator's verdict, empty where only a concept or a note is given."""
+        return {latent: event.verdict for latent, event in self.mine.items()}
+
     def concepts(self) -> list[str]:
         """Concept names to complete from."""
         if self._store is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -9,70 +10,76 @@ from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QTimer
 
 from ...core.verdicts.store import Evidence
-from ..app import keymap
-from ..app.jobs import Jobs
 from ..app.preferences import preferences, remember
+from ..context import Controller
 from .book import VerdictBook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from ...core.verdicts.store import Event, Verdict
-    from ..image.controller import Controller
+    from ..context import Context
 
 _LOOK_AGAIN = 2_000  # milliseconds between looks for what other programs wrote
+_PAUSE = 1_500  # milliseconds of quiet after which a note is saved while it is being written
 
 
-class Reviewer:
-    """Judges the current latent of a viewer. One a controller, as `controller.reviewer`.
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What is typed about a latent and not saved yet; None where nothing is."""
+
+    latent: int | None = None
+    concept: str | None = None
+    note: str | None = None
+
+
+class Reviewer(Controller):
+    """Judges the current latent of a viewer. What is typed is saved when the latent changes, at the latest.
 
     Attributes
     ----------
     book
         The verdicts.
+    typed
+        The concept and the note that are being typed.
     with_screenshot
         Whether a picture of the canvas is kept with each verdict.
     judged
         Emits (latent, sentence): what was just recorded or taken back.
-    leaving
-        Emits before another verdict, undo or redo is recorded, for forms to hand in what was typed.
     """
 
     judged = Signal(int, str)
-    leaving = Signal()
 
-    def __init__(self, controller: Controller) -> None:
-        self.controller = controller
-        self.session = controller.session
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         with_qt = QCoreApplication.instance() is not None
-        self._jobs = Jobs() if with_qt else None
+        self._jobs = self.new_jobs() if with_qt else None
         self.book = VerdictBook(self.session, preferences().annotator, self._jobs)
         self.book.failed.connect(self._on_failed)
+        self.typed = Typed()
         self.with_screenshot = False
         self._live: tuple[Any, NDArray[np.intp]] | None = None
+        self._pause = QTimer(singleShot=True, interval=_PAUSE)
+        self._pause.timeout.connect(self.hand_in)
         self._watch = QTimer(interval=_LOOK_AGAIN)
         self._watch.timeout.connect(self._poll)
         if with_qt:
             self._watch.start()
-        viewer = controller.scene.viewer
-        self._unbind: Callable[[], None] = (
-            keymap.bind(viewer, self, keymap.REVIEW_KEYS) if viewer is not None else lambda: None
-        )
+        self.listen(self.session.events.current, self._on_current)
         self.reload()
 
-    def cleanup(self) -> None:
-        """Hand in what was typed, close the file, let the keys go."""
-        self.leaving.emit()
+    def close(self) -> None:
+        """Hand in what was typed and close the file."""
+        self.hand_in()
         self._watch.stop()
-        self._unbind()
+        super().close()
         self.book.close()
 
     def reload(self) -> None:
         """Read the verdict file again."""
-        with self.controller.telling():
+        with self.status.telling():
             self.book.reload()
 
     # Verdicts
@@ -97,15 +104,15 @@ class Reviewer:
         """Record a verdict on the current latent; an empty one takes it back."""
         latent = self.session.current
         if latent is None:
-            self.controller.tell("Choose a latent first.", error=True)
+            self.status.tell("Choose a latent first.", error=True)
             return
-        self.leaving.emit()
-        with self.controller.telling():
+        self.hand_in()
+        with self.status.telling():
             self._said(self.book.decide(latent, verdict, evidence=self.evidence()), "is")
 
     def describe(self, latent: int, *, concept: str | None = None, note: str | None = None) -> bool:
         """Record a concept or a note; True when it is on the disk."""
-        with self.controller.telling():
+        with self.status.telling():
             self.book.decide(latent, concept=concept, note=note, evidence=self.evidence())
             self.judged.emit(latent, f"Latent {latent}: saved.")
             return True
@@ -113,19 +120,19 @@ class Reviewer:
 
     def undo(self) -> None:
         """Take the last decision back and go to its latent."""
-        self.leaving.emit()
-        with self.controller.telling():
+        self.hand_in()
+        with self.status.telling():
             self._stepped(self.book.undo(), "There is nothing to undo in this session.")
 
     def redo(self) -> None:
         """Decide again what was taken back, and go to its latent."""
-        self.leaving.emit()
-        with self.controller.telling():
+        self.hand_in()
+        with self.status.telling():
             self._stepped(self.book.redo(), "There is nothing to redo.")
 
     def _stepped(self, event: Event | None, nothing: str) -> None:
         if event is None:
-            self.controller.tell(nothing)
+            self.status.tell(nothing)
             return
         if event.subject == self.book.subject:
             self.session.current = event.latent
@@ -134,12 +141,12 @@ class Reviewer:
     def _said(self, event: Event, verb: str) -> None:
         text = f"{verb} {event.verdict}" if event.verdict else "has no verdict again"
         sentence = f"Latent {event.latent} {text}."
-        self.controller.tell(sentence)
+        self.status.tell(sentence)
         self.judged.emit(event.latent, sentence)
 
     def evidence(self) -> Evidence:
         """What is on the screen: the image's identifier and how it is shown, never a path or a person."""
-        image, scene = self.session.image, self.controller.scene
+        image, scene = self.session.image, self.scene
         viewer, stack = scene.viewer, scene.stack_layer
         if image is None or viewer is None:
             return Evidence()
@@ -156,7 +163,7 @@ class Reviewer:
 
     def _screenshot(self) -> bytes | None:
         """The canvas as a PNG; None where there is no window."""
-        viewer: Any = self.controller.scene.viewer
+        viewer: Any = self.scene.viewer
         if not hasattr(viewer, "screenshot"):
             return None
         import cv2
@@ -164,6 +171,41 @@ class Reviewer:
         picture = viewer.screenshot(canvas_only=True, flash=False)
         encoded, data = cv2.imencode(".png", np.ascontiguousarray(picture[..., 2::-1]))
         return data.tobytes() if encoded else None
+
+    # What is being typed
+
+    def type_note(self, text: str) -> None:
+        """Take a note on the current latent as it is being typed; saved in a pause."""
+        self.typed = replace(self._typed_here(), note=text)
+        self._pause.start()
+
+    def type_concept(self, text: str) -> None:
+        """Take a concept as it is being typed; half a word is saved only when the latent changes."""
+        self.typed = replace(self._typed_here(), concept=text)
+
+    def hand_in(self) -> None:
+        """Save the concept and the note if they were changed."""
+        self._pause.stop()
+        typed, latent = self.typed, self.typed.latent
+        if latent is None or self.book.subject is None:
+            return
+        self.typed = Typed()
+        event = self.book.mine.get(latent)
+        known = {"concept": event.concept, "note": event.note} if event is not None else {"concept": "", "note": ""}
+        changed = {
+            key: text.strip()
+            for key, text in (("concept", typed.concept), ("note", typed.note))
+            if text is not None and text.strip() != known[key]
+        }
+        if changed and not self.describe(latent, **changed):
+            self.typed = typed
+
+    def _typed_here(self) -> Typed:
+        return self.typed if self.typed.latent == self.session.current else Typed(self.session.current)
+
+    def _on_current(self, latent: int | None) -> None:
+        if latent != self.typed.latent:
+            self.hand_in()
 
     # What is left to do
 
@@ -179,14 +221,14 @@ class Reviewer:
 
     def next_unreviewed(self) -> None:
         """Go to the next live latent without a verdict of the annotator: down the stack's order, then from its top."""
-        self.leaving.emit()
+        self.hand_in()
         if self.book.reading:
-            self.controller.tell("The verdicts are still being read; once more in a moment.")
+            self.status.tell("The verdicts are still being read; once more in a moment.")
             return
         live = self.live_latents()
         left = live[[not self.book.verdict(int(latent)) for latent in live]] if live.size else live
         if not left.size:
-            self.controller.tell("Every live latent has a verdict." if live.size else "There are no live latents yet.")
+            self.status.tell("Every live latent has a verdict." if live.size else "There are no live latents yet.")
             return
         order, rank = self.session.order, self.session.rank
         if order is None or order.latents.size <= int(left[-1]):
@@ -200,8 +242,8 @@ class Reviewer:
 
     def set_annotator(self, name: str) -> None:
         """Judge under another name from now on."""
-        self.leaving.emit()
-        with self.controller.telling():
+        self.hand_in()
+        with self.status.telling():
             self.book.annotator = name
             remember("verdicts", annotator=self.book.annotator)
 
@@ -213,7 +255,7 @@ class Reviewer:
         VerdictError
             As `VerdictBook.use_path` does.
         """
-        self.leaving.emit()
+        self.hand_in()
         self.book.use_path(path)
 
     def set_blind(self, blind: bool) -> None:
@@ -221,8 +263,8 @@ class Reviewer:
         self.session.blind = blind
 
     def _on_failed(self, text: str) -> None:
-        self.controller.tell(text, error=True)
+        self.status.tell(text, error=True)
 
     def _poll(self) -> None:
-        with self.controller.telling():
+        with self.status.telling():
             self.book.poll()

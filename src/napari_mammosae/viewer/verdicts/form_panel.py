@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -26,9 +26,8 @@ from .book import when
 
 if TYPE_CHECKING:
     from ...core.verdicts.store import Event
-    from ..image.controller import Controller
+    from .controller import Reviewer
 
-_PAUSE = 1_500  # milliseconds of quiet after which a note is saved while it is being written
 MEANINGS = {
     "lesion": "It sees what the finding is about",
     "anatomy": "It sees normal anatomy",
@@ -38,13 +37,11 @@ MEANINGS = {
 
 
 class VerdictForm(Part):
-    """Judges the current latent. What was typed is saved when the latent changes, at the latest."""
+    """Judges the current latent."""
 
-    def __init__(self, controller: Controller) -> None:
-        super().__init__(controller)
-        self.reviewer, self.book = controller.reviewer, controller.reviewer.book
-        self._latent: int | None = None
-        self._pause = QTimer(self, singleShot=True, interval=_PAUSE)
+    def __init__(self, reviewer: Reviewer) -> None:
+        super().__init__(reviewer.context)
+        self.reviewer, self.book = reviewer, reviewer.book
         self.title, self.said = QLabel(), QLabel()
         self.said.setWordWrap(True)
         self.buttons: dict[str, QPushButton] = {}
@@ -104,27 +101,28 @@ class VerdictForm(Part):
     # What is shown
 
     def show_latent(self, *_: object) -> None:
-        """Show what is said about the current latent; what was typed about the one before is saved first."""
-        if self._latent is not None and self._latent != self.session.current:
-            self.hand_in()
-        self._latent = latent = self.session.current
+        """Show what is said about the current latent, and what is being typed about it."""
+        latent, typed = self.session.current, self.reviewer.typed
         event = self.book.mine.get(latent) if latent is not None else None
         known = latent is not None and self.book.subject is not None
         for widget in (*self.buttons.values(), self.concept, self.note, self.words_button):
             widget.setEnabled(known)
         for verdict, button in self.buttons.items():
             button.setChecked(event is not None and event.verdict == verdict)
-        if not self.concept.lineEdit().hasFocus() or not self._typed_concept():
+        concept, note = (event.concept, event.note) if event is not None else ("", "")
+        if typed.latent == latent:
+            concept = concept if typed.concept is None else typed.concept
+            note = note if typed.note is None else typed.note
+        if self.concept.currentText().strip() != concept.strip():  # blanks at the end: the next word is on its way
             with QSignalBlocker(self.concept):
-                self.concept.setEditText(event.concept if event is not None else "")
-                self.concept.lineEdit().setModified(False)
-        if not self.note.hasFocus() or not self.note.isModified():
-            self.note.setText(event.note if event is not None else "")
+                self.concept.setEditText(concept)
+        if self.note.text().strip() != note.strip():
+            self.note.setText(note)
         self._write_texts(event)
         self._show_progress()
 
     def _write_texts(self, event: Event | None) -> None:
-        latent = self._latent
+        latent = self.session.current
         if latent is None or self.book.subject is None:
             self.title.setText("Load a model or open a run to judge its latents.")
             self.said.setText("")
@@ -151,44 +149,22 @@ class VerdictForm(Part):
     def _fill_concepts(self) -> None:
         words = self.book.concepts()
         if words != [self.concept.itemText(i) for i in range(self.concept.count())]:
-            text, modified = self.concept.currentText(), self.concept.lineEdit().isModified()
+            text = self.concept.currentText()
             with QSignalBlocker(self.concept):
                 self.concept.clear()
                 self.concept.addItems(words)
                 self.concept.setEditText(text)
-                self.concept.lineEdit().setModified(modified)
 
     # What is decided
-
-    def hand_in(self, *_: object) -> None:
-        """Save the concept and the note if they were changed."""
-        self._pause.stop()
-        latent = self._latent
-        event = self.book.mine.get(latent) if latent is not None else None
-        if latent is None or self.book.subject is None:
-            return
-        concept, note = self.concept.currentText().strip(), self.note.text().strip()
-        changed: dict[str, Any] = {}
-        if self._typed_concept() and concept != (event.concept if event is not None else ""):
-            changed["concept"] = concept
-        if self.note.isModified() and note != (event.note if event is not None else ""):
-            changed["note"] = note
-        if not changed or self.reviewer.describe(latent, **changed):
-            self.note.setModified(False)
-            self.concept.lineEdit().setModified(False)
-            self._fill_concepts()
-
-    def _typed_concept(self) -> bool:
-        return bool(self.concept.lineEdit().isModified())
 
     def _on_concept_typed(self) -> None:
         """Half a word that is being completed is no concept yet."""
         if not self.concept.completer().popup().isVisible():
-            self.hand_in()
+            self.reviewer.hand_in()
 
     def _on_concept_chosen(self, *_: object) -> None:
-        self.concept.lineEdit().setModified(True)  # chosen from a list is as good as typed
-        self.hand_in()
+        self.reviewer.type_concept(self.concept.currentText())
+        self.reviewer.hand_in()
 
     def _judge(self, verdict: Any, checked: bool) -> None:
         """A click gives the verdict; a click on the one that is given takes it back."""
@@ -204,13 +180,13 @@ class VerdictForm(Part):
     def _list_concept(self, listed: bool) -> None:
         concept = self.concept.currentText().strip()
         if concept:
-            with self.controller.telling():
+            with self.context.status.telling():
                 self.book.list_concept(concept, listed)
 
     def _connect(self) -> None:
-        self._pause.timeout.connect(self.hand_in)
-        self.note.textEdited.connect(lambda _: self._pause.start())
-        self.note.editingFinished.connect(self.hand_in)
+        self.note.textEdited.connect(self.reviewer.type_note)
+        self.note.editingFinished.connect(self.reviewer.hand_in)
+        self.concept.lineEdit().textEdited.connect(self.reviewer.type_concept)
         self.concept.lineEdit().editingFinished.connect(self._on_concept_typed)
         self.concept.activated.connect(self._on_concept_chosen)
         self.add_action.triggered.connect(lambda: self._list_concept(True))
@@ -235,7 +211,6 @@ class VerdictForm(Part):
             (events.blind, self._on_blind),
             (self.book.changed, self._on_changed),
             (self.reviewer.judged, self._on_judged),
-            (self.reviewer.leaving, self.hand_in),
         ):
             self.listen(event, callback)
         self.blind.setChecked(self.session.blind)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout
 
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint
-from ..workspace import controller_of
 from .files_panel import VerdictFilesPart
 from .form_panel import VerdictForm
 from .suspects_panel import SuspectsPart
 
+if TYPE_CHECKING:
+    from .controller import Reviewer
+    from .exchange import VerdictExchange
+    from .suspects import SuspectSearch
 
-class VerdictsDock(Dock):
-    """What people decide about latents. The state lives in the viewer's controller: keys work without this dock."""
 
-    def __init__(self, napari_viewer: Any) -> None:
-        super().__init__()
-        self.controller = controller_of(napari_viewer)
-        self.form = VerdictForm(self.controller)
-        self.suspects = SuspectsPart(self.controller)
-        self.files = VerdictFilesPart(self.controller)
+class VerdictsPanel(Dock):
+    """What people decide about latents; the keys work without it."""
+
+    def __init__(self, reviewer: Reviewer, search: SuspectSearch, exchange: VerdictExchange) -> None:
+        super().__init__(reviewer.context)
+        self.form = VerdictForm(reviewer)
+        self.suspects = SuspectsPart(search)
+        self.files = VerdictFilesPart(exchange)
+        self.own(self.form, self.suspects, self.files)
         self.status = QLabel()
         self.status.setWordWrap(True)
         self.status.hide()
@@ -37,13 +41,8 @@ class VerdictsDock(Dock):
         layout.addWidget(self.status)
         layout.addWidget(self.tabs, 1)
         layout.addWidget(notice)
-        self.form.listen(self.controller.told, self._on_told)
-
-    def cleanup(self) -> None:
-        """Save what was typed and stop listening; destroying the widget stops the listening as well."""
-        self.form.hand_in()
-        for part in (self.form, self.suspects, self.files):
-            part.cleanup()
+        self.listen(self.context.status.told, self._on_told)
+        self._on_told(*self.context.status.last_told)
 
     def _on_told(self, text: str, error: bool) -> None:
         """Show errors, and what they were about no longer than they hold."""

@@ -10,7 +10,7 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 from .columns import LATENT, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -38,15 +38,19 @@ class LatentTable(QAbstractTableModel):
     """All h latents as rows, in an order and with a filter of its own.
 
     Rows of the model are `visible[row]` -> latent. The values are arrays of length h, shared, not copied. While it is
-    `blind`, columns that could sway a judge are left empty.
+    `blind`, columns that could sway a judge are left empty. `hidden` are the keys of the columns that are not shown.
     """
 
     rearranged = Signal()
     """The order or the filter changed."""
+    columns_changed = Signal()
+    """Other columns are there, or other ones are shown."""
 
     def __init__(self) -> None:
         super().__init__()
         self.columns: tuple[Column, ...] = (LATENT,)
+        self.hidden: set[str] = set()
+        self._known: set[str] = set()
         self.values: dict[str, NDArray[Any]] = {LATENT.key: np.arange(0)}
         self.sort_key, self.rising = LATENT.key, True
         self.blind = False
@@ -81,8 +85,15 @@ class LatentTable(QAbstractTableModel):
     ) -> None:
         """Take other columns or other values, and show the latents of a mask (h,) only, or all.
 
-        The order stays that of the same column, if it is still there.
+        The order stays that of the same column, if it is still there. New columns start shown or hidden as they say
+        themselves.
         """
+        changed = tuple(columns) != self.columns
+        for column in columns:
+            if column.key not in self._known:
+                self._known.add(column.key)
+                if not column.shown:
+                    self.hidden.add(column.key)
         self.beginResetModel()
         self.columns, self.values, self._mask = tuple(columns), dict(values), mask
         if self.sort_key not in self.values:
@@ -90,6 +101,22 @@ class LatentTable(QAbstractTableModel):
         self._sort()
         self.endResetModel()
         self.rearranged.emit()
+        if changed:
+            self.columns_changed.emit()
+
+    def reveal(self, column: Column) -> None:
+        """Show a column from now on, and be sorted by it when its values are next given."""
+        self._known.add(column.key)
+        if column.key in self.hidden:
+            self.hidden.discard(column.key)
+            self.columns_changed.emit()
+        self.sort_key, self.rising = column.key, column.rising
+
+    def choose_columns(self, keys: Iterable[str]) -> None:
+        """Show these columns and no others; the latent's number always stays."""
+        shown = {*keys, LATENT.key}
+        self.hidden = {column.key for column in self.columns if column.key not in shown}
+        self.columns_changed.emit()
 
     def sort_by(self, key: str, *, rising: bool) -> None:
         """Order the rows by a column."""

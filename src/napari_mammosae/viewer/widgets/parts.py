@@ -8,57 +8,55 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QTabWidget, QWidget
 
+from ..app.listening import connect_until
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..image.controller import Controller
+    from ..context import Context
 
 NOTICE = "Research use only, not for diagnosis."
-
-
-class Dock(QWidget):
-    """What every dock is: its tab reads as its own name.
-
-    napari adds the plugin's name in brackets, which leaves no room for the dock's own where several share an area, and
-    Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name.
-    """
-
-    def event(self, event: Any) -> bool:
-        """Name the window's dock as soon as this lies in it."""
-        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
-            dock.setWindowTitle(dock.windowTitle().partition(" (")[0].replace("&&", "&").replace("&", "&&"))
-        return bool(super().event(event))
 
 
 class Part(QWidget):
     """A piece of a dock. What it `listen`s to is disconnected when the widget is destroyed.
 
-    Closing a dock sends no close event, and a signal that reached a destroyed widget would raise.
+    It owns no data: closing a dock changes nothing but what is seen. Closing sends no close event, and a signal that
+    reached a destroyed widget would raise.
     """
 
-    def __init__(self, controller: Controller) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self.controller = controller
-        self.session = controller.session
+        self.context, self.session = context, context.session
         self._undo = ExitStack()
         self.destroyed.connect(self._undo.close)
 
     def listen(self, event: Any, callback: Callable[..., None]) -> None:
         """Connect an event of psygnal, napari or Qt for as long as the widget lives."""
-        event.connect(callback)
-        self._undo.callback(_disconnect, event, callback)
+        connect_until(self._undo, event, callback)
 
     def cleanup(self) -> None:
         """Stop listening."""
         self._undo.close()
 
 
-def _disconnect(event: Any, callback: Callable[..., None]) -> None:
-    try:
-        event.disconnect(callback)
-    # the sender went first, or for PySide the receiver; Qt bindings, psygnal and napari each say so their way
-    except (TypeError, RuntimeError, ValueError, SystemError):
-        return
+class Dock(Part):
+    """What every dock is: parts that end with it, and a tab that reads as its own name.
+
+    napari adds the plugin's name in brackets, which leaves no room for the dock's own where several share an area, and
+    Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name.
+    """
+
+    def own(self, *parts: Part) -> None:
+        """Have parts stop listening with the dock."""
+        for part in parts:
+            self._undo.callback(part.cleanup)
+
+    def event(self, event: Any) -> bool:
+        """Name the window's dock as soon as this lies in it."""
+        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
+            dock.setWindowTitle(dock.windowTitle().partition(" (")[0].replace("&&", "&").replace("&", "&&"))
+        return bool(super().event(event))
 
 
 def row(*widgets: QWidget, stretch: int = 0) -> QWidget:

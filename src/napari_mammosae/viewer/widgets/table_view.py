@@ -7,26 +7,19 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from .column_table import LatentTable
-from .columns import LATENT, SOURCES, Column
+from .columns import SOURCES, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable
 
-    import numpy as np
-    from numpy.typing import NDArray
     from qtpy.QtCore import QPoint
     from qtpy.QtGui import QKeyEvent
 
+    from .column_table import LatentTable
+
 
 class LatentTableView(QTableView):
-    """The table on the screen: one current latent, any number selected, columns to choose from.
-
-    Attributes
-    ----------
-    hidden
-        Keys of the columns that are not shown.
-    """
+    """A table on the screen: one current latent, any number selected, columns to choose from."""
 
     chosen = Signal(int)
     """The user moved to a latent."""
@@ -34,13 +27,10 @@ class LatentTableView(QTableView):
     """The user clicked on the header of a column, whose key this is."""
     entered = Signal(int)
     """The user pressed Enter on a latent, or double-clicked it."""
-    columns_chosen = Signal()
 
-    def __init__(self) -> None:
+    def __init__(self, table: LatentTable) -> None:
         super().__init__()
-        self.table = LatentTable()
-        self.hidden: set[str] = set()
-        self._known: set[str] = set()
+        self.table = table
         self._following = False
         self._latent: int | None = None
         self.setModel(self.table)
@@ -65,6 +55,9 @@ class LatentTableView(QTableView):
         self.selectionModel().currentRowChanged.connect(self._on_current)
         self.doubleClicked.connect(self._on_entered)
         self.table.modelReset.connect(self._after_reset)
+        self.table.columns_changed.connect(self._fit)
+        self._fit()
+        self._after_reset()
 
     @property
     def latent(self) -> int | None:
@@ -94,35 +87,6 @@ class LatentTableView(QTableView):
         finally:
             self._following = False
 
-    def show_columns(
-        self, columns: Sequence[Column], values: Mapping[str, NDArray[Any]], mask: NDArray[np.bool_] | None = None
-    ) -> None:
-        """Give the table other columns; new ones start shown or hidden as they say themselves."""
-        changed = tuple(columns) != self.table.columns
-        for column in columns:
-            if column.key not in self._known:
-                self._known.add(column.key)
-                if not column.shown:
-                    self.hidden.add(column.key)
-        self.table.show(columns, values, mask)
-        if changed:
-            self._fit()
-
-    def reveal(self, column: Column) -> None:
-        """Show a column from now on, and have the table sorted by it when its values are next given."""
-        self._known.add(column.key)
-        if column.key in self.hidden:
-            self.hidden.discard(column.key)
-            self._fit()
-        self.table.sort_key, self.table.rising = column.key, column.rising
-
-    def choose_columns(self, keys: Iterable[str]) -> None:
-        """Show these columns and no others; the latent's number always stays."""
-        shown = {*keys, LATENT.key}
-        self.hidden = {column.key for column in self.table.columns if column.key not in shown}
-        self._fit()
-        self.columns_chosen.emit()
-
     def sort_by(self, column: Column, *, rising: bool | None = None) -> None:
         """Order the rows by a column, by default in the direction that makes sense for it."""
         self.table.sort_by(column.key, rising=column.rising if rising is None else rising)
@@ -141,7 +105,7 @@ class LatentTableView(QTableView):
             action = part.addAction(column.title)
             action.setToolTip(column.tooltip)
             action.setCheckable(True)
-            action.setChecked(column.key not in self.hidden)
+            action.setChecked(column.key not in self.table.hidden)
             action.setData(column.key)
         menu.triggered.connect(self._on_column_action)
         return menu
@@ -156,8 +120,8 @@ class LatentTableView(QTableView):
             super().keyPressEvent(event)
 
     def _on_column_action(self, action: Any) -> None:
-        keys = {column.key for column in self.table.columns} - self.hidden
-        self.choose_columns(keys | {action.data()} if action.isChecked() else keys - {action.data()})
+        keys = {column.key for column in self.table.columns} - self.table.hidden
+        self.table.choose_columns(keys | {action.data()} if action.isChecked() else keys - {action.data()})
 
     def _show_menu(self, at: QPoint) -> None:
         self.column_menu().popup(self.horizontalHeader().mapToGlobal(at))
@@ -199,7 +163,7 @@ class LatentTableView(QTableView):
         """Show and hide columns, and make each as wide as its title and a typical number."""
         header, metrics = self.horizontalHeader(), self.fontMetrics()
         for section, column in enumerate(self.table.columns):
-            self.setColumnHidden(section, column.key in self.hidden)
+            self.setColumnHidden(section, column.key in self.table.hidden)
             title = metrics.horizontalAdvance(column.title) + 24  # room for the sort mark
             typical = metrics.horizontalAdvance("0.00123" if column.format else "spurious") + 8
             header.resizeSection(section, max(title, typical))

@@ -1,4 +1,4 @@
-"""Scores of all latents over an open run, as the columns of the latent table. Knows no Qt; computed in a worker."""
+"""Scores of all latents over an open run, as the columns of the latent table. Knows no Qt; for a worker thread."""
 
 from __future__ import annotations
 

@@ -1,0 +1,61 @@
+"""What every controller and every part of a dock is given."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .app.jobs import Jobs
+from .app.listening import connect_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .app.session import Session
+    from .app.status import Status
+    from .canvas.scene import Scene
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Context:
+    """One viewer as its controllers see it.
+
+    Attributes
+    ----------
+    session
+        What the viewer looks at.
+    scene
+        How that looks: the viewer and this plugin's layers in it.
+    jobs
+        The viewer's one heavy job: reading, loading, computing.
+    status
+        The line for the user.
+    """
+
+    session: Session
+    scene: Scene
+    jobs: Jobs
+    status: Status
+
+
+class Controller:
+    """What acts for one feature and owns its state; docks come and go, it stays until the viewer is gone."""
+
+    def __init__(self, context: Context) -> None:
+        self.context, self.session, self.scene, self.status = context, context.session, context.scene, context.status
+        self._undo = ExitStack()
+
+    def close(self) -> None:
+        """Stop what runs and what listens."""
+        self._undo.close()
+
+    def listen(self, event: Any, callback: Callable[..., None]) -> None:
+        """Connect an event of psygnal, napari or Qt until the controller is closed."""
+        connect_until(self._undo, event, callback)
+
+    def new_jobs(self) -> Jobs:
+        """Make jobs that end when the controller is closed."""
+        jobs = Jobs()
+        self._undo.callback(jobs.cancel)
+        return jobs

@@ -1,0 +1,77 @@
+"""The docks that napari opens: each takes the workspace of its viewer and hands its controllers to a panel."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .comparison.panel import ComparePanel
+from .image.panel import ModelPanel
+from .intervention.panel import IntervenePanel
+from .latents.panel import LatentsPanel
+from .localization.panel import LocalizePanel
+from .runs.panel import ImagesPanel
+from .verdicts.panel import VerdictsPanel
+from .workspace import workspace_of
+
+
+class ModelDock(ModelPanel):
+    """*Model & image*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.images, work.actions)
+        self.workspace = work
+
+
+class ImagesDock(ImagesPanel):
+    """*Images*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.opener, work.image_list)
+        self.workspace = work
+
+
+class LatentsDock(LatentsPanel):
+    """*Latents*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.latents, work.pictures, work.side_by_side)
+        self.workspace = work
+
+
+class VerdictsDock(VerdictsPanel):
+    """*Verdicts*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.reviewer, work.suspects, work.exchange)
+        self.workspace = work
+
+
+class LocalizeDock(LocalizePanel):
+    """*Localise*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.localizer, work.measures, work.editor, work.opener)
+        self.workspace = work
+
+
+class InterveneDock(IntervenePanel):
+    """*Intervene*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.exporter, work.images, work.browser)
+        self.workspace = work
+
+
+class CompareDock(ComparePanel):
+    """*Compare models*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(work.comparer)
+        self.workspace = work

@@ -1,0 +1,121 @@
+"""The table of all latents: what it holds, its filter and order, and the stack that takes its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from ..app.order import BY_IMAGE, Order
+from ..context import Controller
+from ..widgets.column_table import LatentTable
+from ..widgets.columns import ENERGY, LATENT, default_sort
+from .filters import LatentFilter
+from .values import collect
+
+if TYPE_CHECKING:
+    from ..context import Context
+    from .ranking import LatentRanking
+    from .region import RegionQuery
+
+
+class LatentList(Controller):
+    """Fills, filters and sorts the table; the stack takes its order while it `follows`.
+
+    Attributes
+    ----------
+    filled
+        Emits whether the table is sorted by another column now, after it was filled.
+    followed
+        Emits the new `follows`.
+    table
+        The latents as they are listed.
+    """
+
+    filled = Signal(bool)
+    followed = Signal(bool)
+
+    def __init__(self, context: Context, ranking: LatentRanking, query: RegionQuery) -> None:
+        super().__init__(context)
+        self.ranking, self.query = ranking, query
+        self.table = LatentTable()
+        self._filter = LatentFilter()
+        self._sorts: list[str] = []
+        self._order: Order | None = None
+        order = self.session.order
+        self._follows = order is None or order.name == BY_IMAGE
+        self.table.rearranged.connect(self._push_order)
+        events = self.session.events
+        for event in (events.maps, events.model, events.run, events.verdicts, events.blind):
+            self.listen(event, self.fill)
+        self.listen(events.order, self._on_order)
+        self.listen(ranking.ranked, self._on_ranked)
+        self.listen(query.changed, self._on_region)
+        self.fill(sort_by=ranking.sort_key if ranking.columns else "")
+
+    @property
+    def filter(self) -> LatentFilter:
+        """Which latents are listed."""
+        return self._filter
+
+    @filter.setter
+    def filter(self, wanted: LatentFilter) -> None:
+        self._filter = wanted
+        if self.table.n_latents:
+            self.table.filter(wanted.mask(self.table.values))
+
+    @property
+    def follows(self) -> bool:
+        """Whether the stack takes the table's order."""
+        return self._follows
+
+    @follows.setter
+    def follows(self, follows: bool) -> None:
+        if follows != self._follows:
+            self._follows = follows
+            self.followed.emit(follows)
+            self._push_order()
+
+    def fill(self, *_: object, sort_by: str = "") -> None:
+        """Fill the table with what is known: of the run's ranking, of this image, of the drawn region."""
+        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
+        if sort_by:
+            self.prefer(sort_by)
+        by_key = {column.key: column for column in columns}
+        wanted = next((by_key[key] for key in reversed(self._sorts) if key in by_key), default_sort(columns))
+        changed = wanted.key != self.table.sort_key
+        if changed:
+            self.table.reveal(wanted)
+        self.table.blind = self.session.blind
+        self.table.show(columns, values, self._filter.mask(values) if len(values[LATENT.key]) else None)
+        self.filled.emit(changed)
+
+    def prefer(self, key: str) -> None:
+        """Remember what the table is to be sorted by: the last of these columns that is there."""
+        self._sorts = [*(one for one in self._sorts if one != key), key]
+
+    def _on_ranked(self) -> None:
+        """A ranking is there, or gone: the table takes its order."""
+        self.fill(sort_by=self.ranking.sort_key)
+
+    def _on_region(self) -> None:
+        self.fill(sort_by=ENERGY.key)
+
+    def _push_order(self) -> None:
+        """Let the stack take the table's order."""
+        if not self._follows or not self.table.n_latents:
+            return
+        column = self.table.sort_column
+        scores = self.table.values[column.key] if column.format else np.full(self.table.n_latents, np.nan)
+        name = column.order_name
+        if column.source == "run" and (label := self.ranking.choice.label):
+            name = f"{name} for {label.replace('_', ' ')}"
+        before, order = self.session.order, Order.of(self.table.order, scores, name)
+        if before is None or before is not self._order or not order.same_as(before):  # a verdict re-orders nothing
+            self._order = self.session.order = order
+
+    def _on_order(self, order: Order | None) -> None:
+        """Somebody else ordered the stack: it is no longer in the table's order."""
+        if order is not None and order is not self._order:
+            self.follows = False

@@ -1,0 +1,53 @@
+"""The pictures of the gallery that were made already."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from ..context import Controller
+from .thumbnails import GreyCache
+
+if TYPE_CHECKING:
+    from ..context import Context
+    from ..runs.browser import RunBrowser
+
+_KEPT = 40  # latents
+
+
+class GalleryPictures(Controller):
+    """Keeps the pictures of the last few latents until the run, the boxes or blind judging change.
+
+    Attributes
+    ----------
+    greys
+        Small pictures of files.
+    browser
+        Opens an image of the run, and knows where its files are.
+    """
+
+    def __init__(self, context: Context, browser: RunBrowser) -> None:
+        super().__init__(context)
+        self.browser = browser
+        self.greys = GreyCache()
+        self._kept: OrderedDict[tuple[int, str], dict[int, Any]] = OrderedDict()
+        events = self.session.events
+        for event in (events.run, events.findings, events.blind):
+            self.listen(event, self.forget)
+
+    def of(self, latent: int, colormap: str) -> dict[int, Any] | None:
+        """Return the pictures of a latent by place, None where they were not made yet."""
+        if (latent, colormap) not in self._kept:
+            return None
+        self._kept.move_to_end((latent, colormap))
+        return self._kept[latent, colormap]
+
+    def keep(self, latent: int, colormap: str, made: dict[int, Any]) -> None:
+        """Keep the pictures of a latent."""
+        self._kept[latent, colormap] = made
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+    def forget(self, *_: object) -> None:
+        """What was made holds no longer."""
+        self._kept.clear()
