@@ -36,7 +36,7 @@ def main() -> None:
     session = dock.session
     wait(lambda: session.image is not None)
     session.model, session.maps, session.run = model, maps, run
-    wait(lambda: dock.run.bands is not None, seconds=300)
+    wait(lambda: dock.over_run.bands is not None, seconds=300)
     for title, tab, kind in (("image and map", 0, "difference"), ("run and map", 1, "difference")):
         dock.tabs.setCurrentIndex(tab)
         dock.intervention.map_kind = kind

@@ -43,14 +43,15 @@ def dock(viewer, qtbot, monkeypatch):
     dock = viewer.window._qt_window.findChild(InterveneDock)
     workspace = dock.workspace
     workspace.opener.open_demo()
-    qtbot.waitUntil(lambda: workspace.session.maps is not None and dock.run.curve is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: workspace.session.maps is not None and dock.over_run.curve is not None, timeout=60_000)
     idle(qtbot, dock)
     yield dock
     idle(qtbot, dock)
 
 
 def idle(qtbot, dock):
-    jobs = (dock.workspace.jobs, dock.workspace.opener.jobs, dock.jobs, dock.run.jobs, dock.exporting)
+    work = dock.workspace
+    jobs = (work.jobs, work.opener.jobs, work.intervention.jobs, work.over_run.jobs, work.exporter.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=60_000)
 
 
@@ -88,7 +89,7 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
     assert dock.result.after_text() == f"{sigmoid(one[0]):.3f} ({one[0]:+.2f})"
     assert dock.set.banner.isVisible()
     mass = session.run.label("mass")
-    assert f"→ {auroc(mass, many[:, 0]):.4f}" in dock.run.move.measures.text()
+    assert f"→ {auroc(mass, many[:, 0]):.4f}" in dock.run.move_part.measures.text()
 
     dock.workspace.browser.show(1)  # the next image is edited as well
     idle(qtbot, dock)
@@ -137,7 +138,7 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
     idle(qtbot, dock)
     table = pd.read_csv(tmp_path / "edit.csv").set_index("class")
     mask = np.isin(np.arange(session.model.n_latents), numbers_of(table["latents"].iloc[0]))
-    assert mask.sum() == table["set_size"].iloc[0] == dock.run.curve.union_size[dragged]
+    assert mask.sum() == table["set_size"].iloc[0] == dock.over_run.curve.union_size[dragged]
     many, one = logits_by_hand(session, mask)
     np.testing.assert_allclose(table["logit_after"], one, atol=1e-5)
     np.testing.assert_allclose(table["probability_after"], sigmoid(one), atol=1e-6)

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-from napari_mammosae.viewer.latents.ranking_worker import rank
 
 from fake_run import FakeRun, Weights
 from fakes import GRID, INPUT, FakeModel
@@ -13,6 +12,7 @@ from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
 from napari_mammosae.core.runs.classes import classes_of, logit_of
 from napari_mammosae.core.runs.image_files import ImageFiles
 from napari_mammosae.viewer.latents.facts import class_means, column_of, facts_of, histogram
+from napari_mammosae.viewer.latents.tasks import rank
 from napari_mammosae.viewer.latents.thumbnails import HEIGHT, GreyCache, heatmaps, make_pictures, paint, strongest
 
 

@@ -18,8 +18,9 @@ from napari_mammosae.core.ranking.orders import Ranking
 from napari_mammosae.core.ranking.scores import score_latents
 from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
-from napari_mammosae.viewer.latents.panel import NOTHING, LatentsDock
+from napari_mammosae.viewer.latents.panel import NOTHING
 from napari_mammosae.viewer.workspace import workspace_of
 
 

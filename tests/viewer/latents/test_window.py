@@ -40,7 +40,8 @@ def dock(viewer, qtbot):
 
 
 def jobs_of(dock):
-    return dock.ranking.jobs, dock.detail.jobs, dock.detail.gallery.jobs, dock.query.jobs, dock.workspace.jobs
+    ranking, detail = dock.latents.ranking, dock.detail
+    return ranking.jobs, detail.jobs, detail.gallery.jobs, dock.query.jobs, dock.workspace.jobs
 
 
 def settle(qtbot, dock):

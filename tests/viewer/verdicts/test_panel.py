@@ -113,7 +113,7 @@ def test_table_overlay_and_gallery_say_it_at_once(qtbot, form, session, viewer):
     latents.cleanup()
 
 
-def test_undo_and_redo_go_to_the_latent(qtbot, form, session, reviewer, run_path):
+def test_undo_and_redo_go_to_the_latent(qtbot, dock, form, session, reviewer, run_path):
     first, second = session.maps.latents[:2].tolist()
     session.current = first
     reviewer.judge_lesion()
@@ -207,7 +207,7 @@ def test_a_verdict_by_key_takes_the_note_along(qtbot, form, session, reviewer, r
     ]
 
 
-def test_closing_the_viewer_saves_what_was_typed(qtbot, form, session, run_path):
+def test_closing_the_viewer_saves_what_was_typed(qtbot, dock, form, session, run_path):
     latent = session.current
     qtbot.keyClicks(form.note, "last words")
     dock.workspace.close()
@@ -224,7 +224,7 @@ def test_evidence_holds_no_path_and_no_person(form, session, reviewer, run_path)
     assert str(run_path.parent) not in view
 
 
-def test_the_next_unreviewed_goes_down_the_stack(form, session, reviewer):
+def test_the_next_unreviewed_goes_down_the_stack(dock, form, session, reviewer):
     live = reviewer.live_latents()
     fires = np.diff(session.run.pooled("mean").tocsc().indptr) > 0
     assert live.tolist() == np.flatnonzero(fires).tolist()
@@ -251,7 +251,7 @@ def test_the_next_unreviewed_goes_down_the_stack(form, session, reviewer):
     assert form.progress.text() == f"{live.size} of {live.size} live latents reviewed"
 
 
-def test_nothing_counts_as_unreviewed_while_verdicts_are_read(form, session, reviewer):
+def test_nothing_counts_as_unreviewed_while_verdicts_are_read(dock, form, session, reviewer):
     latent = session.current
     reviewer.book.reading = True
     reviewer.next_unreviewed()

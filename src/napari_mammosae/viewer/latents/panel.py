@@ -74,6 +74,9 @@ class LatentsPanel(Dock):
     def _on_follow(self, follows: bool) -> None:
         self.latents.follows = follows
 
+    def _on_followed(self, follows: bool) -> None:
+        self.follow_button.setChecked(follows)
+
     def _choose(self, latent: int) -> None:
         self.session.current = latent
 
@@ -208,7 +211,7 @@ class LatentsPanel(Dock):
         for event, callback in (
             (self.table.rearranged, self._on_rearranged),
             (self.latents.filled, self._on_filled),
-            (self.latents.followed, self.follow_button.setChecked),
+            (self.latents.followed, self._on_followed),
             (self.session.events.current, self.view.go_to),
             (self.session.events.pins, self._show_selection),
             (self.side_by_side.toggled, self._on_side),

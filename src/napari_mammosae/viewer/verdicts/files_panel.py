@@ -62,13 +62,16 @@ class VerdictFilesPart(Part):
         self.whole_log.toggled.connect(self._take)
         for box in (self.first, self.second):
             box.activated.connect(self._take)
-        self.listen(exchange.said, self.result.setText)
+        self.listen(exchange.said, self._say)
         self.listen(self.book.changed, self._refresh)
         self._refresh()
 
     def _take(self, *_: object) -> None:
         self.exchange.whole_log = self.whole_log.isChecked()
         self.exchange.pair = self.first.currentText(), self.second.currentText()
+
+    def _say(self, text: str) -> None:
+        self.result.setText(text)
 
     def _refresh(self, *_: object) -> None:
         path, run = self.book.path, self.session.run
