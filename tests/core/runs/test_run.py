@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -320,7 +321,21 @@ def test_progress_tells_rate_and_time_left(tmp_path, model, images):
     assert told[5].seconds_left == pytest.approx(6 / told[5].rate)
 
 
-def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model):
+def test_a_run_of_the_format_before_the_first_number_is_read(tmp_path, finished):
+    shutil.copytree(finished, tmp_path / "old")
+    info = json.loads((finished / "run.json").read_text())
+    assert info.pop("format") == 1
+    (tmp_path / "old" / "run.json").write_text(json.dumps(info))
+    run = open_run(tmp_path / "old")
+    assert run.info["format"] == 0
+    pd.testing.assert_frame_equal(run.images, open_run(finished).images)
+    del info["grid"], info["block"]
+    (tmp_path / "old" / "run.json").write_text(json.dumps(info))
+    with pytest.raises(RunError, match=r"old/run.json does not describe a run: it lacks grid, block\."):
+        open_run(tmp_path / "old")
+
+
+def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model, images):
     with pytest.raises(RunError, match=r"nowhere is no run: it has no run.json"):
         open_run(tmp_path / "nowhere")
 
@@ -333,8 +348,13 @@ def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model):
 
     with pytest.raises(RunError, match=r"half is not complete \(0 of 3 blocks done\)"):
         open_run(copy("half", complete=False))
-    with pytest.raises(RunError, match=r"newer has format 2 of runs, this napari-mammosae knows 1"):
+    later = r"newer has run format 2; this napari-mammosae reads formats up to 1\. Update napari-mammosae"
+    with pytest.raises(RunError, match=later):
         open_run(copy("newer", format=2))
+    with pytest.raises(RunError, match=later):
+        make_run(images, tiny_model, tmp_path / "newer", workers=0)
+    with pytest.raises(RunError, match=r"odd has run format 'one'"):
+        open_run(copy("odd", format="one"))
     (tmp_path / "newer" / "run.json").write_text("{")
     with pytest.raises(RunError, match=r"newer/run.json cannot be read"):
         open_run(tmp_path / "newer")

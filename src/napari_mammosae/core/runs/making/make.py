@@ -17,7 +17,7 @@ from .blocks import blocks_of, run_blocks
 from .compute import Computer
 from .decode import Decoded, Decoder
 from .decode_pool import DecodePool
-from .folder import check_space, maps_bytes, only_writer
+from .folder import check_space, hold_alone, maps_bytes
 from .model_spec import ModelSpec, load
 
 logger = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ def make_run(
             return _ended(layout, settings, info["failed"], 0, strict)
         with writing(layout.info):
             layout.root.mkdir(parents=True, exist_ok=True)
-        with only_writer(layout.root):
+        with hold_alone(layout.root):
             layout.remove_unfinished()
             state = {"complete": False, "model": loaded.name}
             if info is None:
