@@ -106,7 +106,7 @@ def read_info(root: Path) -> dict[str, Any] | None:
     number = info.setdefault("format", 0)
     if number not in range(FORMAT + 1):
         raise RunError(
-            f"{root.name} has run format {number}; this napari-mammosae reads formats up to {FORMAT}. Update "
+            f"{root.name} has run format {number!r}; this napari-mammosae reads formats up to {FORMAT}. Update "
             "napari-mammosae to use this run."
         )
     if lacking := [name for name in _NEEDED if name not in info]:

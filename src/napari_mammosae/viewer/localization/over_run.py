@@ -147,6 +147,11 @@ def _measure(
             f"boxes there are of {', '.join(map(readable, boxes.findings)) or 'nothing'}"
         )
     found = measure_latent(
-        run, boxes, latent, choice.finding, choice.settings, progress=lambda done, total: report(title, done, total)
+        run,
+        boxes,
+        latent,
+        choice.finding,
+        choice.settings,
+        progress=lambda _, done=0, total=0: report(title, done, total),
     )
     return boxes, found

@@ -284,7 +284,7 @@ def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
             workers=0,
             block=2,
             cancel=stop.is_set,
-            progress=lambda state: stop.set() if state.done == 5 else None,
+            progress=lambda _, done, total: stop.set() if done == 5 else None,
         )
     assert len(list((tmp_path / "run" / "images").glob("part-*"))) == 2
 

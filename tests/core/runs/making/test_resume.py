@@ -35,7 +35,7 @@ from napari_mammosae.core.runs.making import assemble, compute, part_files
 images, labels, spec = sys.argv[1:]
 model = load_model(spec, device="cpu")
 
-def begun(state):
+def begun(*_):
     os.write(1, b".")
 
 # copies of a process that has torch loaded already: a new one each time would take two seconds
@@ -142,8 +142,8 @@ def test_finished_parts_are_not_computed_again(tmp_path, model, images, labels, 
 
 
 def test_an_exception_from_progress_stops_and_leaves_a_run_to_resume(tmp_path, model, images, labels, undisturbed):
-    def stop(state):
-        if state.done == 20:
+    def stop(_, done, total):
+        if done == 20:
             raise KeyboardInterrupt
 
     out = tmp_path / "run"
@@ -157,8 +157,8 @@ LONG_RUN = """
 import multiprocessing, os, sys, time
 from napari_mammosae.core.runs.making.make import make_run
 
-def progress(state):
-    if state.done == 4:
+def progress(_, done, total):
+    if done == 4:
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         time.sleep(60)
 
@@ -192,8 +192,8 @@ def _alive(pid):
 
 
 def test_two_writers_do_not_share_a_run(tmp_path, model, images):
-    def second(state):
-        if state.done == 2:
+    def second(_, done, total):
+        if done == 2:
             with pytest.raises(RunError, match="Another process is computing run"):
                 make_run(images, model, tmp_path / "run", block=3, workers=0)
 
