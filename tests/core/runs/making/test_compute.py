@@ -292,7 +292,7 @@ def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
 def test_an_unexpected_error_of_a_decoder_is_a_failure_without_paths(tmp_path, model, monkeypatch):
     from napari_mammosae.core.runs.making import decode
 
-    def broken(path, crop):
+    def broken(path, **_):
         raise KeyError(f"no such thing in {path}")
 
     monkeypatch.setattr(decode, "read_mammogram", broken)
