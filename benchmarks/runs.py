@@ -26,7 +26,6 @@ from _report import Report
 
 if TYPE_CHECKING:
     from napari_mammosae.core.models.model import MammoSAE
-    from napari_mammosae.core.runs.progress import RunProgress
 
 HERE = Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parent.parent / "tests" / "support"))
@@ -78,7 +77,7 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
             model,
             folder / f"{name}-{round_}",
             maps=True,
-            progress=lambda _, begun=begun: begun.append(now()),
+            progress=lambda *_, begun=begun: begun.append(now()),
         )
         bare.append(middle - start)
         whole.append(now() - begun[0])
@@ -127,14 +126,15 @@ def measured(images: Path, out: Path) -> dict[str, float]:
 
 
 def child(images: str, out: str) -> None:
+    from napari_mammosae.core.base.progress import Meter
     from napari_mammosae.core.runs.making.make import make_run
     from napari_mammosae.core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
-    rates, decoder = [], [0]
+    meter, rates, decoder = Meter(), [], [0]
 
-    def progress(state: RunProgress) -> None:
-        rates.append(state.rate)
+    def progress(text: str, done: int, total: int) -> None:
+        rates.append(meter(text, done, total).rate)
         decoder.extend(peak_memory(process.pid) for process in multiprocessing.active_children())
 
     make_run(images, "demo", out, maps=True, progress=progress)

@@ -137,7 +137,7 @@ class Ours:
 
     def __init__(self, pixels: np.ndarray) -> None:
         from fakes import FakeModel, latent_maps
-        from napari_mammosae.core.images.mammogram import Mammogram
+        from napari_mammosae.core.images.mammogram import read_mammogram
         from napari_mammosae.core.images.preprocessing import Preprocessing
         from napari_mammosae.viewer.canvas.layers import mammogram_layer
         from napari_mammosae.viewer.workspace import workspace_of
@@ -145,7 +145,7 @@ class Ours:
         self.viewer = new_viewer()
         self.viewer.window.add_plugin_dock_widget("napari-mammosae", "Model & image")
         self.session = workspace_of(self.viewer).session
-        image = Mammogram.from_array(pixels, image_id="mammogram")
+        image = read_mammogram(pixels, image_id="mammogram")
         self.viewer.add_layer(mammogram_layer(image))
         self.session.model = FakeModel(n_latents=H, grid=GRID, preprocessing=Preprocessing(size=INPUT))
         maps = latent_maps(self.session.model, image.frame_for(self.session.model.preprocessing), live=LIVE)

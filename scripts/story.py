@@ -68,7 +68,7 @@ def run_of(folder: Path, name: str, count: int, bias: float, model: MammoSAE) ->
     """Draw phantoms and run the model over them, or open what an earlier call left."""
     images = folder / name / "phantoms"
     if not (images / "labels.csv").exists():
-        write_phantoms(images, count, seed=SEEDS[name], marker_bias=bias, progress=_progress(f"drawing '{name}'"))
+        write_phantoms(images, count, seed=SEEDS[name], marker_bias=bias, progress=_show)
     out = folder / name / "run"
     make_run(images, model, out, labels=images / "labels.csv", maps=True, workers=0)
     return open_run(out, model)
@@ -288,12 +288,9 @@ def _marker_share(images: Path) -> tuple[float, float]:
     return float(marked[labels == 0].mean()), float(marked[labels == 1].mean())
 
 
-def _progress(what: str):
-    def report(done: int, total: int) -> None:
-        if done % 25 == 0 or done == total:
-            print(f"{what}: {done} of {total}", flush=True)
-
-    return report
+def _show(text: str, done: int, total: int) -> None:
+    if done % 25 == 0 or done == total:
+        print(f"{text}: {done} of {total}", flush=True)
 
 
 if __name__ == "__main__":

@@ -136,7 +136,7 @@ def run(work: Path, plan: Plan, stages: Stages) -> None:
         save_classifier(network.state_dict(), fit_head(features, bank, settings), work / "classifier.safetensors")
     if stages.due("sae", work / "sae.safetensors"):
         cells = np.load(work / "cells_sae.npy")
-        sae = train_sae(cells, plan.sae, progress=lambda r: print(f"sae {r}", flush=True))
+        sae = train_sae(cells, plan.sae, each_epoch=lambda r: print(f"sae {r}", flush=True))
         stats = evaluate_sae(sae, cells)
         print(f"explained variance {stats.explained_variance:.4f}, L0 {stats.l0:.1f}, dead {stats.dead_share:.3f}")
         metadata = {"expansion": str(plan.sae.expansion), "layer": "head", "trained_on": "synthetic phantoms"}

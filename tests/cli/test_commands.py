@@ -301,11 +301,14 @@ def test_progress_is_drawn_on_a_terminal(monkeypatch: pytest.MonkeyPatch, quiet:
     monkeypatch.setenv("TERM", "xterm")
     with working("Loading demo", quiet=quiet):
         pass
-    with progress("Reading images", quiet=quiet) as report:
-        report(3, 7)
+    with progress(quiet=quiet) as report:
+        report("Reading images", 3, 7)
+        report("Reading images, 1 failed", 4, 7)
+        report("Drawing boxes", 2, 5)
     said = sys.stderr.getvalue()
     assert ("Loading demo" in said) == shown
-    assert ("3/7" in said) == shown
+    for part in ("Reading images, 1 failed", "4/7", "Drawing boxes", "2/5"):
+        assert (part in said) == shown
 
 
 def test_phantoms(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

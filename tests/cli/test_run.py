@@ -12,10 +12,8 @@ import pytest
 import runs_kit
 from napari_mammosae.cli import main
 from napari_mammosae.cli.console import stoppable
-from napari_mammosae.cli.run import pace
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import make_run
-from napari_mammosae.core.runs.progress import RunProgress
 from napari_mammosae.core.runs.run import open_run
 
 COUNT = 6
@@ -139,18 +137,6 @@ def test_a_second_ctrl_c_stops_at_once():
         assert stop()
         with pytest.raises(KeyboardInterrupt):
             handler(signal.SIGINT, None)
-
-
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        (RunProgress(0, 9, 0, 0.0, None), ""),
-        (RunProgress(4, 9, 0, 2.5, 125.4), "2.5 a second, 0:02:05 left"),
-        (RunProgress(4, 9, 3, 0.2, 3600.0), "5.0 s an image, 1:00:00 left, 3 failed"),
-    ],
-)
-def test_rate_and_time_left(state, words):
-    assert pace(state) == words
 
 
 def test_progress_is_drawn_on_a_terminal(images, tiny_model, tmp_path, capsys, monkeypatch):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_mammosae.core.images.geometry import Frame
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.models.latents import LatentMaps
 
@@ -52,7 +52,7 @@ def phantom(seed: int = 0, shape: tuple[int, int] = (500, 400), name: str = "pha
 
 
 def mammogram(seed: int = 0, shape: tuple[int, int] = (500, 400), image_id: str = "phantom", **facts) -> Mammogram:
-    return Mammogram.from_array(phantom(seed, shape), image_id=image_id, **facts)
+    return read_mammogram(phantom(seed, shape), image_id=image_id, **facts)
 
 
 def latent_maps(

@@ -1,14 +1,11 @@
 """What the tests of runs share: folders of small images, and two runs compared row for row."""
 
-import os
 from pathlib import Path
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 import tiny
-from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
-from napari_mammosae.core.runs.sources import Entry
 
 KINDS = ("images", "pooled", "regions", "maps")
 
@@ -39,17 +36,6 @@ def assert_same(first: Path, second: Path) -> None:
     assert a.keys() == b.keys()
     for name in a:
         pd.testing.assert_frame_equal(a[name], b[name], check_exact=True, obj=name)
-
-
-class Crashing(Decoder):
-    """Brings its process down on some images, as a native decoder might; here so that worker processes find it."""
-
-    __slots__ = ()
-
-    def __call__(self, entry: Entry) -> Decoded | Failed:
-        if entry.image in (2, 5):
-            os._exit(3)
-        return super().__call__(entry)
 
 
 def models_on(dask_worker: object) -> list[str]:

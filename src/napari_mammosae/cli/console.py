@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
-
-Report = Callable[[int, int], None]
+    from ..core.base.progress import Report
 
 
 def say(text: str, *, quiet: bool) -> None:
@@ -52,29 +50,27 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
 
 
 @contextmanager
-def progress(what: str, *, quiet: bool) -> Iterator[Report]:
-    """Yield a function that is told (done, total) and draws a bar with the time left."""
-    with stages(quiet=quiet) as report:
-        yield lambda done, total: report(what, done, total)
+def progress(*, quiet: bool) -> Iterator["Report"]:
+    """Yield what long work reports to: a bar a stage, with its rate and the time left."""
+    from ..core.base.progress import Meter, ignore
 
-
-@contextmanager
-def stages(*, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
-    """Yield a function that is told (stage, done, total) and draws a bar a stage, each with the time left."""
     if quiet or not sys.stderr.isatty():
-        yield lambda what, done, total: None
+        yield ignore
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        shown: dict[str, TaskID] = {}
+        meter = Meter()
+        bar = None
 
-        def report(what: str, done: int, total: int) -> None:
-            if what not in shown:
-                shown[what] = bars.add_task(what, total=total)
-            bars.update(shown[what], completed=done, total=total)
+        def report(text: str, done: int = 0, total: int = 0, /) -> None:
+            nonlocal bar
+            state = meter(text, done, total)
+            if bar is None or state.begins:
+                bar = bars.add_task(text, pace="")
+            bars.update(bar, description=text, completed=done, total=total or None, pace=state.pace)
 
         yield report
 

@@ -82,7 +82,7 @@ def localize(
         opened = open_run(run)
         annotated = boxes_of_run(opened, read_findings(boxes))
     caution(annotated.notes, quiet=quiet)
-    with progress("Finding boxes", quiet=quiet) as report:
+    with progress(quiet=quiet) as report:
         table = localize_latents(opened, annotated, settings, findings=finding, progress=report)
     lines, caption = _short_table(opened, annotated, table, order, top)
     text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {settings.threshold}, {_basis(images)}.\n"

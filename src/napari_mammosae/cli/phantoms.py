@@ -36,7 +36,7 @@ def phantoms(
             f"{folder.name} holds other synthetic phantoms ({len(others)}, first {others[0]}), which the new tables "
             "would not name; give an empty folder"
         )
-    with progress("Drawing synthetic phantoms", quiet=quiet) as report:
+    with progress(quiet=quiet) as report:
         from ..core.base.provenance import provenance, write_json
         from ..core.phantoms.dataset import write_phantoms
 

@@ -1,19 +1,12 @@
 """`run`: a model over a data set, kept as a folder of tables."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from . import options
-from .console import say, stoppable
-
-if TYPE_CHECKING:
-    from ..core.runs.progress import RunProgress
+from .console import progress, say, stoppable
 
 
 def run(
@@ -48,7 +41,7 @@ def run(
 
     keep_freed_memory()
     spec = {"name": model, "device": device, "precision": precision}
-    with stoppable(quiet=quiet) as stop, _bar(quiet=quiet) as report:
+    with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = make_run(
             images,
             spec,
@@ -68,27 +61,3 @@ def run(
     say(f"{out.name}: {done} images done, {summary.computed} of them looked at this time", quiet=quiet)
     if summary.failed:
         say(f"{summary.failed} could not be used; failures.csv says why", quiet=quiet)
-
-
-@contextmanager
-def _bar(*, quiet: bool) -> Iterator["Callable[[RunProgress], None] | None"]:
-    """Yield a function that draws how far the run is, at what rate, and how long it will take."""
-    if quiet or not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("Computing latents"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        bar = bars.add_task("", total=None)
-        yield lambda state: bars.update(bar, completed=state.done, total=state.total, description=pace(state))
-
-
-def pace(state: "RunProgress") -> str:
-    """Rate, time left and failures of a run in a few words."""
-    words = []
-    if state.seconds_left is not None:
-        rate = f"{state.rate:.1f} a second" if state.rate >= 1 else f"{1 / state.rate:.1f} s an image"
-        words = [rate, f"{timedelta(seconds=round(state.seconds_left))} left"]
-    return ", ".join([*words, f"{state.failed} failed"] if state.failed else words)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import options
-from .console import say, stages, stoppable, usage, working
+from .console import progress, say, stoppable, usage, working
 
 if TYPE_CHECKING:
-    from ..core.training.fit import FittedSAE, Stage
+    from ..core.training.fit import FittedSAE
 
 
 def train_sae(
@@ -63,12 +63,7 @@ def train_sae(
 
         network = load_model(model, device=device, precision=precision)
     settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, cells, resample_every, seed)
-    names = {"features": "Computing features", "training": "Training"}
-    with stoppable(quiet=quiet) as stop, stages(quiet=quiet) as bar:
-
-        def report(stage: "Stage", done: int, total: int) -> None:
-            bar(names[stage], done, total)
-
+    with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         fitted = fit_sae(
             images, network, out.parent, settings, labels=labels or (), share=share, hold_out=hold_out,
             workers=workers, batch=batch, crop=not no_crop, progress=report, cancelled=stop,

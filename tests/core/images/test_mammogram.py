@@ -13,7 +13,7 @@ from PIL import Image
 
 from dicom_factory import breast_image, write_dicom
 from napari_mammosae.core.base.errors import ImageError
-from napari_mammosae.core.images.mammogram import Mammogram, Preprocessing, read_mammogram
+from napari_mammosae.core.images.mammogram import Preprocessing, read_mammogram
 from napari_mammosae.core.images.preprocessing import to_8bit
 
 SMALL = Preprocessing(size=(60, 36))
@@ -242,7 +242,7 @@ def test_useless_arrays_are_refused(tmp_path: Path, pixels: np.ndarray, message:
     with pytest.raises(ImageError, match=rf"bad\.npy: .*({message})"):
         read_mammogram(save(tmp_path / "bad.npy", pixels))
     with pytest.raises(ImageError, match=f"layer: .*({message})"):
-        Mammogram.from_array(pixels, image_id="layer")
+        read_mammogram(pixels, image_id="layer")
 
 
 def test_the_content_tells_the_format_not_the_name(tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_dotted_uids_are_no_suffixes(tmp_path: Path) -> None:
 
 
 def test_inputs_are_three_equal_normalised_channels() -> None:
-    image = Mammogram.from_array(GREY16)
+    image = read_mammogram(GREY16)
     x = image.to_input(SMALL)
     assert (x.shape, x.dtype) == ((1, 3, 60, 36), torch.float32)
     assert torch.equal(x[:, 0], x[:, 1])
@@ -292,15 +292,27 @@ def test_without_cropping_other_sizes_are_refused(tmp_path: Path, by: str) -> No
 
 
 def test_inputs_are_made_once_for_each_preprocessing() -> None:
-    image = Mammogram.from_array(GREY16)
+    image = read_mammogram(GREY16)
     assert image.prepared(SMALL) is image.prepared(Preprocessing(size=(60, 36)))
     assert image.frame_for(SMALL) is image.prepared(SMALL).frame
     assert image.prepared(Preprocessing(size=(30, 18))).pixels.shape == (30, 18)
 
 
+def test_facts_may_be_given_for_files_and_arrays(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", GREY16)
+    read = read_mammogram(path, image_id="study/a", spacing=(0.07, 0.08), laterality="R", crop=False)
+    assert (read.image_id, read.name, read.spacing, read.laterality) == ("study/a", "a.png", (0.07, 0.08), "R")
+    assert not read.crop
+    layer = read_mammogram(GREY16, image_id="layer", path=path)
+    assert (layer.image_id, layer.name) == ("layer", "a.png")
+    assert_array_equal(layer.pixels, read.pixels)
+    with pytest.raises(TypeError, match="colour"):
+        read_mammogram(GREY16, colour="red")
+
+
 def test_arrays_are_copied_and_pixels_are_read_only() -> None:
     given = GREY16.copy()
-    image = Mammogram.from_array(given)
+    image = read_mammogram(given)
     given[:] = 0
     assert_array_equal(image.pixels, GREY16)
     with pytest.raises(ValueError, match="read-only"):
@@ -308,30 +320,30 @@ def test_arrays_are_copied_and_pixels_are_read_only() -> None:
 
 
 def test_mammograms_travel_between_processes() -> None:
-    image = Mammogram.from_array(GREY16, spacing=(0.1, 0.2), laterality="L")
+    image = read_mammogram(GREY16, spacing=(0.1, 0.2), laterality="L")
     twin = pickle.loads(pickle.dumps(image))
     assert_array_equal(twin.pixels, image.pixels)
     assert (twin.spacing, twin.laterality, twin.name) == ((0.1, 0.2), "L", "array")
 
 
 def test_contrast_follows_the_window_else_the_values() -> None:
-    assert Mammogram.from_array(GREY16, window=(2000, 1000)).contrast_limits() == (1500, 2500)
-    low, high = Mammogram.from_array(GREY16).contrast_limits()
+    assert read_mammogram(GREY16, window=(2000, 1000)).contrast_limits() == (1500, 2500)
+    low, high = read_mammogram(GREY16).contrast_limits()
     assert GREY16.min() <= low < high <= GREY16.max()
     nearly_flat = np.zeros((300, 300), np.uint8)
     nearly_flat[5, 5] = 9
-    assert Mammogram.from_array(nearly_flat).contrast_limits() == (0, 9)
+    assert read_mammogram(nearly_flat).contrast_limits() == (0, 9)
 
 
 def test_padding_is_dark_and_does_not_count_for_contrast() -> None:
     pixels = GREY16 // 4
     pixels[:, :40] = 60000
-    image = Mammogram.from_array(pixels, padding=(60000, 65535))
+    image = read_mammogram(pixels, padding=(60000, 65535))
     assert image.contrast_limits()[1] <= 65535 // 4
     assert image.displayed()[:, :40].max() == pixels[:, 40:].min()
     assert_array_equal(image.displayed()[:, 40:], pixels[:, 40:])
     assert image.pixels.max() == 60000
-    plain = Mammogram.from_array(GREY16)
+    plain = read_mammogram(GREY16)
     assert plain.displayed() is plain.pixels
 
 
@@ -339,7 +351,7 @@ def test_frames_lead_back_to_the_pixels() -> None:
     """A bright spot is found again where the frame says."""
     pixels = GREY16 // 3
     pixels[120:124, 60:64] = 65535
-    image = Mammogram.from_array(pixels)
+    image = read_mammogram(pixels)
     made = image.prepared(Preprocessing(size=(480, 320)))
     spot = np.argwhere(made.pixels > 240).mean(axis=0, keepdims=True)
     assert np.abs(made.frame.to_source_points(spot) - [[121.5, 61.5]]).max() < 0.6

@@ -9,7 +9,7 @@ import torch
 
 import tiny
 from napari_mammosae.core.base.errors import ModelError
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.image_edit import edit_image
@@ -26,7 +26,7 @@ def model(tiny_model):
 
 @pytest.fixture(scope="module")
 def images(model):
-    found = [Mammogram.from_array(tiny.picture(seed)).to_input(model.preprocessing) for seed in range(3)]
+    found = [read_mammogram(tiny.picture(seed)).to_input(model.preprocessing) for seed in range(3)]
     return torch.cat(found)
 
 

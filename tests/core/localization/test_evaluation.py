@@ -200,10 +200,12 @@ def test_order_of_rows_and_images_does_not_matter(run: dict) -> None:
 
 def test_progress_is_told_and_may_cancel(run: dict) -> None:
     told: list[tuple[int, int]] = []
-    table_of(run, settings=LocalizationSettings(resamples=0), progress=lambda done, total: told.append((done, total)))
+    table_of(
+        run, settings=LocalizationSettings(resamples=0), progress=lambda _, done, total: told.append((done, total))
+    )
     assert told[-1][0] == told[-1][1] > 0
 
-    def stop(done: int, total: int) -> None:
+    def stop(text: str, done: int, total: int) -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError):

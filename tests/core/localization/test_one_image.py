@@ -104,7 +104,9 @@ def test_best_overlap_of_every_latent_with_a_box():
     maps[4] = 0
     box = [60, 60, 120, 120]
     steps = []
-    overlaps = best_overlaps(maps, SHAPE, box, "relative:0.5", progress=lambda done, total: steps.append((done, total)))
+    overlaps = best_overlaps(
+        maps, SHAPE, box, "relative:0.5", progress=lambda _, done, total: steps.append((done, total))
+    )
     for cells, overlap in zip(maps, overlaps, strict=True):
         found = find_regions(cells, SHAPE, "relative:0.5").boxes
         assert overlap == (iou(found, [box]).max() if len(found) else 0.0)

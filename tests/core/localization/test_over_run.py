@@ -77,7 +77,7 @@ def test_images_that_nobody_annotated_do_not_count(folder, run, tmp_path):
 
 
 def test_it_can_be_stopped(run, boxes):
-    def stop(done, total):
+    def stop(text, done, total):
         raise Cancelled("enough")
 
     with pytest.raises(Cancelled):

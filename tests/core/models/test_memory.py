@@ -8,7 +8,7 @@ import torch
 
 import tiny
 from napari_mammosae.core.base.errors import ModelError
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.latents import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.memory import out_of_memory, within_memory
@@ -56,7 +56,7 @@ def test_smaller_batches_then_the_cpu(model: MammoSAE, room: int, tried: list, r
 
 
 def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
-    image = Mammogram.from_array(tiny.picture())
+    image = read_mammogram(tiny.picture())
     expected = compute_latents(model, image)
     features, model.device = model.features, "cuda:7"
 
@@ -78,7 +78,7 @@ def test_not_even_the_cpu_has_room(model: MammoSAE, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(model, "features", full)
     with pytest.raises(ModelError, match=r"not even one image fits into the memory .*; close other programs"):
-        compute_latents(model, Mammogram.from_array(tiny.picture()))
+        compute_latents(model, read_mammogram(tiny.picture()))
 
 
 def test_weights_that_do_not_fit_the_gpu(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):

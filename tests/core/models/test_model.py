@@ -102,11 +102,11 @@ def test_probabilities() -> None:
 
 
 def test_from_an_image_to_its_latents(model: MammoSAE) -> None:
-    from napari_mammosae.core.images.mammogram import Mammogram
+    from napari_mammosae.core.images.mammogram import read_mammogram
 
     pixels = np.zeros((300, 200), np.uint8)
     pixels[40:260, 10:150] = np.random.default_rng(0).integers(60, 255, (220, 140))
-    image = Mammogram.from_array(pixels)
+    image = read_mammogram(pixels)
     maps = compute_latents(model, image)
     assert maps.frame == image.frame_for(model.preprocessing)
     direct = model.logits(model.features(image.to_input(model.preprocessing)))[0].numpy()

@@ -276,7 +276,7 @@ def test_arguments_without_meaning_are_refused(seed, bias):
 
 def test_written_files_say_what_was_drawn(tmp_path):
     seen = []
-    ids = write_phantoms(tmp_path, 3, seed=2, progress=lambda done, count: seen.append((done, count)))
+    ids = write_phantoms(tmp_path, 3, seed=2, progress=lambda *state: seen.append(state[1:]))
     assert ids == ["phantom-000002", "phantom-000003", "phantom-000004"]
     assert seen == [(1, 3), (2, 3), (3, 3)]
     labels, findings, structures = (

@@ -80,7 +80,7 @@ def test_files_hold_what_the_library_computes(example: Example, tmp_path: Path):
 
 def test_prediction_of_an_array_has_no_file_to_hash(example: Example):
     model, image, _ = example
-    bare = Mammogram.from_array(image.pixels, image_id="mine")
+    bare = read_mammogram(image.pixels, image_id="mine")
     record = prediction(model, bare, compute_latents(model, bare))
     assert record["image_sha256"] is None
     assert record["image_id"] == "mine"

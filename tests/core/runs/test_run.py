@@ -2,9 +2,9 @@
 
 import csv
 import json
+import shutil
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,9 +21,6 @@ from napari_mammosae.core.models.latents import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.run import open_run
-
-if TYPE_CHECKING:
-    from napari_mammosae.core.runs.progress import RunProgress
 
 COUNT = 11
 
@@ -187,8 +184,8 @@ def test_workers_batches_and_blocks_do_not_change_a_row(tmp_path, finished, mode
 
 def test_a_complete_run_is_left_alone(tmp_path, finished, model, images):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
-    told: list[RunProgress] = []
-    summary = make_run(images, model, finished, maps=True, progress=told.append)
+    told: list[tuple[str, int, int]] = []
+    summary = make_run(images, model, finished, maps=True, progress=lambda *state: told.append(state))
     assert (summary.computed, told) == (0, [])
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
@@ -276,8 +273,16 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
     for i in range(5):
         tiny.write_image(folder / f"good-{i}.png", i, tiny.SIZE)
     write_bad(folder)
-    told: list[RunProgress] = []
-    summary = make_run(folder, model, tmp_path / "run", crop=False, block=3, workers=workers, progress=told.append)
+    told: list[tuple[str, int, int]] = []
+    summary = make_run(
+        folder,
+        model,
+        tmp_path / "run",
+        crop=False,
+        block=3,
+        workers=workers,
+        progress=lambda *state: told.append(state),
+    )
     assert (summary.images, summary.failed) == (11, 6)
     run = open_run(tmp_path / "run")
     assert sorted(run.images["image_id"]) == [f"good-{i}" for i in range(5)]
@@ -290,7 +295,7 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
         assert str(tmp_path) not in reasons[name]
     assert list(run.failures["image_id"]) == [Path(name).stem for name in sorted(BAD)]
     assert set(run.numbers) | set(run.failures["image"]) == set(range(11))  # gaps where images failed
-    assert (told[-1].done, told[-1].total, told[-1].failed) == (11, 11, 6)
+    assert told[-1] == ("Computing latents, 6 failed", 11, 11)
     assert run.pooled().shape == (5, tiny.LATENTS)
     with pytest.raises(RunError, match=r"6 of 11 images could not be used; run/failures.csv says why"):
         make_run(folder, model, tmp_path / "run", crop=False, strict=True, workers=0)
@@ -310,17 +315,27 @@ def test_a_folder_of_bad_images_only(tmp_path, model):
     assert [len(part.image) for part in run.regions()] == [0]
 
 
-def test_progress_tells_rate_and_time_left(tmp_path, model, images):
-    told: list[RunProgress] = []
-    make_run(images, model, tmp_path / "run", workers=0, progress=told.append)
-    assert [state.done for state in told] == list(range(COUNT + 1))
-    assert (told[0].rate, told[0].seconds_left) == (0, None)
-    assert all(state.rate > 0 for state in told[1:])
-    assert told[-1].seconds_left == 0
-    assert told[5].seconds_left == pytest.approx(6 / told[5].rate)
+def test_every_image_is_reported(tmp_path, model, images):
+    told: list[tuple[str, int, int]] = []
+    make_run(images, model, tmp_path / "run", workers=0, progress=lambda *state: told.append(state))
+    assert told == [("Computing latents", done, COUNT) for done in range(COUNT + 1)]
 
 
-def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model):
+def test_a_run_of_the_format_before_the_first_number_is_read(tmp_path, finished):
+    shutil.copytree(finished, tmp_path / "old")
+    info = json.loads((finished / "run.json").read_text())
+    assert info.pop("format") == 1
+    (tmp_path / "old" / "run.json").write_text(json.dumps(info))
+    run = open_run(tmp_path / "old")
+    assert run.info["format"] == 0
+    pd.testing.assert_frame_equal(run.images, open_run(finished).images)
+    del info["grid"], info["block"]
+    (tmp_path / "old" / "run.json").write_text(json.dumps(info))
+    with pytest.raises(RunError, match=r"old/run.json does not describe a run: it lacks grid, block\."):
+        open_run(tmp_path / "old")
+
+
+def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model, images):
     with pytest.raises(RunError, match=r"nowhere is no run: it has no run.json"):
         open_run(tmp_path / "nowhere")
 
@@ -333,8 +348,13 @@ def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model):
 
     with pytest.raises(RunError, match=r"half is not complete \(0 of 3 blocks done\)"):
         open_run(copy("half", complete=False))
-    with pytest.raises(RunError, match=r"newer has format 2 of runs, this napari-mammosae knows 1"):
+    later = r"newer has run format 2; this napari-mammosae reads formats up to 1\. Update napari-mammosae"
+    with pytest.raises(RunError, match=later):
         open_run(copy("newer", format=2))
+    with pytest.raises(RunError, match=later):
+        make_run(images, tiny_model, tmp_path / "newer", workers=0)
+    with pytest.raises(RunError, match=r"odd has run format 'one'"):
+        open_run(copy("odd", format="one"))
     (tmp_path / "newer" / "run.json").write_text("{")
     with pytest.raises(RunError, match=r"newer/run.json cannot be read"):
         open_run(tmp_path / "newer")

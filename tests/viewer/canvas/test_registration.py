@@ -9,7 +9,7 @@ import pytest
 
 from dicom_factory import breast_image, write_dicom
 from fakes import FakeModel, maps_of, phantom
-from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
@@ -29,12 +29,12 @@ def dicom(tmp_path):
 
 def small(tmp_path):
     """Smaller than the model's input: cropped and enlarged."""
-    return Mammogram.from_array(phantom(shape=(700, 500)), image_id="small")
+    return read_mammogram(phantom(shape=(700, 500)), image_id="small")
 
 
 def fitting(tmp_path):
     """Already of the model's size: nothing is cropped."""
-    return Mammogram.from_array(phantom(shape=INPUT), image_id="fitting")
+    return read_mammogram(phantom(shape=INPUT), image_id="fitting")
 
 
 def where_it_lies(frame, cell):

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QApplication
 
 from fakes import INPUT, FakeModel, latent_maps
 from napari_mammosae.core.images.geometry import Frame
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.workspace import workspace_of
@@ -22,7 +22,7 @@ def viewer(make_napari_viewer, qtbot):
     session = workspace_of(viewer).session
     pixels = np.zeros(INPUT, np.uint16)
     pixels[:, INPUT[1] // 2 :] = 1000
-    viewer.add_layer(layers.mammogram_layer(Mammogram.from_array(pixels, image_id="halves")))
+    viewer.add_layer(layers.mammogram_layer(read_mammogram(pixels, image_id="halves")))
     session.model = FakeModel()
     session.maps = latent_maps(session.model, Frame.identity(INPUT))
     qtbot.wait(500)

@@ -111,7 +111,7 @@ def test_measuring_can_be_cancelled(qtbot, dock, folder, monkeypatch):
     def slow(*_, progress, **__):
         started.set()
         asked.wait(20)
-        progress(1, 2)
+        progress("Finding boxes", 1, 2)
         raise AssertionError("it went on")
 
     monkeypatch.setattr(over_run, "measure_latent", slow)

@@ -9,15 +9,12 @@ from qtpy.QtCore import Qt
 
 import tiny
 from fakes import FakeModel
-from napari_mammosae.core.base.text import duration
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, probabilities, wrong_predictions
-from napari_mammosae.viewer.runs.prefetch import Prefetch
-from napari_mammosae.viewer.runs.tasks import progress_text
 from review_kit import COUNT, idle, make_tiny_run, open_run_in
 from runs_kit import write_images
 
@@ -332,7 +329,7 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
 
     assert form.model.text().startswith("model.toml")
     said = []
-    dock.workspace.opener.jobs.progressed.connect(lambda progress: said.append(progress.text))
+    dock.workspace.opener.jobs.progressed.connect(lambda progress: said.append(progress.describe()))
     click(qtbot, form.start_button)
     assert dock.pages.currentIndex() == 0
     assert dock.run.cancel_button.isVisible()
@@ -340,7 +337,7 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
     run = dock.workspace.session.run
     assert len(run) == 6, dock.run.status.text()
     assert run.has_maps
-    assert any("of 6 images" in text for text in said)
+    assert any("Computing latents: 6 of 6" in text for text in said)
     assert dock.workspace.session.model.name == "tiny"  # loaded for the run, there to go on with
     assert dock.workspace.browser.files_of(run).root == tmp_path / "pictures"
     assert dock.workspace.session.image.image_id == "image-000"
@@ -412,36 +409,3 @@ def test_filters_of_labels_that_are_not_known():
     assert ImageFilter(label="density", value=1.0).mask(run).tolist() == [False, True, False]
     assert ImageFilter(label="gone").mask(run) is None
     assert ImageFilter(text="B").mask(run).tolist() == [False, True, False]
-
-
-def test_durations_and_progress_read_well():
-    assert [duration(s) for s in (4.4, 61, 7300)] == ["4 s", "1 min 1 s", "2 h 1 min"]
-    state = SimpleNamespace(done=37, total=200, failed=2, rate=2.06, seconds_left=79.0)
-    assert progress_text(state) == "37 of 200 images, 2.1 a second, 1 min 19 s left, 2 failed"
-    state = SimpleNamespace(done=0, total=200, failed=0, rate=0.0, seconds_left=None)
-    assert progress_text(state) == "0 of 200 images"
-
-
-def test_prefetch_keeps_the_last_and_forgets_failures():
-    ahead, calls = Prefetch(), []
-
-    def work(key, fail=False):
-        calls.append(key)
-        if fail:
-            raise ValueError(key)
-        return key
-
-    ahead.want([(key, lambda key=key: work(key)) for key in "abc"])
-    ahead.want([("x", lambda: work("x", fail=True)), ("c", lambda: work("c"))])
-    ahead._pool.submit(lambda: None).result()  # all before it is done
-    assert ahead.get("c") == "c"
-    assert ahead.get("x") is None
-    ahead.want([("x", lambda: work("x"))])
-    ahead._pool.submit(lambda: None).result()
-    assert ahead.get("x") == "x"
-    for number in range(20):
-        ahead.keep(number, number)
-        ahead.want([])
-    assert ahead.get("c") is None
-    assert ahead.get(19) == 19
-    ahead.close()

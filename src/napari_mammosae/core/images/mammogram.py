@@ -1,7 +1,7 @@
 """Mammograms: reading DICOM, PNG, TIFF, JPEG and NPY, and turning them into model inputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from .geometry import Frame
 
-__all__ = ["Mammogram", "ModelInput", "Preprocessing", "read_mammogram"]
-
 DICOM_SUFFIXES = (".dcm", ".dicom", ".dic")
 
 
@@ -35,7 +33,7 @@ class Mammogram:
     image_id
         File name without folders and image suffix.
     path
-        Where it was read from; None for arrays.
+        Where it was read from; None for arrays, unless it is given.
     spacing
         Millimetres between rows and between columns, at the detector.
     laterality, view, patient
@@ -69,15 +67,6 @@ class Mammogram:
     border: int = 0
     crop: bool = True
     _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
-
-    @classmethod
-    def from_array(cls, pixels: ArrayLike, *, image_id: str = "array", **facts: Any) -> Self:
-        """Mammogram of a grayscale array (rows, cols), or (rows, cols, channels) with equal colours.
-
-        `facts` are the other fields of the class. The array is copied. Raises `ImageError` as `read_mammogram` does.
-        """
-        plane = single_plane(np.asarray(pixels), image_id)
-        return cls(_usable(plane, image_id).copy(), image_id, **facts)._frozen()
 
     @property
     def name(self) -> str:
@@ -146,44 +135,51 @@ class Mammogram:
         return self
 
 
-def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
-    """Read a mammogram; the format is told by the content of the file, not by its name.
+def read_mammogram(
+    source: Path | str | ArrayLike, *, image_id: str | None = None, crop: bool = True, **facts: Any
+) -> Mammogram:
+    """Read a mammogram from a file or an array: the one way in for every image.
 
     Parameters
     ----------
-    path
-        DICOM (8 to 16 bit, MONOCHROME1 or 2), PNG, TIFF or JPEG (grayscale, or colour channels that are all equal),
-        or a NumPy array file (2-D, finite).
+    source
+        A file, its format told by its content and not by its name: DICOM (8 to 16 bit, MONOCHROME1 or 2), PNG, TIFF or
+        JPEG (grayscale, or colour channels that are all equal), or a NumPy array file (2-D, finite). Or an array (rows,
+        cols), or (rows, cols, channels) with equal colours; it is copied.
+    image_id
+        By default the file's name without folders and image suffix; ``array`` for an array.
     crop
         Whether images of another size than the model's are cropped to the breast and resized later on; False makes
         such images an error when they are prepared.
+    **facts
+        Other fields of `Mammogram`, in place of what the file says: ``spacing=(0.07, 0.07), laterality="L"``.
 
     Raises
     ------
     ImageError
-        The file is missing, empty, of another kind, truncated, in colour, has several pages or frames, or holds a
-        constant or non-finite image.
+        The file is missing, empty, of another kind, truncated, in colour, has several pages or frames; or file or array
+        hold a constant or non-finite image.
     """
-    path = Path(path)
+    found: dict[str, Any]
+    if isinstance(source, (str, Path)):
+        path = Path(source)
+        name = path.name
+        found = {"image_id": image_id_of(path), "path": path, **_read_file(path)}
+    else:
+        name = image_id or "array"
+        found = {"image_id": name, "pixels": np.array(single_plane(np.asarray(source), name))}
+    found |= {"pixels": _usable(found["pixels"], name), "crop": crop, **facts}
+    if image_id is not None:
+        found["image_id"] = image_id
+    return Mammogram(**found)._frozen()
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    """Fields of `Mammogram` that a file holds."""
     start = _start(path)
-    image_id = image_id_of(path)
     if start[128:132] == b"DICM":
         dicom = read_dicom(path)
-        return Mammogram(
-            pixels=_usable(dicom.pixels, path.name),
-            image_id=image_id,
-            path=path,
-            spacing=dicom.spacing,
-            laterality=dicom.laterality,
-            view=dicom.view,
-            patient=dicom.patient,
-            window=dicom.window,
-            padding=dicom.padding,
-            voi=dicom.voi,
-            metadata=dicom.metadata,
-            border=BORDER,
-            crop=crop,
-        )._frozen()
+        return {fact.name: getattr(dicom, fact.name) for fact in fields(dicom)} | {"border": BORDER}
     if path.suffix.lower() in DICOM_SUFFIXES:
         raise ImageError(
             f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header); export it again as "
@@ -192,10 +188,9 @@ def read_mammogram(path: Path | str, *, crop: bool = True) -> Mammogram:
     if not start.startswith((PNG_START, JPEG_START, NPY_START, *TIFF_STARTS)):
         raise ImageError(f"{path.name}: not an image known here; expected DICOM, PNG, TIFF, JPEG or NPY")
     try:
-        pixels = read_raster(path, path.read_bytes())
+        return {"pixels": read_raster(path, path.read_bytes())}
     except OSError as error:
         raise ImageError(f"{path.name}: cannot be read ({error.strerror or error})") from error
-    return Mammogram(_usable(pixels, path.name), image_id, path, crop=crop)._frozen()
 
 
 def _start(path: Path) -> bytes:

@@ -1,6 +1,5 @@
 """Several latents together, as one heatmap or as one set of boxes."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..base.errors import SettingsError
+from ..base.progress import Report
 from .boxes import DEFAULT_MIN_AREA, Regions, regions_of_cut
 from .levels import Cut, cut_heatmap
 from .thresholds import Threshold
@@ -15,7 +15,6 @@ from .upsampling import Samples, axis, upsample
 
 Combination = Literal["union", "maximum", "logit"]
 Floats = npt.NDArray[np.float32]
-Report = Callable[[int, int], None]
 
 
 def combine_maps(
@@ -83,7 +82,7 @@ class CombinedMap:
         greatest = np.full(shape, -np.inf, np.float32)
         for k, one in enumerate(stack):
             if progress is not None:
-                progress(k, len(stack))
+                progress("Putting heatmaps together", k, len(stack))
             np.maximum(greatest, upsample(one, shape), out=greatest)
         return cls(how, cells, shape, stack, greatest)
 
@@ -111,7 +110,7 @@ class CombinedMap:
         levels, zero = [], False
         for k, cells in enumerate(self.maps):
             if progress is not None:
-                progress(k, len(self.maps))
+                progress("Putting heatmaps together", k, len(self.maps))
             cut = cut_heatmap(cells, self.shape, rule)
             if not cut.silent:
                 _paint(mask, cut)

@@ -1,11 +1,12 @@
 """Boxes of many heatmaps at once: every live latent of every image of a run, from its kept cells."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from ..base.progress import Report
 from .boxes import DEFAULT_MIN_AREA, Confidence, regions_of_cut
 from .levels import cut_heatmap
 from .thresholds import Threshold
@@ -127,7 +128,7 @@ def detect(
     *,
     confidence: Confidence = "maximum",
     min_area: float = DEFAULT_MIN_AREA,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> Detections:
     """Find the boxes of every heatmap: the same as `find_regions` on each.
 
@@ -145,9 +146,9 @@ def detect(
         boxes.append(regions.boxes)
         scores.append(regions.confidence(confidence))
         if progress is not None and k % 256 == 0:
-            progress(k, len(maps))
+            progress("Finding boxes", k, len(maps))
     if progress is not None:
-        progress(len(maps), len(maps))
+        progress("Finding boxes", len(maps), len(maps))
     return Detections(
         np.repeat(maps.latent, counts),
         np.repeat(maps.image, counts),

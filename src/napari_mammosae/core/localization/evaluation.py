@@ -1,6 +1,6 @@
 """How well every live latent of a run localises a finding: one table, with intervals by patient."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..base.errors import SettingsError
+from ..base.progress import Report
 from ..stats.bootstrap import FEWEST, patient_weights
 from ..stats.measures import ratios
 from .boxes import DEFAULT_MIN_AREA, Confidence
@@ -70,7 +71,7 @@ def localize_run(
     findings: Sequence[str] | None = None,
     settings: LocalizationSettings | None = None,
     found_boxes: bool = True,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> pd.DataFrame:
     """Measure how well latents localise findings.
 

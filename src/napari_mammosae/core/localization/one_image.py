@@ -1,12 +1,13 @@
 """One heatmap on one image: its boxes, what became of each, and where it looks; in words where there is no number."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from ..base.progress import Report
 from .boxes import DEFAULT_MIN_AREA, Confidence, Regions, find_regions
 from .detections import sparse_maps
 from .focus import focus, places
@@ -224,7 +225,7 @@ def best_overlaps(
     threshold: Threshold | str = DEFAULT_THRESHOLD,
     *,
     min_area: float = DEFAULT_MIN_AREA,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> Doubles:
     """Highest IoU that a found box of each latent has with one box, (L,) float64; 0 where none overlaps.
 
@@ -241,5 +242,5 @@ def best_overlaps(
         if len(found):
             best[k] = paired_iou(found, np.broadcast_to(edges, found.shape)).max()
         if progress is not None and k % 16 == 0:
-            progress(k, len(maps))
+            progress("Finding boxes", k, len(maps))
     return best

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,14 @@ from .evaluation import BOX_COLUMNS, LocalizationSettings, localize_run
 from .matching import Froc, PrecisionRecall, froc, match, precision_recall
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from ..annotations.boxes import Findings
+    from ..base.progress import Report
     from ..runs.run import Run
 
-Report = Callable[[int, int], None]
 Columns = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
 _FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
 

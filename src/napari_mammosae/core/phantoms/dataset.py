@@ -1,7 +1,7 @@
 """Phantoms on disk: images, tables and masks."""
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..base.errors import ImageError
 from ..base.files import write_atomic
+from ..base.progress import Report, ignore
 from .phantom import FINDINGS, Phantom, make_phantom
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
@@ -21,25 +22,24 @@ def write_phantoms(
     count: int,
     seed: int = 0,
     marker_bias: float = 0.5,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> list[str]:
     """Write the phantoms of seeds `seed` to `seed + count - 1` and return their image ids.
 
     Leaves `<image_id>.png` (8 bit, 1520 x 912), `findings.csv` (boxes of the two findings), `structures.csv` (boxes of
     everything else), `labels.csv`, and `truth/<image_id>.npz` with one bit-packed mask a name (`load_truth` reads it).
-    Box columns are pixel edges. `progress` is called with (done, count). Tables are written last.
+    Box columns are pixel edges. Tables are written last.
     """
     if count < 1:
         raise ValueError(f"{count} phantoms were asked for; at least one is needed")
-    folder = Path(folder)
+    folder, report = Path(folder), progress or ignore
     phantoms = []
     for i in range(count):
         phantom = make_phantom(seed + i, marker_bias=marker_bias)
         write_image(folder, phantom)
         write_truth(folder / "truth", phantom)
         phantoms.append(_without_arrays(phantom))
-        if progress is not None:
-            progress(i + 1, count)
+        report("Drawing synthetic phantoms", i + 1, count)
     write_tables(folder, phantoms)
     return [phantom.image_id for phantom in phantoms]
 

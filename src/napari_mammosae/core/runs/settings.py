@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
 FORMAT = 1
+"""Of the files that are written now. Format 0, without a number in `run.json`, has the same tables."""
+
+_NEEDED = (
+    "grid", "latents", "classes", "task", "layer", "model_sha256", "sae_sha256", "preprocessing", "maps", "block",
+    "images", "complete",
+)  # fmt: skip
+
+_ANOTHER = "Give another folder, or make the run again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +84,12 @@ def model_settings(model: "MammoSAE") -> dict[str, Any]:
 
 
 def read_info(root: Path) -> dict[str, Any] | None:
-    """Content of `run.json`; None where there is no run yet.
+    """Content of `run.json`, `format` included; None where there is no run yet.
 
     Raises
     ------
     RunError
-        The file is damaged or of a newer version, or the folder holds something else.
+        The file is damaged or of a later format, or the folder holds something else.
     """
     path = Layout(root).info
     try:
@@ -92,13 +100,17 @@ def read_info(root: Path) -> dict[str, Any] | None:
         raise RunError(f"{root.name} is a file; a run is a folder.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise RunError(f"{root.name}/run.json cannot be read ({reason}); the run must be made again.") from error
-    if not isinstance(info, dict) or "format" not in info:
-        raise RunError(f"{root.name}/run.json does not describe a run of napari-mammosae.")
-    if info["format"] != FORMAT:
+        raise RunError(f"{root.name}/run.json cannot be read ({reason}). {_ANOTHER}") from error
+    if not isinstance(info, dict):
+        raise RunError(f"{root.name}/run.json does not describe a run. {_ANOTHER}")
+    number = info.setdefault("format", 0)
+    if number not in range(FORMAT + 1):
         raise RunError(
-            f"{root.name} has format {info['format']} of runs, this napari-mammosae knows {FORMAT}: update it."
+            f"{root.name} has run format {number!r}; this napari-mammosae reads formats up to {FORMAT}. Update "
+            "napari-mammosae to use this run."
         )
+    if lacking := [name for name in _NEEDED if name not in info]:
+        raise RunError(f"{root.name}/run.json does not describe a run: it lacks {', '.join(lacking)}. {_ANOTHER}")
     return info
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ..base.errors import Cancelled, ImageError, RunError, SettingsError
 from ..base.text import size_text
-from ..images.preprocessing import normalised
 from ..models.memory import within_memory
+from ..runs.making.compute import stack_inputs
 from ..runs.making.decode import Decoded, Decoder, Failed
 from ..runs.making.decode_pool import DecodePool
 from ..runs.sources import Entry
@@ -139,11 +139,7 @@ def store_features(
 
 def _compute(model: "MammoSAE", images: Sequence[Decoded]) -> tuple[NDArray[np.float16], FloatArray]:
     """Return vectors (n, cells, d) and logits (n, C)."""
-    import torch
-
-    planes = [normalised(image.pixels, model.preprocessing, image.entry.path.name) for image in images]
-    x = torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
-    features = model.features(x)
+    features = model.features(stack_inputs(images, model.preprocessing))
     vectors = features.flatten(2).transpose(1, 2).float().cpu().numpy()
     with np.errstate(over="ignore"):
         half = vectors.astype(np.float16)

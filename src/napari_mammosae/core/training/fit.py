@@ -4,24 +4,23 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..base.errors import SettingsError
 from ..base.files import write_atomic
+from ..base.progress import Report, ignore
 from ..runs.making.decode_pool import DecodePool
 from ..runs.sources import Entry, Sources, read_sources
 from ..stats.measures import FloatArray
 from .features import FeatureStore, store_features
 from .reconstruction import Fidelity, ReconstructionStats, fidelity
-from .sae_training import EpochReport, SAETrainingSettings, evaluate_sae, train_sae
+from .sae_training import EpochRecord, SAETrainingSettings, evaluate_sae, train_sae
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
     from ..models.sae import SparseAutoencoder
-
-Stage = Literal["features", "training"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +50,7 @@ class FittedSAE:
     held_out: int
     failed: int
     cells: int
-    last: EpochReport
+    last: EpochRecord
 
 
 def fit_sae(
@@ -66,7 +65,7 @@ def fit_sae(
     workers: int = 1,
     batch: int = 1,
     crop: bool = True,
-    progress: Callable[[Stage, int, int], None] | None = None,
+    progress: Report | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FittedSAE:
     """Train an SAE on a model's features of images.
@@ -89,7 +88,7 @@ def fit_sae(
     workers, batch, crop
         As for `make_run`.
     progress
-        Told the stage and how far it is: images, then epochs.
+        Called with the number of images whose features are computed, then of epochs.
     cancelled
         Asked between batches.
 
@@ -102,7 +101,7 @@ def fit_sae(
     Cancelled
         `cancelled` said so.
     """
-    report = progress or _silent
+    report = progress or ignore
     sources = read_sources(images, labels or None)
     learning, measured = split_by_patient(sources, hold_out, settings.seed)
     done, total = 0, len(sources.entries)
@@ -110,7 +109,7 @@ def fit_sae(
     def counted(count: int) -> None:
         nonlocal done
         done += count
-        report("features", done, total)
+        report("Computing features", done, total)
 
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".features-", dir=folder) as temporary, DecodePool(workers) as pool:
@@ -123,13 +122,13 @@ def fit_sae(
 
         train = stored("train", learning, share)
         held = stored("held-out", measured, 1.0) if measured else None
-        epochs: list[EpochReport] = []
+        epochs: list[EpochRecord] = []
 
-        def epoch(state: EpochReport) -> None:
+        def epoch(state: EpochRecord) -> None:
             epochs.append(state)
-            report("training", state.epoch, state.epochs)
+            report("Training", state.epoch, state.epochs)
 
-        sae = train_sae(train.vectors, settings, device=model.device, progress=epoch, cancelled=cancelled)
+        sae = train_sae(train.vectors, settings, device=model.device, each_epoch=epoch, cancelled=cancelled)
         found = FittedSAE(
             sae=sae,
             stats=evaluate_sae(sae, (held or train).vectors),
@@ -214,7 +213,3 @@ def _logits_with(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore
             x = torch.from_numpy(np.asarray(held.vectors[start:end], np.float32))
             pooled.append(sae(x).double().mean(0).numpy())
     return np.asarray(np.stack(pooled) @ model.head_weight.T + model.head_bias)
-
-
-def _silent(stage: Stage, done: int, total: int) -> None:
-    return

@@ -53,7 +53,7 @@ class SAETrainingSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class EpochReport:
+class EpochRecord:
     """How one epoch went, measured on the training batches as they passed: means over cells."""
 
     epoch: int
@@ -70,7 +70,7 @@ def train_sae(
     settings: SAETrainingSettings | None = None,
     *,
     device: str = "cpu",
-    progress: Callable[[EpochReport], None] | None = None,
+    each_epoch: Callable[[EpochRecord], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> SparseAutoencoder:
     """Train an SAE on feature vectors.
@@ -83,8 +83,8 @@ def train_sae(
         The published ones by default.
     device
         A torch device.
-    progress
-        Called after every epoch.
+    each_epoch
+        Called with how every epoch went.
     cancelled
         Asked at every step.
 
@@ -130,10 +130,10 @@ def train_sae(
             if epoch <= settings.epochs - every:
                 resampled = _resample(sae, optimizer, dead, features, generator, order)
             fired.zero_()
-        if progress is not None:
+        if each_epoch is not None:
             loss_mean, error_mean, l0 = (totals / cells).tolist()
             died = int(dead.sum())
-            progress(EpochReport(epoch, settings.epochs, loss_mean, error_mean, l0, died, resampled))
+            each_epoch(EpochRecord(epoch, settings.epochs, loss_mean, error_mean, l0, died, resampled))
     return sae.to("cpu").requires_grad_(False)
 
 

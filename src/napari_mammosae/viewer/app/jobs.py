@@ -9,7 +9,7 @@ from napari.qt.threading import create_worker
 from qtpy.QtCore import QObject, Qt, Signal
 
 from ...core.base.errors import Cancelled
-from ...core.base.progress import Progress, Report
+from ...core.base.progress import Meter, Progress, Report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,12 +89,14 @@ class Jobs(QObject):
             self._announce(Progress(f"Stopping after this step: {self._job.title}"))
 
     def _run(self, job: _Job) -> None:
+        meter = Meter()
+
         def report(text: str, done: int = 0, total: int = 0) -> None:
             if worker.abort_requested:  # stopped from napari's own list of tasks
                 job.cancelled = True
             if job.cancelled:
                 raise Cancelled(f"{job.title}: cancelled.")
-            self._reported.emit(job, Progress(text, done, total))
+            self._reported.emit(job, meter(text, done, total))
 
         def work() -> None:
             result, error = None, None

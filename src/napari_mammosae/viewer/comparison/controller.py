@@ -96,9 +96,7 @@ class ModelComparer(Controller):
         if first is None or second is None or number is None:
             self.say("The label has no class in common in the two runs.")
             return
-        self.jobs.start(
-            "Comparing", partial(compared, first, second, self.label, number), self._take, self._failed
-        )
+        self.jobs.start("Comparing", partial(compared, first, second, self.label, number), self._take, self._failed)
 
     def export(self, folder: Path) -> None:
         """Write tables and figures while the window goes on; the same files as the command `compare`."""

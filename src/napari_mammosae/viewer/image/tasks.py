@@ -106,9 +106,9 @@ def read_image(path: Path, report: Report) -> Mammogram:
 
 def image_from_pixels(pixels: Any, image_id: str, path: Path | None, report: Report) -> Mammogram:
     """Take the pixels of a layer that another reader opened."""
-    from ...core.images.mammogram import Mammogram
+    from ...core.images.mammogram import read_mammogram
 
-    return Mammogram.from_array(pixels, image_id=image_id, path=path)
+    return read_mammogram(pixels, image_id=image_id, path=path)
 
 
 def read_boxes(path: Path, report: Report) -> Findings:

@@ -11,12 +11,13 @@ from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
     from ...core.annotations.image_boxes import Truth
+    from ...core.base.progress import Report
     from ...core.images.geometry import Frame
     from ...core.images.mammogram import Mammogram
     from ...core.localization.combination import CombinedMap
@@ -124,7 +125,7 @@ def scope_together(
     image: Mammogram,
     truth: Truth,
     regions: Mapping[str, NDArray[Any]] | None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Report | None = None,
 ) -> Scope:
     """Everything about several latents together; `weights` of the live ones for a class activation map.
 
@@ -244,7 +245,7 @@ class Localization:
         return [*notes, *truth.notes]
 
 
-def localize(scope: Scope, choice: Choice, progress: Callable[[int, int], None] | None = None) -> Localization:
+def localize(scope: Scope, choice: Choice, progress: Report | None = None) -> Localization:
     """Cut the heatmap and compare: what is done at every move of the threshold."""
     from ...core.localization.boxes import find_regions
     from ...core.localization.one_image import judge_regions

@@ -56,7 +56,7 @@ def overlaps_with_box(
     title = "Looking for latents that hit the box"
     scores[maps.latents] = best_overlaps(
         maps.values, maps.frame.input_shape, box, choice.threshold, min_area=choice.min_area,
-        progress=lambda done, total: report(title, done, total),
+        progress=lambda _, done=0, total=0: report(title, done, total),
     )  # fmt: skip
     return scores
 
@@ -76,7 +76,7 @@ def localize_together(
     from .latent_set import weights_of
     from .result import localize, scope_together
 
-    def progress(done: int, total: int) -> None:
+    def progress(_: str, done: int = 0, total: int = 0) -> None:
         report(f"Putting {len(several.latents):,} heatmaps together", done, total)
 
     if scope is None:
@@ -145,7 +145,9 @@ def measure_over_run(
             f"{run.path.name}: none of its images has a box of {readable(choice.finding)} in {findings.name}; "
             f"boxes there are of {', '.join(map(readable, boxes.findings)) or 'nothing'}"
         )
-    found = measure_latent(
-        run, boxes, latent, choice.finding, choice.settings, progress=lambda done, total: report(title, done, total)
-    )
+
+    def measuring(_: str, done: int = 0, total: int = 0, /) -> None:
+        report(title, done, total)
+
+    found = measure_latent(run, boxes, latent, choice.finding, choice.settings, progress=measuring)
     return boxes, found

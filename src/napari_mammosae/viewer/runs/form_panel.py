@@ -35,9 +35,7 @@ class RunForm(Part):
     def __init__(self, opener: RunOpener) -> None:
         super().__init__(opener.context)
         self.opener, entries = opener, opener.entries
-        self.images, self.labels, self.out = (
-            QLineEdit(text) for text in (entries.images, entries.labels, entries.out)
-        )
+        self.images, self.labels, self.out = (QLineEdit(text) for text in (entries.images, entries.labels, entries.out))
         self.images.setPlaceholderText("folder, pattern, or CSV with a column path")
         self.images.setToolTip("Folders are searched with all their subfolders; a CSV may bring labels of its own")
         self.labels.setPlaceholderText("none")

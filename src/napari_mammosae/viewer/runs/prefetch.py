@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.errors import RunError
@@ -67,7 +67,7 @@ def make_ready(run: Run, row: int, path: Path, model: MammoSAE | None, *, comput
     from ...core.images.mammogram import read_mammogram
     from ..canvas.layers import mammogram_options
 
-    image = replace(read_mammogram(path), image_id=str(run.images["image_id"].iloc[row]))  # longer where names clash
+    image = read_mammogram(path, image_id=str(run.images["image_id"].iloc[row]))  # longer where names clash
     options, pixels = mammogram_options(image), image.displayed()
     if fits(run, model) and run.has_maps:
         if run.frame(row).source_shape == image.shape:

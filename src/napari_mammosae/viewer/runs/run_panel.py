@@ -87,8 +87,7 @@ class RunPart(Part):
     def _on_progress(self, progress: Progress) -> None:
         self.bar.setRange(0, progress.total)
         self.bar.setValue(progress.done)
-        counted = f" {progress.done:,} of {progress.total:,}" if progress.total and "of" not in progress.text else ""
-        self._say(f"{progress.text[:1].upper()}{progress.text[1:]}{counted}")
+        self._say(progress.describe())
 
     def _on_told(self, text: str, error: bool) -> None:
         run = self.session.run

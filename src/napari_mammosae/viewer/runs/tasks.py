@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.base.errors import RunError
-from ...core.base.text import duration
 from ..image import tasks
 from ..image.tasks import ModelChoice
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
     from ...core.models.model import MammoSAE
-    from ...core.runs.progress import RunProgress
     from ...core.runs.run import Run
 
 DEMO = "demo"
@@ -166,10 +164,6 @@ def make_and_open(
 
     listed = resolve_images(order.images)
     model = tasks.load(choice, report)
-
-    def told(state: RunProgress) -> None:
-        report(progress_text(state), state.done, state.total)
-
     made = make_run(
         order.images,
         model,
@@ -178,20 +172,8 @@ def make_and_open(
         maps=order.maps,
         batch=order.batch,
         workers=order.workers,
-        progress=told,
+        progress=report,
         notice=notice,
     )
     opened = open_run_folder(made.path, loaded, report)
     return replace(opened, model=model, choice=choice, root=listed.root)
-
-
-def progress_text(state: RunProgress) -> str:
-    """``37 of 200 images, 2.1 a second, 1 min 18 s left, 2 failed``."""
-    parts = [f"{state.done:,} of {state.total:,} images"]
-    if state.rate > 0:
-        parts.append(f"{state.rate:.1f} a second" if state.rate >= 0.1 else f"{60 * state.rate:.1f} a minute")
-    if state.seconds_left:
-        parts.append(f"{duration(state.seconds_left)} left")
-    if state.failed:
-        parts.append(f"{state.failed:,} failed")
-    return ", ".join(parts)

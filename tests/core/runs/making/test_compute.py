@@ -1,5 +1,6 @@
 """The computation of a run: worker processes that crash, memory that runs out, stops."""
 
+import multiprocessing
 import platform
 import subprocess
 import sys
@@ -11,10 +12,12 @@ import numpy as np
 import pytest
 import torch
 
+import decoders
 import runs_kit
 import tiny
 from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.runs.making import decode_pool
 from napari_mammosae.core.runs.making.compute import Computer, out_of_memory
 from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
@@ -41,7 +44,7 @@ def decoded(images, model, decoder=Decoder, **options):
 def test_a_file_that_crashes_its_decoder_costs_itself_only(images, model):
     entries = read_sources(images).entries
     with DecodePool(2) as pool:
-        found = list(pool.decode(entries, decoded(images, model, runs_kit.Crashing), ahead=4))
+        found = list(pool.decode(entries, decoded(images, model, decoders.Crashing), ahead=4))
     assert [result.entry.image for result in found] == list(range(8))
     assert [isinstance(result, Failed) for result in found] == [i in (2, 5) for i in range(8)]
     assert found[2].reason == "image-002.png: the decoder crashed on this file"
@@ -65,23 +68,49 @@ def test_no_more_images_are_under_way_than_said(images, model):
     assert len(begun) <= 5
 
 
-def test_decoding_processes_do_not_import_torch():
-    code = (
-        "import sys, napari_mammosae.core.runs.making.decode, napari_mammosae.core.runs.making.decode_pool\n"
-        "print({'torch', 'timm', 'napari'} & set(sys.modules))"
-    )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
+def test_decoding_processes_import_no_more_than_they_need(tmp_path, images, model):
+    """As seen in the processes themselves, after they have decoded."""
+    with DecodePool(1) as pool:
+        entries = read_sources(images).entries[:2]
+        found = list(pool.decode(entries, decoded(images, model, decoders.Listing), ahead=2))
+    modules = set(found[1].reason.split())
+    assert "cv2" in modules
+    assert not {"torch", "timm", "pandas", "napari", "qtpy"} & modules
 
 
-def test_a_script_without_the_main_guard_is_told(tmp_path, tiny_model, images):
+SCRIPT = """
+from pathlib import Path
+from napari_mammosae.core.runs.making.make import make_run
+
+with Path("count.txt").open("a") as file:
+    file.write("again ")
+make_run({images!r}, {model!r}, "run", workers=2)
+"""
+
+
+def test_a_script_without_a_main_guard_runs_once(tmp_path, tiny_model, images):
     script = tmp_path / "script.py"
-    script.write_text(
-        "from napari_mammosae.core.runs.making.make import make_run\n"
-        f"make_run({str(images)!r}, {str(tiny_model)!r}, {str(tmp_path / 'run')!r})\n"
-    )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert 'call this under `if __name__ == "__main__":`' in done.stderr.splitlines()[-1]
+    script.write_text(SCRIPT.format(images=str(images), model=str(tiny_model)))
+    work = tmp_path / "work"
+    work.mkdir()
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False, cwd=work)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")  # nothing is said at the end either
+    assert (work / "count.txt").read_text() == "again "
+    assert len(open_run(work / "run")) == 8
+
+
+def test_processes_that_cannot_start_are_an_error_that_says_what_to_do(images, model, monkeypatch):
+    monkeypatch.setattr(decode_pool, "initialise", decoders.end_at_once)
+    with DecodePool(1) as pool, pytest.raises(RunError, match=r"did not start\. .*--workers 0"):
+        next(pool.decode(read_sources(images).entries, decoded(images, model), ahead=1))
+
+
+def test_decoding_processes_do_not_outlive_their_pool(images, model):
+    before = set(multiprocessing.active_children())
+    with DecodePool(2) as pool:
+        next(pool.decode(read_sources(images).entries, decoded(images, model), ahead=8))
+        assert len(set(multiprocessing.active_children()) - before) == 2
+    assert not set(multiprocessing.active_children()) - before
 
 
 FAULTS = """
@@ -255,7 +284,7 @@ def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
             workers=0,
             block=2,
             cancel=stop.is_set,
-            progress=lambda state: stop.set() if state.done == 5 else None,
+            progress=lambda _, done, total: stop.set() if done == 5 else None,
         )
     assert len(list((tmp_path / "run" / "images").glob("part-*"))) == 2
 
@@ -263,7 +292,7 @@ def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
 def test_an_unexpected_error_of_a_decoder_is_a_failure_without_paths(tmp_path, model, monkeypatch):
     from napari_mammosae.core.runs.making import decode
 
-    def broken(path, crop):
+    def broken(path, **_):
         raise KeyError(f"no such thing in {path}")
 
     monkeypatch.setattr(decode, "read_mammogram", broken)

@@ -51,11 +51,11 @@ def test_a_cluster_gives_the_same_bits(tmp_path, cluster, tiny_model, images, lo
         maps=True,
         block=2,
         scheduler=cluster.scheduler_address,
-        progress=told.append,
+        progress=lambda *state: told.append(state),
     )
     assert (summary.computed, summary.failed) == (24, 1)
     runs_kit.assert_same(local, tmp_path / "run")
-    assert (told[0].done, told[-1].done, told[-1].failed) == (0, 24, 1)
+    assert (told[0], told[-1]) == (("Computing latents", 0, 24), ("Computing latents, 1 failed", 24, 24))
     with Client(cluster) as client:  # the model is let go with the run
         assert all(not names for names in client.run(runs_kit.models_on).values())
 
@@ -63,8 +63,8 @@ def test_a_cluster_gives_the_same_bits(tmp_path, cluster, tiny_model, images, lo
 def test_a_killed_worker_costs_its_blocks_only(tmp_path, cluster, tiny_model, images, local):
     killed = []
 
-    def kill(state):
-        if state.done >= 6 and not killed:
+    def kill(_, done, total):
+        if done >= 6 and not killed:
             with Client(cluster) as client:
                 killed.append(next(iter(client.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
@@ -91,7 +91,7 @@ def test_stopped_on_a_cluster_and_finished_here(tmp_path, cluster, tiny_model, i
             maps=True,
             block=2,
             scheduler=cluster.scheduler_address,
-            progress=lambda state: seen.append(state.done),
+            progress=lambda _, done, total: seen.append(done),
             cancel=lambda: max(seen) >= 8,
         )
     with pytest.raises(RunError, match="is not complete"):

@@ -18,6 +18,7 @@ import runs_kit
 from napari_mammosae.core.base.errors import Cancelled, RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs import layout as run_layout
+from napari_mammosae.core.runs.making.folder import hold_alone
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.making.process import torch_threads
 from napari_mammosae.core.runs.run import open_run
@@ -34,7 +35,7 @@ from napari_mammosae.core.runs.making import assemble, compute, part_files
 images, labels, spec = sys.argv[1:]
 model = load_model(spec, device="cpu")
 
-def begun(state):
+def begun(*_):
     os.write(1, b".")
 
 # copies of a process that has torch loaded already: a new one each time would take two seconds
@@ -141,8 +142,8 @@ def test_finished_parts_are_not_computed_again(tmp_path, model, images, labels, 
 
 
 def test_an_exception_from_progress_stops_and_leaves_a_run_to_resume(tmp_path, model, images, labels, undisturbed):
-    def stop(state):
-        if state.done == 20:
+    def stop(_, done, total):
+        if done == 20:
             raise KeyboardInterrupt
 
     out = tmp_path / "run"
@@ -156,8 +157,8 @@ LONG_RUN = """
 import multiprocessing, os, sys, time
 from napari_mammosae.core.runs.making.make import make_run
 
-def progress(state):
-    if state.done == 4:
+def progress(_, done, total):
+    if done == 4:
         print(*(child.pid for child in multiprocessing.active_children()), flush=True)
         time.sleep(60)
 
@@ -191,12 +192,48 @@ def _alive(pid):
 
 
 def test_two_writers_do_not_share_a_run(tmp_path, model, images):
-    def second(state):
-        if state.done == 2:
+    def second(_, done, total):
+        if done == 2:
             with pytest.raises(RunError, match="Another process is computing run"):
                 make_run(images, model, tmp_path / "run", block=3, workers=0)
 
     make_run(images, model, tmp_path / "run", block=3, workers=0, progress=second)
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from napari_mammosae.core.runs.making.folder import hold_alone
+
+with hold_alone(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_writer_ends_with_it(tmp_path, model, images):
+    out = tmp_path / "run"
+    out.mkdir()
+    with subprocess.Popen([sys.executable, "-c", HOLDER, out], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match="Another process is computing run; wait for it, or give another folder"):
+            make_run(images, model, out, workers=0)
+        holder.kill()
+    assert make_run(images, model, out, workers=0).failed == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows locks on every drive")
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_drive_without_locks_does_not_stop_the_work(tmp_path, model, images, monkeypatch, reason):
+    import fcntl
+
+    def refuse(*_):
+        raise OSError(reason, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    for _ in range(2):  # what the first leaves must not look like another writer
+        with hold_alone(tmp_path):
+            assert make_run(images, model, tmp_path / f"run-{reason}", workers=0, block=24).images == 48
 
 
 @pytest.mark.parametrize("kind", ["images", "pooled", "maps", "regions"])

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...base.errors import MammoSAEError, ModelError, RunError
-from ...images.preprocessing import normalised
+from ...images.preprocessing import Preprocessing, normalised
 from ...models.latents import LatentMaps
 from ...models.memory import out_of_memory, to_cpu
 from .decode import Decoded, Failed
 
 if TYPE_CHECKING:
+    import torch
+
     from ...models.model import MammoSAE
 
 
@@ -72,13 +74,9 @@ class Computer:
         return [result for image in images for result in self._batch([image])]
 
     def _compute(self, images: Sequence[Decoded]) -> list[LatentMaps]:
-        import torch
-
         from ...models.latents import latents_of_features
 
-        preprocessing = self.model.preprocessing
-        planes = [normalised(image.pixels, preprocessing, image.entry.path.name) for image in images]
-        x = torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
+        x = stack_inputs(images, self.model.preprocessing)
         return latents_of_features(self.model, self.model.features(x), [image.frame for image in images])
 
     def _make_do(self, tried: int, reason: str) -> None:
@@ -99,3 +97,17 @@ class Computer:
             )
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+
+def stack_inputs(images: Sequence[Decoded], preprocessing: Preprocessing) -> "torch.Tensor":
+    """Normalise decoded images into one batch (n, 3, H, W), float32.
+
+    Raises
+    ------
+    ImageError
+        An image is empty.
+    """
+    import torch
+
+    planes = [normalised(image.pixels, preprocessing, image.entry.path.name) for image in images]
+    return torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)

@@ -6,24 +6,34 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Self
+
+from loky import ProcessPoolExecutor
 
 from ...base.errors import RunError
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed
 from .process import keep_freed_memory
 
+Pending = deque[tuple[Entry, "Future[Decoded | Failed]"]]
+
+_ENVIRONMENT = {
+    "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),  # freed memory is kept on purpose; loky would take it for a leak
+    "PYTHONFAULTHANDLER": "",  # a file that crashes its decoder is listed with the failures, without a trace of C calls
+}
+
 
 class DecodePool:
-    """Processes (started by spawn) that decode images in order; with ``workers=0`` one thread of this process.
+    """Processes that decode images in order; with ``workers=0`` one thread of this process.
 
-    Processes begin to start at once, so that they are ready when the model is loaded.
+    Processes begin to start at once, so that they are ready when the model is loaded. They do not run the user's script
+    again, and they end with this process, however it ends.
 
     Parameters
     ----------
@@ -33,6 +43,9 @@ class DecodePool:
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
+        self._pending: Pending = deque()
+        # nobody writes into it: that it closes tells the processes that this one has ended
+        self._lifeline, self._held = multiprocessing.Pipe(duplex=False)
         self._pool = self._start()
         with _interrupts_held():
             self._ready: Future[None] = self._pool.submit(_nothing)
@@ -54,17 +67,20 @@ class DecodePool:
             The processes cannot start at all.
         """
         self._check()
-        pending: deque[tuple[Entry, Future[Decoded | Failed]]] = deque()
         for entry in entries:
-            pending.append((entry, self._submit(decoder, entry)))
-            while len(pending) >= max(ahead, 1):
-                yield self._take(pending, decoder)
-        while pending:
-            yield self._take(pending, decoder)
+            self._pending.append((entry, self._submit(decoder, entry)))
+            while len(self._pending) >= max(ahead, 1):
+                yield self._take(decoder)
+        while self._pending:
+            yield self._take(decoder)
 
     def close(self) -> None:
         """Stop the workers; what they have not begun is dropped."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for _, future in self._pending:
+            future.cancel()
+        self._pool.shutdown(wait=True)
+        self._held.close()
+        self._lifeline.close()
 
     def __enter__(self) -> Self:
         return self
@@ -74,19 +90,19 @@ class DecodePool:
     ) -> None:
         self.close()
 
-    def _take(self, pending: deque[tuple[Entry, Future[Decoded | Failed]]], decoder: Decoder) -> Decoded | Failed:
+    def _take(self, decoder: Decoder) -> Decoded | Failed:
         try:
-            result = pending[0][1].result()
+            result = self._pending[0][1].result()
         except BrokenProcessPool:
-            self._replace(pending, decoder)
-            result = pending[0][1].result()
-        pending.popleft()
+            self._replace(decoder)
+            result = self._pending[0][1].result()
+        self._pending.popleft()
         return result
 
-    def _replace(self, pending: deque[tuple[Entry, Future[Decoded | Failed]]], decoder: Decoder) -> None:
+    def _replace(self, decoder: Decoder) -> None:
         """Decode again, each alone, what was under way when a worker died."""
         self._restart()
-        for index, (entry, future) in enumerate(pending):
+        for index, (entry, future) in enumerate(self._pending):
             if future.done() and future.exception() is None:
                 continue
             alone = self._submit(decoder, entry)
@@ -94,7 +110,7 @@ class DecodePool:
                 alone = Future()
                 alone.set_result(Failed(entry, f"{entry.path.name}: the decoder crashed on this file"))
                 self._restart()
-            pending[index] = (entry, alone)
+            self._pending[index] = (entry, alone)
 
     def _restart(self) -> None:
         self._pool.shutdown()
@@ -114,17 +130,19 @@ class DecodePool:
             self._ready.result()
         except BrokenProcessPool as error:
             raise RunError(
-                "The processes that decode images did not start. In a script, call this under "
-                '`if __name__ == "__main__":`, or decode in the same process with workers=0.'
+                "The processes that decode images did not start. Decode in the main process instead: `--workers 0`, "
+                "or workers=0 in Python."
             ) from error
 
     def _start(self) -> Executor:
         if self._workers == 0:
             return ThreadPoolExecutor(1, thread_name_prefix="decode")
-        context = multiprocessing.get_context("spawn")
         if os.name == "posix":
             resource_tracker.ensure_running()  # it would let interrupts through while it starts
-        return ProcessPoolExecutor(self._workers, context, initializer=initialise)
+        pool: Executor = ProcessPoolExecutor(
+            self._workers, initializer=initialise, initargs=(self._lifeline,), env=_ENVIRONMENT
+        )
+        return pool
 
 
 @contextmanager
@@ -144,19 +162,18 @@ def _nothing() -> None:
     return
 
 
-def initialise() -> None:
+def initialise(lifeline: Connection) -> None:
     """Leave interrupts to the main process, the other cores to the model, and nothing behind."""
     import cv2
 
     keep_freed_memory()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
 
 
-def _end_with_parent() -> None:
-    """End this process when the main one was killed: nobody else would tell it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
+def _end_with_parent(lifeline: Connection) -> None:
+    """End this process when the main one has ended: nothing else would tell it."""
+    with suppress(OSError):  # as Windows says it
+        lifeline.poll(None)
+    os._exit(1)

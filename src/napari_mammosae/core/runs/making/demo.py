@@ -2,13 +2,12 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base.files import write_atomic
+from ...base.progress import Report, ignore
 from ..layout import writing
-from ..progress import RunProgress
 from ..settings import read_info
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed
@@ -23,8 +22,6 @@ COUNT = 200
 FIRST_SEED = 900_000
 """Far from the seeds the model was trained on; here the view marker stands on half of the images, mass or not."""
 
-Report = Callable[[str, int, int], None]
-
 
 def demo_run(progress: Report | None = None, *, count: int = COUNT, model: ModelSpec = "demo") -> Path:
     """Return the demo run's folder, made (or finished, when it was interrupted) if it is not there yet.
@@ -35,7 +32,7 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     Parameters
     ----------
     progress
-        Called with what is done, how many are, and of how many. What it raises stops the work, which can be resumed.
+        Called with how many images are finished. What it raises stops the work, which can be resumed.
     count, model
         Other than the embedded default for tests.
 
@@ -51,10 +48,10 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     phantoms, run = folder / "phantoms", folder / "run"
     info = read_info(run)
     if info is None or not info["complete"]:
-        report = progress or _silent
+        report = progress or ignore
 
-        def computed(state: RunProgress) -> None:
-            report("drawing synthetic phantoms and computing their latents", state.done, state.total)
+        def computed(_: str, done: int = 0, total: int = 0) -> None:
+            report("Drawing synthetic phantoms and computing their latents", done, total)
 
         images = _announce(phantoms, count)
         cores = os.cpu_count() or 1
@@ -153,7 +150,3 @@ def _read(path: Path) -> "Phantom":
 
 def _facts(folder: Path, seed: int) -> Path:
     return folder / "facts" / f"{seed}.json"
-
-
-def _silent(text: str, done: int, total: int) -> None:
-    return

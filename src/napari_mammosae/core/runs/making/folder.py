@@ -1,15 +1,18 @@
-"""How much room kept maps take."""
+"""What is asked of a run's folder before anything is written: room for the maps, and no other writer."""
 
-import os
+import logging
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from ...base.errors import RunError
 from ...base.text import size_text
 from ...models.latents import LatentMaps
+
+logger = logging.getLogger(__name__)
 
 BYTES_A_CELL = 3.5
 """Bytes on the disk for one non-zero cell of `maps/`, measured: 2.4 to 3.3 where many cells fire."""
@@ -37,35 +40,24 @@ def check_space(folder: Path, needed: int) -> str:
 
 
 @contextmanager
-def only_writer(root: Path) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends.
+def hold_alone(root: Path) -> Iterator[None]:
+    """Hold a lock on a run's folder that ends with this process, however it ends.
+
+    On a drive without locks there is none: parts are written whole, so two writers cost time, not data.
 
     Raises
     ------
     RunError
         Another process computes this run.
     """
-    handle = os.open(root / ".lock", os.O_RDWR | os.O_CREAT)
+    lock = FileLock(root / ".lock", blocking=False, fallback_to_soft=False)  # a soft lock would outlive a killed run
     try:
-        if not _locked(handle):
-            raise RunError(f"Another process is computing {root.name}; wait for it, or give another folder.")
+        lock.acquire()
+    except Timeout:
+        raise RunError(f"Another process is computing {root.name}; wait for it, or give another folder.") from None
+    except (OSError, NotImplementedError) as error:
+        logger.debug("no lock on %s: %s", root.name, error)
+    try:
         yield
     finally:
-        os.close(handle)
-
-
-def _locked(handle: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):
-        return False
-    except OSError:  # a drive without locks: parts are written whole, so two writers cost time, not data
-        return True
-    return True
+        lock.release()

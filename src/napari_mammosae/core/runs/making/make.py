@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import RunError
+from ...base.progress import Report, ignore
 from ...models.latents import LatentMaps
 from ..layout import Layout, writing
-from ..progress import Meter, RunProgress
 from ..settings import RunSettings, check_same, model_settings, read_info, write_info
 from ..sources import Sources, read_sources
 from .assemble import assemble
@@ -17,7 +17,7 @@ from .blocks import blocks_of, run_blocks
 from .compute import Computer
 from .decode import Decoded, Decoder
 from .decode_pool import DecodePool
-from .folder import check_space, maps_bytes, only_writer
+from .folder import check_space, hold_alone, maps_bytes
 from .model_spec import ModelSpec, load
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ def make_run(
     strict: bool = False,
     scheduler: str | None = None,
     decoder: type[Decoder] = Decoder,
-    progress: Callable[[RunProgress], None] | None = None,
+    progress: Report | None = None,
     notice: Callable[[str], None] | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> RunSummary:
@@ -95,8 +95,10 @@ def make_run(
         paths.
     decoder
         What the worker processes do with a file; not for a scheduler's workers.
-    progress, notice
-        Told how far the run is, and in sentences what the user should know (space, memory, tables).
+    progress
+        Called with how many images are finished, those of earlier starts and failed ones included, and their number.
+    notice
+        Called with sentences for the user (about space, memory, tables).
     cancel
         Asked between batches; True stops the run.
 
@@ -135,7 +137,7 @@ def make_run(
             return _ended(layout, settings, info["failed"], 0, strict)
         with writing(layout.info):
             layout.root.mkdir(parents=True, exist_ok=True)
-        with only_writer(layout.root):
+        with hold_alone(layout.root):
             layout.remove_unfinished()
             state = {"complete": False, "model": loaded.name}
             if info is None:
@@ -149,15 +151,7 @@ def make_run(
                 if not layout.part("images", number).exists()
             }
             left = sum(map(len, blocks.values()))
-            meter = Meter(settings.images, settings.images - left)
-            if progress is not None:
-                progress(meter.now())
-
-            def counted(done: int, failed: int) -> None:
-                update = meter.add(done, failed)
-                if progress is not None:
-                    progress(update)
-
+            counted = _Counter(settings.images, settings.images - left, progress or ignore)
             stop = cancel or _never
             if scheduler is None:
                 run_blocks(blocks, settings, layout, computer, pool, decode, counted, stop)
@@ -168,6 +162,21 @@ def make_run(
                 layout.remove_unfinished()  # by workers that were lost on the way
             failed = assemble(layout, settings, sources, state)
     return _ended(layout, settings, failed, left, strict)
+
+
+class _Counter:
+    """Adds up the images that are finished and reports them, at once those of earlier starts."""
+
+    def __init__(self, total: int, done: int, report: Report) -> None:
+        self._total, self._done, self._failed = total, done, 0
+        self._report = report
+        self(0, 0)
+
+    def __call__(self, done: int, failed: int) -> None:
+        self._done += done
+        self._failed += failed
+        text = f"Computing latents, {self._failed:,} failed" if self._failed else "Computing latents"
+        self._report(text, self._done, self._total)
 
 
 def _check_folder(layout: Layout, info: dict[str, Any] | None) -> None:
