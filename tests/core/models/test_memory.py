@@ -9,7 +9,7 @@ import torch
 import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import Mammogram
-from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.memory import out_of_memory, within_memory
 from napari_mammosae.core.models.model import MammoSAE
@@ -49,9 +49,9 @@ def test_smaller_batches_then_the_cpu(model: MammoSAE, room: int, tried: list, r
     said = [str(warning.message) for warning in recwarn]
     assert len(said) == {8: 0, 2: 1, 0: 3}[room]
     if room == 2:
-        assert said == ["Out of memory on cuda:7 with 5 images at a time; going on with fewer."]
+        assert said == ["Out of memory on cuda:7 with 5 images at a time; continuing with 2."]
     if room == 0:
-        assert said[-1] == "Out of memory on cuda:7; going on, more slowly, on the CPU."
+        assert said[-1] == "Out of memory on cuda:7; using the CPU instead, which is slower."
         assert model.device == "cpu"
 
 
@@ -66,7 +66,7 @@ def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.Mo
         return features(x)
 
     monkeypatch.setattr(model, "features", on_a_full_gpu)
-    with pytest.warns(UserWarning, match="Out of memory on cuda:7; going on, more slowly, on the CPU"):
+    with pytest.warns(UserWarning, match="Out of memory on cuda:7; using the CPU instead, which is slower"):
         maps = compute_latents(model, image)
     np.testing.assert_array_equal(maps.pooled_mean, expected.pooled_mean)
     assert model.device == "cpu"
@@ -77,7 +77,7 @@ def test_not_even_the_cpu_has_room(model: MammoSAE, monkeypatch: pytest.MonkeyPa
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nmore")
 
     monkeypatch.setattr(model, "features", full)
-    with pytest.raises(ModelError, match=r"not even one image fits into the memory .*; close other programs"):
+    with pytest.raises(ModelError, match=r"one image alone does not fit in memory .*; close other programs"):
         compute_latents(model, Mammogram.from_array(tiny.picture()))
 
 
@@ -91,7 +91,7 @@ def test_weights_that_do_not_fit_the_gpu(tiny_model: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.nn.Module, "to", to)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.warns(UserWarning, match="tiny does not fit into the memory of cuda:7; going on on the CPU"):
+    with pytest.warns(UserWarning, match="tiny does not fit in GPU memory; using the CPU instead"):
         model = load_model(tiny_model, device="cuda:7")
     assert model.device == "cpu"
 

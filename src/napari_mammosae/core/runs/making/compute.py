@@ -74,7 +74,7 @@ class Computer:
     def _compute(self, images: Sequence[Decoded]) -> list[LatentMaps]:
         import torch
 
-        from ...models.latents import latents_of_features
+        from ...models.compute import latents_of_features
 
         preprocessing = self.model.preprocessing
         planes = [normalised(image.pixels, preprocessing, image.entry.path.name) for image in images]
