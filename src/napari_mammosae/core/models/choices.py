@@ -13,6 +13,8 @@ Engine = Literal["torch", "compiled"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
+LATER = ("openvino",)
+"""Engines that a later version will have."""
 DEVICES = "auto, cpu, cuda, cuda:N or mps"
 
 
@@ -50,7 +52,8 @@ def check_engine(name: str) -> Engine:
     if name == "auto":
         return "torch"
     if name not in ENGINES:
-        raise ModelError(f"engine {name!r} is not known; choose auto, {' or '.join(ENGINES)}")
+        why = "supported yet" if name in LATER else "known"
+        raise ModelError(f"engine {name!r} is not {why}; choose auto, {' or '.join(ENGINES)}")
     return name
 
 

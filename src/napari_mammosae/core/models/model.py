@@ -208,7 +208,7 @@ class MammoSAE:
         ModelError
             If the model has no SAE.
         """
-        z = self._autoencoder().encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
+        z = self.autoencoder.encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
         return z.movedim(-1, 1)
 
     def decode(self, latents: Tensor, only: Tensor | None = None) -> Tensor:
@@ -222,7 +222,7 @@ class MammoSAE:
             If the model has no SAE.
         """
         latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
-        features = self._autoencoder().decode(latents, only)
+        features = self.autoencoder.decode(latents, only)
         return features.movedim(-1, 1)
 
     def logits(self, features: Tensor) -> Tensor:
@@ -284,7 +284,9 @@ class MammoSAE:
         assert self.block is not None
         return self.backbone.to_block(x, self.block)
 
-    def _autoencoder(self) -> SparseAutoencoder:
+    @property
+    def autoencoder(self) -> SparseAutoencoder:
+        """The SAE; ModelError without one."""
         if self.sae is None:
             raise ModelError(f"{self.name} was loaded without a sparse autoencoder; give `sae` a file")
         return self.sae
@@ -292,7 +294,7 @@ class MammoSAE:
     def _linear_tail(self) -> SparseAutoencoder:
         if why := self._why_not_linear():
             raise ModelError(why)
-        return self._autoencoder()
+        return self.autoencoder
 
     def _why_not_linear(self) -> str:
         return why_not_linear(self.name, self.layer, self.sae is not None, bool(self.heads))

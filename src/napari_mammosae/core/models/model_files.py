@@ -180,7 +180,7 @@ def _heads(table: ModelTable, toml: Path) -> tuple[HeadSource, tuple[HeadSource,
     if len(own) > 1:
         raise ModelError(f"{toml.name} has {len(own)} [[head]] without a file; only the classifier's own has none")
     if own and table.files.classifier is None:
-        raise ModelError(f"{toml.name} has a [[head]] without a file and no classifier; name one of them")
+        raise ModelError(f"{toml.name} describes a classifier's head but names none; name one, or the head's file")
 
     def source(one: HeadTable, place: int) -> HeadSource:
         file = None if one.file is None else _file(one.file, f"head.{place}.file", toml)

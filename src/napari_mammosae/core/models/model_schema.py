@@ -149,15 +149,17 @@ def _moved(content: Mapping[str, Any], file: str) -> tuple[dict[str, Any], dict[
     for key, place in MOVED.items():
         if key not in content or (key in ModelTable.model_fields and isinstance(content[key], dict)):
             continue
-        value, table = nested.pop(key), nested
+        value = nested.pop(key)
         if place[0] == "head":
             if "head" in content:
                 raise ModelError(f"{file}: {key} is given beside [[head]]; move it there")
             table = nested.setdefault("head", [{}])[0]
         else:
             table = nested.setdefault(str(place[0]), {})
-        if not isinstance(table, dict) or place[-1] in table:
-            raise ModelError(f"{file}: {key} is given, and {place[0]} as well; keep {'.'.join(map(str, place))}")
+        if not isinstance(table, dict):
+            continue  # the table is refused below
+        if place[-1] in table:
+            raise ModelError(f"{file}: {key} and {_dotted(place, {})} are both given; keep one of them")
         table[str(place[-1])] = value
         short[place] = key
     return nested, short
