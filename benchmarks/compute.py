@@ -19,7 +19,8 @@ from _report import Report
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))
 import recipe
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
-from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.compute import latents_of_features
+from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.released import rename_released
 from napari_mammosae.core.models.sae import SparseAutoencoder
@@ -43,12 +44,9 @@ def model(precision: str, compile: bool) -> MammoSAE:
     return MammoSAE(
         backbone=network,
         sae=SparseAutoencoder.from_weights(recipe.sae_weights(WIDTH, LATENTS), "recipe"),
-        head_weight=np.ones((1, WIDTH)) / WIDTH,
-        head_bias=np.zeros(1),
-        classes=("finding",),
-        task="binary",
+        heads=(Head("classifier", ("finding",), "binary", np.ones((1, WIDTH)) / WIDTH, np.zeros(1)),),
         precision=precision,
-        compile=compile,
+        engine="compiled" if compile else "torch",
     )
 
 

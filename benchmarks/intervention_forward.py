@@ -16,7 +16,8 @@ from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.intervention.sweep import sweep
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
-from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.compute import latents_of_features
+from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.sae import SparseAutoencoder
 from napari_mammosae.core.ranking.orders import first_ranks, union_mask
@@ -43,9 +44,8 @@ def random_model(n_latents: int, seed: int) -> MammoSAE:
         peaks = torch.nn.functional.linear(features - sae.tied_bias, sae.encoder_weight).amax(0)
         sae.encoder_bias.data.fill_(-float(peaks.quantile(0.95)))
     rng = np.random.default_rng(seed)
-    return MammoSAE(
-        backbone, sae, rng.normal(0, 1, (1, width)) / spread, rng.normal(0, 0.1, 1), classes=("finding",), task="binary"
-    )
+    weight, bias = rng.normal(0, 1, (1, width)) / spread, rng.normal(0, 0.1, 1)
+    return MammoSAE(backbone, sae, (Head("classifier", ("finding",), "binary", weight, bias),))
 
 
 def main() -> None:

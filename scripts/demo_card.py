@@ -21,7 +21,8 @@ from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.images.cells import cell_shares
 from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
 from napari_mammosae.core.localization.thresholds import Threshold
-from napari_mammosae.core.models.latents import LatentMaps, latents_of_features
+from napari_mammosae.core.models.compute import latents_of_features
+from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom

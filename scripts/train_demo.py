@@ -35,7 +35,7 @@ from demo_classifier import (
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
-from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms.dataset import write_image, write_tables
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
@@ -54,11 +54,21 @@ SAMPLES = (900_016, 900_003, 900_005, 900_000, 900_006, 900_004)
 MODEL_TOML = """\
 # The embedded demo: trained on synthetic phantoms by scripts/train_demo.py. Research use only, not for diagnosis.
 name = "demo"
+
+[files]
 classifier = "classifier.safetensors"
 sae = "sae.safetensors"
+
+[input]
+size = [1520, 912]
+
+[[head]]
 classes = ["mass", "suspicious_calcification"]
 task = "multilabel"
-input_size = [1520, 912]
+
+[domain]
+modality = "synthetic phantoms of mammograms"
+body_part = "breast"
 """
 
 

@@ -20,7 +20,7 @@ _PUBLIC = {
     "load_model": "core.models.loading",
     "MammoSAE": "core.models.model",
     "SparseAutoencoder": "core.models.sae",
-    "compute_latents": "core.models.latents",
+    "compute_latents": "core.models.compute",
     "LatentMaps": "core.models.latents",
     "read_findings": "core.annotations.boxes",
     "MammoSAEError": "core.base.errors",

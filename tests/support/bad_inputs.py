@@ -191,12 +191,17 @@ def _text_as_weights(path: Path) -> None:
 MODELS: list[tuple[str, str, Callable[[Path], Any], tuple[str, ...]]] = [
     ("gone", "model.toml", lambda path: None, ("no such file", "check the path")),
     ("folder", "model.toml", Path.mkdir, ("cannot be read", "expected a model.toml")),
-    ("no toml", "model.toml", lambda path: path.write_text("name = "), ("is no TOML file", "expected lines such as")),
+    (
+        "no toml",
+        "model.toml",
+        lambda path: path.write_text("name = "),
+        ("is not a TOML file", "expected lines such as"),
+    ),
     (
         "unknown key",
         "model.toml",
         lambda path: path.write_text("weights = 'a'"),
-        ("has keys ['weights']", "known are backbone"),
+        ("unknown key weights", "known are name, layer"),
     ),
     (
         "no weights",
@@ -208,7 +213,7 @@ MODELS: list[tuple[str, str, Callable[[Path], Any], tuple[str, ...]]] = [
         "missing weights file",
         "model.toml",
         lambda path: path.write_text("classifier = 'a.pth'"),
-        ("'a.pth', which is not there", "relative to model.toml"),
+        ("'a.pth', which does not exist", "relative to model.toml"),
     ),
     (
         "size",
@@ -216,13 +221,13 @@ MODELS: list[tuple[str, str, Callable[[Path], Any], tuple[str, ...]]] = [
         lambda path: path.write_text("input_size = [3]"),
         ("input_size is [3]", "expected [height, width]"),
     ),
-    ("text", "words.pth", _text_as_weights, ("is no weights file", "expected one written by torch.save")),
+    ("text", "words.pth", _text_as_weights, ("is not a weights file", "expected one written by torch.save")),
     ("truncated", "cut.pth", _cut_weights, ("looks truncated", "copy or download it again")),
     (
         "truncated SAE",
         "sae.safetensors",
         _cut_safetensors,
-        ("is no readable safetensors file", "copy or download it again"),
+        ("cannot be read as safetensors", "copy or download it again"),
     ),
     (
         "hostile pickle",
@@ -253,7 +258,7 @@ MODELS: list[tuple[str, str, Callable[[Path], Any], tuple[str, ...]]] = [
         "classifier as SAE",
         "classifier.safetensors",
         lambda path: _beside_tiny(path, sae="'classifier.safetensors'"),
-        ("is no sparse autoencoder", "expected the released file"),
+        ("is not a sparse autoencoder", "expected the released file"),
     ),
     (
         "classes",

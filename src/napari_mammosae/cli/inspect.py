@@ -27,7 +27,7 @@ def inspect(
     """
     with working(f"Reading {image.name}", quiet=quiet):
         from ..core.images.mammogram import read_mammogram
-        from ..core.models.latents import compute_latents
+        from ..core.models.compute import compute_latents
         from ..core.models.loading import load_model
         from ..core.reports.inspection import write_inspection
 

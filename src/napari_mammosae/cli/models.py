@@ -12,7 +12,7 @@ models = typer.Typer(name="models", help="List and check models.", no_args_is_he
 
 @models.command("list")
 def list_models() -> None:
-    """Names that --model takes."""
+    """List the names that --model takes."""
     from ..core.models.model_files import embedded_models
 
     for name, file in embedded_models().items():
@@ -50,6 +50,10 @@ def verify(
     rows, columns = network.grid
     say(f"{network.name}: {network.backbone.architecture.name}, layer {network.layer}", quiet=quiet)
     say(f"features {network.width} x {rows} x {columns}, latents {network.n_latents}", quiet=quiet)
-    say(f"{network.task}: {', '.join(network.classes) or 'no classifier'}", quiet=quiet)
+    for head in network.heads:
+        say(f"head {head.name}, {head.task}: {', '.join(head.classes)}", quiet=quiet)
+    if not network.heads:
+        say("no classifier", quiet=quiet)
+    say(f"domain {network.domain.modality}, {network.domain.body_part}", quiet=quiet)
     say(f"model sha256 {network.model_sha256}", quiet=quiet)
     say(f"sae sha256 {network.sae_sha256 or '(no SAE)'}", quiet=quiet)

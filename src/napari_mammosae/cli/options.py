@@ -1,16 +1,19 @@
 """Options that several commands share, spelled once."""
 
-import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from ..core.base.errors import ModelError
+from ..core.models import choices
+
 
 def _known_device(device: str | None) -> str | None:
-    if device is not None and not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise typer.BadParameter(f"{device!r} is none of auto, cpu, cuda, cuda:N and mps.")
-    return device
+    try:
+        return None if device is None else choices.check_device(device)
+    except ModelError as error:
+        raise typer.BadParameter(f"{error}.") from None
 
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
@@ -27,21 +30,15 @@ Boxes = Annotated[
     Path | None,
     typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, or image,finding,xmin,ymin,xmax,ymax."),
 ]
-Device = Annotated[
-    str, typer.Option("--device", metavar="D", callback=_known_device, help="auto, cpu, cuda, cuda:N or mps.")
-]
-Precision = Annotated[
-    Literal["float32", "bfloat16"], typer.Option("--precision", help="float32 is exact, bfloat16 faster.")
-]
+Device = Annotated[str, typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICES}.")]
+Precision = Annotated[choices.Precision, typer.Option("--precision", help="float32 is exact, bfloat16 faster.")]
 PreferredDevice = Annotated[
     str | None,
-    typer.Option(
-        "--device", metavar="D", callback=_known_device, help="auto, cpu, cuda, cuda:N or mps. Default: as preferred."
-    ),
+    typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICES}. Default: the preference."),
 ]
 PreferredPrecision = Annotated[
-    Literal["float32", "bfloat16"] | None,
-    typer.Option("--precision", help="float32 is exact, bfloat16 faster. Default: as preferred."),
+    choices.Precision | None,
+    typer.Option("--precision", help="float32 is exact, bfloat16 faster. Default: the preference."),
 ]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images computed at a time.")]
 AutoBatch = Annotated[
@@ -49,17 +46,18 @@ AutoBatch = Annotated[
     typer.Option("--batch", metavar="N", min=1, help="Images computed at a time. Default: 1 on the CPU, 8 on a GPU."),
 ]
 Workers = Annotated[
-    int, typer.Option("--workers", metavar="N", min=0, help="Processes that decode images; 0: in this one.")
+    int,
+    typer.Option("--workers", metavar="N", min=0, help="Decoding processes; 0 decodes in the main process."),
 ]
 Labels = Annotated[
     list[Path] | None,
     typer.Option(
         "--labels",
         metavar="CSV",
-        help="A VinDr CSV, or image plus one column a label; may be given again, earlier tables win.",
+        help="A VinDr CSV, or image plus one column a label. Repeat for more tables; earlier ones win.",
     ),
 ]
 NoCrop = Annotated[
-    bool, typer.Option("--no-crop", help="Take images as already cropped and resized to the model's input.")
+    bool, typer.Option("--no-crop", help="Use images as they are: already cropped and resized to the model's input.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors and warnings.")]

@@ -116,7 +116,7 @@ def test_damaged_files_are_named(tmp_path: Path, damage, message: str, suffix: s
 def test_a_damaged_safetensors_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "weights.safetensors"
     path.write_bytes(b"\x08\0\0\0\0\0\0\0{broken}")
-    with pytest.raises(CheckpointError, match=r"weights\.safetensors is no readable safetensors"):
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors cannot be read as safetensors"):
         load_tensors(path)
 
 

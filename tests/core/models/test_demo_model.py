@@ -12,7 +12,7 @@ import napari_mammosae
 from demo_classifier import to_input
 from napari_mammosae.core.localization.evaluation import LocalizationSettings, localize_run
 from napari_mammosae.core.localization.thresholds import Threshold
-from napari_mammosae.core.models.latents import latents_of_features
+from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.stats.measures import auroc

@@ -9,9 +9,9 @@ import torch
 import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.memory import out_of_memory, within_memory
+from napari_mammosae.core.models.memory import MemoryLadder, out_of_memory, within_memory
 from napari_mammosae.core.models.model import MammoSAE
 
 
@@ -49,10 +49,22 @@ def test_smaller_batches_then_the_cpu(model: MammoSAE, room: int, tried: list, r
     said = [str(warning.message) for warning in recwarn]
     assert len(said) == {8: 0, 2: 1, 0: 3}[room]
     if room == 2:
-        assert said == ["Out of memory on cuda:7 with 5 images at a time; going on with fewer."]
+        assert said == ["Out of memory on cuda:7 with 5 images at a time; continuing with 2."]
     if room == 0:
-        assert said[-1] == "Out of memory on cuda:7; going on, more slowly, on the CPU."
+        assert said[-1] == "Out of memory on cuda:7; using the CPU instead, which is slower."
         assert model.device == "cpu"
+
+
+def test_what_fits_is_remembered_and_said_as_asked(model: MammoSAE):
+    model.device = "cuda:7"
+    seen: list[tuple[str, int]] = []
+    said: list[str] = []
+    ladder = MemoryLadder(model, batch=4, notice=said.append)
+    assert ladder.run(range(6), small(model, 2, seen)) == [[0, 2], [4, 6], [8, 10]]
+    assert ladder.run(range(3), small(model, 2, seen)) == [[0, 2], [4]]
+    assert [size for _, size in seen] == [4, 2, 2, 2, 2, 1]
+    assert said == ["Out of memory on cuda:7 with 4 images at a time; continuing with 2."]
+    assert ladder.batch == 2
 
 
 def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
@@ -66,7 +78,7 @@ def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.Mo
         return features(x)
 
     monkeypatch.setattr(model, "features", on_a_full_gpu)
-    with pytest.warns(UserWarning, match="Out of memory on cuda:7; going on, more slowly, on the CPU"):
+    with pytest.warns(UserWarning, match="Out of memory on cuda:7; using the CPU instead, which is slower"):
         maps = compute_latents(model, image)
     np.testing.assert_array_equal(maps.pooled_mean, expected.pooled_mean)
     assert model.device == "cpu"
@@ -77,7 +89,7 @@ def test_not_even_the_cpu_has_room(model: MammoSAE, monkeypatch: pytest.MonkeyPa
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.\nmore")
 
     monkeypatch.setattr(model, "features", full)
-    with pytest.raises(ModelError, match=r"not even one image fits into the memory .*; close other programs"):
+    with pytest.raises(ModelError, match=r"one image alone does not fit in memory .*; close other programs"):
         compute_latents(model, read_mammogram(tiny.picture()))
 
 
@@ -91,9 +103,18 @@ def test_weights_that_do_not_fit_the_gpu(tiny_model: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.nn.Module, "to", to)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    with pytest.warns(UserWarning, match="tiny does not fit into the memory of cuda:7; going on on the CPU"):
+    with pytest.warns(UserWarning, match="tiny does not fit in GPU memory; using the CPU instead"):
         model = load_model(tiny_model, device="cuda:7")
     assert model.device == "cpu"
+
+
+def test_weights_that_do_not_fit_the_cpu_either(tiny_model: Path, monkeypatch: pytest.MonkeyPatch):
+    def to(self: torch.nn.Module, *rest: object, **more: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    with pytest.raises(ModelError, match=r"tiny does not fit in memory \(DefaultCPUAllocator.*\); close other"):
+        load_model(tiny_model, device="cpu")
 
 
 def test_other_errors_are_not_taken_for_it(model: MammoSAE):

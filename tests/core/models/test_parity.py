@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import recipe
-from napari_mammosae.core.models.latents import LatentMaps, latents_of_features
+from napari_mammosae.core.models.compute import latents_of_features
+from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 

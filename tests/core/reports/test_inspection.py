@@ -11,7 +11,8 @@ import pytest
 import tiny
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
-from napari_mammosae.core.models.latents import LatentMaps, compute_latents
+from napari_mammosae.core.models.compute import compute_latents
+from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.reports.inspection import latent_table, map_arrays, prediction, write_inspection

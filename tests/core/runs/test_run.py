@@ -17,7 +17,7 @@ import tiny
 from napari_mammosae.core.base.errors import ImageError, ModelError, RunError
 from napari_mammosae.core.base.files import sha256_file
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.runs.run import open_run

@@ -240,7 +240,7 @@ def test_export_without_terms_and_figure(dock, model, qtbot, tmp_path, monkeypat
 
 
 def test_without_a_classifier_it_is_said(qtbot, qapp, model, monkeypatch):
-    bare = replace(model, classes=(), head_weight=model.head_weight[:0], head_bias=model.head_bias[:0])
+    bare = replace(model, heads=())
     monkeypatch.setattr(tasks, "load", lambda choice, report: bare)
     viewer = ViewerModel()
     dock = InterveneDock(viewer)

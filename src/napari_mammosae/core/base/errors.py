@@ -29,6 +29,10 @@ class ModelError(MammoSAEError):
     """A model cannot do what was asked: no SAE loaded, sizes that do not fit, an unknown name or device."""
 
 
+class FeaturesForgotten(ModelError):
+    """A model does not keep, or no longer keeps, what an edit of an image starts from; compute its latents again."""
+
+
 class DownloadError(MammoSAEError):
     """A published file could not be fetched, or is not the file that was published."""
 

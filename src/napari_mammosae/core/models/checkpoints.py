@@ -75,7 +75,7 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(
-            f"{path.name} is no readable safetensors file ({error}); copy or download it again"
+            f"{path.name} cannot be read as safetensors ({error}); copy or download it again"
         ) from error
 
 
@@ -93,10 +93,10 @@ def _load_pickle(path: Path) -> Any:
                 "harmless types, and nothing of it was run. Use the published file, or save only tensors, numbers and "
                 "numpy arrays"
             ) from None
-        raise CheckpointError(f"{path.name} is no weights file ({_first_line(error)}); {_EXPECTED}") from None
+        raise CheckpointError(f"{path.name} is not a weights file ({_first_line(error)}); {_EXPECTED}") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
         if not _starts_as_saved(path):
-            raise CheckpointError(f"{path.name} is no weights file; {_EXPECTED}") from None
+            raise CheckpointError(f"{path.name} is not a weights file; {_EXPECTED}") from None
         raise CheckpointError(
             f"{path.name} cannot be read ({_first_line(error)}); it looks truncated: copy or download it again"
         ) from None
@@ -124,17 +124,46 @@ def read_classifier(path: Path | str) -> ClassifierWeights:
     content, metadata = load_tensors(path)
     weights = _model_part(content, path.name)
     encoder, released = _image_encoder(weights, path.name)
-    heads = {key: value for key, value in weights.items() if "classification_head." in key}
-    weight = next((value for key, value in heads.items() if key.endswith(".weight")), None)
-    if weight is None:
+    layer = _linear_layer({key: value for key, value in weights.items() if "classification_head." in key}, path.name)
+    if layer is None:
         raise CheckpointError(
             f"{path.name} holds no classification layer (a key ending in classification_head.weight); "
             "a pre-training checkpoint goes to `backbone`, a downstream one to `classifier`"
         )
+    return ClassifierWeights(encoder, released, *layer, metadata)
+
+
+def read_head(path: Path | str) -> tuple[Tensor, Tensor]:
+    """Read a head on its own: a weight (C, d) and a bias (C,), float32, under any name that ends so.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds something else, or a whole classifier.
+    """
+    path = Path(path)
+    weights = _model_part(load_tensors(path)[0], path.name)
+    if len(weights) > 2:
+        raise CheckpointError(
+            f"{path.name} holds {len(weights)} tensors; a head has a weight and a bias. Name a downstream checkpoint "
+            "as `classifier`"
+        )
+    layer = _linear_layer(weights, path.name)
+    if layer is None:
+        raise CheckpointError(f"{path.name} holds no weight; found {', '.join(weights)}")
+    return layer
+
+
+def _linear_layer(tensors: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor] | None:
+    weight, bias = (
+        next((value.float() for key, value in tensors.items() if key.split(".")[-1] == part), None)
+        for part in ("weight", "bias")
+    )
+    if weight is None:
+        return None
     if weight.ndim != 2:
-        raise CheckpointError(f"{path.name}: the classification layer has shape {tuple(weight.shape)}, expected (C, d)")
-    bias = next((value for key, value in heads.items() if key.endswith(".bias")), torch.zeros(weight.shape[0]))
-    return ClassifierWeights(encoder, released, weight.float(), bias.float(), metadata)
+        raise CheckpointError(f"{name}: the classification layer has shape {tuple(weight.shape)}, expected (C, d)")
+    return weight, torch.zeros(weight.shape[0]) if bias is None else bias
 
 
 def read_backbone(path: Path | str) -> tuple[dict[str, Tensor], bool]:

@@ -2,24 +2,23 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.errors import CheckpointError, ModelError
 from ..base.files import sha256_file
-from ..images.preprocessing import Preprocessing
 from .backbone import EfficientNetBackbone
-from .checkpoints import read_backbone, read_classifier, read_sae_weights
-from .memory import out_of_memory
-from .model import MammoSAE, Precision
-from .model_files import ModelFiles, Task, find_model
+from .checkpoints import read_backbone, read_classifier, read_head, read_sae_weights
+from .choices import Engine, Precision, check_device, check_engine, check_precision
+from .heads import Head, Task
+from .memory import loaded_within_memory
+from .model import MammoSAE
+from .model_files import HeadSource, ModelFiles, find_model
 from .released import architecture_of, rename_released
 from .sae import SparseAutoencoder
 
@@ -28,14 +27,11 @@ DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Network with batch norms folded, head (float64 (C, d) and (C,)), autoencoder, and what the logits mean."""
+    """Network with batch norms folded, heads (the classifier's own first), and autoencoder."""
 
     backbone: EfficientNetBackbone
-    head_weight: NDArray[np.float64]
-    head_bias: NDArray[np.float64]
+    heads: tuple[Head, ...]
     sae: SparseAutoencoder | None
-    classes: tuple[str, ...]
-    task: Task
 
 
 def read_parts(files: ModelFiles) -> Parts:
@@ -48,33 +44,37 @@ def read_parts(files: ModelFiles) -> Parts:
     ModelError
         If no weights are named, or the classes do not fit the logits.
     """
+    heads: list[Head] = []
     if files.classifier is not None:
         source = files.classifier
         classifier = read_classifier(source)
         encoder = rename_released(classifier.encoder) if classifier.released else classifier.encoder
-        head_weight, head_bias = classifier.head_weight.double().numpy(), classifier.head_bias.double().numpy()
         if files.backbone is not None and not _same_weights(encoder, _pretrained(files.backbone)):
             warnings.warn(
                 f"{source.name} holds backbone weights of its own, which differ from {files.backbone.name}; "
                 "the classifier's are used",
                 stacklevel=3,
             )
+        heads.append(_new_head(files.head, classifier.head_weight, classifier.head_bias, source.name))
     elif files.backbone is not None:
         source = files.backbone
-        encoder, head_weight, head_bias = _pretrained(source), np.zeros((0, 0)), np.zeros(0)
+        encoder = _pretrained(source)
     else:
         raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
     backbone = _build_backbone(encoder, source.name)
-    if len(head_bias) and head_weight.shape[1] != backbone.out_channels:
-        raise CheckpointError(
-            f"{source.name}: the classification layer reads {head_weight.shape[1]} features, "
-            f"the backbone beside it gives {backbone.out_channels}"
-        )
-    classes, task = _classes_and_task(len(head_bias), files, source.name)
+    for extra in files.extra_heads:
+        if extra.file is not None:
+            heads.append(_new_head(extra, *read_head(extra.file), extra.file.name))
+    for head in heads:
+        if head.width != backbone.out_channels:
+            raise CheckpointError(
+                f"{head.source}: the classification layer reads {head.width} features, "
+                f"the backbone beside it gives {backbone.out_channels}"
+            )
     sae = None
     if files.sae is not None:
         sae = SparseAutoencoder.from_weights(read_sae_weights(files.sae)[0], files.sae.name)
-    return Parts(backbone, head_weight, head_bias, sae, classes, task)
+    return Parts(backbone, tuple(heads), sae)
 
 
 def _pretrained(path: Path) -> dict[str, Tensor]:
@@ -110,25 +110,17 @@ def _build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBack
     return network
 
 
-def _classes_and_task(logits: int, files: ModelFiles, source: str) -> tuple[tuple[str, ...], Task]:
-    classes, task = files.classes, files.task
+def _new_head(said: HeadSource, weight: Tensor, bias: Tensor, source: str) -> Head:
+    """Put a head together; one logit and four logits have classes by default."""
+    classes, task, logits = said.classes, said.task, len(bias)
     if not classes:
-        defaults: dict[int, tuple[str, ...]] = {0: (), 1: ("finding",), 4: DENSITY_CLASSES}
+        defaults = {1: ("finding",), 4: DENSITY_CLASSES}
         if logits not in defaults:
             raise ModelError(f"{source} has {logits} logits and no names for them; give `classes`, one a logit")
         classes = defaults[logits]
         task = task or ("multiclass" if logits == 4 else "binary")
-    if len(classes) != logits:
-        raise ModelError(
-            f"{source} has {logits} logits, but {len(classes)} classes were named: {', '.join(classes)}; "
-            "give one name a logit"
-        )
-    task = task or ("binary" if logits <= 1 else "multilabel")
-    if task not in get_args(Task):
-        raise ModelError(f"{source}: task {task!r} is not known; choose one of {', '.join(get_args(Task))}")
-    if task == "binary" and logits > 1:
-        raise ModelError(f"{source} has {logits} logits, and a binary task has one; choose multilabel or multiclass")
-    return classes, task
+    task = task or ("binary" if logits == 1 else "multilabel")
+    return Head(said.name, classes, task, weight.double().numpy(), bias.double().numpy(), source)
 
 
 def _same_weights(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -148,6 +140,7 @@ def load_model(
     input_size: tuple[int, int] | None = None,
     device: str = "auto",
     precision: Precision = "float32",
+    engine: Engine | Literal["auto"] | None = None,
     compile: bool = False,
 ) -> MammoSAE:
     """Put a model together from a name or from files.
@@ -163,8 +156,8 @@ def load_model(
     sae
         Sparse autoencoder; without it `encode` raises.
     classes, task
-        One slug a logit, and how logits become probabilities; by default one logit is a binary `finding`, four are
-        the multiclass densities a to d.
+        Of the classifier's head: one slug a logit, and how logits become probabilities; by default one logit is a
+        binary `finding`, four are the multiclass densities a to d.
     layer
         The layer that the SAE reads, "head" or "blocks.N".
     input_size
@@ -173,15 +166,18 @@ def load_model(
         "auto" (cuda, else mps, else cpu), or a torch device.
     precision
         "float32" is exact; "bfloat16" is faster and changes features by about 3 %.
+    engine
+        What computes the features: "torch", "compiled" (torch.compile: worth it for many images; where it fails, a
+        warning says so and PyTorch computes), or "auto". By default what the `model.toml` says, else "auto".
     compile
-        Compile the backbone with torch.compile: worth it for many images; a note and on without it where it fails.
+        The same as ``engine="compiled"``.
 
     Raises
     ------
     CheckpointError, UnsafeCheckpointError
         If a file is not what it should be.
     ModelError
-        If parts do not fit each other, or a name, device or precision is not known.
+        If parts do not fit each other, or a name, device, precision or engine is not known.
     """
     if name is not None:
         if backbone or classifier or sae:
@@ -189,35 +185,28 @@ def load_model(
         files = find_model(name)
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
-    given = {"classes": tuple(classes) if classes else None, "task": task, "layer": layer, "input_size": input_size}
-    files = replace(files, **{key: value for key, value in given.items() if value is not None})  # type: ignore[arg-type]
-    if precision not in get_args(Precision):
-        raise ModelError(f"precision {precision!r} is not known; choose one of {', '.join(get_args(Precision))}")
-    device = resolve_device(device)
+    files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size)
+    precision, device = check_precision(precision), resolve_device(device)
+    chosen = check_engine("compiled" if compile else engine or files.engine)
+    model_sha256, sae_sha256 = (
+        _hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")
+    )
     parts = read_parts(files)
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,
         sae=parts.sae,
-        head_weight=parts.head_weight,
-        head_bias=parts.head_bias,
-        classes=parts.classes,
-        task=parts.task,
+        heads=parts.heads,
         layer=files.layer,
-        preprocessing=Preprocessing(size=files.input_size),
+        preprocessing=files.preprocessing,
         name=files.name,
         precision=precision,
-        compile=compile,
-        model_sha256=_hash(files.classifier or files.backbone),
-        sae_sha256=_hash(files.sae),
+        engine=chosen,
+        domain=files.domain,
+        model_sha256=model_sha256,
+        sae_sha256=sae_sha256,
     )
-    try:
-        return put_together(device=device)
-    except RuntimeError as error:
-        if device == "cpu" or not out_of_memory(error):
-            raise
-    warnings.warn(f"{files.name} does not fit into the memory of {device}; going on on the CPU.", stacklevel=2)
-    return put_together(device="cpu")
+    return loaded_within_memory(files.name, device, lambda device: put_together(device=device))
 
 
 def resolve_device(device: str) -> str:
@@ -228,13 +217,10 @@ def resolve_device(device: str) -> str:
     ModelError
         If the device is unknown or not there.
     """
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        kind = torch.device(device).type
-    except RuntimeError:
-        raise ModelError(f"device {device!r} is not known; choose auto, cpu, cuda or mps") from None
-    if (kind == "cuda" and not torch.cuda.is_available()) or (kind == "mps" and not torch.backends.mps.is_available()):
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if check_device(device) == "auto":
+        return next(kind for kind, available in there.items() if available)
+    if not there[device.partition(":")[0]]:
         raise ModelError(f"device {device!r} is not available on this machine; choose auto or cpu")
     return device
 
@@ -243,5 +229,13 @@ def _path(value: Path | str | None) -> Path | None:
     return None if value is None else Path(value)
 
 
-def _hash(path: Path | None) -> str:
-    return "" if path is None else sha256_file(path)
+def _hash(files: ModelFiles, kind: str) -> str:
+    """Hash of a file of the model, "" where there is none; CheckpointError where the model.toml expects another."""
+    path = getattr(files, kind)
+    found = "" if path is None else sha256_file(path)
+    expected = files.hashes.get(kind, found)
+    if found != expected:
+        raise CheckpointError(
+            f"{path.name} has the SHA-256 {found[:12]}…, and {expected[:12]}… is expected; copy or download it again"
+        )
+    return found

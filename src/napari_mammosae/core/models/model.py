@@ -5,25 +5,25 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
 from .backbone import EfficientNetBackbone
-from .model_files import Task
+from .choices import Engine, Precision
+from .facts import Domain, ModelFacts, why_not_linear
+from .heads import Head, Task, check_heads, classes_of, logits_of, probabilities_of, stacked, task_of
 from .sae import SparseAutoencoder
 
-Precision = Literal["float32", "bfloat16"]
-DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MammoSAE:
     """A mammogram classifier with a sparse autoencoder on one of its layers.
 
@@ -35,36 +35,37 @@ class MammoSAE:
         Image encoder, batch norms folded, on `device` in `precision`.
     sae
         The autoencoder; None when the model was loaded without one.
-    head_weight, head_bias
-        float64 (C, d) and (C,), on the CPU: the linear layer after average pooling.
-    classes
-        One slug a logit.
-    task
-        "binary": one logit, sigmoid; "multilabel": a sigmoid each; "multiclass": softmax.
+    heads
+        What turns pooled features into logits; the classifier's own comes first. None without a classifier. `add_head`
+        adds another.
     layer
         Where the SAE sits: "head" (the last feature map), or "blocks.N" (the output of block N).
-    model_sha256, sae_sha256
-        Hashes of the weights files, empty when the weights did not come from a file.
+    preprocessing, domain
+        What the model expects of its input, and what kind of images it is for.
+    engine
+        What computes the features.
+    model_sha256
+        Hash of the file that the backbone's weights came from: the classifier checkpoint, whose own backbone wins, else
+        the pre-training checkpoint. Empty when they did not come from a file. Heads added later do not change it.
+    sae_sha256
+        Hash of the SAE's file, in the same way.
     """
 
     backbone: EfficientNetBackbone
     sae: SparseAutoencoder | None
-    head_weight: NDArray[np.float64]
-    head_bias: NDArray[np.float64]
-    classes: tuple[str, ...]
-    task: Task
+    heads: tuple[Head, ...] = ()
     layer: str = "head"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     name: str = "unnamed"
     device: str = "cpu"
     precision: Precision = "float32"
-    compile: bool = False
+    engine: Engine = "torch"
+    domain: Domain = field(default_factory=Domain)
     model_sha256: str = ""
     sae_sha256: str = ""
 
     def __post_init__(self) -> None:
-        if len(self.classes) != len(self.head_bias):
-            raise ModelError(f"{len(self.head_bias)} logits but {len(self.classes)} class names: {self.classes}")
+        self._check(self.heads)
         if self.sae is not None and self.sae.width != self.width:
             raise ModelError(
                 f"{self.sae.source} reads {self.sae.width} features but layer {self.layer} of "
@@ -77,8 +78,15 @@ class MammoSAE:
         if self.sae is not None:
             self.sae = self.sae.requires_grad_(False).to(self.device, dtype)
         self._extract = self.backbone.forward if self.block is None else self._to_block
-        if self.compile:
+        if self.engine == "compiled":
             self._extract = torch.compile(self._extract)
+
+    def __repr__(self) -> str:
+        classes, (rows, cols) = ", ".join(self.classes) or "no classifier", self.grid
+        return (
+            f"<MammoSAE {self.name!r}: {classes}; {self.n_latents:,} latents on {rows} x {cols} cells of {self.layer}; "
+            f"{self.precision} on {self.device}>"
+        )
 
     @cached_property
     def block(self) -> int | None:
@@ -90,6 +98,50 @@ class MammoSAE:
         if found is None or int(found.group(1)) > last:
             raise ModelError(f"no layer {self.layer!r}; there are 'head' and 'blocks.0' to 'blocks.{last}'")
         return int(found.group(1))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of all heads in order, one a logit."""
+        return classes_of(self.heads)
+
+    @property
+    def task(self) -> Task:
+        """Task of the first head; "binary" without any."""
+        return task_of(self.heads)
+
+    @property
+    def head_weight(self) -> NDArray[np.float64]:
+        """Weights (C, d) of all heads in order, on the CPU."""
+        return stacked(self.heads, self.backbone.out_channels)[0]
+
+    @property
+    def head_bias(self) -> NDArray[np.float64]:
+        """Biases (C,) of all heads in order."""
+        return stacked(self.heads, self.backbone.out_channels)[1]
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is known of the model without its weights, as it is now.
+
+        The linear tail is worked out on first use, which takes a second for a wide SAE.
+        """
+        linear = not self._why_not_linear()
+        return ModelFacts(
+            name=self.name,
+            heads=self.heads,
+            layer=self.layer,
+            n_latents=self.n_latents,
+            grid=self.grid,
+            preprocessing=self.preprocessing,
+            device=self.device,
+            precision=self.precision,
+            engine=self.engine,
+            domain=self.domain,
+            model_sha256=self.model_sha256,
+            sae_sha256=self.sae_sha256,
+            attribution=self.attribution if linear else None,
+            constant=self.constant if linear else None,
+        )
 
     @property
     def width(self) -> int:
@@ -105,6 +157,24 @@ class MammoSAE:
     def grid(self) -> tuple[int, int]:
         """Cells (H', W') of the SAE's layer for the model's input size."""
         return self.backbone.grid(self.preprocessing.size, self.block)
+
+    def add_head(self, head: Head) -> None:
+        """Add a head after the ones there are: its logits come last, and the model's hashes stay.
+
+        Raises
+        ------
+        ModelError
+            If it reads another number of features, or its name or one of its classes is taken.
+        """
+        heads = (*self.heads, head)
+        self._check(heads)
+        self.heads = heads
+        for known in ("attribution", "constant"):
+            vars(self).pop(known, None)
+
+    def logits_of(self, head: str) -> slice:
+        """Which logits, rows of `attribution` and of `constant` are a head's; ModelError if there is no such head."""
+        return logits_of(self.heads, head)
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps (N, d, H', W') of normalised images `x` (N, 3, H, W), any size.
@@ -123,10 +193,10 @@ class MammoSAE:
             try:
                 return self._extract(x)
             except Exception as error:
-                if not self.compile or isinstance(error, torch.OutOfMemoryError):
+                if self.engine != "compiled" or isinstance(error, torch.OutOfMemoryError):
                     raise
-                warnings.warn(f"running without torch.compile, which failed here: {_first_line(error)}", stacklevel=2)
-                self.compile = False
+                warnings.warn(f"torch.compile failed ({_first_line(error)}); continuing without it", stacklevel=2)
+                self.engine = "torch"
                 self._extract = self.backbone.forward if self.block is None else self._to_block
                 return self._extract(x)
 
@@ -138,7 +208,7 @@ class MammoSAE:
         ModelError
             If the model has no SAE.
         """
-        z = self._autoencoder().encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
+        z = self.autoencoder.encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
         return z.movedim(-1, 1)
 
     def decode(self, latents: Tensor, only: Tensor | None = None) -> Tensor:
@@ -152,11 +222,11 @@ class MammoSAE:
             If the model has no SAE.
         """
         latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
-        features = self._autoencoder().decode(latents, only)
+        features = self.autoencoder.decode(latents, only)
         return features.movedim(-1, 1)
 
     def logits(self, features: Tensor) -> Tensor:
-        """Logits (N, C), float64 on the CPU, of feature maps (N, d, H', W').
+        """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W').
 
         The mean over cells and the linear layer are computed in float64: float32 sigmoids saturate above about 16.6
         and make false ties.
@@ -166,13 +236,14 @@ class MammoSAE:
         ModelError
             If no classifier was loaded.
         """
-        if not self.classes:
+        if not self.heads:
             raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see predictions")
         if self.block is not None:
             with torch.inference_mode():
                 features = self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
         pooled = features.flatten(2).to("cpu").double().mean(2)
-        return F.linear(pooled, torch.from_numpy(self.head_weight), torch.from_numpy(self.head_bias))
+        weight, bias = stacked(self.heads, self.backbone.out_channels)
+        return F.linear(pooled, torch.from_numpy(weight), torch.from_numpy(bias))
 
     @cached_property
     def attribution(self) -> NDArray[np.float64]:
@@ -181,7 +252,7 @@ class MammoSAE:
         Raises
         ------
         ModelError
-            If the layer is not "head" (what follows is not linear there) or there is no SAE.
+            If the layer is not "head" (what follows is not linear there), or there is no SAE or no head.
         """
         return np.asarray(self.head_weight @ self._linear_tail().decoder_weight.double().cpu().numpy())
 
@@ -190,15 +261,18 @@ class MammoSAE:
         """(C,): the logits of an image on which no latent fires, b + w . b_dec."""
         return np.asarray(self.head_bias + self.head_weight @ self._linear_tail().tied_bias.double().cpu().numpy())
 
-    def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probabilities of logits (..., C): a sigmoid each, or one softmax for a multiclass model."""
-        if self.task == "multiclass":
-            shifted = np.exp(logits - logits.max(-1, keepdims=True))
-            return np.asarray(shifted / shifted.sum(-1, keepdims=True))
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of logits (..., C) of all heads: a sigmoid each, or one softmax for a multiclass head.
+
+        Raises
+        ------
+        ModelError
+            If there are more or fewer logits than classes.
+        """
+        return probabilities_of(self.heads, logits)
 
     def unload(self) -> None:
-        """Give the weights' memory back, on the GPU too; the object is of no use afterwards."""
+        """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""
         for module in (self.backbone, self.sae):
             if module is not None:
                 module.to("meta")
@@ -210,17 +284,28 @@ class MammoSAE:
         assert self.block is not None
         return self.backbone.to_block(x, self.block)
 
-    def _autoencoder(self) -> SparseAutoencoder:
+    @property
+    def autoencoder(self) -> SparseAutoencoder:
+        """The SAE; ModelError without one."""
         if self.sae is None:
             raise ModelError(f"{self.name} was loaded without a sparse autoencoder; give `sae` a file")
         return self.sae
 
     def _linear_tail(self) -> SparseAutoencoder:
-        if self.block is not None:
-            raise ModelError(f"the SAE reads {self.layer}; what follows is not linear, so nothing is exact per latent")
-        if not self.classes:
-            raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see attributions")
-        return self._autoencoder()
+        if why := self._why_not_linear():
+            raise ModelError(why)
+        return self.autoencoder
+
+    def _why_not_linear(self) -> str:
+        return why_not_linear(self.name, self.layer, self.sae is not None, bool(self.heads))
+
+    def _check(self, heads: tuple[Head, ...]) -> None:
+        check_heads(heads)
+        if heads and heads[0].width != self.backbone.out_channels:
+            raise ModelError(
+                f"the head {heads[0].name!r} reads {heads[0].width} features, "
+                f"{self.backbone.architecture.name} gives {self.backbone.out_channels}; it belongs to another backbone"
+            )
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,15 +1,38 @@
 """Models by name, and the `model.toml` that describes one."""
 
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 from ..base.errors import ModelError
+from ..images.preprocessing import Preprocessing
+from .choices import check_engine
+from .facts import Domain
+from .heads import Task
+from .model_schema import FileEntry, HeadTable, InputTable, ModelTable, validated
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
-PUBLISHED_SIZE = (1520, 912)
-Task = Literal["binary", "multilabel", "multiclass"]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSource:
+    """A head as it is named before its weights are read.
+
+    Attributes
+    ----------
+    name
+        Of the head.
+    classes, task
+        One name a logit, and how logits become probabilities; empty and None for the defaults.
+    file
+        Its weights; None for the classifier's own head, whose weights are in the classifier's file.
+    """
+
+    name: str = "classifier"
+    classes: tuple[str, ...] = ()
+    task: Task | None = None
+    file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,22 +45,46 @@ class ModelFiles:
         Shown to people and kept with results.
     backbone, classifier, sae
         Weights files; see `load_model`.
-    classes, task
-        One slug a logit, and how logits become probabilities; empty and None for the defaults.
+    head
+        The classifier's own head.
+    extra_heads
+        Others, each with a file.
+    hashes
+        Expected SHA-256 of files, by "backbone", "classifier" and "sae".
     layer
         The layer that the SAE reads, "head" or "blocks.N".
-    input_size
-        (H, W) pixels of the model's input.
+    engine
+        What computes the features; see `load_model`.
+    preprocessing
+        What the model expects of its input.
+    domain
+        What kind of images it is for.
     """
 
     name: str
     backbone: Path | None = None
     classifier: Path | None = None
     sae: Path | None = None
-    classes: tuple[str, ...] = ()
-    task: Task | None = None
+    head: HeadSource = field(default_factory=HeadSource)
+    extra_heads: tuple[HeadSource, ...] = ()
+    hashes: Mapping[str, str] = field(default_factory=dict)
     layer: str = "head"
-    input_size: tuple[int, int] = PUBLISHED_SIZE
+    engine: str = "auto"
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    domain: Domain = field(default_factory=Domain)
+
+    def changed(
+        self,
+        *,
+        classes: Sequence[str] | None = None,
+        task: Task | None = None,
+        layer: str | None = None,
+        input_size: tuple[int, int] | None = None,
+    ) -> "ModelFiles":
+        """Return a copy with what is given, and not None, in place of what the file says."""
+        head = replace(self.head, classes=tuple(classes or self.head.classes), task=task or self.head.task)
+        size = input_size or self.preprocessing.size
+        return replace(self, head=head, layer=layer or self.layer, preprocessing=replace(self.preprocessing, size=size))
 
 
 def embedded_models() -> dict[str, Path]:
@@ -68,13 +115,14 @@ def find_model(name: str | Path) -> ModelFiles:
 def read_model_file(path: Path | str) -> ModelFiles:
     """Read a `model.toml`; its file names are relative to it.
 
-    Keys: `name`, `classifier`, `backbone`, `sae`, `classes`, `task`, `layer`, `input_size` (height, width); all but one
-    of `classifier` and `backbone` may be left out.
+    The keys are listed in the documentation, with the short spellings `classifier`, `backbone`, `sae`, `classes`,
+    `task` and `input_size` at the top of the file.
 
     Raises
     ------
     ModelError
-        If the file is missing, is not TOML, or has keys or values of another kind.
+        If the file is missing, is not TOML, has unknown keys or values of another kind, or asks for what this version
+        does not support.
     """
     path = Path(path)
     try:
@@ -85,43 +133,66 @@ def read_model_file(path: Path | str) -> ModelFiles:
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{path.name} is no TOML file ({error}); expected lines such as classifier = 'file.pth'"
+            f"{path.name} is not a TOML file ({error}); expected lines such as classifier = 'file.pth'"
         ) from None
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
-    known = {"name", "classifier", "backbone", "sae", "classes", "task", "layer", "input_size"}
-    if unknown := sorted(set(content) - known):
-        raise ModelError(f"{path.name} has keys {unknown}; known are {', '.join(sorted(known))}")
-    files = {
-        key: path.parent / _text(content, key, path) for key in ("classifier", "backbone", "sae") if key in content
-    }
-    for key, file in files.items():
-        if not file.is_file():
-            raise ModelError(
-                f"{path.name} names {key} = {file.name!r}, which is not there; file names are relative to {path.name}"
-            )
-    size = content.get("input_size", list(PUBLISHED_SIZE))
-    if not (isinstance(size, list) and len(size) == 2 and all(isinstance(s, int) and s >= 32 for s in size)):
-        raise ModelError(f"{path.name}: input_size is {size!r}; expected [height, width] in pixels, at least 32")
-    classes = content.get("classes", [])
-    if not (isinstance(classes, list) and all(isinstance(c, str) for c in classes)):
-        raise ModelError(f"{path.name}: classes is {classes!r}; expected a list of names, one a logit")
+    table = validated(content, path.name)
+    named = {"backbone": table.files.backbone, "classifier": table.files.classifier, "sae": table.files.sae}
+    files = {kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None}
     if not {"classifier", "backbone"} & set(files):
         raise ModelError(
             f"{path.name} names no weights; expected classifier = 'file', or backbone = 'file' for features without a "
             "prediction"
         )
+    try:
+        check_engine(table.engine)
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}") from None
+    own, extra = _heads(table, path)
     return ModelFiles(
-        name=str(content.get("name", path.parent.name or path.stem)),
-        classes=tuple(classes),
-        task=content.get("task"),
-        layer=_text(content, "layer", path) if "layer" in content else "head",
-        input_size=(size[0], size[1]),
+        name=table.name or path.parent.name or path.stem,
+        head=own,
+        extra_heads=extra,
+        hashes={kind: entry.sha256 for kind, entry in named.items() if entry is not None and entry.sha256},
+        layer=table.layer,
+        engine=table.engine,
+        preprocessing=_preprocessing(table.input),
+        domain=Domain(table.domain.modality, table.domain.body_part, tuple(table.domain.words)),
         **files,
     )
 
 
-def _text(content: dict[str, Any], key: str, path: Path) -> str:
-    if not isinstance(content[key], str):
-        raise ModelError(f"{path.name}: {key} is {content[key]!r}; expected text")
-    return str(content[key])
+def _file(entry: FileEntry, key: str, toml: Path) -> Path:
+    if entry.path.startswith("hf://"):
+        raise ModelError(f"{toml.name}: {key} = {entry.path!r} is not supported yet; download the file and name it")
+    file = toml.parent / entry.path
+    if not file.is_file():
+        raise ModelError(
+            f"{toml.name} names {key} = {file.name!r}, which does not exist; file names are relative to {toml.name}"
+        )
+    return file
+
+
+def _heads(table: ModelTable, toml: Path) -> tuple[HeadSource, tuple[HeadSource, ...]]:
+    """Return the classifier's own head, and the others."""
+    own = [one for one in table.head if one.file is None]
+    if len(own) > 1:
+        raise ModelError(f"{toml.name} has {len(own)} [[head]] without a file; only the classifier's own has none")
+    if own and table.files.classifier is None:
+        raise ModelError(f"{toml.name} describes a classifier's head but names none; name one, or the head's file")
+
+    def source(one: HeadTable, place: int) -> HeadSource:
+        file = None if one.file is None else _file(one.file, f"head.{place}.file", toml)
+        return HeadSource(one.name, tuple(one.classes), one.task, file)
+
+    heads = [source(one, place) for place, one in enumerate(table.head, start=1)]
+    extra = tuple(head for head in heads if head.file is not None)
+    return next((head for head in heads if head.file is None), HeadSource()), extra
+
+
+def _preprocessing(said: InputTable) -> Preprocessing:
+    given = said.model_dump(include={"size", "crop", "mean", "std"}, exclude_unset=True)
+    if said.size is not None:
+        given["size"] = (said.size[0], said.size[1])
+    return Preprocessing(**given)

@@ -99,7 +99,7 @@ class SparseAutoencoder(nn.Module):
         if set(tensors) != expected:
             missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
             raise CheckpointError(
-                f"{source} is no sparse autoencoder: missing {missing or 'nothing'}, "
+                f"{source} is not a sparse autoencoder: missing {missing or 'nothing'}, "
                 f"unknown {unknown[:5] or 'nothing'}; expected the released file or one written by train-sae"
             )
         weight = tensors["decoder_weight"]

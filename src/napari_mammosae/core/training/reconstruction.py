@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
-from ..models.model_files import Task
+from ..models.heads import Task
 from ..stats.measures import BoolArray, FloatArray, auroc
 
 

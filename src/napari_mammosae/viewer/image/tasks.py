@@ -72,13 +72,13 @@ def _start_torch(report: Report) -> None:
     It makes so many objects that Python would look through all of them for garbage soon after, and stop everything
     meanwhile; that is put off and done once, before anything else is announced.
     """
-    if "napari_mammosae.core.models.latents" in sys.modules and "timm" in sys.modules:
+    if "napari_mammosae.core.models.model" in sys.modules and "timm" in sys.modules:
         return
     report("Starting PyTorch (once; the window may hesitate)")
     time.sleep(0.1)  # for the window to say so before it cannot
     gc.disable()
     try:
-        from ...core.models import latents, model  # noqa: F401
+        from ...core.models import model  # noqa: F401
         from ...core.models.timm_import import import_timm
 
         import_timm()
@@ -89,7 +89,7 @@ def _start_torch(report: Report) -> None:
 
 def compute(model: MammoSAE, image: Mammogram, report: Report) -> LatentMaps:
     """Compute every latent of an image."""
-    from ...core.models.latents import compute_latents
+    from ...core.models.compute import compute_latents
 
     report(f"Computing {model.n_latents:,} latents of {image.image_id} on {model.device}")
     maps = compute_latents(model, image)

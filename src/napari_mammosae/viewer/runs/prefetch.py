@@ -78,7 +78,7 @@ def make_ready(run: Run, row: int, path: Path, model: MammoSAE | None, *, comput
     else:
         note = f"{run.path.name} keeps no maps; compute the latents of an image to see them."
     if compute and model is not None:
-        from ...core.models.latents import compute_latents
+        from ...core.models.compute import compute_latents
 
         return Ready(image, pixels, options, compute_latents(model, image))
     return Ready(image, pixels, options, None, note)

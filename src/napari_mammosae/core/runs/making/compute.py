@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...base.errors import MammoSAEError, ModelError, RunError
+from ...base.errors import MammoSAEError, ModelError
 from ...images.preprocessing import Preprocessing, normalised
 from ...models.latents import LatentMaps
-from ...models.memory import out_of_memory, to_cpu
+from ...models.memory import MemoryLadder
 from .decode import Decoded, Failed
 
 if TYPE_CHECKING:
@@ -40,30 +40,22 @@ class Computer:
         if model.sae is None:
             raise ModelError(f"{model.name} was loaded without a sparse autoencoder; a run needs one")
         self.model = model
-        self.batch = batch or (1 if model.device == "cpu" else 8)
-        self._notice = notice
+        self._ladder = MemoryLadder(model, batch or (1 if model.device == "cpu" else 8), notice)
+
+    @property
+    def batch(self) -> int:
+        """Images computed at a time."""
+        return self._ladder.batch or 1
 
     def __call__(self, images: Sequence[Decoded]) -> list[LatentMaps | Failed]:
         """Compute the images, in order; one whose latents are not finite fails alone.
 
         Raises
         ------
-        RunError
-            Not even one image fits into the memory.
+        ModelError
+            Not even one image fits in memory.
         """
-        results: list[LatentMaps | Failed] = []
-        while len(results) < len(images):
-            part = images[len(results) : len(results) + self.batch]
-            reason = ""
-            try:
-                results += self._batch(part)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                reason = str(error).partition("\n")[0] or type(error).__name__
-            if reason:  # outside the handler: the error held on to the tensors of the failed attempt
-                self._make_do(len(part), reason)
-        return results
+        return [result for part in self._ladder.run(images, self._batch) for result in part]
 
     def _batch(self, images: Sequence[Decoded]) -> Sequence[LatentMaps | Failed]:
         try:
@@ -74,29 +66,10 @@ class Computer:
         return [result for image in images for result in self._batch([image])]
 
     def _compute(self, images: Sequence[Decoded]) -> list[LatentMaps]:
-        from ...models.latents import latents_of_features
+        from ...models.compute import latents_of_features
 
         x = stack_inputs(images, self.model.preprocessing)
         return latents_of_features(self.model, self.model.features(x), [image.frame for image in images])
-
-    def _make_do(self, tried: int, reason: str) -> None:
-        """Halve the batch; at one image leave the GPU; on the CPU give up."""
-        import torch
-
-        device = self.model.device
-        if tried > 1:
-            self.batch = tried // 2
-            self._notice(f"Out of memory on {device} with {tried} images at a time; going on with {self.batch}.")
-        elif device != "cpu":
-            to_cpu(self.model)
-            self._notice(f"Out of memory on {device} with a single image; going on, more slowly, on the CPU.")
-        else:
-            raise RunError(
-                f"Not even one image fits into the memory ({reason}); close other programs, then give the same command "
-                "again to go on."
-            )
-        if device.startswith("cuda"):
-            torch.cuda.empty_cache()
 
 
 def stack_inputs(images: Sequence[Decoded], preprocessing: Preprocessing) -> "torch.Tensor":

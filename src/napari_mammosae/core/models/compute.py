@@ -1,0 +1,100 @@
+"""Computing the latents of images: through the backbone and the autoencoder, within the memory there is."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..base.errors import ModelError
+from .latents import LatentMaps
+from .memory import within_memory
+
+if TYPE_CHECKING:
+    from ..images.geometry import Frame
+    from ..images.mammogram import Mammogram
+    from .model import MammoSAE
+
+
+def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
+    """Features, all latents and the prediction of one mammogram.
+
+    Where the model's GPU runs out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
+
+    Raises
+    ------
+    ModelError
+        If the model has no SAE, a computed value is not finite, or the CPU's memory does not suffice.
+    ImageError
+        If the image cannot be made into the model's input.
+    """
+    return features_and_latents(model, image)[1]
+
+
+def features_and_latents(model: "MammoSAE", image: "Mammogram") -> tuple[Tensor, LatentMaps]:
+    """As `compute_latents`; the features (1, d, H', W') of the SAE's layer, on the model's device, come first."""
+    x, frame = image.to_input(model.preprocessing), image.frame_for(model.preprocessing)
+
+    def compute(frames: Sequence["Frame"]) -> tuple[Tensor, LatentMaps]:
+        features = model.features(x)
+        return features, latents_of_features(model, features, list(frames))[0]
+
+    return within_memory(model, [frame], compute)[0]
+
+
+def latents_of_features(model: "MammoSAE", features: Tensor, frames: "list[Frame] | None" = None) -> list[LatentMaps]:
+    """Latents of a batch of feature maps, image by image, so that memory does not grow with the batch.
+
+    Parameters
+    ----------
+    model
+        Gives the SAE and the heads.
+    features
+        (N, d, H', W') as `model.features` returns them.
+    frames
+        One an image, kept with the result.
+    """
+    results = []
+    with torch.inference_mode():
+        for index in range(features.shape[0]):
+            one = features[index : index + 1]
+            z = model.encode(one)[0].permute(1, 2, 0).flatten(0, 1)  # (cells, h): the memory order the encoder writes
+            peak = z.amax(0).float()
+            if not torch.isfinite(peak).all():
+                raise ModelError(
+                    "the latents of this image are not finite; the weights and the SAE do not fit each other, "
+                    "or the precision overflows: try precision float32"
+                )
+            live = torch.nonzero(peak > 0).squeeze(1)
+            columns = z[:, live]
+            reconstruction = model.decode(columns.T.reshape(1, -1, *one.shape[2:]), live)
+            error = (one.float() - reconstruction.float()).square().sum(1).double().mean().sqrt().item()
+            live_ids = live.cpu().numpy().astype(np.int32)
+            values = columns.T.float().contiguous().cpu().numpy()
+            results.append(
+                LatentMaps(
+                    shape=(z.shape[1], *one.shape[2:]),
+                    latents=live_ids,
+                    values=values.reshape(len(live_ids), *one.shape[2:]),
+                    pooled_mean=_spread(values.mean(1, dtype=np.float64), live_ids, z.shape[1], np.float32),
+                    pooled_max=_spread(peak[live].cpu().numpy(), live_ids, z.shape[1], np.float32),
+                    active_cells=_spread((values > 0).sum(1), live_ids, z.shape[1], np.int32),
+                    logits=_numbers(model, one),
+                    logits_sae=_numbers(model, reconstruction),
+                    error_norm=error,
+                    frame=frames[index] if frames else None,
+                )
+            )
+    return results
+
+
+def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: type[Any]) -> NDArray[Any]:
+    full = np.zeros(length, dtype)
+    full[ids] = values
+    return full
+
+
+def _numbers(model: "MammoSAE", features: Tensor) -> NDArray[np.float64]:
+    return model.logits(features)[0].numpy() if model.heads else np.zeros(0)

@@ -1,0 +1,130 @@
+"""What is known of a model without its weights: all that the viewer and the statistics need. Knows no torch."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..base.errors import ModelError
+from ..images.preprocessing import Preprocessing
+from .choices import Engine, Precision
+from .heads import Head, Task, classes_of, head_of, logits_of, probabilities_of, task_of
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """What kind of images a model is for, in words.
+
+    Attributes
+    ----------
+    modality
+        Such as "mammography".
+    body_part
+        Such as "breast".
+    words
+        What else describes the images, for prompts and notices.
+    """
+
+    modality: str = "mammography"
+    body_part: str = "breast"
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModelFacts:
+    """A model's sizes, heads, hashes and linear tail at one moment; plain values that travel between processes.
+
+    Shapes: d features, H' x W' cells, h latents, C logits of all heads.
+
+    Attributes
+    ----------
+    name
+        Shown to people and kept with results.
+    heads
+        In the order of their logits; empty without a classifier.
+    layer
+        Where the SAE sits: "head" (the last feature map), or "blocks.N".
+    n_latents
+        Number of latents, h; 0 without an SAE.
+    grid
+        Cells (H', W') of the SAE's layer.
+    preprocessing
+        What the model expects of its input.
+    device, precision, engine
+        Where and how it computes; out of memory can have moved it to the CPU since it was loaded.
+    domain
+        What kind of images it is for.
+    model_sha256, sae_sha256
+        Hashes of the weights files of backbone and SAE, empty when the weights did not come from a file. Heads added
+        later do not change them.
+    attribution
+        float64 (C, h): what one unit of a latent's mean over the cells adds to each logit. None where what follows the
+        SAE is not linear, and without SAE or head.
+    constant
+        float64 (C,): the logits of an image on which no latent fires; None where `attribution` is.
+
+    Examples
+    --------
+    >>> head = Head("classifier", ("mass",), "binary", np.ones((1, 2)), np.zeros(1))
+    >>> facts = ModelFacts("example", (head,), "head", 4, (2, 3))
+    >>> facts.classes, facts.task, facts.probabilities([0.0])
+    (('mass',), 'binary', array([0.5]))
+    """
+
+    name: str
+    heads: tuple[Head, ...]
+    layer: str
+    n_latents: int
+    grid: tuple[int, int]
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    device: str = "cpu"
+    precision: Precision = "float32"
+    engine: Engine = "torch"
+    domain: Domain = field(default_factory=Domain)
+    model_sha256: str = ""
+    sae_sha256: str = ""
+    attribution: NDArray[np.float64] | None = field(default=None, repr=False)
+    constant: NDArray[np.float64] | None = field(default=None, repr=False)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of all heads in order, one a logit."""
+        return classes_of(self.heads)
+
+    @property
+    def task(self) -> Task:
+        """Task of the first head; that of a single logit is ``head_of(logit).task``."""
+        return task_of(self.heads)
+
+    def head_of(self, logit: int) -> Head:
+        """Head that a logit belongs to; ModelError if there is no such logit."""
+        return head_of(self.heads, logit)
+
+    def logits_of(self, head: str) -> slice:
+        """Which logits, rows of `attribution` and of `constant` are a head's; ModelError if there is no such head."""
+        return logits_of(self.heads, head)
+
+    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of logits (..., C) by each head's task; ModelError if their number is another."""
+        return probabilities_of(self.heads, logits)
+
+    def linear_tail(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return attribution (C, h) and constant (C,).
+
+        Raises
+        ------
+        ModelError
+            If there are none; the message says why.
+        """
+        if self.attribution is None or self.constant is None:
+            raise ModelError(why_not_linear(self.name, self.layer, bool(self.n_latents), bool(self.heads)))
+        return self.attribution, self.constant
+
+
+def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool) -> str:
+    """Say why nothing is known of what each latent adds to the logits; an empty string where it is."""
+    if layer != "head":
+        return f"the SAE reads {layer}; what follows is not linear, so nothing is exact per latent"
+    if not has_head:
+        return f"{name} has no classifier; load a downstream checkpoint to see attributions"
+    return "" if has_sae else f"{name} was loaded without a sparse autoencoder; give `sae` a file"

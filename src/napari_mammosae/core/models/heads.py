@@ -1,0 +1,187 @@
+"""Heads: what turns average-pooled features into logits, and logits into probabilities. Knows no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit, softmax
+
+from ..base.errors import ModelError
+from ..base.names import slug
+
+Task = Literal["binary", "multilabel", "multiclass"]
+"""How logits become probabilities: a sigmoid of the only one, a sigmoid of each, one softmax of all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Head:
+    """A linear layer on the average of the last feature map, and what its logits mean.
+
+    A model has any number of heads: the classifier's own, others trained later, text prompts. They share the backbone,
+    so a head is no part of what a model's hash stands for.
+
+    Attributes
+    ----------
+    name
+        Of the head, one of a kind in a model.
+    classes
+        One name a logit; no two of them, here or in another head of the model, have the same slug.
+    task
+        "binary": one logit, sigmoid; "multilabel": a sigmoid each; "multiclass": softmax.
+    weight, bias
+        float64 (C, d) and (C,).
+    source
+        Name of the file it was read from, or another short word on where it comes from.
+
+    Raises
+    ------
+    ModelError
+        If shapes, classes and task do not fit each other, or a number is not finite.
+
+    Examples
+    --------
+    >>> head = Head("classifier", ("mass",), "binary", np.ones((1, 3)), np.zeros(1))
+    >>> head.probabilities([[0.0]])
+    array([[0.5]])
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    task: Task
+    weight: NDArray[np.float64] = field(repr=False)
+    bias: NDArray[np.float64] = field(repr=False)
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        for name, value in (("weight", self.weight), ("bias", self.bias)):
+            object.__setattr__(self, name, np.ascontiguousarray(value, dtype=np.float64))
+        object.__setattr__(self, "classes", tuple(self.classes))
+        source, logits = self.source or f"the head {self.name!r}", len(self.bias)
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[:1] or not logits:
+            raise ModelError(
+                f"{source} has weights of shape {self.weight.shape} and a bias of shape {self.bias.shape}; "
+                "expected (C, d) and (C,)"
+            )
+        if not (np.isfinite(self.weight).all() and np.isfinite(self.bias).all()):
+            raise ModelError(f"{source} holds values that are not finite; the file is damaged")
+        if len(self.classes) != logits:
+            raise ModelError(
+                f"{source} has {logits} logits, but {len(self.classes)} classes were named: "
+                f"{', '.join(self.classes)}; give one name a logit"
+            )
+        if self.task not in get_args(Task):
+            raise ModelError(f"{source}: task {self.task!r} is not known; choose one of {', '.join(get_args(Task))}")
+        if self.task == "binary" and logits > 1:
+            raise ModelError(
+                f"{source} has {logits} logits, and a binary task has one; choose multilabel or multiclass"
+            )
+        check_heads((self,))
+
+    @property
+    def width(self) -> int:
+        """Length of the feature vector it reads, d."""
+        return int(self.weight.shape[1])
+
+    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head."""
+        values = np.asarray(logits, dtype=np.float64)
+        return np.asarray(softmax(values, axis=-1) if self.task == "multiclass" else expit(values))
+
+
+def check_heads(heads: Sequence[Head]) -> None:
+    """Check that names of heads, and slugs of classes, occur once, and that all heads read as many features.
+
+    Raises
+    ------
+    ModelError
+        If one occurs twice, a class has no Latin letter or digit, or a head reads another number of features.
+    """
+    seen: dict[str, str] = {}
+    names: set[str] = set()
+    for head in heads:
+        if head.name in names:
+            raise ModelError(f"two heads are called {head.name!r}; give one of them another name")
+        names.add(head.name)
+        if head.width != heads[0].width:
+            raise ModelError(
+                f"the head {head.name!r} reads {head.width} features, {heads[0].name!r} reads {heads[0].width}; "
+                "heads of one model read the same"
+            )
+        for name in head.classes:
+            if not (short := slug(name)):
+                raise ModelError(f"the head {head.name!r} has a class {name!r}; expected a name with a Latin letter")
+            if short in seen:
+                raise ModelError(
+                    f"the class {name!r} of the head {head.name!r} occurs in the head {seen[short]!r} already; "
+                    "give it another name"
+                )
+            seen[short] = head.name
+
+
+def classes_of(heads: Sequence[Head]) -> tuple[str, ...]:
+    """Return the classes of all heads in order, one a logit."""
+    return tuple(name for head in heads for name in head.classes)
+
+
+def task_of(heads: Sequence[Head]) -> Task:
+    """Return the task of the first head, the default one; "binary" without any."""
+    return heads[0].task if heads else "binary"
+
+
+def stacked(heads: Sequence[Head], width: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights (C, d) and biases (C,) of all heads in order; C is 0 without any."""
+    weights, biases = [np.zeros((0, width))], [np.zeros(0)]
+    return (
+        np.concatenate([*weights, *(head.weight for head in heads)]),
+        np.concatenate([*biases, *(head.bias for head in heads)]),
+    )
+
+
+def logits_of(heads: Sequence[Head], name: str) -> slice:
+    """Return which of all logits are those of one head: a slice of logits, attributions and constants.
+
+    Raises
+    ------
+    ModelError
+        If there is no such head.
+    """
+    start = 0
+    for head in heads:
+        if head.name == name:
+            return slice(start, start + len(head.classes))
+        start += len(head.classes)
+    raise ModelError(f"the model has no head {name!r}; it has {', '.join(head.name for head in heads) or 'none'}")
+
+
+def head_of(heads: Sequence[Head], logit: int) -> Head:
+    """Return the head that a logit belongs to.
+
+    Raises
+    ------
+    ModelError
+        If there is no such logit.
+    """
+    owners = [head for head in heads for _ in head.classes]
+    if not 0 <= logit < len(owners):
+        raise ModelError(f"there is no logit {logit}; the model has {len(owners)}")
+    return owners[logit]
+
+
+def probabilities_of(heads: Sequence[Head], logits: ArrayLike) -> NDArray[np.float64]:
+    """Return probabilities of the logits (..., C) of all heads, by each head's own task.
+
+    Raises
+    ------
+    ModelError
+        If there are more or fewer logits than classes.
+    """
+    values: NDArray[Any] = np.asarray(logits, dtype=np.float64)
+    if values.shape[-1] != len(classes_of(heads)):
+        raise ModelError(f"{values.shape[-1]} logits were given, the model has {len(classes_of(heads))} classes")
+    found = np.empty_like(values)
+    for head in heads:
+        part = logits_of(heads, head.name)
+        found[..., part] = head.probabilities(values[..., part])
+    return found

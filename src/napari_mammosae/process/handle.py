@@ -1,0 +1,126 @@
+"""What a loaded model can be asked, whether it computes here or in a process of its own. Knows no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..core.base.progress import Report
+    from ..core.images.mammogram import Mammogram
+    from ..core.intervention.edit import Edit
+    from ..core.models.facts import ModelFacts
+    from ..core.models.heads import Head
+    from ..core.models.latents import LatentMaps
+    from ..core.stats.measures import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """What a model takes of the memory, in bytes.
+
+    Attributes
+    ----------
+    device
+        Where its weights are.
+    weights
+        Of backbone, SAE and heads.
+    features
+        Kept for edits of an inner layer; always in the memory of the CPU.
+    free, total
+        Of the device as its driver counts them, other programs included; None where it does not tell.
+    """
+
+    device: str
+    weights: int
+    features: int
+    free: int | None = None
+    total: int | None = None
+
+
+class ModelHandle(Protocol):
+    """A loaded model.
+
+    Methods may take seconds and are called from worker threads, several at a time; `facts` costs nothing. Work says how
+    far it is through `report`, and stops where that raises. What a method raises leaves the model as it was, but for
+    the device: out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
+    """
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is known of the model, as of its last answer; the facts of the last one after unloading."""
+        ...
+
+    def compute(self, image: Mammogram, report: Report) -> LatentMaps:
+        """All latents and the prediction of an image.
+
+        For an inner layer the image's features are kept, for `pass_edits`, under the `key` of what is returned; those
+        of the images asked for last replace those of earlier ones.
+
+        Raises
+        ------
+        ModelError
+            If the model has no SAE or was unloaded, a computed value is not finite, or memory does not suffice.
+        ImageError
+            If the image cannot be made into the model's input.
+        """
+        ...
+
+    def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> FloatArray:
+        """Logits (len(edits), C) of an image under edits of its latents, passed through the rest of the network.
+
+        For inner layers, where there is no closed form; see `core.intervention.image_edit` for the last one.
+
+        Parameters
+        ----------
+        key
+            Of the image's latent maps.
+        edits
+            What to do to its latents.
+        report
+            Called before each edit.
+
+        Raises
+        ------
+        FeaturesForgotten
+            If nothing is kept under the key, or not any more; compute the image's latents again.
+        SettingsError
+            If an edit does not fit the model.
+        ModelError
+            If the model was unloaded, or memory does not suffice.
+        """
+        ...
+
+    def neighbours(self, latent: int, count: int) -> tuple[IntArray, FloatArray]:
+        """Latents (count,) whose decoder columns point most nearly the same way, nearest first, and the cosines.
+
+        Raises
+        ------
+        SettingsError
+            If there is no such latent.
+        ModelError
+            If the model has no SAE or was unloaded.
+        """
+        ...
+
+    def add_head(self, head: Head) -> None:
+        """Add a head after the ones there are; hashes stay, `facts` has its classes.
+
+        Latent maps computed before have no logits of it.
+
+        Raises
+        ------
+        ModelError
+            If it does not fit the model, or its name or one of its classes is taken.
+        """
+        ...
+
+    def memory(self) -> MemoryUse:
+        """What the model takes of the memory now; nothing after unloading."""
+        ...
+
+    def unload(self) -> None:
+        """Give the memory back; from then on only `facts` and `memory` answer, and another `unload` does nothing."""
+        ...

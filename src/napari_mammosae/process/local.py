@@ -1,0 +1,165 @@
+"""A model in this process: for scripts, tests, and models that were not made from files."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core.base.errors import FeaturesForgotten, ModelError
+from .handle import MemoryUse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from ..core.base.progress import Report
+    from ..core.images.mammogram import Mammogram
+    from ..core.intervention.edit import Edit
+    from ..core.models.facts import ModelFacts
+    from ..core.models.heads import Head
+    from ..core.models.latents import LatentMaps
+    from ..core.models.model import MammoSAE
+    from ..core.stats.measures import FloatArray, IntArray
+    from .handle import ModelHandle
+
+IMAGES_KEPT = 8
+"""Images whose inner-layer features are kept: the one shown and those read ahead (about 15 MB each at most)."""
+
+
+def load_local(name: str | Path | None = None, **options: Any) -> ModelHandle:
+    """Load a model into this process; arguments and errors are those of `load_model`."""
+    from ..core.models.loading import load_model
+
+    return LocalModel(load_model(name, **options))
+
+
+class LocalModel:
+    """A `ModelHandle` of a model in this process.
+
+    Making one works out what each latent adds to the logits, which takes a second for a wide SAE.
+
+    Parameters
+    ----------
+    model
+        Not to be changed but through this object from now on.
+    """
+
+    def __init__(self, model: MammoSAE) -> None:
+        self._model: MammoSAE | None = model
+        self._facts = model.facts
+        self._features: OrderedDict[str, Tensor] = OrderedDict()
+        self._lock = Lock()
+
+    @property
+    def facts(self) -> ModelFacts:
+        """What is known of the model, as of its last answer."""
+        return self._facts
+
+    def compute(self, image: Mammogram, report: Report) -> LatentMaps:
+        """All latents and the prediction of an image; see `ModelHandle`."""
+        from ..core.models.compute import features_and_latents
+
+        model = self._loaded()
+        report(f"Computing {model.n_latents:,} latents of {image.image_id} on {model.device}")
+        try:
+            features, maps = features_and_latents(model, image)
+        finally:
+            self._renew(model)
+        if model.block is None:
+            return maps
+        key = _key_of(image, self._facts)
+        self._keep(key, features.cpu())
+        return replace(maps, key=key)
+
+    def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> FloatArray:
+        """Logits (len(edits), C) of an image under edits of its latents; see `ModelHandle`."""
+        from ..core.intervention.masked_pass import masked_logits
+        from ..core.models.memory import within_memory
+
+        model = self._loaded()
+        with self._lock:
+            features = self._features.get(key)
+            if features is None:
+                raise FeaturesForgotten("what the edit starts from is not kept; compute the latents of the image again")
+            self._features.move_to_end(key)
+        for edit in edits:
+            edit.check(model.n_latents, model.grid)
+        found = np.empty((len(edits), len(model.classes)))
+        try:
+            for number, edit in enumerate(edits):
+                report(f"Passing the edited latents from {model.layer} on", number, len(edits))
+                found[number] = within_memory(model, [edit], lambda one: masked_logits(model, features, one)[0, 0])[0]
+        finally:
+            self._renew(model)
+        return found
+
+    def neighbours(self, latent: int, count: int) -> tuple[IntArray, FloatArray]:
+        """Latents whose decoder columns point most nearly the same way, and the cosines; see `ModelHandle`."""
+        from ..core.ranking.neighbours import decoder_neighbours
+
+        return decoder_neighbours(self._loaded().autoencoder.decoder_weight.float().cpu().numpy(), latent, count)
+
+    def add_head(self, head: Head) -> None:
+        """Add a head after the ones there are; see `ModelHandle`."""
+        model = self._loaded()
+        model.add_head(head)
+        self._renew(model)
+
+    def memory(self) -> MemoryUse:
+        """What the model takes of the memory now."""
+        with self._lock:
+            features = sum(one.nbytes for one in self._features.values())
+        if (model := self._model) is None:
+            return MemoryUse(self._facts.device, 0, features)
+        modules = [module for module in (model.backbone, model.sae) if module is not None]
+        weights = sum(tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers()))
+        weights += sum(head.weight.nbytes + head.bias.nbytes for head in model.heads)
+        return MemoryUse(model.device, weights, features, *_device_memory(model.device))
+
+    def unload(self) -> None:
+        """Give the memory back; only `facts` and `memory` answer from then on."""
+        model, self._model = self._model, None
+        with self._lock:
+            self._features.clear()
+        if model is not None:
+            model.unload()
+
+    def _loaded(self) -> MammoSAE:
+        if self._model is None:
+            raise ModelError(f"{self._facts.name} was unloaded; load it again")
+        return self._model
+
+    def _renew(self, model: MammoSAE) -> None:
+        if model is self._model:  # not unloaded meanwhile
+            self._facts = model.facts
+
+    def _keep(self, key: str, features: Tensor) -> None:
+        with self._lock:
+            if self._model is None:
+                return
+            self._features[key] = features
+            self._features.move_to_end(key)
+            while len(self._features) > IMAGES_KEPT:
+                self._features.popitem(last=False)
+
+
+def _key_of(image: Mammogram, facts: ModelFacts) -> str:
+    """Name an image and what its features depend on, by its pixels as the model sees them."""
+    of_model = f"{facts.model_sha256} {facts.layer} {facts.precision} {facts.preprocessing}"
+    digest = hashlib.blake2b(of_model.encode(), digest_size=16)
+    digest.update(image.prepared(facts.preprocessing).pixels.tobytes())
+    return digest.hexdigest()
+
+
+def _device_memory(device: str) -> tuple[int | None, int | None]:
+    """Free and total bytes of a device, where its driver tells."""
+    import torch
+
+    return torch.cuda.mem_get_info(device) if device.startswith("cuda") else (None, None)
