@@ -18,7 +18,7 @@ class FakeRun:
     def __init__(self, folder: Path, images: int = 24, latents: int = 64, has_maps: bool = True, write: bool = True):
         rng = np.random.default_rng(0)
         self.path, self.n_latents, self.grid, self.has_maps = folder / "run", latents, GRID, has_maps
-        self.classes = ("mass", "suspicious_calcification")
+        self.classes, self.task = ("mass", "suspicious_calcification"), "multilabel"
         mass = np.arange(images) % 3 == 0
         self.info = {
             "categories": {"density": ["a", "b", "c", "d"]},

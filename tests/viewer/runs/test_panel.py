@@ -1,5 +1,6 @@
 """Runs opened, made and looked through; the real model code with tiny weights, no OpenGL."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,7 +16,7 @@ from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.runs.browser import image_files
-from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, probabilities, wrong_predictions
+from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, image_columns, wrong_predictions
 from napari_mammosae.viewer.runs.panel import ImagesDock
 from napari_mammosae.viewer.runs.prefetch import Prefetch
 from napari_mammosae.viewer.runs.tasks import progress_text
@@ -386,12 +387,15 @@ def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
 
 def small_run(**facts):
     images = pd.DataFrame({"image_id": ["a", "b", "c"], "label.density": [0.0, 1.0, np.nan], "label.mass": [1, 0, 1.0]})
+    images[["laterality", "view"]] = None
     labels = ("density", "mass")
     return SimpleNamespace(
         images=images,
         labels=labels,
         label=lambda name: images[f"label.{name}"].to_numpy(float),
-        info={"categories": {"density": ["a", "b"]}, "task": "multiclass"},
+        info={"categories": {"density": ["a", "b"]}},
+        path=Path("run"),
+        task="multiclass",
         classes=("density_a", "density_b"),
         logits=np.array([[2.0, 1.0], [2.0, 1.0], [0.0, 1.0]]),
         **facts,
@@ -402,7 +406,8 @@ def test_wrong_predictions_of_a_category():
     run = small_run()
     assert wrong_predictions(run)["density"].tolist() == [False, True, False]
     assert list(wrong_predictions(run)) == ["density"]  # nothing predicts the mass
-    np.testing.assert_allclose(probabilities(run)[0], np.exp([2.0, 1.0]) / np.exp([2.0, 1.0]).sum())
+    chances = {column.key: column.values for column in image_columns(run) if column.key.startswith("p.")}
+    np.testing.assert_allclose(chances["p.density_b"], np.exp([1.0, 1.0, 1.0]) / (np.exp([2.0, 2.0, 0.0]) + np.e))
     words = [words for words, _, _ in finding_choices(run)]
     assert words == ["density b", "density a", "mass", "no mass"]
 

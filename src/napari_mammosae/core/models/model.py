@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
+from ..stats.predictions import probabilities
 from .backbone import EfficientNetBackbone
 from .model_files import Task
 from .sae import SparseAutoencoder
@@ -192,10 +193,7 @@ class MammoSAE:
 
     def probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probabilities of logits (..., C): a sigmoid each, or one softmax for a multiclass model."""
-        if self.task == "multiclass":
-            shifted = np.exp(logits - logits.max(-1, keepdims=True))
-            return np.asarray(shifted / shifted.sum(-1, keepdims=True))
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+        return probabilities(logits, self.task)
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object is of no use afterwards."""

@@ -97,6 +97,17 @@ class Run:
         return tuple(self.info["classes"])
 
     @property
+    def task(self) -> str:
+        """How logits become probabilities: "binary", "multilabel" or "multiclass"."""
+        return str(self.info["task"])
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the provenance of a result says of a run: its model, SAE, list of images and labels, by their hashes."""
+        names = ("model", "model_sha256", "sae_sha256", "list_sha256", "labels_sha256")
+        return {name: self.info[name] for name in names}
+
+    @property
     def has_maps(self) -> bool:
         """Whether the run keeps every non-zero cell."""
         return bool(self.info["maps"])

@@ -14,7 +14,7 @@ from ...core.ranking.titles import SCORES
 from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
 from ..widgets.parts import Part, hint, row
-from .ranking_worker import rank
+from .tasks import rank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
