@@ -72,7 +72,7 @@ class FakeRun:
         values = self.dense[..., latent].reshape(len(self), -1)[row, cell]
         return self.numbers[row], cell.astype(np.int32), values.astype(np.float16)
 
-    def latent_maps(self, image):
+    def latents(self, image):
         row = int(np.searchsorted(self.numbers, image))
         latents = np.flatnonzero(self.dense[row].any(axis=(0, 1))).astype(np.int32)
         values = np.moveaxis(self.dense[row][..., latents], -1, 0)

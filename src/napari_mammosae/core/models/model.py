@@ -5,7 +5,7 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -17,14 +17,18 @@ from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
 from ..stats.predictions import probabilities
 from .backbone import EfficientNetBackbone
+from .memory import within_memory
 from .model_files import Task
 from .sae import SparseAutoencoder
+
+if TYPE_CHECKING:
+    from ..images.mammogram import Mammogram
 
 Precision = Literal["float32", "bfloat16"]
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MammoSAE:
     """A mammogram classifier with a sparse autoencoder on one of its layers.
 
@@ -80,6 +84,32 @@ class MammoSAE:
         self._extract = self.backbone.forward if self.block is None else self._to_block
         if self.compile:
             self._extract = torch.compile(self._extract)
+
+    def __repr__(self) -> str:
+        classes = ", ".join(self.classes) or "no classifier"
+        sae = f"{self.n_latents} latents on {self.layer}" if self.sae is not None else "no SAE"
+        return f"<MammoSAE {self.name}: {classes} ({self.task}); {sae}; {self.device}, {self.precision}>"
+
+    def predict(self, image: "Mammogram") -> dict[str, float]:
+        """Return the probability of every class for a mammogram.
+
+        Raises
+        ------
+        ModelError
+            If no classifier was loaded.
+        ImageError
+            If the image cannot be made into the model's input.
+
+        Examples
+        --------
+        >>> import napari_mammosae as ms
+        >>> chances = ms.load_model("demo").predict(ms.read_mammogram("phantoms/phantom-000001.png"))
+        >>> list(chances)
+        ['mass', 'suspicious_calcification']
+        """
+        x = image.to_input(self.preprocessing)
+        (logits,) = within_memory(self, [x], lambda inputs: self.logits(self.features(inputs[0])))
+        return {name: float(p) for name, p in zip(self.classes, self.probabilities(logits[0].numpy()), strict=True)}
 
     @cached_property
     def block(self) -> int | None:

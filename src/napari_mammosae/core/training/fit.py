@@ -53,6 +53,10 @@ class FittedSAE:
     cells: int
     last: EpochReport
 
+    def __repr__(self) -> str:
+        variance = f"{self.stats.explained_variance:.3f}"
+        return f"<FittedSAE {self.sae.n_latents} latents from {self.trained} images: explained variance {variance}>"
+
 
 def fit_sae(
     images: str | Path,
