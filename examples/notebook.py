@@ -1,4 +1,5 @@
 import napari_mammosae as ms
+
 model = ms.load_model("demo")                                   # repr: one line
 folder = ms.make_phantoms("phantoms", count=24, seed=1);  findings = ms.read_findings("phantoms/findings.csv")
 image = ms.read_mammogram(next(folder.glob("*.png")));  image.plot()

@@ -13,5 +13,4 @@ try:
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0+unknown"
 
-__getattr__, __dir__, _names = lazy_loader.attach_stub(__name__, __file__)
-__all__ = ["__version__", *_names]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -165,7 +165,7 @@ def view(
         elif opened is not None and opened.has_maps and mammogram.image_id in set(opened.images["image_id"]):
             maps = opened.latents(mammogram.image_id)
     viewer = _viewer(show=show)
-    _put(viewer, mammogram, network, opened, findings, maps)
+    put_objects(viewer, mammogram, network, opened, findings, maps)
     open_dock(viewer, MODEL_DOCK)
     if show:
         import napari
@@ -174,10 +174,14 @@ def view(
     return viewer
 
 
-def _put(
-    viewer: Viewer, image: Mammogram | None, model: MammoSAE | None, run: Run | None, findings: Findings | None,
-    maps: LatentMaps | None,
-) -> None:  # fmt: skip
+def put_objects(
+    viewer: ViewerModel,
+    image: Mammogram | None,
+    model: MammoSAE | None = None,
+    run: Run | None = None,
+    findings: Findings | None = None,
+    maps: LatentMaps | None = None,
+) -> None:
     """Hand objects to what works in a viewer."""
     from .canvas.layers import mammogram_layer
     from .workspace import controller_of
