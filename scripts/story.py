@@ -26,9 +26,9 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.base.provenance import NOTICE, provenance, write_json
 from napari_mammosae.core.intervention.cohort import Cohort
-from napari_mammosae.core.intervention.cohort_of_run import cohort_of_run
 from napari_mammosae.core.intervention.edit import Edit, verdict_mask
 from napari_mammosae.core.intervention.effects import effect
+from napari_mammosae.core.intervention.of_run import cohort_of_run
 from napari_mammosae.core.intervention.random_sets import random_null
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.focus import focus, places

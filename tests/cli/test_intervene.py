@@ -144,7 +144,7 @@ def test_wrong_sets_and_labels_are_one_line(run_path, tiny_model, tmp_path, caps
     assert "predicts mass, suspicious_calcification" in reason(label="other")
     assert "finding rows" in reason("--unit", "row")
     assert "does not exist" in reason("--verdict", "spurious")
-    assert "no folder of published rankings" in reason("--order", f"published:{tmp_path / 'gone'}")
+    assert "not a folder of published rankings" in reason("--order", f"published:{tmp_path / 'gone'}")
     with VerdictStore(run_path / "verdicts.sqlite", "reader"):
         pass
     assert "no latent has the verdict 'spurious'" in reason("--verdict", "spurious")

@@ -73,7 +73,7 @@ def test_average_precision_is_that_of_one_image_at_a_time(folder, tmp_path):
             moved = (given - [top, left, top, left]) * [*steps, *steps]
             truth += np.clip(moved, 0, [height, width, height, width]).tolist()
             truth_image += [number] * len(given)
-            regions = find_regions(run.latent_maps(number)[latent], (height, width))
+            regions = find_regions(run.latents(number)[latent], (height, width))
             scores += regions.maximum.tolist()
             boxes += regions.boxes.tolist()
             of_image += [number] * len(regions)

@@ -18,7 +18,7 @@ class FakeRun:
     def __init__(self, folder: Path, images: int = 24, latents: int = 64, has_maps: bool = True, write: bool = True):
         rng = np.random.default_rng(0)
         self.path, self.n_latents, self.grid, self.has_maps = folder / "run", latents, GRID, has_maps
-        self.classes = ("mass", "suspicious_calcification")
+        self.classes, self.task = ("mass", "suspicious_calcification"), "multilabel"
         mass = np.arange(images) % 3 == 0
         self.info = {
             "categories": {"density": ["a", "b", "c", "d"]},
@@ -72,7 +72,7 @@ class FakeRun:
         values = self.dense[..., latent].reshape(len(self), -1)[row, cell]
         return self.numbers[row], cell.astype(np.int32), values.astype(np.float16)
 
-    def latent_maps(self, image):
+    def latents(self, image):
         row = int(np.searchsorted(self.numbers, image))
         latents = np.flatnonzero(self.dense[row].any(axis=(0, 1))).astype(np.int32)
         values = np.moveaxis(self.dense[row][..., latents], -1, 0)

@@ -54,6 +54,7 @@ class MemoryRun:
     def __init__(self, model: TailModel, path: Path = Path("made-up"), n: int = 60, seed: int = 0) -> None:
         rng = np.random.default_rng(seed)
         self.path, self.grid, self.n_latents, self.classes = path, model.grid, model.n_latents, model.classes
+        self.task = model.task
         self.dense = np.maximum(rng.normal(-0.3, 0.8, (n, model.n_latents)), 0)
         self.dense[:, ::3] = 0
         self.logits_sae = self.dense @ model.attribution.T + model.constant

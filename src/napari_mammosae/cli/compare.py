@@ -14,9 +14,10 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the second model, made with the same SAE.")],
     label: Annotated[str, typer.Option("--label", metavar="L", help="Label that both runs have.")],
     out: options.OutFolder,
-    number: Annotated[
-        int, typer.Option("--class", metavar="C", min=0, help="The class that is set against the rest.")
-    ] = 1,
+    category: Annotated[
+        str | None,
+        typer.Option("--class", metavar="C", help="Class set against the rest, number or name. Default: 1, present."),
+    ] = None,
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option("--figure", help="Format of the figures.")] = "png",
     quiet: options.Quiet = False,
 ) -> None:
@@ -26,13 +27,13 @@ def compare(
     (measures without and with the SAE, with intervals), class_means.png, performance.png and comparison.json.
     """
     with working("Opening the runs", quiet=quiet):
-        from ..core.comparison.runs import compare_runs
+        from ..core.comparison import runs as compared
         from ..core.reports.comparison_figures import write_comparison
         from ..core.runs.run import open_run
 
         runs = open_run(first), open_run(second)
     with working("Comparing", quiet=quiet):
-        comparison = compare_runs(*runs, label, number)
+        comparison = compared.compare(*runs, label, category)
     with working("Writing", quiet=quiet):
         written = write_comparison(comparison, out, runs, label, figure=figure)
     for apart in comparison.separation.to_dict("records"):

@@ -4,7 +4,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -49,30 +49,11 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def progress(*, quiet: bool) -> Iterator["Report"]:
-    """Yield what long work reports to: a bar a stage, with its rate and the time left."""
-    from ..core.base.progress import Meter, ignore
+def progress(*, quiet: bool) -> AbstractContextManager["Report"]:
+    """Return what long work reports to: a bar a stage, with its rate and the time left, for a person at a terminal."""
+    from ..core.base.bars import reporting
 
-    if quiet or not sys.stderr.isatty():
-        yield ignore
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        meter = Meter()
-        bar = None
-
-        def report(text: str, done: int = 0, total: int = 0, /) -> None:
-            nonlocal bar
-            state = meter(text, done, total)
-            if bar is None or state.begins:
-                bar = bars.add_task(text, pace="")
-            bars.update(bar, description=text, completed=done, total=total or None, pace=state.pace)
-
-        yield report
+    return reporting(not quiet and sys.stderr.isatty())
 
 
 @contextmanager

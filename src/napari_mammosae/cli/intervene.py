@@ -1,7 +1,7 @@
 """`intervene`: keep or remove latents over a run, and what the classifier's predictions are then worth."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -12,14 +12,7 @@ from .console import say, usage, working
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ..core.intervention.cohort import Cohort
-    from ..core.intervention.edit import Edit, Form
-    from ..core.models.model import MammoSAE
-    from ..core.ranking.scores import Score
     from ..core.runs.run import Run
-    from ..core.verdicts.events import Verdict
-
-DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 
 
 def intervene(
@@ -87,65 +80,58 @@ def intervene(
     every measure before and after. Exact: no image is computed again.
     """
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.intervention.cohort_of_run import cohort_of_run
+        from ..core.intervention import of_run
         from ..core.runs.run import open_run
 
-        _check_usage(order, k, verdict, plot)
+        ks = _check_usage(order, k, verdict, plot)
         opened = open_run(run)
     with working("Loading the model", quiet=quiet):
         loaded = model_of_run(opened, model)
-        cohort = cohort_of_run(opened, loaded, label, split=eval_split, unit=unit)
-    same = (rank_split or eval_split) == eval_split and not order.startswith("published:")
-    settings: dict[str, Any] = {
-        "run": run, "label": label, "unit": unit, "form": form, "eval_split": eval_split, "images": cohort.n_images,
-        "positives" if cohort.constant.size == 1 else "classes": _counts(cohort),
-    }  # fmt: skip
-    record: dict[str, Any] = {}
     if verdict is not None:
         with working("Measuring", quiet=quiet):
-            edit = _verdict_edit(opened, loaded, verdict, verdicts, mode or "zero", form)
-            table = _effect(cohort, edit, null, record)
-        settings |= {"verdict": verdict, "verdicts": verdicts, "mode": edit.mode, "null": null}
-        record |= {"edit": edit.describe(), "remark": edit.remark}
+            latents = _judged(opened, verdict, verdicts)
+            effect = of_run.intervene(
+                opened, loaded, latents, label, mode=mode or "zero", form=form, split=eval_split, unit=unit, null=null
+            )
+        table, record = effect.table(), effect.provenance
+        record["settings"] |= {"verdict": verdict, "verdicts": None if verdicts is None else verdicts.name}
     else:
-        modes = ("keep", "zero") if mode is None else (mode,)
         with working("Sweeping over k", quiet=quiet):
-            first = _first(opened, loaded, label, order, rank_split or eval_split, unit)
-            table = _curve(cohort, first, k, modes, form, compat)
-        settings |= {
-            "order": order, "rank_split": rank_split or eval_split, "modes": modes, "compat": compat, "k": k,
-            "ranked_and_scored_on_the_same_images": same,
-        }  # fmt: skip
+            curve = of_run.sweep(
+                opened, loaded, label, order, modes=("keep", "zero") if mode is None else (mode,), form=form,
+                ks=range(opened.n_latents + 1) if k == "all" else ks, rank_split=rank_split, eval_split=eval_split,
+                unit=unit, compat=compat, intervals=k != "all",
+            )  # fmt: skip
+        table, record = curve.table(), curve.provenance
     if csv is not None:
-        _write(csv, table, settings, record, loaded)
+        from ..core.base.provenance import write_table
+
+        write_table(csv, table, record)
     if plot is not None:
-        _plot(plot, table, settings, record, loaded, opened, verdict)
-    say(_summary(table, verdict, record, same), quiet=quiet)
+        _plot(plot, table, record, opened, verdict)
+    say(_summary(table, verdict, record), quiet=quiet)
     for path in (csv, plot):
         if path is not None:
             say(f"wrote {path}", quiet=quiet)
 
 
-def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | None) -> None:
-    """Refuse values that no run could make sense of."""
+def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | None) -> list[int] | None:
+    """Refuse values that no run could make sense of; return the values of k, None for the default or all of them."""
     from ..core.base.errors import SettingsError
-    from ..core.intervention.cohort_of_run import PUBLISHED
-    from ..core.ranking.scores import SCORES
+    from ..core.intervention.of_run import check_order
     from ..core.reports.intervention_figures import checked
     from ..core.verdicts.store import VERDICTS
 
     with usage("--order"):
-        if order not in SCORES and not order.startswith(PUBLISHED):
-            raise SettingsError(f"the order {order!r} is unknown; there are {', '.join(SCORES)} and published:DIR.")
-    with usage("--k"):
-        if k not in (None, "all"):
-            _numbers(k)
+        check_order(order)
     with usage("--verdict"):
         if verdict is not None and verdict not in VERDICTS:
             raise SettingsError(f"the verdict {verdict!r} is unknown; there are {', '.join(VERDICTS)}.")
     with usage("--plot"):
         if plot is not None:
             checked(plot)
+    with usage("--k"):
+        return None if k in (None, "all") else _numbers(str(k))
 
 
 def _numbers(k: str) -> list[int]:
@@ -157,106 +143,42 @@ def _numbers(k: str) -> list[int]:
         raise SettingsError(f"whole numbers between commas, or 'all', are expected; {k!r} was given.") from None
 
 
-def _first(run: "Run", model: "MammoSAE", label: str, order: str, split: str | None, unit: Any) -> Any:
-    """The k at which each latent enters the union."""
-    from ..core.intervention.cohort_of_run import PUBLISHED, published_orders
-    from ..core.ranking.of_run import pool_of_run, rankings_of_classes
-    from ..core.ranking.orders import first_ranks
-    from ..core.runs.classes import logits_of_label
+def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:
+    """Latents that anyone gave a verdict."""
+    from ..core.base.errors import SettingsError
+    from ..core.verdicts.of_run import Verdicts
 
-    if order.startswith(PUBLISHED):
-        return first_ranks(published_orders(order), run.n_latents)
-    score = cast("Score", order)
-    pool = pool_of_run(run, label, split=split, unit=unit)
-    rankings = rankings_of_classes(pool, score, model.attribution[logits_of_label(run, label)])
-    return first_ranks([ranking.order for ranking in rankings.values()], run.n_latents)
+    with Verdicts(run, path, create=False) as verdicts:
+        latents = verdicts.latents(verdict)
+    if not latents:
+        raise SettingsError(f"no latent has the verdict {verdict!r}; mark some first.")
+    return latents
 
 
-def _curve(cohort: "Cohort", first: Any, k: str | None, modes: Any, form: "Form", compat: bool) -> "pd.DataFrame":
-    from ..core.intervention.effects import curve_table
-
-    h = cohort.n_latents
-    if k is None:
-        ks = [*(value for value in DEFAULT_KS if value < h), h]
-    elif k == "all":
-        ks = list(range(h + 1))
-    else:
-        ks = _numbers(k)
-    return curve_table(cohort, first, ks, modes, form, compat=compat, intervals=k != "all")
-
-
-def _verdict_edit(run: "Run", model: "MammoSAE", verdict: str, path: Path | None, mode: Any, form: "Form") -> "Edit":
-    """Make the edit of the latents that anyone gave a verdict."""
-    from ..core.intervention.edit import Edit, verdict_mask
-    from ..core.verdicts.store import Subject, VerdictStore, default_path
-
-    with VerdictStore(path or default_path(run.path), create=False) as store:
-        latents = store.latents(cast("Verdict", verdict), Subject(model.model_sha256, model.sae_sha256))
-    return Edit(verdict_mask(dict.fromkeys(latents, verdict), verdict, run.n_latents), mode, form)
-
-
-def _effect(cohort: "Cohort", edit: "Edit", draws: int, record: dict[str, Any]) -> "pd.DataFrame":
-    """Measure before and after; random sets go into the record."""
-    from ..core.intervention.effects import effect
-    from ..core.intervention.random_sets import random_null
-
-    table = effect(cohort, edit)
-    table.insert(0, "mode", edit.mode)
-    table.insert(1, "form", edit.form)
-    table.insert(2, "set_size", int(edit.mask.sum()))
-    for match in ("count", "activation") if draws else ():
-        found = random_null(cohort, edit, match, draws)
-        record[f"null_{match}"] = {
-            name: {
-                "observed": found.observed[name],
-                "mean": float(values.mean()),
-                "share_of_random_sets_below": found.share_below(name),
-            }
-            for name, values in found.values.items()
-        }
-    return table
-
-
-def _counts(cohort: "Cohort") -> Any:
-    import numpy as np
-
-    labels = np.asarray(cohort.labels).astype(int)
-    return int(labels.sum()) if cohort.constant.size == 1 else np.bincount(labels).tolist()
-
-
-def _write(
-    csv: Path, table: "pd.DataFrame", settings: dict[str, Any], record: dict[str, Any], model: "MammoSAE"
-) -> None:
-    from ..core.base.provenance import provenance, write_table
-
-    write_table(csv, table, provenance("intervene", settings, model) | record)
-
-
-def _plot(
-    plot: Path, table: "pd.DataFrame", settings: dict[str, Any], record: dict[str, Any], model: "MammoSAE", run: "Run",
-    verdict: str | None,
-) -> None:  # fmt: skip
-    from ..core.base.provenance import provenance, write_provenance
+def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run", verdict: str | None) -> None:
+    from ..core.base.provenance import write_provenance
     from ..core.reports.intervention_figures import plot_curves, plot_effects
 
-    measure = "auroc" if run.info["task"] != "multiclass" else "accuracy"
+    settings, model = record["settings"], record["model"]
+    measure = "auroc" if run.task != "multiclass" else "accuracy"
     line = (
-        f"{run.path.name} | {settings['form']} | model {model.model_sha256[:8]} SAE {model.sae_sha256[:8]} | "
+        f"{run.path.name} | {settings['form']} | model {model['model_sha256'][:8]} SAE {model['sae_sha256'][:8]} | "
         f"{settings['images']:,} {settings['unit']}s"
     )
     if verdict is not None:
         plot_effects({f"{verdict} latents, {settings['mode']}": table}, plot, measure=measure, provenance=line)
     else:
         plot_curves({settings["label"]: table}, plot, measure=measure, provenance=f"{line} | order {settings['order']}")
-    write_provenance(plot, provenance("intervene", settings, model) | record)
+    write_provenance(plot, record)
 
 
-def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any], same: bool) -> str:
+def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any]) -> str:
     measure = "auroc" if "auroc" in (*table.columns, *table.get("measure", ())) else "accuracy"
     name = measure.upper() if measure == "auroc" else measure
     if verdict is None:
         lines = [f"{row['mode']:>4}  k {row['k']:>6,}  {name} {_interval(row, measure)}" for _, row in table.iterrows()]
-        lines += ["ranked and scored on the same images"] if same else []
+        if record["settings"]["ranked_and_scored_on_the_same_images"]:
+            lines.append("ranked and scored on the same images")
     else:
         row = table[table["measure"] == measure].iloc[0]
         lines = [

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from ..core.reports.paper_table import PaperRow
     from ..core.runs.run import Run
 
-FIRST_COLUMNS = ("finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift")
-"""What a table begins with; the rest follows in the order in which it is measured."""
-
 
 def localize(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run made with --maps.")],
@@ -68,9 +65,8 @@ def localize(
     """
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.annotations.boxes import read_findings
-        from ..core.base.provenance import provenance
+        from ..core.localization import over_run
         from ..core.localization.evaluation import LocalizationSettings
-        from ..core.localization.over_run import boxes_of_run, localize_latents
         from ..core.localization.thresholds import Threshold
         from ..core.reports.paper_table import paper_table
         from ..core.runs.run import open_run
@@ -78,23 +74,21 @@ def localize(
         with usage("--threshold"):
             cut = Threshold.parse(threshold)
         with usage("--iou"):
-            settings = LocalizationSettings(cut, iou, confidence, min_area, images, resamples, seed)
+            LocalizationSettings(cut, iou)
         opened = open_run(run)
-        annotated = boxes_of_run(opened, read_findings(boxes))
+        annotated = over_run.boxes_of_run(opened, read_findings(boxes))
     caution(annotated.notes, quiet=quiet)
     with progress(quiet=quiet) as report:
-        table = localize_latents(opened, annotated, settings, findings=finding, progress=report)
+        table = over_run.localize(
+            opened, annotated, threshold=cut, iou=iou, confidence=confidence, min_area=min_area, images=images,
+            finding=finding, resamples=resamples, seed=seed, progress=report,
+        )  # fmt: skip
     lines, caption = _short_table(opened, annotated, table, order, top)
-    text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {settings.threshold}, {_basis(images)}.\n"
+    text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {cut}, {_basis(images)}.\n"
     if csv is not None:
-        chosen = {
-            "run": run, "boxes": boxes, "threshold": str(settings.threshold), "iou": iou, "confidence": confidence,
-            "min_area": min_area, "images": images, "finding": finding, "order": order, "top": top,
-            "resamples": resamples, "seed": seed,
-        }  # fmt: skip
-        hashes = {name: opened.info[name] for name in ("model", "model_sha256", "sae_sha256", "list_sha256")}
-        record = provenance("localize", chosen) | {"made_with": hashes, "notes": annotated.notes}
-        _write(csv, table[[*FIRST_COLUMNS, *(name for name in table if name not in FIRST_COLUMNS)]], text, record)
+        record = table.attrs["provenance"]
+        record["settings"] |= {"order": order, "top": top}
+        _write(csv, table, text, record)
     say(text.rstrip(), quiet=quiet)
     for path in _written(csv) if csv is not None else ():
         say(f"wrote {path}", quiet=quiet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from napari import Viewer
     from napari.components import ViewerModel
 
+    from ..core.annotations.boxes import Findings
+    from ..core.images.mammogram import Mammogram
+    from ..core.models.latents import LatentMaps
+    from ..core.models.model import MammoSAE
+    from ..core.runs.run import Run
     from .workspace import Workspace
 
 MODEL_DOCK = "Model & image"
@@ -105,6 +111,97 @@ def launch_view(
     _run(viewer, workspace, screenshot)
 
 
+def view(
+    image: Mammogram | Path | str | None = None,
+    *,
+    model: MammoSAE | str | None = None,
+    run: Run | Path | str | None = None,
+    boxes: Findings | Path | str | None = None,
+    maps: LatentMaps | None = None,
+    show: bool = True,
+) -> Viewer:
+    """Open a mammogram in napari with the latents a model sees in it.
+
+    Parameters
+    ----------
+    image
+        A mammogram or its file; by default the first image of the run.
+    model
+        A loaded model or the name of one; the viewer works with it and leaves it to you.
+    run
+        A run or its folder, to rank latents and to go from image to image.
+    boxes
+        Annotated boxes or their file.
+    maps
+        The image's latents, where they are computed already; else the model computes them, or the run has them.
+    show
+        True opens the window and returns when it is closed; False returns the viewer at once, without a window.
+
+    Raises
+    ------
+    MammoSAEError
+        A file cannot be read, or the run was made with another model.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> ms.view("phantoms/phantom-000001.png", model="demo", run="run")  # doctest: +SKIP
+    """
+    from ..core.annotations.boxes import Findings, read_findings
+    from ..core.images.mammogram import Mammogram, read_mammogram
+    from ..core.models.compute import compute_latents
+    from ..core.models.loading import load_model
+    from ..core.runs.run import Run, open_run
+
+    network = load_model(model) if isinstance(model, str) else model
+    opened = run if run is None or isinstance(run, Run) else open_run(run)
+    if opened is not None and network is not None:
+        opened.check_model(network)
+    findings = boxes if boxes is None or isinstance(boxes, Findings) else read_findings(boxes)
+    mammogram = image if image is None or isinstance(image, Mammogram) else read_mammogram(image)
+    if mammogram is not None and maps is None:
+        if network is not None and network.sae is not None:
+            maps = compute_latents(network, mammogram)
+        elif opened is not None and opened.has_maps and mammogram.image_id in set(opened.images["image_id"]):
+            maps = opened.latents(mammogram.image_id)
+    viewer = _viewer(show=show)
+    put_objects(viewer, mammogram, network, opened, findings, maps)
+    open_dock(viewer, MODEL_DOCK)
+    if show:
+        import napari
+
+        napari.run()
+    return viewer
+
+
+def put_objects(
+    viewer: ViewerModel,
+    image: Mammogram | None,
+    model: MammoSAE | None = None,
+    run: Run | None = None,
+    findings: Findings | None = None,
+    maps: LatentMaps | None = None,
+) -> None:
+    """Hand objects to what works in a viewer."""
+    from .canvas.layers import mammogram_layer
+    from .workspace import workspace_of
+
+    workspace = workspace_of(viewer)
+    session = workspace.session
+    session.findings = findings
+    if model is not None:
+        lent = copy(model)
+        lent.unload = lambda: None  # type: ignore[method-assign]  # its weights are the caller's to unload
+        workspace.images.take_model(workspace.images.choice, lent)
+    if image is not None:
+        viewer.add_layer(mammogram_layer(image))
+    if maps is not None:
+        session.maps = maps
+    session.run = run
+    if image is None and run is not None and len(run):
+        workspace.browser.show(0)
+
+
 def show_example(viewer: ViewerModel) -> Workspace:
     """Open the phantom with a mass and a view marker, and compute its latents with the embedded model."""
     from .image.tasks import ModelChoice
@@ -132,13 +229,13 @@ def open_dock(viewer: Viewer, name: str, *, tabify: bool = False) -> Any:
     return viewer.window.add_dock_widget(widget.get_callable()(viewer), name=title, tabify=tabify)
 
 
-def _viewer() -> Viewer:
+def _viewer(*, show: bool = True) -> Viewer:
     import napari
     from qtpy.QtGui import QGuiApplication
 
     from .reader import prefer_for_mammograms
 
-    viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis")
+    viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis", show=show)
     screen = QGuiApplication.primaryScreen().availableGeometry()
     viewer.window.resize(min(1600, screen.width()), min(1000, screen.height()))
     prefer_for_mammograms()

@@ -51,7 +51,7 @@ def test_one_latent_is_its_row_of_the_table_and_its_curves_agree(run, boxes):
         assert found.curve.recall[-1] == pytest.approx(found.row["recall"])
         assert found.froc.sensitivity[-1] == pytest.approx(found.row["recall"])
         free = sum(
-            len(find_regions(run.latent_maps(number)[int(latent)], (190, 114)))
+            len(find_regions(run.latents(number)[int(latent)], (190, 114)))
             for number in range(localize_kit.WITH, localize_kit.COUNT)
         )
         assert found.froc.false_positives[-1] == pytest.approx(free / (localize_kit.COUNT - localize_kit.WITH))

@@ -122,7 +122,7 @@ def test_maps_of_one_latent_and_of_one_image(finished, expected, model):
             dense, np.stack([maps[latent].ravel() for maps in expected]).astype(np.float16), err_msg=str(latent)
         )
     for number, maps in enumerate(expected):
-        found = run.latent_maps(number)
+        found = run.latents(number)
         np.testing.assert_array_equal(found.latents, maps.latents)
         np.testing.assert_array_equal(found.values, maps.values.astype(np.float16))
         np.testing.assert_array_equal(found.pooled_mean, maps.pooled_mean)
@@ -301,7 +301,7 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
         make_run(folder, model, tmp_path / "run", crop=False, strict=True, workers=0)
     make_run(folder, model, tmp_path / "maps", crop=False, maps=True, workers=0)
     with pytest.raises(RunError, match="no image number 1"):
-        open_run(tmp_path / "maps").latent_maps(1)
+        open_run(tmp_path / "maps").latents(1)
 
 
 def test_a_folder_of_bad_images_only(tmp_path, model):

@@ -9,7 +9,7 @@ from fakes import GRID, INPUT, FakeModel
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
-from napari_mammosae.core.runs.classes import classes_of, logit_of
+from napari_mammosae.core.runs.classes import classes_of
 from napari_mammosae.core.runs.image_files import ImageFiles
 from napari_mammosae.viewer.latents.facts import class_means, column_of, facts_of, histogram
 from napari_mammosae.viewer.latents.tasks import rank
@@ -101,13 +101,12 @@ def test_classes_are_named(run):
     assert classes_of(run, "mass") == ()
 
 
-def test_logits_belong_to_labels(run):
-    assert logit_of(("suspicious_calcification", "mass"), "mass", 1, run) == 1
-    assert logit_of(("mass",), "mass", 0, run) is None
-    assert logit_of(("density_a", "density_b"), "density", 1, run) == 1
-    assert logit_of((), "mass", 1, run) is None
+def test_attributions_of_a_choice(run):
     model = ModelWithSae()
     assert np.array_equal(attribution_of(model, run, RankingChoice("mass")), model.attribution[0])
+    assert np.array_equal(attribution_of(model, run, RankingChoice("mass", 0)), -model.attribution[0])
+    assert attribution_of(model, run, RankingChoice("density", 1)) is None
+    assert attribution_of(model, run, RankingChoice()) is None
     assert attribution_of(None, run, RankingChoice("mass")) is None
     assert attribution_of(ModelWithSae(layer="blocks.3"), run, RankingChoice("mass")) is None
     assert attribution_of(ModelWithSae(n_latents=128), run, RankingChoice("mass")) is None

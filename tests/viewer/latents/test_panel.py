@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication
 from fake_run import FakeRun, Weights
 from fakes import INPUT, FakeModel, install, latent_maps, mammogram
 from napari_mammosae.core.images.geometry import Frame
-from napari_mammosae.core.ranking.of_run import labelled_pool
+from napari_mammosae.core.ranking.of_run import pool_of_run
 from napari_mammosae.core.ranking.orders import Ranking
 from napari_mammosae.core.ranking.scores import score_latents
 from napari_mammosae.viewer.app.order import BY_IMAGE, Order
@@ -205,7 +205,7 @@ def test_selected_rows_are_pinned(dock, image, session, qtbot):
 
 
 def test_a_run_is_ranked(dock, run, session):
-    expected = Ranking.of(score_latents(labelled_pool(run, "mass"), "diff", 1))
+    expected = Ranking.of(score_latents(pool_of_run(run, "mass"), "diff", 1))
     assert list(dock.table.visible) == list(expected.order)
     assert list(session.order.latents) == list(expected.order)
     assert session.order.name == "difference for mass"
@@ -225,7 +225,7 @@ def test_other_labels_classes_and_scores(dock, run, session, qtbot):
     assert dock.ranking.score_box.currentText() == "Selectivity"
     choose(dock.ranking.class_box, "c")
     choose(dock.ranking.score_box, "Difference")
-    expected = Ranking.of(score_latents(labelled_pool(run, "density"), "diff", 2))
+    expected = Ranking.of(score_latents(pool_of_run(run, "density"), "diff", 2))
     assert list(dock.table.visible) == list(expected.order)
     choose(dock.ranking.score_box, "Logit")
     assert "Load the model" in dock.ranking.note.text()

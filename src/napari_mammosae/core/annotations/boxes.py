@@ -50,6 +50,10 @@ class Findings:
     name: str
     notes: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.names) or "nothing"
+        return f"<Findings {self.name}: {len(self.table)} boxes of {names}; {len(self.images)} images>"
+
     def __contains__(self, image_id: object) -> bool:
         return image_id in self.images.index
 
@@ -150,6 +154,12 @@ def read_findings(path: Path | str) -> Findings:
     FindingsError
         The file cannot be read, lacks columns, or holds something that is not a number where one is needed. Boxes that
         are inverted, without area, outside the image, or repeated do not stop the reading: see `Findings.notes`.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> ms.read_findings("phantoms/findings.csv").names
+    ('mass', 'suspicious_calcification')
     """
     path = Path(path)
     if path.suffix.lower() == ".json":

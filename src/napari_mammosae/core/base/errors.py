@@ -49,5 +49,9 @@ class VerdictError(MammoSAEError):
     """A verdict file cannot be opened, merged, or written."""
 
 
+class MissingPackageError(MammoSAEError):
+    """Something needs an optional package that is not installed; the message says how to install it."""
+
+
 class Cancelled(MammoSAEError):
     """Work was stopped because the user asked for it."""

@@ -3,13 +3,14 @@
 The SAE gives both models the same latents, so class means can be laid side by side, latent by latent.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
+from ..base.figures import axes_or_new
 from ..intervention.measures import check_labels, measures_of, measures_of_resamples, why_no_intervals
 from ..ranking.scores import LabelledPool
 from ..ranking.statistics import ClassStatistics
@@ -19,6 +20,9 @@ from ..stats.sparse import sparse_auroc
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
+
+NAMED = 3  # latents whose number is written beside their point
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +98,8 @@ class ModelComparison:
         One row a model: see `separation_of`.
     performance : pandas.DataFrame
         One row a model and prediction ("without SAE", "with SAE"): measures with intervals. Empty without logits.
+    provenance : dict
+        What produced it.
     """
 
     a: ModelSide
@@ -102,6 +108,33 @@ class ModelComparison:
     latents: "pd.DataFrame"
     separation: "pd.DataFrame"
     performance: "pd.DataFrame"
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        counts = self.latents["state"].value_counts()
+        return (
+            f"<ModelComparison {self.a.name}, {self.b.name}: class {self.label}, {len(self.latents)} latents, "
+            f"{counts.get('gained', 0)} gained, {counts.get('lost', 0)} lost>"
+        )
+
+    def table(self) -> "pd.DataFrame":
+        """Return `latents`, with the provenance in ``attrs``."""
+        table = self.latents.copy()
+        table.attrs["provenance"] = self.provenance
+        return table
+
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw each latent's difference of class means in one model against the other, and return the axes."""
+        axis = axes_or_new(ax, (4.4, 4.2))
+        for state, rows in self.latents.groupby("state", sort=False):
+            axis.scatter(rows["diff_a"], rows["diff_b"], s=10, label=str(state))
+        for row in self.latents.head(NAMED).itertuples():
+            axis.annotate(str(row.latent), (row.diff_a, row.diff_b), fontsize=7)
+        low, high = axis.get_xlim()
+        axis.plot((low, high), (low, high), color="0.6", linewidth=0.8, zorder=0)
+        axis.set(xlabel=f"difference in {self.a.name}", ylabel=f"difference in {self.b.name}")
+        axis.legend(fontsize="small")
+        return axis
 
 
 def compare_models(a: ModelSide, b: ModelSide, label: int = 1) -> ModelComparison:

@@ -1,25 +1,27 @@
 """Two runs of two models under one SAE: compared, and written as tables and figures."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..base.errors import RunError, SettingsError
+from ..base.provenance import provenance
 from ..ranking.scores import LabelledPool
-from ..runs.classes import logits_of_label
+from ..runs.classes import class_number, logits_of_label
 from .models import ModelComparison, ModelSide, compare_models
 
 if TYPE_CHECKING:
     from ..runs.run import Run
 
 
-def compare_runs(a: "Run", b: "Run", label: str, number: int = 1) -> ModelComparison:
+def compare(a: "Run", b: "Run", label: str, category: int | str | None = None) -> ModelComparison:
     """Compare the models of two runs by a label that both have.
 
     Parameters
     ----------
     a, b
         Runs made with the same SAE; their images need not be the same.
-    label, number
-        The label, and the class of it that is set against the rest.
+    label, category
+        The label, and the class of it that is set against the rest, by number or name; by default class 1, present.
 
     Raises
     ------
@@ -27,6 +29,13 @@ def compare_runs(a: "Run", b: "Run", label: str, number: int = 1) -> ModelCompar
         If the runs were made with different SAEs, or one lacks the label.
     SettingsError
         If the class is missing in one of them.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> run = ms.open_run("run")
+    >>> ms.compare(run, run, "mass").table()["change"].abs().max().item()
+    0.0
     """
     if a.info["sae_sha256"] != b.info["sae_sha256"]:
         raise RunError(
@@ -38,7 +47,14 @@ def compare_runs(a: "Run", b: "Run", label: str, number: int = 1) -> ModelCompar
         names = [f"{run.path.name} ({run.info['model']} {run.info['model_sha256'][:8]})" for run in (a, b)]
     if names[0] == names[1]:
         names = [f"{names[0]}, first", f"{names[1]}, second"]
-    return compare_models(_side(a, names[0], label), _side(b, names[1], label), number)
+    numbers = [class_number(run, label, category) for run in (a, b)]
+    if numbers[0] != numbers[1]:
+        raise SettingsError(f"class {category!r} of {label!r} has other numbers in {a.path.name} and {b.path.name}.")
+    return replace(
+        compare_models(_side(a, names[0], label), _side(b, names[1], label), numbers[0]),
+        provenance=provenance("compare", {"label": label, "class": numbers[0]})
+        | {"runs": [{"name": name} | run.made_with for name, run in zip(names, (a, b), strict=True)]},
+    )
 
 
 def _side(run: "Run", name: str, label: str) -> ModelSide:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ImageError
+from ..base.figures import axes_or_new
 from ..base.names import image_id_of
 from .dicom import BORDER, Laterality, View, VoiTable, read_dicom
 from .preprocessing import ModelInput, Preprocessing, normalised, prepare
@@ -16,6 +17,7 @@ from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster,
 
 if TYPE_CHECKING:
     import torch
+    from matplotlib.axes import Axes
 
     from .geometry import Frame
 
@@ -67,6 +69,11 @@ class Mammogram:
     border: int = 0
     crop: bool = True
     _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
+
+    def __repr__(self) -> str:
+        rows, cols = self.shape
+        facts = [f"{rows} x {cols} {self.pixels.dtype}", *filter(None, (self.laterality, self.view))]
+        return f"<Mammogram {self.image_id}: {', '.join(facts)}>"
 
     @property
     def name(self) -> str:
@@ -125,6 +132,22 @@ class Mammogram:
         shown = self.displayed()
         return float(shown.min()), max(float(shown.max()), float(shown.min()) + 1.0)
 
+    def plot(self, ax: "Axes | None" = None) -> "Axes":
+        """Draw the image in grey as the viewer shows it, and return the axes; the numbers on them are pixels.
+
+        Examples
+        --------
+        >>> import napari_mammosae as ms
+        >>> ms.read_mammogram("phantoms/phantom-000001.png").plot().get_title()
+        'phantom-000001'
+        """
+        rows, cols = self.shape
+        axis = axes_or_new(ax, (4.0 * cols / rows + 0.6, 4.6))
+        low, high = self.contrast_limits()
+        axis.imshow(self.displayed(), cmap="gray", vmin=low, vmax=high)
+        axis.set_title(self.image_id, fontsize=9)
+        return axis
+
     def _padded(self, pixels: NDArray[Any]) -> NDArray[np.bool_] | None:
         if self.padding is None:
             return None
@@ -159,6 +182,12 @@ def read_mammogram(
     ImageError
         The file is missing, empty, of another kind, truncated, in colour, has several pages or frames; or file or array
         hold a constant or non-finite image.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> ms.read_mammogram("phantoms/phantom-000001.png")
+    <Mammogram phantom-000001: 1520 x 912 uint8>
     """
     found: dict[str, Any]
     if isinstance(source, (str, Path)):

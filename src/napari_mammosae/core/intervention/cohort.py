@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
 from ..stats.measures import BinaryMeasures, BoolArray, FloatArray, IntArray, MulticlassMeasures
+from ..stats.predictions import decisions
 from ..stats.sparse import activations
 from .edit import Edit, Form
-from .measures import check_labels, decisions, measures_of
+from .measures import check_labels, measures_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,23 +9,13 @@ from ..stats.bootstrap import FEWEST, too_few, weighted_measures
 from ..stats.measures import (
     BinaryMeasures,
     FloatArray,
-    IntArray,
     MulticlassMeasures,
     binary_labels,
     binary_measures,
     confusion_measures,
     multiclass_measures,
 )
-
-
-def decisions(logits: FloatArray) -> IntArray:
-    """Return the decided class of each image, (n,): 1 where a single logit is at least 0, else the highest of several.
-
-    Of equal logits the first class is decided.
-    """
-    if logits.shape[1] == 1:
-        return np.where(logits[:, 0] >= 0, 1, 0)
-    return np.asarray(np.argmax(logits, axis=1), dtype=np.int64)
+from ..stats.predictions import decisions
 
 
 def measures_of(labels: ArrayLike, logits: FloatArray) -> BinaryMeasures | MulticlassMeasures:

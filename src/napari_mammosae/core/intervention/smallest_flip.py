@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
 from ..stats.measures import FloatArray, IntArray
-from .measures import decisions
+from ..stats.predictions import decisions
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ..base.bars import reporting
 from ..base.errors import FindingsError
 from ..base.names import slug
+from ..base.provenance import provenance
 from ..images.geometry import clip_boxes
+from .boxes import DEFAULT_MIN_AREA, Confidence
 from .detections import SparseMaps, detect, sparse_maps
-from .evaluation import BOX_COLUMNS, LocalizationSettings, localize_run
+from .evaluation import BOX_COLUMNS, Include, LocalizationSettings, localize_run
 from .matching import Froc, PrecisionRecall, froc, match, precision_recall
+from .thresholds import DEFAULT_THRESHOLD, Threshold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from ..runs.run import Run
 
 Columns = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
+FIRST_COLUMNS = ("finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift")
+"""What a table begins with; the rest follows in the order in which it is measured."""
 _FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
 
 
@@ -38,11 +44,13 @@ class RunBoxes:
         to what the model saw)
     named : (n,) bool per row of the run's images: the annotations name the image, with or without boxes
     notes : what was left out or changed, one sentence each
+    name : the file's, for messages
     """
 
     table: pd.DataFrame
     named: NDArray[np.bool_]
     notes: tuple[str, ...]
+    name: str = ""
 
     @property
     def findings(self) -> tuple[str, ...]:
@@ -74,7 +82,88 @@ def boxes_of_run(run: Run, findings: Findings) -> RunBoxes:
         notes.append(f"{findings.name}: boxes outside what the model saw, left out: {int(outside.sum())}")
     table = pd.DataFrame({"image": run.numbers[row], "finding": fitted.table["finding"].to_numpy()})
     table[BOX_COLUMNS] = clipped
-    return RunBoxes(table[~outside].reset_index(drop=True), np.isin(ids, fitted.images.index), tuple(notes))
+    return RunBoxes(
+        table[~outside].reset_index(drop=True), np.isin(ids, fitted.images.index), tuple(notes), findings.name
+    )
+
+
+def localize(
+    run: Run,
+    findings: Findings | RunBoxes,
+    *,
+    threshold: str | Threshold = DEFAULT_THRESHOLD,
+    iou: float = 0.25,
+    confidence: Confidence = "maximum",
+    min_area: float = DEFAULT_MIN_AREA,
+    images: Include = "finding",
+    finding: str | Sequence[str] | None = None,
+    latents: Sequence[int] | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+    progress: bool | Report = False,
+) -> pd.DataFrame:
+    """Measure how well the latents of a run localise annotated findings.
+
+    Parameters
+    ----------
+    run, findings
+        A run made with maps, and annotated boxes of its images.
+    threshold
+        Where heatmaps are cut: "quantile:0.95", "relative:0.3" of the maximum, or "absolute:2".
+    iou
+        Least overlap of a true positive.
+    confidence
+        What found boxes are ranked by, inside their region: "maximum", "mean" or "energy".
+    min_area
+        Least height x width of a found box, in pixels of the model's input.
+    images
+        "finding": those with the finding, as in the published table; "all": all annotated ones.
+    finding
+        One or several findings; by default all that have boxes.
+    latents
+        Which latents; by default all that fire.
+    resamples, seed
+        Of the bootstrap by patient; 0 resamples gives no intervals.
+    progress
+        Whether to show a progress bar, or a function that takes reports.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a finding and latent: `finding`, `latent`, `ap`, `precision`, `recall`, `mean_best_iou`, `pointing`,
+        `energy`, `lift` and the other columns of `localize_run`. ``attrs["provenance"]`` says what produced it, and
+        what of the boxes was left out.
+
+    Raises
+    ------
+    RunError
+        The run keeps no maps.
+    FindingsError
+        The boxes belong to other images, or a finding has none.
+    SettingsError
+        A setting has no meaning.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> run, findings = ms.open_run("run"), ms.read_findings("phantoms/findings.csv")
+    >>> boxes = ms.localize(run, findings, threshold="quantile:0.95", finding="mass", resamples=0)
+    >>> list(boxes.columns[:3])
+    ['finding', 'latent', 'ap']
+    """
+    settings = LocalizationSettings(Threshold.parse(threshold), iou, confidence, min_area, images, resamples, seed)
+    boxes = findings if isinstance(findings, RunBoxes) else boxes_of_run(run, findings)
+    names = [finding] if isinstance(finding, str) else finding
+    with reporting(progress) as report:
+        table = localize_latents(run, boxes, settings, findings=names, latents=latents, progress=report)
+    table = table[[*FIRST_COLUMNS, *(name for name in table if name not in FIRST_COLUMNS)]]
+    chosen = {
+        "run": run.path, "boxes": boxes.name, "threshold": str(settings.threshold), "iou": iou,
+        "confidence": confidence, "min_area": min_area, "images": images, "finding": names, "latents": latents,
+        "resamples": resamples, "seed": seed,
+    }  # fmt: skip
+    table.attrs["provenance"] = provenance("localize", chosen) | {"made_with": run.made_with, "notes": boxes.notes}
+    return table
 
 
 def localize_latents(

@@ -1,14 +1,22 @@
 """The latents of one image: every one of the h maps, of which only those that fire take memory. Knows no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.geometry import Frame
+from ..base.errors import MissingPackageError, SettingsError
+from ..images.geometry import Frame, cell_affine
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import ArrayLike
 
 Map = NDArray[np.float32]
+Index: TypeAlias = int | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,15 +58,88 @@ class LatentMaps:
     frame: Frame | None = None
     key: str = ""
 
-    def __getitem__(self, latent: int) -> Map:
-        """Map (H', W') of a latent as float32; zeros when it is silent here."""
-        row = self.row(latent)
-        if row is None:
-            return np.zeros(self.shape[1:], np.float32)
-        return np.asarray(self.values[row], dtype=np.float32)
+    def __getitem__(self, index: Index) -> Map:
+        """Map (H', W') of a latent as float32, zeros when it is silent here; (n, H', W') of a slice, list or mask.
+
+        Negative numbers count from the end, as in numpy.
+
+        Raises
+        ------
+        IndexError
+            If there is no such latent.
+        """
+        chosen = np.arange(self.shape[0])[index]
+        if chosen.ndim > 1:
+            raise IndexError(f"one index is expected, a number, slice, list or mask of latents; {index!r} was given")
+        rows = np.minimum(np.searchsorted(self.latents, chosen), max(len(self.latents) - 1, 0))
+        found = np.zeros((*chosen.shape, *self.shape[1:]), np.float32)
+        if len(self.latents):
+            live = self.latents[rows] == chosen
+            found[live] = self.values[rows[live]]
+        return found
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __repr__(self) -> str:
+        h, rows, cols = self.shape
+        return f"<LatentMaps {h} x {rows} x {cols}: {len(self.latents)} latents fire>"
+
+    def table(self, sort: str | None = None) -> "pd.DataFrame":
+        """Return one row a latent, all h of them: `latent`, `mean` and `max` over the cells, `active_cells`.
+
+        Parameters
+        ----------
+        sort
+            Column to sort by, highest first, equal ones by number; by default in the order of the numbers.
+
+        Examples
+        --------
+        >>> import napari_mammosae as ms
+        >>> image = ms.read_mammogram("phantoms/phantom-000001.png")
+        >>> maps = ms.compute_latents(ms.load_model("demo"), image)
+        >>> maps.table(sort="mean")["mean"].is_monotonic_decreasing
+        True
+        """
+        import pandas as pd
+
+        table = pd.DataFrame(
+            {
+                "latent": np.arange(self.shape[0]),
+                "mean": self.pooled_mean.astype(np.float64),
+                "max": self.pooled_max.astype(np.float64),
+                "active_cells": self.active_cells,
+            }
+        )
+        if sort is None:
+            return table
+        if sort not in table:
+            raise SettingsError(f"there is no column {sort!r}; sort by one of {', '.join(map(str, table.columns))}.")
+        order = np.argsort(-table[sort].to_numpy(np.float64), kind="stable") if sort != "latent" else slice(None)
+        return table.iloc[order].reset_index(drop=True)
+
+    def to_xarray(self, latents: "ArrayLike | None" = None) -> "xr.DataArray":
+        """Return maps as an xarray (latent, row, column) with labelled axes; by default of the latents that fire.
+
+        The coordinates `row` and `column` are the centres of the cells, in pixels of the source image; of latents
+        that did not come from an image, the numbers of the cells.
+
+        Raises
+        ------
+        MissingPackageError
+            If xarray is not installed.
+        """
+        try:
+            import xarray as xr
+        except ImportError:
+            raise MissingPackageError("xarray is not installed: pip install xarray.") from None
+        chosen = self.latents if latents is None else np.atleast_1d(np.asarray(latents, np.int64))
+        rows, cols = (np.arange(n, dtype=np.float64) for n in self.shape[1:])
+        if self.frame is not None:
+            affine = cell_affine(self.frame, self.shape[1:])
+            rows, cols = rows * affine[0, 0] + affine[0, 2], cols * affine[1, 1] + affine[1, 2]
+        coords = {"latent": chosen, "row": rows, "column": cols}
+        return xr.DataArray(self[chosen], coords, ("latent", "row", "column"), name="activation")
 
     def row(self, latent: int) -> int | None:
         """Row of `values` that holds a latent, None when it is silent.

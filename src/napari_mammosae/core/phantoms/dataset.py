@@ -1,7 +1,9 @@
 """Phantoms on disk: images, tables and masks."""
 
 import csv
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,41 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ..base.bars import reporting
 from ..base.errors import ImageError
 from ..base.files import write_atomic
 from ..base.progress import Report, ignore
 from .phantom import FINDINGS, Phantom, make_phantom
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
+
+
+def make_phantoms(
+    folder: Path | str, count: int, seed: int = 0, *, marker_bias: float = 0.5, progress: bool | Report = False
+) -> Path:
+    """Write synthetic mammograms with known truth into a folder, and return it.
+
+    Parameters
+    ----------
+    folder
+        Made if it is not there; see `write_phantoms` for what it holds then.
+    count, seed
+        How many, and the seed of the first; seeds rise by one.
+    marker_bias
+        P(view marker on the image | mass) = 1 - P(marker | no mass).
+    progress
+        Whether to show a progress bar, or a function that takes reports.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> folder = ms.make_phantoms("few-phantoms", count=2, seed=1)
+    >>> sorted(path.name for path in folder.glob("*.png"))
+    ['phantom-000001.png', 'phantom-000002.png']
+    """
+    with reporting(progress) as report:
+        write_phantoms(folder, count, seed, marker_bias, report)
+    return Path(folder)
 
 
 def write_phantoms(
@@ -33,13 +64,21 @@ def write_phantoms(
     if count < 1:
         raise ValueError(f"{count} phantoms were asked for; at least one is needed")
     folder, report = Path(folder), progress or ignore
-    phantoms = []
-    for i in range(count):
-        phantom = make_phantom(seed + i, marker_bias=marker_bias)
+
+    def draw(seed: int) -> Phantom:
+        phantom = make_phantom(seed, marker_bias=marker_bias)
         write_image(folder, phantom)
         write_truth(folder / "truth", phantom)
-        phantoms.append(_without_arrays(phantom))
-        report("Drawing synthetic phantoms", i + 1, count)
+        return _without_arrays(phantom)
+
+    phantoms = []
+    pool = ThreadPoolExecutor(min(os.cpu_count() or 1, 8))  # FFTs and filters let other threads run
+    try:
+        for phantom in pool.map(draw, range(seed, seed + count)):
+            phantoms.append(phantom)
+            report("Drawing synthetic phantoms", len(phantoms), count)
+    finally:
+        pool.shutdown(cancel_futures=True)
     write_tables(folder, phantoms)
     return [phantom.image_id for phantom in phantoms]
 

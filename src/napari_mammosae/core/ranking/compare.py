@@ -2,15 +2,22 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.errors import SettingsError
+from ..base.errors import RunError, SettingsError
+from ..runs.making.model_spec import model_of_run
+from ..runs.run import Run, open_run
+from .files import read_ranking
+from .of_run import rank
 from .orders import Ranking
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..models.model import MammoSAE
 
 AT = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 
@@ -38,6 +45,24 @@ class RankingComparison:
     latents: int
     overlap: "pd.DataFrame"
     movers: "pd.DataFrame"
+
+    def describe(self) -> dict[str, Any]:
+        """Return the agreement as plain values, for the record beside an export."""
+        return {
+            "spearman": self.spearman,
+            "kendall": self.kendall,
+            "latents": self.latents,
+            "overlap": self.overlap.to_dict("records"),
+        }
+
+    def with_moves(self, table: "pd.DataFrame") -> "pd.DataFrame":
+        """Add to the second ranking's table each latent's place among those that score in either; else blank.
+
+        Adds `place`, `place_against`, `places_gained` and `score_against`.
+        """
+        names = {"rank_b": "place", "rank_a": "place_against", "change": "places_gained", "score_a": "score_against"}
+        moves = self.movers[["latent", *names]].rename(columns=names)
+        return table.merge(moves, on="latent", how="left", validate="one_to_one")
 
 
 def compare_rankings(a: Ranking, b: Ranking, at: Sequence[int] = AT) -> RankingComparison:
@@ -68,3 +93,50 @@ def compare_rankings(a: Ranking, b: Ranking, at: Sequence[int] = AT) -> RankingC
     movers["score_a"], movers["score_b"] = a.scores[scored], b.scores[scored]
     biggest = np.lexsort((scored, -np.abs(movers["change"].to_numpy())))
     return RankingComparison(spearman, kendall, int(scored.size), overlap, movers.iloc[biggest].reset_index(drop=True))
+
+
+def compare_with(
+    table: "pd.DataFrame",
+    run: Run,
+    against: Run | Path | str,
+    label: str,
+    *,
+    category: int | str | None = None,
+    model: "MammoSAE | str | None" = None,
+    **how: Any,
+) -> RankingComparison:
+    """Compare the ranking of a run with another run ranked the same way, a table, or a published list.
+
+    The other ranking comes first, so that a change counts the places gained in this run.
+
+    Parameters
+    ----------
+    table, run
+        The ranking, as `rank` gives it, and the run it is of.
+    against
+        Another run or its folder; a CSV with the columns rank, latent and score; or a published JSON list.
+    label, category, how
+        What the other run is ranked for, and by: the same as the first; see `rank`.
+    model
+        Used for the other run as well where that was made with the same one.
+
+    Raises
+    ------
+    RunError
+        The other run was made with another SAE.
+    SettingsError
+        The file is not a ranking, or ranks another number of latents.
+    """
+    if not isinstance(against, Run) and not Path(against).is_dir():
+        return compare_rankings(read_ranking(against), Ranking.of_table(table))
+    other = against if isinstance(against, Run) else open_run(against)
+    if other.info["sae_sha256"] != run.info["sae_sha256"]:
+        raise RunError(
+            f"{other.path.name} and {run.path.name} were made with different SAEs; their latents cannot be compared."
+        )
+    loaded = None
+    if how.get("score") == "attribution":
+        same = other.info["model_sha256"] == run.info["model_sha256"]
+        loaded = model if same else model_of_run(other, None)
+    ranked = rank(other, label, category=category, model=loaded, intervals=0, **how)
+    return compare_rankings(Ranking.of_table(ranked), Ranking.of_table(table))

@@ -3,85 +3,181 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
 
-from ..base.errors import SettingsError
-from ..runs.classes import Unit, labelled_rows, logit_of
+from ..base.errors import MammoSAEError, ModelError, SettingsError
+from ..base.provenance import provenance
+from ..runs.classes import Unit, categories_of, class_number, labelled_rows, logit_of
+from ..runs.making.model_spec import model_of_run
 from .orders import Ranking
-from .scores import LabelledPool, Score, class_rankings, score_latents
+from .scores import Contrast, LabelledPool, Score, class_rankings, score_latents
+from .table import rank_latents
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    import pandas as pd
+    from numpy.typing import NDArray
 
     from ..models.model import MammoSAE
     from ..runs.run import Run
 
 
+def rank(
+    run: Run,
+    label: str = "",
+    *,
+    score: Score = "diff",
+    category: int | str | None = None,
+    contrast: Contrast | None = None,
+    split: str | None = None,
+    unit: Unit = "image",
+    model: MammoSAE | str | None = None,
+    intervals: int | None = 100,
+) -> pd.DataFrame:
+    """Rank all latents of a run for a class of a label, with every score beside the one ranked by.
+
+    Parameters
+    ----------
+    run, label
+        The run, and one of its labels; an empty label ranks over all images, by a score that needs no classes.
+    score
+        What latents are ranked by, higher first; one of `core.ranking.scores.SCORES`.
+    category
+        The class that is asked about, by number or name. By default class 1, present.
+    contrast
+        For scores that need no comparison: "class", "rest" (class minus rest) or "all".
+    split
+        Only images of this split.
+    unit
+        "row" counts an image once for each of its finding rows, as the published protocol does.
+    model
+        The run's model, or its name; adds what each latent contributes to the logit of the class. It is loaded by
+        the name the run knows where the score is "attribution" and none is given.
+    intervals
+        Latents, best first, that get 95 % intervals; None for all that fire.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row a latent, all h of them, best first: `rank`, `latent`, `score`, `auroc` and the other columns of
+        `rank_latents`. ``attrs["provenance"]`` says what produced it.
+
+    Raises
+    ------
+    RunError
+        The run has no such label, or was made with another model.
+    SettingsError
+        The score, class or split does not exist, or no logit speaks for the class.
+    ModelError
+        Nothing is exact per latent, because the SAE reads an inner layer.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> run = ms.open_run("run")
+    >>> ranking = ms.rank(run, "mass", score="auroc")
+    >>> ranking["score"].is_monotonic_decreasing
+    True
+    >>> ranking.attrs["provenance"]["settings"]["class"]
+    1
+    """
+    number = class_number(run, label, category) if label else 1
+    if model is None and score == "attribution":
+        model = model_of_run(run, None)
+    elif isinstance(model, str):
+        model = model_of_run(run, model)
+    attribution = None
+    if model is not None:
+        run.check_model(model)
+        attribution = attribution_of_class(model, run, label, number)
+    pool = replace(pool_of_run(run, label, split=split, unit=unit), attribution=attribution)
+    table = rank_latents(pool, score, label=number, contrast=contrast, intervals=intervals)
+    settings: dict[str, Any] = {
+        "run": run.path, "label": label, "class": number, "score": score, "contrast": contrast, "split": split,
+        "unit": unit, "intervals": intervals,
+    }  # fmt: skip
+    table.attrs["provenance"] = provenance("rank", settings) | {"made_with": run.made_with}
+    return table
+
+
 def pool_of_run(run: Run, label: str, *, split: str | None = None, unit: Unit = "image") -> LabelledPool:
     """Return what latents are ranked from: pooled activations of the images that count, with their labels.
+
+    Without a label (an empty text) all images count, and scores that compare classes are not to be had.
 
     Raises
     ------
     RunError, SettingsError
         As `labelled_rows`.
     """
-    rows, labels = labelled_rows(run, label, split, unit)
-    pooled = [scipy.sparse.csr_array(run.pooled(kind))[rows] for kind in ("mean", "max", "active_cells")]
-    patients = run.images["patient"].to_numpy()[rows]
+    pooled = [run.pooled(kind) for kind in ("mean", "max", "active_cells")]
+    patients, labels = run.images["patient"].to_numpy(), None
+    if label:
+        rows, labels = labelled_rows(run, label, split, unit)
+        if not np.array_equal(rows, np.arange(len(run))):
+            pooled = [scipy.sparse.csr_array(matrix)[rows] for matrix in pooled]
+        patients = patients[rows]
     return LabelledPool(pooled[0], labels, pooled[1], pooled[2], run.grid[0] * run.grid[1], patients=patients)
 
 
-def rankings_of_classes(
-    pool: LabelledPool, score: Score = "diff", attribution: ArrayLike | None = None
+def rank_classes(
+    run: Run,
+    label: str,
+    score: Score = "diff",
+    model: MammoSAE | None = None,
+    *,
+    split: str | None = None,
+    unit: Unit = "image",
 ) -> dict[int, Ranking]:
-    """Rank the latents for every class, by class number.
-
-    With the score "attribution", `attribution` (C, h) says what each latent adds to each logit; a single logit speaks
-    for class 1, and with the other sign for class 0.
+    """Rank the latents for every class of a label, each against the rest, by class number.
 
     Raises
     ------
-    SettingsError
-        As `class_rankings`.
+    RunError, SettingsError, ModelError
+        As `rank`; also where the score is "attribution" and no model is given, or only one class occurs.
     """
+    pool = pool_of_run(run, label, split=split, unit=unit)
     if score != "attribution":
         return class_rankings(pool, score)
-    if attribution is None:
+    if model is None:
         raise SettingsError("the order 'attribution' needs the model.")
-    weights = np.atleast_2d(np.asarray(attribution, dtype=np.float64))
-    if weights.shape[0] == 1:
-        weights = np.concatenate([-weights, weights])
-    classes = class_rankings(pool, "diff")
+    run.check_model(model)
     return {
-        number: Ranking.of(score_latents(replace(pool, attribution=weights[number]), "attribution", number))
-        for number in classes
+        number: Ranking.of(
+            score_latents(
+                replace(pool, attribution=attribution_of_class(model, run, label, number)), "attribution", number
+            )
+        )
+        for number in class_rankings(pool, "diff")
     }
 
 
+def attribution_of_class(model: MammoSAE, run: Run, label: str, number: int) -> NDArray[np.float64]:
+    """Return what one unit of each latent's mean adds to the logit that speaks for a class of a label, (h,).
+
+    Raises
+    ------
+    ModelError
+        The model has another number of latents than the run, or nothing is exact per latent.
+    SettingsError
+        No logit speaks for the class; see `logit_of`.
+    """
+    if model.n_latents != run.n_latents:
+        raise ModelError(f"{model.name} has {model.n_latents} latents, {run.path.name} {run.n_latents}.")
+    found = logit_of(model, label, number, categories_of(run, label))
+    return np.asarray(model.attribution[found.logit] * found.sign)
+
+
 def attribution_of(model: MammoSAE | None, run: Run, choice: RankingChoice) -> NDArray[np.float64] | None:
-    """What one unit of each latent's mean adds to the class's logit, (h,); None when the model cannot tell."""
-    if model is None or model.layer != "head" or model.n_latents != run.n_latents:
+    """Return `attribution_of_class` for a choice; None without a model, and where it has none for the class."""
+    if model is None or model.layer != "head" or not choice.label:
         return None
-    place = logit_of(model.classes, choice.label, choice.category, run)
-    return None if place is None else np.asarray(model.attribution[place])
-
-
-def labelled_pool(run: Run, label: str, attribution: NDArray[np.float64] | None = None) -> LabelledPool:
-    """The run's pooled activations with one of its labels."""
-    from .scores import LabelledPool
-
-    return LabelledPool(
-        run.pooled("mean"),
-        run.label(label) if label else None,
-        run.pooled("max"),
-        run.pooled("active_cells"),
-        run.grid[0] * run.grid[1],
-        attribution,
-        run.images["patient"].to_numpy(),
-    )
+    try:
+        return attribution_of_class(model, run, choice.label, choice.category)
+    except MammoSAEError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

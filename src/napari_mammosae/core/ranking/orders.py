@@ -2,12 +2,16 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
 from ..stats.measures import BoolArray, FloatArray, IntArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +34,24 @@ class Ranking:
         """Rank by falling score."""
         values = np.asarray(scores, dtype=np.float64)
         return cls(order_of(values), values)
+
+    @classmethod
+    def of_table(cls, table: "pd.DataFrame") -> "Ranking":
+        """Take a table that holds every latent once, best first: the columns `latent` and `score`, as `rank` gives it.
+
+        Raises
+        ------
+        SettingsError
+            If a column is missing, or a latent.
+        """
+        if not {"latent", "score"} <= set(table.columns):
+            raise SettingsError("a ranking has the columns latent and score, as `rank` returns them.")
+        order = table["latent"].to_numpy(np.int64)
+        if not np.array_equal(np.sort(order), np.arange(order.size)):
+            raise SettingsError(f"the ranking of {order.size} rows does not hold each latent once.")
+        scores = np.empty(order.size)
+        scores[order] = table["score"].to_numpy(np.float64)
+        return cls(order, scores)
 
     @property
     def live(self) -> BoolArray:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..base.files import write_atomic
-from ..base.provenance import provenance, write_json
+from ..base.provenance import write_json
 from .intervention_figures import checked, save
 
 if TYPE_CHECKING:
@@ -82,8 +82,6 @@ def write_comparison(
     comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, *, figure: str = "png"
 ) -> list[Path]:
     """Write `latents.csv`, `separation.csv`, `performance.csv`, the two figures and `comparison.json`; return them."""
-    pass
-
     written = []
     for name in ("latents", "separation", "performance"):
         path = folder / f"{name}.csv"
@@ -96,11 +94,10 @@ def write_comparison(
         path = folder / f"{name}.{figure}"
         plot(comparison, path, provenance=line)
         written.append(path)
-    record = provenance("compare", {"label": label, "class": comparison.label})
+    record = dict(comparison.provenance)
     record["runs"] = [
-        {"name": side.name, "images": side.pool.mean.shape[0]}
-        | {key: run.info[key] for key in ("model", "model_sha256", "sae_sha256", "list_sha256")}
-        for side, run in zip((comparison.a, comparison.b), runs, strict=True)
+        {"images": side.pool.mean.shape[0]} | run
+        for side, run in zip((comparison.a, comparison.b), record["runs"], strict=True)
     ]
     written.append(folder / "comparison.json")
     write_json(written[-1], record)

@@ -30,19 +30,12 @@ def latent_table(model: MammoSAE, maps: LatentMaps) -> pd.DataFrame:
     what one unit of the mean adds to the logit, and ``contribution.<class>``, what this latent adds on this image. The
     last two are left out where they are not exact: without a classifier, or for an SAE on an inner layer.
     """
-    import pandas as pd
-
-    columns: dict[str, Any] = {
-        "latent": np.arange(maps.shape[0]),
-        "mean": maps.pooled_mean.astype(np.float64),
-        "max": maps.pooled_max.astype(np.float64),
-        "active_cells": maps.active_cells,
-    }
+    table = maps.table()
     if model.layer == "head":
         for name, attribution in zip(model.classes, model.attribution if model.classes else (), strict=True):
-            columns[f"attribution.{name}"] = attribution
-            columns[f"contribution.{name}"] = attribution * columns["mean"]
-    return pd.DataFrame(columns)
+            table[f"attribution.{name}"] = attribution
+            table[f"contribution.{name}"] = attribution * table["mean"]
+    return table
 
 
 def prediction(model: MammoSAE, image: Mammogram, maps: LatentMaps) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from ..base.errors import SettingsError
+from ..base.figures import measure_title
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE
+from ..intervention.plots import draw_curve, draw_effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,17 +51,9 @@ def plot_curves(
     axes = figure.subplots(1, len(modes), sharey=True, squeeze=False)[0]
     for axis, mode in zip(axes, modes, strict=True):
         for name, table in tables.items():
-            rows = table[table["mode"] == mode].sort_values("k")
-            (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=name)
-            if f"{measure}_lo" in rows:
-                ends = rows[f"{measure}_lo"].to_numpy(), rows[f"{measure}_hi"].to_numpy()
-                if np.isfinite(ends[0]).any():
-                    axis.fill_between(rows["k"], *ends, alpha=0.2, color=line.get_color(), linewidth=0)
-        axis.set_xscale("symlog", linthresh=1)
-        axis.set_xlim(left=0)
-        axis.set(title=TITLES.get(mode, mode), xlabel="k, latents a class")
-        axis.grid(alpha=0.3)
-    axes[0].set_ylabel(measure.upper() if measure in ("auroc", "auprc") else measure.replace("_", " "))
+            draw_curve(axis, table[table["mode"] == mode], measure, name)
+        axis.set_title(TITLES.get(mode, mode))
+    axes[0].set_ylabel(measure_title(measure))
     axes[-1].legend(fontsize="small")
     save(figure, path, provenance)
 
@@ -105,15 +97,5 @@ def plot_effects(
     path = checked(path)
     figure = Figure(figsize=(1.6 + 2.2 * len(effects), 3.8), layout="constrained")
     axis = figure.subplots()
-    for shift, side in ((-0.12, "before"), (0.12, "after")):
-        rows = [table[table["measure"] == measure].iloc[0] for table in effects.values()]
-        values = np.array([row[side] for row in rows], dtype=np.float64)
-        ends = np.array([[row[f"{side}_{end}"] for row in rows] for end in ("lo", "hi")], dtype=np.float64)
-        reach = np.nan_to_num(np.maximum(np.abs(ends - values), 0.0))
-        axis.errorbar(np.arange(values.size) + shift, values, yerr=reach, fmt="o", capsize=4, label=side)
-    axis.set_xticks(range(len(effects)), list(effects))
-    axis.set_xlim(-0.5, len(effects) - 0.5)
-    axis.set_ylabel(measure.upper() if measure in ("auroc", "auprc") else measure.replace("_", " "))
-    axis.grid(axis="y", alpha=0.3)
-    axis.legend(fontsize="small")
+    draw_effects(axis, effects, measure)
     save(figure, path, provenance)

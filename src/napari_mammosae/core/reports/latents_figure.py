@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+    from ..annotations.boxes import Findings
     from ..images.geometry import Frame
     from ..images.mammogram import Mammogram
     from ..models.latents import LatentMaps
@@ -33,6 +34,54 @@ HEAT = "inferno"
 BOX = "#35d0ba"
 
 
+def plot_latents(
+    image: Mammogram,
+    maps: LatentMaps,
+    *,
+    top: int = 10,
+    latents: ArrayLike | None = None,
+    boxes: Findings | pd.DataFrame | None = None,
+) -> NDArray[np.object_]:
+    """Draw the mammogram, and beside it its strongest latents as heatmaps, and return the axes; nothing is written.
+
+    Parameters
+    ----------
+    image, maps
+        The mammogram and its latents.
+    top, latents
+        How many latents, those of highest mean first, or which; latents that are silent here are named as such.
+    boxes
+        Annotated boxes, drawn on every panel.
+
+    Returns
+    -------
+    array of matplotlib.axes.Axes
+        The image's, and one a latent.
+
+    Raises
+    ------
+    ModelError
+        The latents did not come from an image.
+    FindingsError
+        The boxes are for an image of another size.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> image = ms.read_mammogram("phantoms/phantom-000001.png")
+    >>> maps = ms.compute_latents(ms.load_model("demo"), image)
+    >>> len(ms.plot_latents(image, maps, top=2, boxes=ms.read_findings("phantoms/findings.csv")))
+    3
+    """
+    import matplotlib.pyplot as plt
+
+    from ..annotations.boxes import Findings
+
+    table = boxes.boxes(image.image_id, shape=image.shape) if isinstance(boxes, Findings) else boxes
+    figure = latents_figure(image, maps, boxes=table, top=top, latents=latents, figure=plt.figure(layout="constrained"))
+    return np.array([axis for axis in figure.axes if axis.get_title()], dtype=object)
+
+
 def latents_figure(
     image: Mammogram,
     maps: LatentMaps,
@@ -43,6 +92,7 @@ def latents_figure(
     found: Mapping[int, NDArray[np.float64]] | None = None,
     subtitle: str = "",
     source: str = "",
+    figure: Figure | None = None,
 ) -> Figure:
     """Draw the mammogram, and beside it some latents, each a heatmap of its own contrast (the paper's Figure 3).
 
@@ -63,6 +113,8 @@ def latents_figure(
         Second line of the heading.
     source
         What made the numbers, for the line at the foot; see `figure_source`.
+    figure
+        An empty one to draw into; its size is set.
     """
     from matplotlib.figure import Figure
 
@@ -77,7 +129,8 @@ def latents_figure(
     rows, columns = -(-panels // COLUMNS), min(panels, COLUMNS)
     row0, col0, row1, col1 = frame.crop
     width = PANEL_HEIGHT * (col1 - col0) / (row1 - row0)
-    figure = Figure(figsize=(max(width * columns, 4.0), (PANEL_HEIGHT + 0.45) * rows + 0.8), layout="constrained")
+    figure = figure or Figure(layout="constrained")
+    figure.set_size_inches(max(width * columns, 4.0), (PANEL_HEIGHT + 0.45) * rows + 0.8)
     figure.suptitle("\n".join(filter(None, [image.image_id, subtitle])), fontsize=9)
     figure.supxlabel(" · ".join(filter(None, [source or "napari-mammosae", NOTICE])), fontsize=6)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()

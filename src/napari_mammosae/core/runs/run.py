@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..anatomy.regions import REGIONS
 from ..base.errors import RunError
+from ..base.names import image_id_of
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
 from .layout import FRAME, MAPS, POOLED, Kind, Layout
@@ -78,7 +79,8 @@ class Run:
         return len(self.images)
 
     def __repr__(self) -> str:
-        return f"<Run {self.path.name}: {len(self)} images, {self.n_latents} latents>"
+        maps = "with maps" if self.has_maps else "pooled values only"
+        return f"<Run {self.path.name}: {len(self)} images, {self.n_latents} latents of {self.info['model']}, {maps}>"
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -95,6 +97,17 @@ class Run:
     def classes(self) -> tuple[str, ...]:
         """Slugs of the logits."""
         return tuple(self.info["classes"])
+
+    @property
+    def task(self) -> str:
+        """How logits become probabilities: "binary", "multilabel" or "multiclass"."""
+        return str(self.info["task"])
+
+    @property
+    def made_with(self) -> dict[str, Any]:
+        """What the provenance of a result says of a run: its model, SAE, list of images and labels, by their hashes."""
+        names = ("model", "model_sha256", "sae_sha256", "list_sha256", "labels_sha256")
+        return {name: self.info[name] for name in names}
 
     @property
     def has_maps(self) -> bool:
@@ -196,18 +209,42 @@ class Run:
             table = self._read(path)
             yield MapsPart(*(table[name].to_numpy() for name in MAPS.names))
 
-    def latent_maps(self, image: int) -> LatentMaps:
-        """All latents of one image (a value of the `image` column) as they were computed, values as float16.
+    def row_of(self, image: int | str) -> int:
+        """Row of `images` of an image: its id (or file name), or its number in the `image` column.
+
+        Raises
+        ------
+        RunError
+            The image is not in the run.
+        """
+        if isinstance(image, str):
+            ids = self.images["image_id"].astype(str).to_numpy()
+            for name in (image, image_id_of(image)):
+                if (rows := np.flatnonzero(ids == name)).size:
+                    return int(rows[0])
+            raise RunError(f"{self.path.name} has no image {image_id_of(image)!r}; it has for example {ids[0]!r}.")
+        row = int(np.searchsorted(self.numbers, image))
+        if row == len(self) or self.numbers[row] != image:
+            raise RunError(f"{self.path.name} has no image number {image}.")
+        return row
+
+    def latents(self, image: int | str) -> LatentMaps:
+        """All latents of one image, by its id or its number, as they were computed, values as float16.
 
         Raises
         ------
         RunError
             The run was made without maps, or the image is not in it.
+
+        Examples
+        --------
+        >>> import napari_mammosae as ms
+        >>> ms.open_run("run").latents("phantom-000001").shape
+        (2048, 48, 29)
         """
         self._need_maps()
-        row = int(np.searchsorted(self.numbers, image))
-        if row == len(self) or self.numbers[row] != image:
-            raise RunError(f"{self.path.name} has no image number {image}.")
+        row = self.row_of(image)
+        image = int(self.numbers[row])
         block = image // self.info["block"]
         cells = self._read(self._layout.part("maps", block), filters=[("image", "==", image)])
         pooled = self._read(self._layout.part("pooled", block), filters=[("image", "==", image)])
@@ -300,6 +337,12 @@ def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
     ------
     RunError
         There is no run, it is not complete, of a newer version, or made with another model or SAE.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> ms.open_run("run")
+    <Run run: 12 images, 2048 latents of demo, with maps>
     """
     path = Path(path)
     info = read_info(path)

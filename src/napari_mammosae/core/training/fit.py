@@ -52,6 +52,10 @@ class FittedSAE:
     cells: int
     last: EpochRecord
 
+    def __repr__(self) -> str:
+        variance = f"{self.stats.explained_variance:.3f}"
+        return f"<FittedSAE {self.sae.n_latents} latents from {self.trained} images: explained variance {variance}>"
+
 
 def fit_sae(
     images: str | Path,

@@ -43,12 +43,12 @@ def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelCo
     Raises
     ------
     RunError, SettingsError
-        As `core.run_comparison.compare_runs`.
+        As `core.comparison.runs.compare`.
     """
-    from ...core.comparison.runs import compare_runs
+    from ...core.comparison.runs import compare
 
     report(f"Comparing {a.path.name} with {b.path.name}")
-    return compare_runs(a, b, label, number)
+    return compare(a, b, label, number)
 
 
 def written(comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, report: Report) -> list[Path]:

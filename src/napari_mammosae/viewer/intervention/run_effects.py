@@ -135,7 +135,7 @@ def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) ->
     SettingsError
         If the label cannot score the model's predictions, or only one class occurs.
     """
-    from ...core.intervention.cohort_of_run import cohort_of_run
+    from ...core.intervention.of_run import cohort_of_run
     from ...core.runs.classes import labelled_rows
 
     report(f"Reading {run.path.name}")
@@ -153,14 +153,13 @@ def rank_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> Ru
     ModelError
         If latents are to be ranked by attribution, which such a model has not.
     """
-    from ...core.ranking.of_run import pool_of_run, rankings_of_classes
+    from ...core.ranking.of_run import rank_classes
     from ...core.runs.classes import logits_of_label
 
     run.check_model(model)
     logits = logits_of_label(run, choice.label)
     report(f"Ranking {run.n_latents:,} latents")
-    weights = model.attribution[logits] if choice.score == "attribution" else None
-    return RunRanking(choice, tuple(logits), rankings_of_classes(pool_of_run(run, choice.label), choice.score, weights))
+    return RunRanking(choice, tuple(logits), rank_classes(run, choice.label, choice.score, model))
 
 
 def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:
@@ -212,7 +211,7 @@ class Scored:
     @classmethod
     def of(cls, cohort: Cohort, logits: FloatArray) -> Scored:
         """Measure logits (n, C) of the images."""
-        from ...core.intervention.measures import decisions
+        from ...core.stats.predictions import decisions
 
         return cls(logits, dict(cohort.measure(logits)._asdict()), decisions(logits))
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...core.ranking.of_run import RankingChoice, labelled_pool
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.base.progress import Report
+    from ...core.ranking.of_run import RankingChoice
     from ...core.runs.run import Run
 
 
@@ -25,10 +24,13 @@ def rank(
     SettingsError
         If the images do not allow the score, for example where all have the class.
     """
+    from dataclasses import replace
+
+    from ...core.ranking.of_run import pool_of_run
     from ...core.ranking.table import COLUMNS, rank_latents
 
     report(f"Reading {run.path.name}")
-    pool = labelled_pool(run, choice.label, attribution)
+    pool = replace(pool_of_run(run, choice.label), attribution=attribution)
     report(f"Ranking {run.n_latents:,} latents over {len(run):,} images")
     table = rank_latents(pool, choice.score, label=choice.category)
     latents = table["latent"].to_numpy()

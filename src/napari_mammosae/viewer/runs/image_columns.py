@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...core.base.errors import SettingsError
 from ...core.base.text import readable
+from ...core.runs.classes import predictions_of
+from ...core.stats.predictions import probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,29 +111,13 @@ def splits(run: Run) -> list[str]:
 
 
 def wrong_predictions(run: Run) -> dict[str, NDArray[np.bool_]]:
-    """Label -> (n,) whether the model's prediction (the likelier side) is not it; never where it is unknown."""
+    """Label -> (n,) whether the model decides for another class; never where it is unknown."""
     wrong = {}
-    classes, logits = list(run.classes), run.logits
     for label in run.labels:
-        truth = run.label(label)
-        categories = [f"{label}_{name}" for name in run.info.get("categories", {}).get(label, ())]
-        if label in classes:
-            predicted = (logits[:, classes.index(label)] > 0).astype(float)
-        elif len(categories) > 1 and set(categories) <= set(classes):
-            predicted = logits[:, [classes.index(name) for name in categories]].argmax(1).astype(float)
-        else:
-            continue
-        wrong[label] = ~np.isnan(truth) & (predicted != truth)
+        with suppress(SettingsError):  # the model predicts something else
+            truth = run.label(label)
+            wrong[label] = ~np.isnan(truth) & (predictions_of(run, label) != truth)
     return wrong
-
-
-def probabilities(run: Run) -> NDArray[np.float64]:
-    """(n, C): of every class, as the run's model predicted."""
-    logits = run.logits
-    if run.info.get("task") == "multiclass":
-        exp = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(exp / exp.sum(axis=1, keepdims=True))
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * logits)))
 
 
 def image_columns(run: Run) -> list[ImageColumn]:
@@ -137,7 +125,7 @@ def image_columns(run: Run) -> list[ImageColumn]:
     images = run.images
     ids = images["image_id"].astype(str).to_numpy().astype(object)
     columns = [ImageColumn("image_id", "Image", "The file's name without its ending", ids, partial(_text, ids))]
-    wrong, chances = wrong_predictions(run), probabilities(run)
+    wrong, chances = wrong_predictions(run), probabilities(run.logits, run.task)
     found = {}
     for label in run.labels:
         values, names = run.label(label), run.info.get("categories", {}).get(label, ())

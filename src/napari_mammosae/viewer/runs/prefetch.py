@@ -71,7 +71,7 @@ def make_ready(run: Run, row: int, path: Path, model: MammoSAE | None, *, comput
     options, pixels = mammogram_options(image), image.displayed()
     if fits(run, model) and run.has_maps:
         if run.frame(row).source_shape == image.shape:
-            return Ready(image, pixels, options, run.latent_maps(int(run.numbers[row])))
+            return Ready(image, pixels, options, run.latents(int(run.numbers[row])))
         note = f"{path.name} has another size than when {run.path.name} was made; its kept maps are not shown."
     elif not fits(run, model):
         note = f"{run.path.name} was made with another model than the loaded one; its kept maps are not shown."

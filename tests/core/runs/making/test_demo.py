@@ -57,7 +57,7 @@ def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path
     assert marked == set(known.index[known == 1])
     assert (path.parent / "phantoms" / "structures.csv").exists()
 
-    assert all(len(run.latent_maps(number).latents) == 0 for number in run.numbers)  # nothing fires in this model
+    assert all(len(run.latents(number).latents) == 0 for number in run.numbers)  # nothing fires in this model
     assert sum(len(part.cell) for part in run.map_parts()) == 0
 
     told.clear()

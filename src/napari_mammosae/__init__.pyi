@@ -1,0 +1,29 @@
+from .core.annotations.boxes import Findings as Findings
+from .core.annotations.boxes import read_findings as read_findings
+from .core.base.errors import MammoSAEError as MammoSAEError
+from .core.comparison.models import ModelComparison as ModelComparison
+from .core.comparison.runs import compare as compare
+from .core.images.mammogram import Mammogram as Mammogram
+from .core.images.mammogram import read_mammogram as read_mammogram
+from .core.images.preprocessing import Preprocessing as Preprocessing
+from .core.intervention.of_run import InterventionEffect as InterventionEffect
+from .core.intervention.of_run import KSweep as KSweep
+from .core.intervention.of_run import intervene as intervene
+from .core.intervention.of_run import sweep as sweep
+from .core.localization.over_run import localize as localize
+from .core.models.compute import compute_latents as compute_latents
+from .core.models.latents import LatentMaps as LatentMaps
+from .core.models.loading import load_model as load_model
+from .core.models.model import MammoSAE as MammoSAE
+from .core.models.sae import SparseAutoencoder as SparseAutoencoder
+from .core.phantoms.dataset import make_phantoms as make_phantoms
+from .core.ranking.of_run import rank as rank
+from .core.reports.latents_figure import plot_latents as plot_latents
+from .core.runs.make import make_run as make_run
+from .core.runs.run import Run as Run
+from .core.runs.run import open_run as open_run
+from .core.training.of_images import train_sae as train_sae
+from .core.verdicts.of_run import Verdicts as Verdicts
+from .viewer.launch import view as view
+
+__version__: str

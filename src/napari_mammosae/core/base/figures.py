@@ -1,0 +1,22 @@
+"""Axes to draw on, for the methods and functions that return them and write nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def axes_or_new(ax: Axes | None = None, size: tuple[float, float] = (5.0, 3.8)) -> Axes:
+    """Return the axes given, else those of a new figure of `size` inches, as notebooks show it."""
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    return plt.subplots(figsize=size, layout="constrained")[1]
+
+
+def measure_title(name: str) -> str:
+    """Return what an axis says of a measure: ``auroc`` becomes ``AUROC``, ``mean_iou`` becomes ``mean iou``."""
+    return name.upper() if name in ("auroc", "auprc") else name.replace("_", " ")

@@ -1,0 +1,333 @@
+"""Interventions over a run: the images that count, every k of a ranking, and one set of latents before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+import numpy as np
+import pandas as pd
+
+from ..base.errors import SettingsError
+from ..base.figures import axes_or_new, measure_title
+from ..base.provenance import provenance
+from ..ranking.files import read_published_folder
+from ..ranking.of_run import rank_classes
+from ..ranking.orders import Ranking, first_ranks
+from ..ranking.scores import SCORES, Score
+from ..runs.classes import Unit, labelled_rows, logits_of_label
+from .cohort import Cohort
+from .edit import Edit, Form, Mode, mask_of
+from .effects import curve_table, effect
+from .plots import draw_curve, draw_effects
+from .random_sets import random_null
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from matplotlib.axes import Axes
+
+    from ..models.model import MammoSAE
+    from ..runs.run import Run
+    from ..stats.measures import IntArray
+    from .sweep import SweepMode
+
+PUBLISHED = "published:"
+DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
+Order: TypeAlias = str | pd.DataFrame | Ranking | Mapping[int, pd.DataFrame | Ranking]
+"""A score that ranks the latents for every class, `published:DIR`, or rankings: one, or one a class."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KSweep:
+    """Measures of the predictions when the best k latents of every class are kept or removed, for many k.
+
+    Attributes
+    ----------
+    rows : pandas.DataFrame
+        One row a mode and k: `mode`, `form`, `k`, `union_size`, the measures, their 95 % intervals `<measure>_lo` and
+        `<measure>_hi`, and `note`: why intervals are blank.
+    provenance : dict
+        What produced it.
+    """
+
+    rows: pd.DataFrame
+    provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        label, modes = self.provenance["settings"]["label"], ", ".join(self.rows["mode"].unique())
+        return f"<KSweep {label}: {modes}; {self.rows['k'].nunique()} values of k up to {self.rows['k'].max()}>"
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows, with the provenance in ``attrs``."""
+        return _with_provenance(self.rows, self.provenance)
+
+    def plot(self, ax: Axes | None = None, measure: str | None = None) -> Axes:
+        """Draw a measure (AUROC, or accuracy for several classes) over k, one curve a mode, and return the axes."""
+        axis, chosen = axes_or_new(ax), _measure(self.rows, measure)
+        for mode, rows in self.rows.groupby("mode", sort=False):
+            draw_curve(axis, rows, chosen, str(mode))
+        axis.set(ylabel=measure_title(chosen), title=self.provenance["settings"]["label"].replace("_", " "))
+        axis.legend(fontsize="small")
+        return axis
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InterventionEffect:
+    """Measures of the predictions before and after an edit.
+
+    Attributes
+    ----------
+    edit
+        What was done to which latents; its `remark` is worth a look.
+    rows : pandas.DataFrame
+        One row a measure: `mode`, `form`, `set_size`, `measure`, `before`, `after`, `change`, each with its 95 %
+        interval `_lo` and `_hi`, and `note`: why intervals are blank.
+    provenance : dict
+        What produced it, the edit, and what random sets of latents do, where they were asked for.
+    """
+
+    edit: Edit
+    rows: pd.DataFrame
+    provenance: dict[str, Any]
+
+    def __repr__(self) -> str:
+        measure = _measure(self.rows.set_index("measure").T, None)
+        row = self.rows[self.rows["measure"] == measure].iloc[0]
+        return (
+            f"<InterventionEffect {self.edit.mode} of {row['set_size']} latents: {measure_title(measure)} "
+            f"{row['before']:.4f} before, {row['after']:.4f} after>"
+        )
+
+    def table(self) -> pd.DataFrame:
+        """Return the rows, with the provenance in ``attrs``."""
+        return _with_provenance(self.rows, self.provenance)
+
+    def plot(self, ax: Axes | None = None, measure: str | None = None) -> Axes:
+        """Draw a measure (AUROC, or accuracy for several classes) before and after, and return the axes."""
+        axis, row = axes_or_new(ax, (3.8, 3.8)), self.rows.iloc[0]
+        chosen = _measure(self.rows.set_index("measure").T, measure)
+        draw_effects(axis, {f"{row['set_size']} latents, {row['mode']}": self.rows}, chosen)
+        return axis
+
+
+def sweep(
+    run: Run,
+    model: MammoSAE,
+    label: str,
+    ranking: Order = "diff",
+    *,
+    modes: Sequence[SweepMode] = ("keep", "zero"),
+    form: Form = "replace",
+    ks: Sequence[int] | None = None,
+    rank_split: str | None = None,
+    eval_split: str | None = None,
+    unit: Unit = "image",
+    compat: bool = False,
+    intervals: bool = True,
+) -> KSweep:
+    """Keep or zero the best k latents of every class, for many k, and measure the predictions.
+
+    Exact: no image is computed again.
+
+    Parameters
+    ----------
+    run, model, label
+        A run, the model it was made with, and the label that scores predictions.
+    ranking
+        Latents, best first: what `rank` returns, one such table a class by class number, a score that ranks them for
+        every class, or `published:DIR`.
+    modes
+        "keep": all other latents become zero; "zero": the set does.
+    form
+        "replace": the reconstruction takes the features' place, as published; "delta": the SAE's error stays in.
+    ks
+        Values of k; by default some from 0 to all, on a scale of 1, 2, 5.
+    rank_split, eval_split
+        Splits that a score ranks on and that predictions are measured on.
+    unit
+        "row" counts an image once for each of its finding rows.
+    compat
+        Rank float32 sigmoids as the published curves do, and count false ties.
+    intervals
+        Whether to bootstrap by patient.
+
+    Raises
+    ------
+    RunError
+        The run was made with another model, or has no such label.
+    ModelError
+        Nothing is exact per latent, because the SAE reads an inner layer.
+    SettingsError
+        The label cannot be scored, only one class occurs, or a setting has no meaning.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> run, model = ms.open_run("run"), ms.load_model("demo")
+    >>> curve = ms.sweep(run, model, "mass", ms.rank(run, "mass"), ks=[0, 5])
+    >>> curve.table()["k"].tolist()
+    [0, 5, 0, 5]
+    """
+    cohort = cohort_of_run(run, model, label, split=eval_split, unit=unit)
+    ranked_on = rank_split or eval_split
+    first = _entry(run, model, label, ranking, ranked_on, unit)
+    h = cohort.n_latents
+    chosen = [*(k for k in DEFAULT_KS if k < h), h] if ks is None else list(ks)
+    rows = curve_table(cohort, first, chosen, modes, form, compat=compat, intervals=intervals)
+    settings = _settings(run, label, cohort, form, eval_split, unit) | {
+        "order": ranking if isinstance(ranking, str) else "given", "rank_split": ranked_on, "modes": list(modes),
+        "compat": compat, "k": chosen if ks is not None and intervals else None if ks is None else "all",
+        "ranked_and_scored_on_the_same_images": isinstance(ranking, str)
+        and ranked_on == eval_split and not ranking.startswith(PUBLISHED),
+    }  # fmt: skip
+    return KSweep(rows, provenance("intervene", settings, model))
+
+
+def intervene(
+    run: Run,
+    model: MammoSAE,
+    latents: Iterable[int],
+    label: str,
+    *,
+    mode: Mode = "zero",
+    value: float | None = None,
+    form: Form = "replace",
+    split: str | None = None,
+    unit: Unit = "image",
+    null: int = 0,
+) -> InterventionEffect:
+    """Edit a set of latents on every image of a run, and measure the predictions before and after.
+
+    Exact: no image is computed again.
+
+    Parameters
+    ----------
+    run, model, label
+        A run, the model it was made with, and the label that scores predictions.
+    latents
+        The set.
+    mode, value, form
+        What becomes of it, see `Edit`: "zero", "keep", "scale" (by `value`) or "clamp" (to `value`).
+    split
+        Measure on the images of this split only.
+    unit
+        "row" counts an image once for each of its finding rows.
+    null
+        Compare with so many random sets of equal count, and of equal activation.
+
+    Raises
+    ------
+    RunError
+        The run was made with another model, or has no such label.
+    ModelError
+        Nothing is exact per latent, because the SAE reads an inner layer.
+    SettingsError
+        There is no such latent, the label cannot be scored, or a setting has no meaning.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> run, model = ms.open_run("run"), ms.load_model("demo")
+    >>> effect = ms.intervene(run, model, latents=[88, 195], mode="zero", label="mass")
+    >>> effect.table().set_index("measure").loc["auroc", "set_size"].item()
+    2
+    """
+    cohort = cohort_of_run(run, model, label, split=split, unit=unit)
+    edit = Edit(mask_of(latents, run.n_latents), mode, form, value)
+    rows = effect(cohort, edit)
+    rows.insert(0, "mode", edit.mode)
+    rows.insert(1, "form", edit.form)
+    rows.insert(2, "set_size", int(edit.mask.sum()))
+    settings = _settings(run, label, cohort, form, split, unit) | {"mode": mode, "null": null}
+    record = provenance("intervene", settings, model) | {"edit": edit.describe(), "remark": edit.remark}
+    matches: tuple[Literal["count", "activation"], ...] = ("count", "activation")
+    for match in matches if null else ():
+        found = random_null(cohort, edit, match, null)
+        record[f"null_{match}"] = {
+            name: {
+                "observed": found.observed[name],
+                "mean": float(values.mean()),
+                "share_of_random_sets_below": found.share_below(name),
+            }
+            for name, values in found.values.items()
+        }
+    return InterventionEffect(edit, rows, record)
+
+
+def cohort_of_run(run: Run, model: MammoSAE, label: str, *, split: str | None = None, unit: Unit = "image") -> Cohort:
+    """Put the images of a run, the linear tail of its model and a label together.
+
+    Raises
+    ------
+    RunError
+        If the run was made with another model or SAE, or has no such label.
+    ModelError
+        If what follows the SAE is not linear.
+    SettingsError
+        As `logits_of_label` and `labelled_rows`.
+    """
+    run.check_model(model)
+    rows, labels = labelled_rows(run, label, split, unit)
+    logits = logits_of_label(run, label)
+    everything = Cohort.of(
+        run.pooled("mean"),
+        model.attribution[logits],
+        model.constant[logits],
+        logits=run.logits[:, logits],
+        patients=run.images["patient"].to_numpy(),
+    )
+    return everything.take(rows, labels)
+
+
+def check_order(order: str) -> None:
+    """Raise SettingsError unless an order is a score or `published:DIR`."""
+    if order not in SCORES and not order.startswith(PUBLISHED):
+        raise SettingsError(f"the order {order!r} is unknown; there are {', '.join(SCORES)} and published:DIR.")
+
+
+def _entry(run: Run, model: MammoSAE, label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:
+    """The k at which each latent enters the union of every class's best k."""
+    if isinstance(ranking, str):
+        check_order(ranking)
+        if ranking.startswith(PUBLISHED):
+            found: Iterable[Any] = _published(ranking).values()
+        else:
+            found = rank_classes(run, label, cast("Score", ranking), model, split=split, unit=unit).values()
+    else:
+        found = ranking.values() if isinstance(ranking, Mapping) else [ranking]
+    orders = [one.order if isinstance(one, Ranking) else Ranking.of_table(one).order for one in found]
+    return first_ranks(orders, run.n_latents)
+
+
+def _published(order: str) -> dict[int, Ranking]:
+    folder = Path(order.removeprefix(PUBLISHED))
+    if not folder.is_dir():
+        raise SettingsError(f"{folder.name} is not a folder of published rankings.")
+    return read_published_folder(folder)
+
+
+def _settings(run: Run, label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit) -> dict[str, Any]:
+    labels = np.asarray(cohort.labels).astype(int)
+    counted: dict[str, Any] = {"classes": np.bincount(labels).tolist()}
+    if cohort.constant.size == 1:
+        counted = {"positives": int(labels.sum())}
+    return {
+        "run": run.path, "label": label, "unit": unit, "form": form, "eval_split": split, "images": cohort.n_images,
+    } | counted  # fmt: skip
+
+
+def _with_provenance(rows: pd.DataFrame, record: dict[str, Any]) -> pd.DataFrame:
+    table = rows.copy()
+    table.attrs["provenance"] = record
+    return table
+
+
+def _measure(columns: pd.DataFrame, given: str | None) -> str:
+    """The measure asked for, by default the one that is shown first: for several classes there is no one AUROC."""
+    measure = given or ("auroc" if "auroc" in columns else "accuracy")
+    if measure not in columns:
+        raise SettingsError(f"there is no measure {measure!r} to draw.")
+    return measure

@@ -1,0 +1,86 @@
+"""`train_sae` for scripts and notebooks: images and a model in, a trained autoencoder out."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..base.bars import reporting
+from .fit import FittedSAE, fit_sae, write_sae
+from .sae_training import SAETrainingSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ..base.progress import Report
+    from ..models.model import MammoSAE
+
+DEFAULT = SAETrainingSettings()
+
+
+def train_sae(
+    images: str | Path,
+    model: MammoSAE,
+    out: str | Path | None = None,
+    *,
+    labels: str | Path | Sequence[str | Path] = (),
+    expansion: int = DEFAULT.expansion,
+    epochs: int = DEFAULT.epochs,
+    learning_rate: float = DEFAULT.learning_rate,
+    l1: float = DEFAULT.l1,
+    resample_every: int = DEFAULT.resample_every,
+    share: float = 1.0,
+    hold_out: float = 0.1,
+    seed: int = DEFAULT.seed,
+    workers: int = 0,
+    progress: bool | Report = False,
+) -> FittedSAE:
+    """Train a sparse autoencoder on a model's features of images, and measure it on images held out.
+
+    Parameters
+    ----------
+    images, labels
+        As for `make_run`; labels measure what the autoencoder costs the prediction.
+    model
+        Its layer is the one trained on; its own autoencoder is not used.
+    out
+        File for the weights, in the safetensors format; features are kept beside it while this runs. None writes
+        none: the autoencoder is the result's `sae`.
+    expansion, epochs, learning_rate, l1, resample_every, seed
+        See `SAETrainingSettings`.
+    share
+        Of each training image's cells.
+    hold_out
+        Share of the patients whose images are measured and not trained on.
+    workers
+        Number of decoding processes; 0 decodes in a thread of this one.
+    progress
+        Whether to show a progress bar a stage.
+
+    Raises
+    ------
+    ImageError, FindingsError, RunError
+        The images or tables cannot be used, or there is no room for the features.
+    SettingsError
+        A setting has no meaning.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> fitted = ms.train_sae("phantoms", ms.load_model("demo"), "sae.safetensors", epochs=20)  # doctest: +SKIP
+    >>> fitted.stats.explained_variance  # doctest: +SKIP
+    """
+    settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, resample_every=resample_every, seed=seed)
+    given = [labels] if isinstance(labels, (str, Path)) else labels
+    with (
+        tempfile.TemporaryDirectory() as temporary,
+        reporting(progress) as report,
+    ):
+        fitted = fit_sae(
+            images, model, Path(temporary) if out is None else Path(out).absolute().parent, settings,
+            labels=[Path(table) for table in given], share=share, hold_out=hold_out, workers=workers, progress=report,
+        )  # fmt: skip
+    if out is not None:
+        write_sae(Path(out), fitted, model, settings)
+    return fitted

@@ -1,0 +1,76 @@
+"""What is drawn on axes for notebooks: read back from the axes."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import compare_kit
+import tiny
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.comparison.runs import compare
+from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
+from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.reports.latents_figure import plot_latents
+from napari_mammosae.core.runs.run import open_run
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    plt.close("all")
+
+
+def test_the_strongest_latents_stand_beside_the_image(tiny_model: Path, tmp_path: Path):
+    image = read_mammogram(tiny.write_image(tmp_path / "breast.png"))
+    maps = compute_latents(load_model(tiny_model, device="cpu"), image)
+    (tmp_path / "boxes.csv").write_text(
+        "image,finding,xmin,ymin,xmax,ymax\nbreast,mass,20,30,90,120\nother,mass,1,1,9,9\n"
+    )
+    axes = plot_latents(image, maps, top=3, boxes=read_findings(tmp_path / "boxes.csv"))
+    best = np.argsort(-maps.pooled_mean, kind="stable")[:3]
+    assert [axis.get_title().split("\n")[0] for axis in axes] == ["image", *(f"latent {latent}" for latent in best)]
+    for axis in axes:
+        (box,) = axis.patches
+        assert (*box.get_xy(), box.get_width(), box.get_height()) == (19.5, 29.5, 70, 90)
+    assert axes[0].figure in map(plt.figure, plt.get_fignums()), "notebooks show it"
+    chosen = plot_latents(image, maps, latents=[5], top=3)
+    assert [axis.get_title().split("\n")[0] for axis in chosen] == ["image", "latent 5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["boxes.csv", "breast.png"]
+
+
+def test_an_image_is_drawn_as_the_viewer_shows_it():
+    pixels = np.arange(12, dtype=np.uint16).reshape(4, 3)
+    image = Mammogram.from_array(pixels, image_id="steps", window=(6, 4), laterality="L", view="CC")
+    axis = Figure().subplots()
+    assert image.plot(axis) is axis
+    (drawn,) = axis.images
+    np.testing.assert_array_equal(drawn.get_array(), pixels)
+    assert drawn.get_clim() == (4, 8)
+    assert axis.get_title() == "steps"
+    assert repr(image) == "<Mammogram steps: 4 x 3 uint16, L, CC>"
+
+
+def test_two_models_are_points_of_each_latents_difference(tiny_model: Path, tmp_path: Path):
+    folder = compare_kit.write_runs(tmp_path, tiny_model)
+    runs = [open_run(folder / name) for name in "ab"]
+    comparison = compare(*runs, "mass")
+    table = comparison.table()
+    points = np.concatenate([group.get_offsets() for group in comparison.plot(Figure().subplots()).collections])
+    means = [run.pooled("mean").toarray() for run in runs]
+    mass = compare_kit.MASS
+    diffs = np.stack([(m[mass].mean(0) - m[~mass].mean(0))[table["latent"]] for m in means], axis=1)
+    np.testing.assert_allclose(points[np.lexsort(points.T)], diffs[np.lexsort(diffs.T)], atol=1e-12)
+    assert [run["name"] for run in table.attrs["provenance"]["runs"]] == ["a", "b"]
+    states = table["state"].value_counts()
+    assert repr(comparison) == (
+        f"<ModelComparison a, b: class 1, {len(table)} latents, {states.get('gained', 0)} gained, "
+        f"{states.get('lost', 0)} lost>"
+    )
+    by_name = compare(*runs, "mass", "absent")
+    np.testing.assert_allclose(
+        by_name.table().set_index("latent")["diff_a"], -table.set_index("latent")["diff_a"][by_name.table()["latent"]]
+    )

@@ -1,0 +1,52 @@
+"""Objects put into a viewer by `view`, without a window."""
+
+import numpy as np
+import pytest
+
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.viewer.canvas.layers import find
+from napari_mammosae.viewer.launch import put_objects
+from napari_mammosae.viewer.workspace import controller_of
+
+
+@pytest.fixture
+def objects(run_path, tiny_model, tmp_path):
+    model, run = load_model(tiny_model, device="cpu"), open_run(run_path)
+    image = read_mammogram(run_path.parent / "images" / "image-003.png")
+    (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-003,mass,20,30,90,120\n")
+    findings = read_findings(tmp_path / "boxes.csv")
+    return image, model, run, findings, compute_latents(model, image)
+
+
+def test_objects_are_what_the_viewer_looks_at(viewer, objects):
+    image, model, run, findings, maps = objects
+    put_objects(viewer, *objects)
+    session = controller_of(viewer).session
+    assert session.image is image
+    assert session.maps is maps
+    assert session.run is run
+    assert session.findings is findings
+    assert session.model.sae_sha256 == model.sae_sha256
+    np.testing.assert_array_equal(find(viewer.layers, "mammogram").data, image.displayed())
+    assert len(find(viewer.layers, "truth").data) == 1
+    assert find(viewer.layers, "latents") is not None
+
+
+def test_the_model_stays_the_callers(viewer, objects):
+    image, model, *_ = objects
+    before = model.predict(image)
+    put_objects(viewer, *objects)
+    controller_of(viewer).unload()
+    assert controller_of(viewer).session.model is None
+    assert model.predict(image) == before
+
+
+def test_an_image_alone(viewer, objects):
+    put_objects(viewer, objects[0])
+    session = controller_of(viewer).session
+    assert session.image is objects[0]
+    assert session.model is session.run is session.maps is None
