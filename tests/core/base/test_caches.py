@@ -1,13 +1,14 @@
-import subprocess
-import sys
 from pathlib import Path
 
+import cv2
 import pytest
 
+from dicom_factory import breast_image
 from napari_mammosae.core.base import caches
 from napari_mammosae.core.base.caches import FolderCache, all_caches, cache_folder, cache_named, register_cache
 from napari_mammosae.core.base.errors import RunError, SettingsError
 from napari_mammosae.core.runs.making.demo import demo_folder
+from napari_mammosae.core.runs.making.make import make_run
 from napari_mammosae.core.verdicts.places import default_path
 
 
@@ -59,26 +60,20 @@ def test_what_a_link_leads_to_is_neither_counted_nor_removed(place: str, tmp_pat
     assert cache.entries() == []
 
 
-HOLD = """
-import sys
-from pathlib import Path
-from napari_mammosae.core.runs.making.folder import only_writer
-with only_writer(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
+def test_it_is_not_emptied_while_a_run_is_being_made(tiny_model: Path, tmp_path: Path):
+    for number in range(2):
+        cv2.imwrite(str(tmp_path / f"{number}.png"), breast_image(seed=number))
+    folder = cache_folder() / "demo-0.1.0-aaaa-bbbb-2"
+    asked = []
 
+    def progress(_: object) -> None:
+        with pytest.raises(RunError, match=r"being made in demo-0\.1\.0-aaaa-bbbb-2\."):
+            cache_named("demo").empty()
+        asked.append(cache_named("demo").size())
 
-def test_it_is_not_emptied_while_a_run_is_being_made():
-    folder = demo()
-    maker = subprocess.Popen(
-        [sys.executable, "-c", HOLD, folder / "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert maker.stdout.readline() == "held\n"
-    with pytest.raises(RunError, match=r"being made in demo-0\.1\.0"):
-        cache_named("demo").empty()
-    assert cache_named("demo").size() == 1024
-    maker.communicate("")
+    make_run(tmp_path, tiny_model, folder / "run", workers=0, progress=progress)
+    assert asked
+    assert (folder / "run" / "images.parquet").exists()
     cache_named("demo").empty()
     assert not folder.exists()
 

@@ -134,7 +134,7 @@ def _alone(lock: Path, folder: str) -> ExitStack:
 
     stack = ExitStack()
     try:
-        stack.enter_context(FileLock(lock, timeout=0))
+        stack.enter_context(FileLock(lock, timeout=0, fallback_to_soft=False))
     except Timeout:
         raise RunError(f"A run is being made in {folder}. Wait until it is finished, or stop it.") from None
     except (OSError, NotImplementedError):  # a drive without locks

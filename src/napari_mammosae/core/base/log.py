@@ -4,6 +4,7 @@ import logging
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
@@ -97,16 +98,18 @@ class _SharedFile(RotatingFileHandler):
         """Write a record, and what is a warning to standard error too where the program handles no log itself."""
         from filelock import FileLock
 
-        try:
-            path = Path(self.baseFilename)
+        path = Path(self.baseFilename)
+        lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=2, fallback_to_soft=False)
+        with suppress(OSError, NotImplementedError):  # a drive without locks; at worst a file is renamed too early
             path.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(path.with_name(f"{path.name}.lock"), timeout=2):
-                super().emit(record)
-                if self.stream is not None:
-                    self.stream.close()
-                    self.stream = None
-        except OSError:  # no room, no permission, or the lock was not to be had
-            pass
+            lock.acquire()
+        try:
+            super().emit(record)
+            if self.stream is not None:
+                self.stream.close()
+                self.stream = None
+        finally:
+            lock.release()
         last = logging.lastResort
         alone = last is not None and record.levelno >= last.level and not logging.getLogger().handlers
         if last is not None and alone and not getattr(record, "shown", False):
