@@ -14,6 +14,7 @@ def test_the_total_and_the_least_covered_files_are_shown(shown: int):
         "src/napari_mammosae/a.py": entry(9, 10),
         "src/napari_mammosae/core/b.py": entry(1, 4),
         "c.py": entry(0, 0),
+        "d.py": entry(3, 4),
     }
     lines = summary({"totals": entry(10, 14)["summary"], "files": files}, shown)
     assert lines[0].split() == ["71.4", "%", "10", "/", "14", "of", "3", "files"]
