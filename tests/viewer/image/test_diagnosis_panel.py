@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -54,6 +55,26 @@ def test_a_report_that_fails_says_so_and_can_be_asked_for_again(qtbot, monkeypat
     panel.copy_button.click()
     qtbot.waitUntil(panel.copy_button.isEnabled, timeout=20_000)
     assert panel.status.text() == "The report could not be made: no answer."
+
+
+def test_a_report_that_comes_after_the_panel_is_gone_reaches_nothing(qtbot, monkeypatch: pytest.MonkeyPatch):
+    going = threading.Event()
+
+    def wait() -> list[str]:
+        going.wait(20)
+        return []
+
+    monkeypatch.setattr(diagnosis, "gpus", wait)
+    QApplication.clipboard().setText("before")
+    panel = DiagnosisPanel()
+    panel.copy_button.click()
+    finished = []
+    panel._worker.finished.connect(lambda: finished.append(True))
+    with qtbot.waitSignal(panel.destroyed):
+        panel.deleteLater()
+    going.set()
+    qtbot.waitUntil(lambda: bool(finished), timeout=20_000)
+    assert QApplication.clipboard().text() == "before"
 
 
 def test_caches_are_listed_with_their_sizes_and_emptied(qtbot, demo: Path):
