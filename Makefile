@@ -10,14 +10,19 @@ STAMP := $(VENV)/.installed
 PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile
 export PYTHON
 
-.PHONY: help screen display setup demo test lint format types imports manifest check bench pictures wheel clean
+.PHONY: help screen display setup demo test soak coverage lint format types imports manifest check docs architecture \
+        bench pictures wheel clean
 
 help:
 	@echo "make demo      open the embedded example (no display: write demo.png)"
 	@echo "make test      run the tests"
 	@echo "make setup     only make what these two need"
+	@echo "make soak      run the tests that take minutes"
+	@echo "make coverage  measure what the quick tests reach"
 	@echo "make check     ruff, mypy, import-linter, npe2 validate"
+	@echo "make docs      build the documentation as a site into site/"
 	@echo "make format    put the code into its usual form"
+	@echo "make architecture  write docs/architecture.md and its pictures from the code"
 	@echo "make bench     run the benchmarks, write benchmarks/results.md"
 	@echo "make pictures  make the pictures of the documentation"
 	@echo "make wheel     build the wheel into dist/ and check its contents"
@@ -43,6 +48,15 @@ demo: display $(STAMP)
 test: screen $(STAMP)
 	$(PYTEST)
 
+# One after the other: they use all the memory and all the cores that they can get.
+soak: screen $(STAMP)
+	$(BIN)/pytest -m soak --timeout 3600 || [ $$? -eq 5 ]  # 5: there are none
+
+# Without what draws with OpenGL and what takes long: so it is done in a fraction of the time of all tests.
+coverage: screen $(STAMP)
+	$(PYTEST) -q -m "not opengl and not slow and not soak" --cov=napari_mammosae --cov-report=json:.coverage.json
+	$(BIN)/python scripts/show_coverage.py .coverage.json
+
 lint: $(STAMP)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -62,6 +76,14 @@ manifest: $(STAMP)
 
 check: lint types imports manifest
 
+# The variable silences what the theme says of its successor.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	$(BIN)/python scripts/check_site.py site
+
+architecture: $(STAMP)
+	$(BIN)/python scripts/make_architecture.py
+
 # make bench ONLY="slider start" runs these alone and leaves the other results as they are
 bench: screen $(STAMP)
 	$(BIN)/python benchmarks/run.py $(ONLY)
@@ -75,4 +97,4 @@ wheel: $(STAMP)
 	$(BIN)/python scripts/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf $(VENV) dist build demo.png .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build site demo.png .coverage .coverage.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

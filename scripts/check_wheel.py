@@ -16,6 +16,9 @@ PACKAGE = "napari_mammosae"
 NEEDED = (
     rf"{PACKAGE}/__init__\.py",
     rf"{PACKAGE}/napari\.yaml",
+    rf"{PACKAGE}/cli/app\.py",
+    rf"{PACKAGE}/core/base/errors\.py",
+    rf"{PACKAGE}/viewer/reader\.py",
     rf"{PACKAGE}/py\.typed",
     rf"{PACKAGE}/sample_data/.+/model\.toml",
     rf"{PACKAGE}/sample_data/.+\.safetensors",

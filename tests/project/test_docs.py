@@ -3,6 +3,7 @@
 import re
 import runpy
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from napari_mammosae.core.stats.measures import BinaryMeasures
 
 ROOT = Path(__file__).parents[2]
 DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", *DOCS]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 CALL = re.compile(r"napari-mammosae ((?:\[?--?)?[a-z][^`\n]*)")
 
@@ -51,7 +52,7 @@ def test_commands_and_options_exist(page):
     root = typer.main.get_command(app)
     for call in CALL.findall(text_of(page)):
         words = shlex.split(call.split(" #")[0], posix=False)
-        if words[0] == "COMMAND":
+        if words[0] in ("COMMAND", *(name for option in root.params for name in option.opts)):
             continue
         names = [words[0]]
         commands = [root.commands.get(words[0])]
@@ -65,7 +66,7 @@ def test_commands_and_options_exist(page):
         assert used <= options | {"--help"}, f"{page.name}: napari-mammosae {call}"
 
 
-@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_options_named_in_passing_exist(page):
     root = typer.main.get_command(app)
     commands = [sub for one in root.commands.values() for sub in getattr(one, "commands", {"": one}).values()]
@@ -77,6 +78,30 @@ def test_options_named_in_passing_exist(page):
 def test_the_command_line_page_has_every_command():
     page = text_of(ROOT / "docs" / "command-line.md")
     assert all(f"\n## {name}\n" in page or f"`{name}`" in page for name in typer.main.get_command(app).commands)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_of_the_project_that_are_named_exist(page):
+    prose = re.sub(r"<!-- tree.*?<!-- end of tree -->", "", text_of(page), flags=re.DOTALL)
+    named = re.findall(r"`((?:src|docs|tests|scripts|examples|benchmarks|core|viewer|cli)/[\w./-]*)`", prose)
+    places = (ROOT, ROOT / "src" / "napari_mammosae")
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
+def test_every_target_of_make_is_in_the_table():
+    targets = re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.MULTILINE)
+    phony = set(re.search(r"^\.PHONY: ((?:.*\\\n)*.*)$", text_of(ROOT / "Makefile"), re.MULTILINE)[1].split()) - {"\\"}
+    assert set(targets) == phony
+    parts = {"help", "screen", "display", "lint", "types", "imports", "manifest"}  # of others, or what others need
+    told = set(re.findall(r"^\| `make ([a-z]+)`", text_of(ROOT / "CONTRIBUTING.md"), re.MULTILINE))
+    assert told == phony - parts
+
+
+def test_marks_are_those_of_pytest():
+    page = text_of(ROOT / "CONTRIBUTING.md")
+    options = tomllib.loads(text_of(ROOT / "pyproject.toml"))["tool"]["pytest"]["ini_options"]
+    marks = {mark.partition(":")[0] for mark in options["markers"]}
+    assert marks == set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
 
 
 def test_the_table_of_keys_is_the_one_that_is_bound():
@@ -106,4 +131,4 @@ def test_no_one_takes_it_for_a_diagnosis(page):
 def test_make_targets_named_in_the_documentation_exist():
     targets = set(re.findall(r"^([a-z]+):", text_of(ROOT / "Makefile"), re.MULTILINE))
     for page in PAGES:
-        assert set(re.findall(r"`?\bmake ([a-z]+)`", text_of(page))) <= targets
+        assert set(re.findall(r"(?:`|^)make ([a-z]+)\b", text_of(page), re.MULTILINE)) <= targets

@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, PYTEST = CONFIGURATION["project"], CONFIGURATION["tool"]["pytest"]["ini_options"]
 INFO = "napari_mammosae-1.dist-info"
 METADATA = "License-Expression: BSD-3-Clause\nClassifier: Framework :: napari\nRequires-Dist: numpy\n{}\n"
 ENTRY_POINTS = "napari-mammosae = napari_mammosae.cli:main\nnapari-mammosae = napari_mammosae:napari.yaml\n"
@@ -19,6 +21,9 @@ GOOD = {
     "napari_mammosae/__init__.py": "",
     "napari_mammosae/napari.yaml": "",
     "napari_mammosae/py.typed": "",
+    "napari_mammosae/cli/app.py": "",
+    "napari_mammosae/core/base/errors.py": "",
+    "napari_mammosae/viewer/reader.py": "",
     "napari_mammosae/sample_data/demo/model.toml": "",
     "napari_mammosae/sample_data/demo/model.safetensors": "",
     "napari_mammosae/sample_data/demo/README.md": "",
@@ -52,6 +57,7 @@ def without(*names: str) -> Callable[[], dict]:
     [
         (without("napari_mammosae/napari.yaml"), "no napari_mammosae/napari"),
         (without("napari_mammosae/sample_data/demo/model.safetensors"), "safetensors"),
+        (without("napari_mammosae/core/base/errors.py"), "errors"),
         (without(f"{INFO}/licenses/LICENSE"), "LICENSE"),
         (lambda: GOOD | {"tests/test_a.py": ""}, "does not belong: tests/test_a.py"),
         (lambda: GOOD | {"napari_mammosae/model.safetensors": ""}, "does not belong"),
@@ -81,6 +87,49 @@ def test_what_is_tested_is_pinned():
     named = {re.match(r"[A-Za-z0-9_.-]+", line).group() for line in [*PROJECT["dependencies"], *extras]}
     named = {re.sub(r"[-_.]+", "-", name).lower() for name in named}
     assert named - pinned <= {"napari-mammosae", "pyside6"}
+
+
+def test_checks_before_a_commit_are_those_of_make_check():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert [repo["repo"] for repo in hooks] == ["local"]
+    called = {hook["entry"].removeprefix(".venv/bin/").partition(" --force")[0] for hook in hooks[0]["hooks"]}
+    recipes = re.findall(r"^\t\$\(BIN\)/(.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    wanted = (
+        "ruff check",
+        "ruff format --check",
+        "mypy",
+        "lint-imports",
+        "npe2 validate src/napari_mammosae/napari.yaml",
+    )
+    assert called == set(wanted)
+    assert set(wanted) <= set(recipes)
+
+
+def test_the_workflow_names_marks_and_scripts_that_exist():
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    (job,) = yaml.safe_load(text)["jobs"].values()
+    marks = {line.partition(":")[0] for line in PYTEST["markers"]}
+    systems = set()
+    for run in job["strategy"]["matrix"]["include"]:
+        systems.add(run["os"].partition("-")[0])
+        assert set(re.findall(r"\b(?!not\b|and\b)\w+", run["marks"])) <= marks
+        assert f"Programming Language :: Python :: {run['python']}" in PROJECT["classifiers"]
+    assert systems == {"ubuntu", "windows", "macos"}
+    assert all((ROOT / script).is_file() for script in re.findall(r"\bscripts/[\w.]+", text))
+    assert "Untried" in text
+
+
+def test_what_is_for_the_forge_asks_for_the_report_and_against_patient_data():
+    folder = ROOT / ".github"
+    bug = yaml.safe_load((folder / "ISSUE_TEMPLATE" / "bug.yml").read_text())
+    report = next(part for part in bug["body"] if part.get("id") == "report")
+    assert "napari-mammosae --diagnose" in report["attributes"]["description"]
+    assert "Copy diagnostic report" in report["attributes"]["description"]
+    for path in (folder / "ISSUE_TEMPLATE").glob("*.yml"):
+        assert {"name", "description", "body"} <= set(yaml.safe_load(path.read_text()))
+    texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]
+    assert not any("://" in text for text in texts)
+    assert "patient" in (folder / "pull_request_template.md").read_text()
 
 
 def test_links_at_the_top_lead_into_the_package():

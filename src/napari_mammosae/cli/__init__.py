@@ -4,10 +4,13 @@ Command modules import only typer and the standard library at the top, so that `
 with is imported when it runs.
 """
 
+import logging
 import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -21,8 +24,10 @@ def main(args: Sequence[str] | None = None) -> int:
         The words after the program's name; by default those it was called with.
     """
     from ..core.base.errors import MammoSAEError
+    from ..core.base.log import start_log
     from .app import app
 
+    start_log()
     with warnings.catch_warnings():
         warnings.showwarning = _note
         try:
@@ -32,18 +37,20 @@ def main(args: Sequence[str] | None = None) -> int:
                 return _fail("stopped")
             return end.code if isinstance(end.code, int) else 0
         except MammoSAEError as error:
-            return _fail(str(error))
+            return _fail(str(error), error)
         except OSError as error:
             name = f": {Path(error.filename).name}" if error.filename else ""
-            return _fail(f"{error.strerror or error}{name}")
+            return _fail(f"{error.strerror or error}{name}", error)
         except Exception as error:  # the edge of the program: what comes further is the interpreter's traceback
             if sys.flags.dev_mode:
                 raise
-            return _fail(f"Unexpected {type(error).__name__}: {error}")
+            return _fail(f"Unexpected {type(error).__name__}: {error}", error)
     return 0
 
 
-def _fail(reason: str) -> int:
+def _fail(reason: str, error: Exception | None = None) -> int:
+    if error is not None:
+        logger.error("the command failed", exc_info=error, extra={"shown": True})
     sys.stderr.write(f"Error: {' '.join(reason.split())}\n")
     return 1
 

@@ -5,7 +5,9 @@ from typing import Annotated
 import typer
 
 from .. import __version__
+from .caches import caches
 from .compare import compare
+from .diagnose import Diagnose
 from .inspect import inspect
 from .intervene import intervene
 from .localize import localize
@@ -39,6 +41,7 @@ def _common(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version and end."),
     ] = False,
+    diagnose: Diagnose = False,
 ) -> None:
     pass
 
@@ -55,3 +58,4 @@ app.command()(compare)
 app.command("train-sae")(train_sae)
 app.add_typer(verdicts)
 app.add_typer(models)
+app.add_typer(caches)

@@ -58,10 +58,14 @@ def _tell(text: str) -> None:
 def prefer_for_mammograms(*_: object) -> None:
     """Open mammograms with this reader unless the user has chosen another; called when the plugin is first used.
 
-    napari's own reader claims the same endings; without a preference napari would ask at every file.
+    napari's own reader claims the same endings; without a preference napari would ask at every file. The log is started
+    here too, because nothing else of the plugin is called as early.
     """
     from napari.settings import get_settings
 
+    from ..core.base.log import start_log
+
+    start_log()
     plugins = get_settings().plugins
     chosen = {pattern.lower() for pattern in plugins.extension2reader}
     missing = {pattern: PLUGIN for pattern in _OWN if pattern.lower() not in chosen}

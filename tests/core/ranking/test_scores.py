@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 import recipe
 from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.ranking import table, titles
 from napari_mammosae.core.ranking.compare import compare_rankings
 from napari_mammosae.core.ranking.orders import Ranking, first_ranks, order_of, union_mask, union_sizes
 from napari_mammosae.core.ranking.scores import SCORES, LabelledPool, class_rankings, score_latents
@@ -333,3 +334,14 @@ def test_a_ranking_is_json_friendly(case):
     ranking = Ranking.of(score_latents(pool_of(dense, labels)))
     assert np.array_equal(ranking.order[ranking.ranks - 1], np.arange(30))
     assert json.dumps(ranking.order[:3].tolist())
+
+
+def test_the_table_has_every_score_and_each_has_a_title(case, monkeypatch):
+    dense, labels, patients = case
+    assert set(SCORES) <= set(table.COLUMNS)
+    assert set(SCORES) == set(titles.SCORES)
+    monkeypatch.setattr(table, "_FIGURES", tuple(name for name in table._FIGURES if name != "centred"))
+    monkeypatch.setattr(table, "differences", lambda two: {})
+    found = rank_latents(pool_of(dense, labels, patients)).set_index("latent").sort_index()
+    np.testing.assert_allclose(found["centred"], dense[labels == 1].mean(0) - dense.mean(0), atol=1e-12)
+    assert found["diff"].isna().all()

@@ -1,5 +1,6 @@
 """The table of all latents: every score beside the one they are ranked by."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,17 +11,18 @@ from ..stats.measures import FloatArray
 from ..stats.sparse import sparse_auroc, sparse_auroc_p, sparse_average_precision
 from .intervals import latent_intervals
 from .orders import order_of
-from .scores import Contrast, LabelledPool, Score, differences, score_latents
+from .scores import SCORES, Contrast, LabelledPool, Score, differences, score_latents
 from .statistics import label_entropy
 
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = (
+_FIGURES = (
     *("score", "auroc", "auroc_lo", "auroc_hi", "auroc_max", "average_precision", "selectivity", "p_value", "q_value"),
     *("mean", "mean_rest", "mean_all", "centred", "diff", "diff_lo", "diff_hi", "standardised", "firing_images"),
     *("firing_cells", "mean_active", "std", "entropy", "entropy_prior", "attribution"),
 )
+COLUMNS = (*_FIGURES, *(name for name in SCORES if name not in _FIGURES))
 """The figures of the table, in its order; `rank` and `latent` stand before them, `live` and `note` behind."""
 
 
@@ -74,6 +76,10 @@ def rank_latents(
             note = _label_columns(pool, label, columns, order[live[order]][:intervals])
         except SettingsError as error:  # a score that needs no contrast was asked for, and there is none to give
             note = str(error)
+    for name in SCORES:
+        if name not in _FIGURES:  # those above share sums; any other is computed by itself
+            with suppress(SettingsError):
+                columns[name] = score_latents(pool, name, label)
     table = pd.DataFrame({"rank": np.arange(1, h + 1), "latent": order} | {n: c[order] for n, c in columns.items()})
     table["live"] = live[order]
     without = table["auroc_lo"].isna()

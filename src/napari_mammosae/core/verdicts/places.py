@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from ..base.caches import cache_folder
+
 FILE = "verdicts.sqlite"
 
 
@@ -21,10 +23,3 @@ def default_path(run: Path | str | None = None) -> Path:
 def in_cache(run: Path | str) -> bool:
     """Whether a folder lies in this program's cache folder."""
     return Path(run).resolve().is_relative_to(cache_folder().resolve())
-
-
-def cache_folder() -> Path:
-    """Return the user's cache folder for this program."""
-    from platformdirs import user_cache_path
-
-    return user_cache_path("napari-mammosae", appauthor=False)

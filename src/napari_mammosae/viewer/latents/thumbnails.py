@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
+from ...core.base.caches import register_cache
 from ..canvas.colors import finding_color, heat_colormap
 
 if TYPE_CHECKING:
@@ -37,10 +38,25 @@ class Cell:
 
 
 class GreyCache:
-    """The last few hundred small mammograms, since neighbouring latents show the same images again."""
+    """The last few hundred small mammograms, since neighbouring latents show the same images again.
+
+    They are kept in memory only: pictures of patients are not to stay behind on a disk.
+    """
+
+    name = "thumbnails"
+    holds = "small pictures of the run's images, in memory only"
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Path, NDArray[np.uint8]] = OrderedDict()
+        register_cache(self)
+
+    def size(self) -> int:
+        """Bytes of the pictures."""
+        return sum(picture.nbytes for picture in list(self._kept.values()))
+
+    def empty(self) -> None:
+        """Forget all pictures."""
+        self._kept.clear()
 
     def get(self, path: Path, frame: Frame) -> NDArray[np.uint8]:
         """Return the picture of a file, read at the first call.
@@ -50,12 +66,13 @@ class GreyCache:
         ImageError
             If the file cannot be read.
         """
-        if path not in self._kept:
-            self._kept[path] = grey(path, frame)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(path)
-        return self._kept[path]
+        picture = self._kept.pop(path, None)  # it can be emptied from another thread between two lines
+        if picture is None:
+            picture = grey(path, frame)
+        self._kept[path] = picture
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        return picture
 
 
 def grey(path: Path, frame: Frame) -> NDArray[np.uint8]:

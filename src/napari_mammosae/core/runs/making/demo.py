@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...base.caches import cache_folder
 from ...base.files import write_atomic
 from ...base.progress import Report, ignore
 from ..layout import writing
@@ -73,12 +74,10 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
     """Where the demo run of these weights lies."""
-    from platformdirs import user_cache_path
-
     from .... import __version__
 
     name = f"demo-{__version__}-{model_sha256[:8]}-{sae_sha256[:8]}-{count}"
-    return user_cache_path("napari-mammosae", appauthor=False) / name
+    return cache_folder() / name
 
 
 class Drawer(Decoder):
