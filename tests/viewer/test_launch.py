@@ -10,7 +10,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.canvas.layers import find
 from napari_mammosae.viewer.launch import put_objects
-from napari_mammosae.viewer.workspace import controller_of
+from napari_mammosae.viewer.workspace import workspace_of
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def objects(run_path, tiny_model, tmp_path):
 def test_objects_are_what_the_viewer_looks_at(viewer, objects):
     image, model, run, findings, maps = objects
     put_objects(viewer, *objects)
-    session = controller_of(viewer).session
+    session = workspace_of(viewer).session
     assert session.image is image
     assert session.maps is maps
     assert session.run is run
@@ -40,13 +40,13 @@ def test_the_model_stays_the_callers(viewer, objects):
     image, model, *_ = objects
     before = model.predict(image)
     put_objects(viewer, *objects)
-    controller_of(viewer).unload()
-    assert controller_of(viewer).session.model is None
+    workspace_of(viewer).images.unload()
+    assert workspace_of(viewer).session.model is None
     assert model.predict(image) == before
 
 
 def test_an_image_alone(viewer, objects):
     put_objects(viewer, objects[0])
-    session = controller_of(viewer).session
+    session = workspace_of(viewer).session
     assert session.image is objects[0]
     assert session.model is session.run is session.maps is None

@@ -200,7 +200,7 @@ def test_image_files_are_found_beside_the_run(tmp_path):
 
 def test_thumbnails_are_listed_with_their_size_and_forgotten_on_request(run):
     cache = GreyCache()
-    path = image_files(run).path(0)
+    path = ImageFiles(run).path(0)
     picture = cache.get(path, run.frame(0))
     assert cache.get(path, run.frame(0)) is picture
     assert cache in all_caches()
