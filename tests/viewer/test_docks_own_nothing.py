@@ -32,7 +32,7 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.context import Context, Controller
 from napari_mammosae.viewer.image.model_panel import FILES
 from napari_mammosae.viewer.image.tasks import ModelChoice
-from napari_mammosae.viewer.widgets.column_table import LatentTable
+from napari_mammosae.viewer.widgets.column_table import ColumnTable
 from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle, open_run_in
 
@@ -57,7 +57,7 @@ def plain(value, depth=0):
         return frozenset(value)
     if isinstance(value, dict):
         return {str(key): plain(one, depth) for key, one in value.items()}
-    if isinstance(value, LatentTable):
+    if isinstance(value, ColumnTable):
         return plain({k: v for k, v in vars(value).items() if not k.startswith("_")}, depth)
     if isinstance(value, Controller) and depth < 2:
         return facts(value, depth + 1)
@@ -273,7 +273,7 @@ def latents_ranked_and_filtered(qtbot, dock, work):
     dock.filters.low.returnPressed.emit()
     dock.filters.live.click()
     dock.table.choose_columns(["run.auroc", "image.mean"])
-    assert 0 < dock.table.visible.size < dock.table.n_latents
+    assert 0 < dock.table.visible.size < dock.table.size
 
 
 def latents_sorted_apart_from_the_stack(qtbot, dock, work):

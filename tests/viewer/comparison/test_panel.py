@@ -41,8 +41,8 @@ def open_both(qtbot, dock, monkeypatch, folder, second="b"):
 
 
 def column(dock, name):
-    place = [key for key, *_ in COLUMNS].index(name)
-    return [dock.table.index(line, place).data() for line in range(dock.table.rowCount())]
+    place = [column.key for column in COLUMNS].index(name)
+    return [dock.view.table.index(line, place).data() for line in range(dock.view.table.rowCount())]
 
 
 def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
@@ -76,13 +76,13 @@ def test_two_runs_side_by_side(dock, qtbot, monkeypatch, folder, tmp_path):
     means = [max(side.statistics.rest(1).means.max(axis=1)) for side in (expected.a, expected.b)]
     np.testing.assert_allclose(tops, means)
 
-    place = [key for key, *_ in COLUMNS].index("auroc_b")
-    dock.view.sortByColumn(place, Qt.SortOrder.DescendingOrder)
+    place = [column.key for column in COLUMNS].index("auroc_b")
+    dock.view.sort_by(COLUMNS[place])
     shown = [float(text) for text in column(dock, "auroc_b")]
     assert shown == sorted(shown, reverse=True)
     first = int(column(dock, "latent")[0])
-    assert dock.table.latent(0) == first
-    dock.view.clicked.emit(dock.table.index(0, 0))
+    click = dock.view.visualRect(dock.view.table.index(0, 0)).center()
+    qtbot.mouseClick(dock.view.viewport(), Qt.MouseButton.LeftButton, pos=click)
     assert f"Latent {first}" in dock.status.text()
 
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *args: str(tmp_path / "out"))

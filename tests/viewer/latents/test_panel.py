@@ -125,8 +125,8 @@ def test_one_image_fills_the_table(dock, image, session):
 def test_image_first_or_dock_first_is_the_same(viewer, workspace, image, qtbot):
     dock = LatentsDock(viewer)
     qtbot.addWidget(dock)
-    assert dock.table.n_latents == 64
-    assert dock.view.latent == workspace.session.current
+    assert dock.table.size == 64
+    assert dock.view.entry == workspace.session.current
     assert dock.follow_button.isChecked()
     dock.cleanup()
 
@@ -150,7 +150,7 @@ def test_the_stack_takes_the_table_s_order_and_the_latent_stays(dock, image, ses
     assert session.order.name == "maximum on this image"
     assert np.array_equal(session.order.scores, image.pooled_max)
     assert session.current == latent
-    assert dock.view.latent == latent
+    assert dock.view.entry == latent
     dock.follow_button.setChecked(False)
     dock.view.sort_by(column, rising=True)
     assert list(session.order.latents) != list(dock.table.order)
@@ -174,7 +174,7 @@ def test_a_filter_puts_what_passes_first_in_the_stack(dock, image, session, qtbo
     qtbot.keyClicks(dock.filters.text, "1")
     qtbot.keyClick(dock.filters.text, Qt.Key.Key_Return)
     assert all(str(latent).startswith("1") for latent in dock.table.visible)
-    assert dock.view.latent in dock.table.visible
+    assert dock.view.entry in dock.table.visible
 
 
 def test_the_same_filter_and_sorting_for_the_next_image(dock, image, session):
@@ -251,7 +251,7 @@ def test_a_label_all_images_have_is_explained(dock, run, session, qtbot):
     session.run = other
     settle(qtbot, dock)
     assert "both" in dock.ranking.note.text()
-    assert dock.table.n_latents == 64
+    assert dock.table.size == 64
 
 
 def test_run_and_image_together(dock, run, image):

@@ -9,7 +9,7 @@ from qtpy.QtTest import QAbstractItemModelTester
 
 from napari_mammosae.core.ranking.orders import order_of
 from napari_mammosae.core.ranking.titles import SCORES
-from napari_mammosae.viewer.widgets.column_table import LatentTable, sorted_rows
+from napari_mammosae.viewer.widgets.column_table import ColumnTable, sorted_rows
 from napari_mammosae.viewer.widgets.columns import (
     CELLS,
     IMAGE,
@@ -22,7 +22,7 @@ from napari_mammosae.viewer.widgets.columns import (
     default_sort,
     logit_columns,
 )
-from napari_mammosae.viewer.widgets.table_view import LatentTableView
+from napari_mammosae.viewer.widgets.table_view import ColumnTableView
 
 COLUMNS = (LATENT, VERDICT, MEAN, MAXIMUM, CELLS)
 
@@ -41,14 +41,14 @@ def values(count=20, seed=0):
 
 @pytest.fixture
 def table(qapp):
-    table = LatentTable()
+    table = ColumnTable(LATENT.key)
     table.show(COLUMNS, values())
     return table
 
 
 @pytest.fixture
 def view(qtbot):
-    view = LatentTableView(LatentTable())
+    view = ColumnTableView(ColumnTable(LATENT.key))
     qtbot.addWidget(view)
     view.table.show(COLUMNS, values())
     return view
@@ -148,7 +148,7 @@ def test_moving_with_the_keys_chooses(view, qtbot):
     qtbot.keyClick(view, Qt.Key.Key_Up)
     order = [int(i) for i in view.table.visible]
     assert chosen == [order[0], order[1], order[2], order[1]]
-    assert view.latent == order[1]
+    assert view.entry == order[1]
     entered = []
     view.entered.connect(entered.append)
     qtbot.keyClick(view, Qt.Key.Key_Return)
@@ -159,16 +159,16 @@ def test_it_follows_without_telling(view):
     chosen = []
     view.chosen.connect(chosen.append)
     view.go_to(7)
-    assert view.latent == 7
+    assert view.entry == 7
     view.sort_by(MAXIMUM)
-    assert view.latent == 7
+    assert view.entry == 7
     assert view.currentIndex().row() == view.table.row_of(7)
     view.table.filter(np.arange(20) != 7)
-    assert view.latent is None
+    assert view.entry is None
     view.table.filter(None)
-    assert view.latent == 7
+    assert view.entry == 7
     view.go_to(None)
-    assert view.latent is None
+    assert view.entry is None
     assert chosen == []
 
 
@@ -230,5 +230,5 @@ def test_current_row_and_selection_stay_apart(view):
     view.go_to(3)
     flags = QItemSelectionModel.SelectionFlag.Select | QItemSelectionModel.SelectionFlag.Rows
     view.selectionModel().select(view.table.index(6, 0), flags)
-    assert view.latent == 3
+    assert view.entry == 3
     assert view.selected == [3, 6]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ..context import Controller
-from .table import ComparisonTable
+from ..widgets.column_table import ColumnTable
+from .table import COLUMNS
 from .tasks import classes_in_both, compared, opened, written
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class ModelComparer(Controller):
         self.label = ""
         self.category: int | None = None
         self.comparison: ModelComparison | None = None
-        self.table = ComparisonTable()
+        self.table = ColumnTable()
         self.text = ""
         self.listen(self.session.events.run, self._on_run)
         self._on_run(self.session.run)
@@ -121,7 +122,8 @@ class ModelComparer(Controller):
     def _take(self, comparison: ModelComparison | None) -> None:
         self.comparison = comparison
         if comparison is not None:
-            self.table.show(comparison.latents)
+            self.table.sort_key = ""  # by the size of the change
+            self.table.show(COLUMNS, {column.key: comparison.latents[column.key].to_numpy() for column in COLUMNS})
             counts = comparison.latents["state"].value_counts()
             self.say(f"{counts.get('gained', 0):,} latents gained, {counts.get('lost', 0):,} lost.")
         self.changed.emit()

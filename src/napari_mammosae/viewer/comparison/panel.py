@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
-    QAbstractItemView,
     QComboBox,
     QFileDialog,
     QFormLayout,
     QLabel,
     QPushButton,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel
 
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
+from ..widgets.table_view import ColumnTableView
 from .plots import MeansPlot
 
 if TYPE_CHECKING:
@@ -65,16 +64,8 @@ class ComparePanel(Dock):
         self.facts = QLabel()
         self.facts.setWordWrap(True)
         self.facts.setTextFormat(Qt.TextFormat.RichText)
-        self.table, self.view = self.comparer.table, QTableView()
-        self.view.setModel(self.table)
-        column, falling = self.table.sorted_by
-        self.view.horizontalHeader().setSortIndicator(column, _direction(falling))
-        self.view.setSortingEnabled(True)
-        self.view.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.view.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.view = ColumnTableView(self.comparer.table, one_click=True)
         self.view.verticalHeader().hide()
-        self.view.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
-        self.view.horizontalHeader().setResizeContentsPrecision(50)  # rows that are looked at for a column's width
         self.view.setMinimumHeight(120)
         self.view.setToolTip("Click a latent to look at it")
         self.export_button, self.status = QPushButton("Export…"), QLabel()
@@ -86,7 +77,7 @@ class ComparePanel(Dock):
         self.use_button.clicked.connect(self._use_open_run)
         self.label_box.activated.connect(self._on_label)
         self.class_box.activated.connect(self._on_class)
-        self.view.clicked.connect(lambda index: self._go_to(index.row()))
+        self.view.entered.connect(self._go_to)
         self.export_button.clicked.connect(self._export)
 
     def _lay_out(self) -> None:
@@ -170,12 +161,9 @@ class ComparePanel(Dock):
         for plot in self.plots:
             plot.setYRange(0, 1.25 * top, padding=0)  # room for the number on top
         self.facts.setText(_facts(comparison))
-        column, falling = self.table.sorted_by
-        self.view.horizontalHeader().setSortIndicator(column, _direction(falling))
-        self.view.resizeColumnsToContents()
 
-    def _go_to(self, line: int) -> None:
-        latent = self.table.latent(line)
+    def _go_to(self, entry: int) -> None:
+        latent = int(self.comparer.table.values["latent"][entry])
         if self.session.maps is not None and latent < self.session.maps.shape[0]:
             self.session.current = latent
         else:
@@ -189,10 +177,6 @@ class ComparePanel(Dock):
     def _say(self, text: str) -> None:
         self.status.setText(text)
         self.status.setVisible(bool(text))
-
-
-def _direction(falling: bool) -> Any:
-    return Qt.SortOrder.DescendingOrder if falling else Qt.SortOrder.AscendingOrder
 
 
 def _facts(comparison: ModelComparison) -> str:

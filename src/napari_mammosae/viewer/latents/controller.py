@@ -9,7 +9,7 @@ from psygnal import Signal
 
 from ..app.order import BY_IMAGE, Order
 from ..context import Controller
-from ..widgets.column_table import LatentTable
+from ..widgets.column_table import ColumnTable
 from ..widgets.columns import ENERGY, LATENT, default_sort
 from .filters import LatentFilter
 from .values import collect
@@ -39,7 +39,7 @@ class LatentList(Controller):
     def __init__(self, context: Context, ranking: LatentRanking, query: RegionQuery) -> None:
         super().__init__(context)
         self.ranking, self.query = ranking, query
-        self.table = LatentTable()
+        self.table = ColumnTable(LATENT.key)
         self._filter = LatentFilter()
         self._sorts: list[str] = []
         self._order: Order | None = None
@@ -62,7 +62,7 @@ class LatentList(Controller):
     @filter.setter
     def filter(self, wanted: LatentFilter) -> None:
         self._filter = wanted
-        if self.table.n_latents:
+        if self.table.size:
             self.table.filter(wanted.mask(self.table.values))
 
     @property
@@ -104,10 +104,10 @@ class LatentList(Controller):
 
     def _push_order(self) -> None:
         """Let the stack take the table's order."""
-        if not self._follows or not self.table.n_latents:
+        if not self._follows or not self.table.size:
             return
         column = self.table.sort_column
-        scores = self.table.values[column.key] if column.format else np.full(self.table.n_latents, np.nan)
+        scores = self.table.values[column.key] if column.format else np.full(self.table.size, np.nan)
         name = column.order_name
         if column.source == "run" and (label := self.ranking.choice.label):
             name = f"{name} for {label.replace('_', ' ')}"

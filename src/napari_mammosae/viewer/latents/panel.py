@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QPushButton, Q
 from ...core.base.errors import SettingsError
 from ..app.session import MOST_PINS
 from ..widgets.parts import Dock
-from ..widgets.table_view import LatentTableView
+from ..widgets.table_view import ColumnTableView
 from .detail_panel import LatentDetail
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
 from .ranking_panel import RankingPart
@@ -38,7 +38,7 @@ class LatentsPanel(Dock):
         self.latents, self.query, self.side_by_side = latents, latents.query, side_by_side
         self.ranking, self.filters = RankingPart(latents.ranking), FilterPart()
         self.table = latents.table
-        self.view = LatentTableView(self.table)
+        self.view = ColumnTableView(self.table)
         self.detail = LatentDetail(latents.ranking, pictures)
         self.own(self.ranking, self.detail)
         self.count, self.status = QLabel(), QLabel()
@@ -53,7 +53,7 @@ class LatentsPanel(Dock):
 
     def _on_filled(self, resorted: bool) -> None:
         """The table has other values."""
-        known = self.table.n_latents > 0
+        known = self.table.size > 0
         self.view.setEnabled(known)
         self._say("" if known else NOTHING)
         self.view.go_to(self.session.current)
@@ -65,7 +65,7 @@ class LatentsPanel(Dock):
         self.latents.filter = wanted
 
     def _on_rearranged(self) -> None:
-        shown, total = self.table.visible.size, self.table.n_latents
+        shown, total = self.table.visible.size, self.table.size
         self.count.setText(f"{shown:,} of {total:,}" if shown != total else f"{total:,} latents")
         self.filters.show_columns(self.table.columns, self.table.sort_column)
 

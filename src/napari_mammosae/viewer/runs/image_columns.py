@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from ...core.base.errors import SettingsError
 from ...core.base.text import readable
 from ...core.runs.classes import predictions_of
 from ...core.stats.predictions import probabilities
+from ..widgets.columns import Column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,33 +25,8 @@ if TYPE_CHECKING:
 ABSENT = "no "
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageColumn:
-    """A column of the image list.
-
-    Attributes
-    ----------
-    key, title, tooltip
-        Its name, what the header says, and what it means.
-    values
-        (n,) by row of the run's table, to sort by.
-    text
-        What a row says.
-    revealing
-        Whether it is hidden while judging blind: it tells what an image has, or what was predicted.
-    """
-
-    key: str
-    title: str
-    tooltip: str
-    values: NDArray[Any]
-    text: Callable[[int], str]
-    revealing: bool = False
-
-    @property
-    def is_number(self) -> bool:
-        """Whether it lines up at the right."""
-        return self.values.dtype.kind in "iuf"
+Listed: TypeAlias = "tuple[Column, NDArray[Any]]"
+"""A column of the list, and its values by row of the run's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,53 +96,50 @@ def wrong_predictions(run: Run) -> dict[str, NDArray[np.bool_]]:
     return wrong
 
 
-def image_columns(run: Run) -> list[ImageColumn]:
+def image_columns(run: Run) -> list[Listed]:
     """Return everything the run's table says about its images: the identifier, labels beside predictions, the rest."""
     images = run.images
     ids = images["image_id"].astype(str).to_numpy().astype(object)
-    columns = [ImageColumn("image_id", "Image", "The file's name without its ending", ids, partial(_text, ids))]
+    columns = [_texts("image_id", "Image", "The file's name without its ending", ids)]
     wrong, chances = wrong_predictions(run), probabilities(run.logits, run.task)
-    found = {}
+    found: dict[str, list[Listed]] = {}
     for label in run.labels:
         values, names = run.label(label), run.info.get("categories", {}).get(label, ())
         words = partial(_label_text, values, names)
-        found[label] = [
-            ImageColumn(f"label.{label}", readable(label), f"Label: {readable(label)}", values, words, revealing=True)
-        ]
+        found[label] = [(_number(f"label.{label}", readable(label), f"Label: {readable(label)}", words), values)]
     for index, name in enumerate(run.classes):
-        marks = wrong.get(name, np.zeros(len(run), np.bool_))
-        found.setdefault(name, []).append(
-            ImageColumn(
-                f"p.{name}",
-                f"p {readable(name)}",
-                f"Predicted probability of {readable(name)}; ✗ where the likelier side is not the label",
-                chances[:, index],
-                partial(_chance_text, chances[:, index], marks),
-                revealing=True,
-            )
-        )
+        words = partial(_chance_text, chances[:, index], wrong.get(name, np.zeros(len(run), np.bool_)))
+        tip = f"Predicted probability of {readable(name)}; ✗ where the likelier side is not the label"
+        column = _number(f"p.{name}", f"p {readable(name)}", tip, words)
+        found.setdefault(name, []).append((column, chances[:, index]))
     columns += [column for pair in found.values() for column in pair]
     sides = (images[["laterality", "view"]].fillna("").astype(str).agg(" ".join, axis=1)).str.strip().to_numpy()
     if any(sides):
-        columns.append(ImageColumn("view", "View", "Laterality and view", sides.astype(object), partial(_text, sides)))
+        columns.append(_texts("view", "View", "Laterality and view", sides.astype(object)))
     if splits(run):
         names = images["split"].fillna("").astype(str).to_numpy().astype(object)
-        columns.append(ImageColumn("split", "Split", "Part of the data set", names, partial(_text, names)))
+        columns.append(_texts("split", "Split", "Part of the data set", names))
     return columns
 
 
-def review_column(run: Run, reviewed: Iterable[int]) -> ImageColumn:
+def review_column(run: Run, reviewed: Iterable[int]) -> Listed:
     """How many of the latents that fire on an image have a verdict."""
     pooled = run.pooled("mean")
     live = np.bincount(pooled.indices, minlength=len(run))
     starts = pooled.indptr
     rows = [pooled.indices[starts[one] : starts[one + 1]] for one in reviewed if one < run.n_latents]
     done = np.bincount(np.concatenate([pooled.indices[:0], *rows]), minlength=len(run))
-    share = done / np.maximum(live, 1)
-    return ImageColumn(
-        "reviewed", "Reviewed", "Latents with a verdict, of those that fire on the image", share,
-        partial(_count_text, done, live),
-    )  # fmt: skip
+    tip, words = "Latents with a verdict, of those that fire on the image", partial(_count_text, done, live)
+    return Column("reviewed", "Reviewed", tip, "list", "d", shown=True, write=words), done / np.maximum(live, 1)
+
+
+def _texts(key: str, title: str, tip: str, values: NDArray[Any]) -> Listed:
+    return Column(key, title, tip, "list", "", rising=True, shown=True), values
+
+
+def _number(key: str, title: str, tip: str, write: Callable[[int], str]) -> Column:
+    """A label or a prediction, which could sway a reviewer."""
+    return Column(key, title, tip, "list", ".2f", shown=True, sways=True, write=write)
 
 
 def _searchable(run: Run) -> NDArray[np.str_]:
@@ -181,10 +154,6 @@ def _category(label: str, value: float, names: Any) -> str:
     if value in (0.0, 1.0):
         return f"{'' if value else ABSENT}{readable(label)}"
     return f"{readable(label)} {value:g}"
-
-
-def _text(values: NDArray[Any], row: int) -> str:
-    return str(values[row])
 
 
 def _label_text(values: NDArray[np.float64], names: Any, row: int) -> str:

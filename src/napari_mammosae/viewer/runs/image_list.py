@@ -6,15 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..context import Controller
+from ..widgets.column_table import ColumnTable
 from .image_columns import ImageFilter, image_columns, review_column
-from .image_table import ImageTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ..context import Context
     from .browser import RunBrowser
-    from .image_columns import ImageColumn
+    from .image_columns import Listed
 
 
 class ImageList(Controller):
@@ -29,10 +29,10 @@ class ImageList(Controller):
     def __init__(self, context: Context, browser: RunBrowser, verdicts: Callable[[], Mapping[int, str]]) -> None:
         super().__init__(context)
         self.browser, self._verdicts = browser, verdicts
-        self.table = ImageTable()
+        self.table = ColumnTable(numbered_by_entry=True)
         self.table.rearranged.connect(self._on_rearranged)
         self._filter = ImageFilter()
-        self._columns: list[ImageColumn] = []
+        self._columns: list[Listed] = []
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.blind, self._show)
         self.listen(self.session.events.verdicts, self._on_verdicts)
@@ -65,16 +65,18 @@ class ImageList(Controller):
     def _show(self, *_: object) -> None:
         """Fill the table for this run; labels and predictions stay away from a blind judge."""
         blind, run = self.session.blind, self.session.run
-        columns = [column for column in self._columns if not (blind and column.revealing)]
+        listed = [(column, values) for column, values in self._columns if not (blind and column.sways)]
+        columns = [column for column, _ in listed]
         if blind and self.table.sort_key not in {column.key for column in columns}:
             self.table.sort_key = ""  # an order by a label or a prediction would give it away
-        self.table.show(columns, self._allowed.mask(run) if run is not None else None)
+        values = {column.key: values for column, values in listed}
+        self.table.show(columns, values, self._allowed.mask(run) if run is not None else None)
 
     def _on_verdicts(self, *_: object) -> None:
         run = self.session.run
         if run is not None and self._columns:
             self._columns[1] = review_column(run, self._reviewed())
-            self.table.replace(self._columns[1])
+            self.table.replace(*self._columns[1])
 
     def _reviewed(self) -> list[int]:
         return [latent for latent, verdict in self._verdicts().items() if verdict]

@@ -10,8 +10,8 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit,
 
 from ..app.keymap import tooltip
 from ..widgets.parts import Part, row
+from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
-from .image_table import ImageTableView
 
 if TYPE_CHECKING:
     from .image_list import ImageList
@@ -40,7 +40,7 @@ class ImageListPart(Part):
         self.wrong = QCheckBox("Wrong only")
         self.wrong.setToolTip("Only images on which the prediction differs from the label")
         self.table = images.table
-        self.view = ImageTableView(self.table)
+        self.view = ColumnTableView(self.table, one_click=True)
         self.view.setMinimumHeight(90)
         self.previous_button, self.next_button = QPushButton("◀ Previous"), QPushButton("Next ▶")
         self.previous_button.setToolTip(tooltip("Previous image of the list", "previous_image"))
@@ -67,7 +67,7 @@ class ImageListPart(Part):
         for box in (self.split_box, self.finding_box):
             box.activated.connect(self._filter)
         self.wrong.clicked.connect(self._filter)
-        self.view.opened.connect(self.browser.show)
+        self.view.entered.connect(self.browser.show)
         self.previous_button.clicked.connect(self.browser.previous_image)
         self.next_button.clicked.connect(self.browser.next_image)
         self.root_button.clicked.connect(self._choose_root)
@@ -104,7 +104,6 @@ class ImageListPart(Part):
         """Labels and predictions stay away from a blind judge."""
         self.finding_box.setEnabled(not self.session.blind)
         self.wrong.setEnabled(not self.session.blind)
-        self.view.fit()
         self.setEnabled(self.session.run is not None)
         self._on_rearranged()
 

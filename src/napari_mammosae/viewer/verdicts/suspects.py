@@ -13,7 +13,7 @@ from ...core.base.errors import MammoSAEError
 from ...core.localization.suspects import find_suspects
 from ..app.order import Order
 from ..context import Controller
-from ..widgets.column_table import LatentTable
+from ..widgets.column_table import ColumnTable
 from ..widgets.columns import LATENT, VERDICT, Column
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class SuspectSearch(Controller):
         super().__init__(context)
         self.book = book
         self.jobs = self.new_jobs()
-        self.table = LatentTable()
+        self.table = ColumnTable(LATENT.key)
         self.note = NO_RUN
         self._place = ""
         self._values: dict[str, Any] = {}

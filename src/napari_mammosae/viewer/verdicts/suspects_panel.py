@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QVBoxLayout
 
 from ..widgets.parts import Part, row
-from ..widgets.table_view import LatentTableView
+from ..widgets.table_view import ColumnTableView
 from .suspects import REASON, REASONS
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class SuspectsPart(Part):
         self.bar.setFixedHeight(6)
         self.note = QLabel()
         self.note.setWordWrap(True)
-        self.view = LatentTableView(search.table)
+        self.view = ColumnTableView(search.table)
         self.view.setMinimumHeight(80)
         self.busy_row = row(self.bar, self.cancel_button)
         self.busy_row.hide()

@@ -1,4 +1,4 @@
-"""A table of all latents that sorts and filters itself: numpy columns as a Qt model."""
+"""A table over numpy columns that sorts and filters itself: latents, images of a run, what two models differ in."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
-from .columns import LATENT, Column
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from .columns import Column
 
 _ROLES = Qt.ItemDataRole
 _ALIGN_NUMBER = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -34,11 +34,19 @@ def sorted_rows(values: NDArray[Any], *, rising: bool) -> NDArray[np.intp]:
     return rows[np.argsort(missing[rows], kind="stable")] if missing.any() else rows
 
 
-class LatentTable(QAbstractTableModel):
-    """All h latents as rows, in an order and with a filter of its own.
+class ColumnTable(QAbstractTableModel):
+    """Rows over shared arrays of one length, in an order and with a filter of its own.
 
-    Rows of the model are `visible[row]` -> latent. The values are arrays of length h, shared, not copied. While it is
-    `blind`, columns that could sway a judge are left empty. `hidden` are the keys of the columns that are not shown.
+    `visible[row of the view]` is the *entry*: the place in the arrays, which for latents is the latent's number. In
+    blind mode, columns that could sway a reviewer are left empty. `hidden` are the keys of the columns that are not
+    shown.
+
+    Parameters
+    ----------
+    natural
+        Key of the column that numbers the entries, sorted by when the column sorted by goes; empty where none does.
+    numbered_by_entry
+        Whether rows are numbered by their entry, not by their place on the screen.
     """
 
     rearranged = Signal()
@@ -46,44 +54,45 @@ class LatentTable(QAbstractTableModel):
     columns_changed = Signal()
     """Other columns are there, or other ones are shown."""
 
-    def __init__(self) -> None:
+    def __init__(self, natural: str = "", *, numbered_by_entry: bool = False) -> None:
         super().__init__()
-        self.columns: tuple[Column, ...] = (LATENT,)
+        self.columns: tuple[Column, ...] = ()
         self.hidden: set[str] = set()
         self._known: set[str] = set()
-        self.values: dict[str, NDArray[Any]] = {LATENT.key: np.arange(0)}
-        self.sort_key, self.rising = LATENT.key, True
+        self.values: dict[str, NDArray[Any]] = {}
+        self.sort_key, self.rising = natural, True
         self.blind = False
+        self._natural, self._numbered_by_entry = natural, numbered_by_entry
         self._mask: NDArray[np.bool_] | None = None
         self._order: NDArray[np.intp] = np.arange(0)
         self.visible: NDArray[np.intp] = self._order
         self._row_of: NDArray[np.intp] = self._order
 
     @property
-    def n_latents(self) -> int:
-        """All latents, hidden ones included."""
-        return len(self.values[LATENT.key])
+    def size(self) -> int:
+        """All entries, hidden ones included."""
+        return len(next(iter(self.values.values()), ()))
 
     @property
     def sort_column(self) -> Column:
-        """The column whose values decide the order."""
-        return next(column for column in self.columns if column.key == self.sort_key)
+        """The column whose values decide the order; the first one in the order of the arrays."""
+        return next((column for column in self.columns if column.key == self.sort_key), self.columns[0])
 
     @property
     def order(self) -> NDArray[np.intp]:
-        """Every latent once, those that pass the filter first, each part in the order of the sorting column."""
+        """Every entry once, those that pass the filter first, each part in the order of the sorting column."""
         if self._mask is None:
             return self._order
         return np.concatenate([self.visible, self._order[~self._mask[self._order]]])
 
-    def row_of(self, latent: int) -> int:
-        """Row of a latent, -1 when the filter hides it or there is no such latent."""
-        return int(self._row_of[latent]) if 0 <= latent < self._row_of.size else -1
+    def row_of(self, entry: int) -> int:
+        """Row of an entry, -1 when the filter hides it or there is none."""
+        return int(self._row_of[entry]) if 0 <= entry < self._row_of.size else -1
 
     def show(
         self, columns: Sequence[Column], values: Mapping[str, NDArray[Any]], mask: NDArray[np.bool_] | None = None
     ) -> None:
-        """Take other columns or other values, and show the latents of a mask (h,) only, or all.
+        """Take other columns or other values, and show the entries of a mask only, or all.
 
         The order stays that of the same column, if it is still there. New columns start shown or hidden as they say
         themselves.
@@ -97,7 +106,7 @@ class LatentTable(QAbstractTableModel):
         self.beginResetModel()
         self.columns, self.values, self._mask = tuple(columns), dict(values), mask
         if self.sort_key not in self.values:
-            self.sort_key, self.rising = LATENT.key, True
+            self.sort_key, self.rising = self._natural, True
         self._sort()
         self.endResetModel()
         self.rearranged.emit()
@@ -113,10 +122,21 @@ class LatentTable(QAbstractTableModel):
         self.sort_key, self.rising = column.key, column.rising
 
     def choose_columns(self, keys: Iterable[str]) -> None:
-        """Show these columns and no others; the latent's number always stays."""
-        shown = {*keys, LATENT.key}
+        """Show these columns and no others; the first always stays."""
+        shown = {*keys, *(column.key for column in self.columns[:1])}
         self.hidden = {column.key for column in self.columns if column.key not in shown}
         self.columns_changed.emit()
+
+    def replace(self, column: Column, values: NDArray[Any]) -> None:
+        """Take other values for one column; the rows stay where they are until they are sorted again."""
+        keys = [one.key for one in self.columns]
+        if column.key not in keys:
+            return
+        at = keys.index(column.key)
+        self.columns = (*self.columns[:at], column, *self.columns[at + 1 :])
+        self.values[column.key] = values
+        if self.visible.size:
+            self.dataChanged.emit(self.index(0, at), self.index(self.visible.size - 1, at))
 
     def sort_by(self, key: str, *, rising: bool) -> None:
         """Order the rows by a column."""
@@ -127,7 +147,7 @@ class LatentTable(QAbstractTableModel):
         self.rearranged.emit()
 
     def filter(self, mask: NDArray[np.bool_] | None) -> None:
-        """Show the latents of a mask (h,) only, or all."""
+        """Show the entries of a mask only, or all."""
         if mask is None and self._mask is None:
             return
         self.beginResetModel()
@@ -137,12 +157,13 @@ class LatentTable(QAbstractTableModel):
         self.rearranged.emit()
 
     def _sort(self) -> None:
-        self._order = sorted_rows(self.values[self.sort_key], rising=self.rising)
+        values = self.values.get(self.sort_key)
+        self._order = np.arange(self.size) if values is None else sorted_rows(values, rising=self.rising)
         self._arrange()
 
     def _arrange(self) -> None:
         self.visible = self._order if self._mask is None else self._order[self._mask[self._order]]
-        self._row_of = np.full(self.n_latents, -1, dtype=np.intp)
+        self._row_of = np.full(self.size, -1, dtype=np.intp)
         self._row_of[self.visible] = np.arange(self.visible.size)
 
     # What Qt asks for
@@ -155,17 +176,21 @@ class LatentTable(QAbstractTableModel):
 
     def data(self, index: QModelIndex, role: int = _ROLES.DisplayRole) -> Any:  # noqa: D102
         if role == _ROLES.DisplayRole:
-            column = self.columns[index.column()]
-            if self.blind and column.sways:
-                return ""
-            return column.text(self.values[column.key][self.visible[index.row()]])
+            return self.text(self.columns[index.column()], int(self.visible[index.row()]))
         if role == _ROLES.TextAlignmentRole:
             return _ALIGN_NUMBER if self.columns[index.column()].format else _ALIGN_TEXT
         return None
 
+    def text(self, column: Column, entry: int) -> str:
+        """What a cell says."""
+        if self.blind and column.sways:
+            return ""
+        return column.write(entry) if column.write is not None else column.text(self.values[column.key][entry])
+
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = _ROLES.DisplayRole) -> Any:  # noqa: D102
         if orientation == Qt.Orientation.Vertical:
-            return f"{section + 1:,}" if role == _ROLES.DisplayRole else None
+            number = self.visible[section] if self._numbered_by_entry else section
+            return f"{number + 1:,}" if role == _ROLES.DisplayRole else None
         column = self.columns[section]
         if role == _ROLES.ToolTipRole:
             return f"{column.tooltip}. Click to sort; right-click to choose columns."

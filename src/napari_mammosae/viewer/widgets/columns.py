@@ -1,4 +1,4 @@
-"""The columns of the latent table, as data: what they are called, what they mean, how their numbers are written."""
+"""The columns of tables, as data: what they are called, what they mean, how their values are written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ...core.ranking.titles import _INTERVALS, SCORES
 from ..app.order import BY_IMAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-Source: TypeAlias = Literal["latent", "verdict", "region", "run", "image"]
+Source: TypeAlias = Literal["latent", "verdict", "region", "run", "image", "list"]
 """Where a column's values come from; the table shows the sources in this order."""
 SOURCES: dict[str, str] = {"region": "In the drawn region", "run": "Over the run", "image": "On this image"}
 """What the sources of several columns are called in menus."""
@@ -19,7 +19,7 @@ SOURCES: dict[str, str] = {"region": "In the drawn region", "run": "Over the run
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the latent table.
+    """A column of a table.
 
     Attributes
     ----------
@@ -38,7 +38,9 @@ class Column:
     name
         What the stack's overlay calls it when the stack is in its order; the title by default.
     sways
-        Whether it could sway a judge: such values are not written while judging blind.
+        Whether it could sway a reviewer: such values are not shown in blind mode.
+    write
+        Writes the cell of a row (its number in the values) where a format does not suffice.
     """
 
     key: str
@@ -50,6 +52,7 @@ class Column:
     shown: bool = False
     name: str = ""
     sways: bool = False
+    write: Callable[[int], str] | None = None
 
     @property
     def order_name(self) -> str:

@@ -1,4 +1,4 @@
-"""The table of all latents on the screen: a virtual view, one current latent, columns to choose from."""
+"""A table on the screen: a virtual view, one current row, columns to choose from."""
 
 from __future__ import annotations
 
@@ -15,27 +15,41 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QPoint
     from qtpy.QtGui import QKeyEvent
 
-    from .column_table import LatentTable
+    from .column_table import ColumnTable
 
 
-class LatentTableView(QTableView):
-    """A table on the screen: one current latent, any number selected, columns to choose from."""
+_WIDEST_TITLE = 130  # pixels; the tooltip has all of it
+_TYPICAL_ROWS = 200  # as many decide how wide a column of texts is
+
+
+class ColumnTableView(QTableView):
+    """A `ColumnTable` on the screen: one current entry, any number selected, columns to choose from.
+
+    Parameters
+    ----------
+    table
+        What is shown.
+    one_click
+        Whether a click opens an entry, as in a list of images, and moving with the arrow keys does not; otherwise a
+        double click opens.
+    """
 
     chosen = Signal(int)
-    """The user moved to a latent."""
+    """The user moved to an entry."""
     sorted_by_user = Signal(str)
     """The user clicked on the header of a column, whose key this is."""
     entered = Signal(int)
-    """The user pressed Enter on a latent, or double-clicked it."""
+    """The user opened an entry: with Enter, or by a click."""
 
-    def __init__(self, table: LatentTable) -> None:
+    def __init__(self, table: ColumnTable, *, one_click: bool = False) -> None:
         super().__init__()
         self.table = table
         self._following = False
-        self._latent: int | None = None
+        self._entry: int | None = None
         self.setModel(self.table)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        mode = QAbstractItemView.SelectionMode
+        self.setSelectionMode(mode.SingleSelection if one_click else mode.ExtendedSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setShowGrid(False)
         self.setWordWrap(False)
@@ -48,33 +62,34 @@ class LatentTableView(QTableView):
         columns.setSectionsMovable(True)
         columns.setHighlightSections(False)
         columns.setSectionsClickable(True)
+        columns.setTextElideMode(Qt.TextElideMode.ElideRight)
         columns.setSortIndicatorShown(True)
         columns.sectionClicked.connect(self._sort_by_section)
         columns.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         columns.customContextMenuRequested.connect(self._show_menu)
         self.selectionModel().currentRowChanged.connect(self._on_current)
-        self.doubleClicked.connect(self._on_entered)
+        (self.clicked if one_click else self.doubleClicked).connect(self._on_entered)
         self.table.modelReset.connect(self._after_reset)
         self.table.columns_changed.connect(self._fit)
         self._fit()
         self._after_reset()
 
     @property
-    def latent(self) -> int | None:
-        """The latent of the current row."""
+    def entry(self) -> int | None:
+        """The entry of the current row."""
         index = self.currentIndex()
         return int(self.table.visible[index.row()]) if index.isValid() else None
 
     @property
     def selected(self) -> list[int]:
-        """Latents of the selected rows, from top to bottom."""
+        """Entries of the selected rows, from top to bottom."""
         rows = sorted(index.row() for index in self.selectionModel().selectedRows())
         return [int(self.table.visible[row]) for row in rows]
 
-    def go_to(self, latent: int | None) -> None:
-        """Make a latent's row the current one and scroll to it, without telling anybody; none if it is hidden."""
-        self._latent = latent
-        row = self.table.row_of(latent) if latent is not None else -1
+    def go_to(self, entry: int | None) -> None:
+        """Make an entry's row the current one and scroll to it without a signal; none if it is hidden."""
+        self._entry = entry
+        row = self.table.row_of(entry) if entry is not None else -1
         if row >= 0 and self.currentIndex().row() == row:
             return
         self._following = True
@@ -111,7 +126,7 @@ class LatentTableView(QTableView):
         return menu
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Enter goes to the latent; letters and digits are keys of the viewer, not a search in the table."""
+        """Enter opens the entry; letters and digits are keys of the viewer, not a search in the table."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._on_entered(self.currentIndex())
         elif event.text().isalnum():
@@ -136,23 +151,24 @@ class LatentTableView(QTableView):
     def _on_current(self, current: QModelIndex, _before: QModelIndex) -> None:
         if self._following or not current.isValid():
             return
-        self._latent = int(self.table.visible[current.row()])
-        self.chosen.emit(self._latent)
+        self._entry = int(self.table.visible[current.row()])
+        self.chosen.emit(self._entry)
 
     def _on_entered(self, index: QModelIndex) -> None:
         if index.isValid():
             self.entered.emit(int(self.table.visible[index.row()]))
 
     def _after_reset(self) -> None:
-        """Qt forgets the current row with the rows; the latent stays current."""
+        """Qt forgets the current row with the rows; the entry stays current."""
         columns = [column.key for column in self.table.columns]
         order = Qt.SortOrder.AscendingOrder if self.table.rising else Qt.SortOrder.DescendingOrder
-        self.horizontalHeader().setSortIndicator(columns.index(self.table.sort_key), order)
-        self.go_to(self._latent)
+        section = columns.index(self.table.sort_key) if self.table.sort_key in columns else -1
+        self.horizontalHeader().setSortIndicator(section, order)
+        self.go_to(self._entry)
 
-    def select(self, latents: Iterable[int]) -> None:
-        """Select the rows of several latents besides the current one."""
-        rows = [row for latent in latents if (row := self.table.row_of(latent)) >= 0]
+    def select(self, entries: Iterable[int]) -> None:
+        """Select the rows of several entries besides the current one."""
+        rows = [row for entry in entries if (row := self.table.row_of(entry)) >= 0]
         wanted = QItemSelection()
         for row in rows:
             wanted.select(self.table.index(row, 0), self.table.index(row, len(self.table.columns) - 1))
@@ -160,10 +176,14 @@ class LatentTableView(QTableView):
         self.selectionModel().select(wanted, flags)
 
     def _fit(self) -> None:
-        """Show and hide columns, and make each as wide as its title and a typical number."""
+        """Show and hide columns, and make each as wide as its title and a typical number, or its first texts."""
         header, metrics = self.horizontalHeader(), self.fontMetrics()
         for section, column in enumerate(self.table.columns):
             self.setColumnHidden(section, column.key in self.table.hidden)
             title = metrics.horizontalAdvance(column.title) + 24  # room for the sort mark
-            typical = metrics.horizontalAdvance("0.00123" if column.format else "spurious") + 8
-            header.resizeSection(section, max(title, typical))
+            texts = {"0.00123"} if column.format and column.write is None else self._first_texts(column)
+            typical = max((metrics.horizontalAdvance(text) for text in texts), default=0) + 10
+            header.resizeSection(section, max(min(title, _WIDEST_TITLE), typical))
+
+    def _first_texts(self, column: Column) -> set[str]:
+        return {self.table.text(column, int(entry)) for entry in self.table.visible[:_TYPICAL_ROWS]} | {"spurious"}
