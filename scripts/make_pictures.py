@@ -11,8 +11,6 @@ from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 
-from typing import TYPE_CHECKING
-
 import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication, QWidget
@@ -23,9 +21,6 @@ from napari_mammosae.core.runs.making.demo import demo_run
 from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.launch import open_dock
 from napari_mammosae.viewer.workspace import workspace_of
-
-if TYPE_CHECKING:
-    from napari_mammosae.viewer.image.controller import Controller
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 SIZE = (1400, 850)
@@ -42,7 +37,7 @@ class Studio:
         self.viewer.window.resize(*SIZE)
         self.viewer.window._qt_viewer.dockLayerControls.setMaximumWidth(260)
         self.viewer.window._qt_viewer.dockLayerList.setMaximumWidth(260)
-        self.workspace: Controller = workspace_of(self.viewer)
+        self.workspace = workspace_of(self.viewer)
         self.workspace.images.choice = replace(self.workspace.images.choice, name="demo")
         self.viewer.open_sample(PLUGIN, "mass_without_marker")
         self.workspace.images.compute()
@@ -118,12 +113,13 @@ def main() -> None:
         widget.choice.value_box.setValue(0.3)
 
     studio.take("localize", "Localise", cut)
+    studio.workspace.localizer.drawn = False  # found boxes stay when their dock is closed
 
     studio.workspace.opener.open_demo()
     studio.wait(lambda: session.run is not None)
 
     def ranked(widget: QWidget) -> None:
-        studio.wait(lambda: bool(widget.ranking.columns))
+        studio.wait(lambda: bool(studio.workspace.ranking.columns))
         choose(widget)
         studio.rest(8.0)
 

@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QDoubleSpinBox,
     QLabel,
     QLineEdit,
+    QListView,
     QSpinBox,
     QTableView,
     QWidget,
@@ -104,7 +105,7 @@ def said(workspace):
 
 def cells(view):
     model = view.model()
-    columns = range(min(model.columnCount(), 8))
+    columns = range(1 if isinstance(view, QListView) else min(model.columnCount(), 8))
     hidden = [isinstance(view, QTableView) and view.isColumnHidden(column) for column in columns]
     texts = [
         [model.data(model.index(line, column), Qt.ItemDataRole.DisplayRole) for column in columns]

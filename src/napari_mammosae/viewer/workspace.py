@@ -21,7 +21,7 @@ from .comparison.controller import ModelComparer
 from .context import Context, Controller
 from .image.controller import ImageController
 from .intervention.controller import Intervention
-from .intervention.exporter import EditExporter
+from .intervention.export import EditExporter
 from .intervention.over_run import EditOverRun
 from .latents.controller import LatentList
 from .latents.pictures import GalleryPictures
@@ -31,7 +31,7 @@ from .latents.side_by_side import SideBySide
 from .localization.controller import Localizer
 from .localization.over_run import RunMeasures
 from .runs.browser import RunBrowser
-from .runs.image_list import ImageList
+from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
@@ -93,9 +93,9 @@ class Workspace:
     # Made when first asked for
 
     @cached_property
-    def image_list(self) -> ImageList:
+    def image_list(self) -> RunImageList:
         """Which images of the run are listed."""
-        return self._own(ImageList(self.context, self.browser, self.reviewer.book.verdicts))
+        return self._own(RunImageList(self.context, self.browser, self.reviewer.book.verdicts))
 
     @cached_property
     def editor(self) -> BoxEditor:

@@ -6,9 +6,9 @@ from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.canvas.redraw import drawn_once
+from napari_mammosae.viewer.canvas.redraw import PLATE, drawn_once
 from napari_mammosae.viewer.canvas.scene import Scene
-from napari_mammosae.viewer.canvas.texts import PLATE, write_latent
+from napari_mammosae.viewer.canvas.texts import write_latent
 
 
 @pytest.fixture

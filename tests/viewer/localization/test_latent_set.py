@@ -159,10 +159,13 @@ def test_deleting_the_heatmap_goes_back_to_the_current_latent(qtbot, dock):
     assert layer(dock, "heatmap") is None
 
 
-def test_closing_the_dock_brings_the_stack_back(qtbot, dock):
+def test_closing_the_dock_keeps_the_heatmap_and_the_current_latent_brings_the_stack_back(qtbot, dock):
     dock.workspace.session.pins = (LEFT,)
     choose(qtbot, dock, "pins", "union")
     dock.cleanup()
+    assert layer(dock, "heatmap") is not None
+    assert not dock.workspace.scene.stack_layer.visible
+    choose(qtbot, dock, "current")
     assert layer(dock, "heatmap") is None
     assert dock.workspace.scene.stack_layer.visible
 

@@ -177,12 +177,12 @@ class BoxEditor(Controller):
     @property
     def can_undo(self) -> bool:
         """Whether something was changed on this image."""
-        return self._history.can_undo
+        return self._key in self._histories and self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether something was undone."""
-        return self._history.can_redo
+        return self._key in self._histories and self._history.can_redo
 
     def undo(self) -> None:
         """Take the last change on this image back."""
@@ -231,10 +231,12 @@ class BoxEditor(Controller):
     # What changes
 
     @property
+    def _key(self) -> str:
+        return self.session.image.image_id if self.session.image is not None else ""
+
+    @property
     def _history(self) -> History[ImageBoxTable]:
-        image = self.session.image
-        key = image.image_id if image is not None else ""
-        return self._histories.setdefault(key, History(ImageBoxTable()))
+        return self._histories.setdefault(self._key, History(ImageBoxTable()))
 
     def _boxes(self, image: Mammogram) -> pd.DataFrame:
         from ...core.annotations.box_edits import nothing_annotated

@@ -1,22 +1,45 @@
-"""One drawing of the window for everything that a step changes.
+"""Everything that is done only because drawing can be slow: with OpenGL in software one drawing takes some 25 ms.
 
-Left to itself, napari draws a step two or three times: once with what changed; again because it places the texts over
-the canvas at the end of a drawing; and again because its list of layers is laid out after that. With OpenGL in
-software each drawing takes some 25 ms.
+`drawn_once`
+    Left to itself, napari draws a step two or three times: once with what changed; again because it places the texts
+    over the canvas at the end of a drawing; and again because its list of layers is laid out after that.
+`fit_plate`
+    A text's own box is made anew, shaders and all, whenever the text changes, which is at every step.
+`Colorbar`
+    The box behind a colourbar is made anew several times whenever the colour scale changes, by default at every step:
+    a fifth of the step. Beside the image there is nothing to cover. Making a colourbar takes as long as making the
+    stack.
+`replaced_at_once`
+    Each property of a layer of shapes that is set makes napari draw, and work out extents and a thumbnail.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack, contextmanager
+from math import ceil
+from typing import TYPE_CHECKING, Any
+from weakref import ref
 
-from qtpy.QtCore import Qt
+from napari.components.overlays import TextOverlay
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QListView
+
+from . import layers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari.components import ViewerModel
+    from napari.layers import Image
+
+FONT = 8
+"""Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
+PLATE = "mammosae_plate"
+"""Key of what lies behind the latent's text: an empty text with a box that stays as it is while the lines fit on it."""
+_EM_SPACE, _HARD_SPACE = "\u2003", "\u00a0"  # blanks at the end of a line have no width, but a hard one has
+_EM_PER_LETTER = 0.54  # wide for a letter, about right for a digit
+_AREA = (200.0, 90.0)
+"""Height and width in canvas pixels, from the top right corner, of a colourbar with its numbers."""
 
 
 @contextmanager
@@ -44,3 +67,80 @@ def _lay_out_layer_list(viewer: ViewerModel) -> None:
     for dock in window.findChildren(QDockWidget, "layer list", directly):
         for rows in dock.widget().findChildren(QListView, "", directly):
             rows.visualRect(rows.model().index(0, 0))
+
+
+def fit_plate(viewer: ViewerModel, text: str) -> None:
+    """Have a plate in the corner that is large enough for a text, and not much larger."""
+    overlays = viewer.canvas.overlays
+    if PLATE not in overlays:
+        overlays.text.font_size = FONT
+        # Without a tile of its own it lies in the corner itself, below what is tiled there.
+        overlays[PLATE] = plate = TextOverlay(position="corner", visible=overlays.text.visible, font_size=FONT)
+        plate.order = overlays.text.order - 10
+        overlays.text.events.visible.connect_setattr(plate, "visible", maxargs=1)
+        overlays.text.events.font_size.connect_setattr(plate, "font_size", maxargs=1)
+    lines = text.split("\n")
+    ems, rows = 1 + ceil(_EM_PER_LETTER * max(map(len, lines))), 1 + len(lines)
+    there = overlays[PLATE].text.split("\n")
+    if not (ems <= len(there[0]) <= 1.4 * ems and rows <= len(there) <= rows + 1):
+        overlays[PLATE].text = _EM_SPACE * (ems - 1) + _HARD_SPACE + "\n" * (rows - 1)
+
+
+class Colorbar:
+    """Shows the colourbar of the latents, with a box behind it only while a layer reaches below it."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = ref(viewer)
+        self._undo = ExitStack()
+        camera = viewer.scene.camera.events
+        for event in (camera.zoom, camera.center, viewer.canvas.events.size, viewer.canvas.grid.events.enabled):
+            event.connect(self.update)
+            self._undo.callback(event.disconnect, self.update)
+
+    def cleanup(self) -> None:
+        """Follow the view no longer."""
+        self._undo.close()
+
+    def show_later(self) -> None:
+        """Show it apart from the stack, so that the window does not stall for both."""
+        QTimer.singleShot(0, self.show)
+
+    def show(self) -> None:
+        """Show it, if there are latents."""
+        if (layer := self._stack_layer) is not None:
+            self.update()
+            layer.colorbar.visible = True
+
+    def update(self, *_: object) -> None:
+        """Cover what lies behind, or nothing."""
+        layer = self._stack_layer
+        if layer is not None and layer.colorbar.box != (covers := self._covers()):
+            layer.colorbar.box = covers
+
+    @property
+    def _stack_layer(self) -> Image | None:
+        return layers.find(viewer.layers, "latents") if (viewer := self._viewer()) is not None else None
+
+    def _covers(self) -> bool:
+        viewer = self._viewer()
+        if viewer is None or viewer.canvas.grid.enabled:
+            return True
+        camera, (height, width) = viewer.scene.camera, viewer.canvas.size
+        row, col = camera.center[-2:]
+        bottom = row + (_AREA[0] - height / 2) / camera.zoom
+        left = col + (width / 2 - _AREA[1]) / camera.zoom
+        top, right = row - height / 2 / camera.zoom, col + width / 2 / camera.zoom
+        for layer in viewer.layers:
+            if layer.visible:
+                (row_min, col_min), (row_max, col_max) = layer.extent.world[:, -2:]
+                if row_min < bottom and row_max > top and col_max > left and col_min < right:
+                    return True
+        return False
+
+
+@contextmanager
+def replaced_at_once(layer: Any) -> Iterator[None]:
+    """While entered, set what a layer of shapes holds; it is drawn afterwards."""
+    with layer.events.blocker_all(), layer.block_thumbnail_update():
+        yield
+    layer.refresh(extent=False)

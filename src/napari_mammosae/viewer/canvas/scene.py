@@ -14,10 +14,9 @@ from ...core.images.geometry import cell_affine
 from . import colors, layers
 from .box_shapes import draw_boxes
 from .camera import fit, same_view
-from .colorbar import Colorbar
 from .latent_view import contrast_limits, resolve
 from .layers import draw_pins
-from .redraw import drawn_once
+from .redraw import Colorbar, drawn_once
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
 
@@ -145,8 +144,7 @@ class Scene:
             self._adding = False
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
-            # Making a colourbar takes as long again, and the window should not stall.
-            QTimer.singleShot(0, self._colorbar.show)
+            self._colorbar.show_later()
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
             matrix = layers.stack_affine(affine)

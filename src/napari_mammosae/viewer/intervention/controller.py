@@ -19,8 +19,7 @@ from ..context import Controller
 from ..image.tasks import is_ready, prepare_edits
 from . import layers as logit_map
 from .layers import EditOverlay, edited_text
-from .passes import Passes
-from .result import EditView, passed_view, view_of
+from .result import EditView, Passes, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
 

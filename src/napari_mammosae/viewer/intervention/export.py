@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from psygnal import Signal
 
 from ...core.base.errors import SettingsError
 from ...core.base.text import text_of
+from ..context import Controller
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,6 +63,47 @@ class EditRecord:
     state: EditState
     view: EditView
     run: RunRecord | None
+
+
+class EditExporter(Controller):
+    """Exports the edit; an export goes on when the dock it was asked for in is closed.
+
+    Attributes
+    ----------
+    said
+        Emits what came of it, and whether it begins or ends.
+    jobs
+        The writing.
+    """
+
+    said = Signal(str)
+
+    def __init__(self, over_run: EditOverRun) -> None:
+        super().__init__(over_run.context)
+        self.over_run = over_run
+        self.jobs = self.new_jobs()
+
+    def export(self, path: Path) -> None:
+        """Write everything about the present edit beside `path`, a CSV.
+
+        Raises
+        ------
+        SettingsError
+            If there is no edit to write.
+        """
+        work = partial(write_edit, path, record_of(self.over_run))
+        self.jobs.start(f"Writing {path.name}", work, self._written, self._not_written)
+        self.said.emit(f"Writing {path.name} …")
+
+    def _written(self, paths: list[Path]) -> None:
+        self._say(f"Wrote {', '.join(one.name for one in paths)}")
+
+    def _not_written(self, error: Exception) -> None:
+        self._say(str(error), error=True)
+
+    def _say(self, text: str, *, error: bool = False) -> None:
+        self.status.tell(text, error=error)
+        self.said.emit(text)
 
 
 def record_of(run: EditOverRun) -> EditRecord:

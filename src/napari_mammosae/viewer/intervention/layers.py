@@ -12,7 +12,8 @@ from napari.utils.colormaps import Colormap
 from ...core.base.text import readable
 from ..canvas import layers
 from ..canvas.colors import AMBER
-from ..canvas.texts import FONT, PREDICTION
+from ..canvas.redraw import FONT
+from ..canvas.texts import PREDICTION
 from .result import summary
 
 if TYPE_CHECKING:

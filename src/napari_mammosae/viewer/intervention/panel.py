@@ -9,15 +9,14 @@ from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidge
 
 from ...core.base.errors import MammoSAEError
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
-from .pass_panel import PassPart
-from .result_panel import ResultPart
+from .result_panel import PassPart, ResultPart
 from .run_panel import EditOverRunPart
 from .set_panel import SetPart
 
 if TYPE_CHECKING:
     from ..image.controller import ImageController
     from ..runs.browser import RunBrowser
-    from .exporter import EditExporter
+    from .export import EditExporter
 
 
 class IntervenePanel(Dock):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
+from qtpy.QtCore import QModelIndex, QSize, Qt
+from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLabel, QListView, QVBoxLayout
 
 from ...core.ranking.titles import SCORES
 from ..widgets.parts import Part, hint, row
-from .flips_panel import MovePart
 from .plots import SweepPlot
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ..runs.browser import RunBrowser
     from .over_run import EditOverRun
     from .run_effects import Bands
+    from .run_move import RunMove
 
 RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
 
@@ -83,3 +83,51 @@ class EditOverRunPart(Part):
 
     def _on_drag(self, k: int) -> None:
         self.intervention.change(k=k)
+
+
+class MovePart(Part):
+    """What the edit does to the run, in words; a click on an image opens it."""
+
+    def __init__(self, move: RunMove, browser: RunBrowser) -> None:
+        super().__init__(move.context)
+        self.run_move, self.browser = move, browser
+        self.measures, self.intervals = QLabel(), hint(QLabel())
+        for label in (self.measures, self.intervals):
+            label.setWordWrap(True)
+        self.intervals.setToolTip(
+            "Patients are drawn anew 1,000 times; before, after and their change are measured on the same draws"
+        )
+        self.list = _Flips()
+        self.list.setModel(move.flips)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(3)
+        for widget in (self.measures, self.intervals, self.list):
+            layout.addWidget(widget, 1 if widget is self.list else 0)
+        self.list.clicked.connect(self._open)
+        self.list.activated.connect(self._open)
+        self.listen(move.changed, self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Follow what the edit does."""
+        self.measures.setText(self.run_move.measures)
+        self.intervals.setText(self.run_move.intervals)
+        self.intervals.setVisible(bool(self.run_move.intervals))
+
+    def _open(self, index: QModelIndex) -> None:
+        if self.session.run is not None and (rows := self.run_move.flip_rows()):
+            self.browser.show(rows[index.row()][0])
+
+
+class _Flips(QListView):
+    def __init__(self) -> None:
+        super().__init__()
+        self.setUniformItemSizes(True)
+        self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.setToolTip("Images whose decision the edit changes, right or wrong by their label; click to open one")
+        self.setMinimumHeight(60)
+
+    def sizeHint(self) -> QSize:
+        """A few lines: it takes what room is left, but does not make the dock scroll."""
+        return QSize(super().sizeHint().width(), 80)

@@ -167,7 +167,8 @@ class FilterPart(QWidget):
         """Show a filter that is set already."""
         self.text.setText(wanted.text)
         self.verdict.setCurrentText(wanted.verdict)
-        self.column.setCurrentIndex(self.column.findData(wanted.column))
+        if wanted.low is not None or wanted.high is not None:
+            self.column.setCurrentIndex(self.column.findData(wanted.column))
         for edit, number in ((self.low, wanted.low), (self.high, wanted.high)):
             edit.setText("" if number is None else f"{number:g}")
         self.live.setChecked(wanted.live)

@@ -9,6 +9,7 @@ import numpy as np
 from napari.layers import Shapes
 
 from ..canvas.layers import KEY, rectangles
+from ..canvas.redraw import replaced_at_once
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,14 +113,12 @@ def draw(layer: Shapes, drawing: Drawing) -> None:
     """
     if len(drawing.shapes) == 0 and layer.nshapes == 0:
         return
-    # Each of these alone would make napari redraw, and work out extents and thumbnails: once is enough.
-    with layer.events.blocker_all(), layer.block_thumbnail_update():
+    with replaced_at_once(layer):
         layer.data = (drawing.shapes, drawing.types) if drawing.shapes else []
         if drawing.shapes:
             layer.edge_width = drawing.widths
             layer.edge_color = drawing.colors
         layer.features = {"fate": drawing.fates, "label": drawing.labels}
-    layer.refresh(extent=False)
 
 
 def _label(row: BoxRow) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .image_columns import Listed
 
 
-class ImageList(Controller):
+class RunImageList(Controller):
     """The filter and the order of the images; the browser's rows follow.
 
     Attributes

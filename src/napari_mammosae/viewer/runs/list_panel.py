@@ -14,7 +14,7 @@ from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
 
 if TYPE_CHECKING:
-    from .image_list import ImageList
+    from .image_list import RunImageList
 
 NO_RUN = "Open a run to list its images here."
 ALL, ANY_SPLIT = "all images", "any split"
@@ -24,7 +24,7 @@ _DELAY = 120  # milliseconds after the last key stroke
 class ImageListPart(Part):
     """Choose among the run's images. What is listed is what next and previous go through."""
 
-    def __init__(self, images: ImageList) -> None:
+    def __init__(self, images: RunImageList) -> None:
         super().__init__(images.context)
         self.images, self.browser = images, images.browser
         self._later = QTimer(self, singleShot=True, interval=_DELAY)

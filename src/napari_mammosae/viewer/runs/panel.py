@@ -12,14 +12,14 @@ from .list_panel import ImageListPart
 from .run_panel import RunPart
 
 if TYPE_CHECKING:
-    from .image_list import ImageList
+    from .image_list import RunImageList
     from .opener import RunOpener
 
 
 class ImagesPanel(Dock):
     """Opens a run and goes through its images; the current latent and the order stay."""
 
-    def __init__(self, opener: RunOpener, images: ImageList) -> None:
+    def __init__(self, opener: RunOpener, images: RunImageList) -> None:
         super().__init__(opener.context)
         self.run = RunPart(opener)
         self.list = ImageListPart(images)
