@@ -51,27 +51,10 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
 
 @contextmanager
 def progress(*, quiet: bool) -> Iterator["Report"]:
-    """Yield what long work reports to: a bar a stage, with its rate and the time left."""
-    from ..core.base.progress import Meter, ignore
+    """Yield what long work reports to: bars on a terminal."""
+    from ..core.base.progress import draw_bars
 
-    if quiet or not sys.stderr.isatty():
-        yield ignore
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        meter = Meter()
-        bar = None
-
-        def report(text: str, done: int = 0, total: int = 0, /) -> None:
-            nonlocal bar
-            state = meter(text, done, total)
-            if bar is None or state.begins:
-                bar = bars.add_task(text, pace="")
-            bars.update(bar, description=text, completed=done, total=total or None, pace=state.pace)
-
+    with draw_bars(shown=not quiet and sys.stderr.isatty()) as report:
         yield report
 
 

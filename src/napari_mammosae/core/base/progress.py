@@ -2,6 +2,8 @@
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -92,3 +94,28 @@ class Meter:
         rate = (high - low) / (end - start) if end > start else 0.0
         left = (total - done) / rate if rate > 0 and total else None
         return Progress(text, done, total, rate, left, begins)
+
+
+@contextmanager
+def draw_bars(*, shown: bool = True) -> Iterator[Report]:
+    """Yield a report that draws on standard error: a bar a stage, with its rate and the time left."""
+    if not shown:
+        yield ignore
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as Bars
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+        meter = Meter()
+        bar = None
+
+        def report(text: str, done: int = 0, total: int = 0, /) -> None:
+            nonlocal bar
+            state = meter(text, done, total)
+            if bar is None or state.begins:
+                bar = bars.add_task(text, pace="")
+            bars.update(bar, description=text, completed=done, total=total or None, pace=state.pace)
+
+        yield report
