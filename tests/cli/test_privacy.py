@@ -12,7 +12,8 @@ import pytest
 
 from dicom_factory import breast_image, truncate, write_dicom
 from napari_mammosae.cli import main
-from napari_mammosae.core.annotations.boxes import read_findings, write_findings
+from napari_mammosae.core.annotations.box_files import write_findings
+from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.log import log_file
 from napari_mammosae.core.base.provenance import provenance
 from napari_mammosae.core.images.mammogram import read_mammogram

@@ -112,7 +112,7 @@ def test_ctrl_c_stops_after_an_image_and_the_run_is_finished_later(images, tiny_
         assert run(images, tiny_model, tmp_path / "run") == 1
     said = capsys.readouterr().err
     assert "press Ctrl-C again" in said
-    assert "Error: The run was stopped; the same command goes on from here." in said
+    assert "Error: The run was stopped. Give the same command again to resume it." in said
     assert len(seen) == 2
     assert signal.getsignal(signal.SIGINT) is before
     assert run(images, tiny_model, tmp_path / "run", "-q") == 0

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_mammosae.core.annotations.box_edits import SMALLEST, to_write, with_boxes
-from napari_mammosae.core.annotations.boxes import read_findings, write_findings
+from napari_mammosae.core.annotations.box_files import write_findings
+from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import FindingsError
 
 BOX = ["row_min", "col_min", "row_max", "col_max"]
@@ -51,7 +52,7 @@ def test_an_image_the_annotations_do_not_name(findings):
 
 
 def test_a_box_needs_a_finding(findings):
-    with pytest.raises(FindingsError, match="needs a finding"):
+    with pytest.raises(FindingsError, match="the finding of a box needs a name"):
         with_boxes(findings, "a", (100, 90), table(("胸", 5, 6, 50, 60)))
 
 

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from napari_mammosae.core.annotations.boxes import BOX, Findings, read_findings, slug, write_findings
+from napari_mammosae.core.annotations.box_files import write_findings
+from napari_mammosae.core.annotations.boxes import Findings, read_findings
 from napari_mammosae.core.base.errors import FindingsError
-from napari_mammosae.core.base.names import image_id_of, image_ids_of
+from napari_mammosae.core.base.names import image_id_of, image_ids_of, slug
+from napari_mammosae.core.images.geometry import BOX
 
 PLAIN = "image,finding,xmin,ymin,xmax,ymax\n"
 VINDR = (

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from napari_mammosae.core.annotations.boxes import read_label_rows, read_labels
+from napari_mammosae.core.annotations.labels import read_label_rows, read_labels
 from napari_mammosae.core.base.errors import FindingsError
 
 VINDR = (

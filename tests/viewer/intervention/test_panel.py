@@ -334,7 +334,12 @@ def test_inside_a_drawn_region(dock, session, viewer, model, qtbot):
 
 @pytest.mark.parametrize(
     ("numbers", "words"),
-    [("", "empty"), ("64", "no latent 64; they go from 0 to 63"), ("3, x", "'x' is no latent"), ("9-3", "no range")],
+    [
+        ("", "empty"),
+        ("64", "no latent 64; they go from 0 to 63"),
+        ("3, x", "'x' is not the number of a latent"),
+        ("9-3", "not a range"),
+    ],
 )
 def test_wrong_sets_are_said_in_words(dock, numbers, words):
     choose(dock.set.source_box, "list")

@@ -1,28 +1,46 @@
-"""Which latents look at a place that somebody pointed at: a rectangle, a polygon, or a brush stroke."""
+"""Which latents look at a region of an image: the share of each cell in it, and what each latent has there."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
+from numpy.typing import ArrayLike, NDArray
 
 from ..images.cells import box_shares, cell_shares
 from ..stats.measures import ratios
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
     from ..images.geometry import Frame
 
-
-Doubles = npt.NDArray[np.float64]
+Doubles = NDArray[np.float64]
 QueryOrder = Literal["activation", "energy", "lift", "contribution"]
+
+_ELLIPSE_POINTS = 96
+
+
+def cell_weights(region: NDArray[Any] | tuple[str, NDArray[Any]], frame: Frame, grid: tuple[int, int]) -> Doubles:
+    """Share of each cell (H', W') inside a region: a painted mask, or a shape's type and its corners (n, 2).
+
+    Corners are in source pixels, as napari draws them: pixel centres at whole numbers.
+    """
+    if not isinstance(region, tuple):
+        return brush_weights(region, grid, frame)
+    kind, corners = region
+    if kind == "rectangle" and _is_upright(corners):
+        edges = np.concatenate([corners.min(axis=0), corners.max(axis=0)]) + 0.5
+        return rectangle_weights(edges, frame.input_shape, grid, frame)
+    if kind == "ellipse":
+        angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
+        centre = corners.mean(axis=0)
+        corners = centre + np.cos(angle) * (corners[1] - corners[0]) / 2 + np.sin(angle) * (corners[3] - corners[0]) / 2
+    return polygon_weights(corners, frame.input_shape, grid, frame)
 
 
 def rectangle_weights(
-    box: npt.ArrayLike, input_shape: tuple[int, int], grid: tuple[int, int], frame: Frame | None = None
+    box: ArrayLike, input_shape: tuple[int, int], grid: tuple[int, int], frame: Frame | None = None
 ) -> Doubles:
     """Share of each cell's area in a rectangle, (H', W') float64.
 
@@ -36,7 +54,7 @@ def rectangle_weights(
 
 
 def polygon_weights(
-    vertices: npt.ArrayLike, input_shape: tuple[int, int], grid: tuple[int, int], frame: Frame | None = None
+    vertices: ArrayLike, input_shape: tuple[int, int], grid: tuple[int, int], frame: Frame | None = None
 ) -> Doubles:
     """Share of each cell's area in a polygon, counted in input pixels, (H', W') float64.
 
@@ -55,7 +73,7 @@ def polygon_weights(
     return cell_shares(mask, grid)
 
 
-def brush_weights(mask: npt.ArrayLike, grid: tuple[int, int], frame: Frame | None = None) -> Doubles:
+def brush_weights(mask: ArrayLike, grid: tuple[int, int], frame: Frame | None = None) -> Doubles:
     """Share of each cell's area under a painted mask, (H', W') float64.
 
     Parameters
@@ -73,11 +91,11 @@ def brush_weights(mask: npt.ArrayLike, grid: tuple[int, int], frame: Frame | Non
 
 
 def query_region(
-    latents: npt.ArrayLike,
-    maps: npt.ArrayLike,
-    weights: npt.ArrayLike,
+    latents: ArrayLike,
+    maps: ArrayLike,
+    weights: ArrayLike,
     *,
-    attribution: npt.ArrayLike | None = None,
+    attribution: ArrayLike | None = None,
     by: QueryOrder = "activation",
 ) -> pd.DataFrame:
     """Latents of one image, those that look most at a region first.
@@ -103,6 +121,8 @@ def query_region(
         `contribution`, what it adds to the logit there (contributions of all cells add up to the latent's whole);
         `peak_inside`, whether the map's maximum lies in a cell of which at least half belongs to the region.
     """
+    import pandas as pd  # here: docks that only weigh cells start without it
+
     ids = np.asarray(latents, np.int64)
     share = np.asarray(weights, np.float64).ravel()
     cells = np.asarray(maps)
@@ -115,8 +135,6 @@ def query_region(
     logit = np.full(ids.size, np.nan)
     if attribution is not None:
         logit = np.asarray(attribution, np.float64)[ids] * inside / share.size
-    import pandas as pd
-
     table = pd.DataFrame(
         {
             "latent": ids,
@@ -131,7 +149,7 @@ def query_region(
     return table.sort_values([by, "latent"], ascending=[False, True], ignore_index=True)
 
 
-def stack_order(first: npt.ArrayLike, n_latents: int) -> npt.NDArray[np.int64]:
+def stack_order(first: ArrayLike, n_latents: int) -> NDArray[np.int64]:
     """Permutation of all latents: the given ones first, in their order, then the rest by id."""
     leading = np.asarray(first, np.int64)
     rest = np.ones(n_latents, bool)
@@ -139,30 +157,5 @@ def stack_order(first: npt.ArrayLike, n_latents: int) -> npt.NDArray[np.int64]:
     return np.concatenate([leading, np.flatnonzero(rest)])
 
 
-def cell_weights(
-    region: NDArray[Any] | tuple[str, NDArray[Any]], frame: Frame, grid: tuple[int, int]
-) -> NDArray[np.float64]:
-    """Share of each cell (H', W') inside a region: a painted mask, or a shape's type and its corners (n, 2).
-
-    Corners are in source pixels, as napari draws them: pixel centres at whole numbers.
-    """
-    pass
-
-    if not isinstance(region, tuple):
-        return brush_weights(region, grid, frame)
-    kind, corners = region
-    if kind == "rectangle" and _is_upright(corners):
-        edges = np.concatenate([corners.min(axis=0), corners.max(axis=0)]) + 0.5
-        return rectangle_weights(edges, frame.input_shape, grid, frame)
-    if kind == "ellipse":
-        angle = np.linspace(0, 2 * np.pi, _ELLIPSE_POINTS, endpoint=False)[:, None]
-        centre = corners.mean(axis=0)
-        corners = centre + np.cos(angle) * (corners[1] - corners[0]) / 2 + np.sin(angle) * (corners[3] - corners[0]) / 2
-    return polygon_weights(corners, frame.input_shape, grid, frame)
-
-
-def _is_upright(corners: NDArray[np.float64]) -> bool:
+def _is_upright(corners: Doubles) -> bool:
     return all(np.unique(np.round(corners[:, axis], 6)).size == 2 for axis in (0, 1))
-
-
-_ELLIPSE_POINTS = 96

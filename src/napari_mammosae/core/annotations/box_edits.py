@@ -7,14 +7,18 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import FindingsError
-from ..base.names import slug
-from ..images.geometry import clip_boxes
-from .boxes import BOX, Findings
+from ..base.names import LACKS_SLUG, slug
+from ..images.geometry import BOX, clip_boxes
+from .boxes import Findings
 
 SMALLEST = 2.0
 """Source pixels a box must have in height and width: a click without a drag makes none."""
 
 DRAWN = "drawn boxes"
+"""What messages call annotations that no file holds yet."""
+
+_COLUMNS = ("image_id", "finding", *BOX)
+_FACTS = ("patient", "laterality", "view", "split", "height", "width")
 
 
 def with_boxes(
@@ -44,7 +48,7 @@ def with_boxes(
     rows = boxes.assign(**dict(zip(BOX, edges.T, strict=True)))[kept].reset_index(drop=True)
     rows["finding"] = [slug(str(name)) for name in rows["finding"]]
     if (rows["finding"] == "").any():
-        raise FindingsError("a box needs a finding, a name with Latin letters or digits")
+        raise FindingsError(f"the finding of a box {LACKS_SLUG}")
     rows["image_id"] = image_id
     rows = rows.drop(columns=[name for name in rows if str(name).startswith("resized_")])  # those of the boxes before
     images = before.images.copy()
@@ -93,7 +97,3 @@ def to_write(findings: Findings, edited: Iterable[str]) -> tuple[pd.DataFrame, d
             remark = f"only the images drawn on are written; {findings.name} keeps the other {left:,}"
     sizes = images[["height", "width"]].fillna(0).to_numpy(np.float64)
     return table, {str(name): (int(h), int(w)) for name, (h, w) in zip(images.index, sizes, strict=True)}, remark
-
-
-_COLUMNS = ("image_id", "finding", *BOX)
-_FACTS = ("patient", "laterality", "view", "split", "height", "width")

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import FindingsError
-from ..base.files import write_atomic
-from ..base.names import image_ids_of, slug
-from ..base.provenance import plain, write_json, write_provenance
+from ..base.files import explain_unreadable, write_atomic
+from ..base.names import LACKS_SLUG, image_ids_of, slug
+from ..base.provenance import NOTICE, plain, write_json, write_provenance
+from ..images.geometry import BOX
 
-_BOX = ["row_min", "col_min", "row_max", "col_max"]
 _EXTRA = ("score", "latent", "birads", "note")
 
 
@@ -71,16 +71,14 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
             {
                 "image_id": ids[entry["image_id"]],
                 "finding": names[entry["category_id"]],
-                **dict(zip(_BOX, _edges(entry["bbox"]), strict=True)),
+                **dict(zip(BOX, _edges(entry["bbox"]), strict=True)),
                 **{key: entry[key] for key in _EXTRA if key in entry},
             }
             for entry in content["annotations"]
         ]
         sizes = [[float(entry.get(side) or np.nan) for side in ("height", "width")] for entry in images.values()]
-    except FileNotFoundError as error:
-        raise FindingsError(f"{path.name}: no such file; check the path") from error
     except OSError as error:
-        raise FindingsError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+        raise FindingsError(explain_unreadable(path, error)) from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise FindingsError(
             f"{path.name}: not COCO JSON ({type(error).__name__}: {error}); expected images (id, file_name), "
@@ -90,13 +88,13 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     facts = pd.DataFrame(np.array(sizes).reshape(-1, 2), index=index, columns=["height", "width"])
     for name in ("split", "view", "laterality", "patient"):
         facts.insert(0, name, pd.Series([None] * len(facts), index=index, dtype=object))
-    columns = ["image_id", "finding", *_BOX, *(key for key in _EXTRA if any(key in record for record in records))]
+    columns = ["image_id", "finding", *BOX, *(key for key in _EXTRA if any(key in record for record in records))]
     return pd.DataFrame(records, columns=columns), facts[~index.duplicated()]
 
 
 def _category(name: str) -> str:
     if not slug(name):
-        raise ValueError(f"the category {name!r} needs a name with Latin letters or digits")
+        raise ValueError(f"the category {name!r} {LACKS_SLUG}")
     return slug(name)
 
 
@@ -129,7 +127,7 @@ def _coco(
     names = sorted(boxes["finding"].unique())
     annotations = []
     for number, box in enumerate(boxes.to_dict("records"), start=1):
-        top, left, bottom, right = (float(box[name]) for name in _BOX)
+        top, left, bottom, right = (float(box[name]) for name in BOX)
         extra = {name: box[name] for name in _EXTRA if name in box and not pd.isna(box[name])}
         annotations.append(
             {
@@ -143,7 +141,7 @@ def _coco(
             }
         )
     return {
-        "info": {"description": "boxes on mammograms; research use only, not for diagnosis", **plain(provenance or {})},
+        "info": {"description": f"boxes on mammograms; {NOTICE}", **plain(provenance or {})},
         "images": [
             {"id": image_numbers[image_id], "file_name": image_id, "height": int(rows), "width": int(cols)}
             for image_id, (rows, cols) in shapes.items()

@@ -9,17 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..base.errors import FindingsError
-from ..base.names import image_ids_of, slug
-from ..base.tables import numbers, read_table, require
-from ..images.geometry import clip_boxes
-from .box_files import read_coco, write_findings
-from .labels import image_facts, read_label_rows, read_labels
+from ..base.names import LACKS_SLUG, slug
+from ..base.tables import numbers, read_image_ids, read_table, require
+from ..images.geometry import BOX, clip_boxes
+from .box_files import read_coco
+from .labels import image_facts
 from .vindr import categories
-
-__all__ = ["BOX", "Findings", "read_findings", "read_label_rows", "read_labels", "slug", "write_findings"]
-
-BOX = ("row_min", "col_min", "row_max", "col_max")
-"""Columns of a box: edges in source pixels, half open."""
 
 _COLUMNS = ("image_id", "finding", *BOX)
 _XY = ("ymin", "xmin", "ymax", "xmax")
@@ -166,13 +161,7 @@ def read_findings(path: Path | str) -> Findings:
         table, images = read_coco(path)
         return _checked(path.name, table, images)
     cells = read_table(path)
-    column = next((name for name in ("image_id", "image") if name in cells), None)
-    if column is None:
-        require(path, cells, ["image"], "a table of boxes")
-    blank = cells.index[cells[column] == ""]
-    if len(blank):
-        raise FindingsError(f"{path.name}, line {blank[0]}: no image is named")
-    image_ids = image_ids_of(cells[column])
+    image_ids = read_image_ids(path, cells, ("image_id", "image"), "a table of boxes")
     images = image_facts(path, cells, image_ids)
     vindr = "finding_categories" in cells
     if not vindr and not {"finding", "xmin"} & set(cells) and {"breast_birads", "breast_density"} & set(cells):
@@ -212,7 +201,7 @@ def _one_finding_a_row(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     exploded["finding"] = exploded["finding"].map(lambda text: slug(str(text)))
     unnamed = exploded.index[exploded["finding"] == ""]
     if len(unnamed):
-        raise FindingsError(f"{path.name}, line {unnamed[0]}: the finding needs a name with Latin letters or digits")
+        raise FindingsError(f"{path.name}, line {unnamed[0]}: the finding {LACKS_SLUG}")
     found: pd.DataFrame = exploded[exploded["finding"] != "no_finding"]
     return found.reset_index()
 

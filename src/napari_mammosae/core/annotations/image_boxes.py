@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..images.geometry import clip_boxes
+from ..images.geometry import BOX, clip_boxes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,11 +17,8 @@ if TYPE_CHECKING:
     from ..images.mammogram import Mammogram
     from .boxes import Findings
 
-
-EDGES = ["row_min", "col_min", "row_max", "col_max"]
-
-
 ALL_FINDINGS = ""
+"""In place of a finding's name: boxes of every finding."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +63,7 @@ def truth_of(findings: Findings | None, image: Mammogram, frame: Frame, finding:
     fitted = replace(findings, table=mine, images=findings.images.loc[[image.image_id]], notes=())
     fitted = fitted.for_images({image.image_id: image.shape})
     table = fitted.table
-    source = table[EDGES].to_numpy(np.float64)
+    source = table[list(BOX)].to_numpy(np.float64)
     given = frame.boxes_to_input(source)
     clipped, _, outside = clip_boxes(given, frame.input_shape)
     wanted = ~outside

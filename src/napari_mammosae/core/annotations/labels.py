@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import FindingsError
-from ..base.names import image_ids_of, slug
-from ..base.tables import UNKNOWN, numbers, read_table, require
+from ..base.names import LACKS_SLUG, slug
+from ..base.tables import UNKNOWN, numbers, read_image_ids, read_table
 from .vindr import categories
 
 _IMAGE = ("image_id", "image", "path")
@@ -108,13 +108,7 @@ def _first_known(cells: pd.DataFrame, sources: tuple[str, ...]) -> list[str | No
 def _rows(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labels of each row, and facts of each image."""
     cells = read_table(path)
-    column = next((name for name in _IMAGE if name in cells), None)
-    if column is None:
-        require(path, cells, ["image"], "a table of labels")
-    blank = cells.index[cells[column] == ""]
-    if len(blank):
-        raise FindingsError(f"{path.name}, line {blank[0]}: no image is named")
-    image_ids = image_ids_of(cells[column])
+    image_ids = read_image_ids(path, cells, _IMAGE, "a table of labels")
     facts = image_facts(path, cells, image_ids)
     rows = pd.DataFrame({"row": np.arange(len(cells)), "image_id": image_ids}, index=cells.index)
     rows["split"] = pd.Series(_first_known(cells, _FACTS["split"]), index=cells.index, dtype=object)
@@ -160,7 +154,7 @@ def _values(path: Path, cells: pd.DataFrame, name: str, notes: list[str]) -> tup
         notes.append(f"{path.name}: column {name} is blank and was left out")
         return None, []
     if not slug(name):
-        raise FindingsError(f"{path.name}: the label {name!r} needs a name with Latin letters or digits")
+        raise FindingsError(f"{path.name}: the label {name!r} {LACKS_SLUG}")
     if name in ("density", "breast_density") and known.str.fullmatch(r"(density\s*)?[abcd]").all():
         return known.str[-1].map(_DENSITIES.index).astype("float64").reindex(cells.index), list(_DENSITIES)
     if name in ("birads", "breast_birads") and known.str.fullmatch(r"bi-?rads\s*\d").all():

@@ -54,6 +54,13 @@ def sha256_file(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def explain_unreadable(path: Path, error: OSError) -> str:
+    """Return what a message says of a file that could not be read."""
+    if isinstance(error, FileNotFoundError):
+        return f"{path.name}: no such file in {path.absolute().parent.name or 'the root folder'}; check the path"
+    return f"{path.name}: cannot be read ({error.strerror or error})"
+
+
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

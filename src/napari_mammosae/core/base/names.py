@@ -8,6 +8,9 @@ from pathlib import Path, PurePosixPath
 IMAGE_SUFFIXES = (".dcm", ".dicom", ".dic", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".npy")
 """File name endings that are dropped to get the identifier of an image."""
 
+LACKS_SLUG = "needs a name with Latin letters or digits"
+"""What messages say of a name whose slug is empty."""
+
 
 def slug(text: str) -> str:
     """Return the text in lower case, every run of other characters as one ``_``.

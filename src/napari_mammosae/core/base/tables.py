@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from .errors import FindingsError
-from .names import slug
+from .files import explain_unreadable
+from .names import image_ids_of, slug
 
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "unknown"})
 """Cells, in lower case, that hold no value."""
@@ -77,6 +78,23 @@ def require(path: Path, table: pd.DataFrame, columns: Iterable[str], kind: str) 
         )
 
 
+def read_image_ids(path: Path, table: pd.DataFrame, columns: Iterable[str], kind: str) -> list[str]:
+    """Return an identifier for the image of each row, from the first of `columns` that the table has.
+
+    Raises
+    ------
+    FindingsError
+        The table has none of them, or a row names no image.
+    """
+    column = next((name for name in columns if name in table), None)
+    if column is None:
+        require(path, table, ["image"], kind)
+    blank = table.index[table[column] == ""]
+    if len(blank):
+        raise FindingsError(f"{path.name}, line {blank[0]}: no image is named")
+    return image_ids_of(table[column])
+
+
 def _number(text: str) -> float | None:
     if text.lower() in UNKNOWN:
         return math.nan
@@ -92,10 +110,8 @@ def _text(path: Path) -> str:
         raise FindingsError(f"{path.name}: a folder; expected a CSV file, choose one in it")
     try:
         data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise FindingsError(f"{path.name}: no such file; check the path") from error
     except OSError as error:
-        raise FindingsError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+        raise FindingsError(explain_unreadable(path, error)) from error
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise FindingsError(f"{path.name}: UTF-16 text; save it as CSV in UTF-8")
     try:

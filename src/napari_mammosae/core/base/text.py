@@ -27,7 +27,7 @@ def size_text(size: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    """Seconds in the units a person would choose: ``45 s``, ``3 min 20 s``, ``2 h 5 min``."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -37,32 +37,43 @@ def duration(seconds: float) -> str:
 
 
 def sentence(text: str) -> str:
-    """A note with a capital and a full stop."""
+    """A note with a capital and a full stop.
+
+    >>> sentence("boxes outside the image, left out: 2")
+    'Boxes outside the image, left out: 2.'
+    """
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def numbers_of(text: str) -> list[int]:
-    """Read a list such as ``3, 17 40-44``.
+    """Read a list of latents such as ``3, 17 40-44``.
 
     Raises
     ------
     SettingsError
-        If there is something else in it.
+        There is something else in it.
+
+    >>> numbers_of("3, 17 40-42")
+    [3, 17, 40, 41, 42]
     """
     latents: list[int] = []
     for part in re.findall(r"[^\s,;]+", text):
         found = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
         if found is None:
-            raise SettingsError(f"{part!r} is no latent; write numbers such as 3, 17, 40-44.")
+            raise SettingsError(f"{part!r} is not the number of a latent; write numbers such as 3, 17, 40-44.")
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first or last - first > 1_000_000:
-            raise SettingsError(f"{part!r} is no range; write the lower number first.")
+            raise SettingsError(f"{part!r} is not a range; write the lower number first.")
         latents += range(first, last + 1)
     return latents
 
 
 def text_of(latents: Any) -> str:
-    """Write latents as a list that `numbers_of` reads, neighbours as ranges."""
+    """Write latents as a list that `numbers_of` reads, neighbours as ranges.
+
+    >>> text_of([17, 3, 41, 40, 42])
+    '3, 17, 40-42'
+    """
     ids = np.unique(np.asarray(latents, dtype=np.int64))
     if not ids.size:
         return ""

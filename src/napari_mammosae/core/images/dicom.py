@@ -94,8 +94,38 @@ def read_dicom(path: Path) -> DicomImage:
         pydicom is not installed, or the file is no DICOM image, truncated, multi-frame, in colour, or compressed in a
         way that no installed decoder knows.
     """
-    with hushed() as said:
+    with _collect_log() as said:
         return _read(path, said)
+
+
+def hashed_patient(patient_id: str) -> str | None:
+    """Pseudonym of a DICOM Patient ID: 16 hexadecimal digits of a salted SHA-256; None when there is no ID.
+
+    It groups the images of one patient. It is a pseudonym, not an anonymisation: who knows an ID can recompute it.
+    """
+    cleaned = patient_id.strip(" \0")
+    return hashlib.sha256((_SALT + cleaned).encode()).hexdigest()[:16] if cleaned else None
+
+
+@contextmanager
+def _collect_log() -> Iterator[list[str]]:
+    """Yield a list that takes what pydicom logs in this thread; its warnings are dropped."""
+    said: list[str] = []
+    thread = threading.get_ident()
+
+    def let_pass(record: logging.LogRecord) -> bool:
+        if record.thread == thread:
+            said.append(record.getMessage())
+        return record.thread != thread
+
+    logger = logging.getLogger("pydicom")
+    logger.addFilter(let_pass)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield said
+    finally:
+        logger.removeFilter(let_pass)
 
 
 def _read(path: Path, said: list[str]) -> DicomImage:
@@ -134,15 +164,6 @@ def _read(path: Path, said: list[str]) -> DicomImage:
         voi=_voi_table(dataset, int(top) if invert else None),
         metadata={key: str(dataset.get(tag)) for tag, key in _SHOWN.items() if dataset.get(tag) not in (None, "")},
     )
-
-
-def hashed_patient(patient_id: str) -> str | None:
-    """Pseudonym of a DICOM Patient ID: 16 hexadecimal digits of a salted SHA-256; None when there is no ID.
-
-    It groups the images of one patient. It is a pseudonym, not an anonymisation: who knows an ID can recompute it.
-    """
-    cleaned = patient_id.strip(" \0")
-    return hashlib.sha256((_SALT + cleaned).encode()).hexdigest()[:16] if cleaned else None
 
 
 def _load(path: Path) -> "Dataset":
@@ -306,24 +327,3 @@ def _number(value: Any) -> float | None:
 def _integer(value: Any) -> int | None:
     number = _number(value)
     return None if number is None else int(number)
-
-
-@contextmanager
-def hushed() -> Iterator[list[str]]:
-    """Yield a list that what pydicom logs in this thread goes to instead; its warnings are dropped."""
-    said: list[str] = []
-    thread = threading.get_ident()
-
-    def let_pass(record: logging.LogRecord) -> bool:
-        if record.thread == thread:
-            said.append(record.getMessage())
-        return record.thread != thread
-
-    logger = logging.getLogger("pydicom")
-    logger.addFilter(let_pass)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield said
-    finally:
-        logger.removeFilter(let_pass)

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
+BOX = ("row_min", "col_min", "row_max", "col_max")
+"""Columns of a table of boxes: edges in pixels, half open."""
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ImageError
 from ..base.figures import axes_or_new
+from ..base.files import explain_unreadable
 from ..base.names import image_id_of
 from .dicom import BORDER, Laterality, View, VoiTable, read_dicom
-from .preprocessing import ModelInput, Preprocessing, normalised, prepare
+from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     try:
         return {"pixels": read_raster(path, path.read_bytes())}
     except OSError as error:
-        raise ImageError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+        raise ImageError(explain_unreadable(path, error)) from error
 
 
 def _start(path: Path) -> bytes:
@@ -228,12 +229,8 @@ def _start(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             start = file.read(132)
-    except FileNotFoundError as error:
-        raise ImageError(
-            f"{path.name}: no such file in {path.parent.name or 'the current folder'}; check the path"
-        ) from error
     except OSError as error:
-        raise ImageError(f"{path.name}: cannot be read ({error.strerror or error})") from error
+        raise ImageError(explain_unreadable(path, error)) from error
     if not start:
         raise ImageError(f"{path.name}: the file is empty (0 bytes); copy it again")
     return start
@@ -249,6 +246,5 @@ def _usable(pixels: NDArray[Any], name: str) -> NDArray[Any]:
         raise ImageError(
             f"{name}: holds values that are not finite (NaN or infinity); expected finite pixel values, export it again"
         )
-    if pixels.min() == pixels.max():
-        raise ImageError(f"{name}: every pixel has the value {pixels.flat[0]}; expected a mammogram, export it again")
+    check_varies(pixels, name)
     return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("="))

@@ -88,9 +88,7 @@ def prepare(pixels: NDArray[Any], preprocessing: Preprocessing, *, border: int =
 
 def to_8bit(pixels: NDArray[Any], name: str = "image") -> NDArray[np.uint8]:
     """(x - minimum) / (maximum - minimum) * 255, truncated to uint8; a constant image is an error."""
-    low, high = pixels.min(), pixels.max()
-    if not low < high:
-        raise ImageError(f"{name}: every pixel has the value {low}; expected a mammogram, export it again")
+    low, high = check_varies(pixels, name)
     if pixels.dtype.kind in "iu" and int(high) - int(low) <= 0xFFFF:  # a table is quicker, and exact
         span = int(high) - int(low)
         table = (np.arange(span + 1) / span * 255).astype(np.uint8)
@@ -120,17 +118,21 @@ def breast_box(grey: NDArray[np.uint8], name: str = "image") -> tuple[int, int, 
 
 def normalised(pixels: NDArray[np.uint8], preprocessing: Preprocessing, name: str = "image") -> NDArray[np.float32]:
     """Model input (H, W) uint8 -> float32: minus its minimum, over its maximum, minus the mean, over the std."""
+    low, high = check_varies(pixels, f"{name} as the model sees it")
     values = pixels.astype(np.float32)
-    values -= values.min()
-    highest = values.max()
-    if highest == 0:
-        raise ImageError(
-            f"{name}: every pixel of the model input has the value {pixels.flat[0]}; expected a breast, export it again"
-        )
-    values /= highest
+    values -= np.float32(low)
+    values /= np.float32(high) - np.float32(low)
     values -= np.float32(preprocessing.mean)
     values /= np.float32(preprocessing.std)
     return values
+
+
+def check_varies(pixels: NDArray[Any], name: str = "image") -> tuple[Any, Any]:
+    """Return the lowest and the highest value; raise ImageError where they are one."""
+    low, high = pixels.min(), pixels.max()
+    if not low < high:
+        raise ImageError(f"{name}: every pixel has the value {low}; expected a mammogram, export it again")
+    return low, high
 
 
 def _central(length: int) -> tuple[int, int]:

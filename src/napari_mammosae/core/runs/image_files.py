@@ -11,6 +11,9 @@ if TYPE_CHECKING:
 
     from .run import Run
 
+_FOLDERS = ("", "images", "phantoms")
+"""Where images are looked for, from the run's folder and the two around it."""
+
 
 class ImageFiles:
     """Finds the files of a run's images; made by `image_files`.
@@ -49,6 +52,3 @@ class ImageFiles:
         """A folder beside or around the run that holds the first of its images."""
         near = (parent / name for parent in (run, *run.parents[:2]) for name in _FOLDERS)
         return next((folder for folder in near if self._names and (folder / self._names[0]).is_file()), None)
-
-
-_FOLDERS = ("", "images", "phantoms")

@@ -7,7 +7,6 @@ Everything else that measures uses these: bootstrap intervals are in `resampling
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import SettingsError
@@ -103,9 +102,12 @@ def areas(positives: FloatArray, negatives: FloatArray) -> tuple[float, float]:
     return float(int(below.sum()) + int(not_above.sum())) / pairs, precision
 
 
-def ratio(part: float, whole: float) -> float:
-    """`part / whole`, and 0 where both are 0."""
-    return part / whole if whole else 0.0
+def ratios(part: ArrayLike, whole: ArrayLike, undefined: float = np.nan) -> FloatArray:
+    """`part / whole` element by element, and `undefined` where the whole is not above 0."""
+    above, below = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
+    out = np.full(above.shape, undefined)
+    np.divide(above, below, out=out, where=below > 0)
+    return out
 
 
 def decision_measures(
@@ -114,10 +116,10 @@ def decision_measures(
     """Accuracy, precision, recall and F1 from counts; 0/0 is 0."""
     right = true_positive + negatives - false_positive
     return (
-        ratio(right, positives + negatives),
-        ratio(true_positive, true_positive + false_positive),
-        ratio(true_positive, positives),
-        ratio(2.0 * true_positive, true_positive + false_positive + positives),
+        _ratio(right, positives + negatives),
+        _ratio(true_positive, true_positive + false_positive),
+        _ratio(true_positive, positives),
+        _ratio(2.0 * true_positive, true_positive + false_positive + positives),
     )
 
 
@@ -155,16 +157,9 @@ def confusion_measures(confusion: NDArray[np.int64] | FloatArray) -> MulticlassM
     either = confusion.sum(axis=0) + confusion.sum(axis=1)
     seen = either > 0
     return MulticlassMeasures(
-        ratio(float(right.sum()), float(confusion.sum())), float((2.0 * right[seen] / either[seen]).mean())
+        _ratio(float(right.sum()), float(confusion.sum())), float((2.0 * right[seen] / either[seen]).mean())
     )
 
 
-Doubles = npt.NDArray[np.float64]
-
-
-def ratios(part: npt.ArrayLike, whole: npt.ArrayLike, undefined: float = np.nan) -> Doubles:
-    """`part / whole` element by element, and `undefined` where the whole is not above 0."""
-    above, below = np.broadcast_arrays(np.asarray(part, np.float64), np.asarray(whole, np.float64))
-    out = np.full(above.shape, undefined)
-    np.divide(above, below, out=out, where=below > 0)
-    return out
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else 0.0

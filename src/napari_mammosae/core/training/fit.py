@@ -11,6 +11,7 @@ import numpy as np
 from ..base.errors import SettingsError
 from ..base.files import write_atomic
 from ..base.progress import Report, ignore
+from ..base.provenance import NOTICE
 from ..runs.making.decode_pool import DecodePool
 from ..runs.sources import Entry, Sources, read_sources
 from ..stats.measures import FloatArray
@@ -158,7 +159,7 @@ def write_sae(path: Path, fitted: FittedSAE, model: "MammoSAE", settings: SAETra
         "images": fitted.trained,
         "cells": fitted.cells,
         **asdict(settings),
-        "use": "research use only, not for diagnosis",
+        "use": NOTICE,
     }
     tensors = {name: value.contiguous() for name, value in fitted.sae.state_dict().items()}
     with write_atomic(path) as temporary:

@@ -25,7 +25,7 @@ def save_boxes(
 ) -> str:
     """Write all boxes with their provenance, over a file that exists; return what to say."""
     from ...core.annotations.box_edits import to_write
-    from ...core.annotations.boxes import write_findings
+    from ...core.annotations.box_files import write_findings
     from ...core.base.provenance import provenance
 
     report(f"Writing {path.name}")
@@ -70,7 +70,7 @@ def draft_path(image_id: str, shape: tuple[int, int]) -> Path:
 
 def keep_draft(image_id: str, shape: tuple[int, int], boxes: pd.DataFrame) -> None:
     """Write the boxes of an image; raises OSError where the folder cannot be written."""
-    from ...core.annotations.boxes import write_findings
+    from ...core.annotations.box_files import write_findings
 
     path = draft_path(image_id, shape)
     path.parent.mkdir(parents=True, exist_ok=True)

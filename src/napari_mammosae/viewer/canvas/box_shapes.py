@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.annotations.image_boxes import EDGES, texts
+from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
 from ...core.base.text import readable
+from ...core.images.geometry import BOX
 from . import layers
 from .colors import finding_color
 from .layers import _add_aside
@@ -30,7 +31,7 @@ def empty_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
     import pandas as pd
 
     # napari takes no list of colours for no shapes: make one, and take it away.
-    any_box = pd.DataFrame([["mass", 0.0, 0.0, 1.0, 1.0]], columns=["finding", *EDGES])
+    any_box = pd.DataFrame([["mass", 0.0, 0.0, 1.0, 1.0]], columns=["finding", *BOX])
     layer = layers.truth_layer(any_box, affine, image_rows)
     layer.data = []
     layer.features = {"finding": []}
@@ -47,7 +48,7 @@ def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:
     )
     if not _shows(layer, boxes):
         chosen = set(layer.selected_data)
-        corners = layers.rectangles(boxes[EDGES].to_numpy(np.float64))
+        corners = layers.rectangles(boxes[list(BOX)].to_numpy(np.float64))
         layer.data = (list(corners), ["rectangle"] * len(corners)) if len(corners) else []
         layer.selected_data = {row for row in chosen if row < len(corners)}
     colors = [finding_color(name) for name in names]
@@ -64,7 +65,7 @@ def read(layer: Shapes) -> pd.DataFrame:
     """Boxes of a layer: `finding` (slug), source edges, `note`, `birads`."""
     import pandas as pd
 
-    boxes = pd.DataFrame(_edges(layer), columns=EDGES)
+    boxes = pd.DataFrame(_edges(layer), columns=list(BOX))
     features = layer.features.reset_index(drop=True)
     boxes.insert(0, "finding", [slug(text) for text in texts(features, "finding")])
     for key in EXTRAS:
@@ -78,7 +79,7 @@ def same(boxes: pd.DataFrame, others: pd.DataFrame) -> bool:
         return False
     if any(texts(boxes, key) != texts(others, key) for key in EXTRAS):
         return False
-    return np.allclose(boxes[EDGES].to_numpy(np.float64), others[EDGES].to_numpy(np.float64), rtol=0, atol=1e-3)
+    return np.allclose(boxes[list(BOX)].to_numpy(np.float64), others[list(BOX)].to_numpy(np.float64), rtol=0, atol=1e-3)
 
 
 def first_difference(boxes: pd.DataFrame, others: pd.DataFrame) -> int:
@@ -90,7 +91,7 @@ def first_difference(boxes: pd.DataFrame, others: pd.DataFrame) -> int:
 def _shows(layer: Shapes, boxes: pd.DataFrame) -> bool:
     if layer.nshapes != len(boxes) or any(kind != "rectangle" for kind in layer.shape_type):
         return False
-    corners = layers.rectangles(boxes[EDGES].to_numpy(np.float64))
+    corners = layers.rectangles(boxes[list(BOX)].to_numpy(np.float64))
     return all(
         len(shown) == 4 and np.allclose(np.sort(shown, axis=0), np.sort(wanted, axis=0), rtol=0, atol=1e-3)
         for shown, wanted in zip(layer.data, corners, strict=True)

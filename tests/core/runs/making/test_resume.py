@@ -124,7 +124,7 @@ def _until(stream, end):
 def test_finished_parts_are_not_computed_again(tmp_path, model, images, labels, undisturbed):
     out = tmp_path / "run"
     calls = iter(range(20))
-    with pytest.raises(Cancelled, match="the same command goes on"):
+    with pytest.raises(Cancelled, match="Give the same command again"):
         make_run(images, model, out, labels=labels, maps=True, block=3, workers=0, cancel=lambda: next(calls) == 16)
     parts = {path: path.stat().st_mtime_ns for path in sorted((out / "images").glob("*.parquet"))}
     assert len(parts) == 5

@@ -13,9 +13,10 @@ from .decode import Decoded, Decoder, Failed
 from .decode_pool import DecodePool
 from .part_files import Block
 
-Counted = Callable[[int, int], None]
-"""Told after every batch: images done since the last call, and how many of them failed."""
+STOPPED = "The run was stopped. Give the same command again to resume it."
 
+Counted = Callable[[int, int], None]
+"""Called after every batch: images done since the last call, and how many of them failed."""
 
 Blocks = Mapping[int, Sequence[Entry]]
 """Number of a block -> its images."""
@@ -55,7 +56,7 @@ def run_blocks(
             block = Block(number, settings.classes, settings.maps)
             for batch in _batches(stream, len(entries), computer.batch):
                 if cancelled():
-                    raise Cancelled("The run was stopped; the same command goes on from here.")
+                    raise Cancelled(STOPPED)
                 counted(len(batch), _compute(batch, computer, block))
             if written is not None:
                 written.result()

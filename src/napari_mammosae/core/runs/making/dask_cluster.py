@@ -18,7 +18,7 @@ from ...base.errors import Cancelled, RunError
 from ..layout import Layout
 from ..settings import RunSettings, model_settings
 from ..sources import Entry
-from .blocks import Blocks, Counted, run_blocks
+from .blocks import STOPPED, Blocks, Counted, run_blocks
 from .compute import Computer
 from .decode import Decoder
 from .decode_pool import DecodePool
@@ -74,7 +74,7 @@ def schedule_blocks(
                 pending = [future for future in pending if future not in done]
                 if cancelled():
                     client.cancel(pending)
-                    raise Cancelled("The run was stopped; the same command goes on from here.")
+                    raise Cancelled(STOPPED)
         except KilledWorker as error:
             raise RunError(
                 f"Workers died one after the other on the same block ({error}); do they have enough memory?"

@@ -14,7 +14,7 @@ from ...base.errors import ImageError
 from ...base.files import sha256_file
 from ...images.geometry import Frame
 from ...images.mammogram import read_mammogram
-from ...images.preprocessing import Preprocessing
+from ...images.preprocessing import Preprocessing, check_varies
 from ..sources import Entry
 
 logger = logging.getLogger(__name__)
@@ -65,10 +65,7 @@ class Decoder:
     def _decode(self, entry: Entry) -> Decoded:
         image = read_mammogram(entry.path, crop=self.preprocessing.crop)
         prepared = image.prepared(self.preprocessing)
-        if prepared.pixels.min() == prepared.pixels.max():
-            raise ImageError(
-                f"{entry.path.name}: every pixel of the model input has the value {prepared.pixels.flat[0]}"
-            )
+        check_varies(prepared.pixels, f"{entry.path.name} as the model sees it")
         return Decoded(
             entry,
             prepared.pixels,

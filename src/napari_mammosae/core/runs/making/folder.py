@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ...base.errors import RunError
-from ...base.text import size_text
+from ...base.text import sentence, size_text
 from ...models.latents import LatentMaps
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def check_space(folder: Path, needed: int) -> str:
     text = f"the maps take about {size_text(needed)}, {size_text(free)} are free"
     if needed > free:
         raise RunError(f"Not started: {text}. Make room, give another folder, or leave the maps out.")
-    return f"{text[0].upper()}{text[1:]}."
+    return sentence(text)
 
 
 @contextmanager

@@ -22,8 +22,8 @@ from .model_spec import ModelSpec, load
 
 logger = logging.getLogger(__name__)
 
-
 BLOCK = 32
+"""Images a block, unless another number is asked for."""
 
 
 @dataclass(frozen=True, slots=True)

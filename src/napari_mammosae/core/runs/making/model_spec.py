@@ -6,17 +6,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
+from ...base.errors import MammoSAEError, ModelError
+
 if TYPE_CHECKING:
     from ...models.model import MammoSAE
     from ..run import Run
-
 
 ModelSpec: TypeAlias = Union[str, Path, Mapping[str, Any], Callable[[], "MammoSAE"], "MammoSAE"]
 """A name or `model.toml`, the arguments of `load_model`, something that makes the model, or the model."""
 
 
 def load(model: ModelSpec) -> MammoSAE:
-    """Return the model that a specification stands for."""
+    """Return the model that a specification stands for, loaded unless it is one."""
     from ...models.loading import load_model
     from ...models.model import MammoSAE
 
@@ -29,7 +30,6 @@ def load(model: ModelSpec) -> MammoSAE:
 
 def model_of_run(run: Run, model: str | None) -> MammoSAE:
     """Load the model of a run: the one named, else the one it says it was made with."""
-    from ...base.errors import MammoSAEError, ModelError
     from ...models.loading import load_model
 
     name = str(run.info["model"])

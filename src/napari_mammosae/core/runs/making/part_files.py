@@ -1,5 +1,6 @@
 """One block of consecutive images: what was computed of it, and its part files."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,8 +106,6 @@ def _table(parts: Sequence[Columns], schema: pa.Schema) -> pa.Table:
 
 def failures_text(failures: Sequence[Failed]) -> bytes:
     """Failures as they are kept with the part of their block, in JSON."""
-    import json
-
     return json.dumps(
         [[f.entry.image, f.entry.image_id, f.entry.name, f.reason] for f in failures], ensure_ascii=False
     ).encode()

@@ -1,4 +1,4 @@
-"""Freed memory kept for the next image, in processes that are this package's own."""
+"""What a process that makes a run sets for itself: how freed memory is kept, and the number of threads."""
 
 import ctypes
 import sys
