@@ -29,6 +29,13 @@ def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
         If the model has no SAE, a computed value is not finite, or the CPU's memory does not suffice.
     ImageError
         If the image cannot be made into the model's input.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> image = ms.read_mammogram("phantoms/phantom-000001.png")
+    >>> ms.compute_latents(ms.load_model("demo"), image).shape
+    (2048, 48, 29)
     """
     return features_and_latents(model, image)[1]
 

@@ -178,6 +178,12 @@ def load_model(
         If a file is not what it should be.
     ModelError
         If parts do not fit each other, or a name, device, precision or engine is not known.
+
+    Examples
+    --------
+    >>> import napari_mammosae as ms
+    >>> ms.load_model("demo", device="cpu")
+    <MammoSAE demo: mass, suspicious_calcification (multilabel); 2048 latents on head; cpu, float32>
     """
     if name is not None:
         if backbone or classifier or sae:

@@ -2,15 +2,20 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from ..base.errors import ModelError
 
-if TYPE_CHECKING:
-    from .model import MammoSAE
-
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+
+class OnDevice(Protocol):
+    """What can be moved to another device: a `MammoSAE`."""
+
+    backbone: Any
+    sae: Any
+    device: str
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -48,7 +53,7 @@ class MemoryLadder:
         Images at a time that fit so far; None while all did.
     """
 
-    def __init__(self, model: "MammoSAE", batch: int | None = None, notice: Callable[[str], None] = warn) -> None:
+    def __init__(self, model: OnDevice, batch: int | None = None, notice: Callable[[str], None] = warn) -> None:
         self.model = model
         self.batch = batch
         self._notice = notice
@@ -94,7 +99,7 @@ class MemoryLadder:
             torch.cuda.empty_cache()
 
 
-def within_memory(model: "MammoSAE", images: Sequence[Item], work: Callable[[Sequence[Item]], Result]) -> list[Result]:
+def within_memory(model: OnDevice, images: Sequence[Item], work: Callable[[Sequence[Item]], Result]) -> list[Result]:
     """Return what `work` makes of the images with the model: of all at once, or part by part where memory is short.
 
     A `UserWarning` says each time that it was. See `MemoryLadder`, which remembers what fits.
@@ -127,7 +132,7 @@ def loaded_within_memory(name: str, device: str, load: Callable[[str], Result]) 
     return loaded_within_memory(name, "cpu", load)
 
 
-def to_cpu(model: "MammoSAE") -> None:
+def to_cpu(model: OnDevice) -> None:
     """Move a model to the CPU where it stands, so that everyone who holds it sees it there."""
     model.backbone.to("cpu")
     if model.sae is not None:

@@ -5,6 +5,7 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,7 +19,11 @@ from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .facts import Domain, ModelFacts, why_not_linear
 from .heads import Head, Task, check_heads, classes_of, logits_of, probabilities_of, stacked, task_of
+from .memory import out_of_memory, within_memory
 from .sae import SparseAutoencoder
+
+if TYPE_CHECKING:
+    from ..images.mammogram import Mammogram
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -82,11 +87,30 @@ class MammoSAE:
             self._extract = torch.compile(self._extract)
 
     def __repr__(self) -> str:
-        classes, (rows, cols) = ", ".join(self.classes) or "no classifier", self.grid
-        return (
-            f"<MammoSAE {self.name!r}: {classes}; {self.n_latents:,} latents on {rows} x {cols} cells of {self.layer}; "
-            f"{self.precision} on {self.device}>"
-        )
+        classes = ", ".join(self.classes) or "no classifier"
+        sae = f"{self.n_latents} latents on {self.layer}" if self.sae is not None else "no SAE"
+        return f"<MammoSAE {self.name}: {classes} ({self.task}); {sae}; {self.device}, {self.precision}>"
+
+    def predict(self, image: "Mammogram") -> dict[str, float]:
+        """Return the probability of every class for a mammogram.
+
+        Raises
+        ------
+        ModelError
+            If no classifier was loaded.
+        ImageError
+            If the image cannot be made into the model's input.
+
+        Examples
+        --------
+        >>> import napari_mammosae as ms
+        >>> chances = ms.load_model("demo").predict(ms.read_mammogram("phantoms/phantom-000001.png"))
+        >>> list(chances)
+        ['mass', 'suspicious_calcification']
+        """
+        x = image.to_input(self.preprocessing)
+        (logits,) = within_memory(self, [x], lambda inputs: self.logits(self.features(inputs[0])))
+        return {name: float(p) for name, p in zip(self.classes, self.probabilities(logits[0].numpy()), strict=True)}
 
     @cached_property
     def block(self) -> int | None:
@@ -193,7 +217,7 @@ class MammoSAE:
             try:
                 return self._extract(x)
             except Exception as error:
-                if self.engine != "compiled" or isinstance(error, torch.OutOfMemoryError):
+                if self.engine != "compiled" or out_of_memory(error):
                     raise
                 warnings.warn(f"torch.compile failed ({_first_line(error)}); continuing without it", stacklevel=2)
                 self.engine = "torch"
