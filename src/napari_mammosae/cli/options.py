@@ -30,15 +30,15 @@ Boxes = Annotated[
     Path | None,
     typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, or image,finding,xmin,ymin,xmax,ymax."),
 ]
-Device = Annotated[str, typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICES}.")]
+Device = Annotated[str, typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICE_WORDS}.")]
 Precision = Annotated[choices.Precision, typer.Option("--precision", help="float32 is exact, bfloat16 faster.")]
 PreferredDevice = Annotated[
     str | None,
-    typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICES}. Default: the preference."),
+    typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICE_WORDS}. Default: preference."),
 ]
 PreferredPrecision = Annotated[
     choices.Precision | None,
-    typer.Option("--precision", help="float32 is exact, bfloat16 faster. Default: the preference."),
+    typer.Option("--precision", help="float32 is exact, bfloat16 faster. Default: preference."),
 ]
 Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images computed at a time.")]
 AutoBatch = Annotated[

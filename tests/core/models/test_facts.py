@@ -54,9 +54,10 @@ def test_the_linear_tail_of_two_heads(model: MammoSAE):
     np.testing.assert_array_equal(model.attribution[:2], before)
     attribution, constant = model.facts.linear_tail()
     assert attribution.shape == (5, tiny.LATENTS)
-    maps = compute_latents(model, Mammogram.from_array(tiny.picture()))
+    image = Mammogram.from_array(tiny.picture())
+    maps = compute_latents(model, image)
     np.testing.assert_allclose(maps.logits_sae, constant + attribution @ maps.pooled_mean.astype(np.float64), rtol=1e-5)
-    direct = model.features(Mammogram.from_array(tiny.picture()).to_input(model.preprocessing)).double().mean((2, 3))
+    direct = model.features(image.to_input(model.preprocessing)).double().mean((2, 3))
     np.testing.assert_allclose(maps.logits[2:], direct[0].numpy() @ density().weight.T + density().bias, rtol=1e-9)
 
 
@@ -66,6 +67,34 @@ def test_probabilities_go_by_head(model: MammoSAE):
     for said in (model, model.facts):
         np.testing.assert_allclose(said.probabilities(logits), [0.5, 0.75, 0.25, 0.25, 0.5])
     assert (model.task, model.facts.head_of(3).task) == ("multilabel", "multiclass")
+
+
+def test_predicting_by_name(model: MammoSAE):
+    model.add_head(density())
+    image = Mammogram.from_array(tiny.picture())
+    pooled = model.features(image.to_input(model.preprocessing)).double().mean((2, 3))[0].numpy()
+    own, other = (head.weight @ pooled + head.bias for head in model.heads)
+    expected = [*1 / (1 + np.exp(-own)), *np.exp(other) / np.exp(other).sum()]
+    found = model.predict(image)
+    assert tuple(found) == model.classes
+    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-9)
+
+
+def test_where_compiling_fails_pytorch_computes(tiny_model: Path, model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
+    def compile(function):
+        def fail(x):
+            raise RuntimeError("no C compiler\nmore")
+
+        return fail
+
+    monkeypatch.setattr(torch, "compile", compile)
+    quick = load_model(tiny_model, device="cpu", compile=True)
+    assert quick.facts.engine == "compiled"
+    x = torch.randn(1, 3, *tiny.SIZE)
+    with pytest.warns(UserWarning, match=r"torch\.compile failed \(no C compiler\); continuing without it"):
+        features = quick.features(x)
+    np.testing.assert_array_equal(features, model.features(x))
+    assert quick.facts.engine == "torch"
 
 
 def test_adding_a_head_changes_no_hash_and_no_earlier_facts(model: MammoSAE):

@@ -15,7 +15,8 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 LATER = ("openvino",)
 """Engines that a later version will have."""
-DEVICES = "auto, cpu, cuda, cuda:N or mps"
+DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICE_WORDS = "auto, cpu, cuda, cuda:N or mps"
 
 
 def check_precision(name: str) -> Precision:
@@ -71,5 +72,5 @@ def check_device(name: str) -> str:
     'cuda:1'
     """
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
-        raise ModelError(f"device {name!r} is not known; choose {DEVICES}")
+        raise ModelError(f"device {name!r} is not known; choose {DEVICE_WORDS}")
     return name

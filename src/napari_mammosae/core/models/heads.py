@@ -6,10 +6,10 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit, softmax
 
 from ..base.errors import ModelError
 from ..base.names import slug
+from ..stats.predictions import probabilities
 
 Task = Literal["binary", "multilabel", "multiclass"]
 """How logits become probabilities: a sigmoid of the only one, a sigmoid of each, one softmax of all."""
@@ -86,8 +86,7 @@ class Head:
 
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head."""
-        values = np.asarray(logits, dtype=np.float64)
-        return np.asarray(softmax(values, axis=-1) if self.task == "multiclass" else expit(values))
+        return probabilities(logits, self.task)
 
 
 def check_heads(heads: Sequence[Head]) -> None:

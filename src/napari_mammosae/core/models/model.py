@@ -19,7 +19,7 @@ from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .facts import Domain, ModelFacts, why_not_linear
 from .heads import Head, Task, check_heads, classes_of, logits_of, probabilities_of, stacked, task_of
-from .memory import within_memory
+from .memory import out_of_memory, within_memory
 from .sae import SparseAutoencoder
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ class MammoSAE:
             self._extract = torch.compile(self._extract)
 
     def __repr__(self) -> str:
-        classes, (rows, cols) = ", ".join(self.classes) or "no classifier", self.grid
-        return (
-            f"<MammoSAE {self.name!r}: {classes}; {self.n_latents:,} latents on {rows} x {cols} cells of {self.layer}; "
-            f"{self.precision} on {self.device}>"
-        )
+        classes = ", ".join(self.classes) or "no classifier"
+        sae = f"{self.n_latents} latents on {self.layer}" if self.sae is not None else "no SAE"
+        return f"<MammoSAE {self.name}: {classes} ({self.task}); {sae}; {self.device}, {self.precision}>"
 
     def predict(self, image: "Mammogram") -> dict[str, float]:
         """Return the probability of every class for a mammogram.
@@ -219,7 +217,7 @@ class MammoSAE:
             try:
                 return self._extract(x)
             except Exception as error:
-                if self.engine != "compiled" or isinstance(error, torch.OutOfMemoryError):
+                if self.engine != "compiled" or out_of_memory(error):
                     raise
                 warnings.warn(f"torch.compile failed ({_first_line(error)}); continuing without it", stacklevel=2)
                 self.engine = "torch"
