@@ -10,8 +10,11 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def progress_bar(title: str, *, shown: bool) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield a function that is called with (done, total) and draws a bar on standard error; None where not `shown`."""
+def progress_bar(title: str, *, shown: bool) -> Iterator[Callable[..., None] | None]:
+    """Yield a function that draws a bar on standard error; None where not `shown`.
+
+    It is called with (done, total), or with what is being done before them.
+    """
     if not shown:
         yield None
         return
@@ -21,4 +24,4 @@ def progress_bar(title: str, *, shown: bool) -> Iterator[Callable[[int, int], No
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bars:
         task = bars.add_task(title, total=None)
-        yield lambda done, total: bars.update(task, completed=done, total=total)
+        yield lambda *step: bars.update(task, completed=step[-2], total=step[-1])

@@ -2,20 +2,15 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from ..base.errors import ModelError
 
+if TYPE_CHECKING:
+    from .model import MammoSAE
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-
-class OnDevice(Protocol):
-    """What can be moved to another device: a `MammoSAE`."""
-
-    backbone: Any
-    sae: Any
-    device: str
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -28,7 +23,7 @@ def out_of_memory(error: BaseException) -> bool:
     return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
 
 
-def to_cpu(model: OnDevice) -> None:
+def to_cpu(model: "MammoSAE") -> None:
     """Move a model to the CPU where it stands, so that everyone who holds it sees it there."""
     model.backbone.to("cpu")
     if model.sae is not None:
@@ -36,7 +31,7 @@ def to_cpu(model: OnDevice) -> None:
     model.device = "cpu"
 
 
-def within_memory(model: OnDevice, images: Sequence[Item], work: Callable[[Sequence[Item]], Result]) -> list[Result]:
+def within_memory(model: "MammoSAE", images: Sequence[Item], work: Callable[[Sequence[Item]], Result]) -> list[Result]:
     """Return what `work` makes of the images with the model: of all at once, or part by part where memory is short.
 
     Parts are halved down to one image; then the model moves to the CPU, for good. A `UserWarning` says each time.
@@ -63,7 +58,7 @@ def within_memory(model: OnDevice, images: Sequence[Item], work: Callable[[Seque
     return results
 
 
-def _make_do(model: OnDevice, tried: int, reason: str) -> int:
+def _make_do(model: "MammoSAE", tried: int, reason: str) -> int:
     """Say how many images to try at a time next, having left the GPU if it was one."""
     import torch
 
