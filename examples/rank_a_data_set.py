@@ -10,9 +10,9 @@ ranking = ms.rank(run, "mass", score="auroc")
 print(ranking[["rank", "latent", "auroc", "diff", "firing_images"]].head(10).to_string(index=False))
 print("made by", ranking.attrs["provenance"]["made_with"]["model"])
 
-# against the finding: latents that push the logit of the class down
+# latents that speak for the absence of a mass: they push its logit down
 pushed = ms.rank(run, "mass", score="attribution", category="absent")
-print("speaks against a mass:", pushed["latent"].head(5).tolist())
+print("against a mass:", pushed["latent"].head(5).tolist())
 
 # mean activation of the best latent on every image, beside the label
 best = int(ranking["latent"].iloc[0])

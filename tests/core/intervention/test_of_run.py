@@ -37,7 +37,7 @@ def test_a_set_of_latents_before_and_after(run, model):
     table = result.table().set_index("measure")
     assert table.loc["auroc", "before"] == pytest.approx(auroc_without(run, model, []))
     assert table.loc["auroc", "after"] == pytest.approx(auroc_without(run, model, live[:3]))
-    assert table.attrs["provenance"] is result.provenance
+    assert table.attrs["provenance"] == result.provenance
     assert result.provenance["edit"]["latents"] == live[:3].tolist()
     assert set(result.provenance["null_count"]["auroc"]) == {"observed", "mean", "share_of_random_sets_below"}
     assert repr(result) == (

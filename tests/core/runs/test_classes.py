@@ -176,6 +176,33 @@ def test_a_category_without_a_logit_is_refused():
         logit_of(SimpleNamespace(classes=(), task="binary"), "mass", 1)
 
 
+def test_two_names_are_two_classes_and_more_are_not():
+    model = SimpleNamespace(classes=("density", "finding"), task="multilabel")
+    assert logit_of(model, "density", 0, ["dense", "fatty"]).sign == -1
+    with pytest.raises(SettingsError, match="'density'"):
+        logit_of(model, "density", 1, ["a", "b", "c", "d"])
+    with pytest.raises(SettingsError, match="'outcome'"):  # which of the two would the finding be?
+        logit_of(SimpleNamespace(classes=("finding",), task="binary"), "outcome", 1, ["malignant", "normal"])
+
+
+def test_heads_are_asked_in_their_order():
+    heads = [
+        SimpleNamespace(classes=("mass",), task="binary"),
+        SimpleNamespace(classes=("density_b", "density_a"), task="multiclass"),
+        SimpleNamespace(classes=("mass", "nipple"), task="multiclass"),
+    ]
+    model = SimpleNamespace(
+        heads=heads, task="binary", classes=tuple(name for head in heads for name in head.classes)
+    )  # fmt: skip
+    assert (logit_of(model, "mass", 0).logit, logit_of(model, "mass", 0).sign) == (0, -1)
+    assert logit_of(model, "density", 0, ["a", "b"]).logit == 2
+    assert logit_of(model, "nipple", 1).logit == 4
+    with pytest.raises(SettingsError, match="nothing about class 0"):
+        logit_of(model, "nipple", 0)
+    with pytest.raises(SettingsError, match="cannot be scored against the label 'skin'"):
+        logit_of(model, "skin", 1)
+
+
 @pytest.mark.parametrize(
     ("label", "given", "number"),
     [("mass", None, 1), ("mass", "0", 0), ("mass", "Present", 1), ("density", "C", 2), ("density", 3, 3)],

@@ -79,7 +79,7 @@ def test_the_list_says_what_the_run_knows(opened, run_path):
 
 
 def test_the_first_image_comes_with_its_latents_from_the_kept_maps(opened, run_path):
-    session, expected = opened.workspace.session, open_run(run_path).latent_maps(0)
+    session, expected = opened.workspace.session, open_run(run_path).latents(0)
     assert session.model is None
     assert session.image.image_id == "image-000"
     np.testing.assert_array_equal(session.maps.values, expected.values)

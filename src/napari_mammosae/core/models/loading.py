@@ -183,7 +183,7 @@ def load_model(
     --------
     >>> import napari_mammosae as ms
     >>> ms.load_model("demo", device="cpu")
-    <MammoSAE demo: mass, suspicious_calcification (multilabel); 2048 latents on head; cpu, float32>
+    <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
     if name is not None:
         if backbone or classifier or sae:

@@ -19,7 +19,7 @@ from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .facts import Domain, ModelFacts, why_not_linear
 from .heads import Head, Task, check_heads, classes_of, logits_of, probabilities_of, stacked, task_of
-from .memory import out_of_memory, within_memory
+from .memory import out_of_memory
 from .sae import SparseAutoencoder
 
 if TYPE_CHECKING:
@@ -87,30 +87,11 @@ class MammoSAE:
             self._extract = torch.compile(self._extract)
 
     def __repr__(self) -> str:
-        classes = ", ".join(self.classes) or "no classifier"
-        sae = f"{self.n_latents} latents on {self.layer}" if self.sae is not None else "no SAE"
-        return f"<MammoSAE {self.name}: {classes} ({self.task}); {sae}; {self.device}, {self.precision}>"
-
-    def predict(self, image: "Mammogram") -> dict[str, float]:
-        """Return the probability of every class for a mammogram.
-
-        Raises
-        ------
-        ModelError
-            If no classifier was loaded.
-        ImageError
-            If the image cannot be made into the model's input.
-
-        Examples
-        --------
-        >>> import napari_mammosae as ms
-        >>> chances = ms.load_model("demo").predict(ms.read_mammogram("phantoms/phantom-000001.png"))
-        >>> list(chances)
-        ['mass', 'suspicious_calcification']
-        """
-        x = image.to_input(self.preprocessing)
-        (logits,) = within_memory(self, [x], lambda inputs: self.logits(self.features(inputs[0])))
-        return {name: float(p) for name, p in zip(self.classes, self.probabilities(logits[0].numpy()), strict=True)}
+        classes, (rows, cols) = ", ".join(self.classes) or "no classifier", self.grid
+        return (
+            f"<MammoSAE {self.name!r}: {classes}; {self.n_latents:,} latents on {rows} x {cols} cells of {self.layer}; "
+            f"{self.precision} on {self.device}>"
+        )
 
     @cached_property
     def block(self) -> int | None:
@@ -294,6 +275,26 @@ class MammoSAE:
             If there are more or fewer logits than classes.
         """
         return probabilities_of(self.heads, logits)
+
+    def predict(self, image: "Mammogram") -> dict[str, float]:
+        """Return the probability of every class for a mammogram.
+
+        Raises
+        ------
+        ModelError
+            If no classifier was loaded.
+        ImageError
+            If the image cannot be made into the model's input.
+
+        Examples
+        --------
+        >>> import napari_mammosae as ms
+        >>> chances = ms.load_model("demo").predict(ms.read_mammogram("phantoms/phantom-000001.png"))
+        >>> list(chances)
+        ['mass', 'suspicious_calcification']
+        """
+        logits = self.logits(self.features(image.to_input(self.preprocessing)))[0].numpy()
+        return {name: float(p) for name, p in zip(self.classes, self.probabilities(logits), strict=True)}
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""

@@ -77,36 +77,47 @@ def logit_of(predictor: Predictor, label: str, number: int, categories: Sequence
     >>> logit_of(model, "density", 1, ["a", "b"])
     ClassLogit(logit=2, sign=1)
     """
-    classes = tuple(predictor.classes)
     named = _named(predictor, label, categories)
     if named:
         if 0 <= number < len(named) and (place := named[number]) is not None:
             return ClassLogit(place)
         name = f" ({categories[number]})" if 0 <= number < len(categories) else ""
         raise SettingsError(
-            f"no logit speaks for class {number}{name} of {label!r}; the model predicts {', '.join(classes)}."
+            f"no logit speaks for class {number}{name} of {label!r}; the model predicts {', '.join(predictor.classes)}."
         )
-    own = classes.index(label) if label in classes else 0 if classes == (UNNAMED,) and len(categories) <= 2 else None
-    if own is None:
-        raise SettingsError(
-            f"the model predicts {', '.join(classes) or 'nothing'}, which cannot be scored against the label {label!r}."
-        )
-    if number == 1:
-        return ClassLogit(own)
-    if number == 0 and predictor.task != "multiclass":
-        return ClassLogit(own, -1)
-    raise SettingsError(f"the model has one logit for {label!r}, which says nothing about class {number}.")
+    heads = _heads(predictor)
+    for start, classes, task in heads:
+        unnamed = len(heads) == 1 and classes == (UNNAMED,) and not categories
+        if (label in classes and len(categories) <= 2) or unnamed:
+            place = start + (classes.index(label) if label in classes else 0)
+            if number == 1:
+                return ClassLogit(place)
+            if number == 0 and task != "multiclass":
+                return ClassLogit(place, -1)
+            raise SettingsError(f"the model has one logit for {label!r}, which says nothing about class {number}.")
+    raise SettingsError(
+        f"the model predicts {', '.join(predictor.classes) or 'nothing'}, which cannot be scored against the label "
+        f"{label!r}."
+    )
+
+
+def _heads(predictor: Predictor) -> list[tuple[int, tuple[str, ...], str]]:
+    """First logit, classes and task of each head; a run, and a model of one head, is a head of its own."""
+    heads = getattr(predictor, "heads", ()) or (predictor,)
+    starts = np.cumsum([0, *(len(head.classes) for head in heads)])
+    return [(int(start), tuple(head.classes), head.task) for start, head in zip(starts, heads, strict=False)]
 
 
 def _named(predictor: Predictor, label: str, categories: Sequence[str]) -> list[int | None]:
-    """Logit of each class number of a label whose classes the model names one by one; empty where it does not."""
-    places = {name: place for place, name in enumerate(predictor.classes)}
-    if categories:
-        slugs = [slug(str(name)) for name in categories]
+    """Logit of each class number of a label whose classes a head names one by one; empty where none does."""
+    slugs = [slug(str(name)) for name in categories]
+    for start, classes, task in _heads(predictor):
+        places = {name: start + place for place, name in enumerate(classes)}
         found = [places.get(f"{label}_{name}", places.get(name)) for name in slugs]
-        return found if any(place is not None for place in found) else []
-    if predictor.task == "multiclass" and all(name.startswith(f"{label}_") for name in places):
-        return list(places.values())
+        if any(place is not None for place in found):
+            return found
+        if not slugs and task == "multiclass" and all(name.startswith(f"{label}_") for name in places):
+            return list(places.values())
     return []
 
 
