@@ -14,7 +14,6 @@ from dicom_factory import breast_image, truncate, write_dicom
 from napari_mammosae.cli import main
 from napari_mammosae.core.annotations.box_files import write_findings
 from napari_mammosae.core.annotations.boxes import read_findings
-from napari_mammosae.core.base.log import log_file
 from napari_mammosae.core.base.provenance import provenance
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.runs.run import open_run
@@ -120,15 +119,10 @@ def test_nothing_of_a_person_comes_out(
     for name in ("boxes.csv", "boxes.json"):
         write_findings(out / name, findings.for_images(shapes).table, shapes=shapes, provenance=record)
 
-    broken = ["inspect", images / "image-6.dcm", "--model", tiny_model, "--out", out / "broken", "--device", "cpu"]
-    assert main([str(word) for word in broken]) == 1
-    logged = log_file().read_text(encoding="utf-8")
-    assert "ImageError in " in logged
-
     said = capsys.readouterr()
     written = {path.relative_to(out).as_posix(): text_of(path) for path in out.rglob("*") if path.is_file()}
     assert len(written) > 30
-    for name, text in {**written, "standard error": said.err, "the log": caplog.text, "its file": logged}.items():
+    for name, text in {**written, "standard error": said.err, "the log": caplog.text}.items():
         found = [secret for secret in (*SECRETS, str(tmp_path), "4711") if secret in text]
         assert not found, f"{name} holds {found}"
     for secret in SECRETS:

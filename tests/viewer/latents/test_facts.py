@@ -6,7 +6,6 @@ import pytest
 
 from fake_run import FakeRun, Weights
 from fakes import GRID, INPUT, FakeModel
-from napari_mammosae.core.base.caches import all_caches
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
@@ -196,15 +195,3 @@ def test_image_files_are_found_beside_the_run(tmp_path):
     files.root = tmp_path
     assert files.path(0) == tmp_path / "image-00.png"
     assert heard == [True]
-
-
-def test_thumbnails_are_listed_with_their_size_and_forgotten_on_request(run):
-    cache = GreyCache()
-    path = ImageFiles(run).path(0)
-    picture = cache.get(path, run.frame(0))
-    assert cache.get(path, run.frame(0)) is picture
-    assert cache in all_caches()
-    assert cache.size() == picture.shape[0] * picture.shape[1]
-    cache.empty()
-    assert cache.size() == 0
-    assert cache.get(path, run.frame(0)) is not picture
