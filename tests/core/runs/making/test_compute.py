@@ -187,9 +187,11 @@ def test_out_of_gpu_memory_smaller_batches_then_the_cpu(images, tiny_model, mode
     np.testing.assert_allclose([maps.pooled_mean for maps in results], expected, rtol=1e-4, atol=1e-7)
     assert len(said) == {8: 0, 3: 2, 0: 4}[room]
     if room == 3:
-        assert said[0] == "Out of memory on cuda:7 with 8 images at a time; going on with 4."
+        assert said[0] == "8 images at a time do not fit in the memory of cuda:7; using 4 instead."
     if room == 0:
-        assert said[-1] == "Out of memory on cuda:7 with a single image; going on, more slowly, on the CPU."
+        assert (
+            said[-1] == "A single image does not fit in the memory of cuda:7; using the CPU instead, which is slower."
+        )
         assert model.device == "cpu"
 
 

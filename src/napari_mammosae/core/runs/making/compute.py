@@ -28,7 +28,7 @@ class Computer:
         Images a batch; None: one on the CPU, where more is no faster and results equal those of a single
         image exactly, and eight on a GPU.
     notice
-        Told in a sentence when the memory forces another way of computing.
+        Called with a sentence when the memory forces another way of computing.
 
     Raises
     ------
@@ -86,14 +86,16 @@ class Computer:
         device = self.model.device
         if tried > 1:
             self.batch = tried // 2
-            self._notice(f"Out of memory on {device} with {tried} images at a time; going on with {self.batch}.")
+            self._notice(f"{tried} images at a time do not fit in the memory of {device}; using {self.batch} instead.")
         elif device != "cpu":
             to_cpu(self.model)
-            self._notice(f"Out of memory on {device} with a single image; going on, more slowly, on the CPU.")
+            self._notice(
+                f"A single image does not fit in the memory of {device}; using the CPU instead, which is slower."
+            )
         else:
             raise RunError(
-                f"Not even one image fits into the memory ({reason}); close other programs, then give the same command "
-                "again to go on."
+                f"Not even one image fits into the memory ({reason}). Close other programs, then give the same command "
+                "again to resume the run."
             )
         if device.startswith("cuda"):
             torch.cuda.empty_cache()
