@@ -13,7 +13,10 @@ def run(
     images: options.Images,
     model: options.Model,
     out: Annotated[
-        Path, typer.Option("--out", metavar="RUN", file_okay=False, help="Folder of the run; one begun is finished.")
+        Path,
+        typer.Option(
+            "--out", metavar="RUN", file_okay=False, help="Folder of the run. An unfinished run in it is resumed."
+        ),
     ],
     labels: options.Labels = None,
     maps: Annotated[
@@ -33,8 +36,8 @@ def run(
 ) -> None:
     """Compute the latents of all images into a folder of Parquet files.
 
-    The same command again goes on where the last one stopped. Images that cannot be read are listed in
-    RUN/failures.csv, with the reason.
+    The same command again resumes a run that was stopped. Images that cannot be read are listed in RUN/failures.csv,
+    with the reason.
     """
     from ..core.runs.making.make import make_run
     from ..core.runs.making.process import keep_freed_memory
@@ -58,6 +61,6 @@ def run(
             cancel=stop,
         )
     done = summary.images - summary.failed
-    say(f"{out.name}: {done} images done, {summary.computed} of them looked at this time", quiet=quiet)
+    say(f"{out.name}: {done} images done, {summary.computed} computed this time", quiet=quiet)
     if summary.failed:
         say(f"{summary.failed} could not be used; failures.csv says why", quiet=quiet)

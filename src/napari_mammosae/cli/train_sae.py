@@ -38,7 +38,7 @@ def train_sae(
         int,
         typer.Option("--resample-every", metavar="N", min=0, help="Epochs until dead latents start anew; 0: never."),
     ] = 10,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Of everything drawn at random.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Random seed.")] = 0,
     workers: options.Workers = 1,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
@@ -48,7 +48,7 @@ def train_sae(
 ) -> None:
     """Train a sparse autoencoder as published: ReLU, L1, unit decoder columns, dead latents resampled.
 
-    The features lie beside SAE while this runs, in half precision. Reports explained variance, L0 and dead latents
+    The features are kept beside SAE while this runs, in half precision. Reports explained variance, L0 and dead latents
     of held-out images and, with labels of the model's classes, AUROC without and with the SAE.
     """
     from ..core.base.errors import SettingsError

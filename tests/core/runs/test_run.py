@@ -210,7 +210,7 @@ def test_other_settings_are_refused_by_name(tmp_path, finished, model, images, t
 def test_folders_that_are_no_place_for_a_run(tmp_path, model, images):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
-    with pytest.raises(RunError, match="full holds other files and no run"):
+    with pytest.raises(RunError, match="full holds other files, not a run"):
         make_run(images, model, tmp_path / "full", workers=0)
     with pytest.raises(RunError, match=r"thesis.txt is a file"):
         make_run(images, model, tmp_path / "full" / "thesis.txt", workers=0)
@@ -336,7 +336,7 @@ def test_a_run_of_the_format_before_the_first_number_is_read(tmp_path, finished)
 
 
 def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model, images):
-    with pytest.raises(RunError, match=r"nowhere is no run: it has no run.json"):
+    with pytest.raises(RunError, match=r"nowhere is not a run: it has no run.json"):
         open_run(tmp_path / "nowhere")
 
     def copy(name, **changes):

@@ -1,13 +1,13 @@
 from fake_run import FakeRun
 from napari_mammosae.core.base.caches import all_caches
 from napari_mammosae.viewer.latents.thumbnails import GreyCache
-from napari_mammosae.viewer.runs.browser import image_files
+from napari_mammosae.viewer.runs.browser import ImageFiles
 
 
 def test_thumbnails_are_listed_with_their_size_and_forgotten_on_request(tmp_path):
     run = FakeRun(tmp_path)
     cache = GreyCache()
-    path = image_files(run).path(0)
+    path = ImageFiles(run).path(0)
     picture = cache.get(path, run.frame(0))
     assert cache.get(path, run.frame(0)) is picture
     assert cache in all_caches()

@@ -261,7 +261,7 @@ def test_kept_maps_of_another_model_are_not_shown(qtbot, opened, tiny_model, tmp
 def test_what_is_no_run_is_told(qtbot, dock, tmp_path):
     dock.workspace.opener.open(tmp_path)
     idle(qtbot, dock.workspace)
-    assert "is no run" in dock.run.status.text()
+    assert "is not a run" in dock.run.status.text()
     assert dock.run.warning.isVisible()
 
 

@@ -91,8 +91,8 @@ def read_dicom(path: Path) -> DicomImage:
     Raises
     ------
     ImageError
-        pydicom is not installed, or the file is no DICOM image, truncated, multi-frame, in colour, or compressed in a
-        way that no installed decoder knows.
+        pydicom is not installed, or the file is not a DICOM image, is truncated, multi-frame, in colour, or compressed
+        in a way that no installed decoder knows.
     """
     with _collect_log() as said:
         return _read(path, said)

@@ -123,7 +123,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL or "No space left" in str(error):
             raise RunError(
-                f"The disk is full: {name} was not written. What was finished before is whole; make room and give the "
-                "same command again to go on."
+                f"The disk is full: {name} was not written. Make room, then give the same command again to "
+                "resume the run."
             ) from error
         raise RunError(f"{name} cannot be written ({error.strerror or error}).") from error

@@ -347,7 +347,7 @@ def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
     path = Path(path)
     info = read_info(path)
     if info is None:
-        raise RunError(f"{path.name or path} is no run: it has no run.json. Make one with `napari-mammosae run`.")
+        raise RunError(f"{path.name or path} is not a run: it has no run.json. Make one with `napari-mammosae run`.")
     if not info["complete"]:
         done = len(Layout(path).parts("images"))
         raise RunError(

@@ -117,7 +117,7 @@ def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] |
 
 
 def _relative(path: Path, root: Path) -> str:
-    """Name of an image below the root; images of a CSV may lie elsewhere, and an absolute path is nobody's business."""
+    """Name of an image below the root; images of a CSV may lie elsewhere, and an absolute path may name a person."""
     try:
         return path.resolve().relative_to(root.resolve()).as_posix()
     except ValueError:

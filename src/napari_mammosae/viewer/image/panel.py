@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from ..widgets.parts import Dock, Scrolled
+from .diagnosis_panel import DiagnosisPanel
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
@@ -29,12 +30,13 @@ class ModelPanel(Dock):
         self.model = ModelPart(images)
         self.prediction = PredictionPart(self.context)
         self.latent = LatentPart(self.context, actions)
+        self.diagnosis = DiagnosisPanel(self.session)
         self.job = JobPart(images)
         self.own(self.image, self.model, self.prediction, self.latent, self.job)
         content = QWidget()
         inner = QVBoxLayout(content)
         inner.setContentsMargins(6, 6, 6, 6)
-        for part in (self.image, _line(), self.model, _line(), self.prediction, self.latent):
+        for part in (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis):
             inner.addWidget(part)
         inner.addStretch(1)
         outer = QVBoxLayout(self)

@@ -15,7 +15,7 @@ import torch
 import decoders
 import runs_kit
 import tiny
-from napari_mammosae.core.base.errors import RunError
+from napari_mammosae.core.base.errors import ModelError, RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making import decode_pool
 from napari_mammosae.core.runs.making.compute import Computer, out_of_memory
@@ -187,9 +187,9 @@ def test_out_of_gpu_memory_smaller_batches_then_the_cpu(images, tiny_model, mode
     np.testing.assert_allclose([maps.pooled_mean for maps in results], expected, rtol=1e-4, atol=1e-7)
     assert len(said) == {8: 0, 3: 2, 0: 4}[room]
     if room == 3:
-        assert said[0] == "Out of memory on cuda:7 with 8 images at a time; going on with 4."
+        assert said[0] == "Out of memory on cuda:7 with 8 images at a time; continuing with 4."
     if room == 0:
-        assert said[-1] == "Out of memory on cuda:7 with a single image; going on, more slowly, on the CPU."
+        assert said[-1] == "Out of memory on cuda:7; using the CPU instead, which is slower."
         assert model.device == "cpu"
 
 
@@ -206,7 +206,7 @@ def test_out_of_memory_on_the_cpu_ends_the_run_clearly(tmp_path, images, model, 
         raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 
     monkeypatch.setattr(model, "features", full)
-    with pytest.raises(RunError, match="Not even one image fits into the memory"):
+    with pytest.raises(ModelError, match="one image alone does not fit in memory"):
         make_run(images, model, tmp_path / "run", workers=0)
 
 

@@ -28,7 +28,7 @@ class Computer:
         Images a batch; None: one on the CPU, where more is no faster and results equal those of a single
         image exactly, and eight on a GPU.
     notice
-        Told in a sentence when the memory forces another way of computing.
+        Called with a sentence when the memory forces another way of computing.
 
     Raises
     ------

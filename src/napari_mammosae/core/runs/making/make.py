@@ -66,7 +66,7 @@ def make_run(
 ) -> RunSummary:
     """Compute the latents of every image into a folder; see the folder's `run.json` and its Parquet files.
 
-    The same call again goes on where the last one stopped, and does nothing on a complete run.
+    The same call again resumes a run that was stopped, and does nothing on a complete one.
 
     Parameters
     ----------
@@ -181,7 +181,7 @@ class _Counter:
 
 def _check_folder(layout: Layout, info: dict[str, Any] | None) -> None:
     if info is None and layout.root.is_dir() and any(not path.name.startswith(".") for path in layout.root.iterdir()):
-        raise RunError(f"{layout.root.name} holds other files and no run; give an empty or new folder.")
+        raise RunError(f"{layout.root.name} holds other files, not a run. Give an empty or new folder.")
 
 
 def _samples(sources: Sources, decode: Decoder, computer: Computer, pool: DecodePool) -> list[LatentMaps]:
