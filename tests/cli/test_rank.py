@@ -160,7 +160,7 @@ def test_an_unknown_score_is_wrong_usage(folder, tmp_path, capsys):
     assert rank(folder / "a", "--csv", tmp_path / "rank.csv", "--score", "best") == 2
     said = capsys.readouterr().err
     assert said.startswith("Usage: napari-mammosae rank")
-    assert "'--score': the score 'best' is unknown; there are diff, mean" in said
+    assert "'--score': the score 'best' is unknown; choose one of diff, mean" in said
     assert not (tmp_path / "rank.csv").exists()
 
 

@@ -264,7 +264,7 @@ MODELS: list[tuple[str, str, Callable[[Path], Any], tuple[str, ...]]] = [
         "classes",
         "classifier.safetensors",
         lambda path: _beside_tiny(path, classes="['a', 'b', 'c']"),
-        ("has 2 logits, but 3 classes", "give one name a logit"),
+        ("has 2 logits, but 3 classes", "give one name per logit"),
     ),
     (
         "no layer",

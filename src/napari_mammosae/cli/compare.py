@@ -12,7 +12,7 @@ from .console import say, working
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the first model, such as the pretrained one.")],
     second: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the second model, made with the same SAE.")],
-    label: Annotated[str, typer.Option("--label", metavar="L", help="Label that both runs have.")],
+    label: Annotated[str, typer.Option("--label", metavar="L", help="Label that both runs share.")],
     out: options.OutFolder,
     category: Annotated[
         str | None,

@@ -40,23 +40,29 @@ def intervene(
     ] = None,
     form: Annotated[
         Literal["replace", "delta"],
-        typer.Option("--form", help="replace: the reconstruction, as published. delta: the SAE's error stays in."),
+        typer.Option("--form", help="replace: the reconstruction, as published. delta: the SAE's error is kept."),
     ] = "replace",
     k: Annotated[
         str | None,
-        typer.Option("--k", metavar="K,K,...", help="Best latents of each class, or 'all' (then without intervals)."),
+        typer.Option(
+            "--k",
+            metavar="K,K,...",
+            help="Numbers of best latents per class, separated by commas, or 'all' (without intervals).",
+        ),
     ] = None,
     compat: Annotated[
         bool, typer.Option("--compat", help="Rank float32 sigmoids as the published curves do, and count false ties.")
     ] = False,
     verdict: Annotated[
         str | None,
-        typer.Option("--verdict", metavar="V", help="Take the latents of this verdict, such as spurious, as the set."),
+        typer.Option("--verdict", metavar="V", help="Edit the latents with this verdict, for example spurious."),
     ] = None,
     verdicts: Annotated[
         Path | None,
         typer.Option(
-            "--verdicts", metavar="DB", help="Verdict file. Default: RUN/verdicts.sqlite, for the demo run your own."
+            "--verdicts",
+            metavar="DB",
+            help="Verdict file. Default: RUN/verdicts.sqlite; for the demo run, your own file.",
         ),
     ] = None,
     null: Annotated[
@@ -67,7 +73,8 @@ def intervene(
         typer.Option("--model", metavar="M", help="The model of the run, if its name is not in `models list`."),
     ] = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="OUT", dir_okay=False, help="Table; OUT.json goes beside it.")
+        Path | None,
+        typer.Option("--csv", metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="OUT", dir_okay=False, help="Figure: PNG, PDF or SVG.")
@@ -126,7 +133,7 @@ def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | No
         check_order(order)
     with usage("--verdict"):
         if verdict is not None and verdict not in VERDICTS:
-            raise SettingsError(f"the verdict {verdict!r} is unknown; there are {', '.join(VERDICTS)}.")
+            raise SettingsError(f"the verdict {verdict!r} is unknown; choose one of {', '.join(VERDICTS)}.")
     with usage("--plot"):
         if plot is not None:
             checked(plot)

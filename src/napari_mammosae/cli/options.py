@@ -40,10 +40,12 @@ PreferredPrecision = Annotated[
     choices.Precision | None,
     typer.Option("--precision", help="float32 is exact, bfloat16 faster. Default: preference."),
 ]
-Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Images computed at a time.")]
+Batch = Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Number of images computed at once.")]
 AutoBatch = Annotated[
     int | None,
-    typer.Option("--batch", metavar="N", min=1, help="Images computed at a time. Default: 1 on the CPU, 8 on a GPU."),
+    typer.Option(
+        "--batch", metavar="N", min=1, help="Number of images computed at once. Default: 1 on the CPU, 8 on a GPU."
+    ),
 ]
 Workers = Annotated[
     int,

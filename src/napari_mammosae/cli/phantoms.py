@@ -34,7 +34,7 @@ def phantoms(
     if others := sorted({path.stem for path in folder.glob("phantom-*.png")} - numbered):
         raise SettingsError(
             f"{folder.name} holds other synthetic phantoms ({len(others)}, first {others[0]}), which the new tables "
-            "would not name; give an empty folder"
+            "would not name; choose an empty folder"
         )
     with progress(quiet=quiet) as report:
         from ..core.base.provenance import provenance, write_json

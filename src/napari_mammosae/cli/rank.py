@@ -21,12 +21,15 @@ def rank(
     label: Annotated[str, typer.Option("--label", metavar="L", help="Label of the run.")],
     category: Annotated[
         str | None,
-        typer.Option("--class", metavar="C", help="Class that is asked about, by number or name. Default: 1, present."),
+        typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
     ] = None,
-    score: Annotated[str, typer.Option("--score", metavar="S", help="What latents are ranked by.")] = "diff",
+    score: Annotated[str, typer.Option("--score", metavar="S", help="Score that ranks the latents.")] = "diff",
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
-        typer.Option("--contrast", help="For mean, std and the like: in the class, class minus rest, or all images."),
+        typer.Option(
+            "--contrast",
+            help="For scores such as mean and std: over the class, the class minus the rest, or all images.",
+        ),
     ] = None,
     split: Annotated[str | None, typer.Option("--split", metavar="S", help="Only images of this split.")] = None,
     unit: Annotated[
@@ -38,7 +41,7 @@ def rank(
         typer.Option("--against", metavar="RUN|CSV|JSON", help="Compare with another run, table or published list."),
     ] = None,
     intervals: Annotated[
-        int, typer.Option("--intervals", metavar="N", min=0, help="Latents, best first, that get 95 % intervals.")
+        int, typer.Option("--intervals", metavar="N", min=0, help="Number of top latents that get 95 % intervals.")
     ] = 100,
     model: Annotated[
         str | None,
@@ -46,7 +49,12 @@ def rank(
     ] = None,
     csv: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="OUT", dir_okay=False, help="All latents, one a row; OUT.json goes beside it."),
+        typer.Option(
+            "--csv",
+            metavar="OUT",
+            dir_okay=False,
+            help="CSV table with one row per latent. OUT.json is written next to it.",
+        ),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -59,7 +67,7 @@ def rank(
 
     with usage("--score"):
         if score not in SCORES:
-            raise SettingsError(f"the score {score!r} is unknown; there are {', '.join(SCORES)}.")
+            raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.ranking.compare import compare_with
         from ..core.ranking.of_run import rank as rank_run

@@ -20,14 +20,18 @@ def run(
     ],
     labels: options.Labels = None,
     maps: Annotated[
-        bool, typer.Option("--maps", help="Keep every cell that fires: needed to localise, for galleries and suspects.")
+        bool, typer.Option("--maps", help="Keep the latent maps. Needed for localisation, galleries and suspects.")
     ] = False,
     workers: options.Workers = 1,
     scheduler: Annotated[
         str | None,
-        typer.Option("--scheduler", metavar="ADDRESS", help="Dask scheduler whose workers do the computing."),
+        typer.Option(
+            "--scheduler", metavar="ADDRESS", help="Address of a Dask scheduler whose workers compute the run."
+        ),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when images could not be used.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with status 1 if any image could not be used.")
+    ] = False,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     batch: options.AutoBatch = None,
@@ -63,4 +67,4 @@ def run(
     done = summary.images - summary.failed
     say(f"{out.name}: {done} images done, {summary.computed} computed this time", quiet=quiet)
     if summary.failed:
-        say(f"{summary.failed} could not be used; failures.csv says why", quiet=quiet)
+        say(f"{summary.failed} could not be used; see failures.csv for the reasons", quiet=quiet)

@@ -25,18 +25,20 @@ def train_sae(
         float, typer.Option("--share", metavar="P", help="Share of each image's cells to train on.")
     ] = 1.0,
     hold_out: Annotated[
-        float, typer.Option("--hold-out", metavar="P", help="Share of the patients to measure on, not train on.")
+        float, typer.Option("--hold-out", metavar="P", help="Share of the patients held out to measure on.")
     ] = 0.1,
     expansion: Annotated[
         int, typer.Option("--expansion", metavar="N", min=1, help="Latents per feature of the layer.")
     ] = 8,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Passes over the cells.")] = 200,
+    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Number of passes over the cells.")] = 200,
     learning_rate: Annotated[float, typer.Option("--learning-rate", metavar="R", help="Of Adam.")] = 3e-4,
     l1: Annotated[float, typer.Option("--l1", metavar="W", help="Weight of the sparsity term.")] = 3e-5,
-    cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Cells a training step.")] = 4096,
+    cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Cells per training step.")] = 4096,
     resample_every: Annotated[
         int,
-        typer.Option("--resample-every", metavar="N", min=0, help="Epochs until dead latents start anew; 0: never."),
+        typer.Option(
+            "--resample-every", metavar="N", min=0, help="Epochs after which dead latents are reset; 0 never resets."
+        ),
     ] = 10,
     seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Random seed.")] = 0,
     workers: options.Workers = 1,

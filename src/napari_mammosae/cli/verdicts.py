@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 verdicts = typer.Typer(
     name="verdicts",
-    help="Export, import, merge and compare what people decided about latents.",
+    help="Export, import, merge and compare verdicts on latents.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -30,11 +30,9 @@ def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="A .csv or .json file.")],
     where: Where = None,
     annotator: Annotated[
-        str | None, typer.Option("--annotator", metavar="NAME", help="Only what this person decided.")
+        str | None, typer.Option("--annotator", metavar="NAME", help="Only the verdicts of this annotator.")
     ] = None,
-    current: Annotated[
-        bool, typer.Option("--current", help="Only what holds now, not every decision on the way.")
-    ] = False,
+    current: Annotated[bool, typer.Option("--current", help="Only the current verdicts, not their history.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write verdicts as CSV or JSON; screenshots stay behind."""
@@ -57,7 +55,7 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
     with VerdictStore(_path(where)) as store:
         _note(store)
         for merged in merge_verdicts(store, files):
-            say(f"{merged.source}: {merged.added} decisions added, {merged.known} known", quiet=quiet)
+            say(f"{merged.source}: {merged.added} events added, {merged.known} already there", quiet=quiet)
 
 
 @verdicts.command()
@@ -82,7 +80,7 @@ def merge(
             report = merge_verdicts(store, files)
         new.replace(out)  # closed, so the file is all there is of it
     for merged in report:
-        say(f"{merged.source}: {merged.added} decisions, {merged.known} known from the others", quiet=quiet)
+        say(f"{merged.source}: {merged.added} events, {merged.known} already in the other files", quiet=quiet)
     say(f"wrote {out}", quiet=quiet)
 
 
@@ -92,7 +90,8 @@ def agreement(
     second: Annotated[str, typer.Argument(metavar="SECOND", help="The other.")],
     where: Where = None,
     csv: Annotated[
-        Path | None, typer.Option("--csv", metavar="OUT", dir_okay=False, help="The table; OUT.json goes beside it.")
+        Path | None,
+        typer.Option("--csv", metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it."),
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -111,7 +110,7 @@ def agreement(
         record = provenance("verdicts agreement", {"verdicts": name, "first": first, "second": second})
         figures = ("n", "kappa", "observed", "expected", "only_first", "only_second")
         write_table(csv, counts, record | {figure: getattr(found, figure) for figure in figures}, index=True)
-    say(f"{found.n} latents judged by both, {found.only_first} only by {first}, {found.only_second} only by {second}",
+    say(f"{found.n} latents reviewed by both, {found.only_first} only by {first}, {found.only_second} only by {second}",
         quiet=quiet)  # fmt: skip
     if found.n:
         say(f"Cohen's kappa {found.kappa:.3f} (agreement {found.observed:.3f}, by chance {found.expected:.3f})",

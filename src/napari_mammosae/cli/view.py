@@ -13,7 +13,7 @@ from .console import caution, say
 
 def _png(path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() != ".png":
-        raise typer.BadParameter(f"{path.name}: a picture of the window is written as .png.")
+        raise typer.BadParameter(f"{path.name}: a screenshot must be a .png file.")
     return path
 
 
@@ -24,7 +24,7 @@ Screenshot = Annotated[
         metavar="OUT.png",
         dir_okay=False,
         callback=_png,
-        help="Write a picture of the window, and end.",
+        help="Save a screenshot of the window and exit.",
     ),
 ]
 
@@ -39,7 +39,10 @@ def demo(screenshot: Screenshot = None, quiet: options.Quiet = False) -> None:
 
 
 def view(
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Mammograms; the first is computed.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Mammograms to open. The latents of the first are computed."),
+    ],
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="A name from `models list`, or a model.toml.")
     ] = None,
@@ -73,7 +76,7 @@ def _check_screen() -> None:
     screens = ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM")
     if sys.platform == "linux" and not any(os.environ.get(name) for name in screens):
         raise SettingsError(
-            "There is no display to open a window on. For a picture of it, run this command with --screenshot OUT.png "
+            "There is no display to open a window on. For a screenshot, run this command with --screenshot OUT.png "
             "under xvfb-run (package xvfb); for numbers, use `inspect`."
         )
     try:

@@ -114,7 +114,7 @@ def test_progress_is_told_and_may_stop_it() -> None:
     CombinedMap.of(maps, SHAPE, "union", progress=lambda *at: told.append(at)).regions(
         progress=lambda *at: told.append(at)
     )
-    assert told == [("Putting heatmaps together", done, 3) for done in (0, 1, 2)] * 2
+    assert told == [("Combining heatmaps", done, 3) for done in (0, 1, 2)] * 2
 
 
 @pytest.mark.parametrize("wrong", [("logit", None), ("mean", None), ("logit", [1.0])])

@@ -196,7 +196,7 @@ def test_the_vocabulary_starts_with_birads_and_is_edited(store):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"verdict": "maybe"}, "'maybe' is no verdict; expected one of lesion, anatomy, spurious, unsure"),
+        ({"verdict": "maybe"}, "'maybe' is not a verdict; expected one of lesion, anatomy, spurious, unsure"),
         ({"latent": -1}, "Latent -1 does not exist"),
         ({"evidence": Evidence("/data/patients/smith.dcm")}, "smith.dcm was given as an absolute path"),
         ({"evidence": Evidence("C:\\patients\\smith.dcm")}, "smith.dcm was given as an absolute path"),
@@ -267,7 +267,7 @@ def test_without_shared_memory_the_rollback_journal_said_once(tmp_path, caplog):
 def test_network_drives_never_get_a_write_ahead_log(tmp_path, monkeypatch):
     monkeypatch.setattr(durable, "on_network_drive", lambda path: True)
     with VerdictStore(tmp_path / "v.sqlite", "anna") as store:
-        assert "it lies on a network drive" in store.notice
+        assert "it is on a network drive" in store.notice
         store.decide(SUBJECT, 1, "lesion")
         with store.transaction() as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

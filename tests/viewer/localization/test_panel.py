@@ -222,7 +222,7 @@ def test_a_silent_latent_is_said(qtbot, dock):
 def test_an_image_without_boxes_and_one_nobody_annotated(qtbot, dock):
     look_at(dock.workspace, "clean")
     settled(qtbot, dock)
-    assert "No box of mass on this image: all that is found is a false positive." in dock.boxes.note.text()
+    assert "No box of mass on this image: every found box is a false positive." in dock.boxes.note.text()
     assert found_layer(dock).features["fate"].tolist() == ["false"]
     assert "no annotated box on this image" in dock.boxes.reasons.text()
     look_at(dock.workspace, "unheard of")

@@ -360,7 +360,7 @@ def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
     workspace.opener.jobs.progressed.disconnect()
     click(qtbot, dock.run.new_button)
     if (tmp_path / "made" / "run.json").exists():
-        assert form.start_button.text() == "Go on with this run"
+        assert form.start_button.text() == "Resume this run"
     click(qtbot, form.start_button)
     idle(qtbot, workspace)
     assert len(workspace.session.run) == 6

@@ -89,7 +89,7 @@ class ModelComparison:
     a, b : ModelSide
         For example pretrained and finetuned.
     label : int
-        The class that is set against the rest.
+        Class to compare with the rest.
     latents : pandas.DataFrame
         One row a latent that fires in either model, largest |change| first: `latent`, `state` ("both", "gained": fires
         only in b, "lost": only in a), and for each model `mean_class_*`, `mean_rest_*`, `diff_*`, `auroc_*`; `change`

@@ -99,7 +99,7 @@ def _from_table(table: Path) -> ImageList:
             if "path" not in columns:
                 raise ImageError(
                     f"{table.name} has no column 'path' (it has {', '.join(columns) or 'none'}); it should list one "
-                    "image a row, relative to the CSV."
+                    "image per row, relative to the CSV."
                 )
             names = [(row["path"] or "").strip() for row in rows]
         except (UnicodeDecodeError, csv.Error) as error:
@@ -111,7 +111,7 @@ def _from_table(table: Path) -> ImageList:
         raise ImageError(f"{table.name} lists no images.")
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        raise ImageError(f"{table.name} lists {Path(twice[0]).name} more than once; one row an image is expected.")
+        raise ImageError(f"{table.name} lists {Path(twice[0]).name} more than once; one row per image is expected.")
     return _image_list(table.parent, [table.parent / Path(name).expanduser() for name in names], table)
 
 

@@ -48,11 +48,11 @@ class Edit:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise SettingsError(f"mode {self.mode!r} is unknown; there are {', '.join(MODES)}.")
+            raise SettingsError(f"mode {self.mode!r} is unknown; choose one of {', '.join(MODES)}.")
         if self.form not in FORMS:
-            raise SettingsError(f"form {self.form!r} is unknown; there are {', '.join(FORMS)}.")
+            raise SettingsError(f"form {self.form!r} is unknown; choose one of {', '.join(FORMS)}.")
         if self.mask.dtype != np.bool_ or self.mask.ndim != 1:
-            raise SettingsError("a mask is one True or False a latent; use `mask_of` for a list of latents.")
+            raise SettingsError("a mask is one True or False per latent; use `mask_of` for a list of latents.")
         if self.mode in ("keep", "zero"):
             if self.value is not None:
                 raise SettingsError(f"mode {self.mode!r} takes no value.")
@@ -60,7 +60,7 @@ class Edit:
             raise SettingsError(f"mode {self.mode!r} needs a value of at least 0; {self.value} was given.")
         if self.region is not None:
             if self.region.dtype != np.bool_ or self.region.ndim != 2:
-                raise SettingsError("a region is one True or False a cell, (rows, columns).")
+                raise SettingsError("a region is one True or False per cell, (rows, columns).")
             if not self.region.any():
                 raise SettingsError("the region holds no cell; draw it over the image.")
 

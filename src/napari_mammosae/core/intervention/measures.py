@@ -60,7 +60,7 @@ def check_labels(labels: ArrayLike | None, n_logits: int) -> FloatArray:
     if n_logits == 1:
         binary_labels(values)
     elif not np.isin(values, np.arange(n_logits)).all():
-        raise SettingsError(f"a label is no class number from 0 to {n_logits - 1}; are these labels of this model?")
+        raise SettingsError(f"a label is not a class number from 0 to {n_logits - 1}; are these labels of this model?")
     found = np.unique(values)
     if found.size < 2:
         what = f"all {values.size} images have class {found[0]:g}" if found.size else "there is no image"

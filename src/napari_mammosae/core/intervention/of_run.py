@@ -285,7 +285,7 @@ def cohort_of_run(run: Run, model: MammoSAE, label: str, *, split: str | None = 
 def check_order(order: str) -> None:
     """Raise SettingsError unless an order is a score or `published:DIR`."""
     if order not in SCORES and not order.startswith(PUBLISHED):
-        raise SettingsError(f"the order {order!r} is unknown; there are {', '.join(SCORES)} and published:DIR.")
+        raise SettingsError(f"the order {order!r} is unknown; choose one of {', '.join(SCORES)} and published:DIR.")
 
 
 def _entry(run: Run, model: MammoSAE, label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:

@@ -59,7 +59,7 @@ class Regions:
             return "the quantile is 0: the mask is every pixel above zero"
         if not len(self):
             return f"every region is smaller than the least area ({self.dropped} dropped)" if self.dropped else (
-                "nothing lies above the threshold"
+                "nothing is above the threshold"
             )  # fmt: skip
         return ""
 

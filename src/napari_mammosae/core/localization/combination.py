@@ -82,7 +82,7 @@ class CombinedMap:
         greatest = np.full(shape, -np.inf, np.float32)
         for k, one in enumerate(stack):
             if progress is not None:
-                progress("Putting heatmaps together", k, len(stack))
+                progress("Combining heatmaps", k, len(stack))
             np.maximum(greatest, upsample(one, shape), out=greatest)
         return cls(how, cells, shape, stack, greatest)
 
@@ -110,7 +110,7 @@ class CombinedMap:
         levels, zero = [], False
         for k, cells in enumerate(self.maps):
             if progress is not None:
-                progress("Putting heatmaps together", k, len(self.maps))
+                progress("Combining heatmaps", k, len(self.maps))
             cut = cut_heatmap(cells, self.shape, rule)
             if not cut.silent:
                 _paint(mask, cut)

@@ -76,7 +76,7 @@ class ImageBoxes:
             Measure(
                 "precision",
                 hits / n if n and judged else np.nan,
-                "" if n and judged else ("nobody annotated this image" if n else "nothing was found"),
+                "" if n and judged else ("this image is not annotated" if n else "nothing was found"),
             ),
             Measure("mean_best_iou", float(self.best_iou.mean()) if b else np.nan, "" if b else no_box),
         )
@@ -162,7 +162,7 @@ def focus_on_image(
     where = places([0], np.zeros(len(edges)), edges, shape, (values.shape[0], values.shape[1]), known)
     measured = focus(sparse_maps(zero, zero, at, values.ravel()[at], (values.shape[0], values.shape[1])), where)
     no_box = "no annotated box on this image"
-    breast = "" if "breast" in known else "where the breast lies is not known"
+    breast = "" if "breast" in known else "the position of the breast is not known"
     if not at.size:
         missing = {key: no_box if not len(edges) else silent for key in ("energy", "lift", "lift_image")}
         pointing = Measure("pointing", np.nan, no_box) if not len(edges) else Measure("pointing", 0.0)

@@ -111,7 +111,7 @@ def localize(
     threshold
         Where heatmaps are cut: "quantile:0.95", "relative:0.3" of the maximum, or "absolute:2".
     iou
-        Least overlap of a true positive.
+        Smallest IoU of a true positive.
     confidence
         What found boxes are ranked by, inside their region: "maximum", "mean" or "energy".
     min_area

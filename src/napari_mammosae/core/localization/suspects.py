@@ -157,7 +157,11 @@ def find_suspects(run: Run, findings: Findings | None, report: Report) -> tuple[
     from .detections import sparse_maps
     from .over_run import boxes_of_run
 
-    image, edges, note = np.zeros(0, np.int64), np.zeros((0, 4)), "Without annotated boxes, their part is left out."
+    image, edges, note = (
+        np.zeros(0, np.int64),
+        np.zeros((0, 4)),
+        "No annotated boxes: the columns about boxes are left out.",
+    )
     if findings is not None:
         try:
             boxes = boxes_of_run(run, findings)
@@ -171,10 +175,10 @@ def find_suspects(run: Run, findings: Findings | None, report: Report) -> tuple[
     tally = SuspectTally(run.n_latents, (height, width), run.grid)
     done = 0
     for part, regions in zip(run.map_parts(), run.regions(), strict=True):
-        report("Looking where latents fire", done, len(run))
+        report("Finding where latents fire", done, len(run))
         here = np.isin(image, regions.image)
         maps = sparse_maps(part.latent, part.image, part.cell, part.value, run.grid)
         tally.add(maps, regions.image, regions.shares, image[here], edges[here])
         done += len(regions.image)
-    report("Looking where latents fire", done, len(run))
+    report("Finding where latents fire", done, len(run))
     return tally.table(), note

@@ -124,7 +124,9 @@ class ModelFacts:
 def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool) -> str:
     """Say why nothing is known of what each latent adds to the logits; an empty string where it is."""
     if layer != "head":
-        return f"the SAE reads {layer}; what follows is not linear, so nothing is exact per latent"
+        return (
+            f"the SAE reads {layer}; the layers after it are not linear, so no latent has an exact share of the logit"
+        )
     if not has_head:
         return f"{name} has no classifier; load a downstream checkpoint to see attributions"
     return "" if has_sae else f"{name} was loaded without a sparse autoencoder; give `sae` a file"

@@ -69,7 +69,7 @@ class Head:
         if len(self.classes) != logits:
             raise ModelError(
                 f"{source} has {logits} logits, but {len(self.classes)} classes were named: "
-                f"{', '.join(self.classes)}; give one name a logit"
+                f"{', '.join(self.classes)}; give one name per logit"
             )
         if self.task not in get_args(Task):
             raise ModelError(f"{source}: task {self.task!r} is not known; choose one of {', '.join(get_args(Task))}")

@@ -116,7 +116,7 @@ def _new_head(said: HeadSource, weight: Tensor, bias: Tensor, source: str) -> He
     if not classes:
         defaults = {1: ("finding",), 4: DENSITY_CLASSES}
         if logits not in defaults:
-            raise ModelError(f"{source} has {logits} logits and no names for them; give `classes`, one a logit")
+            raise ModelError(f"{source} has {logits} logits and no names for them; give `classes`, one per logit")
         classes = defaults[logits]
         task = task or ("multiclass" if logits == 4 else "binary")
     task = task or ("binary" if logits == 1 else "multilabel")

@@ -90,7 +90,7 @@ class HeadTable(_Table):
     """A head: with `file` one more, without it the classifier's own."""
 
     name: str = Field(default="classifier", min_length=1, description="text")
-    classes: list[str] = Field(default_factory=list, description="a list of names, one a logit")
+    classes: list[str] = Field(default_factory=list, description="a list of names, one per logit")
     task: Task | None = Field(default=None, description=" or ".join(get_args(Task)))
     file: FileEntry | None = Field(default=None, description=_FILE)
 

@@ -35,7 +35,7 @@ def read_published(path: Path | str) -> Ranking:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
-            f"{path.name} is no published ranking: a JSON list of {{rank, index, importance}} was expected."
+            f"{path.name} is not a published ranking: a JSON list of {{rank, index, importance}} was expected."
         ) from error
     return _ranking(path, ranks, latents, importance)
 
@@ -89,7 +89,9 @@ def read_ranking(path: Path | str) -> Ranking:
     except OSError as error:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError) as error:
-        raise SettingsError(f"{path.name} is no ranking: the columns rank, latent and score were expected.") from error
+        raise SettingsError(
+            f"{path.name} is not a ranking: the columns rank, latent and score were expected."
+        ) from error
     return _ranking(path, *columns)
 
 

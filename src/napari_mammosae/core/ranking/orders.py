@@ -73,7 +73,7 @@ def order_of(scores: ArrayLike) -> IntArray:
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 1:
-        raise SettingsError(f"scores have shape {values.shape}; one value a latent was expected.")
+        raise SettingsError(f"scores have shape {values.shape}; expected one value per latent.")
     unknown = np.isnan(values)
     return np.lexsort((np.arange(values.size), np.where(unknown, 0.0, -values), unknown))
 

@@ -128,7 +128,7 @@ def score_latents(
         If the score is unknown, what it needs was not given, or a class has no image.
     """
     if score not in SCORES:
-        raise SettingsError(f"score {score!r} is unknown; there are {', '.join(SCORES)}.")
+        raise SettingsError(f"score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
     if contrast is not None and score not in PLAIN:
         raise SettingsError(f"score {score!r} compares classes by itself and takes no contrast.")
     pool = pool.known()

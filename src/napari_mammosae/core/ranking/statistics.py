@@ -95,7 +95,7 @@ def class_statistics(pooled: Any, labels: ArrayLike) -> ClassStatistics:
     matrix = activations(pooled)
     values = np.asarray(labels, dtype=np.float64)
     if values.shape != matrix.shape[:1] or not values.size:
-        raise SettingsError(f"{values.size} labels for {matrix.shape[0]} images; one an image is needed.")
+        raise SettingsError(f"{values.size} labels for {matrix.shape[0]} images; expected one per image.")
     if not np.array_equal(values, np.round(values)):
         raise SettingsError("class numbers must be whole and known; leave out images without a label.")
     classes, group = np.unique(values.astype(np.int64), return_inverse=True)

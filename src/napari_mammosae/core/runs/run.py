@@ -351,8 +351,8 @@ def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
     if not info["complete"]:
         done = len(Layout(path).parts("images"))
         raise RunError(
-            f"{path.name} is not complete ({done} of {-(-info['images'] // info['block'])} blocks done); give the same "
-            "`run` command again to finish it."
+            f"{path.name} is not complete ({done} of {-(-info['images'] // info['block'])} blocks done); repeat the "
+            "`run` command to finish it."
         )
     run = Run(path, info)
     if model is not None:

@@ -132,7 +132,8 @@ def check_same(info: dict[str, Any], settings: RunSettings, root: Path) -> None:
     ]
     if differing:
         raise RunError(
-            f"{root.name} was started with other settings: {', '.join(differing)}. Give them again, or another folder."
+            f"{root.name} was started with other settings: {', '.join(differing)}. Use the same settings, or another "
+            "folder."
         )
 
 

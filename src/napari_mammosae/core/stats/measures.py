@@ -44,7 +44,7 @@ def binary_labels(labels: ArrayLike) -> BoolArray:
     """
     values = np.asarray(labels)
     if values.ndim != 1:
-        raise SettingsError(f"labels have shape {values.shape}; one value an image was expected.")
+        raise SettingsError(f"labels have shape {values.shape}; expected one value per image.")
     if values.dtype == np.bool_:
         return values
     numbers = values.astype(np.float64)

@@ -101,7 +101,7 @@ def store_features(
     if needed > free:
         raise RunError(
             f"The features of {len(entries)} images take {size_text(needed)}, {size_text(free)} are free. "
-            "Make room, or keep a smaller share of the cells."
+            "Free some space, or keep a smaller share of the cells."
         )
     preprocessing = replace(model.preprocessing, crop=crop and model.preprocessing.crop)
     stream = pool.decode(entries, Decoder(preprocessing, model.grid), ahead=2 * batch + 2)

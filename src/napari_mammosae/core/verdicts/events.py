@@ -72,7 +72,7 @@ INSERT_EVENT = f"INSERT INTO events ({', '.join(COLUMNS)}) VALUES ({', '.join('?
 def check_event(event: Event) -> None:
     """Raise VerdictError for an event that no file may hold."""
     if event.verdict not in ("", *VERDICTS):
-        raise VerdictError(f"{event.verdict!r} is no verdict; expected one of {', '.join(VERDICTS)}.")
+        raise VerdictError(f"{event.verdict!r} is not a verdict; expected one of {', '.join(VERDICTS)}.")
     if event.latent < 0:
         raise VerdictError(f"Latent {event.latent} does not exist; latents are counted from 0.")
     if not event.annotator.strip():

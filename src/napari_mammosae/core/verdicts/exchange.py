@@ -74,7 +74,7 @@ def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[M
     Raises
     ------
     VerdictError
-        A file that is no verdict file, a line that is no verdict, or an event that differs between two files.
+        A file that is not a verdict file, a line that is no verdict, or an event that differs between two files.
     """
     read = [(Path(source), read_events(source)) for source in sources]
     report = []
@@ -121,7 +121,7 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
     Raises
     ------
     VerdictError
-        The file is missing, of another kind, or a line of it is no verdict; nothing of it is used then.
+        The file is missing, of another kind, or a line of it is not a verdict; nothing of it is used then.
     """
     path = Path(path)
     if not path.is_file():

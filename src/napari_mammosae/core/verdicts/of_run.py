@@ -120,7 +120,7 @@ class Verdicts:
     def latents(self, verdict: str, annotator: str | None = None) -> list[int]:
         """Return the latents that an annotator (None: any) now gives a verdict, in ascending order."""
         if verdict not in VERDICTS:
-            raise VerdictError(f"the verdict {verdict!r} is unknown; there are {', '.join(VERDICTS)}.")
+            raise VerdictError(f"the verdict {verdict!r} is unknown; choose one of {', '.join(VERDICTS)}.")
         return self._store.latents(verdict, self._subject, annotator)
 
     def table(self) -> pd.DataFrame:

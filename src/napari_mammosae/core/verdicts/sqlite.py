@@ -82,7 +82,7 @@ def connect(path: Path, *, timeout: float = 10.0, vfs: str | None = None) -> tup
 
 def _choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -> str:
     if on_network_drive(path):
-        reason = "it lies on a network drive"
+        reason = "it is on a network drive"
     else:
         if _set_journal(connection, "wal", timeout) == "wal":
             return ""

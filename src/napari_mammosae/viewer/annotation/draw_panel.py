@@ -54,15 +54,15 @@ class DrawPart(Part):
             button.setCheckable(True)
             self._tools.addButton(button)
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.undo_button.setToolTip("Take the last change of this image's boxes back (Ctrl+Z over the image)")
-        self.redo_button.setToolTip("Make it again (Ctrl+Shift+Z over the image)")
+        self.undo_button.setToolTip("Undo the last change to this image's boxes (Ctrl+Z over the image)")
+        self.redo_button.setToolTip("Redo it (Ctrl+Shift+Z over the image)")
         self.finding_box = QComboBox()
         self.finding_box.setEditable(True)
         self.finding_box.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.finding_box.setToolTip("Finding of the selected box, and of new ones; choose or type one")
         self.note_edit = QLineEdit()
         self.note_edit.setPlaceholderText("no note")
-        self.note_edit.setToolTip("A remark on the selected box, saved with it")
+        self.note_edit.setToolTip("Note on the selected box, saved with it")
         self.remove_button = QPushButton("Delete")
         self.remove_button.setToolTip("Delete the selected box (undo brings it back)")
         self.about = QLabel()
@@ -74,8 +74,8 @@ class DrawPart(Part):
         self.draft_text = QLabel()
         self.draft_text.setWordWrap(True)
         self.restore_button, self.discard_button = QPushButton("Restore"), QPushButton("Discard")
-        self.restore_button.setToolTip("Go on with the boxes that were not saved the last time")
-        self.discard_button.setToolTip("Forget these boxes; this cannot be undone")
+        self.restore_button.setToolTip("Continue with the boxes that were not saved last time")
+        self.discard_button.setToolTip("Discard these boxes. This cannot be undone.")
         self.draft = QWidget()
         kept = QVBoxLayout(self.draft)
         kept.setContentsMargins(0, 0, 0, 0)
@@ -173,9 +173,9 @@ class DrawPart(Part):
         if self.session.image is None:
             return "Open a mammogram to draw on it."
         if not editing:
-            return "Press Edit boxes to draw missing boxes or to correct those there are."
+            return "Press Edit boxes to draw missing boxes or correct existing ones."
         if box is not None:
-            return f"Box {box + 1}: its finding and note can be changed here."
+            return f"Box {box + 1}: edit its finding and note here."
         if self.editor.tool == "draw":
             return "Drag over the image to draw a box of the finding below."
         return "Click a box to select it."

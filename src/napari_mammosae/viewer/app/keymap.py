@@ -29,7 +29,7 @@ class Key:
 KEYS = (
     Key("H", "toggle_overlays", "hide or show everything drawn over the mammogram"),
     Key("G", "toggle_truth", "hide or show the ground-truth boxes"),
-    Key("K", "toggle_pin", "keep the current latent as a layer of its own, or let it go"),
+    Key("K", "toggle_pin", "pin the current latent as a layer of its own, or unpin it"),
     Key("Q", "next_contrast", "colour scale of the latents: shared, for each, by hand"),
     Key("W", "next_window", "next window preset of the mammogram"),
     Key("Shift-W", "invert", "invert the mammogram"),
@@ -40,8 +40,8 @@ REVIEW_KEYS = (
     Key("0", "judge_spurious", "verdict on the current latent: spurious"),
     Key("U", "judge_unsure", "verdict on the current latent: unsure"),
     Key("N", "next_unreviewed", "next latent without a verdict, in the order of the stack"),
-    Key("Shift-U", "undo", "take the last verdict back"),
-    Key("Shift-R", "redo", "give the verdict taken back again"),
+    Key("Shift-U", "undo", "undo the last verdict"),
+    Key("Shift-R", "redo", "redo the verdict"),
 )
 BROWSE_KEYS = (
     Key("J", "next_image", "next image of the run"),

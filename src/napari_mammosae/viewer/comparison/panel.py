@@ -50,12 +50,12 @@ class ComparePanel(Dock):
         self.empty = QLabel(NOTHING)
         self.empty.setWordWrap(True)
         self.open_buttons = [QPushButton("Open…"), QPushButton("Open…")]
-        self.use_button = QPushButton("The open one")
-        self.use_button.setToolTip("Take the run that is open in this viewer as the first one")
+        self.use_button = QPushButton("Use open run")
+        self.use_button.setToolTip("Use the run that is open in this viewer as the first run")
         self.label_box, self.class_box = QComboBox(), QComboBox()
         for box, tip in (
-            (self.label_box, "A label that both runs have"),
-            (self.class_box, "The class that is set against the rest"),
+            (self.label_box, "Label that both runs share"),
+            (self.class_box, "Class to compare with the rest"),
         ):
             box.setToolTip(tip)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

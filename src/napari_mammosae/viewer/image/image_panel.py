@@ -28,7 +28,7 @@ class ImagePart(Part):
         super().__init__(images.context)
         self.images, self.actions = images, actions
         self.layer_box = QComboBox()
-        self.layer_box.setToolTip("Any 2-D grayscale image layer, whichever reader opened it")
+        self.layer_box.setToolTip("Any 2-D grayscale image layer")
         self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.layer_box.setMinimumContentsLength(10)
         self.open_button = QPushButton("Open…")

@@ -24,7 +24,7 @@ class JobPart(Part):
         self.compute_button.setToolTip("Run the model on the image and stack every latent over it")
         self.cancel_button = QPushButton("Cancel")
         self.unload_button = QPushButton("Unload")
-        self.unload_button.setToolTip("Drop the model and free its memory")
+        self.unload_button.setToolTip("Unload the model and free its memory")
         self.bar = QProgressBar()
         self.bar.setTextVisible(False)
         self.bar.setFixedHeight(6)

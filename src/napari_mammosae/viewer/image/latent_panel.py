@@ -80,7 +80,7 @@ class LatentPart(Part):
         self.contrast_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.contrast_box.setMinimumContentsLength(9)
         self.contrast_box.setToolTip(
-            tooltip("Which value is full colour; the maximum is always printed", "next_contrast")
+            tooltip("Value shown in full colour; the maximum is always printed", "next_contrast")
         )
         self.low_box, self.high_box = QDoubleSpinBox(), QDoubleSpinBox()
         for box in (self.low_box, self.high_box):
@@ -93,7 +93,7 @@ class LatentPart(Part):
         self.colormap_box.addItems(COLORMAPS)
         self.colormap_box.setCurrentText(context.scene.colormap)
         self.show_button = QPushButton("Show the latents again")
-        self.show_button.setToolTip("The layer of the latents was deleted; nothing needs to be computed again")
+        self.show_button.setToolTip("The latents layer was deleted. Show it again without recomputing.")
 
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)

@@ -69,7 +69,7 @@ class ModelPart(Part):
         self.device_box, self.precision_box = QComboBox(), QComboBox()
         self.device_box.addItems(DEVICES)
         self.device_box.setCurrentText(choice.device)
-        self.device_box.setToolTip("auto: a GPU when there is one, else the CPU")
+        self.device_box.setToolTip("auto: a GPU if there is one, else the CPU")
         self.precision_box.addItems(PRECISIONS)
         self.precision_box.setCurrentText(choice.precision)
         self.precision_box.setToolTip("float32 is exact; bfloat16 is faster and deviates by about 3 %")

@@ -74,7 +74,7 @@ def _start_torch(report: Report) -> None:
     """
     if "napari_mammosae.core.models.model" in sys.modules and "timm" in sys.modules:
         return
-    report("Starting PyTorch (once; the window may hesitate)")
+    report("Starting PyTorch; the window may pause for a moment")
     time.sleep(0.1)  # for the window to say so before it cannot
     gc.disable()
     try:

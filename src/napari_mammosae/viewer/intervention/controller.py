@@ -206,7 +206,9 @@ class Intervention(Controller):
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
         if model.layer != "head":
-            raise SettingsError(f"The SAE reads {model.layer}: what follows is not linear, so nobody knows the set.")
+            raise SettingsError(
+                f"The SAE reads {model.layer}: the layers after it are not linear, so the set cannot be found."
+            )
         logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
         live = np.asarray(maps.latents, dtype=np.int64)
         parts = model.attribution[logits, live] * maps.pooled_mean[live].astype(np.float64)

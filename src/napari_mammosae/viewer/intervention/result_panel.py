@@ -48,7 +48,7 @@ class ResultPart(Part):
             self.map_box.setItemData(self.map_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
         self.map_box.setToolTip("A layer over the mammogram: red positions push the logit up, blue ones down")
         self.waterfall = WaterfallPlot()
-        self.waterfall.setToolTip("Addends of the logit from the top; hollow: latents that are edited; dotted: before")
+        self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .run_effects import RunEffects, Scored
 
 _WAIT = 400  # milliseconds without a change before intervals are worked out
-PENDING = "95 % intervals by patient: being worked out …"
+PENDING = "Computing 95 % intervals by patient …"
 
 
 class RunMove(Controller):
@@ -81,7 +81,7 @@ class RunMove(Controller):
         try:
             self._take_move(run_effects.after_edit(effects, edit), "")
         except MammoSAEError as error:
-            self._take_move(None, f"The run cannot say: {error}")
+            self._take_move(None, f"Not available for this run: {error}")
 
     def flip_rows(self) -> list[tuple[int, int, int]]:
         """Rows of the run's table whose decision changes, with the decisions before and after."""

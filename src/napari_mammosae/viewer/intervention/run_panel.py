@@ -31,7 +31,7 @@ class EditOverRunPart(Part):
         self._bands: Bands | None = None
         self.label_box, self.score_box = QComboBox(), QComboBox()
         self.label_box.setToolTip("Label of the run that predictions are scored by")
-        self.score_box.setToolTip("What ranks the latents of each class")
+        self.score_box.setToolTip("Score that ranks the latents of each class")
         for box in (self.label_box, self.score_box):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(7)
@@ -94,9 +94,7 @@ class MovePart(Part):
         self.measures, self.intervals = QLabel(), hint(QLabel())
         for label in (self.measures, self.intervals):
             label.setWordWrap(True)
-        self.intervals.setToolTip(
-            "Patients are drawn anew 1,000 times; before, after and their change are measured on the same draws"
-        )
+        self.intervals.setToolTip("Bootstrap by patient, 1,000 resamples; before, after and change use the same ones")
         self.list = _Flips()
         self.list.setModel(move.flips)
         layout = QVBoxLayout(self)
@@ -125,7 +123,7 @@ class _Flips(QListView):
         super().__init__()
         self.setUniformItemSizes(True)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.setToolTip("Images whose decision the edit changes, right or wrong by their label; click to open one")
+        self.setToolTip("Images whose decision the edit changes. Click one to open it.")
         self.setMinimumHeight(60)
 
     def sizeHint(self) -> QSize:

@@ -39,7 +39,7 @@ INNER_SOURCES = {
 }
 """Where what follows the SAE is not linear nobody can say what a latent adds."""
 FLIP = "Find the fewest latents without which the decision for the class changes"
-NO_FLIP = "The fewest latents cannot be found here: what follows the SAE is not linear"
+NO_FLIP = "Not available here: the layers after the SAE are not linear"
 SOURCES = {
     "run": ("best of the run", "The best k of the open run's ranking"),
     "image": ("strongest here", "The k that add most to the prediction of this image"),
@@ -50,7 +50,7 @@ SOURCES = {
     "list": ("list", "Latents by number, such as 3, 17, 40-44"),
 }
 DIRECTIONS = {
-    "both": ("both ways", "Whichever way they push; over a run the union of the best k of every class"),
+    "both": ("both ways", "In either direction; over a run, the union of the best k of every class"),
     "up": ("for", "Latents that speak for the class"),
     "down": ("against", "Latents that speak against the class"),
 }
@@ -60,7 +60,7 @@ MODES = {
     "scale": ("scale by", "The set's latents are multiplied by a factor"),
 }
 FORMS = {
-    "delta": ("keep SAE error", "delta: the change is added to the features; editing nothing changes nothing"),
+    "delta": ("keep SAE error", "delta: add the change to the features, so that the SAE error is kept"),
     "replace": ("reconstruction", "replace: the SAE's reconstruction takes the features' place, as published"),
 }
 
@@ -82,8 +82,8 @@ class SetPart(Part):
         self.switch.setToolTip(tooltip("Predict as if the latents called spurious did not fire", "toggle_spurious"))
         self.undo_button, self.redo_button = QToolButton(), QToolButton()
         for button, text, tip in (
-            (self.undo_button, "↶", "Undo: go back one step (Ctrl+Z in this dock)"),
-            (self.redo_button, "↷", "Redo: take back an undo (Ctrl+Shift+Z in this dock)"),
+            (self.undo_button, "↶", "Undo (Ctrl+Z in this dock)"),
+            (self.redo_button, "↷", "Redo (Ctrl+Shift+Z in this dock)"),
         ):
             button.setText(text)
             button.setToolTip(tip)
@@ -100,7 +100,7 @@ class SetPart(Part):
         self.region_check = QCheckBox("only inside the drawn region")
         self.region_check.setToolTip("Edit only the cells of the region drawn in the Latents dock")
         self.flip_button, self.reset_button = QPushButton("Smallest flip"), QPushButton("Edit nothing")
-        self.reset_button.setToolTip("Back to the prediction as it is; can be undone")
+        self.reset_button.setToolTip("Remove the edit (can be undone)")
         self.compute_button = QPushButton("Compute latents")
         self.compute_button.setToolTip("Load the chosen model and compute the latents of the image shown")
         self.note = QLabel()

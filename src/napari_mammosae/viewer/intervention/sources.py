@@ -82,7 +82,7 @@ class EditSources:
     def _entry(self, source: Source, direction: Direction, logit: int) -> IntArray:
         if source == "run":
             if self.run_entry is None:
-                raise SettingsError("The run's ranking is not there yet; open a run, or take another set.")
+                raise SettingsError("The run is not ranked yet. Open a run, or choose another set.")
             return self.run_entry(direction, logit)
         key = source, direction, logit
         if key not in self._entries:

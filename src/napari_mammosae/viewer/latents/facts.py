@@ -152,20 +152,20 @@ def facts_of(
 
     bars, run_mean, by_images, by_decoder, weights = None, None, None, None, None
     means: tuple[ClassMean, ...] = ()
-    report(f"Looking at latent {latent}")
+    report(f"Reading latent {latent}")
     if run is not None:
         pooled = run.pooled("mean")
         values = column_of(pooled, latent)
         labels = run.label(label) if label else np.full(values.size, np.nan)
         bars, run_mean = histogram(values, labels, names), float(values.mean()) if values.size else 0.0
-        report(f"Looking at latent {latent}")
+        report(f"Reading latent {latent}")
         means = class_means(values, labels, run.images["patient"].to_numpy(), names)
-        report(f"Looking at latent {latent}")
+        report(f"Reading latent {latent}")
         by_images = Neighbours(*coactivation_neighbours(pooled, latent, NEIGHBOURS))
     if model is not None and model.sae is not None:
         if model.layer == "head" and len(model.classes):
             weights = np.asarray(model.attribution)[:, latent]
-        report(f"Looking at latent {latent}")
+        report(f"Reading latent {latent}")
         decoder = model.sae.decoder_weight.detach().float().cpu().numpy()
         by_decoder = Neighbours(*decoder_neighbours(decoder, latent, NEIGHBOURS))
     return LatentFacts(latent, bars, means, weights, run_mean, by_decoder, by_images)

@@ -57,7 +57,7 @@ class Gallery(Part):
         self.note.setWordWrap(True)
         hint(self.note)
         self.root_button = QPushButton("Find images…")
-        self.root_button.setToolTip("Choose the folder that the run's images lie in")
+        self.root_button.setToolTip("Choose the folder of the run's images")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -148,10 +148,10 @@ class Gallery(Part):
         if not cells:
             self.note.setText(f"Latent {self._latent} is silent on every image of the run.")
         elif lost:
-            self.note.setText("Say where the run's images lie to see them.")
+            self.note.setText("Choose the image folder to see thumbnails.")
         else:
             heat = "" if run.has_maps else " Heatmaps need a run with maps (run --maps)."
-            self.note.setText(f"Click to open at latent {self._latent}; one image a patient.{heat}")
+            self.note.setText(f"Click to open at latent {self._latent}. One image per patient.{heat}")
 
     def _forget(self, *_: object) -> None:
         self.show_latent(self._latent)

@@ -144,7 +144,7 @@ class LatentsPanel(Dock):
             "Compare the pinned latents, each over its own copy of the mammogram; click again to go back",
         )
         self.side_button.setCheckable(True)
-        self.region_button = _button("Region", "Draw a region on the mammogram: which latents look there?")
+        self.region_button = _button("Region", "Draw a region on the mammogram to find the latents that fire there")
         menu = QMenu(self.region_button)
         for tool, tip in TOOLS.items():
             menu.addAction(tool.capitalize()).setToolTip(tip)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ..context import Context
 
-NO_RUN = "Open a run to rank the latents over many images; until then the table knows this image."
+NO_RUN = "Open a run to rank the latents over many images. Until then, the table covers this image only."
 
 
 class LatentRanking(Controller):

@@ -25,8 +25,8 @@ class RankingPart(Part):
         self.label_box, self.class_box, self.score_box = QComboBox(), QComboBox(), QComboBox()
         for box, tip, width in (
             (self.label_box, "Label of the run's images", 8),
-            (self.class_box, "The class that is asked about, against the rest", 6),
-            (self.score_box, "What to rank the latents by", 7),
+            (self.class_box, "Class to compare with the rest", 6),
+            (self.score_box, "Score that ranks the latents", 7),
         ):
             box.setToolTip(tip)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

@@ -131,7 +131,7 @@ class RegionQuery(Controller):
             self._take({})
             return
         if maps is None or maps.frame is None:
-            self.status.tell("Compute the latents to see which look at the region.")
+            self.status.tell("Compute the latents to see which fire in the region.")
             return
         region: NDArray[Any] | tuple[str, NDArray[Any]]
         if isinstance(layer, Labels):
@@ -142,7 +142,7 @@ class RegionQuery(Controller):
             self._take({})
             return
         work = partial(ask, region, maps, maps.frame, model)
-        self.jobs.start("Looking into the region", work, partial(self._take_answer, session.generation), self._failed)
+        self.jobs.start("Measuring the region", work, partial(self._take_answer, session.generation), self._failed)
 
     def _take_answer(self, generation: int, columns: dict[str, NDArray[Any]]) -> None:
         if not self.session.is_stale(generation) and self.layer is not None:
@@ -204,7 +204,7 @@ def ask(
     from ...core.anatomy.query import query_region
 
     weights = cell_weights(region, frame, maps.shape[1:])
-    report("Asking every latent")
+    report("Measuring every latent")
     inside = query_region(maps.latents, maps.values, weights)
     latents, h = inside["latent"].to_numpy(), maps.shape[0]
 

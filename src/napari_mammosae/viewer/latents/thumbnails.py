@@ -162,7 +162,7 @@ def make_pictures(
     """Make the gallery of a latent; `arrived` gets (-1, cells) first, then (place, picture or why there is none)."""
     from ...core.base.errors import MammoSAEError
 
-    report(f"Looking for latent {latent}")
+    report(f"Finding images of latent {latent}")
     cells = strongest(run, latent)
     arrived(-1, cells)
     heats = heatmaps(run, latent, [cell.row for cell in cells]) if run.has_maps and cells else {}

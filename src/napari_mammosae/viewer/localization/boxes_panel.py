@@ -214,7 +214,7 @@ class BoxesPart(Part):
         if self.localizer.problem:
             return self.localizer.problem
         if self.localizer.combining.busy:
-            return "Putting heatmaps together …"
+            return "Combining heatmaps …"
         if self.session.image is None:
             return "Open a mammogram first (dock Model & image)."
         return "Compute the latents of the image first (dock Model & image)."

@@ -54,7 +54,7 @@ class ChoicePart(Part):
             at = self.confidence_box.count() - 1
             self.confidence_box.setItemData(at, _CONFIDENCE_TIPS[rule], Qt.ItemDataRole.ToolTipRole)
         self.confidence_box.setToolTip(
-            "Confidence: what found boxes are ranked by, also when several meet one annotated box"
+            "Confidence: how found boxes are ranked, also when several overlap one annotated box"
         )
         self.confidence_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.confidence_box.setMinimumContentsLength(6)
@@ -65,11 +65,11 @@ class ChoicePart(Part):
         self.value_box.setKeyboardTracking(False)
         self.iou_box.setRange(0.01, 1.0)
         self.iou_box.setSingleStep(0.05)
-        self.iou_box.setToolTip("Least overlap (intersection over union) of a true positive")
+        self.iou_box.setToolTip("Smallest overlap (intersection over union) of a true positive")
         self.area_box.setRange(0, 1e6)
         self.area_box.setDecimals(0)
         self.area_box.setSingleStep(10)
-        self.area_box.setToolTip("Least height × width of a found box, in pixels of the model's input")
+        self.area_box.setToolTip("Smallest height × width of a found box, in pixels of the model's input")
         for box in (self.iou_box, self.area_box):
             box.setKeyboardTracking(False)
         self.plot, self.together = ThresholdPlot(), TogetherPart(localizer)

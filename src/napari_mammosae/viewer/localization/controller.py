@@ -179,7 +179,7 @@ class Localizer(Controller):
                 self._scope = scope_together(maps, several, weights, image, truth, regions)
             return localize(self._scope, choice)
         work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
-        self.combining.start("Putting heatmaps together", work, partial(self._take_several, several), self._failed)
+        self.combining.start("Combining heatmaps", work, partial(self._take_several, several), self._failed)
         return self.current if self._scope is not None else None
 
     def _take_several(self, several: LatentSet, current: Localization) -> None:
@@ -195,7 +195,7 @@ class Localizer(Controller):
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
         done = partial(self._take_order, maps, name)
-        self.jobs.start(f"Looking for latents that hit {name}", work, done, self._failed)
+        self.jobs.start(f"Finding images of latents that hit {name}", work, done, self._failed)
 
     def _take_order(self, maps: Any, name: str, overlaps: NDArray[np.float64]) -> None:
         if maps is not self.session.maps:

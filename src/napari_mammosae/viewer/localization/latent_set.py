@@ -33,7 +33,7 @@ class Together:
     source
         The current latent alone, or the pinned ones, the first `count` of the stack, or those of a verdict.
     how
-        How several heatmaps become one: see `core.localization.CombinedMap`.
+        How several heatmaps are combined: see `core.localization.CombinedMap`.
     """
 
     source: Source = "current"
@@ -108,7 +108,7 @@ def set_of(choice: Together, latents: tuple[int, ...], model: MammoSAE, maps: La
             raise SettingsError(why)
         classes = model.classes
         logit = classes.index(finding) if finding in classes else int(np.argmax(maps.logits))
-        what = f"What speaks for {classes[logit].replace('_', ' ')} in the weighted sum"
+        what = f"What supports {classes[logit].replace('_', ' ')} in the weighted sum"
     names = ", ".join(map(str, latents[:6])) + (f" and {len(latents) - 6:,} more" if len(latents) > 6 else "")
     silent = len(latents) - len(live)
     about = f"{what} of {len(latents):,} latent{'s' * (len(latents) != 1)}: {names}"
@@ -120,7 +120,7 @@ def no_class_map(model: MammoSAE) -> str:
     if not model.classes:
         return f"{model.name} has no classifier, so there is no class activation map."
     if model.layer != "head":
-        return f"The SAE reads {model.layer}: what follows is not linear, so there is no class activation map."
+        return f"The SAE reads {model.layer}: the layers after it are not linear, so there is no class activation map."
     return ""
 
 

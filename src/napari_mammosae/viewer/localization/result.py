@@ -44,7 +44,7 @@ class Choice:
     confidence
         What found boxes are ranked by.
     iou
-        Least overlap of a true positive.
+        Smallest IoU of a true positive.
     finding
         Which annotated boxes count; empty for all.
     """
@@ -139,7 +139,7 @@ def scope_together(
     rows = [row for latent in several.live if (row := maps.row(latent)) is not None]
     stack = maps.values[rows].astype(np.float32) if rows else np.zeros((1, *maps.shape[1:]), np.float32)
     combined = CombinedMap.of(stack, shape, several.how, weights if rows else np.ones(1), progress)
-    silent = "nothing speaks for the class here" if several.logit is not None else "none of the latents fires here"
+    silent = "no latent supports the class here" if several.logit is not None else "none of the latents fires here"
     focus = focus_on_image(np.maximum(combined.cells, 0), shape, truth.input, regions, silent=silent)
     values = heatmap_values(combined.cells, shape)
     return Scope(
@@ -225,7 +225,7 @@ class Localization:
             return regions.note
         if regions.silent:
             return "none of these latents fires on this image: no boxes"
-        return "nothing speaks for the class here: no boxes" if self.scope.values.maximum <= 0 else regions.note
+        return "no latent supports the class here: no boxes" if self.scope.values.maximum <= 0 else regions.note
 
     @property
     def measures(self) -> tuple[Measure, ...]:
@@ -238,10 +238,10 @@ class Localization:
         truth, name = self.scope.truth, readable(self.choice.finding) if self.choice.finding else ""
         notes = [note for note in (self.scope.about, self._note) if note]
         if not truth.annotated:
-            notes.append("no annotations of this image: what is found is neither right nor wrong")
+            notes.append("this image is not annotated, so found boxes are neither right nor wrong")
         elif not truth.finding:
             what = f"box of {name}" if name else "annotated box"
-            notes.append(f"no {what} on this image: all that is found is a false positive")
+            notes.append(f"no {what} on this image: every found box is a false positive")
         return [*notes, *truth.notes]
 
 

@@ -23,8 +23,8 @@ SOURCES: dict[Source, tuple[str, str]] = {
     "spurious": ("called spurious", "The latents you called spurious as one heatmap"),
 }
 WAYS = {
-    "maximum": ("maximum", "The greatest activation of each position: strong latents outshine weak ones"),
-    "union": ("union", "Each latent is cut at the threshold by itself, and the masks are joined: weak ones count too"),
+    "maximum": ("maximum", "The largest activation at each position; strong latents dominate"),
+    "union": ("union", "Each latent is thresholded separately and the masks are joined, so weak latents count too"),
     "logit": ("CAM", "Class activation map of these latents: their sum, weighted by what each adds to the "
               "logit. Of the finding's class, else of the likeliest one; only what speaks for it is cut"),
 }  # fmt: skip
@@ -37,8 +37,8 @@ class TogetherPart(Part):
         super().__init__(localizer.context)
         self.localizer = localizer
         self.source_box, self.how_box, self.count_box = QComboBox(), QComboBox(), QSpinBox()
-        self.source_box.setToolTip("Whose heatmap is cut: that of the latent shown, or of several together")
-        self.how_box.setToolTip("How several heatmaps become one")
+        self.source_box.setToolTip("Heatmap to threshold: the latent shown, or several combined")
+        self.how_box.setToolTip("How several heatmaps are combined")
         for box, items, width in ((self.source_box, SOURCES, 7), (self.how_box, WAYS, 6)):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(width)
@@ -48,7 +48,7 @@ class TogetherPart(Part):
         self.count_box.setRange(1, MOST)
         self.count_box.setKeyboardTracking(False)
         self.count_box.setFixedWidth(self.fontMetrics().horizontalAdvance("00") + 62)  # room for the theme's buttons
-        self.count_box.setToolTip("How many latents, from the first of the stack on")
+        self.count_box.setToolTip("Number of latents, from the top of the stack")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.source_box, 1)

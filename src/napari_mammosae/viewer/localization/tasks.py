@@ -77,7 +77,7 @@ def localize_together(
     from .result import localize, scope_together
 
     def progress(_: str, done: int = 0, total: int = 0) -> None:
-        report(f"Putting {len(several.latents):,} heatmaps together", done, total)
+        report(f"Putting {len(several.latents):,} heatmaps", done, total)
 
     if scope is None:
         scope = scope_together(maps, several, weights_of(several, model), image, truth, regions, progress)

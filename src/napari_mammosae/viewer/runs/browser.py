@@ -83,7 +83,7 @@ class RunBrowser(Controller):
             self.status.tell("Open a run to go from image to image.", error=True)
             return
         if not self.rows.size:
-            self.status.tell("The list has no images; take filters back.", error=True)
+            self.status.tell("No image matches the filters. Clear some filters.", error=True)
             return
         here = self._going if self._going is not None else self.row
         at = np.flatnonzero(self.rows == here) if here is not None else np.zeros(0, np.intp)
@@ -91,7 +91,9 @@ class RunBrowser(Controller):
         if 0 <= place < self.rows.size:
             self.show(int(self.rows[place]))
         else:
-            self.status.tell("That was the last image of the list." if by > 0 else "This is the first image.")
+            self.status.tell(
+                "This is the last image in the list." if by > 0 else "This is the first image in the list."
+            )
 
     def show(self, row: int) -> None:
         """Look at an image of the run, with its latents; the current latent and the order stay."""

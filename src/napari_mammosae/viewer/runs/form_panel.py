@@ -40,8 +40,8 @@ class RunForm(Part):
         self.images.setToolTip("Folders are searched with all their subfolders; a CSV may bring labels of its own")
         self.labels.setPlaceholderText("none")
         self.labels.setToolTip("VinDr-Mammo tables, or a CSV with a column image and one for each label")
-        self.out.setPlaceholderText("new folder, or a run to go on with")
-        self.out.setToolTip("An unfinished run in it is gone on with; its finished images are not computed again")
+        self.out.setPlaceholderText("new folder, or an unfinished run to resume")
+        self.out.setToolTip("If the folder holds an unfinished run, it is resumed")
         self.images_button, self.labels_button, self.out_button = (QPushButton("…") for _ in range(3))
         for button in (self.images_button, self.labels_button, self.out_button):
             button.setFixedWidth(button.fontMetrics().horizontalAdvance("…") + 24)
@@ -51,15 +51,15 @@ class RunForm(Part):
         self.images_button.setMenu(menu)
         self.maps = QCheckBox("Keep maps")
         self.maps.setChecked(entries.maps)
-        self.maps.setToolTip("Every cell that fires: needed for suspects, localisation, and images shown at once")
+        self.maps.setToolTip("Keep the latent maps. Needed for suspects, localisation and opening images at once.")
         self.batch, self.workers = QSpinBox(), QSpinBox()
         self.batch.setRange(0, 256)
         self.batch.setSpecialValueText("auto")
         self.batch.setValue(entries.batch)
-        self.batch.setToolTip("Images computed at a time; auto: one on the CPU, eight on a GPU")
+        self.batch.setToolTip("Number of images computed at once; auto: one on the CPU, eight on a GPU")
         self.workers.setRange(0, 64)
         self.workers.setValue(entries.workers)
-        self.workers.setToolTip("Processes that decode images while the model computes")
+        self.workers.setToolTip("Number of processes that decode images while the model computes")
         self.model = QLabel()
         self.model.setWordWrap(True)
         self.note = QLabel()
@@ -114,12 +114,12 @@ class RunForm(Part):
         self.start_button.setEnabled(not self.opener.jobs.busy)
         out = self.out.text().strip()
         there = bool(out) and (Path(out).expanduser() / "run.json").is_file()
-        self.start_button.setText("Go on with this run" if there else "Start")
+        self.start_button.setText("Resume this run" if there else "Start")
 
     def _start(self) -> None:
         order = self.opener.entries.order
         if order is None:
-            self.note.setText("Say which images, and which folder the run is to be written to.")
+            self.note.setText("Choose the images, and a folder for the run.")
             return
         self.note.setText("")
         self.opener.make(order)

@@ -100,7 +100,7 @@ def image_columns(run: Run) -> list[Listed]:
     """Return everything the run's table says about its images: the identifier, labels beside predictions, the rest."""
     images = run.images
     ids = images["image_id"].astype(str).to_numpy().astype(object)
-    columns = [_texts("image_id", "Image", "The file's name without its ending", ids)]
+    columns = [_texts("image_id", "Image", "File name without its suffix", ids)]
     wrong, chances = wrong_predictions(run), probabilities(run.logits, run.task)
     found: dict[str, list[Listed]] = {}
     for label in run.labels:
@@ -109,7 +109,7 @@ def image_columns(run: Run) -> list[Listed]:
         found[label] = [(_number(f"label.{label}", readable(label), f"Label: {readable(label)}", words), values)]
     for index, name in enumerate(run.classes):
         words = partial(_chance_text, chances[:, index], wrong.get(name, np.zeros(len(run), np.bool_)))
-        tip = f"Predicted probability of {readable(name)}; ✗ where the likelier side is not the label"
+        tip = f"Predicted probability of {readable(name)}; ✗ where the prediction differs from the label"
         column = _number(f"p.{name}", f"p {readable(name)}", tip, words)
         found.setdefault(name, []).append((column, chances[:, index]))
     columns += [column for pair in found.values() for column in pair]

@@ -33,7 +33,7 @@ class ImageListPart(Part):
         self.text.setToolTip("Words that must all occur in the image's name, patient, laterality or view")
         self.text.setClearButtonEnabled(True)
         self.split_box, self.finding_box = QComboBox(), QComboBox()
-        for box, tip in ((self.split_box, "Part of the data set"), (self.finding_box, "What the labels say")):
+        for box, tip in ((self.split_box, "Part of the data set"), (self.finding_box, "Filter by label")):
             box.setToolTip(tip)
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(8)
@@ -49,7 +49,7 @@ class ImageListPart(Part):
         self.root_note = QLabel()
         self.root_note.setWordWrap(True)
         self.root_button = QPushButton("Choose folder…")
-        self.root_button.setToolTip("A run keeps the names of its images, not where they lie")
+        self.root_button.setToolTip("A run stores the names of its images, not their folder")
         self.root_row = row(self.root_note, self.root_button)
 
         layout = QVBoxLayout(self)

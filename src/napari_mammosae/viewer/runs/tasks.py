@@ -120,7 +120,11 @@ def open_run_folder(path: Path, loaded: MammoSAE | None, report: Report) -> Open
     report(f"Reading the tables of {path.name}")
     failed = run.info["images"] - len(run.images)
     run.pooled("mean")
-    note = f"{failed:,} of {run.info['images']:,} images could not be used; failures.csv says why." if failed else ""
+    note = (
+        f"{failed:,} of {run.info['images']:,} images could not be used; see failures.csv for the reasons."
+        if failed
+        else ""
+    )
     return Opened(run, note=note)
 
 

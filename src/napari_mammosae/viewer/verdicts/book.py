@@ -98,7 +98,7 @@ class VerdictBook:
         Raises
         ------
         VerdictError
-            The file is no verdict file, or cannot be written; the one before stays in use.
+            The file is not a verdict file, or cannot be written; the one before stays in use.
         """
         if path is not None:
             VerdictStore(path, self._annotator or None, timeout=_PATIENCE).close()

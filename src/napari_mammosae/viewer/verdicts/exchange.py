@@ -82,12 +82,12 @@ class VerdictExchange(Controller):
     def _compared(self, found: Agreement) -> None:
         first, second = found.annotators
         if not found.n:
-            self.say(f"{first} and {second} have judged no latent in common.")
+            self.say(f"{first} and {second} have no reviewed latent in common.")
             return
         kappa = f"{found.kappa:.3f}" if found.kappa == found.kappa else "undefined (one verdict only)"
         lines = [
             f"Cohen's kappa {kappa} over {found.n:,} latents; the same verdict on {found.observed:.0%}.",
-            f"Judged by one alone: {found.only_first:,} and {found.only_second:,}.",
+            f"Reviewed by only one of them: {found.only_first:,} and {found.only_second:,}.",
         ]
         lines += [
             f"{first} {VERDICTS[i]}, {second} {VERDICTS[j]}: {int(found.counts[i, j]):,}"

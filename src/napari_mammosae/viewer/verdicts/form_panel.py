@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from .controller import Reviewer
 
 MEANINGS = {
-    "lesion": "It sees what the finding is about",
-    "anatomy": "It sees normal anatomy",
-    "spurious": "It sees what has nothing to do with disease: markers, borders, air",
-    "unsure": "Looked at, without a result",
+    "lesion": "Fires on lesions",
+    "anatomy": "Fires on normal anatomy",
+    "spurious": "Fires on things unrelated to disease, such as markers, borders or air",
+    "unsure": "Reviewed, but undecided",
 }
 
 
@@ -54,7 +54,7 @@ class VerdictForm(Part):
         self.concept = QComboBox()
         self.concept.setEditable(True)
         self.concept.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.concept.setToolTip("What it sees, in a word or two; names you use are kept for the next time")
+        self.concept.setToolTip("What the latent shows, in a word or two. Names you use are remembered.")
         self.concept.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.concept.lineEdit().setPlaceholderText("Concept: view marker, nipple …")
         completer = QCompleter(self.concept.model(), self.concept)
@@ -64,7 +64,7 @@ class VerdictForm(Part):
         self.concept.setCompleter(completer)
         self.words_button = QPushButton("±")
         self.words_button.setFixedWidth(self.words_button.fontMetrics().horizontalAdvance("±") + 28)
-        self.words_button.setToolTip("Put the name into the list of concepts, or take it out")
+        self.words_button.setToolTip("Add the name to the list of concepts, or remove it")
         self.words_menu = QMenu(self.words_button)
         self.add_action = self.words_menu.addAction("Add to the list")
         self.remove_action = self.words_menu.addAction("Remove from the list")
@@ -74,12 +74,14 @@ class VerdictForm(Part):
         self.next_button = QPushButton("Next unreviewed")
         self.next_button.setToolTip(tooltip("Next live latent without a verdict, down the stack", "next_unreviewed"))
         self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.undo_button.setToolTip(tooltip("Take the last verdict, concept or note back", "undo"))
-        self.redo_button.setToolTip(tooltip("Give it again", "redo"))
+        self.undo_button.setToolTip(tooltip("Undo the last verdict, concept or note", "undo"))
+        self.redo_button.setToolTip(tooltip("Redo it", "redo"))
         self.blind = QCheckBox("Blind")
         self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while judging")
         self.screenshot = QCheckBox("Keep screenshots")
-        self.screenshot.setToolTip("Keep a picture of the canvas with each verdict; mind names burned into the image")
+        self.screenshot.setToolTip(
+            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image."
+        )
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
 

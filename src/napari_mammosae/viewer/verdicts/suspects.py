@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NO_RUN = "Open a run to look for suspects over many images."
 NO_MAPS = "{} keeps pooled values only. Suspects need maps: make the run again with Keep maps (run --maps)."
-NEVER = "Pre-sorting by where latents fire, never a decision."
+NEVER = "Sorted by where latents fire: a suggestion, not a verdict."
 
 SUSPICION = Column(
     "suspect.suspicion", "Suspicion", "Largest share of its activation that lies in one unlikely place", "run", ".2f",
@@ -176,7 +176,7 @@ class SuspectSearch(Controller):
         elif not run.has_maps:
             self.note = NO_MAPS.format(run.path.name)
         else:
-            self.note = "Hidden while judging blind." if self.session.blind else NEVER
+            self.note = "Hidden in blind mode." if self.session.blind else NEVER
         self.changed.emit()
         if self.usable and run in self._kept:
             self.find()

@@ -24,10 +24,8 @@ class SuspectsPart(Part):
         super().__init__(search.context)
         self.search, self.jobs = search, search.jobs
         self.find_button, self.order_button = QPushButton("Find suspects"), QPushButton("Order the stack")
-        self.find_button.setToolTip("Look over all kept maps of the run for latents that fire in unlikely places")
-        self.order_button.setToolTip(
-            "The slider and the key for the next unreviewed go through the suspects in turn, as they are sorted"
-        )
+        self.find_button.setToolTip("Search the maps of the run for latents that fire in unlikely places")
+        self.order_button.setToolTip("The slider and the key for the next unreviewed latent follow this order")
         self.place_box = QComboBox()
         self.place_box.addItem(ANYWHERE, "")
         for reason, words in REASONS.items():

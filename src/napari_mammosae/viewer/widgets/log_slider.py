@@ -27,7 +27,7 @@ class KSlider(QWidget):
         self.slider.setRange(0, _POSITIONS)
         self.box.setRange(0, 1)
         self.box.setKeyboardTracking(False)
-        self.box.setToolTip("k: how many latents; type any number")
+        self.box.setToolTip("k, the number of latents")
         self.slider.setToolTip("k on a logarithmic scale; the arrow keys go one by one")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -54,7 +54,7 @@ def read_images_part(layout: Layout, block: int) -> tuple[pa.Table, list[list[An
         failures = json.loads((table.schema.metadata or {})[FAILURES])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise RunError(
-            f"{path.parent.name}/{path.name} is damaged ({error}); remove it and give the same command again."
+            f"{path.parent.name}/{path.name} is damaged ({error}); delete it and run the same command again."
         ) from error
     return table.replace_schema_metadata(None), failures
 

@@ -44,7 +44,7 @@ class Computer:
 
     @property
     def batch(self) -> int:
-        """Images computed at a time."""
+        """Number of images computed at once."""
         return self._ladder.batch or 1
 
     def __call__(self, images: Sequence[Decoded]) -> list[LatentMaps | Failed]:

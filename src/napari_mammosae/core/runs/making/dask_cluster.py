@@ -118,8 +118,8 @@ class ModelOnWorker(WorkerPlugin):
             model = self._loaded(settings)
             if not layout.info.exists():  # else the parts would be written where nobody looks for them
                 raise RunError(
-                    f"A worker does not see {layout.root.name}/run.json: the run's folder must lie on a drive that all "
-                    "workers share, under the same path."
+                    f"A worker does not see {layout.root.name}/run.json: the run's folder must be on a drive that "
+                    "all workers share, under the same path."
                 )
             computer = Computer(model, batch, _say_in_log)
             run_blocks(

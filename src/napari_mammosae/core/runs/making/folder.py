@@ -35,7 +35,7 @@ def check_space(folder: Path, needed: int) -> str:
     free = shutil.disk_usage(folder).free
     text = f"the maps take about {size_text(needed)}, {size_text(free)} are free"
     if needed > free:
-        raise RunError(f"Not started: {text}. Make room, give another folder, or leave the maps out.")
+        raise RunError(f"Not started: {text}. Free some space, choose another folder, or leave the maps out.")
     return sentence(text)
 
 
@@ -54,7 +54,7 @@ def hold_alone(root: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except Timeout:
-        raise RunError(f"Another process is computing {root.name}; wait for it, or give another folder.") from None
+        raise RunError(f"Another process is computing {root.name}; wait for it, or choose another folder.") from None
     except (OSError, NotImplementedError) as error:
         logger.debug("no lock on %s: %s", root.name, error)
     try:

@@ -196,8 +196,8 @@ def _samples(sources: Sources, decode: Decoder, computer: Computer, pool: Decode
 def _ended(layout: Layout, settings: RunSettings, failed: int, computed: int, strict: bool) -> RunSummary:
     if strict and failed:
         raise RunError(
-            f"{failed} of {settings.images} images could not be used; {layout.root.name}/failures.csv says why. "
-            "The others are done."
+            f"{failed} of {settings.images} images could not be used; {layout.root.name}/failures.csv lists the "
+            "reasons. The others are done."
         )
     return RunSummary(layout.root, settings.images, failed, computed)
 
