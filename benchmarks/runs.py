@@ -159,7 +159,7 @@ def memory_and_bytes(report: Report, folder: Path) -> None:
     report.add(f"demo: peak memory over {MANY} images", many["main"] / 1e6, "MB")
     report.add("demo: ratio of the two", many["main"] / few["main"], at_most=1.1)
     report.add("demo: peak memory of the decoding process", many["decoder"] / 1e6, "MB")
-    report.add("demo: rate", many["rate"], "images a second")
+    report.add("demo: rate", many["rate"], "imagesper second")
     run, maps = folder / f"run-{MANY}", folder / f"run-{MANY}" / "maps"
     report.add("demo: on the disk without maps", (size(run) - size(maps)) / MANY / 1e3, "kB an image")
     report.add("demo: on the disk with maps", size(run) / MANY / 1e3, "kB an image")

@@ -153,7 +153,7 @@ class Intervention(Controller):
         return self.state.is_ranked and self.state.source == "run" and self.state.k > 0
 
     def toggle_spurious(self) -> None:
-        """Switch to predictions without the latents called spurious, or back."""
+        """Switch to predictions without the latents marked spurious, or back."""
         self.change(without_spurious=not self.state.without_spurious)
         if self.state.without_spurious and self.problem:
             self.status.tell(self.problem, error=True)
