@@ -60,7 +60,7 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
     import torch
 
     from napari_mammosae.core.images.mammogram import read_mammogram
-    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.make import write_run
     from napari_mammosae.core.runs.run import open_run
 
     paths = sorted((folder / "images").iterdir())
@@ -72,7 +72,7 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
             for x in tensors:
                 model.encode(model.features(x))
         middle, begun = now(), []
-        make_run(
+        write_run(
             folder / "images",
             model,
             folder / f"{name}-{round_}",
@@ -127,7 +127,7 @@ def measured(images: Path, out: Path) -> dict[str, float]:
 
 def child(images: str, out: str) -> None:
     from napari_mammosae.core.base.progress import Meter
-    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.make import write_run
     from napari_mammosae.core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
@@ -137,7 +137,7 @@ def child(images: str, out: str) -> None:
         rates.append(meter(text, done, total).rate)
         decoder.extend(peak_memory(process.pid) for process in multiprocessing.active_children())
 
-    make_run(images, "demo", out, maps=True, progress=progress)
+    write_run(images, "demo", out, maps=True, progress=progress)
     found = {"main": peak_memory(os.getpid()), "decoder": max(decoder), "rate": float(np.median(rates[1:]))}
     sys.stdout.write(json.dumps(found))
 

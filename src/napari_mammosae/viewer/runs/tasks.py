@@ -159,16 +159,16 @@ def make_and_open(
     Raises
     ------
     MammoSAEError
-        As `make_run` does.
+        As `write_run` does.
     OtherModelError
         Another model than the chosen one is loaded by now.
     """
     from ...core.images.listing import resolve_images
-    from ...core.runs.making.make import make_run
+    from ...core.runs.making.make import write_run
 
     listed = resolve_images(order.images)
     model = tasks.load(choice, report)
-    made = make_run(
+    made = write_run(
         order.images,
         model,
         order.out,
