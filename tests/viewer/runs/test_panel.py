@@ -170,7 +170,7 @@ def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
     qtbot.keyClick(part.text, Qt.Key.Key_Return)
     assert listed(opened) == []
     opened.workspace.browser.next_image()
-    assert "no images" in opened.workspace.status.last_told[0]
+    assert "No image matches" in opened.workspace.status.last_told[0]
 
 
 def test_a_click_on_the_header_sorts_and_steps_follow(qtbot, opened, run_path):
@@ -207,7 +207,7 @@ def test_letters_in_the_table_are_left_to_the_viewer(opened):
 
 def test_verdicts_count_on_every_image(opened, run_path):
     run = open_run(run_path)
-    latent = int(run.latent_maps(0).latents[0])
+    latent = int(run.latents(0).latents[0])
     opened.workspace.session.current = latent
     opened.workspace.reviewer.judge_spurious()
     fires = run.pooled("mean").toarray()[:, latent] > 0
@@ -333,7 +333,7 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
     dock.workspace.opener.jobs.progressed.connect(lambda progress: said.append(progress.describe()))
     click(qtbot, form.start_button)
     assert dock.pages.currentIndex() == 0
-    assert dock.run.cancel_button.isVisible()
+    assert dock.run.progress.cancel_button.isVisible()
     idle(qtbot, dock.workspace)
     run = dock.workspace.session.run
     assert len(run) == 6, dock.run.status.text()
@@ -352,11 +352,11 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
 
 def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
     workspace = dock.workspace
-    workspace.opener.jobs.progressed.connect(lambda _: workspace.opener.cancel())
+    workspace.opener.jobs.progressed.connect(lambda _: workspace.opener.jobs.cancel())
     click(qtbot, form.start_button)
     idle(qtbot, workspace)
     assert workspace.session.run is None
-    assert "goes on where it stopped" in dock.run.status.text()
+    assert "Start it again to resume" in dock.run.status.text()
     workspace.opener.jobs.progressed.disconnect()
     click(qtbot, dock.run.new_button)
     if (tmp_path / "made" / "run.json").exists():
@@ -369,7 +369,7 @@ def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
 def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
     form.out.clear()
     click(qtbot, form.start_button)
-    assert "which folder" in form.note.text()
+    assert "Choose the images" in form.note.text()
     assert dock.pages.currentIndex() == 1
     form.images.setText("/nowhere/at/all")
     form.out.setText("/nowhere/run")
