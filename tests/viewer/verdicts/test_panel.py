@@ -192,7 +192,7 @@ def test_what_is_typed_is_saved_before_another_latent_is_shown(qtbot, form, sess
 
 
 def test_a_note_is_saved_in_a_pause(qtbot, form, session, run_path):
-    form.reviewer._pause.setInterval(30)
+    form.reviewer._pause.setTimeout(30)
     qtbot.keyClicks(form.note, "still writing")
     qtbot.waitUntil((run_path / "verdicts.sqlite").exists)
     qtbot.waitUntil(lambda: lines(run_path / "verdicts.sqlite") == [(session.current, "", "", "still writing")])

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QLabel, QPushButton, QStyle, QVBoxLayout
 from ..app.keymap import help_rows
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Part, hint, row
+from .preferences_form import edit_preferences
 
 if TYPE_CHECKING:
     from .controller import ImageController
@@ -30,18 +31,21 @@ class JobPart(Part):
         self.status = QLabel()
         self.status.setWordWrap(True)
         notice = hint(QLabel(NOTICE))
+        self.preferences_button = QPushButton("Preferences…")
+        self.preferences_button.setToolTip("Model, device, colours and annotator that a new window begins with")
         keys = QLabel("Keys")
         keys.setToolTip(key_table())
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(row(self.compute_button, self.progress, self.unload_button))
+        layout.addWidget(row(self.compute_button, self.progress, self.unload_button, self.preferences_button))
         layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(row(notice, keys))
 
         self.compute_button.clicked.connect(images.compute)
         self.progress.cancel_button.clicked.connect(images.cancel)
         self.unload_button.clicked.connect(images.unload)
+        self.preferences_button.clicked.connect(lambda: edit_preferences(self))
         self.progress.turned.connect(self._refresh)
         self.progress.said.connect(self._on_told)
         self.listen(self.context.status.told, self._on_told)
