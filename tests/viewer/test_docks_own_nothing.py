@@ -321,7 +321,6 @@ def verdicts_compared(qtbot, dock, work):
         store.decide(Subject(info["model_sha256"], info["sae_sha256"]), work.session.current, "spurious")
     work.reviewer.judge_lesion()
     work.reviewer._poll()
-    dock.files.whole_log.setChecked(True)
     dock.files.compare_button.click()
     settle(qtbot, work)
     assert "kappa" in dock.files.result.text()

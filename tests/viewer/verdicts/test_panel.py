@@ -329,6 +329,34 @@ def test_export_merge_and_agreement(qtbot, dock, form, session, reviewer, run_pa
     assert "gone.csv does not exist" in files.result.text()
 
 
+def test_the_form_of_an_export(qtbot, dock, form, reviewer, tmp_path, monkeypatch):
+    reviewer.judge_spurious()
+    reviewer.undo()
+    reviewer.judge_lesion()
+    files, asked, written = dock.files, [], []
+    answers = [None, {"path": tmp_path / "now", "history": False}, {"path": tmp_path / "all.json", "history": True}]
+
+    def answer(title, parent, entries):
+        asked.append(entries["history"]["value"])
+        return answers.pop(0)
+
+    monkeypatch.setattr("napari_mammosae.viewer.verdicts.files_panel.ask", answer)
+    monkeypatch.setattr(
+        "napari_mammosae.viewer.verdicts.files_panel.may_replace", lambda _, path: written.append(path) or True
+    )
+    for _ in range(3):
+        click(qtbot, files.export_button)
+        qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
+    assert [path.name for path in written] == ["now.csv", "all.json"]
+    assert (tmp_path / "now.csv").read_text().count("\n") == 2
+    assert '"spurious"' in (tmp_path / "all.json").read_text()  # though it was taken back
+    assert asked == [False, False, False]
+    files.exchange.whole_log = True
+    answers.append(None)
+    click(qtbot, files.export_button)
+    assert asked[-1]
+
+
 def test_a_file_of_the_user_s_choice(qtbot, dock, form, session, reviewer, tmp_path, run_path):
     dock.files.exchange.use(tmp_path / "mine.sqlite")
     reviewer.judge_lesion()

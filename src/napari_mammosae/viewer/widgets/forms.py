@@ -58,5 +58,7 @@ def ask(title: str, parent: QWidget, entries: dict[str, dict[str, Any]]) -> dict
     dialog = Dialog(parent=parent)
     dialog.native.setWindowTitle(title)
     widgets: dict[str, Any] = {name: create_widget(name=name, **entry) for name, entry in entries.items()}
+    for widget in widgets.values():
+        widget.native.setMinimumWidth(240)
     dialog.native.layout().insertLayout(0, form_of(*widgets.values()))
     return {name: widget.value for name, widget in widgets.items()} if dialog.exec() else None
