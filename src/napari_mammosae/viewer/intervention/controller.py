@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -19,7 +18,7 @@ from ..context import Controller
 from ..image.tasks import is_ready, prepare_edits
 from . import layers as logit_map
 from .layers import EditOverlay, edited_text
-from .result import EditView, Passes, passed_view, view_of
+from .result import EditView, Passes, flip_of, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
 
@@ -200,8 +199,6 @@ class Intervention(Controller):
         SettingsError
             If nothing is computed yet.
         """
-        from ...core.intervention.smallest_flip import smallest_flip
-
         model, maps, state = self.session.model, self.session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
@@ -209,12 +206,8 @@ class Intervention(Controller):
             raise SettingsError(
                 f"The SAE reads {model.layer}: the layers after it are not linear, so the set cannot be found."
             )
-        logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
-        live = np.asarray(maps.latents, dtype=np.int64)
-        parts = model.attribution[logits, live] * maps.pooled_mean[live].astype(np.float64)
-        start = maps.logits_sae if state.form == "replace" else maps.logits
         factor = state.factor if state.mode == "scale" and state.factor != 1 else 0.0
-        flip = smallest_flip(live, parts, start[logits], factor=factor, original=maps.logits[logits])
+        flip = flip_of(model, maps, state, factor)
         if flip.found:
             self.settle()
             self.change(
