@@ -10,7 +10,7 @@ import torch
 
 import tiny
 from napari_mammosae.core.base.errors import Cancelled, FeaturesForgotten, ModelError, SettingsError
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents
@@ -24,7 +24,7 @@ INNER = "blocks.4"
 
 
 def image(seed: int = 0) -> Mammogram:
-    return Mammogram.from_array(tiny.picture(seed))
+    return read_mammogram(tiny.picture(seed))
 
 
 def silent(*_: object) -> None:
