@@ -7,7 +7,7 @@ from _report import Report, median_seconds
 from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.image_edit import edit_image
-from napari_mammosae.core.intervention.sweep import sweep
+from napari_mammosae.core.intervention.sweep import sweep_cohort
 from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.ranking.orders import first_ranks, union_mask
 from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
@@ -54,12 +54,12 @@ def made_up_image(cohort: Cohort, seed: int = 0) -> LatentMaps:
 def main() -> None:
     cohort, first = made_up_run()
     maps = made_up_image(cohort)
-    curve = sweep(cohort, first)
+    curve = sweep_cohort(cohort, first)
     ks = iter(np.random.default_rng(1).integers(0, LATENTS + 1, 10_000))
 
     def both_modes() -> None:
         for mode in ("keep", "zero"):
-            sweep(cohort, first, mode).table()
+            sweep_cohort(cohort, first, mode).table()
 
     def move() -> None:
         k = int(next(ks))

@@ -14,7 +14,7 @@ from _report import Report
 from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.masked_pass import masked_logits
-from napari_mammosae.core.intervention.sweep import sweep
+from napari_mammosae.core.intervention.sweep import sweep_cohort
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.heads import Head
@@ -71,7 +71,7 @@ def main() -> None:
     first = first_ranks([ranking.order for ranking in rankings], settings.latents)
     cohort = Cohort.of(pooled, model.attribution, model.constant, labels, np.stack([one.logits for one in maps]))
     for mode in MODES:
-        curve = sweep(cohort, first, mode)
+        curve = sweep_cohort(cohort, first, mode)
         for k in ks:
             curve.at(k)
     closed = time.perf_counter() - start

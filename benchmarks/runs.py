@@ -60,7 +60,7 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
     import torch
 
     from napari_mammosae.core.images.mammogram import read_mammogram
-    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.make import write_run
     from napari_mammosae.core.runs.run import open_run
 
     paths = sorted((folder / "images").iterdir())
@@ -72,7 +72,7 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
             for x in tensors:
                 model.encode(model.features(x))
         middle, begun = now(), []
-        make_run(
+        write_run(
             folder / "images",
             model,
             folder / f"{name}-{round_}",
@@ -127,7 +127,7 @@ def measured(images: Path, out: Path) -> dict[str, float]:
 
 def child(images: str, out: str) -> None:
     from napari_mammosae.core.base.progress import Meter
-    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.make import write_run
     from napari_mammosae.core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
@@ -137,7 +137,7 @@ def child(images: str, out: str) -> None:
         rates.append(meter(text, done, total).rate)
         decoder.extend(peak_memory(process.pid) for process in multiprocessing.active_children())
 
-    make_run(images, "demo", out, maps=True, progress=progress)
+    write_run(images, "demo", out, maps=True, progress=progress)
     found = {"main": peak_memory(os.getpid()), "decoder": max(decoder), "rate": float(np.median(rates[1:]))}
     sys.stdout.write(json.dumps(found))
 
@@ -159,7 +159,7 @@ def memory_and_bytes(report: Report, folder: Path) -> None:
     report.add(f"demo: peak memory over {MANY} images", many["main"] / 1e6, "MB")
     report.add("demo: ratio of the two", many["main"] / few["main"], at_most=1.1)
     report.add("demo: peak memory of the decoding process", many["decoder"] / 1e6, "MB")
-    report.add("demo: rate", many["rate"], "images a second")
+    report.add("demo: rate", many["rate"], "imagesper second")
     run, maps = folder / f"run-{MANY}", folder / f"run-{MANY}" / "maps"
     report.add("demo: on the disk without maps", (size(run) - size(maps)) / MANY / 1e3, "kB an image")
     report.add("demo: on the disk with maps", size(run) / MANY / 1e3, "kB an image")

@@ -27,12 +27,12 @@ FLOWS = {
     ),
     "latent": (
         "A latent",
-        ("make_run", "Run", "pool_of_run", "rank_latents", "Order", "LatentView", "localize_image",
+        ("write_run", "Run", "pool_of_run", "rank_latents", "Order", "LatentView", "localize_image",
          "VerdictStore.decide"),
     ),
     "edit": (
         "An edit",
-        ("EditState", "Edit", "edit_image", "masked_logits", "EditView", "Cohort.logits_after", "sweep"),
+        ("EditState", "Edit", "edit_image", "masked_logits", "EditView", "Cohort.logits_after", "sweep_cohort"),
     ),
 }  # fmt: skip
 """Steps of each flow, by the names of classes, methods and functions; where they stand is looked up."""

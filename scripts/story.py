@@ -38,7 +38,7 @@ from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.phantoms.dataset import write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS
 from napari_mammosae.core.reports.intervention_figures import plot_effects
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import Run, open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 
@@ -70,7 +70,7 @@ def run_of(folder: Path, name: str, count: int, bias: float, model: MammoSAE) ->
     if not (images / "labels.csv").exists():
         write_phantoms(images, count, seed=SEEDS[name], marker_bias=bias, progress=_show)
     out = folder / name / "run"
-    make_run(images, model, out, labels=images / "labels.csv", maps=True, workers=0)
+    write_run(images, model, out, labels=images / "labels.csv", maps=True, workers=0)
     return open_run(out, model)
 
 

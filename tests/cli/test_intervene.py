@@ -11,7 +11,7 @@ import runs_kit
 import tiny
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
@@ -40,7 +40,7 @@ def run_path(tmp_path_factory, model):
             "other": 1,
         }
     ).to_csv(folder / "labels.csv", index=False)
-    make_run(folder / "images", model, folder / "run", labels=folder / "labels.csv", block=8, workers=0)
+    write_run(folder / "images", model, folder / "run", labels=folder / "labels.csv", block=8, workers=0)
     return folder / "run"
 
 
@@ -216,7 +216,7 @@ def test_the_published_protocol_by_finding_row(tiny_model, model, tmp_path):
         }
     ).to_csv(tmp_path / "finding_annotations.csv", index=False)
     run_path = tmp_path / "run"
-    make_run(tmp_path / "images", model, run_path, labels=tmp_path / "finding_annotations.csv", workers=0)
+    write_run(tmp_path / "images", model, run_path, labels=tmp_path / "finding_annotations.csv", workers=0)
     run = open_run(run_path)
     assert len(run.rows) == 8
     order = np.random.default_rng(0).permutation(64)

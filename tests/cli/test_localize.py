@@ -20,7 +20,7 @@ BOX = ["row_min", "col_min", "row_max", "col_max"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tiny_model):
     """A run with maps over 14 pictures, mass boxes on 9 of them, one of these with two."""
-    return localize_kit.write_run(tmp_path_factory.mktemp("localize"), tiny_model)
+    return localize_kit.write_localized_run(tmp_path_factory.mktemp("localize"), tiny_model)
 
 
 def localize(folder, *options, boxes="boxes.csv", run="run"):

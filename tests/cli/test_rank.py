@@ -12,7 +12,7 @@ import runs_kit
 import tiny
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 
 COUNT = 16
@@ -33,7 +33,7 @@ def folder(tmp_path_factory, tiny_model):
     mixed = tiny.write_model(folder / "mixed", seed=4)
     shutil.copy(tiny_model.parent / "sae.safetensors", mixed.parent)
     for name, model in (("a", tiny_model), ("b", mixed), ("c", other)):
-        make_run(
+        write_run(
             folder / "images", load_model(model, device="cpu"), folder / name, labels=folder / "labels.csv", workers=0
         )
     return folder

@@ -13,7 +13,7 @@ import runs_kit
 from napari_mammosae.cli import main
 from napari_mammosae.cli.console import stoppable
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 
 COUNT = 6
@@ -37,7 +37,7 @@ def test_the_folder_holds_what_the_library_writes(images, tiny_model, tmp_path, 
     said = capsys.readouterr()
     assert f"{COUNT} images done" in said.out
     assert "maps take about" in said.err
-    make_run(images, tiny_model, tmp_path / "library", labels=labels, maps=True, workers=0)
+    write_run(images, tiny_model, tmp_path / "library", labels=labels, maps=True, workers=0)
     runs_kit.assert_same(tmp_path / "run", tmp_path / "library")
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     assert info["notice"] == "research use only, not for diagnosis"
@@ -60,7 +60,7 @@ def test_the_same_command_again_does_nothing_and_other_settings_are_refused(imag
     assert capsys.readouterr() == ("", "")
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
     assert run(images, tiny_model, tmp_path / "run") == 0
-    assert " 0 of them" in capsys.readouterr().out
+    assert " 0 computed this time" in capsys.readouterr().out
     assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
     assert run(images, tiny_model, tmp_path / "run", "--maps") == 1
     said = capsys.readouterr().err
@@ -116,7 +116,7 @@ def test_ctrl_c_stops_after_an_image_and_the_run_is_finished_later(images, tiny_
     assert len(seen) == 2
     assert signal.getsignal(signal.SIGINT) is before
     assert run(images, tiny_model, tmp_path / "run", "-q") == 0
-    make_run(images, tiny_model, tmp_path / "undisturbed", workers=0)
+    write_run(images, tiny_model, tmp_path / "undisturbed", workers=0)
     runs_kit.assert_same(tmp_path / "run", tmp_path / "undisturbed")
 
 

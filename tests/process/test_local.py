@@ -26,7 +26,7 @@ INNER = "blocks.4"
 
 
 def image(seed: int = 0) -> Mammogram:
-    return read_mammogram(tiny.picture(seed), image_id="array")
+    return read_mammogram(tiny.picture(seed))
 
 
 def silent(*_: object) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import runs_kit
 import tiny
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 
 COUNT = 16
 MASS = np.arange(COUNT) % 2 == 0
@@ -31,5 +31,5 @@ def write_runs(folder: Path, tiny_model: Path) -> Path:
     save_file(weights, mixed.parent / "classifier.safetensors")
     for name, model in (("a", tiny_model), ("b", mixed), ("c", other)):
         network = load_model(model, device="cpu")
-        make_run(folder / "images", network, folder / name, labels=folder / "labels.csv", workers=0)
+        write_run(folder / "images", network, folder / name, labels=folder / "labels.csv", workers=0)
     return folder

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 
 import runs_kit
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 
 COUNT, WITH = 14, 9
 """Pictures, of as many patients; those with a mass."""
 
 
-def write_run(root: Path, model: Path) -> Path:
+def write_localized_run(root: Path, model: Path) -> Path:
     """`run` with maps and `pooled` without over 14 pictures; `boxes.csv`: masses on 9, one of these with two."""
     images = runs_kit.write_images(root / "images", COUNT)
     rng = np.random.default_rng(0)
@@ -26,6 +26,6 @@ def write_run(root: Path, model: Path) -> Path:
     lines.append("image-000,suspicious_calcification,40,200,80,260")
     (root / "boxes.csv").write_text("\n".join(lines) + "\n")
     (root / "labels.csv").write_text("\n".join(labels) + "\n")
-    make_run(images, str(model), root / "run", labels=root / "labels.csv", maps=True, block=5)
-    make_run(images, str(model), root / "pooled", labels=root / "labels.csv")
+    write_run(images, str(model), root / "run", labels=root / "labels.csv", maps=True, block=5)
+    write_run(images, str(model), root / "pooled", labels=root / "labels.csv")
     return root

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from runs_kit import write_images
 
 COUNT = 12
@@ -23,7 +23,7 @@ def make_tiny_run(folder: Path, model: Path, *, maps: bool = True) -> Path:
         }
     )
     labels.to_csv(folder / "labels.csv", index=False)
-    return make_run(images, model, folder / "run", labels=folder / "labels.csv", maps=maps, workers=0).path
+    return write_run(images, model, folder / "run", labels=folder / "labels.csv", maps=maps, workers=0).path
 
 
 def idle(qtbot, workspace, timeout: int = 60_000) -> None:

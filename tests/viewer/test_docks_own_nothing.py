@@ -500,11 +500,11 @@ def resting(qtbot, at_work):
 
 
 def another_run(run_path, tiny_model, folder, labels):
-    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.make import write_run
 
     labels.to_csv(folder / "labels.csv", index=False)
     images = run_path.parent / "images"
-    return open_run(make_run(images, tiny_model, folder / "other", labels=folder / "labels.csv", workers=0).path)
+    return open_run(write_run(images, tiny_model, folder / "other", labels=folder / "labels.csv", workers=0).path)
 
 
 def test_with_another_run_the_edit_takes_its_best(qtbot, resting, run_path, tiny_model, tmp_path):

@@ -147,7 +147,7 @@ def _numbers(k: str) -> list[int]:
     try:
         return [int(part) for part in k.split(",")]
     except ValueError:
-        raise SettingsError(f"whole numbers between commas, or 'all', are expected; {k!r} was given.") from None
+        raise SettingsError(f"--k takes whole numbers separated by commas, or 'all'; found {k!r} was given.") from None
 
 
 def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:

@@ -43,13 +43,13 @@ def run(
     The same command again resumes a run that was stopped. Images that cannot be read are listed in RUN/failures.csv,
     with the reason.
     """
-    from ..core.runs.making.make import make_run
+    from ..core.runs.making.make import write_run
     from ..core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
     spec = {"name": model, "device": device, "precision": precision}
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
-        summary = make_run(
+        summary = write_run(
             images,
             spec,
             out,

@@ -18,7 +18,13 @@ def train_sae(
         str, typer.Option("--model", metavar="M", help="A name or a model.toml; its SAE, if any, is not used.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="SAE", dir_okay=False, help="The .safetensors file; SAE.json beside it.")
+        Path,
+        typer.Option(
+            "--out",
+            metavar="SAE",
+            dir_okay=False,
+            help="The .safetensors file to write. SAE.json is written next to it.",
+        ),
     ],
     labels: options.Labels = None,
     share: Annotated[
@@ -123,7 +129,7 @@ def _summary(fitted: "FittedSAE") -> str:
     where = f"{fitted.held_out} held-out images" if fitted.held_out else "the cells it was trained on"
     lines = [
         f"{fitted.sae.n_latents} latents trained on {fitted.cells} cells of {fitted.trained} images",
-        f"on {where}: explained variance {stats.explained_variance:.4f}, L0 {stats.l0:.1f} latents a cell, "
+        f"on {where}: explained variance {stats.explained_variance:.4f}, L0 {stats.l0:.1f} latents per cell, "
         f"{stats.dead_share:.1%} dead",
     ]
     lines += [

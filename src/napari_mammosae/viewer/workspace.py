@@ -168,7 +168,7 @@ class Workspace:
         return self._own(ModelComparer(self.context))
 
     def toggle_spurious(self) -> None:
-        """Switch to predictions without the latents called spurious, or back."""
+        """Switch to predictions without the latents marked spurious, or back."""
         self.intervention.toggle_spurious()
 
     def _own(self, controller: Owned) -> Owned:

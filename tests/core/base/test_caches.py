@@ -8,7 +8,7 @@ from napari_mammosae.core.base import caches
 from napari_mammosae.core.base.caches import FolderCache, all_caches, cache_folder, cache_named, register_cache
 from napari_mammosae.core.base.errors import RunError, SettingsError
 from napari_mammosae.core.runs.making.demo import demo_folder
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.verdicts.places import default_path
 
 
@@ -71,7 +71,7 @@ def test_it_is_not_emptied_while_a_run_is_being_made(tiny_model: Path, tmp_path:
             cache_named("demo").empty()
         asked.append(cache_named("demo").size())
 
-    make_run(tmp_path, tiny_model, folder / "run", workers=0, progress=progress)
+    write_run(tmp_path, tiny_model, folder / "run", workers=0, progress=progress)
     assert asked
     assert (folder / "run" / "images.parquet").exists()
     cache_named("demo").empty()

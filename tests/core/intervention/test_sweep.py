@@ -13,7 +13,7 @@ from napari_mammosae.core.intervention.edit import Edit, mask_of
 from napari_mammosae.core.intervention.effects import curve_table, effect
 from napari_mammosae.core.intervention.measures import compat_scores
 from napari_mammosae.core.intervention.random_sets import random_null
-from napari_mammosae.core.intervention.sweep import sweep
+from napari_mammosae.core.intervention.sweep import sweep_cohort
 from napari_mammosae.core.ranking.orders import first_ranks, union_mask
 from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
 from napari_mammosae.core.runs.classes import row_positions
@@ -52,7 +52,7 @@ def brute_force(cohort, dense, mask, mode, form, factor=0.0):
 def test_every_k_equals_masking_the_latents(mode, form, logits):
     cohort, dense, first = cohort_of(3, logits=logits)
     factor = 2.5 if mode == "scale" else None
-    curve = sweep(cohort, first, mode, form, factor=factor)
+    curve = sweep_cohort(cohort, first, mode, form, factor=factor)
     table = curve.table().set_index("k")
     for k in range(cohort.n_latents + 1):
         mask = union_mask(first, k)
@@ -76,15 +76,15 @@ def test_the_ends_are_exact():
     h = cohort.n_latents
     plain = cohort.measure(cohort.logits_sae())._asdict()
     own = cohort.measure(cohort.logits)._asdict()
-    keep, zero = (sweep(cohort, first, mode) for mode in ("keep", "zero"))
+    keep, zero = (sweep_cohort(cohort, first, mode) for mode in ("keep", "zero"))
     assert keep.at(h) == pytest.approx(plain, abs=1e-12)
     assert zero.at(0) == keep.at(h)
     for nothing in (keep.at(0), zero.at(h)):
         assert nothing["auroc"] == 0.5
         assert nothing["auprc"] == pytest.approx(cohort.labels.mean())
         assert nothing["precision"] == 0.0
-    assert sweep(cohort, first, "zero", "delta").at(0) == own
-    assert sweep(cohort, first, "keep", "delta").at(h) == own
+    assert sweep_cohort(cohort, first, "zero", "delta").at(0) == own
+    assert sweep_cohort(cohort, first, "keep", "delta").at(h) == own
     everything, none = np.ones(h, bool), np.zeros(h, bool)
     for edit in (Edit(everything, "zero"), Edit(none, "keep")):
         assert (cohort.logits_after(edit) == cohort.constant).all()
@@ -98,7 +98,7 @@ def test_the_ends_are_exact():
 def test_removing_everything_in_delta_leaves_what_the_error_predicts():
     cohort, dense, first = cohort_of(2)
     error = cohort.logits - cohort.logits_sae()
-    found = sweep(cohort, first, "zero", "delta").at(cohort.n_latents)["auroc"]
+    found = sweep_cohort(cohort, first, "zero", "delta").at(cohort.n_latents)["auroc"]
     assert found == pytest.approx(roc_auc_score(cohort.labels, np.round(error[:, 0], 9)))
     assert found != 0.5
     left = cohort.logits_after(Edit(np.ones(dense.shape[1], bool), "zero", "delta"))
@@ -124,7 +124,7 @@ def test_every_k_equals_the_released_implementation(name):
         first = first_ranks([data["class0_order"], data["class1_order"]], attribution.size)
         scale = np.maximum(1, np.abs(data["mean_latents"] * attribution).sum(axis=1))
         assert (np.abs(cohort.logits_sae()[:, 0] - data["logit_sae"]) <= 1e-5 * scale).all()
-        keep, zero = (sweep(cohort, first, mode) for mode in ("keep", "zero"))
+        keep, zero = (sweep_cohort(cohort, first, mode) for mode in ("keep", "zero"))
         for row, k in enumerate(data["ks"]):
             mask = union_mask(first, k)
             assert mask.sum() == data["union_size"][row]
@@ -145,7 +145,7 @@ def parity_tail(width, n_latents):
 def test_float32_sigmoids_lose_ranks_and_it_is_counted():
     labels = np.array([0.0, 0, 1, 1])
     cohort = Cohort.of(np.array([[18.0], [17.0], [19.0], [20.0]]), np.ones((1, 1)), [0.0], labels)
-    exact, published = (sweep(cohort, np.array([1]), compat=compat) for compat in (False, True))
+    exact, published = (sweep_cohort(cohort, np.array([1]), compat=compat) for compat in (False, True))
     assert exact.at(1)["auroc"] == 1.0
     assert published.at(1)["auroc"] == 0.5
     assert published.lost_ranks.tolist() == [0, 3]
@@ -262,27 +262,27 @@ def test_what_cannot_be_scored_says_why():
     cohort, dense, first = cohort_of(1)
     one = cohort.take(np.flatnonzero(cohort.labels == 1))
     with pytest.raises(SettingsError, match=r"all \d+ images have class 1"):
-        sweep(one, first)
+        sweep_cohort(one, first)
     with pytest.raises(SettingsError, match="need labels"):
-        sweep(Cohort.of(cohort.pooled, cohort.attribution, cohort.constant), first)
+        sweep_cohort(Cohort.of(cohort.pooled, cohort.attribution, cohort.constant), first)
     with pytest.raises(SettingsError, match="own logits"):
-        sweep(Cohort.of(cohort.pooled, cohort.attribution, cohort.constant, cohort.labels), first, form="delta")
+        sweep_cohort(Cohort.of(cohort.pooled, cohort.attribution, cohort.constant, cohort.labels), first, form="delta")
     with pytest.raises(SettingsError, match="other SAEs"):
-        sweep(cohort, first[1:])
+        sweep_cohort(cohort, first[1:])
     with pytest.raises(SettingsError, match="factor"):
-        sweep(cohort, first, "scale")
+        sweep_cohort(cohort, first, "scale")
     with pytest.raises(SettingsError, match="modes"):
-        sweep(cohort, first, "clamp")
+        sweep_cohort(cohort, first, "clamp")
     with pytest.raises(SettingsError, match="two classes"):
-        sweep(cohort_of(1, logits=4)[0], first, compat=True)
+        sweep_cohort(cohort_of(1, logits=4)[0], first, compat=True)
     with pytest.raises(SettingsError, match="no class number"):
-        sweep(Cohort.of(dense, np.ones((3, 24)), np.ones(3), np.full(60, 7.0)), first)
+        sweep_cohort(Cohort.of(dense, np.ones((3, 24)), np.ones(3), np.full(60, 7.0)), first)
     with pytest.raises(SettingsError, match="no image"):
-        sweep(cohort.take([]), first)
+        sweep_cohort(cohort.take([]), first)
     with pytest.raises(SettingsError, match="k = 25"):
-        sweep(cohort, first).at(25)
+        sweep_cohort(cohort, first).at(25)
     with pytest.raises(SettingsError, match="0 to 24"):
-        sweep(cohort, first).table([25])
+        sweep_cohort(cohort, first).table([25])
     mask = np.zeros(24, bool)
     with pytest.raises(SettingsError, match="a region needs the maps"):
         cohort.logits_after(Edit(mask, region=np.ones((2, 2), bool)))
@@ -311,7 +311,7 @@ def test_parts_of_another_run_or_model_are_refused(change, said):
 
 def test_average_precision_over_k_equals_scikit_learn():
     cohort, dense, first = cohort_of(11, round_to=8)  # eighths: sums are exact and ties are many
-    curve = sweep(cohort, first, "keep")
+    curve = sweep_cohort(cohort, first, "keep")
     for k in range(0, 25, 3):
         logits = brute_force(cohort, dense, union_mask(first, k), "keep", "replace")[:, 0]
         assert curve.at(k)["auprc"] == pytest.approx(average_precision_score(cohort.labels, logits), abs=1e-12)

@@ -16,7 +16,7 @@ SETTINGS = LocalizationSettings(iou=0.1, resamples=50)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tiny_model):
-    return localize_kit.write_run(tmp_path_factory.mktemp("over-run"), tiny_model)
+    return localize_kit.write_localized_run(tmp_path_factory.mktemp("over-run"), tiny_model)
 
 
 @pytest.fixture(scope="module")

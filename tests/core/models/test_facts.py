@@ -12,7 +12,7 @@ import torch
 import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.base.files import sha256_file
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
 from napari_mammosae.core.models.facts import Domain, ModelFacts
 from napari_mammosae.core.models.heads import Head
@@ -54,7 +54,7 @@ def test_the_linear_tail_of_two_heads(model: MammoSAE):
     np.testing.assert_array_equal(model.attribution[:2], before)
     attribution, constant = model.facts.linear_tail()
     assert attribution.shape == (5, tiny.LATENTS)
-    image = Mammogram.from_array(tiny.picture())
+    image = read_mammogram(tiny.picture())
     maps = compute_latents(model, image)
     np.testing.assert_allclose(maps.logits_sae, constant + attribution @ maps.pooled_mean.astype(np.float64), rtol=1e-5)
     direct = model.features(image.to_input(model.preprocessing)).double().mean((2, 3))
@@ -71,7 +71,7 @@ def test_probabilities_go_by_head(model: MammoSAE):
 
 def test_predicting_by_name(model: MammoSAE):
     model.add_head(density())
-    image = Mammogram.from_array(tiny.picture())
+    image = read_mammogram(tiny.picture())
     pooled = model.features(image.to_input(model.preprocessing)).double().mean((2, 3))[0].numpy()
     own, other = (head.weight @ pooled + head.bias for head in model.heads)
     expected = [*1 / (1 + np.exp(-own)), *np.exp(other) / np.exp(other).sum()]

@@ -161,7 +161,7 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"less\.pth does not fit efficientnet-b2: 1 weights missing"):
         load_model(classifier=path, device="cpu")
     path = recipe.write_classifier(tmp_path / "wide.pth", recipe.encoder_weights("b2"), recipe.head_weights(2048))
-    with pytest.raises(CheckpointError, match="reads 2048 features, the backbone beside it gives 1408"):
+    with pytest.raises(CheckpointError, match="reads 2048 features, the backbone with it gives 1408"):
         load_model(classifier=path, device="cpu")
 
 

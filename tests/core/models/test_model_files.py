@@ -156,7 +156,7 @@ WRONG = [
     ("head = 3", "head is 3; expected tables, each beginning with [[head]]"),
     ("files = '/home/someone/weights'", "files is 'weights'; expected a table"),
     (f"{NAMED}engine = 'warp'", "engine 'warp' is not known; choose auto, torch or compiled"),
-    ("classes = ['a']\n[[head]]\nname = 'b'", "classes is given beside [[head]]; move it there"),
+    ("classes = ['a']\n[[head]]\nname = 'b'", "classes belongs in a [[head]]; move it there"),
     ("sae = 'a'\n[files]\nsae = 'a'", "sae and files.sae are both given; keep one of them"),
     (
         f"{NAMED}[[head]]\nname = 'a'\n[[head]]\nname = 'b'",

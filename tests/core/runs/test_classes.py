@@ -17,7 +17,7 @@ from napari_mammosae.core.base.errors import RunError, SettingsError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of, rank
 from napari_mammosae.core.runs.classes import class_number, logit_of, logits_of_label, predictions_of
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.stats.predictions import decisions, probabilities
 from napari_mammosae.viewer.latents import tasks
@@ -82,7 +82,7 @@ def folder(tmp_path_factory):
             f'name = "tiny"\nclassifier = "classifier.safetensors"\nsae = "sae.safetensors"\ntask = "{case.task}"\n'
             f"classes = {list(case.classes)}\ninput_size = [190, 114]\n"
         )
-        make_run(folder / "images", load_model(toml, device="cpu"), folder / name, labels=folder / "labels.csv",
+        write_run(folder / "images", load_model(toml, device="cpu"), folder / name, labels=folder / "labels.csv",
                  workers=0)  # fmt: skip
     return folder
 

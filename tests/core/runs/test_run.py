@@ -19,7 +19,7 @@ from napari_mammosae.core.base.files import sha256_file
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 
 COUNT = 11
@@ -39,7 +39,7 @@ def images(tmp_path_factory):
 def finished(tmp_path_factory, model, images):
     """A run with maps in blocks of 4, decoded by two worker processes."""
     out = tmp_path_factory.mktemp("runs") / "run"
-    summary = make_run(images, model, out, maps=True, block=4, workers=2)
+    summary = write_run(images, model, out, maps=True, block=4, workers=2)
     assert (summary.path, summary.images, summary.failed, summary.computed) == (out, COUNT, 0, COUNT)
     return out
 
@@ -148,7 +148,7 @@ def test_reading_one_latent_skips_row_groups(tmp_path, model, images, monkeypatc
     from napari_mammosae.core.runs.making import part_files
 
     monkeypatch.setattr(part_files, "MAP_ROWS_PER_GROUP", 50)
-    make_run(images, model, tmp_path / "run", maps=True, workers=0)
+    write_run(images, model, tmp_path / "run", maps=True, workers=0)
     part = pq.ParquetFile(tmp_path / "run" / "maps" / "part-00000.parquet")
     assert part.num_row_groups > 10
     ranges = [part.metadata.row_group(i).column(0).statistics for i in range(part.num_row_groups)]
@@ -174,9 +174,9 @@ def test_values_beyond_float16_are_kept_as_its_ends(tmp_path):
 
 
 def test_workers_batches_and_blocks_do_not_change_a_row(tmp_path, finished, model, images):
-    make_run(images, model, tmp_path / "thread", maps=True, block=4, workers=0)
+    write_run(images, model, tmp_path / "thread", maps=True, block=4, workers=0)
     runs_kit.assert_same(finished, tmp_path / "thread")
-    make_run(images, model, tmp_path / "batch", maps=True, block=5, batch=3, workers=0)
+    write_run(images, model, tmp_path / "batch", maps=True, block=5, batch=3, workers=0)
     a, b = open_run(finished), open_run(tmp_path / "batch")
     np.testing.assert_allclose(a.pooled().toarray(), b.pooled().toarray(), rtol=1e-4, atol=1e-7)
     np.testing.assert_array_equal(a.numbers, b.numbers)
@@ -185,38 +185,38 @@ def test_workers_batches_and_blocks_do_not_change_a_row(tmp_path, finished, mode
 def test_a_complete_run_is_left_alone(tmp_path, finished, model, images):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     told: list[tuple[str, int, int]] = []
-    summary = make_run(images, model, finished, maps=True, progress=lambda *state: told.append(state))
+    summary = write_run(images, model, finished, maps=True, progress=lambda *state: told.append(state))
     assert (summary.computed, told) == (0, [])
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
 def test_other_settings_are_refused_by_name(tmp_path, finished, model, images, tmp_path_factory):
     with pytest.raises(RunError, match=r"run was started with other settings: maps \(true then, false now\)"):
-        make_run(images, model, finished)
+        write_run(images, model, finished)
     other = load_model(tiny.write_model(tmp_path / "other", seed=1), device="cpu")
     with pytest.raises(RunError, match=r"model_sha256 \(\w{8} then, \w{8} now\), sae_sha256"):
-        make_run(images, other, finished, maps=True)
+        write_run(images, other, finished, maps=True)
     more = runs_kit.write_images(tmp_path / "more", COUNT + 1)
     with pytest.raises(RunError, match=r"images \(11 then, 12 now\), list_sha256"):
-        make_run(more, model, finished, maps=True)
+        write_run(more, model, finished, maps=True)
     labels = tmp_path / "labels.csv"
     labels.write_text("image,mass\nimage-000,1\n")
     with pytest.raises(RunError, match=r"labels_sha256 \(\"\" then"):
-        make_run(images, model, finished, maps=True, labels=labels)
+        write_run(images, model, finished, maps=True, labels=labels)
     with pytest.raises(RunError, match="preprocessing"):
-        make_run(images, model, finished, maps=True, crop=False)
+        write_run(images, model, finished, maps=True, crop=False)
 
 
 def test_folders_that_are_no_place_for_a_run(tmp_path, model, images):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "thesis.txt").write_text("precious")
     with pytest.raises(RunError, match="full holds other files, not a run"):
-        make_run(images, model, tmp_path / "full", workers=0)
+        write_run(images, model, tmp_path / "full", workers=0)
     with pytest.raises(RunError, match=r"thesis.txt is a file"):
-        make_run(images, model, tmp_path / "full" / "thesis.txt", workers=0)
+        write_run(images, model, tmp_path / "full" / "thesis.txt", workers=0)
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="no images in this folder"):
-        make_run(tmp_path / "empty", model, tmp_path / "run")
+        write_run(tmp_path / "empty", model, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -228,7 +228,7 @@ def test_a_model_without_sae_is_refused(tmp_path, tiny_model, images):
         device="cpu",
     )
     with pytest.raises(ModelError, match="without a sparse autoencoder"):
-        make_run(images, bare, tmp_path / "run", workers=0)
+        write_run(images, bare, tmp_path / "run", workers=0)
 
 
 def test_every_way_to_name_the_model(tmp_path, tiny_model, images, finished):
@@ -242,7 +242,7 @@ def test_every_way_to_name_the_model(tmp_path, tiny_model, images, finished):
             lambda: load_model(tiny_model, device="cpu"),
         ]
     ):
-        make_run(tmp_path / "one", spec, tmp_path / str(number), maps=True, workers=0)
+        write_run(tmp_path / "one", spec, tmp_path / str(number), maps=True, workers=0)
         open_run(tmp_path / str(number), load_model(tiny_model, device="cpu"))
 
 
@@ -274,7 +274,7 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
         tiny.write_image(folder / f"good-{i}.png", i, tiny.SIZE)
     write_bad(folder)
     told: list[tuple[str, int, int]] = []
-    summary = make_run(
+    summary = write_run(
         folder,
         model,
         tmp_path / "run",
@@ -298,8 +298,8 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
     assert told[-1] == ("Computing latents, 6 failed", 11, 11)
     assert run.pooled().shape == (5, tiny.LATENTS)
     with pytest.raises(RunError, match=r"6 of 11 images could not be used; run/failures.csv says why"):
-        make_run(folder, model, tmp_path / "run", crop=False, strict=True, workers=0)
-    make_run(folder, model, tmp_path / "maps", crop=False, maps=True, workers=0)
+        write_run(folder, model, tmp_path / "run", crop=False, strict=True, workers=0)
+    write_run(folder, model, tmp_path / "maps", crop=False, maps=True, workers=0)
     with pytest.raises(RunError, match="no image number 1"):
         open_run(tmp_path / "maps").latents(1)
 
@@ -307,7 +307,7 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
 def test_a_folder_of_bad_images_only(tmp_path, model):
     (tmp_path / "images").mkdir()
     write_bad(tmp_path / "images")
-    make_run(tmp_path / "images", model, tmp_path / "run", crop=False, maps=True, workers=0)
+    write_run(tmp_path / "images", model, tmp_path / "run", crop=False, maps=True, workers=0)
     run = open_run(tmp_path / "run")
     assert (len(run), len(run.failures), run.logits.shape) == (0, 6, (0, 2))
     assert run.pooled().shape == (0, tiny.LATENTS)
@@ -317,7 +317,7 @@ def test_a_folder_of_bad_images_only(tmp_path, model):
 
 def test_every_image_is_reported(tmp_path, model, images):
     told: list[tuple[str, int, int]] = []
-    make_run(images, model, tmp_path / "run", workers=0, progress=lambda *state: told.append(state))
+    write_run(images, model, tmp_path / "run", workers=0, progress=lambda *state: told.append(state))
     assert told == [("Computing latents", done, COUNT) for done in range(COUNT + 1)]
 
 
@@ -352,7 +352,7 @@ def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model, 
     with pytest.raises(RunError, match=later):
         open_run(copy("newer", format=2))
     with pytest.raises(RunError, match=later):
-        make_run(images, tiny_model, tmp_path / "newer", workers=0)
+        write_run(images, tiny_model, tmp_path / "newer", workers=0)
     with pytest.raises(RunError, match=r"odd has run format 'one'"):
         open_run(copy("odd", format="one"))
     (tmp_path / "newer" / "run.json").write_text("{")
@@ -380,7 +380,7 @@ def test_reading_checks_what_is_asked_for(tmp_path, finished, model, images):
     other = load_model(tiny.write_model(tmp_path / "other", seed=1), device="cpu")
     with pytest.raises(RunError, match="made with another model and another SAE than the loaded tiny"):
         open_run(finished, other)
-    make_run(images, model, tmp_path / "pooled", workers=0)
+    write_run(images, model, tmp_path / "pooled", workers=0)
     with pytest.raises(RunError, match="pooled keeps pooled values only; make a run with maps"):
         open_run(tmp_path / "pooled").maps(0)
     assert not (tmp_path / "pooled" / "maps").exists()

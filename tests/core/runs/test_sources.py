@@ -8,7 +8,7 @@ import tiny
 from dicom_factory import breast_image, write_dicom
 from napari_mammosae.core.base.errors import FindingsError, RunError
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.runs.sources import read_sources
 
@@ -24,7 +24,7 @@ def model(tiny_model):
 
 
 def run_of(images, model, out, **options):
-    make_run(images, model, out, workers=0, **options)
+    write_run(images, model, out, workers=0, **options)
     return open_run(out)
 
 
@@ -108,7 +108,7 @@ def test_a_csv_with_nothing_but_paths(tmp_path, model):
     assert list(run.images["image_id"]) == ["image-001", "image-000"]
     labels.write_text("image,mass\nelsewhere,1\n")
     with pytest.raises(RunError, match=r"labels.csv: none of the 2 images is in it"):
-        make_run(listing, model, tmp_path / "other", labels=labels)
+        write_run(listing, model, tmp_path / "other", labels=labels)
 
 
 def test_two_tables_complete_each_other(tmp_path, model):
@@ -158,10 +158,10 @@ def test_tables_of_other_images_are_refused(tmp_path, model):
     labels = tmp_path / "labels.csv"
     labels.write_text("image,mass\nwrong-1,1\n")
     with pytest.raises(RunError, match=r"labels.csv: none of the 1 images is in it.*'wrong-1'.*'image-000'"):
-        make_run(images, model, tmp_path / "run", labels=labels)
+        write_run(images, model, tmp_path / "run", labels=labels)
     labels.write_text("image\nimage-000\n")
     with pytest.raises(FindingsError, match="no column with labels"):
-        make_run(images, model, tmp_path / "run", labels=labels)
+        write_run(images, model, tmp_path / "run", labels=labels)
     assert not (tmp_path / "run").exists()
 
 
@@ -170,7 +170,7 @@ def test_notes_of_tables_are_passed_on(tmp_path, model):
     labels = tmp_path / "labels.csv"
     labels.write_text("image,mass,grade\nimage-000,1,2\nimage-000,1,3\n")
     said = []
-    make_run(images, model, tmp_path / "run", labels=labels, workers=0, notice=said.append)
+    write_run(images, model, tmp_path / "run", labels=labels, workers=0, notice=said.append)
     assert any("grade differs" in sentence for sentence in said)
 
 

@@ -18,7 +18,7 @@ from napari_mammosae.viewer.workspace import workspace_of
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, tiny_model):
-    return localize_kit.write_run(tmp_path_factory.mktemp("dock-run"), tiny_model)
+    return localize_kit.write_localized_run(tmp_path_factory.mktemp("dock-run"), tiny_model)
 
 
 @pytest.fixture

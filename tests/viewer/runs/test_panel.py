@@ -326,7 +326,7 @@ def form(qtbot, dock, tiny_model, tmp_path):
 
 
 def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
-    from napari_mammosae.core.runs.making.make import make_run
+    from napari_mammosae.core.runs.making.make import write_run
 
     assert form.model.text().startswith("model.toml")
     said = []
@@ -342,7 +342,7 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
     assert dock.workspace.session.model.name == "tiny"  # loaded for the run, there to go on with
     assert dock.workspace.browser.files_of(run).root == tmp_path / "pictures"
     assert dock.workspace.session.image.image_id == "image-000"
-    plain = make_run(tmp_path / "pictures", tiny_model, tmp_path / "plain", labels=tmp_path / "labels.csv", maps=True)
+    plain = write_run(tmp_path / "pictures", tiny_model, tmp_path / "plain", labels=tmp_path / "labels.csv", maps=True)
     other = open_run(plain.path)
     assert run.images["image_id"].tolist() == other.images["image_id"].tolist()
     # another thread may sum in another order

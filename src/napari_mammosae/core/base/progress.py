@@ -60,7 +60,7 @@ class Progress:
         """``2.1 a second, 1 min 18 s left``; empty before the first step."""
         if not self.rate:
             return ""
-        words = f"{self.rate:.1f} a second" if self.rate >= 1 else f"{1 / self.rate:.1f} s each"
+        words = f"{self.rate:.1f}per second" if self.rate >= 1 else f"{1 / self.rate:.1f} s each"
         return f"{words}, {duration(self.seconds_left)} left" if self.seconds_left else words
 
     def describe(self) -> str:

@@ -212,8 +212,8 @@ def _read_file(path: Path) -> dict[str, Any]:
         return {fact.name: getattr(dicom, fact.name) for fact in fields(dicom)} | {"border": BORDER}
     if path.suffix.lower() in DICOM_SUFFIXES:
         raise ImageError(
-            f"{path.name}: not a DICOM file, in spite of its name (no DICM mark in its header); export it again as "
-            "DICOM, or give it the name of what it is"
+            f"{path.name}: not a DICOM file, although its name says so (no DICM mark in its header); export it again "
+            "as DICOM, or correct its suffix"
         )
     if not start.startswith((PNG_START, JPEG_START, NPY_START, *TIFF_STARTS)):
         raise ImageError(f"{path.name}: not an image known here; expected DICOM, PNG, TIFF, JPEG or NPY")

@@ -11,7 +11,7 @@ from ..stats.measures import FloatArray, IntArray
 from .cohort import Cohort
 from .edit import Edit, Form
 from .measures import check_labels, measures_of_resamples, why_no_intervals
-from .sweep import SweepMode, sweep
+from .sweep import SweepMode, sweep_cohort
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ def curve_table(
     note = why_no_intervals(labels, cohort.patients, cohort.constant.size)
     weights = patient_weights(cohort.patients) if intervals and not note else None
     for mode in modes:
-        curve = sweep(cohort, first, mode, form, compat=compat)
+        curve = sweep_cohort(cohort, first, mode, form, compat=compat)
         table = curve.table(ks)
         if compat:
             table["lost_ranks"] = curve.lost_ranks[np.searchsorted(curve.steps, table["k"], "right") - 1]

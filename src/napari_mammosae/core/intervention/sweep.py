@@ -71,7 +71,7 @@ class Curve:
         return pd.DataFrame(columns | {name: values[step] for name, values in self.measures.items()})
 
 
-def sweep(
+def sweep_cohort(
     cohort: Cohort,
     first: IntArray,
     mode: SweepMode = "keep",

@@ -182,7 +182,7 @@ def _add_found(
     for measure in measures:
         table[[f"{measure}_lo", f"{measure}_hi"]] = np.nan
     if found is None or not n_boxes:
-        reason = f"no box of {ground.finding} on these images" if not n_boxes else "boxes were not looked for"
+        reason = f"no box of {ground.finding} on these images" if not n_boxes else "boxes were not searched"
         for lines in notes:
             lines.append(reason)
         return

@@ -69,7 +69,7 @@ def read_parts(files: ModelFiles) -> Parts:
         if head.width != backbone.out_channels:
             raise CheckpointError(
                 f"{head.source}: the classification layer reads {head.width} features, "
-                f"the backbone beside it gives {backbone.out_channels}"
+                f"the backbone with it gives {backbone.out_channels}"
             )
     sae = None
     if files.sae is not None:

@@ -152,7 +152,7 @@ def _moved(content: Mapping[str, Any], file: str) -> tuple[dict[str, Any], dict[
         value = nested.pop(key)
         if place[0] == "head":
             if "head" in content:
-                raise ModelError(f"{file}: {key} is given beside [[head]]; move it there")
+                raise ModelError(f"{file}: {key} belongs in a [[head]]; move it there")
             table = nested.setdefault("head", [{}])[0]
         else:
             table = nested.setdefault(str(place[0]), {})

@@ -70,7 +70,7 @@ def make_run(
     <Run run: 12 images, 2048 latents of demo, with maps>
     """
     with reporting(progress) as report:
-        made = make.make_run(
+        made = make.write_run(
             images, model, out, labels=labels, maps=maps, workers=workers, batch=batch, crop=crop, strict=strict,
             progress=report,
         )  # fmt: skip

@@ -78,7 +78,7 @@ def fit_sae(
     Parameters
     ----------
     images, labels
-        As for `make_run`.
+        As for `write_run`.
     model
         Its own SAE, if any, is not used; its layer is the one trained on.
     folder
@@ -91,7 +91,7 @@ def fit_sae(
         Share of the patients whose images are measured and not trained on, drawn by the settings' seed. Without a
         table that names patients each image counts as one.
     workers, batch, crop
-        As for `make_run`.
+        As for `write_run`.
     progress
         Called with the number of images whose features are computed, then of epochs.
     cancelled

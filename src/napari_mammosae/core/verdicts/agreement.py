@@ -13,7 +13,7 @@ from .store import VerdictStore
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Cohen's kappa of two annotators, over the latents that both judged.
+    """Cohen's kappa of two annotators, over the latents that both reviewed.
 
     Parameters
     ----------

@@ -134,7 +134,7 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
     try:
         rows, concepts = _read_json(path) if path.suffix == ".json" else (_read_csv(path), [])
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise VerdictError(f"{path.name} is no {path.suffix[1:].upper()} file: {error}.") from error
+        raise VerdictError(f"{path.name} is not a readable {path.suffix[1:].upper()} file: {error}.") from error
     return [_event(row, f"{path.name}, event {number}") for number, row in enumerate(rows, 1)], concepts
 
 

@@ -76,7 +76,7 @@ class Verdicts:
 
     def __repr__(self) -> str:
         judged = {event.latent for event in self._store.current(self._subject)}
-        return f"<Verdicts {self._store.path.name}: {len(judged)} latents of {self._run.path.name} judged>"
+        return f"<Verdicts {self._store.path.name}: {len(judged)} latents of {self._run.path.name} reviewed>"
 
     def set(
         self,

@@ -163,9 +163,7 @@ class VerdictStore(VerdictReader):
             latest = self._latest(key.subject, key.latent, key.annotator)
             if latest is None or latest.uuid not in self._written:
                 stack.pop()
-                raise VerdictError(
-                    f"Latent {key.latent} was judged again from another program since; that decision was left as it is."
-                )
+                raise VerdictError(f"Latent {key.latent} has a newer verdict from another program, which was kept.")
             state = target(step) or replace(key, verdict="", concept="", note="", image="", view="")
             event = self._append(replace(state, uuid=uuid4().hex, reverts=step.last), latest)
         self._written.add(event.uuid)

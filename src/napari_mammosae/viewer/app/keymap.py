@@ -47,7 +47,7 @@ BROWSE_KEYS = (
     Key("J", "next_image", "next image of the run"),
     Key("Shift-J", "previous_image", "previous image of the run"),
 )
-EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents called spurious"),)
+EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents marked spurious"),)
 ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS)
 NAPARI_KEYS = (("Left / Right", "previous / next latent"),)
 

@@ -76,7 +76,7 @@ class ModelPart(Part):
 
         self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth), or a model.toml that names all files")
         self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)")
-        self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed beside a classifier")
+        self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed with a classifier")
         for part, path in (
             (self.classifier, choice.classifier),
             (self.sae, choice.sae),

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
@@ -17,7 +16,7 @@ from ..canvas import layers
 from ..context import Controller
 from . import layers as logit_map
 from .layers import EditOverlay, edited_text
-from .result import EditView, Passes, passed_view, view_of
+from .result import EditView, Passes, flip_of, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
 from .tasks import pass_edit
@@ -154,7 +153,7 @@ class Intervention(Controller):
         return self.state.is_ranked and self.state.source == "run" and self.state.k > 0
 
     def toggle_spurious(self) -> None:
-        """Switch to predictions without the latents called spurious, or back."""
+        """Switch to predictions without the latents marked spurious, or back."""
         self.change(without_spurious=not self.state.without_spurious)
         if self.state.without_spurious and self.problem:
             self.status.tell(self.problem, error=True)
@@ -201,8 +200,6 @@ class Intervention(Controller):
         SettingsError
             If nothing is computed yet.
         """
-        from ...core.intervention.smallest_flip import smallest_flip
-
         model, maps, state = self.session.model, self.session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
@@ -210,12 +207,8 @@ class Intervention(Controller):
             raise SettingsError(
                 f"The SAE reads {model.layer}: the layers after it are not linear, so the set cannot be found."
             )
-        logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
-        live = np.asarray(maps.latents, dtype=np.int64)
-        parts = model.linear_tail()[0][logits, live] * maps.pooled_mean[live].astype(np.float64)
-        start = maps.logits_sae if state.form == "replace" else maps.logits
         factor = state.factor if state.mode == "scale" and state.factor != 1 else 0.0
-        flip = smallest_flip(live, parts, start[logits], factor=factor, original=maps.logits[logits])
+        flip = flip_of(model, maps, state, factor)
         if flip.found:
             self.settle()
             self.change(

@@ -12,6 +12,7 @@ from .state import EditState, changes_something
 if TYPE_CHECKING:
     from ...core.intervention.edit import Edit
     from ...core.intervention.image_edit import ImageEdit
+    from ...core.intervention.smallest_flip import FlipSet
     from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
     from ...core.stats.measures import FloatArray, IntArray
@@ -136,6 +137,17 @@ def terms_of(model: ModelFacts, maps: LatentMaps, edit: Edit, effect: ImageEdit,
         terms.append(Term("SAE error", parts.error, "error"))
     terms.append(Term("edit", float(effect.after[logit] - effect.before[logit]), "edit"))
     return tuple(terms)
+
+
+def flip_of(model: ModelFacts, maps: LatentMaps, state: EditState, factor: float) -> FlipSet:
+    """Find the fewest latents that, multiplied by a factor, change the decision for the class looked at."""
+    from ...core.intervention.smallest_flip import smallest_flip
+
+    logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
+    live = np.asarray(maps.latents, dtype=np.int64)
+    parts = model.linear_tail()[0][logits, live] * maps.pooled_mean[live].astype(np.float64)
+    start = maps.logits_sae if state.form == "replace" else maps.logits
+    return smallest_flip(live, parts, start[logits], factor=factor, original=maps.logits[logits])
 
 
 def summary(state: EditState, view: EditView) -> str:

@@ -164,10 +164,10 @@ def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> 
 
 def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:
     """Measure every k."""
-    from ...core.intervention.sweep import sweep
+    from ...core.intervention.sweep import sweep_cohort
 
     report("Sweeping over every k")
-    return sweep(
+    return sweep_cohort(
         effects.cohort,
         effects.entry(state.direction, state.logit),
         state.mode,

@@ -44,15 +44,15 @@ SOURCES = {
     "run": ("best of the run", "The best k of the open run's ranking"),
     "image": ("strongest here", "The k that add most to the prediction of this image"),
     "region": ("strongest in region", "The k that add most inside the drawn region"),
-    "spurious": ("spurious", "All latents called spurious"),
+    "spurious": ("spurious", "All latents marked spurious"),
     "pins": ("pinned", "The pinned latents"),
     "current": ("the current one", "The latent shown"),
     "list": ("list", "Latents by number, such as 3, 17, 40-44"),
 }
 DIRECTIONS = {
     "both": ("both ways", "In either direction; over a run, the union of the best k of every class"),
-    "up": ("for", "Latents that speak for the class"),
-    "down": ("against", "Latents that speak against the class"),
+    "up": ("for", "Latents that support the class"),
+    "down": ("against", "Latents that oppose the class"),
 }
 MODES = {
     "zero": ("remove", "The set's latents are set to zero"),
@@ -79,7 +79,7 @@ class SetPart(Part):
     def _make(self) -> None:
         self.banner = Banner()
         self.switch = QCheckBox(SWITCH)
-        self.switch.setToolTip(tooltip("Predict as if the latents called spurious did not fire", "toggle_spurious"))
+        self.switch.setToolTip(tooltip("Predict as if the latents marked spurious did not fire", "toggle_spurious"))
         self.undo_button, self.redo_button = QToolButton(), QToolButton()
         for button, text, tip in (
             (self.undo_button, "↶", "Undo (Ctrl+Z in this dock)"),

@@ -139,7 +139,7 @@ def _spurious_mask(sets: Sets) -> Any:
 
     latents = sets.spurious()
     if not latents:
-        raise SettingsError("No latent is called spurious yet; judge some in the Verdicts dock first.")
+        raise SettingsError("No latent is marked spurious yet. Mark some in the Verdicts dock first.")
     return mask_of(latents, sets.n_latents)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STEPS = 1000
 _DEFAULTS: dict[ThresholdKind, float] = {"quantile": 0.95, "relative": 0.3, "absolute": 0.0}
 _KIND_TIPS: dict[ThresholdKind, str] = {
-    "quantile": "Share of the heatmap's pixels that lie below (0.95 in the paper)",
+    "quantile": "Share of the heatmap's pixels below the threshold (0.95 in the paper)",
     "relative": "Share of the heatmap's maximum (0.3 in the released code)",
     "absolute": "An activation, the same for every image",
 }
@@ -60,7 +60,7 @@ class ChoicePart(Part):
         self.confidence_box.setMinimumContentsLength(6)
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setRange(0, STEPS)
-        self.slider.setToolTip("The mask is what lies strictly above the threshold")
+        self.slider.setToolTip("The mask is everything strictly above the threshold")
         self.value_box, self.iou_box, self.area_box = QDoubleSpinBox(), QDoubleSpinBox(), QDoubleSpinBox()
         self.value_box.setKeyboardTracking(False)
         self.iou_box.setRange(0.01, 1.0)

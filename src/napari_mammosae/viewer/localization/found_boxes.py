@@ -47,7 +47,7 @@ class Style:
 STYLES: dict[Fate, Style] = {
     "hit": Style("true positive", "#648fff", 1.8),
     "false": Style("false positive", "#ffb000", 0.7),
-    "unjudged": Style("found, not judged", "#ffffff", 1.0),
+    "unjudged": Style("found, not scored", "#ffffff", 1.0),
     "missed": Style("missed", "#ff5fa8", 0.6, double=True),
 }
 

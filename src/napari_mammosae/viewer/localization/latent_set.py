@@ -86,7 +86,7 @@ def latents_of(choice: Together, session: Session, verdicts: Callable[[], Mappin
         return tuple(order.latents[: choice.count].tolist()) if order is not None else ()
     found = tuple(sorted(latent for latent, verdict in verdicts().items() if verdict == choice.source))
     if not found:
-        raise SettingsError(f"No latent is called {choice.source}: judge some in the Verdicts dock first.")
+        raise SettingsError(f"No latent is marked {choice.source}: mark some in the Verdicts dock first.")
     return found
 
 

@@ -18,15 +18,15 @@ SOURCES: dict[Source, tuple[str, str]] = {
     "current": ("current latent", "The heatmap of the latent shown"),
     "pins": ("pinned", "The pinned latents as one heatmap"),
     "first": ("the first", "The first latents of the stack's order as one heatmap"),
-    "lesion": ("called lesion", "The latents you called lesion as one heatmap"),
-    "anatomy": ("called anatomy", "The latents you called anatomy as one heatmap"),
-    "spurious": ("called spurious", "The latents you called spurious as one heatmap"),
+    "lesion": ("called lesion", "The latents you marked lesion as one heatmap"),
+    "anatomy": ("called anatomy", "The latents you marked anatomy as one heatmap"),
+    "spurious": ("called spurious", "The latents you marked spurious as one heatmap"),
 }
 WAYS = {
     "maximum": ("maximum", "The largest activation at each position; strong latents dominate"),
     "union": ("union", "Each latent is thresholded separately and the masks are joined, so weak latents count too"),
     "logit": ("CAM", "Class activation map of these latents: their sum, weighted by what each adds to the "
-              "logit. Of the finding's class, else of the likeliest one; only what speaks for it is cut"),
+              "logit. Of the finding's class, else of the likeliest one; only its positive part is thresholded"),
 }  # fmt: skip
 
 

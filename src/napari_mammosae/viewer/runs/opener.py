@@ -109,7 +109,7 @@ class RunOpener(Controller):
             self.line.tell(*self.status.last_told[:1], error=True)
 
     def _on_cancelled(self, title: str) -> None:
-        self.line.tell(f"Cancelled: {title}. Started again, it goes on where it stopped.")
+        self.line.tell(f"Cancelled: {title}. Start it again to resume.")
 
     def _on_model(self, model: Any) -> None:
         """Say it when a model is loaded that the open run was not made with."""

@@ -163,19 +163,19 @@ def make_and_open(
     Raises
     ------
     MammoSAEError
-        As `make_run` does.
+        As `write_run` does.
     OtherModelError
         Another model than the chosen one is loaded by now.
     """
     from ...core.images.listing import resolve_images
-    from ...core.runs.making.make import make_run
+    from ...core.runs.making.make import write_run
     from ...core.runs.making.model_spec import load
 
     listed = resolve_images(order.images)
     start_torch(report)
     report(f"Loading {choice.title}")
     model = load(choice.recipe)
-    made = make_run(
+    made = write_run(
         order.images,
         model,
         order.out,

@@ -25,7 +25,7 @@ class VerdictFilesPart(Part):
         super().__init__(exchange.context)
         self.exchange, self.book = exchange, exchange.book
         self.annotator = QLineEdit(self.book.annotator)
-        self.annotator.setToolTip("Who judges; verdicts of others stay as they are")
+        self.annotator.setToolTip("Your name. The verdicts of others stay as they are.")
         self.file, self.file_button = QLabel(), QPushButton("Change")
         menu = QMenu(self.file_button)
         menu.addAction("Another file…").triggered.connect(self._choose_file)
@@ -38,7 +38,7 @@ class VerdictFilesPart(Part):
         self.whole_log.setToolTip("Every decision and undo, not only what holds now")
         self.first, self.second = QComboBox(), QComboBox()
         self.compare_button = QPushButton("Agreement")
-        self.compare_button.setToolTip("Cohen's kappa of two annotators over the latents that both judged")
+        self.compare_button.setToolTip("Cohen's kappa of two annotators over the latents that both reviewed")
         self.result = QLabel(exchange.text)
         self.result.setWordWrap(True)
         self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

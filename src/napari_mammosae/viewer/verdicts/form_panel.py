@@ -77,7 +77,7 @@ class VerdictForm(Part):
         self.undo_button.setToolTip(tooltip("Undo the last verdict, concept or note", "undo"))
         self.redo_button.setToolTip(tooltip("Redo it", "redo"))
         self.blind = QCheckBox("Blind")
-        self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while judging")
+        self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while you review")
         self.screenshot = QCheckBox("Keep screenshots")
         self.screenshot.setToolTip(
             "Save a screenshot of the canvas with each verdict. Watch for names burned into the image."
@@ -126,7 +126,7 @@ class VerdictForm(Part):
     def _write_texts(self, event: Event | None) -> None:
         latent = self.session.current
         if latent is None or self.book.subject is None:
-            self.title.setText("Load a model or open a run to judge its latents.")
+            self.title.setText("Load a model or open a run to review its latents.")
             self.said.setText("")
             return
         line = self.book.line(latent)

@@ -99,12 +99,10 @@ RUN = tuple(
 )
 
 ENERGY = Column(
-    "region.energy", "In region", "Activation times the area of it that lies in the drawn region, in cells", "region",
+    "region.energy", "In region", "Activation times its area inside the drawn region, in cells", "region",
     shown=True, name="energy in the region",
 )  # fmt: skip
-SHARE = Column(
-    "region.share", "Share in", "Part of its activation on this image that lies in the region", "region", ".3f"
-)
+SHARE = Column("region.share", "Share in", "Share of its activation on this image inside the region", "region", ".3f")
 LIFT = Column(
     "region.lift", "Lift", "Share of its activation in the region over the region's share of the image", "region",
     ".2f", shown=True, name="lift in the region",

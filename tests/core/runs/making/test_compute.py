@@ -21,7 +21,7 @@ from napari_mammosae.core.runs.making import decode_pool
 from napari_mammosae.core.runs.making.compute import Computer, out_of_memory
 from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.part_files import Block
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.runs.sources import Entry, read_sources
@@ -80,11 +80,11 @@ def test_decoding_processes_import_no_more_than_they_need(tmp_path, images, mode
 
 SCRIPT = """
 from pathlib import Path
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 
 with Path("count.txt").open("a") as file:
     file.write("again ")
-make_run({images!r}, {model!r}, "run", workers=2)
+write_run({images!r}, {model!r}, "run", workers=2)
 """
 
 
@@ -207,7 +207,7 @@ def test_out_of_memory_on_the_cpu_ends_the_run_clearly(tmp_path, images, model, 
 
     monkeypatch.setattr(model, "features", full)
     with pytest.raises(ModelError, match="one image alone does not fit in memory"):
-        make_run(images, model, tmp_path / "run", workers=0)
+        write_run(images, model, tmp_path / "run", workers=0)
 
 
 def test_what_counts_as_out_of_memory():
@@ -222,7 +222,7 @@ def test_other_errors_of_the_model_are_not_hidden(tmp_path, images, model, monke
 
     monkeypatch.setattr(model, "features", broken)
     with pytest.raises(RuntimeError, match="mat1"):
-        make_run(images, model, tmp_path / "run", workers=0)
+        write_run(images, model, tmp_path / "run", workers=0)
 
 
 def test_latents_that_are_not_finite_cost_their_image(tmp_path, images, model, monkeypatch):
@@ -241,7 +241,7 @@ def test_latents_that_are_not_finite_cost_their_image(tmp_path, images, model, m
     plane = torch.from_numpy(normalised(one.pixels, model.preprocessing))
     wrong = float(plane[None].expand(3, -1, -1).sum())
     monkeypatch.setattr(model, "features", sometimes)
-    make_run(images, model, tmp_path / "run", workers=0, batch=8)
+    write_run(images, model, tmp_path / "run", workers=0, batch=8)
     run = open_run(tmp_path / "run")
     assert list(run.failures["image_id"]) == ["image-004"]
     assert "not finite" in run.failures["reason"][0]
@@ -268,7 +268,7 @@ def test_memory_does_not_grow_with_the_images(tmp_path, model):
     images = runs_kit.write_images(tmp_path / "images", 24)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Block, "add", watching)
-        make_run(images, model, tmp_path / "run", maps=True, block=2, workers=0)
+        write_run(images, model, tmp_path / "run", maps=True, block=2, workers=0)
     assert most <= 4
 
 
@@ -277,7 +277,7 @@ def test_a_run_can_be_stopped_from_another_thread(tmp_path, images, model):
 
     stop = threading.Event()
     with pytest.raises(Cancelled):
-        make_run(
+        write_run(
             images,
             model,
             tmp_path / "run",

@@ -14,7 +14,7 @@ import runs_kit
 from napari_mammosae.core.base.errors import Cancelled, ModelError, RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making import dask_cluster
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 
 
@@ -38,13 +38,13 @@ def images(tmp_path_factory):
 @pytest.fixture(scope="module")
 def local(tmp_path_factory, tiny_model, images):
     out = tmp_path_factory.mktemp("runs") / "local"
-    make_run(images, load_model(tiny_model, device="cpu"), out, maps=True, block=2, workers=0)
+    write_run(images, load_model(tiny_model, device="cpu"), out, maps=True, block=2, workers=0)
     return out
 
 
 def test_a_cluster_gives_the_same_bits(tmp_path, cluster, tiny_model, images, local):
     told = []
-    summary = make_run(
+    summary = write_run(
         images,
         {"name": tiny_model, "device": "cpu"},
         tmp_path / "run",
@@ -69,7 +69,7 @@ def test_a_killed_worker_costs_its_blocks_only(tmp_path, cluster, tiny_model, im
                 killed.append(next(iter(client.run(os.getpid).values())))
             os.kill(killed[0], signal.SIGKILL)
 
-    make_run(
+    write_run(
         images,
         str(tiny_model),
         tmp_path / "run",
@@ -86,7 +86,7 @@ def test_stopped_on_a_cluster_and_finished_here(tmp_path, cluster, tiny_model, i
     arguments = (images, str(tiny_model), tmp_path / "run")
     seen = []
     with pytest.raises(Cancelled):
-        make_run(
+        write_run(
             *arguments,
             maps=True,
             block=2,
@@ -96,19 +96,19 @@ def test_stopped_on_a_cluster_and_finished_here(tmp_path, cluster, tiny_model, i
         )
     with pytest.raises(RunError, match="is not complete"):
         open_run(tmp_path / "run")
-    make_run(*arguments, maps=True, workers=0)
+    write_run(*arguments, maps=True, workers=0)
     runs_kit.assert_same(local, tmp_path / "run")
 
 
 def test_what_cannot_work_is_said(tmp_path, cluster, tiny_model, images, monkeypatch):
     model = load_model(tiny_model, device="cpu")
     with pytest.raises(RunError, match="A loaded model cannot be sent to a cluster; give its name"):
-        make_run(images, model, tmp_path / "a", scheduler=cluster.scheduler_address)
+        write_run(images, model, tmp_path / "a", scheduler=cluster.scheduler_address)
     monkeypatch.setattr(dask_cluster, "START_SECONDS", 1)
     with pytest.raises(RunError, match=r"No Dask scheduler answers at tcp://127.0.0.1:1 .* `dask scheduler`"):
-        make_run(images, tiny_model, tmp_path / "b", scheduler="tcp://127.0.0.1:1")
+        write_run(images, tiny_model, tmp_path / "b", scheduler="tcp://127.0.0.1:1")
     with pytest.raises(ModelError):
-        make_run(images, "no such model", tmp_path / "c", scheduler=cluster.scheduler_address)
+        write_run(images, "no such model", tmp_path / "c", scheduler=cluster.scheduler_address)
 
 
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):

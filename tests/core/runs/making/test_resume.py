@@ -19,7 +19,7 @@ from napari_mammosae.core.base.errors import Cancelled, RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs import layout as run_layout
 from napari_mammosae.core.runs.making.folder import hold_alone
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.process import torch_threads
 from napari_mammosae.core.runs.run import open_run
 
@@ -28,7 +28,7 @@ KILLS = 20
 RUNNER = """
 import os, sys
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs import run, sources  # so that the copies need not
 from napari_mammosae.core.runs.making import assemble, compute, part_files
 
@@ -42,7 +42,7 @@ def begun(*_):
 for line in sys.stdin:
     copy = os.fork()
     if copy == 0:
-        make_run(images, model, line.strip(), labels=labels, maps=True, block=3, workers=0, progress=begun)
+        write_run(images, model, line.strip(), labels=labels, maps=True, block=3, workers=0, progress=begun)
         os._exit(0)
     os.write(1, b"%d\\n" % copy)
     _, status = os.waitpid(copy, 0)
@@ -80,7 +80,7 @@ def labels(tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory, model, images, labels):
     out = tmp_path_factory.mktemp("runs") / "undisturbed"
-    make_run(images, model, out, labels=labels, maps=True, block=3, workers=0)
+    write_run(images, model, out, labels=labels, maps=True, block=3, workers=0)
     return out
 
 
@@ -125,7 +125,7 @@ def test_finished_parts_are_not_computed_again(tmp_path, model, images, labels, 
     out = tmp_path / "run"
     calls = iter(range(20))
     with pytest.raises(Cancelled, match="Give the same command again"):
-        make_run(images, model, out, labels=labels, maps=True, block=3, workers=0, cancel=lambda: next(calls) == 16)
+        write_run(images, model, out, labels=labels, maps=True, block=3, workers=0, cancel=lambda: next(calls) == 16)
     parts = {path: path.stat().st_mtime_ns for path in sorted((out / "images").glob("*.parquet"))}
     assert len(parts) == 5
     assert not (out / "images.parquet").exists()
@@ -134,7 +134,7 @@ def test_finished_parts_are_not_computed_again(tmp_path, model, images, labels, 
     # a part without its mark does not count, and what a killed writer left is swept away
     (out / "pooled" / "part-00009.parquet").write_bytes(b"half a part")
     (out / "pooled" / ".part-00009-x.parquet").write_bytes(b"half a part")
-    summary = make_run(images, model, out, labels=labels, maps=True, workers=0)  # the block size is the run's own
+    summary = write_run(images, model, out, labels=labels, maps=True, workers=0)  # the block size is the run's own
     assert (summary.computed, summary.failed) == (48 - 15, 1)
     assert parts.items() <= {path: path.stat().st_mtime_ns for path in (out / "images").glob("*.parquet")}.items()
     runs_kit.assert_same(undisturbed, out)
@@ -148,14 +148,14 @@ def test_an_exception_from_progress_stops_and_leaves_a_run_to_resume(tmp_path, m
 
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
-        make_run(images, model, out, labels=labels, maps=True, block=3, workers=1, progress=stop)
-    make_run(images, model, out, labels=labels, maps=True, workers=0)
+        write_run(images, model, out, labels=labels, maps=True, block=3, workers=1, progress=stop)
+    write_run(images, model, out, labels=labels, maps=True, workers=0)
     runs_kit.assert_same(undisturbed, out)
 
 
 LONG_RUN = """
 import multiprocessing, os, sys, time
-from napari_mammosae.core.runs.making.make import make_run
+from napari_mammosae.core.runs.making.make import write_run
 
 def progress(_, done, total):
     if done == 4:
@@ -164,7 +164,7 @@ def progress(_, done, total):
 
 if __name__ == "__main__":
     images, labels, spec, out = sys.argv[1:]
-    make_run(images, spec, out, labels=labels, maps=True, block=3, workers=2, progress=progress)
+    write_run(images, spec, out, labels=labels, maps=True, block=3, workers=2, progress=progress)
 """
 
 
@@ -195,9 +195,9 @@ def test_two_writers_do_not_share_a_run(tmp_path, model, images):
     def second(_, done, total):
         if done == 2:
             with pytest.raises(RunError, match="Another process is computing run"):
-                make_run(images, model, tmp_path / "run", block=3, workers=0)
+                write_run(images, model, tmp_path / "run", block=3, workers=0)
 
-    make_run(images, model, tmp_path / "run", block=3, workers=0, progress=second)
+    write_run(images, model, tmp_path / "run", block=3, workers=0, progress=second)
 
 
 HOLDER = """
@@ -217,9 +217,9 @@ def test_the_lock_of_a_killed_writer_ends_with_it(tmp_path, model, images):
     with subprocess.Popen([sys.executable, "-c", HOLDER, out], stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(RunError, match="Another process is computing run; wait for it, or give another folder"):
-            make_run(images, model, out, workers=0)
+            write_run(images, model, out, workers=0)
         holder.kill()
-    assert make_run(images, model, out, workers=0).failed == 1
+    assert write_run(images, model, out, workers=0).failed == 1
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows locks on every drive")
@@ -233,7 +233,7 @@ def test_a_drive_without_locks_does_not_stop_the_work(tmp_path, model, images, m
     monkeypatch.setattr(fcntl, "flock", refuse)
     for _ in range(2):  # what the first leaves must not look like another writer
         with hold_alone(tmp_path):
-            assert make_run(images, model, tmp_path / f"run-{reason}", workers=0, block=24).images == 48
+            assert write_run(images, model, tmp_path / f"run-{reason}", workers=0, block=24).images == 48
 
 
 @pytest.mark.parametrize("kind", ["images", "pooled", "maps", "regions"])
@@ -250,10 +250,10 @@ def test_a_full_disk_at_any_part(tmp_path, model, images, labels, undisturbed, k
     with monkeypatch.context() as patch:
         patch.setattr(run_layout.pq, "write_table", full)
         with pytest.raises(RunError, match=rf"The disk is full: {kind}/part-00004.parquet was not written") as caught:
-            make_run(images, model, out, labels=labels, maps=True, block=3, workers=0)
+            write_run(images, model, out, labels=labels, maps=True, block=3, workers=0)
         assert str(tmp_path) not in str(caught.value)
     assert [path.name for path in sorted((out / "images").iterdir())] == [f"part-{i:05d}.parquet" for i in range(4)]
-    make_run(images, model, out, labels=labels, maps=True, workers=0)
+    write_run(images, model, out, labels=labels, maps=True, workers=0)
     runs_kit.assert_same(undisturbed, out)
 
 
@@ -274,8 +274,8 @@ def test_a_full_disk_at_the_last_tables(tmp_path, model, images, labels, undistu
                 ),
             )
             with pytest.raises(RunError, match=f"The disk is full: run/{name}"):
-                make_run(images, model, out, labels=labels, maps=True, block=3, workers=0)
-    assert make_run(images, model, out, labels=labels, maps=True, workers=0).computed == 0
+                write_run(images, model, out, labels=labels, maps=True, block=3, workers=0)
+    assert write_run(images, model, out, labels=labels, maps=True, workers=0).computed == 0
     runs_kit.assert_same(undisturbed, out)
 
 
@@ -291,7 +291,7 @@ def test_a_small_real_disk(tmp_path, model, images, labels, undisturbed, monkeyp
     try:
         if mounted:
             with pytest.raises(RunError, match=r"The disk is full: .* was not written"):
-                make_run(*arguments, **options)
+                write_run(*arguments, **options)
             subprocess.check_call(["mount", "-o", "remount,size=20m", disk])
         else:
             left, write = [150_000], pq.write_table
@@ -304,7 +304,7 @@ def test_a_small_real_disk(tmp_path, model, images, labels, undisturbed, monkeyp
 
             monkeypatch.setattr(run_layout.pq, "write_table", limited)
             with pytest.raises(RunError, match="The disk is full"):
-                make_run(*arguments, **options)
+                write_run(*arguments, **options)
             monkeypatch.undo()
         done = sorted((disk / "run" / "images").glob("part-*.parquet"))
         assert 0 < len(done) < 16
@@ -312,7 +312,7 @@ def test_a_small_real_disk(tmp_path, model, images, labels, undisturbed, monkeyp
             for kind in runs_kit.KINDS:
                 whole = pq.read_table(undisturbed / kind / path.name)
                 assert pq.read_table(disk / "run" / kind / path.name).equals(whole), (number, kind)
-        make_run(*arguments, **options)
+        write_run(*arguments, **options)
         runs_kit.assert_same(undisturbed, disk / "run")
     finally:
         if mounted:
@@ -325,29 +325,29 @@ def test_maps_that_cannot_fit_are_not_begun(tmp_path, model, images, monkeypatch
     usage = type("Usage", (), {"free": 1500})
     monkeypatch.setattr(space.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(RunError, match=r"Not started: the maps take about [\d.]+ kB, 1.5 kB are free. Make room"):
-        make_run(images, model, tmp_path / "run", maps=True, workers=0)
-    make_run(images, model, tmp_path / "run", workers=0)  # without maps it fits, in the same folder
+        write_run(images, model, tmp_path / "run", maps=True, workers=0)
+    write_run(images, model, tmp_path / "run", workers=0)  # without maps it fits, in the same folder
 
 
 def test_the_space_for_maps_is_told_once(tmp_path, model, images):
     said = []
     for _ in range(2):
-        make_run(images, model, tmp_path / "run", maps=True, workers=0, notice=said.append)
+        write_run(images, model, tmp_path / "run", maps=True, workers=0, notice=said.append)
     assert len(said) == 1
     assert said[0].startswith("The maps take about ")
 
 
 def test_a_damaged_part_is_named(tmp_path, model, images, labels):
     out = tmp_path / "run"
-    make_run(images, model, out, labels=labels, block=24, workers=0)
+    write_run(images, model, out, labels=labels, block=24, workers=0)
     info = (out / "run.json").read_text()
     (out / "run.json").write_text(info.replace('"complete": true', '"complete": false'))
     part = out / "images" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-20])
     with pytest.raises(RunError, match=r"images/part-00001.parquet is damaged .* remove it and give the same command"):
-        make_run(images, model, out, labels=labels, workers=0)
+        write_run(images, model, out, labels=labels, workers=0)
     pq.write_table(pa.table({"image": [1]}), part)
     with pytest.raises(RunError, match="is damaged"):
-        make_run(images, model, out, labels=labels, workers=0)
+        write_run(images, model, out, labels=labels, workers=0)
     part.unlink()
-    assert make_run(images, model, out, labels=labels, workers=0).computed == 24
+    assert write_run(images, model, out, labels=labels, workers=0).computed == 24

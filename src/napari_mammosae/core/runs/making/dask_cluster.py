@@ -89,7 +89,7 @@ class ModelOnWorker(WorkerPlugin):
     Parameters
     ----------
     spec
-        As for `make_run`.
+        As for `write_run`.
     threads
         Threads of a computation: those of the machine that asks, because sums depend on how they are split.
     """

@@ -12,7 +12,7 @@ from ..layout import writing
 from ..settings import read_info
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed
-from .make import make_run
+from .make import write_run
 from .model_spec import ModelSpec, load
 from .process import torch_threads
 
@@ -57,7 +57,7 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
         images = _announce(phantoms, count)
         cores = os.cpu_count() or 1
         with torch_threads(max(1, cores // 2)):  # the other half draws
-            make_run(
+            write_run(
                 images,
                 loaded,
                 run,

@@ -1,4 +1,4 @@
-"""`make_run`: one pass over a data set, resumed where it was left."""
+"""`write_run`: one pass over a data set, resumed where it was left."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -46,7 +46,7 @@ class RunSummary:
     computed: int
 
 
-def make_run(
+def write_run(
     images: str | Path,
     model: ModelSpec,
     out: str | Path,
