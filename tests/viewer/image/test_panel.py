@@ -131,12 +131,12 @@ def test_an_error_is_shown_and_the_state_kept(qtbot, viewer, dock, session, monk
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(tasks, "compute", fail)
-    dock.job.compute_button.click()
-    idle(qtbot, dock)
+    with monkeypatch.context() as broken:
+        broken.setattr(tasks, "compute", fail)
+        dock.job.compute_button.click()
+        idle(qtbot, dock)
     assert dock.job.status.text() == str(error)
     assert session.maps is maps
-    fakes.install(monkeypatch)
     dock.job.compute_button.click()
     idle(qtbot, dock)
     assert "fire on this image" in dock.job.status.text()
