@@ -62,7 +62,7 @@ def look_at(workspace, name, **facts):
     image = fakes.mammogram(1, SHAPE, image_id=name, **facts)
     viewer = workspace.scene.viewer
     workspace.images.use_layer(viewer.add_layer(layers.mammogram_layer(image)))
-    workspace.session.model = workspace.session.model or fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
+    workspace.session.handle = workspace.session.handle or fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
     workspace.session.maps = maps()
     workspace.session.current = BLOB
 

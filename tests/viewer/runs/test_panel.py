@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 
 import tiny
 from fakes import FakeModel
-from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.process.local import handle_of
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -228,7 +228,7 @@ def test_blind_hides_labels_and_predictions(opened):
 
 
 def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, run_path):
-    dock.workspace.session.model = model = FakeModel()
+    dock.workspace.session.handle = model = FakeModel()
     dock.workspace.opener.open(run_path)
     idle(qtbot, dock.workspace)
     assert dock.workspace.session.run is None
@@ -242,13 +242,13 @@ def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, r
 
 
 def test_a_model_loaded_later_that_is_another_is_told(qtbot, opened):
-    opened.workspace.session.model = FakeModel()
+    opened.workspace.session.handle = FakeModel()
     assert "another model" in opened.run.status.text()
     assert opened.run.warning.isVisible()
 
 
 def test_kept_maps_of_another_model_are_not_shown(qtbot, opened, tiny_model, tmp_path, monkeypatch):
-    other = load_model(tiny.write_model(tmp_path / "other", seed=5))
+    other = handle_of(tiny.write_model(tmp_path / "other", seed=5))
     workspace = opened.workspace
     workspace.images.take_model(workspace.images.choice, other)
     workspace.browser.next_image()

@@ -346,14 +346,14 @@ def test_a_file_of_the_user_s_choice(qtbot, dock, form, session, reviewer, tmp_p
 
 def test_without_a_run_the_user_s_own_file_is_used(qtbot, dock):
     session = dock.workspace.session
-    session.model = FakeModel()
+    session.handle = FakeModel()
     session.current = 7
     dock.workspace.reviewer.judge_anatomy()
     assert lines(default_path()) == [(7, "anatomy", "", "")]
-    session.model = FakeModel(sae_sha256="t" * 64)
+    session.handle = FakeModel(sae_sha256="t" * 64)
     session.current = 7
     assert session.verdicts(7) is None  # another SAE's latent 7 is another latent
-    session.model = FakeModel()
+    session.handle = FakeModel()
     assert session.verdicts(7) == "anatomy"
 
 
