@@ -137,7 +137,7 @@ def test_facts_without_a_linear_tail(tiny_model: Path):
     with pytest.raises(ModelError, match="without a sparse autoencoder"):
         plain.facts.linear_tail()
     inner = load_model(classifier=tiny_model.parent / "classifier.safetensors", classes=tiny.CLASSES, layer="blocks.3")
-    with pytest.raises(ModelError, match=r"the SAE reads blocks\.3; what follows is not linear"):
+    with pytest.raises(ModelError, match=r"the SAE reads blocks\.3; the layers after it are not linear"):
         inner.facts.linear_tail()
 
 

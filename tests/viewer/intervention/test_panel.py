@@ -476,7 +476,7 @@ def test_a_run_of_another_sae(dock, model, qtbot):
     assert "made with another SAE" in dock.run.note.text()
     assert dock.over_run.effects is None
     dock.intervention.change(source="run", k=3)
-    assert "ranking is not there" in dock.set.note.text()
+    assert "The run is not ranked yet" in dock.set.note.text()
 
 
 def test_one_class_only(dock, run, qtbot):

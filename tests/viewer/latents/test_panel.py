@@ -324,7 +324,7 @@ def test_a_gallery_without_files_or_maps_says_so(dock, session, tmp_path, qtbot)
     session.current = 5
     settle(qtbot, dock)
     assert dock.detail.gallery.root_button.isVisible()
-    assert "where" in dock.detail.gallery.note.text()
+    assert "Choose the image folder" in dock.detail.gallery.note.text()
     assert dock.detail.gallery.list.count() == 8
 
 

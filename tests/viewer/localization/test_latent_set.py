@@ -91,7 +91,7 @@ def test_pinned_latents_in_every_way(qtbot, dock, model):
         expected = find_combined_regions(stack, SHAPE, how, "quantile:0.95", attribution=weights)
         assert found(dock) == expected.boxes.tolist()
         assert layer(dock, "found").nshapes >= len(expected)
-    assert "What speaks for mass in the weighted sum of 2 latents: 3, 5." in dock.boxes.note.text()
+    assert "What supports mass in the weighted sum of 2 latents: 3, 5." in dock.boxes.note.text()
 
 
 @pytest.mark.parametrize("how", ["maximum", "union"])
@@ -222,7 +222,7 @@ def test_without_a_linear_tail_there_is_no_class_map(qtbot, dock):
     assert not part.how_box.model().item(part.how_box.findData("logit")).isEnabled()
     dock.workspace.session.pins = (LEFT,)
     choose(qtbot, dock, "pins", "logit")
-    assert "what follows is not linear" in dock.boxes.note.text()
+    assert "the layers after it are not linear" in dock.boxes.note.text()
 
 
 def test_another_image_drops_what_is_being_worked_out(qtbot, dock):

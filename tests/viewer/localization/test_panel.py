@@ -227,7 +227,7 @@ def test_an_image_without_boxes_and_one_nobody_annotated(qtbot, dock):
     assert "no annotated box on this image" in dock.boxes.reasons.text()
     look_at(dock.workspace, "unheard of")
     settled(qtbot, dock)
-    assert "No annotations of this image" in dock.boxes.note.text()
+    assert "This image is not annotated" in dock.boxes.note.text()
     assert found_layer(dock).features["fate"].tolist() == ["unjudged"]
     assert dock.boxes.values["precision"].text() == "none"
 

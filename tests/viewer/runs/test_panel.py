@@ -170,7 +170,7 @@ def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
     qtbot.keyClick(part.text, Qt.Key.Key_Return)
     assert listed(opened) == []
     opened.workspace.browser.next_image()
-    assert "no images" in opened.workspace.status.last_told[0]
+    assert "No image matches the filters" in opened.workspace.status.last_told[0]
 
 
 def test_a_click_on_the_header_sorts_and_steps_follow(qtbot, opened, run_path):
@@ -369,7 +369,7 @@ def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
 def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
     form.out.clear()
     click(qtbot, form.start_button)
-    assert "which folder" in form.note.text()
+    assert "a folder for the run" in form.note.text()
     assert dock.pages.currentIndex() == 1
     form.images.setText("/nowhere/at/all")
     form.out.setText("/nowhere/run")

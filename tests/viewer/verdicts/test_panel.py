@@ -383,7 +383,7 @@ def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, s
     qtbot.waitUntil(lambda: not part.jobs.busy)
     table, note = find_suspects(open_run(run_path), None, lambda *_: None)
     assert part.view.table.visible.tolist() == table["latent"].tolist()
-    assert "Without annotated boxes" in note
+    assert "No annotated boxes" in note
     assert part.note.text().startswith("Sorted by where latents fire: a suggestion, not a verdict.")
     latent = session.current
     click(qtbot, part.order_button)
