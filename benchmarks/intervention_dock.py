@@ -35,7 +35,7 @@ def main() -> None:
     _, dock = viewer.window.add_plugin_dock_widget("napari-mammosae", "Intervene")
     session = dock.session
     wait(lambda: session.image is not None)
-    session.model, session.maps, session.run = model, maps, run
+    session.handle, session.maps, session.run = model, maps, run
     wait(lambda: dock.over_run.bands is not None, seconds=300)
     for title, tab, kind in (("image and map", 0, "difference"), ("run and map", 1, "difference")):
         dock.tabs.setCurrentIndex(tab)
@@ -78,7 +78,7 @@ def made_up() -> tuple[Any, Any, Any, Any]:
     live = np.sort(rng.choice(LATENTS, LIVE, replace=False)).astype(np.int32)
     here = np.sort(rng.choice(live, LIVE_HERE, replace=False))
     values = np.maximum(rng.normal(-1, 1, (LIVE_HERE, *GRID)), 0).astype(np.float32)
-    maps = fakes.maps_of(model, here, values, image.frame_for(model.preprocessing))
+    maps = fakes.maps_of(model, here, values, image.frame_for(model.facts.preprocessing))
 
     class Large(MemoryRun):
         """The same run with a sparse matrix of the published size."""
@@ -91,7 +91,7 @@ def made_up() -> tuple[Any, Any, Any, Any]:
     dense = np.maximum(rng.normal(-0.3, 1, (IMAGES, LIVE)) + labels[:, None] * rng.normal(0, 0.2, LIVE), 0)
     rows, columns = np.nonzero(dense)
     run.sparse = scipy.sparse.csc_array((dense[rows, columns], (rows, live[columns])), shape=(IMAGES, LATENTS))
-    run.logits_sae = run.sparse @ model.attribution.T + model.constant
+    run.logits_sae = run.sparse @ model.facts.attribution.T + model.facts.constant
     run.logits = run.logits_sae + rng.normal(0, 0.3, run.logits_sae.shape)
     names = [f"case-{i:04d}" for i in range(IMAGES)]
     run.images = pd.DataFrame(

@@ -151,23 +151,16 @@ def write_verdicts(path: Path, subject: Subject) -> None:
         connection.executemany(INSERT_EVENT, [astuple(event) for event in events])
 
 
-class Model(fakes.FakeModel):
-    """Attributions of two classes; no weights."""
-
-    attribution = np.random.default_rng(1).normal(size=(2, LATENTS))
-    sae = None
-
-
 def verdicts(report: Report, pulse: Heartbeat) -> None:
     """Open a long verdict file, and let others write into it."""
     viewer = viewer_with_docks()
     pulse.watch(viewer)
     workspace = workspace_of(viewer)
-    model = Model(n_latents=LATENTS, grid=GRID, preprocessing=Preprocessing(size=(1520, 912)))
+    model = fakes.FakeModel(n_latents=LATENTS, grid=GRID, preprocessing=Preprocessing(size=(1520, 912)))
     image = fakes.mammogram(shape=(3000, 1800))
     viewer.add_layer(mammogram_layer(image))
-    workspace.session.model = model
-    workspace.session.maps = fakes.latent_maps(model, image.frame_for(model.preprocessing), live=1_500)
+    workspace.session.handle = model
+    workspace.session.maps = fakes.latent_maps(model, image.frame_for(model.facts.preprocessing), live=1_500)
     book = workspace.reviewer.book
     path = Path(tempfile.mkdtemp()) / "long.sqlite"
     write_verdicts(path, book.subject)

@@ -44,13 +44,6 @@ WINDOWS = ((1366, 768), (1600, 1000))
 WORDS = ("", "", "", "lesion", "anatomy", "spurious, marker", "unsure")
 
 
-class Model(fakes.FakeModel):
-    """Attributions of two classes; no weights."""
-
-    attribution = np.random.default_rng(1).normal(size=(2, LATENTS))
-    sae = None
-
-
 def drawn_ms(*calls: Callable[[], object]) -> list[float]:
     """Median milliseconds of each of several calls, made in turn, until nothing is left to draw."""
     found: list[list[float]] = [[] for _ in calls]
@@ -72,11 +65,11 @@ def scene(window: tuple[int, int] = WINDOWS[0]) -> tuple[napari.Viewer, LatentsD
     viewer.window._qt_window.resize(*window)
     dock = LatentsDock(viewer)
     viewer.window.add_dock_widget(dock, name="Latents")
-    model = Model(n_latents=LATENTS, grid=GRID, preprocessing=Preprocessing(size=SIZE))
+    model = fakes.FakeModel(n_latents=LATENTS, grid=GRID, preprocessing=Preprocessing(size=SIZE))
     image = fakes.mammogram(shape=(3000, 1800))
     viewer.add_layer(mammogram_layer(image))
-    dock.session.model = model
-    dock.session.maps = fakes.latent_maps(model, image.frame_for(model.preprocessing), live=LIVE)
+    dock.session.handle = model
+    dock.session.maps = fakes.latent_maps(model, image.frame_for(model.facts.preprocessing), live=LIVE)
     verdicts = np.random.default_rng(2).choice(WORDS, LATENTS).tolist()
     dock.session.verdicts = verdicts.__getitem__
     QTest.qWait(1000)

@@ -6,8 +6,9 @@ Side by side with the plain way to find the boxes: upsample the whole heatmap, t
 from __future__ import annotations
 
 import statistics
+import sys
 import time
-from dataclasses import dataclass, field
+from pathlib import Path
 from unittest.mock import patch
 
 import cv2
@@ -17,6 +18,9 @@ from _report import Report, median_seconds
 from qtpy.QtWidgets import QApplication
 from skimage.measure import label, regionprops
 
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "support"))  # the fake model
+
+import fakes
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.models.latents import LatentMaps
@@ -27,27 +31,6 @@ from napari_mammosae.viewer.workspace import workspace_of
 
 GRID, LATENTS, MOVES = (48, 29), 2048, 15
 REGIONS = (1, 5, 20)
-
-
-@dataclass(eq=False)
-class Model:
-    """What the viewer asks of a model."""
-
-    n_latents: int = LATENTS
-    grid: tuple[int, int] = GRID
-    classes: tuple[str, ...] = ()
-    task: str = "binary"
-    name: str = "random maps"
-    layer: str = "head"
-    model_sha256: str = "0" * 64
-    sae_sha256: str = "0" * 64
-    preprocessing: Preprocessing = field(default_factory=Preprocessing)
-
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        return logits
-
-    def unload(self) -> None:
-        return
 
 
 def heatmap(regions: int, *, dense: bool) -> np.ndarray:
@@ -80,7 +63,9 @@ def main() -> None:
     workspace = workspace_of(viewer)
     viewer.open_sample(PLUGIN, "mass_with_marker")
     session = workspace.session
-    session.model = Model()
+    session.handle = fakes.FakeModel(
+        classes=(), n_latents=LATENTS, grid=GRID, preprocessing=Preprocessing(), name="random maps"
+    )
     maps = [heatmap(n, dense=dense) for n in REGIONS for dense in (False, True)]
     values = np.stack(maps)
 

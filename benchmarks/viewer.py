@@ -147,7 +147,7 @@ class Ours:
         self.session = workspace_of(self.viewer).session
         image = read_mammogram(pixels, image_id="mammogram")
         self.viewer.add_layer(mammogram_layer(image))
-        self.session.model = FakeModel(n_latents=H, grid=GRID, preprocessing=Preprocessing(size=INPUT))
+        self.session.handle = FakeModel(n_latents=H, grid=GRID, preprocessing=Preprocessing(size=INPUT))
         maps = latent_maps(self.session.model, image.frame_for(self.session.model.preprocessing), live=LIVE)
         settle()
         start = time.perf_counter()

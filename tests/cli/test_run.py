@@ -60,7 +60,7 @@ def test_the_same_command_again_does_nothing_and_other_settings_are_refused(imag
     assert capsys.readouterr() == ("", "")
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
     assert run(images, tiny_model, tmp_path / "run") == 0
-    assert " 0 of them" in capsys.readouterr().out
+    assert " 0 computed this time" in capsys.readouterr().out
     assert written == {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*.parquet")}
     assert run(images, tiny_model, tmp_path / "run", "--maps") == 1
     said = capsys.readouterr().err

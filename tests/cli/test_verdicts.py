@@ -44,9 +44,9 @@ def test_out_and_in_again(anna, tmp_path, suffix, capsys):
     assert "research use only" in (out if suffix == "json" else tmp_path / "out.csv.json").read_text()
     new = tmp_path / "new" / "mine.sqlite"
     assert verdicts("import", out, "--verdicts", new) == 0
-    assert "6 decisions added, 0 known" in capsys.readouterr().out
+    assert "6 entries added, 0 already there" in capsys.readouterr().out
     assert verdicts("import", out, "--verdicts", new) == 0
-    assert "0 decisions added, 6 known" in capsys.readouterr().out
+    assert "0 entries added, 6 already there" in capsys.readouterr().out
     with VerdictStore(anna, create=False) as a, VerdictStore(new, create=False) as b:
         assert a.events() == b.events()
 

@@ -51,7 +51,7 @@ def dock(viewer, qtbot, monkeypatch):
 
 def idle(qtbot, dock):
     work = dock.workspace
-    jobs = (work.jobs, work.opener.jobs, work.intervention.jobs, work.over_run.jobs, work.exporter.jobs)
+    jobs = (work.jobs, work.opener.jobs, work.intervention.passing, work.over_run.jobs, work.exporter.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=60_000)
 
 

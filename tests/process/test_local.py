@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+import fakes
 import tiny
 from napari_mammosae.core.base.errors import Cancelled, FeaturesForgotten, ModelError, SettingsError
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents
@@ -18,13 +19,14 @@ from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.sae import SparseAutoencoder
-from napari_mammosae.process.local import IMAGES_KEPT, LocalModel, load_local
+from napari_mammosae.process.handle import ModelHandle
+from napari_mammosae.process.local import IMAGES_KEPT, LocalModel, handle_of
 
 INNER = "blocks.4"
 
 
 def image(seed: int = 0) -> Mammogram:
-    return Mammogram.from_array(tiny.picture(seed))
+    return read_mammogram(tiny.picture(seed))
 
 
 def silent(*_: object) -> None:
@@ -70,12 +72,12 @@ def test_computing_gives_what_the_model_gives(model: MammoSAE):
 
 
 def test_facts_are_those_of_the_model(model: MammoSAE, tiny_model: Path):
-    handle = load_local(tiny_model, device="cpu", precision="float32")
+    handle = handle_of({"name": tiny_model, "device": "cpu", "precision": "float32"})
     assert (handle.facts.name, handle.facts.classes, handle.facts.grid) == (model.name, model.classes, model.grid)
     np.testing.assert_array_equal(handle.facts.attribution, model.attribution)
     assert handle.facts is handle.facts
     with pytest.raises(ModelError, match="precision 'int8'"):
-        load_local(tiny_model, precision="int8")
+        handle_of({"name": tiny_model, "precision": "int8"})
 
 
 def test_edits_of_an_inner_layer(inner: MammoSAE):
@@ -193,6 +195,21 @@ def test_unloading(inner: MammoSAE):
         with pytest.raises(ModelError, match="tiny was unloaded; load it again"):
             ask()
     handle.unload()
+
+
+def test_a_model_that_was_loaded_before_stays_its_owners(model: MammoSAE, tiny_model: Path):
+    before = model.predict(image())
+    handle_of(model).unload()
+    assert model.predict(image()) == before
+    loaded = handle_of(lambda: model)  # made for the handle
+    loaded.unload()
+    assert all(parameter.device.type == "meta" for parameter in model.backbone.parameters())
+
+
+def test_both_models_are_handles(model: MammoSAE):
+    assert isinstance(LocalModel(model), ModelHandle)
+    assert isinstance(fakes.FakeModel(), ModelHandle)
+    assert not isinstance(model, ModelHandle)
 
 
 def test_facts_tell_that_the_gpu_was_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):

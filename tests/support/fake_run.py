@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csc_array
 
-from fakes import GRID, INPUT, FakeModel, maps_of, phantom
+from fakes import GRID, INPUT, maps_of, model_facts, phantom
 from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.images.geometry import Frame
 
@@ -76,25 +76,10 @@ class FakeRun:
         row = int(np.searchsorted(self.numbers, image))
         latents = np.flatnonzero(self.dense[row].any(axis=(0, 1))).astype(np.int32)
         values = np.moveaxis(self.dense[row][..., latents], -1, 0)
-        return maps_of(FakeModel(n_latents=self.n_latents), latents, values, self.frame(row))
+        return maps_of(model_facts(n_latents=self.n_latents), latents, values, self.frame(row))
 
     def check_model(self, model):
         pass
 
     def frame(self, row):
         return Frame.identity(INPUT)
-
-
-class Weights:
-    """What is read of a tensor."""
-
-    def __init__(self, array):
-        self.array = array
-
-    def detach(self):
-        return self
-
-    float = cpu = detach
-
-    def numpy(self):
-        return self.array

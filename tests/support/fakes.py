@@ -2,42 +2,89 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_mammosae.core.base.errors import FeaturesForgotten, ModelError
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.models.facts import ModelFacts
+from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.latents import LatentMaps
+from napari_mammosae.core.ranking.neighbours import decoder_neighbours
+from napari_mammosae.process.handle import MemoryUse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from napari_mammosae.core.base.progress import Report
+    from napari_mammosae.core.intervention.edit import Edit
 
 GRID = (12, 8)
 INPUT = (384, 256)
 
 
-@dataclass(eq=False)
+def model_facts(
+    classes: tuple[str, ...] = ("mass", "suspicious_calcification"), task: str = "multilabel", **others: Any
+) -> ModelFacts:
+    """Facts of a small model; what follows its SAE is linear where its layer is "head"."""
+    heads = (Head("classifier", classes, task, np.ones((len(classes), 1)), np.zeros(len(classes))),) if classes else ()
+    facts = {
+        "name": "fake",
+        "layer": "head",
+        "n_latents": 64,
+        "grid": GRID,
+        "preprocessing": Preprocessing(size=INPUT),
+        "model_sha256": "m" * 64,
+        "sae_sha256": "s" * 64,
+    } | others
+    if classes and facts["layer"] == "head":
+        weights = np.random.default_rng(5).normal(0, 1.5, (len(classes), facts["n_latents"]))
+        facts = {"attribution": weights, "constant": np.linspace(-0.4, 0.2, len(classes))} | facts
+    return ModelFacts(heads=heads, **facts)
+
+
 class FakeModel:
-    """What the viewer asks of a model, without weights."""
+    """A model without weights: known facts, random maps in `seconds` each, random directions of latents."""
 
-    n_latents: int = 64
-    grid: tuple[int, int] = GRID
-    classes: tuple[str, ...] = ("mass", "suspicious_calcification")
-    task: str = "multilabel"
-    name: str = "fake"
-    device: str = "cpu"
-    precision: str = "float32"
-    model_sha256: str = "m" * 64
-    sae_sha256: str = "s" * 64
-    layer: str = "head"
-    preprocessing: Preprocessing = field(default_factory=lambda: Preprocessing(size=INPUT))
-    unloaded: bool = False
+    def __init__(self, *, seconds: float = 0.0, **facts: Any) -> None:
+        self.facts = model_facts(**facts)
+        self.seconds, self.unloaded = seconds, False
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        return 1 / (1 + np.exp(-logits))
+    def change(self, **facts: Any) -> None:
+        """Know something else from now on."""
+        self.facts = replace(self.facts, **facts)
+
+    def maps(self, frame: Frame | None, seed: int) -> LatentMaps:
+        return latent_maps(self, frame, seed)
+
+    def compute(self, image: Mammogram, report: Report) -> LatentMaps:
+        report("Computing the fake")
+        time.sleep(self.seconds)
+        report("Computed the fake")
+        return self.maps(image.frame_for(self.facts.preprocessing), sum(image.image_id.encode()))
+
+    def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> np.ndarray:
+        raise FeaturesForgotten("the fake keeps no features")
+
+    @property
+    def decoder(self) -> np.ndarray:
+        """Directions (10, h) of the latents."""
+        return np.random.default_rng(3).normal(size=(10, self.facts.n_latents)).astype(np.float32)
+
+    def neighbours(self, latent: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        return decoder_neighbours(self.decoder, latent, count)
+
+    def add_head(self, head: Head) -> None:
+        raise ModelError("the fake takes no heads")
+
+    def memory(self) -> MemoryUse:
+        return MemoryUse(self.facts.device, 0, 0)
 
     def unload(self) -> None:
         self.unloaded = True
@@ -56,38 +103,45 @@ def mammogram(seed: int = 0, shape: tuple[int, int] = (500, 400), image_id: str 
 
 
 def latent_maps(
-    model: FakeModel | None = None, frame: Frame | None = None, seed: int = 0, live: int = 20
+    model: FakeModel | ModelFacts | None = None, frame: Frame | None = None, seed: int = 0, live: int = 20
 ) -> LatentMaps:
     """Random maps of `live` latents; latent i fires in about i cells."""
-    model = model or FakeModel()
+    facts = facts_of(model)
     rng = np.random.default_rng(seed)
-    latents = np.sort(rng.choice(model.n_latents, live, replace=False)).astype(np.int32)
-    values = rng.gamma(1.0, 1.0, (live, *model.grid)).astype(np.float32)
+    latents = np.sort(rng.choice(facts.n_latents, live, replace=False)).astype(np.int32)
+    values = rng.gamma(1.0, 1.0, (live, *facts.grid)).astype(np.float32)
     values[rng.random(values.shape) < 0.7] = 0
     values[:, 0, 0] = 0.5  # no live latent is silent
-    return maps_of(model, latents, values, frame)
+    return maps_of(facts, latents, values, frame)
 
 
-def maps_of(model: FakeModel, latents: np.ndarray, values: np.ndarray, frame: Frame | None = None) -> LatentMaps:
+def facts_of(model: FakeModel | ModelFacts | None) -> ModelFacts:
+    return model_facts() if model is None else model if isinstance(model, ModelFacts) else model.facts
+
+
+def maps_of(
+    model: FakeModel | ModelFacts, latents: np.ndarray, values: np.ndarray, frame: Frame | None = None
+) -> LatentMaps:
     """`LatentMaps` of given maps (L, H', W'), pooled as defined."""
+    facts = facts_of(model)
 
     def spread(of_live: np.ndarray, dtype: type) -> np.ndarray:
-        out = np.zeros(model.n_latents, dtype)
+        out = np.zeros(facts.n_latents, dtype)
         out[latents] = of_live
         return out
 
-    cells = values.reshape(len(latents), int(np.prod(model.grid)))
+    cells = values.reshape(len(latents), int(np.prod(facts.grid)))
     return LatentMaps(
-        shape=(model.n_latents, *model.grid),
+        shape=(facts.n_latents, *facts.grid),
         latents=latents,
         values=values,
         pooled_mean=spread(cells.mean(1), np.float32),
         pooled_max=spread(cells.max(1), np.float32),
         active_cells=spread((cells > 0).sum(1), np.int32),
-        logits=np.linspace(-1, 2, len(model.classes)),
-        logits_sae=np.linspace(-0.9, 1.9, len(model.classes)),
+        logits=np.linspace(-1, 2, len(facts.classes)),
+        logits_sae=np.linspace(-0.9, 1.9, len(facts.classes)),
         error_norm=0.1,
-        frame=frame or Frame.identity(model.preprocessing.size),
+        frame=frame or Frame.identity(facts.preprocessing.size),
     )
 
 
@@ -100,12 +154,11 @@ def write_png(folder: Path, name: str = "phantom.png", seed: int = 0) -> Path:
 
 
 def install(monkeypatch, model: FakeModel | None = None, seconds: float = 0.0) -> FakeModel:
-    """Let the viewer load `model` and compute random maps, in `seconds` each, in place of the real thing."""
-    import time
-
+    """Let the viewer load `model` in place of the real thing; loading and computing take `seconds` each."""
     from napari_mammosae.viewer.image import tasks
 
     model = model or FakeModel()
+    model.seconds = seconds
 
     def load(choice, report):
         report("Loading the fake")
@@ -113,12 +166,5 @@ def install(monkeypatch, model: FakeModel | None = None, seconds: float = 0.0) -
         report("Loaded the fake")
         return model
 
-    def compute(of, image, report):
-        report("Computing the fake")
-        time.sleep(seconds)
-        report("Computed the fake")
-        return latent_maps(of, image.frame_for(of.preprocessing), seed=sum(image.image_id.encode()))
-
     monkeypatch.setattr(tasks, "load", load)
-    monkeypatch.setattr(tasks, "compute", compute)
     return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,47 +17,39 @@ ERROR = np.array([0.3, -0.2])
 """What the SAE leaves out of the logits of every image."""
 
 
-@dataclass(eq=False)
 class TailModel(fakes.FakeModel):
-    """The fake model with a head, so that predictions follow from its latents."""
+    """The fake model whose predictions follow from its latents."""
 
-    attribution: np.ndarray = field(default_factory=lambda: np.random.default_rng(5).normal(0, 1.5, (2, 64)))
-    constant: np.ndarray = field(default_factory=lambda: np.array([-0.4, 0.2]))
+    def maps(self, frame: Any, seed: int) -> Any:
+        return image_maps(self, frame, seed)
 
 
 def image_maps(model: TailModel, frame: Any = None, seed: int = 0, live: int = 20) -> Any:
     """Maps whose logits are those of the model's tail."""
     maps = fakes.latent_maps(model, frame, seed, live)
-    means = np.zeros(model.n_latents)
+    attribution, constant = model.facts.linear_tail()
+    means = np.zeros(model.facts.n_latents)
     means[maps.latents] = maps.values.mean(axis=(1, 2), dtype=np.float64)
-    logits = model.constant + model.attribution @ means
+    logits = constant + attribution @ means
     return replace(maps, logits=logits + ERROR[: logits.size], logits_sae=logits)
 
 
 def install(monkeypatch: Any, model: TailModel | None = None) -> TailModel:
     """Let the viewer load the model and compute consistent maps."""
-    from napari_mammosae.viewer.image import tasks
-
-    model = fakes.install(monkeypatch, model or TailModel())
-
-    def compute(of: TailModel, image: Any, report: Any) -> Any:
-        report("Computing the fake")
-        return image_maps(of, image.frame_for(of.preprocessing), seed=sum(image.image_id.encode()))
-
-    monkeypatch.setattr(tasks, "compute", compute)
-    return model
+    return fakes.install(monkeypatch, model or TailModel())
 
 
 class MemoryRun:
     """What the viewer asks of a run."""
 
-    def __init__(self, model: TailModel, path: Path = Path("made-up"), n: int = 60, seed: int = 0) -> None:
-        rng = np.random.default_rng(seed)
+    def __init__(self, handle: TailModel, path: Path = Path("made-up"), n: int = 60, seed: int = 0) -> None:
+        rng, model = np.random.default_rng(seed), handle.facts
+        attribution, constant = model.linear_tail()
         self.path, self.grid, self.n_latents, self.classes = path, model.grid, model.n_latents, model.classes
         self.task = model.task
         self.dense = np.maximum(rng.normal(-0.3, 0.8, (n, model.n_latents)), 0)
         self.dense[:, ::3] = 0
-        self.logits_sae = self.dense @ model.attribution.T + model.constant
+        self.logits_sae = self.dense @ attribution.T + constant
         self.logits = self.logits_sae + rng.normal(0, 0.3, self.logits_sae.shape)
         self.info = {
             "task": model.task, "categories": {}, "model": model.name,

@@ -23,9 +23,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_mammosae.core.annotations.boxes import read_findings
-from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.process.local import handle_of
 from napari_mammosae.viewer import docks
 from napari_mammosae.viewer.app.jobs import Jobs
 from napari_mammosae.viewer.app.preferences import remember
@@ -196,7 +196,7 @@ def at_work(qtbot, viewer, run_path, tiny_model, tmp_path):
     )
     open_run_in(qtbot, workspace, run_path)
     workspace.session.findings = read_findings(tmp_path / "boxes.csv")
-    workspace.images.take_model(workspace.images.choice, load_model(tiny_model, device="cpu"))
+    workspace.images.take_model(workspace.images.choice, handle_of({"name": tiny_model, "device": "cpu"}))
     workspace.browser.show(0)
     idle(qtbot, workspace)
     assert workspace.session.maps is not None

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.base.progress import ignore
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.latents import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.process.local import handle_of
 from napari_mammosae.viewer.canvas.layers import find
 from napari_mammosae.viewer.launch import put_objects
 from napari_mammosae.viewer.workspace import workspace_of
@@ -15,31 +16,31 @@ from napari_mammosae.viewer.workspace import workspace_of
 
 @pytest.fixture
 def objects(run_path, tiny_model, tmp_path):
-    model, run = load_model(tiny_model, device="cpu"), open_run(run_path)
+    handle, run = handle_of({"name": tiny_model, "device": "cpu"}), open_run(run_path)
     image = read_mammogram(run_path.parent / "images" / "image-003.png")
     (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-003,mass,20,30,90,120\n")
     findings = read_findings(tmp_path / "boxes.csv")
-    return image, model, run, findings, compute_latents(model, image)
+    return image, handle, run, findings, handle.compute(image, ignore)
 
 
 def test_objects_are_what_the_viewer_looks_at(viewer, objects):
-    image, model, run, findings, maps = objects
+    image, handle, run, findings, maps = objects
     put_objects(viewer, *objects)
     session = workspace_of(viewer).session
     assert session.image is image
     assert session.maps is maps
     assert session.run is run
     assert session.findings is findings
-    assert session.model.sae_sha256 == model.sae_sha256
+    assert session.handle is handle
     np.testing.assert_array_equal(find(viewer.layers, "mammogram").data, image.displayed())
     assert len(find(viewer.layers, "truth").data) == 1
     assert find(viewer.layers, "latents") is not None
 
 
-def test_the_model_stays_the_callers(viewer, objects):
-    image, model, *_ = objects
+def test_the_model_stays_the_callers(viewer, objects, tiny_model):
+    image, model = objects[0], load_model(tiny_model, device="cpu")
     before = model.predict(image)
-    put_objects(viewer, *objects)
+    put_objects(viewer, image, handle_of(model), *objects[2:])
     workspace_of(viewer).images.unload()
     assert workspace_of(viewer).session.model is None
     assert model.predict(image) == before

@@ -33,12 +33,12 @@ def test_it_dies_with_its_viewer(qapp):
 def test_what_was_made_late_is_ended_with_the_rest(qapp):
     viewer = ViewerModel()
     workspace = workspace_of(viewer)
-    model = workspace.session.model = fakes.FakeModel()
+    model = workspace.session.handle = fakes.FakeModel()
     heard = []
     workspace.intervention.changed.connect(lambda: heard.append(True))
     workspace.close()
     assert model.unloaded
     heard.clear()
-    workspace.session.model = fakes.FakeModel()
+    workspace.session.handle = fakes.FakeModel()
     assert heard == []
     assert not [key for key in viewer.keymap if viewer.keymap[key] is not None]

@@ -55,7 +55,7 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
     with VerdictStore(_path(where)) as store:
         _note(store)
         for merged in merge_verdicts(store, files):
-            say(f"{merged.source}: {merged.added} events added, {merged.known} already there", quiet=quiet)
+            say(f"{merged.source}: {merged.added} entries added, {merged.known} already there", quiet=quiet)
 
 
 @verdicts.command()
@@ -80,7 +80,7 @@ def merge(
             report = merge_verdicts(store, files)
         new.replace(out)  # closed, so the file is all there is of it
     for merged in report:
-        say(f"{merged.source}: {merged.added} events, {merged.known} already in the other files", quiet=quiet)
+        say(f"{merged.source}: {merged.added} entries, {merged.known} already in the other files", quiet=quiet)
     say(f"wrote {out}", quiet=quiet)
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
+import sys
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +18,6 @@ from .handle import MemoryUse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
     from ..core.models.model import MammoSAE
+    from ..core.runs.making.model_spec import ModelSpec
     from ..core.stats.measures import FloatArray, IntArray
     from .handle import ModelHandle
 
@@ -33,11 +36,39 @@ IMAGES_KEPT = 8
 """Images whose inner-layer features are kept: the one shown and those read ahead (about 15 MB each at most)."""
 
 
-def load_local(name: str | Path | None = None, **options: Any) -> ModelHandle:
-    """Load a model into this process; arguments and errors are those of `load_model`."""
-    from ..core.models.loading import load_model
+def start_torch(report: Report) -> None:
+    """Import torch and what needs it, announced: the import holds up the window for moments that no thread can avoid.
 
-    return LocalModel(load_model(name, **options))
+    It makes so many objects that Python would look through all of them for garbage soon after, and stop everything
+    meanwhile; that is put off and done once, before anything else is announced.
+    """
+    if "napari_mammosae.core.models.model" in sys.modules and "timm" in sys.modules:
+        return
+    report("Starting PyTorch; the window may pause for a moment")
+    time.sleep(0.1)  # for the window to say so before it cannot
+    gc.disable()
+    try:
+        from ..core.models import model  # noqa: F401
+        from ..core.models.timm_import import import_timm
+
+        import_timm()
+        gc.collect()
+    finally:
+        gc.enable()
+
+
+def handle_of(model: ModelSpec) -> ModelHandle:
+    """Return a model in this process, loaded if it is not; one that was loaded before stays the caller's to unload.
+
+    Raises
+    ------
+    CheckpointError, ModelError
+        As `load_model`.
+    """
+    from ..core.models.model import MammoSAE
+    from ..core.runs.making.model_spec import load
+
+    return LocalModel(load(model), lent=isinstance(model, MammoSAE))
 
 
 class LocalModel:
@@ -49,9 +80,12 @@ class LocalModel:
     ----------
     model
         Not to be changed but through this object from now on.
+    lent
+        Whether its weights are the caller's: unloading leaves them alone.
     """
 
-    def __init__(self, model: MammoSAE) -> None:
+    def __init__(self, model: MammoSAE, *, lent: bool = False) -> None:
+        self._lent = lent
         self._model: MammoSAE | None = model
         self._facts = model.facts
         self._features: OrderedDict[str, Tensor] = OrderedDict()
@@ -128,7 +162,7 @@ class LocalModel:
         model, self._model = self._model, None
         with self._lock:
             self._features.clear()
-        if model is not None:
+        if model is not None and not self._lent:
             model.unload()
 
     def _loaded(self) -> MammoSAE:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.base.errors import MammoSAEError, ModelError
 from ..core.base.files import write_atomic
+from ..core.base.progress import ignore
 from .app.preferences import PLUGIN
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from ..core.annotations.boxes import Findings
     from ..core.images.mammogram import Mammogram
     from ..core.models.latents import LatentMaps
-    from ..core.models.model import MammoSAE
+    from ..core.runs.making.model_spec import ModelSpec
     from ..core.runs.run import Run
+    from ..process.handle import ModelHandle
     from .workspace import Workspace
 
 MODEL_DOCK = "Model & image"
@@ -114,7 +115,7 @@ def launch_view(
 def view(
     image: Mammogram | Path | str | None = None,
     *,
-    model: MammoSAE | str | None = None,
+    model: ModelSpec | None = None,
     run: Run | Path | str | None = None,
     boxes: Findings | Path | str | None = None,
     maps: LatentMaps | None = None,
@@ -127,7 +128,8 @@ def view(
     image
         A mammogram or its file; by default the first image of the run.
     model
-        A loaded model or the name of one; the viewer works with it and leaves it to you.
+        A loaded model, which the viewer works with and leaves to you; or the name of one, its `model.toml`, or the
+        arguments of `load_model`.
     run
         A run or its folder, to rank latents and to go from image to image.
     boxes
@@ -149,23 +151,22 @@ def view(
     """
     from ..core.annotations.boxes import Findings, read_findings
     from ..core.images.mammogram import Mammogram, read_mammogram
-    from ..core.models.compute import compute_latents
-    from ..core.models.loading import load_model
     from ..core.runs.run import Run, open_run
+    from ..process.local import handle_of
 
-    network = load_model(model) if isinstance(model, str) else model
+    handle = None if model is None else handle_of(model)
     opened = run if run is None or isinstance(run, Run) else open_run(run)
-    if opened is not None and network is not None:
-        opened.check_model(network)
+    if opened is not None and handle is not None:
+        opened.check_model(handle.facts)
     findings = boxes if boxes is None or isinstance(boxes, Findings) else read_findings(boxes)
     mammogram = image if image is None or isinstance(image, Mammogram) else read_mammogram(image)
     if mammogram is not None and maps is None:
-        if network is not None and network.sae is not None:
-            maps = compute_latents(network, mammogram)
+        if handle is not None and handle.facts.n_latents:
+            maps = handle.compute(mammogram, ignore)
         elif opened is not None and opened.has_maps and mammogram.image_id in set(opened.images["image_id"]):
             maps = opened.latents(mammogram.image_id)
     viewer = _viewer(show=show)
-    put_objects(viewer, mammogram, network, opened, findings, maps)
+    put_objects(viewer, mammogram, handle, opened, findings, maps)
     open_dock(viewer, MODEL_DOCK)
     if show:
         import napari
@@ -177,7 +178,7 @@ def view(
 def put_objects(
     viewer: ViewerModel,
     image: Mammogram | None,
-    model: MammoSAE | None = None,
+    handle: ModelHandle | None = None,
     run: Run | None = None,
     findings: Findings | None = None,
     maps: LatentMaps | None = None,
@@ -189,10 +190,8 @@ def put_objects(
     workspace = workspace_of(viewer)
     session = workspace.session
     session.findings = findings
-    if model is not None:
-        lent = copy(model)
-        lent.unload = lambda: None  # type: ignore[method-assign]  # its weights are the caller's to unload
-        workspace.images.take_model(workspace.images.choice, lent)
+    if handle is not None:
+        workspace.images.take_model(workspace.images.choice, handle)
     if image is not None:
         viewer.add_layer(mammogram_layer(image))
     if maps is not None:

@@ -66,7 +66,7 @@ def test_it_is_not_emptied_while_a_run_is_being_made(tiny_model: Path, tmp_path:
     folder = cache_folder() / "demo-0.1.0-aaaa-bbbb-2"
     asked = []
 
-    def progress(_: object) -> None:
+    def progress(*_: object) -> None:
         with pytest.raises(RunError, match=r"being made in demo-0\.1\.0-aaaa-bbbb-2\."):
             cache_named("demo").empty()
         asked.append(cache_named("demo").size())

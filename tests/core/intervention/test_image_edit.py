@@ -254,7 +254,7 @@ def test_verdicts_make_a_set():
         ({"mode": "clip", "value": np.nan}, "needs a value"),
         ({"value": 1.0}, "takes no value"),
         ({"region": np.zeros((5, 4), bool)}, "no cell"),
-        ({"region": np.zeros((5, 4))}, "a cell"),
+        ({"region": np.zeros((5, 4))}, "per cell"),
     ],
 )
 def test_edits_that_make_no_sense_are_refused(more, said):

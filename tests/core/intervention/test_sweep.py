@@ -275,7 +275,7 @@ def test_what_cannot_be_scored_says_why():
         sweep_cohort(cohort, first, "clamp")
     with pytest.raises(SettingsError, match="two classes"):
         sweep_cohort(cohort_of(1, logits=4)[0], first, compat=True)
-    with pytest.raises(SettingsError, match="no class number"):
+    with pytest.raises(SettingsError, match="not a class number"):
         sweep_cohort(Cohort.of(dense, np.ones((3, 24)), np.ones(3), np.full(60, 7.0)), first)
     with pytest.raises(SettingsError, match="no image"):
         sweep_cohort(cohort.take([]), first)

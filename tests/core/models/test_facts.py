@@ -12,7 +12,7 @@ import torch
 import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.base.files import sha256_file
-from napari_mammosae.core.images.mammogram import Mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
 from napari_mammosae.core.models.facts import Domain, ModelFacts
 from napari_mammosae.core.models.heads import Head
@@ -54,7 +54,7 @@ def test_the_linear_tail_of_two_heads(model: MammoSAE):
     np.testing.assert_array_equal(model.attribution[:2], before)
     attribution, constant = model.facts.linear_tail()
     assert attribution.shape == (5, tiny.LATENTS)
-    image = Mammogram.from_array(tiny.picture())
+    image = read_mammogram(tiny.picture())
     maps = compute_latents(model, image)
     np.testing.assert_allclose(maps.logits_sae, constant + attribution @ maps.pooled_mean.astype(np.float64), rtol=1e-5)
     direct = model.features(image.to_input(model.preprocessing)).double().mean((2, 3))
@@ -71,7 +71,7 @@ def test_probabilities_go_by_head(model: MammoSAE):
 
 def test_predicting_by_name(model: MammoSAE):
     model.add_head(density())
-    image = Mammogram.from_array(tiny.picture())
+    image = read_mammogram(tiny.picture())
     pooled = model.features(image.to_input(model.preprocessing)).double().mean((2, 3))[0].numpy()
     own, other = (head.weight @ pooled + head.bias for head in model.heads)
     expected = [*1 / (1 + np.exp(-own)), *np.exp(other) / np.exp(other).sum()]
@@ -137,7 +137,7 @@ def test_facts_without_a_linear_tail(tiny_model: Path):
     with pytest.raises(ModelError, match="without a sparse autoencoder"):
         plain.facts.linear_tail()
     inner = load_model(classifier=tiny_model.parent / "classifier.safetensors", classes=tiny.CLASSES, layer="blocks.3")
-    with pytest.raises(ModelError, match=r"the SAE reads blocks\.3; what follows is not linear"):
+    with pytest.raises(ModelError, match=r"the SAE reads blocks\.3; the layers after it are not linear"):
         inner.facts.linear_tail()
 
 

@@ -74,9 +74,9 @@ def test_a_table_reads_back_as_the_ranking_it_was(tmp_path):
 @pytest.mark.parametrize(
     ("name", "text", "said"),
     [
-        ("a.json", "{", "no published ranking"),
-        ("a.json", "[1, 2]", "no published ranking"),
-        ("a.json", '[{"rank": 0, "index": 0}]', "no published ranking"),
+        ("a.json", "{", "not a published ranking"),
+        ("a.json", "[1, 2]", "not a published ranking"),
+        ("a.json", '[{"rank": 0, "index": 0}]', "not a published ranking"),
         ("a.json", "[]", "0 entries"),
         ("a.json", '[{"rank": 0, "index": 1, "importance": 0}]', "do not hold each"),
         ("a.csv", "latent,score\n0,1\n", "columns rank, latent and score"),

@@ -289,7 +289,7 @@ def test_parts_of_different_runs_are_refused(case):
         pool_of(dense, labels, maximum=scipy.sparse.csc_array(dense[:, 1:]))
     with pytest.raises(SettingsError, match="whole"):
         class_statistics(scipy.sparse.csc_array(dense), labels + 0.5)
-    with pytest.raises(SettingsError, match="one an image"):
+    with pytest.raises(SettingsError, match="one per image"):
         class_statistics(scipy.sparse.csc_array(dense), labels[1:])
 
 

@@ -11,7 +11,7 @@ import compare_kit
 import tiny
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.comparison.runs import compare
-from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.latents import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.reports.latents_figure import plot_latents
@@ -44,7 +44,7 @@ def test_the_strongest_latents_stand_beside_the_image(tiny_model: Path, tmp_path
 
 def test_an_image_is_drawn_as_the_viewer_shows_it():
     pixels = np.arange(12, dtype=np.uint16).reshape(4, 3)
-    image = Mammogram.from_array(pixels, image_id="steps", window=(6, 4), laterality="L", view="CC")
+    image = read_mammogram(pixels, image_id="steps", window=(6, 4), laterality="L", view="CC")
     axis = Figure().subplots()
     assert image.plot(axis) is axis
     (drawn,) = axis.images

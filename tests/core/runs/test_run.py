@@ -297,7 +297,7 @@ def test_bad_images_are_listed_with_their_reasons_and_the_others_done(tmp_path, 
     assert set(run.numbers) | set(run.failures["image"]) == set(range(11))  # gaps where images failed
     assert told[-1] == ("Computing latents, 6 failed", 11, 11)
     assert run.pooled().shape == (5, tiny.LATENTS)
-    with pytest.raises(RunError, match=r"6 of 11 images could not be used; run/failures.csv says why"):
+    with pytest.raises(RunError, match=r"6 of 11 images could not be used; run/failures.csv lists the reasons"):
         write_run(folder, model, tmp_path / "run", crop=False, strict=True, workers=0)
     write_run(folder, model, tmp_path / "maps", crop=False, maps=True, workers=0)
     with pytest.raises(RunError, match="no image number 1"):

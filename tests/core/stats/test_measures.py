@@ -67,7 +67,7 @@ def test_multiclass_measures_equal_scikit_learn(case):
         ([0, 1, np.nan], [0, 0, 0], "leave out unknown"),
         ([0, 1], [0, 0, 0], "2 labels"),
         ([0, 1], [0, np.nan], "not a finite number"),
-        ([[0, 1]], [0, 1], "one value an image"),
+        ([[0, 1]], [0, 1], "one value per image"),
     ],
 )
 def test_wrong_input_is_refused(labels, scores, said):

@@ -105,7 +105,7 @@ HEAD = "time,annotator,model,sae,latent,verdict\n"
     [
         ("a.csv", "time,latent\n", "a.csv lacks the columns annotator, model, sae, verdict"),
         ("a.csv", HEAD + LINE + "then,carl,m,s,1,lesion\n", "a.csv, event 2: Invalid isoformat string: 'then'"),
-        ("a.csv", HEAD + LINE.replace("spurious", "bad"), "a.csv, event 1: 'bad' is no verdict"),
+        ("a.csv", HEAD + LINE.replace("spurious", "bad"), "a.csv, event 1: 'bad' is not a verdict"),
         ("a.csv", HEAD + LINE.replace(",12,", ",x,"), "a.csv, event 1: invalid literal"),
         ("a.csv", HEAD + "2025-03-01T10:00Z,carl\n", "a.csv, event 1: model, sae, latent, verdict missing"),
         ("a.csv", HEAD + LINE.replace("carl", ""), "needs the annotator's name"),

@@ -11,7 +11,7 @@ from napari_mammosae.viewer.canvas.latent_view import resolve
 @pytest.fixture
 def session():
     s = Session()
-    s.image, s.model, s.maps = mammogram(), FakeModel(), latent_maps()
+    s.image, s.handle, s.maps = mammogram(), FakeModel(), latent_maps()
     return s
 
 
@@ -68,7 +68,7 @@ def test_a_new_image_under_a_ranking_keeps_that_ranking(session):
 
 def test_the_first_latent_shown_is_one_that_fires():
     s = Session()
-    s.image, s.model, maps = mammogram(), FakeModel(), latent_maps()
+    s.image, s.handle, maps = mammogram(), FakeModel(), latent_maps()
     silent = next(i for i in range(64) if maps.row(i) is None)
     s.order = Order.by_score(np.arange(64) == silent, "a ranking")
     s.maps = maps
@@ -77,7 +77,7 @@ def test_the_first_latent_shown_is_one_that_fires():
 
 def test_another_sae_gives_latent_numbers_another_meaning(session):
     session.pins = (1,)
-    session.model = FakeModel(sae_sha256="other")
+    session.handle = FakeModel(sae_sha256="other")
     assert session.maps is None
     assert session.order is None
     assert session.current is None
@@ -86,7 +86,7 @@ def test_another_sae_gives_latent_numbers_another_meaning(session):
 
 def test_another_model_with_the_same_sae_keeps_current_and_pins(session):
     session.current, session.pins = 5, (1,)
-    session.model = FakeModel(model_sha256="other")
+    session.handle = FakeModel(model_sha256="other")
     assert (session.maps, session.current, session.pins) == (None, 5, (1,))
 
 
@@ -98,7 +98,7 @@ def test_reordering_keeps_the_latent_and_moves_its_rank(session):
 
 def test_listeners_see_a_state_that_fits_together():
     s = Session()
-    s.image, s.model = mammogram(), FakeModel()
+    s.image, s.handle = mammogram(), FakeModel()
     seen = []
     s.events.maps.connect(lambda maps: seen.append(resolve(s)))
     s.maps = latent_maps()

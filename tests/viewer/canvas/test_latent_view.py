@@ -9,7 +9,7 @@ from napari_mammosae.viewer.canvas.latent_view import prediction_text, predictio
 @pytest.fixture
 def session():
     s = Session()
-    s.image, s.model, s.maps = mammogram(), FakeModel(), latent_maps()
+    s.image, s.handle, s.maps = mammogram(), FakeModel(), latent_maps()
     return s
 
 
@@ -57,9 +57,9 @@ def test_limits_by_mode(session):
 
 def test_an_image_on_which_nothing_fires():
     model = FakeModel()
-    maps = maps_of(model, np.zeros(0, np.int32), np.zeros((0, *model.grid), np.float32))
+    maps = maps_of(model, np.zeros(0, np.int32), np.zeros((0, *model.facts.grid), np.float32))
     s = Session()
-    s.image, s.model, s.contrast = mammogram(), model, "shared"
+    s.image, s.handle, s.contrast = mammogram(), model, "shared"
     s.maps = maps
     assert shared_maximum(maps) == 0
     assert resolve(s).limits == (0.0, 1.0)

@@ -54,7 +54,7 @@ def scene_of(viewer):
     session, image = Session(), mammogram()
     scene = Scene(viewer, session)
     scene.look_at(viewer.add_layer(layers.mammogram_layer(image)))
-    session.image, session.model = image, FakeModel()
+    session.image, session.handle = image, FakeModel()
     session.maps = latent_maps(session.model, image.frame_for(session.model.preprocessing))
     return scene
 

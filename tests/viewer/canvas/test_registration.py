@@ -55,14 +55,14 @@ def centroid(picture):
 @pytest.mark.parametrize("image", [dicom, small, fitting])
 def test_a_cell_is_drawn_where_it_lies(viewer, tmp_path, image, scale):
     image = image(tmp_path)
-    frame = image.frame_for(MODEL.preprocessing)
+    frame = image.frame_for(MODEL.facts.preprocessing)
     layer = mammogram_layer(image)
     if scale:
         layer.scale, layer.translate = scale, (11, -3)
     workspace = workspace_of(viewer)
     viewer.add_layer(layer)
     session = workspace.session
-    session.model = MODEL
+    session.handle = MODEL
     values = np.zeros((len(CELLS), *GRID), np.float32)
     for latent, cell in enumerate(CELLS):
         values[latent][cell] = 1

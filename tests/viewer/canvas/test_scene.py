@@ -54,7 +54,7 @@ def show(viewer, session, scene, image=None, **layer_options):
     scene.look_at(layer)
     session.image = image
     if session.model is None:
-        session.model = FakeModel()
+        session.handle = FakeModel()
     session.maps = latent_maps(session.model, image.frame_for(session.model.preprocessing))
     return layer
 
@@ -84,7 +84,7 @@ def test_latents_come_without_a_jump(viewer, session, scene, zoomed_in):
     if zoomed_in:
         camera.center, camera.zoom = (0.0, 30.0, 40.0), 5 * camera.zoom
     center, zoom = camera.center[-2:], camera.zoom
-    session.image, session.model = image, FakeModel()
+    session.image, session.handle = image, FakeModel()
     session.maps = latent_maps(session.model, image.frame_for(session.model.preprocessing))
     assert scene.stack_layer is not None
     assert (camera.center[-2:], camera.zoom) == (pytest.approx(center), pytest.approx(zoom))
@@ -303,7 +303,7 @@ def test_other_layers_with_more_axes_do_not_shift_the_ranks(viewer, session, sce
 def test_a_model_with_another_number_of_latents_gets_a_new_layer(viewer, session, scene):
     show(viewer, session, scene)
     session.current = 60
-    session.model = FakeModel(n_latents=32, sae_sha256="other")
+    session.handle = FakeModel(n_latents=32, sae_sha256="other")
     session.maps = latent_maps(session.model, session.image.frame_for(session.model.preprocessing))
     assert scene.stack_layer.data.shape[0] == 32
     assert len(layers.with_role(viewer.layers, "latents")) == 1
@@ -312,7 +312,7 @@ def test_a_model_with_another_number_of_latents_gets_a_new_layer(viewer, session
 
 def test_unloading_takes_the_stack_away(viewer, session, scene):
     show(viewer, session, scene)
-    session.model = None
+    session.handle = None
     assert scene.stack_layer is None
     assert len(viewer.layers) == 1
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fakes import FakeModel, latent_maps
+from fakes import latent_maps, model_facts
 from napari_mammosae.viewer.canvas.stack import LatentStack
 
-MODEL = FakeModel()
+MODEL = model_facts()
 SHAPE = (MODEL.n_latents, *MODEL.grid)
 
 
@@ -41,7 +41,7 @@ def test_it_looks_like_an_array():
 def test_maps_of_another_shape_are_refused():
     stack = LatentStack(latent_maps(MODEL), np.arange(64))
     with pytest.raises(ValueError, match="cannot show"):
-        stack.show(latent_maps(FakeModel(n_latents=32)), np.arange(32))
+        stack.show(latent_maps(model_facts(n_latents=32)), np.arange(32))
 
 
 def test_cleared_it_is_zero_everywhere():
@@ -75,7 +75,7 @@ def test_readers_in_other_threads_never_see_half_a_change():
 
 
 def test_a_read_of_the_published_size_takes_under_five_milliseconds():
-    model = FakeModel(n_latents=16_384, grid=(48, 29))
+    model = model_facts(n_latents=16_384, grid=(48, 29))
     stack = LatentStack(latent_maps(model, live=800), np.random.default_rng(0).permutation(16_384))
     times = []
     for rank in range(200):

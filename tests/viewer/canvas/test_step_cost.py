@@ -23,7 +23,7 @@ def viewer(make_napari_viewer, qtbot):
     pixels = np.zeros(INPUT, np.uint16)
     pixels[:, INPUT[1] // 2 :] = 1000
     viewer.add_layer(layers.mammogram_layer(read_mammogram(pixels, image_id="halves")))
-    session.model = FakeModel()
+    session.handle = FakeModel()
     session.maps = latent_maps(session.model, Frame.identity(INPUT))
     qtbot.wait(500)
     yield viewer

@@ -49,7 +49,7 @@ class Desk:
 
     def state(self) -> list[object]:
         s = self.session
-        return [s.image, s.model, s.maps, s.findings, s.order, s.current, s.pins, *self.viewer.layers]
+        return [s.image, s.handle, s.maps, s.findings, s.order, s.current, s.pins, *self.viewer.layers]
 
     def check(self, named: str, words: tuple[str, ...]) -> None:
         """The dock tells; nothing else changed."""
@@ -122,11 +122,11 @@ def test_work_goes_on_after_all_that(desk: Desk, tiny_model: Path):
 @pytest.mark.filterwarnings("ignore:Out of memory")  # napari shows warnings as notifications
 def test_a_gpu_without_room_is_left_and_the_dock_says_so(qtbot, monkeypatch: pytest.MonkeyPatch):
     model = fakes.install(monkeypatch)
-    model.device = "cuda:0"
+    model.change(device="cuda:0")
     compute = tasks.compute
 
     def leaves_the_gpu(of, image, report):
-        of.device = "cpu"
+        of.change(device="cpu")
         return compute(of, image, report)
 
     monkeypatch.setattr(tasks, "compute", leaves_the_gpu)

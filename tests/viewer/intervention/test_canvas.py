@@ -31,8 +31,10 @@ def dock(viewer, qtbot):
     viewer.add_layer(mammogram_layer(image))
     values = np.zeros((2, *GRID), np.float32)
     values[0][UP], values[1][DOWN] = 2.0, 2.0
-    dock.session.model = model
-    dock.session.maps = fakes.maps_of(model, np.array([3, 5], np.int32), values, image.frame_for(model.preprocessing))
+    dock.session.handle = model
+    dock.session.maps = fakes.maps_of(
+        model, np.array([3, 5], np.int32), values, image.frame_for(model.facts.preprocessing)
+    )
     return dock
 
 

@@ -14,12 +14,13 @@ from qtpy.QtWidgets import QFileDialog
 
 import intervene_kit
 import tiny
-from napari_mammosae.core.intervention.masked_pass import pass_edit
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.process.local import LocalModel
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.intervention.layers import EDITED
+from napari_mammosae.viewer.intervention.tasks import pass_edit
 
 LAYER = "blocks.4"
 LEFT = Qt.MouseButton.LeftButton
@@ -33,7 +34,7 @@ def model(tiny_model, monkeypatch):
     for weight in (sae.encoder_weight, sae.decoder_weight):
         torch.nn.init.normal_(weight, std=inner.width**-0.5)
     inner = replace(inner, sae=sae, sae_sha256="i" * 64)
-    monkeypatch.setattr(tasks, "load", lambda choice, report: inner)
+    monkeypatch.setattr(tasks, "load", lambda choice, report: LocalModel(inner))
     return inner
 
 
@@ -54,7 +55,7 @@ def dock(qtbot, qapp, model):
 
 def idle(qtbot, dock):
     one, over_run = dock.intervention, dock.over_run
-    jobs = (dock.workspace.jobs, one.jobs, one.passing, over_run.jobs, over_run.move.jobs, dock.exporter.jobs)
+    jobs = (dock.workspace.jobs, one.passing, over_run.jobs, over_run.move.jobs, dock.exporter.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=20_000)
 
 
@@ -156,7 +157,7 @@ def test_settings_changed_during_a_pass(dock, qtbot, monkeypatch):
 def test_a_pass_can_be_cancelled(dock, qtbot, monkeypatch):
     go = threading.Event()
 
-    def slow(model, image, features, edit, report):
+    def slow(handle, image, key, edit, report):
         report("Passing", 0, 2)
         go.wait(10)
         report("Passing", 1, 2)
@@ -189,21 +190,36 @@ def test_another_image_forgets_the_passes(dock, qtbot):
     compute(qtbot, dock)
     dock.workspace.images.use_layer(dock.viewer_for_test.add_image(tiny.picture(1), name="other"))
     idle(qtbot, dock)
-    assert dock.intervention.passes.features is None
+    assert dock.intervention.passes.key == ""
     dock.workspace.images.compute()
     idle(qtbot, dock)
     assert dock.intervention.view is None
     assert dock.passing.compute_button.isEnabled()
 
 
-def test_the_features_are_computed_once(dock, model, qtbot, monkeypatch):
+def test_passes_go_on_from_the_features_of_the_image_s_latents(dock, model, qtbot, monkeypatch):
     calls = []
     real = model.features
     monkeypatch.setattr(model, "features", lambda x: calls.append(1) or real(x))
     for k in (3, 4):
         dock.set.k_slider.box.setValue(k)
         compute(qtbot, dock)
-    assert calls == [1]
+    assert dock.intervention.passes.key == dock.session.maps.key != ""
+    assert calls == []
+
+
+def test_features_that_are_not_kept_are_computed_once(dock, model, qtbot, monkeypatch):
+    dock.session.maps = replace(dock.session.maps, key="")  # as a run has them
+    calls = []
+    real = model.features
+    monkeypatch.setattr(model, "features", lambda x: calls.append(1) or real(x))
+    for k in (3, 4):
+        dock.set.k_slider.box.setValue(k)
+        compute(qtbot, dock)
+        latents = np.argsort(-dock.session.maps.pooled_mean, kind="stable")[:k]
+        found = dock.intervention.view.effect.after
+        np.testing.assert_allclose(found, by_hand(model, dock.session.image, latents, "delta"), rtol=1e-5)
+    assert len(calls) == 1 + 2  # for the passes, and by hand
 
 
 def test_a_run_gives_sets_but_no_curve(dock, model, qtbot):
@@ -241,7 +257,7 @@ def test_export_without_terms_and_figure(dock, model, qtbot, tmp_path, monkeypat
 
 def test_without_a_classifier_it_is_said(qtbot, qapp, model, monkeypatch):
     bare = replace(model, heads=())
-    monkeypatch.setattr(tasks, "load", lambda choice, report: bare)
+    monkeypatch.setattr(tasks, "load", lambda choice, report: LocalModel(bare))
     viewer = ViewerModel()
     dock = InterveneDock(viewer)
     qtbot.addWidget(dock)

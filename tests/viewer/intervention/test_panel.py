@@ -44,7 +44,7 @@ def make_dock(qtbot, viewer):
 
 def idle(qtbot, dock):
     one, over_run = dock.intervention, dock.over_run
-    jobs = (dock.workspace.jobs, one.jobs, over_run.jobs, over_run.move.jobs, dock.exporter.jobs)
+    jobs = (dock.workspace.jobs, one.passing, over_run.jobs, over_run.move.jobs, dock.exporter.jobs)
     qtbot.waitUntil(lambda: not any(one.busy for one in jobs), timeout=10_000)
 
 
@@ -98,7 +98,7 @@ def plain_logits(model, maps, factor, form, region=None):
     edited = values * np.asarray(factor)[maps.latents][:, None, None]
     if region is not None:
         edited = np.where(region, edited, values)
-    logits = model.constant + model.attribution[:, maps.latents] @ edited.mean(axis=(1, 2))
+    logits = model.facts.constant + model.facts.attribution[:, maps.latents] @ edited.mean(axis=(1, 2))
     return logits + (intervene_kit.ERROR if form == "delta" else 0)
 
 
@@ -114,7 +114,7 @@ def test_every_k_equals_removing_latents_by_hand(dock, session, model, form, dir
     choose(dock.set.form_box, form)
     choose(dock.set.direction_box, direction)
     maps = session.maps
-    contributions = model.attribution[0] * maps.pooled_mean
+    contributions = model.facts.attribution[0] * maps.pooled_mean
     keys = {"up": -contributions, "down": contributions, "both": -np.abs(contributions)}[direction]
     order = np.lexsort((np.arange(64), keys))
     for k in (0, 1, 2, 7, 63, 64):
@@ -289,9 +289,9 @@ def test_the_logit_map_lies_on_the_image(dock, session, viewer, model):
     )
     choose(dock.result.map_box, "before")
     before = layer.data.copy()
-    by_hand = np.tensordot(model.attribution[0, session.maps.latents], session.maps.values, 1) / 96
+    by_hand = np.tensordot(model.facts.attribution[0, session.maps.latents], session.maps.values, 1) / 96
     np.testing.assert_allclose(before, by_hand, atol=1e-6)
-    total = before.sum(dtype=float) + model.constant[0] + intervene_kit.ERROR[0]
+    total = before.sum(dtype=float) + model.facts.constant[0] + intervene_kit.ERROR[0]
     assert total == pytest.approx(session.maps.logits[0], abs=1e-5)
     limits = layer.contrast_limits
     choose(dock.result.map_box, "after")
@@ -324,7 +324,7 @@ def test_inside_a_drawn_region(dock, session, viewer, model, qtbot):
     np.testing.assert_allclose(dock.intervention.view.effect.after, expected, atol=1e-6)
     choose(dock.set.source_box, "region")
     dock.set.k_slider.box.setValue(1)
-    inside = session.maps.values[:, region].sum(axis=1) * model.attribution[0, session.maps.latents]
+    inside = session.maps.values[:, region].sum(axis=1) * model.facts.attribution[0, session.maps.latents]
     best = session.maps.latents[np.abs(inside).argmax()]
     assert list(np.flatnonzero(dock.intervention.view.edit.mask)) == [best]
     viewer.layers.remove(region_layer)
@@ -388,7 +388,7 @@ def test_the_run_s_curve_and_flips(dock, session, run, model, qtbot, monkeypatch
         dock.set.k_slider.box.setValue(k)
         mask = np.zeros(64, bool)
         mask[up[:k]] = mask[down[:k]] = True
-        logits = run.logits[:, 0] - run.dense[:, mask] @ model.attribution[0, mask]
+        logits = run.logits[:, 0] - run.dense[:, mask] @ model.facts.attribution[0, mask]
         idle(qtbot, dock)
         assert dock.over_run.curve.at(k)["auroc"] == pytest.approx(auroc(mass, logits.round(9)), abs=1e-9)
         flipped = np.flatnonzero((run.logits[:, 0] >= 0) != (logits >= 0))
@@ -476,7 +476,7 @@ def test_a_run_of_another_sae(dock, model, qtbot):
     assert "made with another SAE" in dock.run.note.text()
     assert dock.over_run.effects is None
     dock.intervention.change(source="run", k=3)
-    assert "ranking is not there" in dock.set.note.text()
+    assert "The run is not ranked yet" in dock.set.note.text()
 
 
 def test_one_class_only(dock, run, qtbot):
@@ -510,7 +510,7 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     for name in ("edit.csv", "edit.terms.csv", "edit.curve.csv"):
         rows = pd.read_csv(tmp_path / name)
         assert set(rows["mode"]) == {"zero"}
-        assert set(rows["sae_sha256"]) == {model.sae_sha256}
+        assert set(rows["sae_sha256"]) == {model.facts.sae_sha256}
         assert numbers_of(rows["latents"].iloc[0]) == list(latents)
     terms = pd.read_csv(tmp_path / "edit.terms.csv")
     assert terms["value"].sum() == pytest.approx(view.effect.after[0], abs=1e-5)
@@ -558,7 +558,7 @@ def test_nothing_computed_yet(qtbot, viewer, model):
 
 def test_another_model_starts_afresh(dock, session, viewer, qtbot, monkeypatch):
     dock.set.k_slider.box.setValue(5)
-    session.model = intervene_kit.TailModel(sae_sha256="t" * 64)
+    session.handle = intervene_kit.TailModel(sae_sha256="t" * 64)
     assert dock.intervention.state.k == 0
     assert not dock.intervention.can_undo
     assert not viewer.canvas.overlays[EDITED].visible

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from fake_run import FakeRun, Weights
-from fakes import GRID, INPUT, FakeModel
+from fake_run import FakeRun
+from fakes import GRID, INPUT, FakeModel, model_facts
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
@@ -20,11 +20,7 @@ def quiet(*_):
     return None
 
 
-class ModelWithSae(FakeModel):
-    attribution = np.arange(2 * 64, dtype=float).reshape(2, 64)
-
-    class sae:
-        decoder_weight = Weights(np.random.default_rng(3).normal(size=(10, 64)).astype(np.float32))
+ATTRIBUTION = np.arange(2 * 64, dtype=float).reshape(2, 64)
 
 
 @pytest.fixture
@@ -66,14 +62,14 @@ def test_means_of_classes_with_intervals_by_patient():
 
 
 def test_facts_with_run_and_model(run):
-    model = ModelWithSae()
+    model = FakeModel(attribution=ATTRIBUTION)
     facts = facts_of(5, run, "mass", {1: "present", 0: "absent"}, model, quiet)
     assert facts.histogram.fires == 8
     assert [one.images for one in facts.means] == [8, 16]
     assert facts.means[1].mean == 0
     assert np.array_equal(facts.weights, [5.0, 69.0])
     assert facts.run_mean == pytest.approx(run.dense[..., 5].mean(), rel=1e-6)
-    w = model.sae.decoder_weight.numpy().astype(float)
+    w = model.decoder.astype(float)
     cosines = (w.T @ w[:, 5]) / np.linalg.norm(w, axis=0) / np.linalg.norm(w[:, 5])
     cosines[5] = -np.inf
     assert facts.by_decoder.latents[0] == cosines.argmax()
@@ -82,7 +78,7 @@ def test_facts_with_run_and_model(run):
 
 
 def test_facts_without_run_or_without_model(run):
-    no_run = facts_of(5, None, "", {}, ModelWithSae(), quiet)
+    no_run = facts_of(5, None, "", {}, FakeModel(), quiet)
     assert no_run.histogram is None
     assert no_run.by_images is None
     assert no_run.means == ()
@@ -90,6 +86,8 @@ def test_facts_without_run_or_without_model(run):
     assert no_model.weights is None
     assert no_model.by_decoder is None
     assert no_model.means[0].images == len(run)
+    no_sae = facts_of(5, run, "", {}, FakeModel(n_latents=0, attribution=None, constant=None), quiet)
+    assert (no_sae.weights, no_sae.by_decoder) == (None, None)
 
 
 def test_classes_are_named(run):
@@ -102,18 +100,18 @@ def test_classes_are_named(run):
 
 
 def test_attributions_of_a_choice(run):
-    model = ModelWithSae()
-    assert np.array_equal(attribution_of(model, run, RankingChoice("mass")), model.attribution[0])
-    assert np.array_equal(attribution_of(model, run, RankingChoice("mass", 0)), -model.attribution[0])
+    model = model_facts(attribution=ATTRIBUTION)
+    assert np.array_equal(attribution_of(model, run, RankingChoice("mass")), ATTRIBUTION[0])
+    assert np.array_equal(attribution_of(model, run, RankingChoice("mass", 0)), -ATTRIBUTION[0])
     assert attribution_of(model, run, RankingChoice("density", 1)) is None
     assert attribution_of(model, run, RankingChoice()) is None
     assert attribution_of(None, run, RankingChoice("mass")) is None
-    assert attribution_of(ModelWithSae(layer="blocks.3"), run, RankingChoice("mass")) is None
-    assert attribution_of(ModelWithSae(n_latents=128), run, RankingChoice("mass")) is None
+    assert attribution_of(model_facts(layer="blocks.3"), run, RankingChoice("mass")) is None
+    assert attribution_of(model_facts(n_latents=128), run, RankingChoice("mass")) is None
 
 
 def test_a_ranking_becomes_columns_by_latent(run):
-    attribution = ModelWithSae.attribution[0]
+    attribution = ATTRIBUTION[0]
     columns = rank(run, RankingChoice("mass", 1, "diff"), attribution, quiet)
     pool = LabelledPool(
         run.pooled("mean"), run.label("mass"), run.pooled("max"), run.pooled("active_cells"), GRID[0] * GRID[1]

@@ -10,7 +10,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
-from fake_run import FakeRun, Weights
+from fake_run import FakeRun
 from fakes import INPUT, FakeModel, install, latent_maps, mammogram
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import pool_of_run
@@ -24,10 +24,7 @@ from napari_mammosae.viewer.latents.panel import NOTHING
 from napari_mammosae.viewer.workspace import workspace_of
 from waiting import is_due
 
-
-class Linear(FakeModel):
-    attribution = np.random.default_rng(4).normal(size=(2, 64))
-    sae = None
+ATTRIBUTION = np.random.default_rng(4).normal(size=(2, 64))
 
 
 class Boxes:
@@ -73,8 +70,8 @@ def dock(viewer, workspace, qtbot):
 def image(viewer, session):
     """An image with its latents."""
     viewer.add_layer(layers.mammogram_layer(mammogram(shape=INPUT)))
-    model = Linear()
-    session.model = model
+    model = FakeModel(attribution=ATTRIBUTION)
+    session.handle = model
     session.maps = latent_maps(model, Frame.identity(INPUT))
     return session.maps
 
@@ -118,7 +115,7 @@ def test_one_image_fills_the_table(dock, image, session):
     assert dock.status.text() == ""
     assert titles(dock) == ["Latent", "Mean here", "Max here"]
     assert list(dock.table.visible) == list(np.argsort(-image.pooled_mean, kind="stable"))
-    contribution = Linear.attribution[1] * image.pooled_mean
+    contribution = ATTRIBUTION[1] * image.pooled_mean
     assert np.array_equal(dock.table.values["image.logit.suspicious_calcification"], contribution)
     assert session.order.name == BY_IMAGE
 
@@ -284,15 +281,9 @@ def test_facts_about_the_current_latent(dock, run, image, session, qtbot):
 
 
 def test_contributions_to_the_logits(dock, image, session, qtbot):
-    class WithSae(Linear):
-        class sae:
-            decoder_weight = Weights(np.eye(64, dtype=np.float32))
-
-    session.model = model = WithSae()
-    session.maps = latent_maps(model, Frame.identity(INPUT))
     dock.detail.tabs.setCurrentIndex(2)
     settle(qtbot, dock)
-    table, weight = dock.detail.logits, Linear.attribution[1, session.current]
+    table, weight = dock.detail.logits, ATTRIBUTION[1, session.current]
     assert table.isVisible()
     assert table.item(1, 0).text() == f"{weight:+.4g}"
     assert table.item(1, 1).text() == f"{weight * session.maps.pooled_mean[session.current]:+.4g}"
@@ -300,7 +291,7 @@ def test_contributions_to_the_logits(dock, image, session, qtbot):
 
 
 def test_the_gallery_shows_the_strongest_images(dock, run, session, qtbot, monkeypatch):
-    install(monkeypatch, Linear())
+    install(monkeypatch)
     session.findings = Boxes()
     session.current = 5
     settle(qtbot, dock)
@@ -334,7 +325,7 @@ def test_a_gallery_without_files_or_maps_says_so(dock, session, tmp_path, qtbot)
     session.current = 5
     settle(qtbot, dock)
     assert dock.detail.gallery.root_button.isVisible()
-    assert "where" in dock.detail.gallery.note.text()
+    assert "Choose the image folder" in dock.detail.gallery.note.text()
     assert dock.detail.gallery.list.count() == 8
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from fakes import GRID, INPUT, FakeModel, latent_maps, mammogram, maps_of
+from fakes import GRID, INPUT, FakeModel, latent_maps, mammogram, maps_of, model_facts
 from napari_mammosae.core.anatomy.query import cell_weights
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.viewer.canvas import layers
@@ -10,10 +10,6 @@ from napari_mammosae.viewer.latents.region import RegionQuery, ask
 from napari_mammosae.viewer.workspace import workspace_of
 
 CELL = INPUT[0] / GRID[0], INPUT[1] / GRID[1]
-
-
-class Linear(FakeModel):
-    attribution = np.random.default_rng(4).normal(size=(2, 64))
 
 
 def corners(row0, col0, row1, col1):
@@ -31,8 +27,8 @@ def workspace(qapp):
     viewer = ViewerModel()
     workspace = workspace_of(viewer)
     viewer.add_layer(layers.mammogram_layer(mammogram(shape=INPUT)))
-    model = Linear()
-    workspace.session.model = model
+    model = FakeModel()
+    workspace.session.handle = model
     workspace.session.maps = latent_maps(model, Frame.identity(INPUT))
     yield workspace
     workspace.close()
@@ -78,7 +74,7 @@ def test_a_region_follows_the_crop():
 
 
 def test_every_latent_is_measured():
-    model, rng = Linear(), np.random.default_rng(0)
+    model, rng = model_facts(), np.random.default_rng(0)
     values = rng.random((3, *GRID)).astype(np.float32)
     values[1, :6] = 0  # fires, but not in the region
     maps = maps_of(model, np.array([4, 9, 60], np.int32), values)

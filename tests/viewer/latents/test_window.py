@@ -19,17 +19,12 @@ from waiting import is_due
 pytestmark = pytest.mark.opengl
 
 
-class Linear(FakeModel):
-    attribution = np.random.default_rng(4).normal(size=(2, 64))
-    sae = None
-
-
 @pytest.fixture
 def dock(viewer, qtbot):
     """The dock beside an image with its latents."""
     session = workspace_of(viewer).session
     viewer.add_layer(layers.mammogram_layer(mammogram(shape=INPUT)))
-    session.model = Linear()
+    session.handle = FakeModel()
     session.maps = latent_maps(session.model, Frame.identity(INPUT))
     dock = LatentsDock(viewer)
     viewer.window.add_dock_widget(dock, name="Latents", area="right")

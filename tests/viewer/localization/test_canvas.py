@@ -28,7 +28,7 @@ def dock(make_napari_viewer, qtbot, tmp_path):
     viewer.add_layer(layers.mammogram_layer(image))
     model = fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
     workspace.session.findings = read_findings(path)
-    workspace.session.model = model
+    workspace.session.handle = model
     values = np.zeros((2, *GRID), np.float32)
     values[0, 3:6, 2:4] = 1
     values[1, [1, 1, 9, 10], [1, 6, 1, 6]] = 1, 2, 3, 4

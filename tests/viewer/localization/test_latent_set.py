@@ -33,7 +33,7 @@ def maps(model):
 @pytest.fixture
 def model():
     model = TailModel(preprocessing=Preprocessing(size=SHAPE))
-    model.attribution[0, [LEFT, RIGHT, WIDE]] = -2.0, 1.0, 0.1
+    model.facts.attribution[0, [LEFT, RIGHT, WIDE]] = -2.0, 1.0, 0.1
     return model
 
 
@@ -45,7 +45,7 @@ def dock(qtbot, qapp, tmp_path, model):
     workspace = workspace_of(viewer)
     workspace.viewer_for_test = viewer  # a scene holds its viewer weakly
     workspace.images.use_layer(viewer.add_layer(layers.mammogram_layer(fakes.mammogram(1, SHAPE, image_id="case"))))
-    workspace.session.model = model
+    workspace.session.handle = model
     workspace.session.maps = maps(model)
     workspace.session.current = WIDE
     workspace.session.findings = read_findings(path)
@@ -85,13 +85,13 @@ def layer(dock, role):
 def test_pinned_latents_in_every_way(qtbot, dock, model):
     dock.workspace.session.pins = (LEFT, RIGHT)
     stack = np.stack([maps(model)[LEFT], maps(model)[RIGHT]])
-    weights = model.attribution[0, [LEFT, RIGHT]]
+    weights = model.facts.attribution[0, [LEFT, RIGHT]]
     for how in ("maximum", "union", "logit"):
         choose(qtbot, dock, "pins", how)
         expected = find_combined_regions(stack, SHAPE, how, "quantile:0.95", attribution=weights)
         assert found(dock) == expected.boxes.tolist()
         assert layer(dock, "found").nshapes >= len(expected)
-    assert "What speaks for mass in the weighted sum of 2 latents: 3, 5." in dock.boxes.note.text()
+    assert "What supports mass in the weighted sum of 2 latents: 3, 5." in dock.boxes.note.text()
 
 
 @pytest.mark.parametrize("how", ["maximum", "union"])
@@ -115,7 +115,7 @@ def test_measures_of_a_class_map_are_those_of_its_positive_part(qtbot, dock, mod
     dock.workspace.session.pins = (LEFT, RIGHT)
     choose(qtbot, dock, "pins", "logit")
     cells = combine_maps(
-        np.stack([maps(model)[LEFT], maps(model)[RIGHT]]), "logit", model.attribution[0, [LEFT, RIGHT]]
+        np.stack([maps(model)[LEFT], maps(model)[RIGHT]]), "logit", model.facts.attribution[0, [LEFT, RIGHT]]
     )
     positive = np.maximum(cells, 0)
     energy = positive[8:10, 5:7].sum() / positive.sum()
@@ -216,13 +216,13 @@ def test_an_empty_set_cannot_be_chosen_and_one_that_gets_empty_says_so(qtbot, do
 
 def test_without_a_linear_tail_there_is_no_class_map(qtbot, dock):
     model = TailModel(preprocessing=Preprocessing(size=SHAPE), layer="blocks.3")
-    dock.workspace.session.model = model
+    dock.workspace.session.handle = model
     dock.workspace.session.maps = maps(model)
     part = dock.choice.together
     assert not part.how_box.model().item(part.how_box.findData("logit")).isEnabled()
     dock.workspace.session.pins = (LEFT,)
     choose(qtbot, dock, "pins", "logit")
-    assert "what follows is not linear" in dock.boxes.note.text()
+    assert "the layers after it are not linear" in dock.boxes.note.text()
 
 
 def test_another_image_drops_what_is_being_worked_out(qtbot, dock):
@@ -240,7 +240,7 @@ def test_boxes_that_are_not_drawn_are_mentioned(qtbot, dock):
     values = np.zeros((1, 48, 48), np.float32)
     values[0, ::3, ::3] = 1 + np.arange(256).reshape(16, 16)
     fine = TailModel(preprocessing=Preprocessing(size=SHAPE), grid=(48, 48))
-    dock.workspace.session.model = fine
+    dock.workspace.session.handle = fine
     dock.workspace.session.maps = fakes.maps_of(fine, np.array([LEFT], np.int32), values)
     dock.workspace.session.current = LEFT
     settled(qtbot, dock)

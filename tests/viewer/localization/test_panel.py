@@ -63,7 +63,7 @@ def look_at(workspace, name, **facts):
     image = fakes.mammogram(1, SHAPE, image_id=name, **facts)
     viewer = workspace.scene.viewer
     workspace.images.use_layer(viewer.add_layer(layers.mammogram_layer(image)))
-    workspace.session.model = workspace.session.model or fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
+    workspace.session.handle = workspace.session.handle or fakes.FakeModel(preprocessing=Preprocessing(size=SHAPE))
     workspace.session.maps = maps()
     workspace.session.current = BLOB
 
@@ -228,7 +228,7 @@ def test_an_image_without_boxes_and_one_nobody_annotated(qtbot, dock):
     assert "no annotated box on this image" in dock.boxes.reasons.text()
     look_at(dock.workspace, "unheard of")
     settled(qtbot, dock)
-    assert "No annotations of this image" in dock.boxes.note.text()
+    assert "This image is not annotated" in dock.boxes.note.text()
     assert found_layer(dock).features["fate"].tolist() == ["unjudged"]
     assert dock.boxes.values["precision"].text() == "none"
 

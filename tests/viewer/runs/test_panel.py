@@ -10,8 +10,8 @@ from qtpy.QtCore import Qt
 
 import tiny
 from fakes import FakeModel
-from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.process.local import handle_of
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -171,7 +171,7 @@ def test_filters_and_steps_go_through_what_is_listed(qtbot, opened, run_path):
     qtbot.keyClick(part.text, Qt.Key.Key_Return)
     assert listed(opened) == []
     opened.workspace.browser.next_image()
-    assert "No image matches" in opened.workspace.status.last_told[0]
+    assert "No image matches the filters" in opened.workspace.status.last_told[0]
 
 
 def test_a_click_on_the_header_sorts_and_steps_follow(qtbot, opened, run_path):
@@ -229,7 +229,7 @@ def test_blind_hides_labels_and_predictions(opened):
 
 
 def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, run_path):
-    dock.workspace.session.model = model = FakeModel()
+    dock.workspace.session.handle = model = FakeModel()
     dock.workspace.opener.open(run_path)
     idle(qtbot, dock.workspace)
     assert dock.workspace.session.run is None
@@ -243,13 +243,13 @@ def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, r
 
 
 def test_a_model_loaded_later_that_is_another_is_told(qtbot, opened):
-    opened.workspace.session.model = FakeModel()
+    opened.workspace.session.handle = FakeModel()
     assert "another model" in opened.run.status.text()
     assert opened.run.warning.isVisible()
 
 
 def test_kept_maps_of_another_model_are_not_shown(qtbot, opened, tiny_model, tmp_path, monkeypatch):
-    other = load_model(tiny.write_model(tmp_path / "other", seed=5))
+    other = handle_of(tiny.write_model(tmp_path / "other", seed=5))
     workspace = opened.workspace
     workspace.images.take_model(workspace.images.choice, other)
     workspace.browser.next_image()
@@ -370,7 +370,7 @@ def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
 def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
     form.out.line_edit.value = ""
     click(qtbot, form.start_button)
-    assert "Choose the images" in form.note.text()
+    assert "a folder for the run" in form.note.text()
     assert dock.pages.currentIndex() == 1
     form.images.value = "/nowhere/at/all"
     form.out.value = "/nowhere/run"

@@ -374,14 +374,14 @@ def test_a_file_of_the_user_s_choice(qtbot, dock, form, session, reviewer, tmp_p
 
 def test_without_a_run_the_user_s_own_file_is_used(qtbot, dock):
     session = dock.workspace.session
-    session.model = FakeModel()
+    session.handle = FakeModel()
     session.current = 7
     dock.workspace.reviewer.judge_anatomy()
     assert lines(default_path()) == [(7, "anatomy", "", "")]
-    session.model = FakeModel(sae_sha256="t" * 64)
+    session.handle = FakeModel(sae_sha256="t" * 64)
     session.current = 7
     assert session.verdicts(7) is None  # another SAE's latent 7 is another latent
-    session.model = FakeModel()
+    session.handle = FakeModel()
     assert session.verdicts(7) == "anatomy"
 
 
@@ -411,7 +411,7 @@ def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, s
     qtbot.waitUntil(lambda: not part.jobs.busy)
     table, note = find_suspects(open_run(run_path), None, lambda *_: None)
     assert part.view.table.visible.tolist() == table["latent"].tolist()
-    assert "Without annotated boxes" in note
+    assert "No annotated boxes" in note
     assert part.note.text().startswith("Sorted by where latents fire: a suggestion, not a verdict.")
     latent = session.current
     click(qtbot, part.order_button)

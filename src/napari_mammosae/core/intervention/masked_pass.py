@@ -5,7 +5,7 @@ Where the tail is linear the closed forms give the same; elsewhere (`layer="bloc
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from ..base.progress import Report
-    from ..images.mammogram import Mammogram
     from ..models.model import MammoSAE
     from ..stats.measures import FloatArray
     from .edit import Edit
@@ -71,32 +69,3 @@ def edited_latents(latents: Tensor, edit: Edit) -> Tensor:
     if edit.region is not None:
         new = torch.where(torch.from_numpy(edit.region).to(latents.device), new, old)
     return latents.index_copy(1, targets, new)
-
-
-def pass_edit(model: MammoSAE, image: Mammogram, features: Any, edit: Edit, report: Report) -> tuple[Any, FloatArray]:
-    """Pass an image through the network with its latents edited; return its features, and the logits (C,).
-
-    `features` are those of a pass before, None for the first.
-
-    Raises
-    ------
-    SettingsError
-        If the edit does not fit the model.
-    ModelError
-        If the image does not fit into the memory.
-    """
-    from ..models.memory import within_memory
-
-    edit.check(model.n_latents, model.grid)
-
-    def work(_: object) -> tuple[Any, FloatArray]:
-        known = features
-        if known is None:
-            report(f"Passing {image.image_id} up to {model.layer}", 0, 2)
-            known = model.features(image.to_input(model.preprocessing))
-        report(f"Passing the edited latents from {model.layer} on", 1, 2)
-        return known, masked_logits(model, known, [edit])[0, 0]
-
-    found = within_memory(model, [image], work)[0]
-    report("Showing the prediction", 2, 2)
-    return found

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
     from ..runs.run import Run
     from ..stats.measures import IntArray
@@ -257,7 +258,9 @@ def intervene(
     return InterventionEffect(edit, rows, record)
 
 
-def cohort_of_run(run: Run, model: MammoSAE, label: str, *, split: str | None = None, unit: Unit = "image") -> Cohort:
+def cohort_of_run(
+    run: Run, model: MammoSAE | ModelFacts, label: str, *, split: str | None = None, unit: Unit = "image"
+) -> Cohort:
     """Put the images of a run, the linear tail of its model and a label together.
 
     Raises
@@ -272,10 +275,11 @@ def cohort_of_run(run: Run, model: MammoSAE, label: str, *, split: str | None = 
     run.check_model(model)
     rows, labels = labelled_rows(run, label, split, unit)
     logits = logits_of_label(run, label)
+    attribution, constant = model.linear_tail()
     everything = Cohort.of(
         run.pooled("mean"),
-        model.attribution[logits],
-        model.constant[logits],
+        attribution[logits],
+        constant[logits],
         logits=run.logits[:, logits],
         patients=run.images["patient"].to_numpy(),
     )

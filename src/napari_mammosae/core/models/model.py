@@ -259,12 +259,16 @@ class MammoSAE:
         ModelError
             If the layer is not "head" (what follows is not linear there), or there is no SAE or no head.
         """
-        return np.asarray(self.head_weight @ self._linear_tail().decoder_weight.double().cpu().numpy())
+        return np.asarray(self.head_weight @ self._sae_of_tail().decoder_weight.double().cpu().numpy())
 
     @cached_property
     def constant(self) -> NDArray[np.float64]:
         """(C,): the logits of an image on which no latent fires, b + w . b_dec."""
-        return np.asarray(self.head_bias + self.head_weight @ self._linear_tail().tied_bias.double().cpu().numpy())
+        return np.asarray(self.head_bias + self.head_weight @ self._sae_of_tail().tied_bias.double().cpu().numpy())
+
+    def linear_tail(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return attribution (C, h) and constant (C,); ModelError, saying why, if there are none."""
+        return self.attribution, self.constant
 
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of logits (..., C) of all heads: a sigmoid each, or one softmax for a multiclass head.
@@ -316,7 +320,7 @@ class MammoSAE:
             raise ModelError(f"{self.name} was loaded without a sparse autoencoder; give `sae` a file")
         return self.sae
 
-    def _linear_tail(self) -> SparseAutoencoder:
+    def _sae_of_tail(self) -> SparseAutoencoder:
         if why := self._why_not_linear():
             raise ModelError(why)
         return self.autoencoder

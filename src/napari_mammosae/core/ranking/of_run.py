@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
     from ..runs.run import Run
 
@@ -126,7 +127,7 @@ def rank_classes(
     run: Run,
     label: str,
     score: Score = "diff",
-    model: MammoSAE | None = None,
+    model: MammoSAE | ModelFacts | None = None,
     *,
     split: str | None = None,
     unit: Unit = "image",
@@ -154,7 +155,7 @@ def rank_classes(
     }
 
 
-def attribution_of_class(model: MammoSAE, run: Run, label: str, number: int) -> NDArray[np.float64]:
+def attribution_of_class(model: MammoSAE | ModelFacts, run: Run, label: str, number: int) -> NDArray[np.float64]:
     """Return what one unit of each latent's mean adds to the logit that speaks for a class of a label, (h,).
 
     Raises
@@ -167,10 +168,10 @@ def attribution_of_class(model: MammoSAE, run: Run, label: str, number: int) -> 
     if model.n_latents != run.n_latents:
         raise ModelError(f"{model.name} has {model.n_latents} latents, {run.path.name} {run.n_latents}.")
     found = logit_of(model, label, number, categories_of(run, label))
-    return np.asarray(model.attribution[found.logit] * found.sign)
+    return np.asarray(model.linear_tail()[0][found.logit] * found.sign)
 
 
-def attribution_of(model: MammoSAE | None, run: Run, choice: RankingChoice) -> NDArray[np.float64] | None:
+def attribution_of(model: ModelFacts | None, run: Run, choice: RankingChoice) -> NDArray[np.float64] | None:
     """Return `attribution_of_class` for a choice; None without a model, and where it has none for the class."""
     if model is None or model.layer != "head" or not choice.label:
         return None

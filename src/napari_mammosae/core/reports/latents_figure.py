@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from ..annotations.boxes import Findings
+    from ..base.provenance import ModelIdentity
     from ..images.geometry import Frame
     from ..images.mammogram import Mammogram
     from ..models.latents import LatentMaps
-    from ..models.model import MammoSAE
 
 FORMATS = ("png", "pdf", "svg")
 COLUMNS = 6
@@ -150,7 +150,7 @@ def latents_figure(
     return figure
 
 
-def figure_source(model: MammoSAE) -> str:
+def figure_source(model: ModelIdentity) -> str:
     """What made a figure, on one line: software, model and SAE by the start of their hashes."""
     from ... import __version__
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csc_array
 
+    from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
 
 Pooling = Literal["mean", "max", "active_cells"]
@@ -284,7 +285,7 @@ class Run:
         height, width = self.info["preprocessing"]["size"]
         return Frame((rows, cols), (row0, col0, row1, col1), (height, width))
 
-    def check_model(self, model: "MammoSAE") -> None:
+    def check_model(self, model: "MammoSAE | ModelFacts") -> None:
         """Raise RunError when a model is not the one the run was made with, saying what differs."""
         here = {"model_sha256": model.model_sha256, "sae_sha256": model.sae_sha256, "latents": model.n_latents}
         names = {"model_sha256": "model", "sae_sha256": "SAE", "latents": "number of latents"}

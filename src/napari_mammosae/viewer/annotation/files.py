@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
-    from ...core.models.model import MammoSAE
+    from ...core.models.facts import ModelFacts
 
 
 def save_boxes(
-    path: Path, findings: Findings, edited: dict[str, tuple[int, int]], model: MammoSAE | None, report: Report
+    path: Path, findings: Findings, edited: dict[str, tuple[int, int]], model: ModelFacts | None, report: Report
 ) -> str:
     """Write all boxes with their provenance, over a file that exists; return what to say."""
     from ...core.annotations.box_edits import to_write

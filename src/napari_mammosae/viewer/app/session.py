@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from ...core.annotations.boxes import Findings
     from ...core.images.mammogram import Mammogram
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
+    from ...process.handle import ModelHandle
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
@@ -42,7 +43,7 @@ class Session:
     """What one viewer is looking at: an image, a model, its latents in some order, one of them current.
 
     Assigning a property changes the state, keeps the invariants below, and emits the signal of the same name from
-    `events`. Assigning what is already there emits nothing.
+    `events`; `handle` emits `model`. Assigning what is already there emits nothing.
 
     - Another image or model drops `maps`; another model drops `order` as well, and `pins` and `current` unless
       its SAE is the same (only then do latent numbers keep their meaning).
@@ -56,7 +57,7 @@ class Session:
         self.generation = 0
         self._manual_limits: tuple[float, float] = (0.0, 1.0)
         self._image: Mammogram | None = None
-        self._model: MammoSAE | None = None
+        self._handle: ModelHandle | None = None
         self._maps: LatentMaps | None = None
         self._findings: Findings | None = None
         self._order: Order | None = None
@@ -99,16 +100,22 @@ class Session:
         self.maps = maps
 
     @property
-    def model(self) -> MammoSAE | None:
-        """The loaded model; None before loading and after unloading."""
-        return self._model
+    def model(self) -> ModelFacts | None:
+        """What is known of the loaded model, as of its last answer; None before loading and after unloading."""
+        return None if self._handle is None else self._handle.facts
 
-    @model.setter
-    def model(self, model: MammoSAE | None) -> None:
-        if model is self._model:
+    @property
+    def handle(self) -> ModelHandle | None:
+        """The loaded model as what computes; assign it to change the model."""
+        return self._handle
+
+    @handle.setter
+    def handle(self, handle: ModelHandle | None) -> None:
+        if handle is self._handle:
             return
         self.supersede()
-        before, self._model = self._model, model
+        before, self._handle = self.model, handle
+        model = self.model
         self.maps = None
         self.order = None
         if before is not None and model is not None and before.sae_sha256 != model.sae_sha256:

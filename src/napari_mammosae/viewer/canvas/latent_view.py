@@ -10,8 +10,8 @@ import numpy as np
 from ...core.base.text import readable
 
 if TYPE_CHECKING:
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ..app.session import Session
 
 # Maxima of live latents reach far up; the few above this quantile saturate rather than darken all others.
@@ -87,7 +87,7 @@ class Prediction:
     probability_sae: float
 
 
-def predictions(model: MammoSAE, maps: LatentMaps) -> list[Prediction]:
+def predictions(model: ModelFacts, maps: LatentMaps) -> list[Prediction]:
     """Every class's logit and probability on the image."""
     columns = (maps.logits, model.probabilities(maps.logits), maps.logits_sae, model.probabilities(maps.logits_sae))
     return [

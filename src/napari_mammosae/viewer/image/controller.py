@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
+    from ...process.handle import ModelHandle
     from ..canvas.actions import CanvasActions
     from ..context import Context
 
@@ -49,9 +49,9 @@ class ImageController(Controller):
         """Stop what runs, give the model's memory back, look at no more layers."""
         self.jobs.cancel()
         super().close()
-        if (model := self.session.model) is not None:
-            self.session.model = None
-            model.unload()
+        if (handle := self.session.handle) is not None:
+            self.session.handle = None
+            handle.unload()
 
     # Image and boxes
 
@@ -99,10 +99,10 @@ class ImageController(Controller):
             self.status.tell("Open a mammogram or choose a layer first.", error=True)
             return
         self._wanted = True
-        choice, model = self.choice, self.session.model
+        choice, handle = self.choice, self.session.handle
         if image is None:
             self._read_layer(layer)
-        elif model is None or self._loaded != choice:
+        elif handle is None or self._loaded != choice:
             self.jobs.start(
                 f"Loading {choice.title}",
                 partial(tasks.load, choice),
@@ -112,8 +112,8 @@ class ImageController(Controller):
         else:
             self.jobs.start(
                 f"Computing the latents of {image.image_id}",
-                partial(tasks.compute, model, image),
-                partial(self._take_maps, self.session.generation, model.device),
+                partial(tasks.compute, handle, image),
+                partial(self._take_maps, self.session.generation, handle.facts.device),
                 self.report_failure,
             )
 
@@ -125,10 +125,10 @@ class ImageController(Controller):
     def unload(self) -> None:
         """Drop the model and what came from it, and give its memory back."""
         self.cancel()
-        model, self.session.model, self._loaded = self.session.model, None, None
-        if model is not None:
-            model.unload()
-            self.status.tell(f"{model.name} unloaded.")
+        handle, self.session.handle, self._loaded = self.session.handle, None, None
+        if handle is not None:
+            handle.unload()
+            self.status.tell(f"{handle.facts.name} unloaded.")
 
     # What comes back from the worker thread
 
@@ -173,12 +173,12 @@ class ImageController(Controller):
                 self.status.tell(" ".join(notes) or self.status.last_told[0])
         self.session.findings = findings
 
-    def take_model(self, choice: ModelChoice, model: MammoSAE) -> None:
+    def take_model(self, choice: ModelChoice, handle: ModelHandle) -> None:
         """Go on with a model that was loaded for a choice."""
-        before, self.session.model, self._loaded = self.session.model, model, choice
+        before, self.session.handle, self._loaded = self.session.handle, handle, choice
         if before is not None:
             before.unload()
-        self.status.tell(f"{model.name} loaded on {model.device}.")
+        self.status.tell(f"{handle.facts.name} loaded on {handle.facts.device}.")
         if self._wanted:
             self.compute()
 

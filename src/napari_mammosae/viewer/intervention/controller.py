@@ -6,28 +6,28 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from psygnal import Signal
 from superqt.utils import qdebounced
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
-from ...core.intervention.masked_pass import pass_edit
 from ..app.history import History
 from ..canvas import layers
 from ..context import Controller
-from ..image.tasks import is_ready, prepare_edits
 from . import layers as logit_map
 from .layers import EditOverlay, edited_text
-from .result import EditView, Passes, passed_view, view_of
+from .result import EditView, Passes, flip_of, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
+from .tasks import pass_edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ...core.intervention.edit import Edit
     from ...core.intervention.smallest_flip import FlipSet
+    from ...core.models.facts import ModelFacts
+    from ...core.models.latents import LatentMaps
     from ..context import Context
     from .layers import MapKind
 
@@ -42,8 +42,8 @@ class Intervention(Controller):
     ----------
     changed
         Emits after the state or its result changed.
-    jobs, passing
-        The preparation of a model for edits, and the pass of an edit through the network.
+    passing
+        The pass of an edit through the network.
     problem
         Why there is no edit although one was asked for, in words; empty otherwise.
     view
@@ -62,7 +62,7 @@ class Intervention(Controller):
 
     def __init__(self, context: Context, verdicts: Callable[[], Mapping[int, str]]) -> None:
         super().__init__(context)
-        self.jobs, self.passing = self.new_jobs(), self.new_jobs()
+        self.passing = self.new_jobs()
         self._overlay = EditOverlay()
         self._history = History(EditState())
         self.sources, self.passes = EditSources(context, verdicts), Passes()
@@ -199,8 +199,6 @@ class Intervention(Controller):
         SettingsError
             If nothing is computed yet.
         """
-        from ...core.intervention.smallest_flip import smallest_flip
-
         model, maps, state = self.session.model, self.session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
@@ -208,12 +206,8 @@ class Intervention(Controller):
             raise SettingsError(
                 f"The SAE reads {model.layer}: the layers after it are not linear, so the set cannot be found."
             )
-        logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
-        live = np.asarray(maps.latents, dtype=np.int64)
-        parts = model.attribution[logits, live] * maps.pooled_mean[live].astype(np.float64)
-        start = maps.logits_sae if state.form == "replace" else maps.logits
         factor = state.factor if state.mode == "scale" and state.factor != 1 else 0.0
-        flip = smallest_flip(live, parts, start[logits], factor=factor, original=maps.logits[logits])
+        flip = flip_of(model, maps, state, factor)
         if flip.found:
             self.settle()
             self.change(
@@ -240,11 +234,11 @@ class Intervention(Controller):
 
     def compute_pass(self) -> None:
         """Pass the image with its edited latents through the network; dropped where another image is shown by then."""
-        model, image, maps, edit = self.session.model, self.session.image, self.session.maps, self.awaited
-        if model is None or image is None or maps is None or edit is None:
+        handle, image, maps, edit = self.session.handle, self.session.image, self.session.maps, self.awaited
+        if handle is None or image is None or maps is None or edit is None:
             return
         self.pass_note = ""
-        work = partial(pass_edit, model, image, self.passes.features, edit)
+        work = partial(pass_edit, handle, image, self.passes.key, edit)
         take = partial(self._take_pass, maps, edit)
         self.passing.start("Passing the edit through the network", work, take, self._pass_failed)
 
@@ -258,9 +252,9 @@ class Intervention(Controller):
         self.pass_note = str(error) or type(error).__name__
         self.changed.emit()
 
-    def _new_view(self, model: Any, maps: Any) -> EditView | None:
-        if why := why_not(model):
-            raise SettingsError(why)
+    def _new_view(self, model: ModelFacts, maps: LatentMaps) -> EditView | None:
+        if not model.classes:
+            raise SettingsError(f"{model.name} has no classifier, so there is no prediction to edit.")
         edit = self.edit()
         if model.layer == "head":
             return view_of(model, maps, edit, min(self.state.logit, len(model.classes) - 1))
@@ -299,21 +293,9 @@ class Intervention(Controller):
         self.pass_note = ""
         self._forget()
 
-    def _prepare(self) -> None:
-        """Work out what latents add to the logits, the first time."""
-        model = self.session.model
-        if model is not None and self.session.maps is not None and model.layer == "head" and not is_ready(model):
-            work = partial(prepare_edits, model)
-            self.jobs.start("Preparing edits", work, self._on_prepared, self.status.report_failure)
-
-    def _on_prepared(self, model: Any) -> None:
-        if model is self.session.model:
-            self.update()
-
     def _forget(self) -> None:
-        self._prepare()
         self.sources.forget()
-        self.passes.forget()
+        self.passes.forget("" if self.session.maps is None else self.session.maps.key)
         self.update()
 
     def _on_verdicts(self, *_: object) -> None:
@@ -350,10 +332,3 @@ class Intervention(Controller):
             self.changed.emit()
         elif role == "region":
             self.forget_region()
-
-
-def why_not(model: Any) -> str:
-    """Say why a model's predictions cannot be edited, or not yet; an empty string where they can."""
-    if not model.classes:
-        return f"{model.name} has no classifier, so there is no prediction to edit."
-    return "Preparing …" if model.layer == "head" and not is_ready(model) else ""

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.intervention.sweep import Curve
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
     from .over_run import EditOverRun
     from .result import EditView
@@ -57,7 +57,7 @@ class RunRecord:
 class EditRecord:
     """The edit on the screen and what comes of it, as it stands: it can be written while the user goes on."""
 
-    model: MammoSAE
+    model: ModelFacts
     maps: LatentMaps
     image: Mammogram
     state: EditState

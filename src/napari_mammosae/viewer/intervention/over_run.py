@@ -16,9 +16,9 @@ from .run_move import RunMove
 if TYPE_CHECKING:
     from ...core.base.progress import Progress
     from ...core.intervention.sweep import Curve
-    from ...core.models.model import MammoSAE
     from ...core.ranking.scores import Score
     from ...core.runs.run import Run
+    from ...process.handle import ModelHandle
     from .controller import Intervention
     from .run_effects import Bands, RunEffects, RunRanking
     from .state import EditState
@@ -130,9 +130,10 @@ class EditOverRun(Controller):
         self.label = self.labels[0] if self.labels else ""
 
     def _prepare(self) -> None:
-        run, model = self.session.run, self.session.model
+        run, handle = self.session.run, self.session.handle
         self._drop()
-        assert model is not None
+        assert handle is not None
+        model = handle.facts
         if not self.label:
             self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.")
             self._give_up()
@@ -140,10 +141,10 @@ class EditOverRun(Controller):
         choice, title = RunChoice(self.label, self.score), f"Preparing {run.path.name}"  # type: ignore[arg-type]
         if model.layer == "head":
             work = partial(run_effects.prepare_run, run, model, choice)
-            self.jobs.start(title, work, partial(self._take, run, model), self._not_prepared)
+            self.jobs.start(title, work, partial(self._take, run, handle), self._not_prepared)
         else:
             rank = partial(run_effects.rank_run, run, model, choice)
-            self.jobs.start(title, rank, partial(self._take_ranking, run, model), self._not_prepared)
+            self.jobs.start(title, rank, partial(self._take_ranking, run, handle), self._not_prepared)
 
     def _drop(self) -> None:
         """Nothing that was worked out holds; the edit does without the ranking."""
@@ -156,14 +157,15 @@ class EditOverRun(Controller):
             self.intervention.update()
         self.changed.emit()
 
-    def _take(self, run: Run, model: MammoSAE, effects: RunEffects) -> None:
-        if run is self.session.run and model is self.session.model:
+    def _take(self, run: Run, handle: ModelHandle, effects: RunEffects) -> None:
+        if run is self.session.run and handle is self.session.handle:
             self.effects = effects
-            self._take_ranking(run, model, effects.ranking)
+            self._take_ranking(run, handle, effects.ranking)
 
-    def _take_ranking(self, run: Run, model: MammoSAE, ranking: RunRanking) -> None:
-        if run is not self.session.run or model is not self.session.model:
+    def _take_ranking(self, run: Run, handle: ModelHandle, ranking: RunRanking) -> None:
+        if run is not self.session.run or handle is not self.session.handle:
             return
+        layer = handle.facts.layer
         self.ranking, self._of = ranking, run
         entries: dict[tuple[Any, int], Any] = {}
 
@@ -174,7 +176,7 @@ class EditOverRun(Controller):
             return entries[key]
 
         self.intervention.sources.run_entry = entry
-        self._say("" if model.layer == "head" else NO_SWEEP.format(layer=model.layer))
+        self._say("" if layer == "head" else NO_SWEEP.format(layer=layer))
         state = self.intervention.state
         if state.source == "image" and state.k == 0 and not self.intervention.can_undo:
             self.intervention.use_run()

@@ -12,8 +12,9 @@ from .state import EditState, changes_something
 if TYPE_CHECKING:
     from ...core.intervention.edit import Edit
     from ...core.intervention.image_edit import ImageEdit
+    from ...core.intervention.smallest_flip import FlipSet
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ...core.stats.measures import FloatArray, IntArray
 
 
@@ -67,7 +68,7 @@ class EditView:
     latents: IntArray
 
 
-def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditView:
+def view_of(model: ModelFacts, maps: LatentMaps, edit: Edit, logit: int) -> EditView:
     """Apply an edit to an image's latents.
 
     Raises
@@ -77,7 +78,7 @@ def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditVi
     """
     from ...core.intervention.image_edit import edit_image
 
-    effect = edit_image(maps, model.attribution, model.constant, edit)
+    effect = edit_image(maps, *model.linear_tail(), edit)
     if maps.values.dtype == np.float16 and edit.region is None:
         effect = replace(effect, **_exact_logits(model, maps, edit))
     live = np.asarray(maps.latents, dtype=np.int64)
@@ -92,7 +93,7 @@ def view_of(model: MammoSAE, maps: LatentMaps, edit: Edit, logit: int) -> EditVi
     )
 
 
-def passed_view(model: MammoSAE, maps: LatentMaps, edit: Edit, after: FloatArray) -> EditView:
+def passed_view(model: ModelFacts, maps: LatentMaps, edit: Edit, after: FloatArray) -> EditView:
     """What an edit does to an image whose logits (C,) after it came of a pass through the network."""
     from ...core.intervention.image_edit import ImageEdit
 
@@ -102,22 +103,23 @@ def passed_view(model: MammoSAE, maps: LatentMaps, edit: Edit, after: FloatArray
     return EditView(edit, ImageEdit(before, after), own, start, stop, (), live[edit.targets[live]])
 
 
-def _exact_logits(model: MammoSAE, maps: LatentMaps, edit: Edit) -> dict[str, FloatArray]:
+def _exact_logits(model: ModelFacts, maps: LatentMaps, edit: Edit) -> dict[str, FloatArray]:
     """Logits before and after from the means, which a run keeps at full precision, its maps only at half of it."""
-    means = maps.pooled_mean.astype(np.float64)
-    change = model.attribution @ np.where(edit.targets, (edit.factor - 1.0) * means, 0.0)
-    before = model.constant + model.attribution @ means if edit.form == "replace" else maps.logits
+    (attribution, constant), means = model.linear_tail(), maps.pooled_mean.astype(np.float64)
+    change = attribution @ np.where(edit.targets, (edit.factor - 1.0) * means, 0.0)
+    before = constant + attribution @ means if edit.form == "replace" else maps.logits
     return {"before": before, "after": before + change}
 
 
-def terms_of(model: MammoSAE, maps: LatentMaps, edit: Edit, effect: ImageEdit, logit: int) -> tuple[Term, ...]:
+def terms_of(model: ModelFacts, maps: LatentMaps, edit: Edit, effect: ImageEdit, logit: int) -> tuple[Term, ...]:
     """Take one logit apart: bias, the largest contributions, all others summed, the SAE's error, and the edit."""
     from ...core.intervention.explain import explain
 
+    attribution, constant = model.linear_tail()
     parts = explain(
         maps.pooled_mean,
-        model.attribution[logit],
-        float(model.constant[logit]),
+        attribution[logit],
+        float(constant[logit]),
         float(maps.logits[logit]),
         float(maps.logits_sae[logit]),
     )
@@ -135,6 +137,17 @@ def terms_of(model: MammoSAE, maps: LatentMaps, edit: Edit, effect: ImageEdit, l
         terms.append(Term("SAE error", parts.error, "error"))
     terms.append(Term("edit", float(effect.after[logit] - effect.before[logit]), "edit"))
     return tuple(terms)
+
+
+def flip_of(model: ModelFacts, maps: LatentMaps, state: EditState, factor: float) -> FlipSet:
+    """Find the fewest latents that, multiplied by a factor, change the decision for the class looked at."""
+    from ...core.intervention.smallest_flip import smallest_flip
+
+    logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
+    live = np.asarray(maps.latents, dtype=np.int64)
+    parts = model.linear_tail()[0][logits, live] * maps.pooled_mean[live].astype(np.float64)
+    start = maps.logits_sae if state.form == "replace" else maps.logits
+    return smallest_flip(live, parts, start[logits], factor=factor, original=maps.logits[logits])
 
 
 def summary(state: EditState, view: EditView) -> str:
@@ -157,28 +170,28 @@ class Passes:
 
     Attributes
     ----------
-    features
-        The image's features at the SAE's layer, as they came from the first pass; None until then.
+    key
+        What the model keeps the image's features under, to pass edits on from.
     """
 
     def __init__(self) -> None:
-        self.features: Any = None
+        self.key = ""
         self._logits: dict[tuple[Any, ...], FloatArray] = {}
 
-    def forget(self) -> None:
-        """Another image or model: nothing holds."""
-        self.features = None
+    def forget(self, key: str = "") -> None:
+        """Another image or model, whose features are under this key: nothing holds."""
+        self.key = key
         self._logits.clear()
 
     def logits(self, edit: Edit) -> FloatArray | None:
         """Return the logits (C,) of exactly this edit; None where it was not passed through yet."""
         return self._logits.get(_key(edit))
 
-    def take(self, edit: Edit, features: Any, logits: FloatArray) -> None:
+    def take(self, edit: Edit, key: str, logits: FloatArray) -> None:
         """Keep what came of a pass."""
         while len(self._logits) >= _KEPT:
             self._logits.pop(next(iter(self._logits)))
-        self.features = features
+        self.key = key
         self._logits[_key(edit)] = logits
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...core.intervention.cohort import Cohort
     from ...core.intervention.edit import Edit, Form
     from ...core.intervention.sweep import Curve
-    from ...core.models.model import MammoSAE
+    from ...core.models.facts import ModelFacts
     from ...core.ranking.orders import Ranking
     from ...core.ranking.scores import Score
     from ...core.runs.run import Run
@@ -125,7 +125,7 @@ def labels_for(run: Run, logit: str) -> list[str]:
     return sorted(found, key=lambda name: (name != logit, name))
 
 
-def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> RunEffects:
+def prepare_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> RunEffects:
     """Read a run's mean activations and rank its latents for every class of the label.
 
     Raises
@@ -143,7 +143,7 @@ def prepare_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) ->
     return RunEffects(rank_run(run, model, choice, report), cohort, labelled_rows(run, choice.label)[0])
 
 
-def rank_run(run: Run, model: MammoSAE, choice: RunChoice, report: Report) -> RunRanking:
+def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> RunRanking:
     """Rank a run's latents for every class of the label; all that can be had where the model's tail is not linear.
 
     Raises

@@ -93,17 +93,17 @@ class LatentDetail(Part):
 
     def _update(self) -> None:
         session = self.session
-        latent, run, model = session.current, self._run(), session.model
+        latent, run, handle = session.current, self._run(), session.handle
         if self.tabs.currentWidget() is self.gallery:
             self.gallery.show_latent(latent if run is not None else None)
             return
-        if latent is None or (run is None and model is None):
+        if latent is None or (run is None and handle is None):
             self._show(None)
             return
         label = self.ranking.choice.label
         label = label if run is not None and label in run.labels else ""
         names = dict(classes_of(run, label)) if run is not None and label else {}
-        work = partial(facts_of, latent, run, label, names, model)
+        work = partial(facts_of, latent, run, label, names, handle)
         self.jobs.start(f"Latent {latent}", work, self._show, self._failed)
 
     def _run(self) -> Any:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.base.progress import Report
-    from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
+    from ...process.handle import ModelHandle
 
 BINS = 24
 NEIGHBOURS = 12
@@ -135,7 +135,7 @@ def class_means(
 
 
 def facts_of(
-    latent: int, run: Run | None, label: str, names: dict[int, str], model: MammoSAE | None, report: Report
+    latent: int, run: Run | None, label: str, names: dict[int, str], handle: ModelHandle | None, report: Report
 ) -> LatentFacts:
     """Gather what is known about a latent; made for a worker thread.
 
@@ -145,10 +145,10 @@ def facts_of(
         An open run of the same SAE, or None.
     label, names
         The run's label to divide the images by (empty: none), and what to call its classes.
-    model
+    handle
         The loaded model, or None.
     """
-    from ...core.ranking.neighbours import coactivation_neighbours, decoder_neighbours
+    from ...core.ranking.neighbours import coactivation_neighbours
 
     bars, run_mean, by_images, by_decoder, weights = None, None, None, None, None
     means: tuple[ClassMean, ...] = ()
@@ -162,10 +162,9 @@ def facts_of(
         means = class_means(values, labels, run.images["patient"].to_numpy(), names)
         report(f"Reading latent {latent}")
         by_images = Neighbours(*coactivation_neighbours(pooled, latent, NEIGHBOURS))
-    if model is not None and model.sae is not None:
-        if model.layer == "head" and len(model.classes):
-            weights = np.asarray(model.attribution)[:, latent]
+    if handle is not None and handle.facts.n_latents:
+        if (attribution := handle.facts.attribution) is not None:
+            weights = attribution[:, latent]
         report(f"Reading latent {latent}")
-        decoder = model.sae.decoder_weight.detach().float().cpu().numpy()
-        by_decoder = Neighbours(*decoder_neighbours(decoder, latent, NEIGHBOURS))
+        by_decoder = Neighbours(*handle.neighbours(latent, NEIGHBOURS))
     return LatentFacts(latent, bars, means, weights, run_mean, by_decoder, by_images)

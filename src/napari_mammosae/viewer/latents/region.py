@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from ...core.base.progress import Report
     from ...core.images.geometry import Frame
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ..context import Context
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
@@ -189,7 +189,7 @@ def ask(
     region: NDArray[Any] | tuple[str, NDArray[Any]],
     maps: LatentMaps,
     frame: Frame,
-    model: MammoSAE | None,
+    model: ModelFacts | None,
     report: Report,
 ) -> dict[str, NDArray[Any]]:
     """What every latent has inside a region, as columns of the table by latent number; silent latents have nothing.
@@ -220,7 +220,7 @@ def ask(
         "region.share": np.where(np.isnan(lift), np.nan, spread(inside["energy"], 0.0)),
         "region.lift": lift,
     }
-    if model is not None and model.layer == "head" and model.classes:
+    if model is not None and model.attribution is not None:
         for name, attribution in zip(model.classes, model.attribution, strict=True):
             table = query_region(maps.latents, maps.values, weights, attribution=attribution)
             logit = np.zeros(h)

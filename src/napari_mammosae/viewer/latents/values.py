@@ -43,7 +43,7 @@ def collect(
     classes: tuple[str, ...] = model.classes if model is not None else ()
     if maps is not None:
         values |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
-        if model is not None and model.layer == "head" and model.n_latents == h:
+        if model is not None and model.attribution is not None and model.n_latents == h:
             for name, attribution in zip(classes, model.attribution, strict=True):
                 values[f"image.logit.{name}"] = attribution * maps.pooled_mean
     known = (

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ...core.images.mammogram import Mammogram
-    from ...core.models.model import MammoSAE
+    from ...core.models.facts import ModelFacts
 
 Shares = dict[str, Any]
 
@@ -35,7 +35,7 @@ class Outline:
         self._shares: Shares | None = None
         self._ready, self._failed = ready, failed
 
-    def look(self, image: Mammogram, model: MammoSAE) -> bool:
+    def look(self, image: Mammogram, model: ModelFacts) -> bool:
         """Begin to look at an image; False where that was done, or is going on, already."""
         if self.image is image and self._grid == model.grid:
             return False

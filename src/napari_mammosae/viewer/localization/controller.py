@@ -14,7 +14,6 @@ from ...core.base.errors import MammoSAEError
 from ..app.order import Order
 from ..canvas import layers
 from ..context import Controller
-from ..image.tasks import is_ready
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
 from .layers import FoundLayers
@@ -172,7 +171,7 @@ class Localizer(Controller):
         several = set_of(self._together, latents, model, maps, choice.finding)
         self.several = several
         truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
-        if several.how == "maximum" or (several.how == "logit" and is_ready(model)):
+        if several.how in ("maximum", "logit"):
             if self._scope is None:
                 weights = weights_of(several, model)
                 self._scope = scope_together(maps, several, weights, image, truth, regions)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.localization.combination import Combination
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ..app.session import Session
 
 Source: TypeAlias = Literal["current", "pins", "first", "lesion", "anatomy", "spurious"]
@@ -90,7 +90,7 @@ def latents_of(choice: Together, session: Session, verdicts: Callable[[], Mappin
     return found
 
 
-def set_of(choice: Together, latents: tuple[int, ...], model: MammoSAE, maps: LatentMaps, finding: str) -> LatentSet:
+def set_of(choice: Together, latents: tuple[int, ...], model: ModelFacts, maps: LatentMaps, finding: str) -> LatentSet:
     """Describe latents on an image; a class activation map is that of the finding's class, else of the likeliest one.
 
     Raises
@@ -115,7 +115,7 @@ def set_of(choice: Together, latents: tuple[int, ...], model: MammoSAE, maps: La
     return LatentSet(latents, live, choice.how, logit, f"{about}; {silent:,} silent here" if silent else about)
 
 
-def no_class_map(model: MammoSAE) -> str:
+def no_class_map(model: ModelFacts) -> str:
     """Say why a model has no class activation map; an empty string where it has one."""
     if not model.classes:
         return f"{model.name} has no classifier, so there is no class activation map."
@@ -124,6 +124,6 @@ def no_class_map(model: MammoSAE) -> str:
     return ""
 
 
-def weights_of(one: LatentSet, model: MammoSAE) -> NDArray[np.float64] | None:
+def weights_of(one: LatentSet, model: ModelFacts) -> NDArray[np.float64] | None:
     """What the live latents' activations add to the logit; may take a while the first time."""
-    return None if one.logit is None else np.asarray(model.attribution[one.logit, list(one.live)])
+    return None if one.logit is None else model.linear_tail()[0][one.logit, list(one.live)]

@@ -21,15 +21,15 @@ if TYPE_CHECKING:
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.localization.over_run import LatentOverRun, RunBoxes
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
     from ..app.order import Order
     from .latent_set import LatentSet
     from .result import Localization, Scope
 
 
-def look_at_regions(image: Mammogram, model: MammoSAE, report: Report) -> dict[str, NDArray[np.float32]]:
+def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[np.float32]]:
     """Shares of the cells that lie in the breast and other regions of an image."""
     import napari_mammosae.core.localization  # noqa: F401  (brings pandas: better here than in the GUI thread)
 
@@ -63,7 +63,7 @@ def overlaps_with_box(
 
 def localize_together(
     scope: Scope | None,
-    model: MammoSAE,
+    model: ModelFacts,
     maps: LatentMaps,
     several: LatentSet,
     image: Mammogram,
@@ -91,7 +91,7 @@ def draw_figure(
     path: Path,
     image: Mammogram,
     maps: LatentMaps,
-    model: MammoSAE,
+    model: ModelFacts,
     order: Order,
     findings: Findings | None,
     choice: Choice,

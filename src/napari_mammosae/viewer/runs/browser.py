@@ -97,7 +97,7 @@ class RunBrowser(Controller):
 
     def show(self, row: int) -> None:
         """Look at an image of the run, with its latents; the current latent and the order stay."""
-        run, model = self.session.run, self.session.model
+        run, handle = self.session.run, self.session.handle
         path = self.files_of(run).path(row)
         if path is None:
             name = str(run.images["path"].iloc[row]).rpartition("/")[2]
@@ -105,33 +105,33 @@ class RunBrowser(Controller):
             self.status.tell(text, error=True)
             return
         self._going = row
-        ready = self._ahead.get((run, row, model))
+        ready = self._ahead.get((run, row, handle))
         if ready is not None:
             self.images.jobs.cancel()
-            self._show(row, model, ready)
+            self._show(row, handle, ready)
             return
 
-        waiting = self._ahead.under_way((run, row, model))
+        waiting = self._ahead.under_way((run, row, handle))
 
         def work(report: Report) -> Ready:
             report(f"Reading {path.name}")
-            found: Ready = waiting.result() if waiting is not None else make_ready(run, row, path, model)
+            found: Ready = waiting.result() if waiting is not None else make_ready(run, row, path, handle)
             report(f"Showing {path.name}")
             return found
 
-        done = partial(self._take, run, row, model)
+        done = partial(self._take, run, row, handle)
         self.images.jobs.start(f"Reading {path.name}", work, done, self._failed)
 
-    def _take(self, run: Any, row: int, model: Any, ready: Ready) -> None:
-        if run is self.session.run and model is self.session.model:
-            self._ahead.keep((run, row, model), ready)
-            self._show(row, model, ready)
+    def _take(self, run: Any, row: int, handle: Any, ready: Ready) -> None:
+        if run is self.session.run and handle is self.session.handle:
+            self._ahead.keep((run, row, handle), ready)
+            self._show(row, handle, ready)
 
     def _failed(self, error: Exception) -> None:
         self._going = None
         self.images.report_failure(error)
 
-    def _show(self, row: int, model: Any, ready: Ready) -> None:
+    def _show(self, row: int, handle: Any, ready: Ready) -> None:
         self._going = None
         self._put(ready)
         run, image = self.session.run, ready.image
@@ -139,7 +139,7 @@ class RunBrowser(Controller):
         if ready.maps is not None:
             self.session.maps = ready.maps
             self.status.tell(f"{label}: {ready.maps.latents.size:,} latents fire.")
-        elif model is not None:
+        elif handle is not None:
             self.images.compute()
         else:
             self.status.tell(f"{label}. {ready.note}")
@@ -178,16 +178,16 @@ class RunBrowser(Controller):
             camera.fit(viewer, layer)
 
     def _read_ahead(self, row: int) -> None:
-        run, model = self.session.run, self.session.model
+        run, handle = self.session.run, self.session.handle
         at = np.flatnonzero(self.rows == row)
         if not at.size:
             return
-        on_gpu = model is not None and not str(model.device).startswith("cpu")
+        on_gpu = handle is not None and not handle.facts.device.startswith("cpu")
         wanted = []
         for by in _NEAR:
             place = int(at[0]) + by
             if 0 <= place < self.rows.size and (path := self.files_of(run).path(near := int(self.rows[place]))):
-                wanted.append(((run, near, model), partial(make_ready, run, near, path, model, compute=on_gpu)))
+                wanted.append(((run, near, handle), partial(make_ready, run, near, path, handle, compute=on_gpu)))
         self._ahead.want(wanted)
 
     def _on_run(self, run: Any) -> None:

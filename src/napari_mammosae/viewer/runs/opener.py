@@ -83,8 +83,8 @@ class RunOpener(Controller):
 
     def _take(self, opened: Opened) -> None:
         run = opened.run
-        if self.session.model is None and opened.model is not None and opened.choice is not None:
-            self.images.take_model(opened.choice, opened.model)
+        if self.session.handle is None and opened.handle is not None and opened.choice is not None:
+            self.images.take_model(opened.choice, opened.handle)
         if opened.root is not None:
             self.browser.files_of(run).root = opened.root
         if opened.findings is not None:

@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.errors import RunError
+from ...core.base.progress import ignore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable
     from pathlib import Path
 
     from ...core.images.mammogram import Mammogram
+    from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
-    from ...core.models.model import MammoSAE
     from ...core.runs.run import Run
+    from ...process.handle import ModelHandle
 
 KEPT = 7
 """Images kept ready: with both neighbours of the last few there is no waiting on the way back either."""
@@ -45,7 +47,7 @@ class Ready:
     note: str = ""
 
 
-def make_ready(run: Run, row: int, path: Path, model: MammoSAE | None, *, compute: bool = False) -> Ready:
+def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, compute: bool = False) -> Ready:
     """Read an image of a run, and its latents if the run keeps them.
 
     Parameters
@@ -54,7 +56,7 @@ def make_ready(run: Run, row: int, path: Path, model: MammoSAE | None, *, comput
         The run, and the image's row in its table.
     path
         The image's file.
-    model
+    handle
         The model that is loaded; None while there is none. Kept maps of another model are not used.
     compute
         Compute latents that are not kept, if the model is there.
@@ -69,25 +71,22 @@ def make_ready(run: Run, row: int, path: Path, model: MammoSAE | None, *, comput
 
     image = read_mammogram(path, image_id=str(run.images["image_id"].iloc[row]))  # longer where names clash
     options, pixels = mammogram_options(image), image.displayed()
-    if fits(run, model) and run.has_maps:
+    same = handle is None or fits(run, handle.facts)
+    if same and run.has_maps:
         if run.frame(row).source_shape == image.shape:
             return Ready(image, pixels, options, run.latents(int(run.numbers[row])))
         note = f"{path.name} has another size than when {run.path.name} was made; its kept maps are not shown."
-    elif not fits(run, model):
+    elif not same:
         note = f"{run.path.name} was made with another model than the loaded one; its kept maps are not shown."
     else:
         note = f"{run.path.name} keeps no maps; compute the latents of an image to see them."
-    if compute and model is not None:
-        from ...core.models.compute import compute_latents
-
-        return Ready(image, pixels, options, compute_latents(model, image))
+    if compute and handle is not None:
+        return Ready(image, pixels, options, handle.compute(image, ignore))
     return Ready(image, pixels, options, None, note)
 
 
-def fits(run: Run, model: MammoSAE | None) -> bool:
-    """Whether a run's latents are those of the loaded model; true while none is loaded."""
-    if model is None:
-        return True
+def fits(run: Run, model: ModelFacts) -> bool:
+    """Whether a run's latents are those of a model."""
     try:
         run.check_model(model)
     except RunError:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.base.errors import RunError
-from ..image import tasks
+from ...process.local import LocalModel, start_torch
 from ..image.tasks import ModelChoice
 
 if TYPE_CHECKING:
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
-    from ...core.models.model import MammoSAE
+    from ...core.models.facts import ModelFacts
     from ...core.runs.run import Run
+    from ...process.handle import ModelHandle
 
 DEMO = "demo"
 
@@ -76,7 +77,7 @@ class Opened:
 
     Attributes
     ----------
-    model, choice
+    handle, choice
         The model that was loaded for it, for the viewer to go on with; None when none was.
     findings
         Annotated boxes of its images.
@@ -87,7 +88,7 @@ class Opened:
     """
 
     run: Run
-    model: MammoSAE | None = None
+    handle: ModelHandle | None = None
     choice: ModelChoice | None = None
     findings: Findings | None = None
     root: Path | None = None
@@ -98,7 +99,7 @@ class OtherModelError(RunError):
     """The run does not belong to the model that is loaded."""
 
 
-def open_run_folder(path: Path, loaded: MammoSAE | None, report: Report) -> Opened:
+def open_run_folder(path: Path, loaded: ModelFacts | None, report: Report) -> Opened:
     """Open a run, its tables read, so that nothing is left to wait for.
 
     Raises
@@ -128,7 +129,7 @@ def open_run_folder(path: Path, loaded: MammoSAE | None, report: Report) -> Open
     return Opened(run, note=note)
 
 
-def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) -> Opened:
+def open_demo_run(choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
     """Open the embedded model's run over phantoms, made first where it is not there yet.
 
     Raises
@@ -138,9 +139,12 @@ def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) 
     """
     from ...core.annotations.boxes import read_findings
     from ...core.runs.making.demo import demo_run
+    from ...core.runs.making.model_spec import load
 
     choice = replace(ModelChoice(name=DEMO), device=choice.device)
-    model = tasks.load(choice, report)
+    start_torch(report)
+    report(f"Loading {choice.title}")
+    model = load(choice.recipe)
     if loaded is not None and (loaded.model_sha256, loaded.sae_sha256) != (model.model_sha256, model.sae_sha256):
         raise OtherModelError(
             f"The demo run belongs to the model {model.name!r}, but {loaded.name} is loaded; unload it first."
@@ -148,11 +152,11 @@ def open_demo_run(choice: ModelChoice, loaded: MammoSAE | None, report: Report) 
     path = demo_run(report, model=model)
     opened = open_run_folder(path, loaded, report)
     findings = read_findings(path.parent / "phantoms" / "findings.csv")
-    return replace(opened, model=model, choice=choice, findings=findings, root=path.parent / "phantoms")
+    return replace(opened, handle=LocalModel(model), choice=choice, findings=findings, root=path.parent / "phantoms")
 
 
 def make_and_open(
-    order: RunOrder, choice: ModelChoice, loaded: MammoSAE | None, notice: Callable[[str], None], report: Report
+    order: RunOrder, choice: ModelChoice, loaded: ModelFacts | None, notice: Callable[[str], None], report: Report
 ) -> Opened:
     """Make a run, or finish it, and open it.
 
@@ -165,9 +169,12 @@ def make_and_open(
     """
     from ...core.images.listing import resolve_images
     from ...core.runs.making.make import write_run
+    from ...core.runs.making.model_spec import load
 
     listed = resolve_images(order.images)
-    model = tasks.load(choice, report)
+    start_torch(report)
+    report(f"Loading {choice.title}")
+    model = load(choice.recipe)
     made = write_run(
         order.images,
         model,
@@ -180,4 +187,4 @@ def make_and_open(
         notice=notice,
     )
     opened = open_run_folder(made.path, loaded, report)
-    return replace(opened, model=model, choice=choice, root=listed.root)
+    return replace(opened, handle=LocalModel(model), choice=choice, root=listed.root)

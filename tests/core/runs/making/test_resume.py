@@ -216,7 +216,7 @@ def test_the_lock_of_a_killed_writer_ends_with_it(tmp_path, model, images):
     out.mkdir()
     with subprocess.Popen([sys.executable, "-c", HOLDER, out], stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(RunError, match="Another process is computing run; wait for it, or give another folder"):
+        with pytest.raises(RunError, match="Another process is computing run; wait for it, or choose another folder"):
             write_run(images, model, out, workers=0)
         holder.kill()
     assert write_run(images, model, out, workers=0).failed == 1
@@ -324,7 +324,7 @@ def test_maps_that_cannot_fit_are_not_begun(tmp_path, model, images, monkeypatch
 
     usage = type("Usage", (), {"free": 1500})
     monkeypatch.setattr(space.shutil, "disk_usage", lambda folder: usage)
-    with pytest.raises(RunError, match=r"Not started: the maps take about [\d.]+ kB, 1.5 kB are free. Make room"):
+    with pytest.raises(RunError, match=r"Not started: the maps take about [\d.]+ kB, 1.5 kB are free. Free some space"):
         write_run(images, model, tmp_path / "run", maps=True, workers=0)
     write_run(images, model, tmp_path / "run", workers=0)  # without maps it fits, in the same folder
 
@@ -344,7 +344,7 @@ def test_a_damaged_part_is_named(tmp_path, model, images, labels):
     (out / "run.json").write_text(info.replace('"complete": true', '"complete": false'))
     part = out / "images" / "part-00001.parquet"
     part.write_bytes(part.read_bytes()[:-20])
-    with pytest.raises(RunError, match=r"images/part-00001.parquet is damaged .* remove it and give the same command"):
+    with pytest.raises(RunError, match=r"images/part-00001.parquet is damaged .* delete it and run the same command"):
         write_run(images, model, out, labels=labels, workers=0)
     pq.write_table(pa.table({"image": [1]}), part)
     with pytest.raises(RunError, match="is damaged"):
