@@ -11,6 +11,7 @@ from napari_mammosae.viewer import samples
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LocalizeDock, ModelDock
 from napari_mammosae.viewer.workspace import workspace_of
+from waiting import is_due
 
 pytestmark = pytest.mark.opengl
 
@@ -33,7 +34,7 @@ def dock_of(viewer, kind):
 
 def idle(qtbot, dock):
     jobs = [dock.workspace.jobs, dock.localizer.jobs, dock.editor.jobs, dock.localizer.outline.jobs]
-    qtbot.waitUntil(lambda: not any(j.busy for j in jobs) and not dock.localizer._timer.isActive(), timeout=60_000)
+    qtbot.waitUntil(lambda: not any(j.busy for j in jobs) and not is_due(dock.localizer._later), timeout=60_000)
     qtbot.wait(30)
 
 

@@ -9,8 +9,14 @@ from napari_mammosae.viewer.image.preferences_form import edit_preferences
 
 
 @pytest.fixture(autouse=True)
-def _as_before(qapp):
+def _as_declared(qapp):
+    """Other tests have preferences of their own."""
+    _declared()
     yield
+    _declared()
+
+
+def _declared():
     remember("model", name="demo", device="auto", precision="float32")
     remember("display", contrast="latent", colormap="ember")
     remember("verdicts", annotator="")

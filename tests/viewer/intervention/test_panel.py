@@ -218,7 +218,7 @@ def test_without_my_spurious_latents_is_one_switch(dock, session, viewer, model,
     plain = viewer.canvas.overlays[PREDICTION]
     qtbot.waitUntil(lambda: plain.visible)
     press(qtbot, dock.set.switch)
-    assert "No latent is called spurious" in dock.set.note.text()
+    assert "No latent is marked spurious" in dock.set.note.text()
     assert dock.set.banner.text == ""
     press(qtbot, dock.set.switch)
     spurious = session.maps.latents[[2, 5]]

@@ -16,6 +16,7 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import MOST
 from napari_mammosae.viewer.workspace import workspace_of
+from waiting import is_due
 
 SHAPE, GRID = (384, 256), (12, 8)
 LEFT, RIGHT, WIDE, SILENT = 3, 5, 7, 9
@@ -61,7 +62,7 @@ def dock(qtbot, qapp, tmp_path, model):
 def settled(qtbot, dock):
     one = dock.localizer
     qtbot.waitUntil(
-        lambda: not one.outline.jobs.busy and not one._timer.isActive() and not one.combining.busy, timeout=10_000
+        lambda: not one.outline.jobs.busy and not is_due(one._later) and not one.combining.busy, timeout=10_000
     )
 
 

@@ -40,6 +40,8 @@ def entries() -> dict[str, tuple[str, Any, str]]:
     from npe2 import PluginManager
 
     stored = _stored()
+    if stored is None:
+        return {}
     declared = PluginManager.instance().get_manifest(PLUGIN).contributions.configurations or {}
     return {
         name: (category, words, getattr(getattr(stored, category), name))

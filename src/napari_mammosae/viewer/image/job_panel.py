@@ -32,7 +32,7 @@ class JobPart(Part):
         self.status.setWordWrap(True)
         notice = hint(QLabel(NOTICE))
         self.preferences_button = QPushButton("Preferences…")
-        self.preferences_button.setToolTip("Model, device, colours and annotator that a new window begins with")
+        self.preferences_button.setToolTip("Model, device, colours and annotator that a new window starts with")
         keys = QLabel("Keys")
         keys.setToolTip(key_table())
 
