@@ -88,7 +88,7 @@ def test_the_marker_latent_is_found_called_spurious_and_found_again(start_napari
 
     # The demo run, made on first use
     click(qtbot, images.run.demo_button)
-    assert images.run.cancel_button.isVisibleTo(images)
+    assert images.run.progress.cancel_button.isVisibleTo(images)
     idle(qtbot, workspace, timeout=240_000)
     run = session.run
     assert len(run) == PHANTOMS, images.run.status.text()

@@ -36,6 +36,7 @@ from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.widgets.column_table import ColumnTable
 from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle, open_run_in
+from waiting import Delayed, is_due
 
 ALL = [getattr(docks, name) for name in dir(docks) if name.endswith("Dock")]
 
@@ -68,7 +69,7 @@ def plain(value, depth=0):
 
 
 def facts(one, depth=0):
-    mute = (QTimer, Jobs, Context)
+    mute = (QTimer, Delayed, Jobs, Context)
     return {key: plain(value, depth) for key, value in vars(one).items() if not isinstance(value, mute)}
 
 
@@ -147,7 +148,7 @@ def busy(one, seen):
     for key, value in vars(one).items():
         if isinstance(value, Jobs) and value.busy:
             return True
-        if isinstance(value, QTimer) and value.isSingleShot() and value.isActive() and key != "_pause":
+        if isinstance(value, Delayed) and is_due(value) and key != "_pause":
             return True
         if (isinstance(value, Controller) or key == "outline") and busy(value, seen):
             return True
@@ -254,12 +255,12 @@ def images_while_blind(qtbot, dock, work):
 
 
 def images_with_a_form(qtbot, dock, work):
-    dock.form.images.setText("/somewhere/pictures")
-    dock.form.labels.setText("labels.csv")
-    dock.form.out.setText("/somewhere/new")
-    dock.form.maps.setChecked(False)
-    dock.form.batch.setValue(3)
-    dock.form.workers.setValue(4)
+    dock.form.images.value = "/somewhere/pictures"
+    dock.form.labels.line_edit.value = "labels.csv"
+    dock.form.out.value = "/somewhere/new"
+    dock.form.maps.value = False
+    dock.form.batch.value = 3
+    dock.form.workers.value = 4
 
 
 def latents_ranked_and_filtered(qtbot, dock, work):
@@ -297,7 +298,7 @@ def latents_side_by_side(qtbot, dock, work):
 
 
 def verdicts_half_typed(qtbot, dock, work):
-    work.reviewer._pause.setInterval(600_000)
+    work.reviewer._pause.setTimeout(600_000)
     work.reviewer.judge_lesion()
     qtbot.keyClicks(dock.form.note, "sharp ed")
     dock.form.concept.lineEdit().clear()
@@ -320,7 +321,6 @@ def verdicts_compared(qtbot, dock, work):
         store.decide(Subject(info["model_sha256"], info["sae_sha256"]), work.session.current, "spurious")
     work.reviewer.judge_lesion()
     work.reviewer._poll()
-    dock.files.whole_log.setChecked(True)
     dock.files.compare_button.click()
     settle(qtbot, work)
     assert "kappa" in dock.files.result.text()

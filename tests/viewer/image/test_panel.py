@@ -79,7 +79,7 @@ def test_compute_loads_the_model_and_stacks_the_latents(qtbot, viewer, dock, ses
     assert session.handle is model
     assert layers.find(viewer.layers, "latents") is not None
     assert "64 latents; 20 fire" in dock.job.status.text()
-    assert not dock.job.cancel_button.isEnabled()
+    assert not dock.job.progress.isVisibleTo(dock)
     assert dock.prediction.isVisibleTo(dock)
     assert dock.latent.isEnabled()
 
@@ -164,7 +164,7 @@ def test_cancel_drops_the_result(qtbot, viewer, dock, session, monkeypatch):
     idle(qtbot, dock)
     dock.job.compute_button.click()
     assert not dock.job.compute_button.isEnabled()
-    dock.job.cancel_button.click()
+    dock.job.progress.cancel_button.click()
     idle(qtbot, dock)
     assert session.maps is None
     assert "Cancelled" in dock.job.status.text()

@@ -144,7 +144,7 @@ def test_settings_changed_during_a_pass(dock, qtbot, monkeypatch):
     dock.set.k_slider.box.setValue(5)
     qtbot.mouseClick(dock.passing.compute_button, LEFT)
     assert not dock.passing.compute_button.isEnabled()
-    assert not dock.passing.cancel_button.isHidden()
+    assert not dock.passing.progress.isHidden()
     dock.set.k_slider.box.setValue(7)
     go.set()
     idle(qtbot, dock)
@@ -166,7 +166,7 @@ def test_a_pass_can_be_cancelled(dock, qtbot, monkeypatch):
     monkeypatch.setattr("napari_mammosae.viewer.intervention.controller.pass_edit", slow)
     dock.set.k_slider.box.setValue(5)
     qtbot.mouseClick(dock.passing.compute_button, LEFT)
-    qtbot.mouseClick(dock.passing.cancel_button, LEFT)
+    qtbot.mouseClick(dock.passing.progress.cancel_button, LEFT)
     go.set()
     idle(qtbot, dock)
     assert dock.intervention.view is None

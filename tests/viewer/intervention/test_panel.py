@@ -442,7 +442,7 @@ def test_a_hand_made_set_gets_its_intervals_a_moment_later(dock, run, qtbot):
 def test_intervals_of_an_edit_changed_meanwhile_are_dropped(dock, run, qtbot):
     move, part = dock.over_run.move, dock.run.move_part
     dock.intervention.change(source="list", numbers="1")
-    move._later.stop()
+    move._later.cancel()
     move._bootstrap()
     dock.intervention.change(numbers="2")
     qtbot.waitUntil(lambda: move.effect is not None, timeout=20_000)

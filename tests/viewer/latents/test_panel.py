@@ -22,6 +22,7 @@ from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
 from napari_mammosae.viewer.latents.panel import NOTHING
 from napari_mammosae.viewer.workspace import workspace_of
+from waiting import is_due
 
 ATTRIBUTION = np.random.default_rng(4).normal(size=(2, 64))
 
@@ -82,7 +83,7 @@ def jobs_of(dock):
 def settle(qtbot, dock):
     """Wait until nothing is computed for the dock any more."""
     jobs = jobs_of(dock)
-    qtbot.waitUntil(lambda: not dock.detail._later.isActive() and not any(job.busy for job in jobs), timeout=30_000)
+    qtbot.waitUntil(lambda: not is_due(dock.detail._later) and not any(job.busy for job in jobs), timeout=30_000)
     QApplication.processEvents()
 
 

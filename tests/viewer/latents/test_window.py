@@ -14,6 +14,7 @@ from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.workspace import workspace_of
+from waiting import is_due
 
 pytestmark = pytest.mark.opengl
 
@@ -41,7 +42,7 @@ def jobs_of(dock):
 
 def settle(qtbot, dock):
     jobs = jobs_of(dock)
-    qtbot.waitUntil(lambda: not dock.detail._later.isActive() and not any(job.busy for job in jobs), timeout=60_000)
+    qtbot.waitUntil(lambda: not is_due(dock.detail._later) and not any(job.busy for job in jobs), timeout=60_000)
     QApplication.processEvents()
 
 

@@ -11,6 +11,7 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import draw, drawing_of
 from napari_mammosae.viewer.workspace import workspace_of
+from waiting import is_due
 
 pytestmark = pytest.mark.opengl
 
@@ -44,7 +45,7 @@ def dock(make_napari_viewer, qtbot, tmp_path):
 
 def settled(qtbot, dock):
     localizer = dock.localizer
-    qtbot.waitUntil(lambda: not localizer.outline.jobs.busy and not localizer._timer.isActive(), timeout=10_000)
+    qtbot.waitUntil(lambda: not localizer.outline.jobs.busy and not is_due(localizer._later), timeout=10_000)
     qtbot.wait(50)
 
 

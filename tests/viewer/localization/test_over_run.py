@@ -117,9 +117,9 @@ def test_measuring_can_be_cancelled(qtbot, dock, folder, monkeypatch):
     monkeypatch.setattr(over_run, "measure_latent", slow)
     dock.run.measure_button.click()
     qtbot.waitUntil(started.is_set)
-    assert dock.run.cancel_button.isEnabled()
+    assert dock.run.progress.cancel_button.isEnabled()
     assert not dock.run.measure_button.isEnabled()
-    dock.run.cancel_button.click()
+    dock.run.progress.cancel_button.click()
     asked.set()
     idle(qtbot, dock)
     assert dock.run.measures.result is None

@@ -17,6 +17,7 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import STYLES
 from napari_mammosae.viewer.workspace import workspace_of
+from waiting import is_due
 
 SHAPE, GRID = (384, 256), (12, 8)
 EDGES = ["row_min", "col_min", "row_max", "col_max"]
@@ -80,7 +81,7 @@ def dock(qtbot, workspace):
 
 def settled(qtbot, dock):
     localizer = dock.localizer
-    qtbot.waitUntil(lambda: not localizer.outline.jobs.busy and not localizer._timer.isActive(), timeout=10_000)
+    qtbot.waitUntil(lambda: not localizer.outline.jobs.busy and not is_due(localizer._later), timeout=10_000)
 
 
 def found_layer(dock):
@@ -309,7 +310,7 @@ def test_closing_the_dock_keeps_the_found_boxes_and_the_choice(qtbot, workspace)
     qtbot.wait(20)
     assert layers.find(workspace.scene.viewer.layers, "found") is not None
     workspace.session.current = SPOTS
-    qtbot.waitUntil(lambda: not workspace.localizer._timer.isActive())
+    qtbot.waitUntil(lambda: not is_due(workspace.localizer._later))
     assert layers.find(workspace.scene.viewer.layers, "found").nshapes == 5
     again = LocalizeDock(workspace.scene.viewer)
     qtbot.addWidget(again)

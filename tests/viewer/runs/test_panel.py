@@ -16,6 +16,7 @@ from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, wrong_predictions
+from napari_mammosae.viewer.runs.tasks import RunEntries, RunOrder
 from review_kit import COUNT, idle, make_tiny_run, open_run_in
 from runs_kit import write_images
 
@@ -207,7 +208,7 @@ def test_letters_in_the_table_are_left_to_the_viewer(opened):
 
 def test_verdicts_count_on_every_image(opened, run_path):
     run = open_run(run_path)
-    latent = int(run.latent_maps(0).latents[0])
+    latent = int(run.latents(0).latents[0])
     opened.workspace.session.current = latent
     opened.workspace.reviewer.judge_spurious()
     fires = run.pooled("mean").toarray()[:, latent] > 0
@@ -318,10 +319,10 @@ def form(qtbot, dock, tiny_model, tmp_path):
     )
     dock.workspace.images.choice = ModelChoice(name=str(tiny_model))
     click(qtbot, dock.run.new_button)
-    dock.form.images.setText(str(tmp_path / "pictures"))
-    dock.form.labels.setText(str(tmp_path / "labels.csv"))
-    dock.form.out.setText(str(tmp_path / "made"))
-    dock.form.workers.setValue(0)
+    dock.form.images.value = tmp_path / "pictures"
+    dock.form.labels.value = [tmp_path / "labels.csv"]
+    dock.form.out.value = tmp_path / "made"
+    dock.form.workers.value = 0
     return dock.form
 
 
@@ -333,7 +334,7 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
     dock.workspace.opener.jobs.progressed.connect(lambda progress: said.append(progress.describe()))
     click(qtbot, form.start_button)
     assert dock.pages.currentIndex() == 0
-    assert dock.run.cancel_button.isVisible()
+    assert dock.run.progress.cancel_button.isVisible()
     idle(qtbot, dock.workspace)
     run = dock.workspace.session.run
     assert len(run) == 6, dock.run.status.text()
@@ -352,11 +353,11 @@ def test_a_run_is_made_by_the_form(qtbot, dock, form, tiny_model, tmp_path):
 
 def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
     workspace = dock.workspace
-    workspace.opener.jobs.progressed.connect(lambda _: workspace.opener.cancel())
+    workspace.opener.jobs.progressed.connect(lambda _: workspace.opener.jobs.cancel())
     click(qtbot, form.start_button)
     idle(qtbot, workspace)
     assert workspace.session.run is None
-    assert "goes on where it stopped" in dock.run.status.text()
+    assert "Start it again to resume" in dock.run.status.text()
     workspace.opener.jobs.progressed.disconnect()
     click(qtbot, dock.run.new_button)
     if (tmp_path / "made" / "run.json").exists():
@@ -367,15 +368,41 @@ def test_a_run_is_cancelled_and_gone_on_with(qtbot, dock, form, tmp_path):
 
 
 def test_what_is_missing_in_the_form_is_said(qtbot, dock, form):
-    form.out.clear()
+    form.out.line_edit.value = ""
     click(qtbot, form.start_button)
     assert "a folder for the run" in form.note.text()
     assert dock.pages.currentIndex() == 1
-    form.images.setText("/nowhere/at/all")
-    form.out.setText("/nowhere/run")
+    form.images.value = "/nowhere/at/all"
+    form.out.value = "/nowhere/run"
     click(qtbot, form.start_button)
     idle(qtbot, dock.workspace)
     assert "does not exist" in dock.run.status.text()
+
+
+def test_images_are_chosen_with_a_dialog_and_the_run_lies_beside_them(qtbot, dock, tmp_path, monkeypatch):
+    form, asked = dock.form, []
+
+    def choose(mode, *_, **__):
+        asked.append(mode)
+        return str(tmp_path / ("list.csv" if mode == "r" else "pictures"))
+
+    monkeypatch.setattr("napari_mammosae.viewer.runs.form_panel.show_file_dialog", choose)
+    folder, table = form.images.choose_btn.native.menu().actions()
+    folder.trigger()
+    assert form.images.value == tmp_path / "pictures"
+    assert form.out.value == tmp_path / "pictures-run"
+    table.trigger()
+    assert asked == ["d", "r"]
+    assert dock.workspace.opener.entries == RunEntries(str(tmp_path / "list.csv"), out=str(tmp_path / "pictures-run"))
+
+
+def test_several_tables_of_labels(dock, tmp_path):
+    dock.form.images.line_edit.value = "images/*.png"
+    dock.form.out.value = tmp_path / "run"
+    dock.form.labels.value = [tmp_path / "a.csv", tmp_path / "b.csv"]
+    dock.form.batch.value = 4
+    order = dock.workspace.opener.entries.order
+    assert order == RunOrder("images/*.png", tmp_path / "run", (tmp_path / "a.csv", tmp_path / "b.csv"), batch=4)
 
 
 # The parts that know no Qt

@@ -192,7 +192,7 @@ def test_what_is_typed_is_saved_before_another_latent_is_shown(qtbot, form, sess
 
 
 def test_a_note_is_saved_in_a_pause(qtbot, form, session, run_path):
-    form.reviewer._pause.setInterval(30)
+    form.reviewer._pause.setTimeout(30)
     qtbot.keyClicks(form.note, "still writing")
     qtbot.waitUntil((run_path / "verdicts.sqlite").exists)
     qtbot.waitUntil(lambda: lines(run_path / "verdicts.sqlite") == [(session.current, "", "", "still writing")])
@@ -327,6 +327,34 @@ def test_export_merge_and_agreement(qtbot, dock, form, session, reviewer, run_pa
     files.exchange.merge([tmp_path / "gone.csv"])
     qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
     assert "gone.csv does not exist" in files.result.text()
+
+
+def test_the_form_of_an_export(qtbot, dock, form, reviewer, tmp_path, monkeypatch):
+    reviewer.judge_spurious()
+    reviewer.undo()
+    reviewer.judge_lesion()
+    files, asked, written = dock.files, [], []
+    answers = [None, {"path": tmp_path / "now", "history": False}, {"path": tmp_path / "all.json", "history": True}]
+
+    def answer(title, parent, entries):
+        asked.append(entries["history"]["value"])
+        return answers.pop(0)
+
+    monkeypatch.setattr("napari_mammosae.viewer.verdicts.files_panel.ask", answer)
+    monkeypatch.setattr(
+        "napari_mammosae.viewer.verdicts.files_panel.may_replace", lambda _, path: written.append(path) or True
+    )
+    for _ in range(3):
+        click(qtbot, files.export_button)
+        qtbot.waitUntil(lambda: not files.exchange.jobs.busy)
+    assert [path.name for path in written] == ["now.csv", "all.json"]
+    assert (tmp_path / "now.csv").read_text().count("\n") == 2
+    assert '"spurious"' in (tmp_path / "all.json").read_text()  # though it was taken back
+    assert asked == [False, False, False]
+    files.exchange.whole_log = True
+    answers.append(None)
+    click(qtbot, files.export_button)
+    assert asked[-1]
 
 
 def test_a_file_of_the_user_s_choice(qtbot, dock, form, session, reviewer, tmp_path, run_path):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker
 from qtpy.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -18,6 +17,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
@@ -123,7 +123,7 @@ class DrawPart(Part):
         """Follow the editor."""
         editor = self.editor
         editing, tool, box = editor.editing, editor.tool, self.box
-        with QSignalBlocker(self.edit_button):
+        with signals_blocked(self.edit_button):
             self.edit_button.setChecked(editing)
         self.edit_button.setEnabled(self.session.image is not None)
         self._tools.setExclusive(False)  # so that neither can be down
@@ -159,7 +159,7 @@ class DrawPart(Part):
         if box is not None and boxes is not None and box < len(boxes):
             finding, note = str(boxes["finding"].iloc[box]), texts(boxes, "note")[box]
         if not self.finding_box.lineEdit().hasFocus():
-            with QSignalBlocker(self.finding_box):
+            with signals_blocked(self.finding_box):
                 titles = finding_titles(self.session.findings)
                 self.finding_box.clear()
                 for name, title in titles.items():

@@ -35,6 +35,19 @@ def preferences() -> Preferences:
     )
 
 
+def entries() -> dict[str, tuple[str, Any, str]]:
+    """Return what the manifest declares: name of each preference -> category, property with its words, value."""
+    from npe2 import PluginManager
+
+    stored = _stored()
+    declared = PluginManager.instance().get_manifest(PLUGIN).contributions.configurations or {}
+    return {
+        name: (category, words, getattr(getattr(stored, category), name))
+        for category, one in declared.items()
+        for name, words in one.properties.items()
+    }
+
+
 def remember(category: str, **values: str) -> None:
     """Save preferences; napari writes its file whenever a value changes."""
     stored = _stored()

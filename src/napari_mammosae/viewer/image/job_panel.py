@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QPushButton, QStyle, QVBoxLayout
 
 from ..app.keymap import help_rows
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Part, hint, row
+from .preferences_form import edit_preferences
 
 if TYPE_CHECKING:
-    from ...core.base.progress import Progress
     from .controller import ImageController
 
 
@@ -22,63 +23,44 @@ class JobPart(Part):
         self.jobs = images.jobs
         self.compute_button = QPushButton("Compute latents")
         self.compute_button.setToolTip("Run the model on the image and stack every latent over it")
-        self.cancel_button = QPushButton("Cancel")
         self.unload_button = QPushButton("Unload")
         self.unload_button.setToolTip("Unload the model and free its memory")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.progress = JobBar(images.jobs)
         self.warning = QLabel()  # a sign rather than a colour: it shows in every theme, and to every eye
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
         self.status = QLabel()
         self.status.setWordWrap(True)
         notice = hint(QLabel(NOTICE))
+        self.preferences_button = QPushButton("Preferences…")
+        self.preferences_button.setToolTip("Model, device, colours and annotator that a new window begins with")
         keys = QLabel("Keys")
         keys.setToolTip(key_table())
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(row(self.compute_button, self.cancel_button, self.unload_button))
-        layout.addWidget(self.bar)
+        layout.addWidget(row(self.compute_button, self.progress, self.unload_button, self.preferences_button))
         layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(row(notice, keys))
 
         self.compute_button.clicked.connect(images.compute)
-        self.cancel_button.clicked.connect(images.cancel)
+        self.progress.cancel_button.clicked.connect(images.cancel)
         self.unload_button.clicked.connect(images.unload)
-        self.listen(images.jobs.started, self._on_started)
-        self.listen(images.jobs.progressed, self._on_progress)
-        self.listen(images.jobs.ended, self._on_ended)
+        self.preferences_button.clicked.connect(lambda: edit_preferences(self))
+        self.progress.turned.connect(self._refresh)
+        self.progress.said.connect(self._on_told)
         self.listen(self.context.status.told, self._on_told)
         self.listen(self.session.events.model, self._refresh)
         self.listen(self.session.events.image, self._refresh)
         self._refresh()
-        self._on_told(*self.context.status.last_told)
-        if self.jobs.progress is not None:
-            self._on_progress(self.jobs.progress)
 
     def _refresh(self, *_: object) -> None:
         busy = self.jobs.busy
         self.compute_button.setEnabled(not busy)
-        self.cancel_button.setEnabled(busy)
+        self.compute_button.setVisible(not busy)
         self.unload_button.setEnabled(self.session.model is not None)
-        self.bar.setMaximum(0 if busy else 1)
+        self._on_told(*((self.progress.text, False) if busy else self.context.status.last_told))
 
-    def _on_started(self, title: str) -> None:
-        self._refresh()
-        self._on_told(f"{title} …", False)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.bar.setMaximum(progress.total)
-        self.bar.setValue(progress.done)
-        self._on_told(f"{progress.text} …", False)
-
-    def _on_ended(self) -> None:
-        self._refresh()
-        self.bar.reset()
-        self._on_told(*self.context.status.last_told)
-
-    def _on_told(self, text: str, error: bool) -> None:
+    def _on_told(self, text: str, error: bool = False) -> None:
         self.warning.setVisible(error)
         self.status.setText(text)
 

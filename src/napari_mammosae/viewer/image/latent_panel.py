@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, cast, get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QLabel, QPushButton, QSpinBox
+from superqt.utils import signals_blocked
 
 from ...core.base.text import readable
 from ..app.keymap import tooltip
@@ -137,11 +138,10 @@ class LatentPart(Part):
             (self.low_box, session.manual_limits[0]),
             (self.high_box, session.manual_limits[1]),
         ):
-            box.blockSignals(True)
-            if box is self.latent_box:
-                box.setRange(0, session.maps.shape[0] - 1)
-            box.setValue(value)
-            box.blockSignals(False)
+            with signals_blocked(box):
+                if box is self.latent_box:
+                    box.setRange(0, session.maps.shape[0] - 1)
+                box.setValue(value)
         self.rank_label.setText(f"rank {view.rank + 1:,}")
         self.pin_button.setText("Unpin" if view.latent in session.pins else "Pin")
 

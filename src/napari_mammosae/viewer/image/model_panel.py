@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QPushButton, QWidget
+from superqt import QElidingLabel
 
 from ..app.preferences import remember
 from ..widgets.parts import Part, row
@@ -30,7 +31,7 @@ class FileRow(QWidget):
         super().__init__()
         self.path: Path | None = None
         self._title = title
-        self.name = QLabel("—")
+        self.name = QElidingLabel("—")
         self.choose_button = QPushButton("Choose…")
         self.choose_button.setToolTip(tip)
         self.choose_button.clicked.connect(self._choose)

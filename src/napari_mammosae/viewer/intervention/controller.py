@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
@@ -68,9 +68,8 @@ class Intervention(Controller):
         self.sources, self.passes = EditSources(context, verdicts), Passes()
         self._map: MapKind = "none"
         self._sae = ""
-        self._redrawn = QTimer(singleShot=True, interval=_AFTER_STROKE)
-        self._redrawn.timeout.connect(self.forget_region)
-        self._undo.callback(self._redrawn.stop)
+        self._redrawn = qdebounced(self.forget_region, timeout=_AFTER_STROKE)
+        self._undo.callback(self._redrawn.cancel)
         self.problem = self.remark = self.pass_note = ""
         self.view: EditView | None = None
         self.awaited: Edit | None = None
@@ -324,7 +323,7 @@ class Intervention(Controller):
         (layer.events.paint if layer._type_string == "labels" else layer.events.data).connect(self._on_drawn)
 
     def _on_drawn(self, *_: object) -> None:
-        self._redrawn.start()
+        self._redrawn()
 
     def _on_removed(self, event: Any) -> None:
         role = layers.role_of(event.value)

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from ..context import Controller
 from . import run_effects
@@ -78,9 +78,8 @@ class EditOverRun(Controller):
         self._logit = -1
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
-        self._later = QTimer(singleShot=True, interval=_BANDS_WAIT)
-        self._later.timeout.connect(self._bootstrap)
-        self._undo.callback(self._later.stop)
+        self._later = qdebounced(self._bootstrap, timeout=_BANDS_WAIT)
+        self._undo.callback(self._later.cancel)
         self.listen(intervention.changed, self.follow)
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.model, self._on_run)
@@ -239,7 +238,7 @@ class EditOverRun(Controller):
             return
         self.curve = curve
         self._say("")
-        self._later.start()
+        self._later()
 
     def _bootstrap(self) -> None:
         if self.effects is not None and self.curve is not None and not self.jobs.busy:

@@ -8,6 +8,7 @@ import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPalette
+from superqt.utils import signals_blocked
 
 from ..widgets.small_plot import SmallPlot
 
@@ -132,9 +133,8 @@ class SweepPlot(SmallPlot):
 
     def show_k(self, k: int) -> None:
         """Mark a k."""
-        self.marker.blockSignals(True)
-        self.marker.setValue(float(_place(k)))
-        self.marker.blockSignals(False)
+        with signals_blocked(self.marker):
+            self.marker.setValue(float(_place(k)))
 
     def _fit(self, values: Any) -> None:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ...core.base.text import readable
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
 from .plots import WaterfallPlot
 
 if TYPE_CHECKING:
-    from ...core.base.progress import Progress
     from .controller import Intervention
     from .layers import MapKind
 
@@ -139,27 +139,21 @@ class PassPart(Part):
         self.intervention, self.jobs = intervention, intervention.passing
         self.why = hint(QLabel())
         self.why.setWordWrap(True)
-        self.compute_button, self.cancel_button = QPushButton("Compute the prediction"), QPushButton("Cancel")
+        self.compute_button = QPushButton("Compute the prediction")
         self.compute_button.setToolTip("Pass the image with its edited latents through the network")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.progress = JobBar(self.jobs)
         self.status = QLabel()
         self.status.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(3)
-        for widget in (self.why, row(self.compute_button, self.cancel_button), self.bar, self.status):
+        for widget in (self.why, self.compute_button, self.progress, self.status):
             layout.addWidget(widget)
         self.compute_button.clicked.connect(intervention.compute_pass)
-        self.cancel_button.clicked.connect(self.jobs.cancel)
         self.listen(intervention.changed, self.refresh)
-        self.listen(self.jobs.started, self.refresh)
-        self.listen(self.jobs.progressed, self._on_progress)
-        self.listen(self.jobs.ended, self.refresh)
+        self.progress.turned.connect(self.refresh)
+        self.progress.said.connect(self._say)
         self.refresh()
-        if self.jobs.progress is not None:
-            self._on_progress(self.jobs.progress)
 
     def refresh(self, *_: object) -> None:
         """Follow the intervention."""
@@ -169,15 +163,8 @@ class PassPart(Part):
         if model is not None and inner:
             self.why.setText(f"The SAE reads {model.layer}: each edit needs a pass through the rest of the network.")
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)
-        self.cancel_button.setVisible(busy)
-        self.bar.setVisible(busy)
-        if not busy:
-            self._say(self.intervention.pass_note)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.bar.setMaximum(progress.total)
-        self.bar.setValue(progress.done)
-        self._say(f"{progress.text} …")
+        self.compute_button.setVisible(not busy)
+        self._say(self.progress.text if busy else self.intervention.pass_note)
 
     def _say(self, text: str) -> None:
         self.status.setText(text)

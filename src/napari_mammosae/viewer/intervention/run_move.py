@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt, QTimer
+from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
+from superqt.utils import qdebounced
 
 from ...core.base.errors import MammoSAEError
 from ..context import Controller
@@ -53,9 +54,8 @@ class RunMove(Controller):
         self._effects: RunEffects | None = None
         self._edit: Edit | None = None
         self._start: dict[str, Scored] = {}
-        self._later = QTimer(singleShot=True, interval=_WAIT)
-        self._later.timeout.connect(self._bootstrap)
-        self._undo.callback(self._later.stop)
+        self._later = qdebounced(self._bootstrap, timeout=_WAIT)
+        self._undo.callback(self._later.cancel)
 
     def forget(self) -> None:
         """The run or what it is asked changed."""
@@ -103,7 +103,7 @@ class RunMove(Controller):
             rows = [*zip(flipped, before.decided[flipped], moved.decided[flipped], strict=True)]
             self.flips.show(rows, self._describe)
             self.intervals = PENDING
-            self._later.start()
+            self._later()
         self.changed.emit()
 
     def _describe(self, flip: Any) -> str:
@@ -120,7 +120,7 @@ class RunMove(Controller):
 
     def _stop(self) -> None:
         """What is being worked out is for another edit."""
-        self._later.stop()
+        self._later.cancel()
         self.jobs.cancel()
         self.effect = None
 

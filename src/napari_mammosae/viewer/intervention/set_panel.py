@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import signals_blocked
 
 from ...core.base.errors import MammoSAEError
 from ..app.keymap import tooltip
@@ -181,7 +182,8 @@ class SetPart(Part):
         self._form.setRowVisible(self.k_slider, ranked)
         self._form.setRowVisible(self.list_edit, state.source == "list")
         self._form.setRowVisible(self.factor_box, state.mode == "scale")
-        _quietly(self.factor_box, state.factor)
+        with signals_blocked(self.factor_box):
+            self.factor_box.setValue(state.factor)
         if not self.list_edit.hasFocus():
             self.list_edit.setText(state.numbers)
         if model is not None:
@@ -246,9 +248,3 @@ def _choices(items: dict[str, tuple[str, str]], width: int) -> QComboBox:
         box.addItem(title, key)
         box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
     return box
-
-
-def _quietly(box: Any, value: float) -> None:
-    box.blockSignals(True)
-    box.setValue(value)
-    box.blockSignals(False)

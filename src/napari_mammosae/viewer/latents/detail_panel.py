@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QHBoxLayout,
@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt.utils import qdebounced
 
 from ...core.base.text import readable
 from ...core.runs.classes import classes_of
@@ -48,7 +49,7 @@ class LatentDetail(Part):
         self.jobs = Jobs()
         self._undo.callback(self.jobs.cancel)
         self._facts: LatentFacts | None = None
-        self._later = QTimer(self, singleShot=True, interval=_DELAY)
+        self._later = qdebounced(self._update, timeout=_DELAY)
         self.gallery = Gallery(pictures)
         self._undo.callback(self.gallery.cleanup)
         self.histogram, self.means = ActivationPlot(), ClassMeansPlot()
@@ -67,7 +68,6 @@ class LatentDetail(Part):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tabs)
 
-        self._later.timeout.connect(self._update)
         self.tabs.currentChanged.connect(self.refresh)
         for chosen in (self.by_decoder, self.by_images):
             chosen.itemClicked.connect(self._go_to)
@@ -84,7 +84,7 @@ class LatentDetail(Part):
 
     def refresh(self, *_: object) -> None:
         """Look at the session again, a moment after the last change."""
-        self._later.start()
+        self._later()
 
     def _on_blind(self, *_: object) -> None:
         """Hide what could sway a judge."""

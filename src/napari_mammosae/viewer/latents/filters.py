@@ -8,9 +8,10 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import Qt, QTimer, Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QShortcut, QVBoxLayout, QWidget
+from superqt.utils import qdebounced
 
 from ..widgets.columns import CELLS, LATENT, VERDICT, Column
 from ..widgets.parts import row
@@ -132,7 +133,7 @@ class FilterPart(QWidget):
         self.fires.setToolTip("Only latents that fire on this image")
         self.live = QCheckBox("Live")
         self.live.setToolTip("Only latents that fire anywhere in the run")
-        self._later = QTimer(self, singleShot=True, interval=_DELAY)
+        self._later = qdebounced(self._announce, timeout=_DELAY)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -140,9 +141,8 @@ class FilterPart(QWidget):
         layout.addWidget(row(self.text, self.verdict))
         layout.addWidget(row(self.column, self.low, QLabel("–"), self.high, self.fires, self.live))
 
-        self._later.timeout.connect(self._announce)
         for edit in (self.text, self.low, self.high):
-            edit.textChanged.connect(self._wait)
+            edit.textChanged.connect(self._later)
             edit.returnPressed.connect(self._on_enter)
         self.text.down.connect(self._on_enter)
         self.verdict.activated.connect(self._announce)
@@ -173,7 +173,7 @@ class FilterPart(QWidget):
             edit.setText("" if number is None else f"{number:g}")
         self.live.setChecked(wanted.live)
         self.fires.setChecked(wanted.fires)
-        self._later.stop()
+        self._later.cancel()
 
     def show_columns(self, columns: Sequence[Column], sorted_by: Column) -> None:
         """Offer the numeric columns; the range is about the one the table is sorted by unless it is set."""
@@ -196,11 +196,8 @@ class FilterPart(QWidget):
         self.text.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.text.selectAll()
 
-    def _wait(self, _text: str) -> None:
-        self._later.start()
-
     def _on_enter(self) -> None:
-        self._later.stop()
+        self._later.cancel()
         self._announce()
         self.entered.emit()
 

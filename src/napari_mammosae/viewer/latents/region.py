@@ -10,6 +10,7 @@ from napari.layers import Labels, Shapes
 from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from ...core.anatomy.query import cell_weights
 from ..canvas import layers
@@ -53,9 +54,8 @@ class RegionQuery(Controller):
         super().__init__(context)
         self.jobs = self.new_jobs()
         self.columns: dict[str, NDArray[Any]] = {}
-        self._later = QTimer(singleShot=True, interval=_DELAY)
-        self._later.timeout.connect(self._ask)
-        self._undo.callback(self._later.stop)
+        self._later = qdebounced(self._ask, timeout=_DELAY)
+        self._undo.callback(self._later.cancel)
         self.listen(self.session.events.image, self._on_image)
         self.listen(self.session.events.maps, self._on_maps)
 
@@ -98,16 +98,16 @@ class RegionQuery(Controller):
 
     def _on_maps(self, maps: LatentMaps | None) -> None:
         if maps is not None and self.layer is not None:
-            self._later.start()
+            self._later()
         else:
             self._take({})
 
     def _on_drawn(self, *_: object) -> None:
-        self._later.start()
+        self._later()
 
     def _on_shape(self, event: Any) -> None:
         if event.action in _DRAWN:
-            self._later.start()
+            self._later()
             if event.action == ActionType.ADDED:
                 QTimer.singleShot(0, self._keep_last)  # napari is still in the middle of drawing
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Vectors
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from superqt.utils import qdebounced
 
 from ..canvas import layers
 from ..context import Controller
@@ -40,8 +40,7 @@ class SideBySide(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._before: ExitStack | None = None
-        self._rebuild = QTimer(singleShot=True, interval=0)
-        self._rebuild.timeout.connect(self._refresh)
+        self._rebuild = qdebounced(self._refresh, timeout=0)
         events = self.session.events
         for event in (events.pins, events.maps, events.findings):
             self.listen(event, self._on_change)
@@ -49,7 +48,7 @@ class SideBySide(Controller):
     def close(self) -> None:
         """End the comparison and stop listening."""
         self.restore()
-        self._rebuild.stop()
+        self._rebuild.cancel()
         super().close()
 
     @property
@@ -136,7 +135,7 @@ class SideBySide(Controller):
 
     def _on_change(self, *_: object) -> None:
         if self.shown:
-            self._rebuild.start()
+            self._rebuild()
 
     def _refresh(self) -> None:
         """Compare anew: other pins, another image, or layers that somebody added or removed."""

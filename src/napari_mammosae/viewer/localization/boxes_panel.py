@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QPointF, QSignalBlocker, QSize, Qt, Signal
+from qtpy.QtCore import QPointF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import (
     QAbstractItemView,
@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QTreeWidgetItem,
     QVBoxLayout,
 )
+from superqt.utils import signals_blocked
 
 from ...core.base.text import sentence
 from ..widgets.parts import Part, hint
@@ -100,7 +101,7 @@ class BoxList(QTreeWidget):
             return
         before = self.chosen
         self.rows = rows
-        with QSignalBlocker(self):
+        with signals_blocked(self):
             while self.topLevelItemCount() > len(rows):
                 self.takeTopLevelItem(self.topLevelItemCount() - 1)
             for _ in range(len(rows) - self.topLevelItemCount()):
@@ -113,7 +114,7 @@ class BoxList(QTreeWidget):
 
     def choose_row(self, row: int) -> None:
         """Select an annotated box by its row among the image's boxes, without going there."""
-        with QSignalBlocker(self):
+        with signals_blocked(self):
             self.clearSelection()
             self._select(next((at for at, one in enumerate(self.rows) if one.annotated and one.row == row), -1))
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSlider
+from superqt.utils import signals_blocked
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
@@ -110,22 +111,21 @@ class ChoicePart(Part):
         choice = self.localizer.choice
         widgets = (self.kind_box, self.slider, self.value_box, self.confidence_box, self.iou_box, self.area_box,
                    self.drawn_box, self.finding_box)  # fmt: skip
-        blockers = [QSignalBlocker(widget) for widget in widgets]
-        self.kind_box.setCurrentIndex(self.kind_box.findData(choice.kind))
-        for widget in (self.kind_box, self.value_box):
-            widget.setToolTip(_KIND_TIPS[choice.kind])
-        top = self._top
-        self.value_box.setRange(0.0, 1.0 if choice.kind != "absolute" else 1e9)
-        self.value_box.setDecimals(4 if choice.kind == "quantile" else 3)
-        self.value_box.setSingleStep(0.01 * top if top else 0.01)
-        self.value_box.setValue(choice.value)
-        self.slider.setValue(round(STEPS * min(choice.value / top, 1.0)) if top else 0)
-        self.confidence_box.setCurrentIndex(self.confidence_box.findData(choice.confidence))
-        self.iou_box.setValue(choice.iou)
-        self.area_box.setValue(choice.min_area)
-        self.drawn_box.setChecked(self.localizer.drawn)
-        self.finding_box.setCurrentIndex(max(self.finding_box.findData(choice.finding), 0))
-        del blockers
+        with signals_blocked(*widgets):
+            self.kind_box.setCurrentIndex(self.kind_box.findData(choice.kind))
+            for widget in (self.kind_box, self.value_box):
+                widget.setToolTip(_KIND_TIPS[choice.kind])
+            top = self._top
+            self.value_box.setRange(0.0, 1.0 if choice.kind != "absolute" else 1e9)
+            self.value_box.setDecimals(4 if choice.kind == "quantile" else 3)
+            self.value_box.setSingleStep(0.01 * top if top else 0.01)
+            self.value_box.setValue(choice.value)
+            self.slider.setValue(round(STEPS * min(choice.value / top, 1.0)) if top else 0)
+            self.confidence_box.setCurrentIndex(self.confidence_box.findData(choice.confidence))
+            self.iou_box.setValue(choice.iou)
+            self.area_box.setValue(choice.min_area)
+            self.drawn_box.setChecked(self.localizer.drawn)
+            self.finding_box.setCurrentIndex(max(self.finding_box.findData(choice.finding), 0))
 
     @property
     def _top(self) -> float:
@@ -180,7 +180,7 @@ class ChoicePart(Part):
 
     def _list_findings(self, *_: object) -> None:
         findings = self.session.findings
-        with QSignalBlocker(self.finding_box):
+        with signals_blocked(self.finding_box):
             self.finding_box.clear()
             self.finding_box.addItem("all findings", ALL_FINDINGS)
             for name in findings.names if findings is not None else ():

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from qtpy.QtCore import QTimer
+from superqt.utils import qthrottled
 
 from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
@@ -74,9 +74,8 @@ class Localizer(Controller):
         self._drawn = True
         self._scope: Scope | None = None
         self._layers = FoundLayers(self.scene)
-        self._timer = QTimer(singleShot=True, interval=THROTTLE)
-        self._timer.timeout.connect(self.update)
-        self._undo.callback(self._timer.stop)
+        self._later = qthrottled(self.update, timeout=THROTTLE, leading=False)
+        self._undo.callback(self._later.cancel)
         events = self.session.events
         self.listen(events.maps, self._on_maps)
         self.listen(events.findings, self._on_findings)
@@ -135,7 +134,7 @@ class Localizer(Controller):
 
     def update(self) -> None:
         """Find the boxes now."""
-        self._timer.stop()
+        self._later.cancel()
         self.problem, self.several = "", None
         self.combining.cancel()
         try:
@@ -250,10 +249,6 @@ class Localizer(Controller):
         if self._together.source in sources:
             self._scope = None
             self._later()
-
-    def _later(self) -> None:
-        if not self._timer.isActive():
-            self._timer.start()
 
     def _choose_finding(self) -> None:
         """Begin with a finding that is there, until the user chooses."""

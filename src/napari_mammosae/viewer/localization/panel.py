@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout, QWidget
 
 from ..annotation.draw_panel import DrawPart, may_replace
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
@@ -100,10 +101,7 @@ class ActionsPart(Part):
         self.figure_button.setToolTip(
             "Write a figure as in the paper: the image and the first ten latents of the stack, with all boxes"
         )
-        self.cancel_button = QPushButton("Cancel")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.progress = JobBar(localizer.jobs)
         self.warning = QLabel()
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(16, 16))
         self.status = QLabel()
@@ -111,37 +109,24 @@ class ActionsPart(Part):
         notice = hint(QLabel(NOTICE))
         layout = QVBoxLayout(self)
         layout.setSpacing(2)
-        layout.addWidget(row(self.hits_button, self.figure_button, self.cancel_button))
-        layout.addWidget(self.bar)
+        layout.addWidget(row(self.hits_button, self.figure_button, self.progress))
         layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(notice)
 
         self.figure_button.clicked.connect(self._save_figure)
-        self.cancel_button.clicked.connect(localizer.jobs.cancel)
-        jobs = localizer.jobs
-        self.listen(jobs.started, self._refresh)
-        self.listen(jobs.progressed, self._on_progress)
-        self.listen(jobs.ended, self._refresh)
+        self.progress.turned.connect(self._refresh)
+        self.progress.said.connect(self._on_told)
         self.listen(self.context.status.told, self._on_told)
         self.listen(localizer.changed, self._refresh)
         self._refresh()
-        self._on_told(*self.context.status.last_told)
-        if jobs.progress is not None:
-            self._on_progress(jobs.progress)
+        self._on_told(*((self.progress.text, False) if self.progress.busy else self.context.status.last_told))
 
     def _refresh(self, *_: object) -> None:
         busy = self.localizer.jobs.busy
-        self.cancel_button.setVisible(busy)
-        self.bar.setVisible(busy)
-        self.bar.setMaximum(0 if busy else 1)
+        self.figure_button.setVisible(not busy)
         self.figure_button.setEnabled(not busy and self.session.maps is not None)
 
-    def _on_progress(self, progress: Any) -> None:
-        self.bar.setMaximum(progress.total)
-        self.bar.setValue(progress.done)
-        self._on_told(f"{progress.text} …", False)
-
-    def _on_told(self, text: str, error: bool) -> None:
+    def _on_told(self, text: str, error: bool = False) -> None:
         self.warning.setVisible(error)
         self.status.setText(text)
 

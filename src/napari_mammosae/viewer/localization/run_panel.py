@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout
 
 from ...core.base.text import readable, sentence
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
 from .over_run import NO_RUN
 from .plots import DetectionCurvePlot, MeasuresPlot
 
 if TYPE_CHECKING:
-    from ...core.base.progress import Progress
     from ...core.localization.over_run import LatentOverRun
     from ..runs.opener import RunOpener
     from .over_run import RunMeasures
@@ -41,10 +41,7 @@ class RunMeasuresPart(Part):
         self.open_button = QPushButton("Open a run…")
         self.open_button.setToolTip("Folder that `napari-mammosae run` wrote, with --maps")
         self.measure_button = QPushButton("Measure over the run")
-        self.cancel_button = QPushButton("Cancel")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.progress = JobBar(measures.jobs, opener.jobs)
         self.numbers = QLabel()
         self.numbers.setWordWrap(True)
         self.bars = MeasuresPlot()
@@ -55,8 +52,8 @@ class RunMeasuresPart(Part):
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self.note)
-        layout.addWidget(row(self.measure_button, self.open_button, self.cancel_button))
-        layout.addWidget(self.bar)
+        layout.addWidget(row(self.measure_button, self.open_button))
+        layout.addWidget(self.progress)
         layout.addWidget(self.numbers)
         layout.addWidget(self.bars, 1)
         curves = QGridLayout()
@@ -67,28 +64,20 @@ class RunMeasuresPart(Part):
 
         self.open_button.clicked.connect(self._open)
         self.measure_button.clicked.connect(self.measures.measure)
-        self.cancel_button.clicked.connect(self._cancel)
         self.listen(self.measures.changed, self.refresh)
-        for jobs in (self.measures.jobs, self.opener.jobs):
-            self.listen(jobs.started, self._on_started)
-            self.listen(jobs.progressed, self._on_progress)
-            self.listen(jobs.ended, self.refresh)
+        self.progress.turned.connect(self.refresh)
+        self.progress.said.connect(self.note.setText)
         self.refresh()
-        for jobs in (self.measures.jobs, self.opener.jobs):
-            if jobs.progress is not None:
-                self._on_progress(jobs.progress)
+        self.note.setText(self.progress.text or self.note.text())
 
     def refresh(self, *_: object) -> None:
         """Show the result, or why there is none."""
         measures, result = self.measures, self.measures.result
-        busy = measures.jobs.busy or self.opener.jobs.busy
+        busy = self.progress.busy
         self.open_button.setVisible(measures.obstacle == NO_RUN)
         self.open_button.setEnabled(not busy)
         self.measure_button.setVisible(measures.obstacle != NO_RUN)
         self.measure_button.setEnabled(not busy and not measures.obstacle and result is None)
-        self.cancel_button.setEnabled(busy)
-        self.bar.setMaximum(0 if busy else 1)
-        self.bar.setVisible(busy)
         for plot in (self.bars, self.curve, self.froc, self.numbers):
             plot.setVisible(result is not None)
         if result is None:
@@ -107,19 +96,6 @@ class RunMeasuresPart(Part):
         name = QFileDialog.getExistingDirectory(self, "Open a run")
         if name:
             self.opener.open(Path(name))
-
-    def _cancel(self) -> None:
-        for jobs in (self.measures.jobs, self.opener.jobs):
-            jobs.cancel()
-
-    def _on_started(self, title: str) -> None:
-        self.refresh()
-        self.note.setText(f"{title} …")
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.bar.setMaximum(progress.total)
-        self.bar.setValue(progress.done)
-        self.note.setText(f"{progress.text} …")
 
 
 def _title(result: LatentOverRun, n_images: int) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox
+from superqt.utils import signals_blocked
 
 from ..widgets.parts import Part
 from .latent_set import MOST, Source, Together, no_class_map
@@ -82,7 +83,7 @@ class TogetherPart(Part):
             self.source_box.setItemText(at, f"{title} ({size})" if size else title)
             self._allow(self.source_box, at, size != 0 or choice.source == name)
         self._allow(self.how_box, self.how_box.findData("logit"), model is None or not no_class_map(model))
-        with QSignalBlocker(self.source_box), QSignalBlocker(self.how_box), QSignalBlocker(self.count_box):
+        with signals_blocked(self.source_box, self.how_box, self.count_box):
             self.source_box.setCurrentIndex(self.source_box.findData(choice.source))
             self.how_box.setCurrentIndex(self.how_box.findData(choice.how))
             self.count_box.setValue(choice.count)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
+from superqt.utils import qdebounced
 
 from ..app.keymap import tooltip
 from ..widgets.parts import Part, row
@@ -27,7 +27,7 @@ class ImageListPart(Part):
     def __init__(self, images: RunImageList) -> None:
         super().__init__(images.context)
         self.images, self.browser = images, images.browser
-        self._later = QTimer(self, singleShot=True, interval=_DELAY)
+        self._later = qdebounced(self._filter, timeout=_DELAY)
         self.text = QLineEdit()
         self.text.setPlaceholderText("Filter: name, patient, L, CC …")
         self.text.setToolTip("Words that must all occur in the image's name, patient, laterality or view")
@@ -61,8 +61,7 @@ class ImageListPart(Part):
         layout.addWidget(self.root_row)
         layout.addWidget(row(self.previous_button, self.count, self.next_button, stretch=1))
 
-        self._later.timeout.connect(self._filter)
-        self.text.textChanged.connect(lambda _: self._later.start())
+        self.text.textChanged.connect(self._later)
         self.text.returnPressed.connect(self._filter)
         for box in (self.split_box, self.finding_box):
             box.activated.connect(self._filter)
@@ -96,7 +95,7 @@ class ImageListPart(Part):
         at = asked.index((wanted.label, wanted.value)) if (wanted.label, wanted.value) in asked else 0
         self.finding_box.setCurrentIndex(at)
         self.split_box.setVisible(self.split_box.count() > 1)
-        self._later.stop()
+        self._later.cancel()
         self._show()
         self._show_root()
 
@@ -108,7 +107,7 @@ class ImageListPart(Part):
         self._on_rearranged()
 
     def _filter(self, *_: object) -> None:
-        self._later.stop()
+        self._later.cancel()
         label, value = self.finding_box.currentData() or ("", 1.0)
         split = self.split_box.currentData() or ""
         self.images.filter = ImageFilter(self.text.text(), split, label, value, self.wrong.isChecked())

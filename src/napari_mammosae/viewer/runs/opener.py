@@ -76,10 +76,6 @@ class RunOpener(Controller):
         if again is not None:
             again()
 
-    def cancel(self) -> None:
-        """Stop; finished images of a run are kept."""
-        self.jobs.cancel()
-
     def _start(self, title: str, work: Callable[[Report], Opened], again: Callable[[], None]) -> None:
         self.blocked = None
         self._notices.clear()

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QProgressBar, QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout
 
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
 
 if TYPE_CHECKING:
-    from ...core.base.progress import Progress
     from .opener import RunOpener
 
 FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
@@ -33,23 +33,19 @@ class RunPart(Part):
         self.new_button.setToolTip("Run the model over a folder of images, with labels if there are any")
         self.close_button.setToolTip("Close the run; nothing of it is deleted")
         self.new_button.setCheckable(True)
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
-        self.cancel_button = QPushButton("Cancel")
-        self.cancel_button.setToolTip("Stop. Finished images are kept, and the run can be resumed.")
+        self.progress = JobBar(opener.jobs)
+        self.progress.cancel_button.setToolTip("Stop. Finished images are kept, and the run can be resumed.")
         self.unload_button = QPushButton("Unload model and continue")
         self.warning = QLabel()
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
         self.status = QLabel()
         self.status.setWordWrap(True)
-        self.busy_row = row(self.bar, self.cancel_button)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(row(self.demo_button, self.open_button, self.new_button, self.close_button, stretch=0))
-        layout.addWidget(self.busy_row)
+        layout.addWidget(self.progress)
         layout.addWidget(row(self.warning, self.status, stretch=1))
         layout.addWidget(self.unload_button)
 
@@ -57,37 +53,22 @@ class RunPart(Part):
         self.open_button.clicked.connect(self._choose)
         self.new_button.clicked.connect(self.new_asked)
         self.close_button.clicked.connect(self.opener.close_run)
-        self.cancel_button.clicked.connect(self.opener.cancel)
         self.unload_button.clicked.connect(self.opener.unload_and_retry)
-        self.listen(self.opener.jobs.started, self._on_started)
-        self.listen(self.opener.jobs.progressed, self._on_progress)
-        self.listen(self.opener.jobs.ended, self._refresh)
+        self.progress.turned.connect(self._refresh)
+        self.progress.said.connect(self._say)
         self.listen(self.opener.line.told, self._on_told)
         self.listen(self.session.events.run, self._refresh)
-        self._on_told(*self.opener.line.last_told)
         self._refresh()
-        if self.opener.jobs.progress is not None:
-            self._on_progress(self.opener.jobs.progress)
 
     def _refresh(self, *_: object) -> None:
         busy, run = self.opener.jobs.busy, self.session.run
-        self.busy_row.setVisible(busy)
         for button in (self.demo_button, self.open_button):
             button.setEnabled(not busy)
         self.close_button.setVisible(run is not None)
         self.unload_button.setVisible(not busy and self.opener.blocked is not None)
-        if not busy:
-            self._on_told(*self.opener.line.last_told)
-
-    def _on_started(self, title: str) -> None:
-        self.bar.setRange(0, 0)
-        self._refresh()
-        self._say(f"{title} …")
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.bar.setRange(0, progress.total)
-        self.bar.setValue(progress.done)
-        self._say(progress.describe())
+        self._on_told(*self.opener.line.last_told)
+        if busy:
+            self._say(self.progress.text)
 
     def _on_told(self, text: str, error: bool) -> None:
         run = self.session.run

@@ -67,7 +67,7 @@ class RunEntries:
         images, out = self.images.strip(), self.out.strip()
         if not images or not out:
             return None
-        labels = tuple(Path(part.strip()).expanduser() for part in self.labels.split(";") if part.strip())
+        labels = tuple(Path(part.strip()).expanduser() for part in self.labels.split(",") if part.strip())
         return RunOrder(images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers)
 
 

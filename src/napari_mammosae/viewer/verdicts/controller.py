@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QTimer
+from superqt.utils import qdebounced
 
 from ...core.verdicts.store import Evidence
 from ..app.preferences import preferences, remember
@@ -61,8 +62,7 @@ class Reviewer(Controller):
         self.typed = Typed()
         self.with_screenshot = False
         self._live: tuple[Any, NDArray[np.intp]] | None = None
-        self._pause = QTimer(singleShot=True, interval=_PAUSE)
-        self._pause.timeout.connect(self.hand_in)
+        self._pause = qdebounced(self.hand_in, timeout=_PAUSE)
         self._watch = QTimer(interval=_LOOK_AGAIN)
         self._watch.timeout.connect(self._poll)
         if with_qt:
@@ -177,7 +177,7 @@ class Reviewer(Controller):
     def type_note(self, text: str) -> None:
         """Take a note on the current latent as it is being typed; saved in a pause."""
         self.typed = replace(self._typed_here(), note=text)
-        self._pause.start()
+        self._pause()
 
     def type_concept(self, text: str) -> None:
         """Take a concept as it is being typed; half a word is saved only when the latent changes."""
@@ -185,7 +185,7 @@ class Reviewer(Controller):
 
     def hand_in(self) -> None:
         """Save the concept and the note if they were changed."""
-        self._pause.stop()
+        self._pause.cancel()
         typed, latent = self.typed, self.typed.latent
         if latent is None or self.book.subject is None:
             return

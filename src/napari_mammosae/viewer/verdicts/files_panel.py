@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QMenu, QPushButton
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QMenu, QPushButton
+from superqt import QElidingLabel
 
+from ..annotation.draw_panel import may_replace
+from ..widgets.forms import PathEdit, ask
 from ..widgets.parts import Part, row
 
 if TYPE_CHECKING:
@@ -26,7 +29,7 @@ class VerdictFilesPart(Part):
         self.exchange, self.book = exchange, exchange.book
         self.annotator = QLineEdit(self.book.annotator)
         self.annotator.setToolTip("Your name. The verdicts of others stay as they are.")
-        self.file, self.file_button = QLabel(), QPushButton("Change")
+        self.file, self.file_button = QElidingLabel(), QPushButton("Change")
         menu = QMenu(self.file_button)
         menu.addAction("Another file…").triggered.connect(self._choose_file)
         menu.addAction("Default location").triggered.connect(lambda: exchange.use(None))
@@ -34,8 +37,6 @@ class VerdictFilesPart(Part):
         self.export_button, self.merge_button = QPushButton("Export…"), QPushButton("Import / merge…")
         self.export_button.setToolTip("Write the verdicts as CSV or JSON, with where they come from; no screenshots")
         self.merge_button.setToolTip("Add verdicts of other files; importing a file twice has no effect")
-        self.whole_log = QCheckBox("with history")
-        self.whole_log.setToolTip("Every decision and undo, not only what holds now")
         self.first, self.second = QComboBox(), QComboBox()
         self.compare_button = QPushButton("Agreement")
         self.compare_button.setToolTip("Cohen's kappa of two annotators over the latents that both reviewed")
@@ -50,7 +51,7 @@ class VerdictFilesPart(Part):
         form.setVerticalSpacing(4)
         form.addRow("Annotator", self.annotator)
         form.addRow("File", row(self.file, self.file_button))
-        form.addRow(row(self.export_button, self.whole_log, self.merge_button))
+        form.addRow(row(self.export_button, self.merge_button))
         form.addRow(row(self.first, self.second, self.compare_button))
         form.addRow(self.result)
 
@@ -58,8 +59,6 @@ class VerdictFilesPart(Part):
         self.export_button.clicked.connect(self._choose_export)
         self.merge_button.clicked.connect(self._choose_merge)
         self.compare_button.clicked.connect(exchange.compare)
-        self.whole_log.setChecked(exchange.whole_log)
-        self.whole_log.toggled.connect(self._take)
         for box in (self.first, self.second):
             box.activated.connect(self._take)
         self.listen(exchange.said, self._say)
@@ -67,7 +66,6 @@ class VerdictFilesPart(Part):
         self._refresh()
 
     def _take(self, *_: object) -> None:
-        self.exchange.whole_log = self.whole_log.isChecked()
         self.exchange.pair = self.first.currentText(), self.second.currentText()
 
     def _say(self, text: str) -> None:
@@ -109,10 +107,18 @@ class VerdictFilesPart(Part):
             self.exchange.use(Path(name))
 
     def _choose_export(self) -> None:
-        name, chosen = QFileDialog.getSaveFileName(self, "Export verdicts", "verdicts.csv", EXPORTS)
-        if name:
-            path = Path(name)
-            self.exchange.export(path if path.suffix else path.with_suffix(".json" if "json" in chosen else ".csv"))
+        file = {"mode": "w", "filter": EXPORTS, "tooltip": "CSV or JSON, by the end of the name"}
+        history = {"tooltip": "Every decision and undo, not only what holds now"}
+        found = ask("Export verdicts", self, {
+            "path": {"widget_type": PathEdit, "label": "File", "value": Path.home() / "verdicts.csv", "options": file},
+            "history": {"label": "With history", "value": self.exchange.whole_log, "options": history},
+        })  # fmt: skip
+        if found is None:
+            return
+        self.exchange.whole_log, path = found["history"], found["path"].expanduser()
+        path = path if path.suffix else path.with_suffix(".csv")
+        if may_replace(self, path):
+            self.exchange.export(path)
 
     def _choose_merge(self) -> None:
         names, _ = QFileDialog.getOpenFileNames(self, "Verdicts to add", "", IMPORTS)

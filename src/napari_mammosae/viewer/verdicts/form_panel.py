@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
     QShortcut,
     QVBoxLayout,
 )
+from superqt.utils import signals_blocked
 
 from ...core.verdicts.store import VERDICTS
 from ..app.keymap import key_for, tooltip
@@ -116,7 +117,7 @@ class VerdictForm(Part):
             concept = concept if typed.concept is None else typed.concept
             note = note if typed.note is None else typed.note
         if self.concept.currentText().strip() != concept.strip():  # blanks at the end: the next word is on its way
-            with QSignalBlocker(self.concept):
+            with signals_blocked(self.concept):
                 self.concept.setEditText(concept)
         if self.note.text().strip() != note.strip():
             self.note.setText(note)
@@ -152,7 +153,7 @@ class VerdictForm(Part):
         words = self.book.concepts()
         if words != [self.concept.itemText(i) for i in range(self.concept.count())]:
             text = self.concept.currentText()
-            with QSignalBlocker(self.concept):
+            with signals_blocked(self.concept):
                 self.concept.clear()
                 self.concept.addItems(words)
                 self.concept.setEditText(text)

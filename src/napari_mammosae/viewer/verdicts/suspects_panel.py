@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QLabel, QProgressBar, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout
 
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
 from ..widgets.table_view import ColumnTableView
 from .suspects import REASON, REASONS
 
 if TYPE_CHECKING:
-    from ...core.base.progress import Progress
     from .suspects import SuspectSearch
 
 ANYWHERE = "anywhere"
@@ -36,40 +36,29 @@ class SuspectsPart(Part):
         )
         self.place_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.place_box.setMinimumContentsLength(9)
-        self.cancel_button = QPushButton("Cancel")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.progress = JobBar(search.jobs)
         self.note = QLabel()
         self.note.setWordWrap(True)
         self.view = ColumnTableView(search.table)
         self.view.setMinimumHeight(80)
-        self.busy_row = row(self.bar, self.cancel_button)
-        self.busy_row.hide()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 2, 0, 0)
         layout.setSpacing(3)
         layout.addWidget(row(self.find_button, self.place_box, self.order_button))
-        layout.addWidget(self.busy_row)
+        layout.addWidget(self.progress)
         layout.addWidget(self.note)
         layout.addWidget(self.view, 1)
 
         self.find_button.clicked.connect(search.find)
         self.order_button.clicked.connect(search.order_stack)
-        self.cancel_button.clicked.connect(self.jobs.cancel)
         self.place_box.activated.connect(self._sort_by_place)
         self.view.chosen.connect(self._choose)
-        self.listen(self.jobs.started, self._on_started)
-        self.listen(self.jobs.progressed, self._on_progress)
-        self.listen(self.jobs.ended, self._on_ended)
+        self.progress.turned.connect(self._refresh)
         self.listen(self.session.events.current, self.view.go_to)
         self.listen(search.table.columns_changed, self._fit)
         self.listen(search.changed, self._refresh)
         self._fit()
         self._refresh()
-        if self.jobs.progress is not None:
-            self._on_started("")
-            self._on_progress(self.jobs.progress)
 
     def _refresh(self) -> None:
         """Follow the search."""
@@ -92,16 +81,3 @@ class SuspectsPart(Part):
 
     def _choose(self, latent: int) -> None:
         self.session.current = latent
-
-    def _on_started(self, _: str) -> None:
-        self.bar.setRange(0, 0)
-        self.busy_row.show()
-        self.find_button.setEnabled(False)
-
-    def _on_progress(self, progress: Progress) -> None:
-        self.bar.setRange(0, progress.total)
-        self.bar.setValue(progress.done)
-
-    def _on_ended(self) -> None:
-        self.busy_row.hide()
-        self._refresh()

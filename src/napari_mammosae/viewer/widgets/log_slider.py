@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QSlider, QSpinBox, QWidget
+from superqt.utils import signals_blocked
 
 _POSITIONS = 1_000
 
@@ -45,18 +46,16 @@ class KSlider(QWidget):
     def set_most(self, most: int) -> None:
         """Say how many latents there are."""
         self._most = max(most, 1)
-        self.box.blockSignals(True)
-        self.box.setMaximum(self._most)
-        self.box.blockSignals(False)
+        with signals_blocked(self.box):
+            self.box.setMaximum(self._most)
 
     def show_k(self, k: int) -> None:
         """Show a k that was set elsewhere."""
         for widget, value in ((self.box, k), (self.slider, self._position(k))):
-            widget.blockSignals(True)
             # where several positions mean the same k the slider stays under the mouse
             if widget is self.box or self._k(self.slider.value()) != k:
-                widget.setValue(value)
-            widget.blockSignals(False)
+                with signals_blocked(widget):
+                    widget.setValue(value)
 
     def step(self, by: int) -> None:
         """Go some latents up or down."""
@@ -71,9 +70,8 @@ class KSlider(QWidget):
     def _on_slider(self, position: int) -> None:
         k = self._k(position)
         if k != self.k:
-            self.box.blockSignals(True)
-            self.box.setValue(k)
-            self.box.blockSignals(False)
+            with signals_blocked(self.box):
+                self.box.setValue(k)
             self.moved.emit(k)
 
     def _on_box(self, k: int) -> None:
