@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .app.jobs import Jobs
-from .app.listening import connect_until
+from .app.listening import connect_until, new_undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +43,7 @@ class Controller:
 
     def __init__(self, context: Context) -> None:
         self.context, self.session, self.scene, self.status = context, context.session, context.scene, context.status
-        self._undo = ExitStack()
+        self._undo = new_undo()
 
     def close(self) -> None:
         """Stop what runs and what listens."""

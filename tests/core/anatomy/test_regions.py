@@ -8,7 +8,6 @@ from napari_mammosae.core.anatomy.query import (
     polygon_weights,
     query_region,
     rectangle_weights,
-    stack_order,
 )
 from napari_mammosae.core.anatomy.regions import REGIONS, region_masks, region_shares
 from napari_mammosae.core.images.cells import cell_shares
@@ -106,7 +105,6 @@ def test_query_ranks_what_looks_there() -> None:
     assert query_region([2, 3], maps[:2], weights)["contribution"].isna().all()
     assert not len(query_region([2, 3, 5, 6], maps, np.zeros((4, 6))))
     assert not len(query_region([], np.zeros((0, 4, 6)), weights))
-    assert stack_order([6, 2], 8).tolist() == [6, 2, 0, 1, 3, 4, 5, 7]
     everything = query_region([2, 3, 5, 6], maps, np.ones((4, 6)), attribution=attribution)
     assert everything["contribution"].sum() == pytest.approx(maps.mean(axis=(1, 2)) @ attribution[[2, 3, 5, 6]])
 

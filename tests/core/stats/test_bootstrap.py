@@ -8,7 +8,6 @@ from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.stats.bootstrap import (
     benjamini_hochberg,
     bootstrap_mean,
-    bootstrap_measures,
     patient_weights,
     percentile_interval,
     too_few,
@@ -22,6 +21,10 @@ def cohort(seed=0, n=60):
     patients = np.array([f"p{number}" for number in rng.integers(0, n // 3, n)])
     labels = rng.random(n) < 0.4
     return labels, np.round(labels + rng.normal(0, 1.5, n), 1), patients
+
+
+def bootstrap_measures(labels, logits, patients):
+    return weighted_measures(labels, logits, patient_weights(patients)).intervals(too_few(labels, patients))
 
 
 def test_weighted_measures_equal_measuring_each_resample():

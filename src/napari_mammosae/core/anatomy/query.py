@@ -149,13 +149,5 @@ def query_region(
     return table.sort_values([by, "latent"], ascending=[False, True], ignore_index=True)
 
 
-def stack_order(first: ArrayLike, n_latents: int) -> NDArray[np.int64]:
-    """Permutation of all latents: the given ones first, in their order, then the rest by id."""
-    leading = np.asarray(first, np.int64)
-    rest = np.ones(n_latents, bool)
-    rest[leading] = False
-    return np.concatenate([leading, np.flatnonzero(rest)])
-
-
 def _is_upright(corners: Doubles) -> bool:
     return all(np.unique(np.round(corners[:, axis], 6)).size == 2 for axis in (0, 1))

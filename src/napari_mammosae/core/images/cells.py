@@ -59,11 +59,6 @@ def centres_inside(boxes: npt.ArrayLike, shape: Shape, grid: Shape) -> npt.NDArr
     return np.asarray((in_rows[:, :, None] & in_columns[:, None, :]).any(axis=0))
 
 
-def union_area(boxes: npt.ArrayLike, shape: Shape) -> float:
-    """Area in input pixels that the union of boxes (n, 4) covers within the input."""
-    return float(box_shares(boxes, shape, (1, 1))[0, 0]) * shape[0] * shape[1]
-
-
 def _means(values: npt.NDArray[np.generic], rows: Doubles, columns: Doubles) -> Doubles:
     """Mean of a piecewise-constant image over every rectangle between consecutive lines.
 

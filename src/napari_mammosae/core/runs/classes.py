@@ -149,11 +149,6 @@ def logits_of_label(run: Run, label: str) -> list[int]:
     return [found.logit]
 
 
-def logit_of_run(run: Run, label: str, number: int) -> ClassLogit:
-    """Find the logit of a run's model that speaks for a class of a label; see `logit_of`."""
-    return logit_of(run, label, number, categories_of(run, label))
-
-
 def predictions_of(run: Run, label: str) -> IntArray:
     """Return the class of a label that the model decides for on each image, (n,) int64.
 

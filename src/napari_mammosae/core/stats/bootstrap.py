@@ -106,15 +106,6 @@ def weighted_measures(labels: ArrayLike, logits: ArrayLike, weights: NDArray[np.
     )
 
 
-def bootstrap_measures(
-    labels: ArrayLike, logits: ArrayLike, patients: ArrayLike, resamples: int = RESAMPLES, seed: int = 0
-) -> dict[str, Interval]:
-    """95 % intervals by patient of all two-class measures."""
-    note = too_few(labels, patients)
-    weights = patient_weights(patients, resamples, seed)
-    return weighted_measures(labels, logits, weights).intervals(note)
-
-
 def bootstrap_mean(values: ArrayLike, patients: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Interval:
     """95 % interval by patient of a mean over images."""
     numbers = np.asarray(values, dtype=np.float64)

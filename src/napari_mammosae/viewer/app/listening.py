@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import atexit
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import ExitStack
+
+_open: WeakSet[ExitStack] = WeakSet()
+
+
+def new_undo() -> ExitStack:
+    """Make a stack of what ends with whoever listens, with the interpreter at the latest.
+
+    A script may end with a window open: widgets destroyed then would ask Qt for objects that are gone already.
+    """
+    stack = ExitStack()
+    _open.add(stack)
+    return stack
+
+
+@atexit.register
+def _end_all() -> None:
+    for stack in list(_open):
+        stack.close()
 
 
 def connect_until(undo: ExitStack, event: Any, callback: Callable[..., None]) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QTabWidget, QWidget
 
-from ..app.listening import connect_until
+from ..app.listening import connect_until, new_undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +27,7 @@ class Part(QWidget):
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context, self.session = context, context.session
-        self._undo = ExitStack()
+        self._undo = new_undo()
         self.destroyed.connect(self._undo.close)
 
     def listen(self, event: Any, callback: Callable[..., None]) -> None:
