@@ -259,7 +259,7 @@ def images_with_a_form(qtbot, dock, work):
     dock.form.labels.line_edit.value = "labels.csv"
     dock.form.out.value = "/somewhere/new"
     dock.form.maps.value = False
-    dock.form.batch.value = 3
+    dock.form.batch.value = 4
     dock.form.workers.value = 4
 
 

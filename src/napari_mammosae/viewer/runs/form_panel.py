@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, SpinBox, show_file_dialog
+from magicgui.widgets import CheckBox, ComboBox, SpinBox, show_file_dialog
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QVBoxLayout
 from superqt import QElidingLabel
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .opener import RunOpener
 
 TABLES = "Tables (*.csv);;All files (*)"
+BATCHES = [("auto", 0), *((str(count), count) for count in (1, 2, 4, 8, 16, 32, 64))]
 
 
 class RunForm(Part):
@@ -45,9 +46,9 @@ class RunForm(Part):
             text="Keep maps", value=entries.maps,
             tooltip="Keep the latent maps. Needed for suspects, localisation and opening images at once.",
         )  # fmt: skip
-        self.batch = SpinBox(
-            label="Batch", min=0, max=256, value=entries.batch,
-            tooltip="Number of images computed at once; 0 takes one on the CPU, eight on a GPU",
+        self.batch = ComboBox(
+            label="Batch", choices=BATCHES, value=entries.batch,
+            tooltip="Number of images computed at once; auto: one on the CPU, eight on a GPU",
         )  # fmt: skip
         self.workers = SpinBox(
             label="Decoders", min=0, max=64, value=entries.workers,
