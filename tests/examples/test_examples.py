@@ -23,7 +23,7 @@ SAYS = {
     "rank_a_data_set": "<Run run: 8 images, 2048 latents of demo, pooled values only>",
     "localise_findings": "suspicious_calcification",
     "remove_the_marker": "<InterventionEffect zero of",
-    "verdicts_into_analysis": "<Verdicts verdicts.sqlite: 3 latents of run judged>",
+    "verdicts_into_analysis": "<Verdicts verdicts.sqlite: 3 latents of run reviewed>",
     "two_models": "<ModelComparison exact, rough: class 1",
     "notebook": "",
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .app.jobs import Jobs
-from .app.listening import connect_until, new_undo
+from .app.listening import connect_until, debounce_until, new_undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,10 @@ class Controller:
     def listen(self, event: Any, callback: Callable[..., None]) -> None:
         """Connect an event of psygnal, napari or Qt until the controller is closed."""
         connect_until(self._undo, event, callback)
+
+    def debounced(self, function: Callable[..., object], timeout: int) -> Any:
+        """Return a function that calls `function` once its own calls pause for `timeout` ms; not after closing."""
+        return debounce_until(self._undo, function, timeout)
 
     def new_jobs(self) -> Jobs:
         """Make jobs that end when the controller is closed."""

@@ -69,9 +69,9 @@ def test_without_a_total_there_is_no_time_left(clock):
     [
         (Progress("Opening run"), "Opening run"),
         (Progress("Computing", 0, 200), "Computing: 0 of 200"),
-        (Progress("Computing", 1037, 2000, 2.06, 79.4), "Computing: 1,037 of 2,000, 2.1 a second, 1 min 19 s left"),
+        (Progress("Computing", 1037, 2000, 2.06, 79.4), "Computing: 1,037 of 2,000, 2.1 per second, 1 min 19 s left"),
         (Progress("Computing", 4, 9, 0.2, 3660.0), "Computing: 4 of 9, 5.0 s each, 1 h 1 min left"),
-        (Progress("Computing", 9, 9, 3.0, 0.0), "Computing: 9 of 9, 3.0per second"),
+        (Progress("Computing", 9, 9, 3.0, 0.0), "Computing: 9 of 9, 3.0 per second"),
     ],
 )
 def test_progress_reads_well(state, words):

@@ -12,7 +12,7 @@ import tiny
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.comparison.runs import compare
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.latents import compute_latents
+from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.reports.latents_figure import plot_latents
 from napari_mammosae.core.runs.run import open_run

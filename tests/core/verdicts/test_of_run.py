@@ -22,7 +22,7 @@ def test_what_is_set_is_in_the_file_and_in_the_table(run):
         verdicts.set(3, "lesion")
         verdicts.set(8, note="on the letters")
         table = verdicts.table()
-        assert repr(verdicts) == "<Verdicts verdicts.sqlite: 2 latents of run judged>"
+        assert repr(verdicts) == "<Verdicts verdicts.sqlite: 2 latents of run reviewed>"
     assert table["latent"].tolist() == [3, 8]
     assert table.loc[1, ["verdict", "concept", "note", "annotator"]].tolist() == [
         "spurious", "view marker", "on the letters", "reader",

@@ -144,7 +144,7 @@ def test_undo_leaves_a_later_decision_of_another_window_alone(store):
         version = store.version
         window.decide(SUBJECT, 3, "lesion")
         assert store.version != version
-        with pytest.raises(VerdictError, match="Latent 3 was judged again"):
+        with pytest.raises(VerdictError, match="Latent 3 has a newer verdict"):
             store.undo()
         assert said(store, 3) == ("lesion", "", "")
         assert store.undo() is None

@@ -57,14 +57,14 @@ class Progress:
 
     @property
     def pace(self) -> str:
-        """``2.1 a second, 1 min 18 s left``; empty before the first step."""
+        """``2.1 per second, 1 min 18 s left``; empty before the first step."""
         if not self.rate:
             return ""
-        words = f"{self.rate:.1f}per second" if self.rate >= 1 else f"{1 / self.rate:.1f} s each"
+        words = f"{self.rate:.1f} per second" if self.rate >= 1 else f"{1 / self.rate:.1f} s each"
         return f"{words}, {duration(self.seconds_left)} left" if self.seconds_left else words
 
     def describe(self) -> str:
-        """``Computing latents: 37 of 200, 2.1 a second, 1 min 18 s left``."""
+        """``Computing latents: 37 of 200, 2.1 per second, 1 min 18 s left``."""
         if not self.total:
             return self.text
         return ", ".join(filter(None, (f"{self.text}: {self.done:,} of {self.total:,}", self.pace)))

@@ -7,6 +7,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from superqt.utils import qdebounced
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,6 +35,13 @@ def connect_until(undo: ExitStack, event: Any, callback: Callable[..., None]) ->
     """Connect an event of psygnal, napari or Qt until `undo` is closed."""
     event.connect(callback)
     undo.callback(_disconnect, event, callback)
+
+
+def debounce_until(undo: ExitStack, function: Callable[..., object], timeout: int) -> Any:
+    """Return a function that calls `function` once its own calls pause for `timeout` ms; none is made after `undo`."""
+    later = qdebounced(function, timeout=timeout)
+    undo.callback(later.cancel)
+    return later
 
 
 def _disconnect(event: Any, callback: Callable[..., None]) -> None:

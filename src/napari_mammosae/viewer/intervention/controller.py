@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from superqt.utils import qdebounced
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
@@ -68,7 +67,7 @@ class Intervention(Controller):
         self.sources, self.passes = EditSources(context, verdicts), Passes()
         self._map: MapKind = "none"
         self._sae = ""
-        self._redrawn = qdebounced(self.forget_region, timeout=_AFTER_STROKE)
+        self._redrawn = self.debounced(self.forget_region, _AFTER_STROKE)
         self._undo.callback(self._redrawn.cancel)
         self.problem = self.remark = self.pass_note = ""
         self.view: EditView | None = None

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
-from superqt.utils import qdebounced
 
 from ..context import Controller
 from . import run_effects
@@ -78,7 +77,7 @@ class EditOverRun(Controller):
         self._logit = -1
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
-        self._later = qdebounced(self._bootstrap, timeout=_BANDS_WAIT)
+        self._later = self.debounced(self._bootstrap, _BANDS_WAIT)
         self._undo.callback(self._later.cancel)
         self.listen(intervention.changed, self.follow)
         self.listen(self.session.events.run, self._on_run)

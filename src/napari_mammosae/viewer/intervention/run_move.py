@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
-from superqt.utils import qdebounced
 
 from ...core.base.errors import MammoSAEError
 from ..context import Controller
@@ -54,7 +53,7 @@ class RunMove(Controller):
         self._effects: RunEffects | None = None
         self._edit: Edit | None = None
         self._start: dict[str, Scored] = {}
-        self._later = qdebounced(self._bootstrap, timeout=_WAIT)
+        self._later = self.debounced(self._bootstrap, _WAIT)
         self._undo.callback(self._later.cancel)
 
     def forget(self) -> None:

@@ -19,7 +19,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import qdebounced
 
 from ...core.base.text import readable
 from ...core.runs.classes import classes_of
@@ -49,7 +48,7 @@ class LatentDetail(Part):
         self.jobs = Jobs()
         self._undo.callback(self.jobs.cancel)
         self._facts: LatentFacts | None = None
-        self._later = qdebounced(self._update, timeout=_DELAY)
+        self._later = self.debounced(self._update, _DELAY)
         self.gallery = Gallery(pictures)
         self._undo.callback(self.gallery.cleanup)
         self.histogram, self.means = ActivationPlot(), ClassMeansPlot()

@@ -134,6 +134,7 @@ class FilterPart(QWidget):
         self.live = QCheckBox("Live")
         self.live.setToolTip("Only latents that fire anywhere in the run")
         self._later = qdebounced(self._announce, timeout=_DELAY)
+        self.destroyed.connect(self._later.cancel)
 
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

@@ -10,7 +10,6 @@ from napari.layers import Labels, Shapes
 from napari.layers.base import ActionType
 from psygnal import Signal
 from qtpy.QtCore import QTimer
-from superqt.utils import qdebounced
 
 from ...core.anatomy.query import cell_weights
 from ..canvas import layers
@@ -54,7 +53,7 @@ class RegionQuery(Controller):
         super().__init__(context)
         self.jobs = self.new_jobs()
         self.columns: dict[str, NDArray[Any]] = {}
-        self._later = qdebounced(self._ask, timeout=_DELAY)
+        self._later = self.debounced(self._ask, _DELAY)
         self._undo.callback(self._later.cancel)
         self.listen(self.session.events.image, self._on_image)
         self.listen(self.session.events.maps, self._on_maps)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Vectors
 from psygnal import Signal
-from superqt.utils import qdebounced
 
 from ..canvas import layers
 from ..context import Controller
@@ -40,7 +39,7 @@ class SideBySide(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._before: ExitStack | None = None
-        self._rebuild = qdebounced(self._refresh, timeout=0)
+        self._rebuild = self.debounced(self._refresh, 0)
         events = self.session.events
         for event in (events.pins, events.maps, events.findings):
             self.listen(event, self._on_change)

@@ -76,6 +76,7 @@ class Localizer(Controller):
         self._layers = FoundLayers(self.scene)
         self._later = qthrottled(self.update, timeout=THROTTLE, leading=False)
         self._undo.callback(self._later.cancel)
+        self._undo.callback(self._later.cancel)
         events = self.session.events
         self.listen(events.maps, self._on_maps)
         self.listen(events.findings, self._on_findings)

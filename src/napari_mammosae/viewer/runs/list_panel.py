@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
-from superqt.utils import qdebounced
 
 from ..app.keymap import tooltip
 from ..widgets.parts import Part, row
@@ -27,7 +26,7 @@ class ImageListPart(Part):
     def __init__(self, images: RunImageList) -> None:
         super().__init__(images.context)
         self.images, self.browser = images, images.browser
-        self._later = qdebounced(self._filter, timeout=_DELAY)
+        self._later = self.debounced(self._filter, _DELAY)
         self.text = QLineEdit()
         self.text.setPlaceholderText("Filter: name, patient, L, CC …")
         self.text.setToolTip("Words that must all occur in the image's name, patient, laterality or view")

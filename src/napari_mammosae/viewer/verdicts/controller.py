@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QTimer
-from superqt.utils import qdebounced
 
 from ...core.verdicts.store import Evidence
 from ..app.preferences import preferences, remember
@@ -62,7 +61,7 @@ class Reviewer(Controller):
         self.typed = Typed()
         self.with_screenshot = False
         self._live: tuple[Any, NDArray[np.intp]] | None = None
-        self._pause = qdebounced(self.hand_in, timeout=_PAUSE)
+        self._pause = self.debounced(self.hand_in, _PAUSE)
         self._watch = QTimer(interval=_LOOK_AGAIN)
         self._watch.timeout.connect(self._poll)
         if with_qt:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QTabWidget, QWidget
 
-from ..app.listening import connect_until, new_undo
+from ..app.listening import connect_until, debounce_until, new_undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +33,10 @@ class Part(QWidget):
     def listen(self, event: Any, callback: Callable[..., None]) -> None:
         """Connect an event of psygnal, napari or Qt for as long as the widget lives."""
         connect_until(self._undo, event, callback)
+
+    def debounced(self, function: Callable[..., object], timeout: int) -> Any:
+        """Return a function that calls `function` once its own calls pause for `timeout` ms, while the widget lives."""
+        return debounce_until(self._undo, function, timeout)
 
     def cleanup(self) -> None:
         """Stop listening."""

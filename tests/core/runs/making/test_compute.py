@@ -17,8 +17,9 @@ import runs_kit
 import tiny
 from napari_mammosae.core.base.errors import ModelError, RunError
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.memory import out_of_memory
 from napari_mammosae.core.runs.making import decode_pool
-from napari_mammosae.core.runs.making.compute import Computer, out_of_memory
+from napari_mammosae.core.runs.making.compute import Computer
 from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import write_run
