@@ -43,6 +43,7 @@ for line in sys.stdin:
     copy = os.fork()
     if copy == 0:
         write_run(images, model, line.strip(), labels=labels, maps=True, block=3, workers=0, progress=begun)
+        begun()  # nothing is reported where the one before was killed after its last word
         os._exit(0)
     os.write(1, b"%d\\n" % copy)
     _, status = os.waitpid(copy, 0)
