@@ -128,7 +128,7 @@ class Intervention(Controller):
             self.update()
 
     def reset(self) -> None:
-        """Edit nothing, as a step that can be undone."""
+        """Reset, as a step that can be undone."""
         self.settle()
         ranked = replace(self.state, without_spurious=False).is_ranked
         source = self.state.source if ranked else "image"

@@ -100,7 +100,7 @@ class SetPart(Part):
         self.k_slider = KSlider()
         self.region_check = QCheckBox("only inside the drawn region")
         self.region_check.setToolTip("Edit only the cells of the region drawn in the Latents dock")
-        self.flip_button, self.reset_button = QPushButton("Smallest flip"), QPushButton("Edit nothing")
+        self.flip_button, self.reset_button = QPushButton("Smallest flip"), QPushButton("Reset")
         self.reset_button.setToolTip("Remove the edit (can be undone)")
         self.compute_button = QPushButton("Compute latents")
         self.compute_button.setToolTip("Load the chosen model and compute the latents of the image shown")
