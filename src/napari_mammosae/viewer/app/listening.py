@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from weakref import WeakMethod, WeakSet
 
 from superqt.utils import qdebounced
 
@@ -39,9 +39,20 @@ def connect_until(undo: ExitStack, event: Any, callback: Callable[..., None]) ->
 
 def debounce_until(undo: ExitStack, function: Callable[..., object], timeout: int) -> Any:
     """Return a function that calls `function` once its own calls pause for `timeout` ms; none is made after `undo`."""
-    later = qdebounced(function, timeout=timeout)
+    later = qdebounced(call_while_alive(function), timeout=timeout)
     undo.callback(later.cancel)
     return later
+
+
+def call_while_alive(method: Callable[..., object]) -> Callable[[], None]:
+    """Return a function that calls a method without keeping its object alive; superqt would warn once that is gone."""
+    weak = WeakMethod(method)
+
+    def call() -> None:
+        if (there := weak()) is not None:
+            there()
+
+    return call
 
 
 def _disconnect(event: Any, callback: Callable[..., None]) -> None:

@@ -13,6 +13,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QShortcut, QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
+from ..app.listening import call_while_alive
 from ..widgets.columns import CELLS, LATENT, VERDICT, Column
 from ..widgets.parts import row
 
@@ -133,7 +134,7 @@ class FilterPart(QWidget):
         self.fires.setToolTip("Only latents that fire on this image")
         self.live = QCheckBox("Live")
         self.live.setToolTip("Only latents that fire anywhere in the run")
-        self._later = qdebounced(self._announce, timeout=_DELAY)
+        self._later = qdebounced(call_while_alive(self._announce), timeout=_DELAY)
         self.destroyed.connect(self._later.cancel)
 
         layout = QVBoxLayout(self)

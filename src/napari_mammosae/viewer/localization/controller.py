@@ -11,6 +11,7 @@ from superqt.utils import qthrottled
 
 from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
+from ..app.listening import call_while_alive
 from ..app.order import Order
 from ..canvas import layers
 from ..context import Controller
@@ -74,7 +75,7 @@ class Localizer(Controller):
         self._drawn = True
         self._scope: Scope | None = None
         self._layers = FoundLayers(self.scene)
-        self._later = qthrottled(self.update, timeout=THROTTLE, leading=False)
+        self._later = qthrottled(call_while_alive(self.update), timeout=THROTTLE, leading=False)
         self._undo.callback(self._later.cancel)
         self._undo.callback(self._later.cancel)
         events = self.session.events
