@@ -15,6 +15,7 @@ LIMIT = 15 * 2**20  # bytes, compressed
 PACKAGE = "napari_mammosae"
 NEEDED = (
     rf"{PACKAGE}/__init__\.py",
+    rf"{PACKAGE}/__init__\.pyi",  # the public names are read from it
     rf"{PACKAGE}/napari\.yaml",
     rf"{PACKAGE}/cli/app\.py",
     rf"{PACKAGE}/core/base/errors\.py",
@@ -27,7 +28,7 @@ NEEDED = (
     rf"{PACKAGE}-[^/]+\.dist-info/licenses/LICENSE",
     rf"{PACKAGE}-[^/]+\.dist-info/entry_points\.txt",
 )
-CODE = {".py", ".typed", ".yaml", ".toml", ".json", ".csv", ".md", ".svg"}
+CODE = {".py", ".pyi", ".typed", ".yaml", ".toml", ".json", ".csv", ".md", ".svg"}
 DATA = {*CODE, ".safetensors", ".png", ".npz", ".dcm"}
 
 
