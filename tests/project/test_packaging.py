@@ -19,6 +19,7 @@ METADATA = "License-Expression: BSD-3-Clause\nClassifier: Framework :: napari\nR
 ENTRY_POINTS = "napari-mammosae = napari_mammosae.cli:main\nnapari-mammosae = napari_mammosae:napari.yaml\n"
 GOOD = {
     "napari_mammosae/__init__.py": "",
+    "napari_mammosae/__init__.pyi": "",
     "napari_mammosae/napari.yaml": "",
     "napari_mammosae/py.typed": "",
     "napari_mammosae/cli/app.py": "",
