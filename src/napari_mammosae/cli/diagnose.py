@@ -19,6 +19,6 @@ Diagnose = Annotated[
         "--diagnose",
         callback=_show_report,
         is_eager=True,
-        help="Print versions, device, memory and last errors, without names of people, files or folders, and end.",
+        help="Print versions, device, memory and last errors, without names of people, files or folders, and exit.",
     ),
 ]
