@@ -22,10 +22,10 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from in_process import handle_of
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
-from napari_mammosae.process.local import handle_of
 from napari_mammosae.viewer import docks
 from napari_mammosae.viewer.app.jobs import Jobs
 from napari_mammosae.viewer.app.preferences import remember

@@ -81,6 +81,7 @@ class Workspace:
             (self, keymap.EDIT_KEYS),
         ):
             self._undo.callback(keymap.bind(viewer, target, keys))
+        self.images.models.warm_up()
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)
             self._undo.callback(self._disconnect_app)

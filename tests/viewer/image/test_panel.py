@@ -92,12 +92,16 @@ def test_compute_without_an_image_says_what_to_do(dock):
 def test_the_model_is_loaded_once_and_again_when_the_choice_changes(qtbot, viewer, dock, session, monkeypatch):
     loads = []
     load = tasks.load
-    monkeypatch.setattr(tasks, "load", lambda choice, report: loads.append(choice) or load(choice, report))
+    monkeypatch.setattr(
+        tasks, "load", lambda models, choice, report: loads.append(choice) or load(models, choice, report)
+    )
     computed(qtbot, viewer, dock)
     dock.job.compute_button.click()
     idle(qtbot, dock)
     assert len(loads) == 1
-    monkeypatch.setattr(tasks, "load", lambda choice, report: loads.append(choice) or fakes.FakeModel(name="second"))
+    monkeypatch.setattr(
+        tasks, "load", lambda models, choice, report: loads.append(choice) or fakes.FakeModel(name="second")
+    )
     dock.model.precision_box.setCurrentText("bfloat16")
     first = session.handle
     dock.job.compute_button.click()

@@ -33,6 +33,10 @@ class FeaturesForgotten(ModelError):
     """A model does not keep, or no longer keeps, what an edit of an image starts from; compute its latents again."""
 
 
+class ProcessEnded(ModelError):
+    """The process that a model or a run was in is gone; the next request starts another one."""
+
+
 class DownloadError(MammoSAEError):
     """A published file could not be fetched, or is not the file that was published."""
 

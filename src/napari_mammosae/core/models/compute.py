@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.errors import ModelError
+from ..images.mammogram import input_tensor
 from .latents import LatentMaps
 from .memory import within_memory
 
 if TYPE_CHECKING:
     from ..images.geometry import Frame
     from ..images.mammogram import Mammogram
+    from ..images.preprocessing import ModelInput
     from .model import MammoSAE
 
 
@@ -37,12 +39,15 @@ def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
     >>> ms.compute_latents(ms.load_model("demo"), image).shape
     (2048, 48, 29)
     """
-    return features_and_latents(model, image)[1]
+    return features_and_latents(model, image.prepared(model.preprocessing), image.name)[1]
 
 
-def features_and_latents(model: "MammoSAE", image: "Mammogram") -> tuple[Tensor, LatentMaps]:
-    """As `compute_latents`; the features (1, d, H', W') of the SAE's layer, on the model's device, come first."""
-    x, frame = image.to_input(model.preprocessing), image.frame_for(model.preprocessing)
+def features_and_latents(model: "MammoSAE", prepared: "ModelInput", name: str) -> tuple[Tensor, LatentMaps]:
+    """As `compute_latents`, of an image made ready for the model and what messages call it.
+
+    The features (1, d, H', W') of the SAE's layer, on the model's device, come first.
+    """
+    x, frame = input_tensor(prepared, model.preprocessing, name), prepared.frame
 
     def compute(frames: Sequence["Frame"]) -> tuple[Tensor, LatentMaps]:
         features = model.features(x)

@@ -3,9 +3,10 @@
 import gc
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -54,6 +55,9 @@ class MammoSAE:
         the pre-training checkpoint. Empty when they did not come from a file. Heads added later do not change it.
     sae_sha256
         Hash of the SAE's file, in the same way.
+    recipe
+        The arguments by which `load_model` made it, so that another process can load the same; None for a model that
+        was put together or changed in another way.
     """
 
     backbone: EfficientNetBackbone
@@ -68,6 +72,7 @@ class MammoSAE:
     domain: Domain = field(default_factory=Domain)
     model_sha256: str = ""
     sae_sha256: str = ""
+    recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._check(self.heads)

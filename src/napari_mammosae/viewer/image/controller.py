@@ -6,7 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QObject, Signal
+
 from ...core.base.names import image_id_of
+from ...process.opening import ModelOpener
 from ..app.preferences import preferences
 from ..canvas import layers, window
 from ..context import Controller
@@ -24,11 +27,19 @@ if TYPE_CHECKING:
     from ..context import Context
 
 
+class Lost(QObject):
+    """Brings the word that the model's process has ended from the thread that noticed it."""
+
+    told = Signal(str)
+
+
 class ImageController(Controller):
     """Brings an image, a model, and the latents of the one over the other into the session.
 
     Attributes
     ----------
+    models
+        Opens models, in processes of their own.
     choice
         The model to compute with; it is loaded when it is needed.
     """
@@ -37,9 +48,12 @@ class ImageController(Controller):
         super().__init__(context)
         self.jobs, self.actions = context.jobs, actions
         chosen = preferences()
+        self.models = ModelOpener()
         self.choice = ModelChoice(name=chosen.model, device=chosen.device, precision=chosen.precision)
         self._loaded: ModelChoice | None = None
         self._wanted = False  # the user has asked for latents that are not there yet
+        self._lost = Lost()
+        self.listen(self._lost.told, self._on_lost)
         self.listen(self.jobs.cancelled, self._on_cancelled)
         self.listen(self.session.events.image, self._on_image)
         if (viewer := self.scene.viewer) is not None:
@@ -49,6 +63,7 @@ class ImageController(Controller):
         """Stop what runs, give the model's memory back, look at no more layers."""
         self.jobs.cancel()
         super().close()
+        self.models.close()
         if (handle := self.session.handle) is not None:
             self.session.handle = None
             handle.unload()
@@ -105,7 +120,7 @@ class ImageController(Controller):
         elif handle is None or self._loaded != choice:
             self.jobs.start(
                 f"Loading {choice.title}",
-                partial(tasks.load, choice),
+                partial(tasks.load, self.models, choice),
                 partial(self.take_model, choice),
                 self.report_failure,
             )
@@ -175,6 +190,7 @@ class ImageController(Controller):
 
     def take_model(self, choice: ModelChoice, handle: ModelHandle) -> None:
         """Go on with a model that was loaded for a choice."""
+        handle.lost = self._lost.told.emit
         before, self.session.handle, self._loaded = self.session.handle, handle, choice
         if before is not None:
             before.unload()
@@ -202,6 +218,9 @@ class ImageController(Controller):
         wanted = "mammogram" in layers.tags(layer) or self.scene.image_layer is None
         if wanted and layers.may_be_mammogram(layer) and layers.role_of(layer) is None:
             self.use_layer(layer)
+
+    def _on_lost(self, why: str) -> None:
+        self.status.tell(why, error=True)
 
     def _on_cancelled(self, title: str) -> None:
         self.status.tell(f"Cancelled: {title}")

@@ -100,12 +100,12 @@ class RunForm(Part):
         self.start_button.setText("Resume this run" if there else "Start")
 
     def _start(self, *_: object) -> None:
-        order = self.opener.entries.order
-        if order is None:
+        job = self.opener.entries.job
+        if job is None:
             self.note.setText("Choose the images, and a folder for the run.")
             return
         self.note.setText("")
-        self.opener.make(order)
+        self.opener.make(job)
         self.started.emit()
 
     def _choose_images(self, mode: str, *_: object) -> None:

@@ -81,7 +81,7 @@ def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, co
     else:
         note = f"{run.path.name} keeps no maps; compute the latents of an image to see them."
     if compute and handle is not None:
-        return Ready(image, pixels, options, handle.compute(image, ignore))
+        return Ready(image, pixels, options, handle.compute(image, ignore, urgent=False))
     return Ready(image, pixels, options, None, note)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base.caches import cache_folder
-from ...base.files import write_atomic
+from ...base.files import sha256_file, write_atomic
 from ...base.progress import Report, ignore
+from ...models.model_files import find_model
 from ..layout import writing
 from ..settings import read_info
 from ..sources import Entry
@@ -70,6 +71,22 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     if not (phantoms / "structures.csv").exists():
         _write_truth(phantoms, count)
     return run
+
+
+def demo_hashes() -> tuple[str, str]:
+    """Hashes of the embedded model's weights and of its SAE's, from its files."""
+    files = find_model("demo")
+    assert files.classifier is not None
+    assert files.sae is not None
+    return sha256_file(files.classifier), sha256_file(files.sae)
+
+
+def finished_demo_run() -> Path | None:
+    """Return the demo run's folder where the run is complete; None where there is work to do."""
+    folder = demo_folder(*demo_hashes())
+    info = read_info(folder / "run")
+    complete = info is not None and info["complete"] and (folder / "phantoms" / "structures.csv").exists()
+    return folder / "run" if complete else None
 
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
