@@ -25,7 +25,7 @@ from .tasks import TASKS, Models
 logger = logging.getLogger(__name__)
 
 
-class _Call(NamedTuple):
+class Call(NamedTuple):
     """A task that waits; the first two fields say in which order."""
 
     later: bool
@@ -57,7 +57,7 @@ class Server:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._calls: PriorityQueue[_Call] = PriorityQueue()
+        self._calls: PriorityQueue[Call] = PriorityQueue()
         self._turns = count()
         self._cancelled: set[int] = set()
         self._models = Models()
@@ -78,11 +78,11 @@ class Server:
                     self._cancelled.add(number)
                 else:
                     task, args, urgent = rest
-                    self._calls.put(_Call(not urgent, next(self._turns), number, task, args))
+                    self._calls.put(Call(not urgent, next(self._turns), number, task, args))
         except (EOFError, OSError):
             os._exit(0)
 
-    def _do(self, call: _Call) -> None:
+    def _do(self, call: Call) -> None:
         def report(text: str, done: int = 0, total: int = 0) -> None:
             if call.number in self._cancelled:
                 raise Cancelled("cancelled")
