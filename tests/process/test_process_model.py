@@ -1,7 +1,6 @@
 """`ProcessModel` in a process of its own: against `LocalModel`, cancelled, killed, unloaded."""
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from napari_mammosae.core.base.errors import Cancelled, CheckpointError, ModelEr
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.heads import Head
 from napari_mammosae.process import child as child_module
+from napari_mammosae.process import transport
 from napari_mammosae.process.batch import BatchJob
 from napari_mammosae.process.child import Child
 from napari_mammosae.process.handle import ModelHandle
@@ -290,5 +290,10 @@ def test_warnings_of_the_process_are_warnings_here(monkeypatch):
     monkeypatch.setitem(TASKS, "moves", moves)
     here, there = Pipe()
     Server(there)._do(Call(False, 0, 7, "moves"))
-    received = [pickle.loads(here.recv_bytes()) for _ in range(4)]
-    assert received == [("progress", 7, "Starting", 0, 0), ("note", 7, "using the CPU instead"), ("result", 7), "done"]
+    received = [transport.receive(here) for _ in range(3)]
+    assert [message for message, _ in received] == [
+        ("progress", 7, "Starting", 0, 0),
+        ("note", 7, "using the CPU instead"),
+        ("result", 7),
+    ]
+    assert transport.unpack(received[-1][1]) == "done"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import pickle
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.base import errors
 from ..core.base.errors import MammoSAEError, ModelError, ProcessEnded
 from ..core.base.progress import ignore
+from . import transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-PROTOCOL = 5  # of pickle; what `multiprocessing` uses by default copies arrays once more
 PATIENCE = 5.0
 """Seconds that cancelled work has to stop by itself; then its process is killed."""
 
@@ -115,7 +114,7 @@ class Child:
         if end is not None:
             raise end
         try:
-            self._send("call", number, task, args, urgent)
+            self._send(("call", number, task, urgent), transport.pack(args))
             last: list[Any] = ["Starting PyTorch"]
             while True:
                 try:
@@ -132,7 +131,7 @@ class Child:
                 elif kind == "note":
                     warnings.warn(rest[0], stacklevel=2)
                 elif kind == "result":
-                    return pickle.loads(rest[0])
+                    return transport.unpack(rest[0])
                 else:
                     raise _error(*rest)
         finally:
@@ -146,18 +145,17 @@ class Child:
 
     def _cancel(self, number: int, answers: SimpleQueue[tuple[Any, ...]]) -> None:
         with suppress(ProcessEnded):
-            self._send("cancel", number)
+            self._send(("cancel", number))
         try:
             while answers.get(timeout=PATIENCE)[0] in ("progress", "note"):
                 pass
         except Empty:
             self.kill("The cancelled work did not stop, so its process was ended. The next request starts it again.")
 
-    def _send(self, *message: Any) -> None:
-        data = pickle.dumps(message, PROTOCOL)
+    def _send(self, message: tuple[Any, ...], packed: transport.Packed | None = None) -> None:
         with self._sending:
             try:
-                self._connection.send_bytes(data)
+                transport.send(self._connection, message, packed)
             except OSError as error:  # gone this moment
                 with suppress(subprocess.TimeoutExpired):
                     self._process.wait(PATIENCE)
@@ -169,9 +167,9 @@ class Child:
         """Hand answers to those who wait for them; when the process has ended, say so to them all."""
         with suppress(OSError, EOFError):
             while True:
-                kind, number, *rest = pickle.loads(self._connection.recv_bytes())
+                (kind, number, *rest), value = transport.receive(self._connection)
                 if kind == "result":
-                    rest = [self._connection.recv_bytes()]  # unpacked by who waits for it, not here
+                    rest = [value]  # unpacked by who waits for it, not here
                 if (answers := self._waiting.get(number)) is not None:
                     answers.put((kind, *rest))
         self._process.kill()  # it does not listen any more

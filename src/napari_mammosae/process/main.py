@@ -6,7 +6,6 @@ import faulthandler
 import json
 import logging
 import os
-import pickle
 import sys
 import threading
 import traceback
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 
 from ..core.base.errors import Cancelled, MammoSAEError
 from ..core.runs.making.process import keep_freed_memory
-from .child import PROTOCOL
+from . import transport
 from .tasks import TASKS, Models
 
 logger = logging.getLogger(__name__)
@@ -73,20 +72,23 @@ class Server:
     def _listen(self) -> None:
         try:
             while True:
-                kind, number, *rest = pickle.loads(self._connection.recv_bytes())
+                (kind, number, *rest), value = transport.receive(self._connection)
                 if kind == "cancel":
                     self._cancelled.add(number)
                 else:
-                    task, args, urgent = rest
-                    self._calls.put(Call(not urgent, next(self._turns), number, task, args))
+                    task, urgent = rest
+                    self._calls.put(Call(not urgent, next(self._turns), number, task, transport.unpack(value)))
         except (EOFError, OSError):
             os._exit(0)
 
     def _do(self, call: Call) -> None:
+        answer: tuple[Any, ...]
+        packed: transport.Packed | None
+
         def report(text: str, done: int = 0, total: int = 0) -> None:
             if call.number in self._cancelled:
                 raise Cancelled("cancelled")
-            self._send("progress", call.number, text, done, total)
+            transport.send(self._connection, ("progress", call.number, text, done, total))
 
         with warnings.catch_warnings(record=True) as noted:
             warnings.simplefilter("ignore")
@@ -94,22 +96,16 @@ class Server:
             try:
                 report("Starting")
                 result = TASKS[call.task](self._models, report, *call.args)
-                data = pickle.dumps(result, PROTOCOL)
-                answer: tuple[Any, ...] = ("result", call.number)
+                packed, answer = transport.pack(result), ("result", call.number)
             except Exception as error:
-                data = None
+                packed = None
                 if not isinstance(error, MammoSAEError):
                     traceback.print_exc()  # into the log of the process that asked
                 answer = ("error", call.number, type(error).__name__, str(error))
         for note in noted:
-            self._send("note", call.number, str(note.message))
-        self._send(*answer)
-        if data is not None:
-            self._connection.send_bytes(data)
+            transport.send(self._connection, ("note", call.number, str(note.message)))
+        transport.send(self._connection, answer, packed)
         self._cancelled.discard(call.number)
-
-    def _send(self, *message: Any) -> None:
-        self._connection.send_bytes(pickle.dumps(message, PROTOCOL))
 
 
 def _connect(handle: int) -> Connection:
