@@ -5,7 +5,6 @@ import re
 import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base.errors import ModelError
+from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
 from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
@@ -21,9 +21,6 @@ from .facts import Domain, ModelFacts, why_not_linear
 from .heads import Head, Task, check_heads, classes_of, logits_of, probabilities_of, stacked, task_of
 from .memory import out_of_memory
 from .sae import SparseAutoencoder
-
-if TYPE_CHECKING:
-    from ..images.mammogram import Mammogram
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -280,7 +277,7 @@ class MammoSAE:
         """
         return probabilities_of(self.heads, logits)
 
-    def predict(self, image: "Mammogram") -> dict[str, float]:
+    def predict(self, image: Mammogram) -> dict[str, float]:
         """Return the probability of every class for a mammogram.
 
         Raises

@@ -1,23 +1,20 @@
 """The state of one viewer, as plain values that announce their changes. Knows neither Qt nor layers."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from psygnal import Signal, SignalGroup
 
 from ...core.base.errors import SettingsError
+from ...core.images.mammogram import Mammogram
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...process.handle import ModelHandle
 from .order import BY_IMAGE, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from ...core.annotations.boxes import Findings
-    from ...core.images.mammogram import Mammogram
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...process.handle import ModelHandle
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
@@ -153,12 +150,12 @@ class Session:
             self.events.current.emit(self._current)
 
     @property
-    def findings(self) -> Findings | None:
+    def findings(self) -> "Findings | None":
         """Ground-truth boxes of this and other images."""
         return self._findings
 
     @findings.setter
-    def findings(self, findings: Findings | None) -> None:
+    def findings(self, findings: "Findings | None") -> None:
         if findings is not self._findings:
             self._findings = findings
             self.events.findings.emit(findings)

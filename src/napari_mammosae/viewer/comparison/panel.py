@@ -1,10 +1,7 @@
 """The *Compare models* dock: two runs of two models under one SAE, side by side."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -18,13 +15,11 @@ from qtpy.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from ...core.comparison.models import ModelComparison
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
 from ..widgets.table_view import ColumnTableView
+from .controller import ModelComparer
 from .plots import MeansPlot
-
-if TYPE_CHECKING:
-    from ...core.comparison.models import ModelComparison
-    from .controller import ModelComparer
 
 NOTHING = "Choose two runs made with the same SAE, such as a pretrained and a finetuned model's."
 

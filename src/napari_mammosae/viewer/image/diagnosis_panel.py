@@ -1,21 +1,16 @@
 """Help for those who help: the diagnostic report on the clipboard, and the caches with their sizes."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import create_worker
 
-from ...core.base.caches import all_caches
+from ...core.base.caches import Cache, all_caches
 from ...core.base.diagnosis import diagnostic_report
 from ...core.base.errors import MammoSAEError
 from ...core.base.text import sentence, size_text
-
-if TYPE_CHECKING:
-    from ...core.base.caches import Cache
-    from ..app.session import Session
+from ..app.session import Session
 
 
 class DiagnosisPanel(QWidget):

@@ -1,21 +1,14 @@
 """Which layer is the mammogram, its boxes, and how its grey levels are shown."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QPushButton
 
 from ..app.keymap import tooltip
 from ..canvas import window as display
+from ..canvas.actions import CanvasActions
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from napari.layers import Layer
-
-    from ..canvas.actions import CanvasActions
-    from .controller import ImageController
+from .controller import ImageController
 
 IMAGES = "Mammograms (*.dcm *.dicom *.dic *.png *.tif *.tiff *.jpg *.jpeg *.npy);;All files (*)"
 TABLES = "Tables of boxes (*.csv *.json);;All files (*)"
@@ -69,7 +62,7 @@ class ImagePart(Part):
     def refresh(self, *_: object) -> None:
         """List the layers anew, the chosen one selected."""
         chosen = self.context.scene.image_layer
-        self._layers: list[Layer] = self.images.candidates()
+        self._layers = self.images.candidates()
         self.layer_box.clear()
         self.layer_box.addItems([layer.name for layer in self._layers])
         self.layer_box.setPlaceholderText("choose a layer" if self._layers else "no image is open")

@@ -1,18 +1,12 @@
 """Compute, cancel, unload; what is going on, and what went wrong."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QLabel, QPushButton, QStyle, QVBoxLayout
 
 from ..app.keymap import help_rows
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Part, hint, row
+from .controller import ImageController
 from .preferences_form import edit_preferences
-
-if TYPE_CHECKING:
-    from .controller import ImageController
 
 
 class JobPart(Part):

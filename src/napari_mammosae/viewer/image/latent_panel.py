@@ -1,8 +1,6 @@
 """The current latent: its number, its colour scale, pins; and the prediction of the image."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QLabel, QPushButton, QSpinBox
@@ -12,14 +10,11 @@ from ...core.base.text import readable
 from ..app.keymap import tooltip
 from ..app.preferences import remember
 from ..app.session import MOST_PINS, ContrastMode
-from ..canvas.actions import CONTRAST_TITLES
+from ..canvas.actions import CONTRAST_TITLES, CanvasActions
 from ..canvas.colors import COLORMAPS
 from ..canvas.latent_view import predictions, resolve
+from ..context import Context
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from ..canvas.actions import CanvasActions
-    from ..context import Context
 
 
 class PredictionPart(Part):

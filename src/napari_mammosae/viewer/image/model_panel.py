@@ -1,9 +1,6 @@
 """Which model, on which device, in which precision; and its files when it is not a named one."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QPushButton, QWidget
@@ -11,10 +8,8 @@ from superqt import QElidingLabel
 
 from ..app.preferences import remember
 from ..widgets.parts import Part, row
+from .controller import ImageController
 from .tasks import ModelChoice, model_names
-
-if TYPE_CHECKING:
-    from .controller import ImageController
 
 FILES = "Local files…"
 WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"

@@ -1,23 +1,16 @@
 """The *Model & image* dock."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from napari.layers import Image
 from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
 
+from ..canvas.actions import CanvasActions
 from ..widgets.parts import Dock, Scrolled
+from .controller import ImageController
 from .diagnosis_panel import DiagnosisPanel
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
 from .model_panel import ModelPart
-
-if TYPE_CHECKING:
-    from napari.layers import Image
-
-    from ..canvas.actions import CanvasActions
-    from .controller import ImageController
 
 
 class ModelPanel(Dock):

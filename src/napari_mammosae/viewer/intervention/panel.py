@@ -1,22 +1,17 @@
 """The *Intervene* dock: keep, remove or scale latents, and watch the prediction."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from ...core.base.errors import MammoSAEError
+from ..image.controller import ImageController
+from ..runs.browser import RunBrowser
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
+from .export import EditExporter
 from .result_panel import PassPart, ResultPart
 from .run_panel import EditOverRunPart
 from .set_panel import SetPart
-
-if TYPE_CHECKING:
-    from ..image.controller import ImageController
-    from ..runs.browser import RunBrowser
-    from .export import EditExporter
 
 
 class IntervenePanel(Dock):

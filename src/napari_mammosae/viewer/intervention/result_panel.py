@@ -1,8 +1,6 @@
 """What the edit does to the image shown: predictions, the waterfall, and the logit map."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -10,11 +8,9 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLay
 from ...core.base.text import readable
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
+from .controller import Intervention
+from .layers import MapKind
 from .plots import WaterfallPlot
-
-if TYPE_CHECKING:
-    from .controller import Intervention
-    from .layers import MapKind
 
 MAPS: dict[MapKind, tuple[str, str]] = {
     "none": ("no map", "No logit map over the image"),

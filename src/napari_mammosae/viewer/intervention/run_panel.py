@@ -1,22 +1,16 @@
 """What the edit does to the open run: the curve over k, and what comes of the present edit."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtCore import QModelIndex, QSize, Qt
 from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLabel, QListView, QVBoxLayout
 
+from ...core.intervention.sweep import Curve
 from ...core.ranking.titles import SCORES
+from ..runs.browser import RunBrowser
 from ..widgets.parts import Part, hint, row
+from .over_run import EditOverRun
 from .plots import SweepPlot
-
-if TYPE_CHECKING:
-    from ...core.intervention.sweep import Curve
-    from ..runs.browser import RunBrowser
-    from .over_run import EditOverRun
-    from .run_effects import Bands
-    from .run_move import RunMove
+from .run_effects import Bands
+from .run_move import RunMove
 
 RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
 
@@ -24,11 +18,12 @@ RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
 class EditOverRunPart(Part):
     """The run's curve with the current k on it, and below it what the present edit does."""
 
+    _curve: Curve | None = None
+    _bands: Bands | None = None
+
     def __init__(self, over_run: EditOverRun, browser: RunBrowser) -> None:
         super().__init__(over_run.context)
         self.over_run, self.intervention = over_run, over_run.intervention
-        self._curve: Curve | None = None
-        self._bands: Bands | None = None
         self.label_box, self.score_box = QComboBox(), QComboBox()
         self.label_box.setToolTip("Label of the run that predictions are scored by")
         self.score_box.setToolTip("Score that ranks the latents of each class")

@@ -1,9 +1,5 @@
 """Which latents are edited, and how."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import (
@@ -22,16 +18,14 @@ from superqt.utils import signals_blocked
 
 from ...core.base.errors import MammoSAEError
 from ..app.keymap import tooltip
+from ..image.controller import ImageController
 from ..widgets.banner import Banner
 from ..widgets.log_slider import KSlider
 from ..widgets.parts import Part, row
+from .controller import Intervention
 from .layers import BANNER
 from .result import summary
 from .state import RANKED
-
-if TYPE_CHECKING:
-    from ..image.controller import ImageController
-    from .controller import Intervention
 
 SWITCH = "Without my spurious latents"
 INNER_SOURCES = {

@@ -1,9 +1,7 @@
 """What is known about the current latent: over the run, about the prediction, its neighbours, its images."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -27,11 +25,9 @@ from ..widgets.parts import Part
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
 from .gallery import Gallery
+from .pictures import GalleryPictures
 from .plots import ActivationPlot, ClassMeansPlot
-
-if TYPE_CHECKING:
-    from .pictures import GalleryPictures
-    from .ranking import LatentRanking
+from .ranking import LatentRanking
 
 _DELAY = 120  # milliseconds: walking through the table with a key held down asks for nothing
 RUN_NEEDED = "Open a run to see how the latent behaves over many images."

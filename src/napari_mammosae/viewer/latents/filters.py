@@ -1,13 +1,13 @@
 """Which latents the table shows: a filter as a value, and the widgets that set it."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QShortcut, QVBoxLayout, QWidget
@@ -16,11 +16,6 @@ from superqt.utils import qdebounced
 from ..app.listening import call_while_alive
 from ..widgets.columns import CELLS, LATENT, VERDICT, Column
 from ..widgets.parts import row
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 ANY, UNREVIEWED, REVIEWED = "any verdict", "unreviewed", "reviewed"
 VERDICT_CHOICES = (ANY, UNREVIEWED, REVIEWED, "lesion", "anatomy", "spurious", "unsure")

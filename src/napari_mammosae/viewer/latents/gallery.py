@@ -1,11 +1,11 @@
 """The images of the run that activate the current latent most, as pictures to click on."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import (
@@ -21,13 +21,8 @@ from qtpy.QtWidgets import (
 
 from ..app.jobs import Jobs
 from ..widgets.parts import Part, hint, row
+from .pictures import GalleryPictures
 from .thumbnails import Cell, make_pictures
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from .pictures import GalleryPictures
 
 NO_RUN = "Open a run to see the images that activate a latent most."
 _ICON = QSize(76, 116)

@@ -1,8 +1,6 @@
 """The *Latents* dock: all latents of the SAE as a table, and everything about the current one."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
@@ -11,15 +9,13 @@ from ...core.base.errors import SettingsError
 from ..app.session import MOST_PINS
 from ..widgets.parts import Dock
 from ..widgets.table_view import ColumnTableView
+from .controller import LatentList
 from .detail_panel import LatentDetail
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
+from .pictures import GalleryPictures
 from .ranking_panel import RankingPart
 from .region import TOOLS
-
-if TYPE_CHECKING:
-    from .controller import LatentList
-    from .pictures import GalleryPictures
-    from .side_by_side import SideBySide
+from .side_by_side import SideBySide
 
 NOTHING = "Compute the latents of an image, or open a run, to fill the table."
 

@@ -1,17 +1,13 @@
 """Choose the ranking of the open run: which label, which class, by which score."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
 
 from ...core.ranking.titles import SCORES
 from ..widgets.parts import Part, hint, row
-
-if TYPE_CHECKING:
-    from .ranking import LatentRanking
+from .ranking import LatentRanking
 
 ALL_IMAGES = "all images"
 

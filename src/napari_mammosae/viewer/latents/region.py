@@ -1,28 +1,22 @@
 """Ask which latents look at a place: a region drawn on the mammogram, and what every latent has inside it."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from napari.layers import Labels, Shapes
 from napari.layers.base import ActionType
+from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ...core.anatomy.query import cell_weights
+from ...core.base.progress import Report
+from ...core.images.geometry import Frame
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
 from ..canvas import layers
-from ..context import Controller
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.base.progress import Report
-    from ...core.images.geometry import Frame
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
+from ..context import Context, Controller
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
 TOOLS: dict[Tool, str] = {

@@ -1,9 +1,6 @@
 """What was found on this image: a list of boxes to jump to, and the figures of the current latent."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QPointF, QSize, Qt, Signal
@@ -20,13 +17,11 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from ...core.base.text import sentence
+from ...core.localization.one_image import Fate, Measure
 from ..widgets.parts import Part, hint
+from .controller import Localizer
 from .found_boxes import MOST, STYLES
-
-if TYPE_CHECKING:
-    from ...core.localization.one_image import Fate, Measure
-    from .controller import Localizer
-    from .result import BoxRow, Localization
+from .result import BoxRow, Localization
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
 """How boxes are made and compared: finding, threshold with its histogram, least area, confidence, IoU."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 import numpy as np
 from qtpy.QtCore import Qt
@@ -13,12 +11,10 @@ from superqt.utils import signals_blocked
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
 from ..widgets.parts import Part, row
+from .controller import Localizer
 from .plots import ThresholdPlot
 from .result import Confidence, Localization, ThresholdKind
 from .set_panel import TogetherPart
-
-if TYPE_CHECKING:
-    from .controller import Localizer
 
 STEPS = 1000
 _DEFAULTS: dict[ThresholdKind, float] = {"quantile": 0.95, "relative": 0.3, "absolute": 0.0}

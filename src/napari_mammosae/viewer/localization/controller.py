@@ -1,11 +1,12 @@
 """Boxes of the current latent or of several together, kept true to the session, and what is asked about them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 from superqt.utils import qthrottled
 
@@ -14,20 +15,12 @@ from ...core.base.errors import MammoSAEError
 from ..app.listening import call_while_alive
 from ..app.order import Order
 from ..canvas import layers
-from ..context import Controller
+from ..context import Context, Controller
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
 from .layers import FoundLayers
 from .result import Choice, Localization, Scope, likely_finding, localize, scope_of, scope_together
 from .tasks import localize_together, overlaps_with_box
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..context import Context
 
 THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
 

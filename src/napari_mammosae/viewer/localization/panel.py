@@ -1,27 +1,22 @@
 """The *Localise* dock: from the current latent's heatmap to boxes, against the annotated ones."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout, QWidget
 
+from ..annotation.controller import BoxEditor
 from ..annotation.draw_panel import DrawPart, may_replace
+from ..runs.opener import RunOpener
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
+from .controller import Localizer
+from .over_run import RunMeasures
+from .result import BoxRow
 from .run_panel import RunMeasuresPart
 from .tasks import draw_figure
-
-if TYPE_CHECKING:
-    from ..annotation.controller import BoxEditor
-    from ..runs.opener import RunOpener
-    from .controller import Localizer
-    from .over_run import RunMeasures
-    from .result import BoxRow
 
 FIGURES = "PNG (*.png);;PDF (*.pdf);;SVG (*.svg)"
 

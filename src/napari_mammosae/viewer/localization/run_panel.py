@@ -1,7 +1,5 @@
 """The current latent over the open run: measures with intervals, precision-recall and FROC curves."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,15 +7,14 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout
 
 from ...core.base.text import readable, sentence
+from ..runs.opener import RunOpener
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
-from .over_run import NO_RUN
+from .over_run import NO_RUN, RunMeasures
 from .plots import DetectionCurvePlot, MeasuresPlot
 
 if TYPE_CHECKING:
     from ...core.localization.over_run import LatentOverRun
-    from ..runs.opener import RunOpener
-    from .over_run import RunMeasures
 
 BARS = {
     "ap": "AP",
@@ -98,13 +95,13 @@ class RunMeasuresPart(Part):
             self.opener.open(Path(name))
 
 
-def _title(result: LatentOverRun, n_images: int) -> str:
+def _title(result: "LatentOverRun", n_images: int) -> str:
     found = f"Latent {result.latent}, {readable(result.finding)}"
     boxes, images = int(result.row["boxes"]), int(result.row["images"])
     return f"{found}: {boxes:,} boxes on {images:,} of {n_images:,} images. " + " ".join(map(sentence, result.notes))
 
 
-def _numbers(result: LatentOverRun) -> str:
+def _numbers(result: "LatentOverRun") -> str:
     parts = []
     for key, title in NUMBERS.items():
         value, low, high = _value(result, key)
@@ -114,6 +111,6 @@ def _numbers(result: LatentOverRun) -> str:
     return ", ".join(parts)
 
 
-def _value(result: LatentOverRun, key: str) -> tuple[float, float, float]:
+def _value(result: "LatentOverRun", key: str) -> tuple[float, float, float]:
     row = result.row
     return float(row[key]), float(row.get(f"{key}_lo", np.nan)), float(row.get(f"{key}_hi", np.nan))

@@ -1,19 +1,15 @@
 """Whose heatmap is cut: the current latent's, or that of several together."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox
 from superqt.utils import signals_blocked
 
 from ..widgets.parts import Part
+from .controller import Localizer
 from .latent_set import MOST, Source, Together, no_class_map
-
-if TYPE_CHECKING:
-    from .controller import Localizer
 
 SOURCES: dict[Source, tuple[str, str]] = {
     "current": ("current latent", "The heatmap of the latent shown"),

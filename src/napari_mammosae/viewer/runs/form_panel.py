@@ -1,10 +1,7 @@
 """What is needed to make a run: images, labels, a folder for it, and what to keep."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox, SpinBox, show_file_dialog
 from qtpy.QtCore import Signal
@@ -13,10 +10,8 @@ from superqt import QElidingLabel
 
 from ..widgets.forms import PathEdit, form_of
 from ..widgets.parts import Part
+from .opener import RunOpener
 from .tasks import RunEntries
-
-if TYPE_CHECKING:
-    from .opener import RunOpener
 
 TABLES = "Tables (*.csv);;All files (*)"
 BATCHES = [("auto", 0), *((str(count), count) for count in (1, 2, 4, 8, 16, 32, 64))]

@@ -1,9 +1,7 @@
 """The images of the open run: a filter, a table, and steps from one to the next."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
 
@@ -11,9 +9,7 @@ from ..app.keymap import tooltip
 from ..widgets.parts import Part, row
 from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
-
-if TYPE_CHECKING:
-    from .image_list import RunImageList
+from .image_list import RunImageList
 
 NO_RUN = "Open a run to list its images here."
 ALL, ANY_SPLIT = "all images", "any split"

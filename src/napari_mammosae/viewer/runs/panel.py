@@ -1,19 +1,13 @@
 """The *Images* dock: a run over many images, opened or made, and its images one after the other."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QStackedWidget, QVBoxLayout
 
 from ..widgets.parts import Dock, Scrolled
 from .form_panel import RunForm
+from .image_list import RunImageList
 from .list_panel import ImageListPart
+from .opener import RunOpener
 from .run_panel import RunPart
-
-if TYPE_CHECKING:
-    from .image_list import RunImageList
-    from .opener import RunOpener
 
 
 class ImagesPanel(Dock):

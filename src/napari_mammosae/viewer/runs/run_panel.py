@@ -1,18 +1,13 @@
 """Open a run, or the demo's; what is being worked on, how far it is, and what went wrong."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout
 
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from .opener import RunOpener
+from .opener import RunOpener
 
 FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
 

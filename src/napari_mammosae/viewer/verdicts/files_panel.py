@@ -1,9 +1,6 @@
 """Who judges, in which file, and what goes in and out of it: export, merge, agreement."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QMenu, QPushButton
@@ -12,9 +9,7 @@ from superqt import QElidingLabel
 from ..annotation.draw_panel import may_replace
 from ..widgets.forms import PathEdit, ask
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from .exchange import VerdictExchange
+from .exchange import VerdictExchange
 
 EXPORTS = "CSV (*.csv);;JSON (*.json)"
 IMPORTS = "Verdicts (*.csv *.json *.sqlite *.db);;All files (*)"

@@ -1,8 +1,6 @@
 """The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
@@ -20,14 +18,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from ...core.verdicts.store import VERDICTS
+from ...core.verdicts.store import VERDICTS, Event
 from ..app.keymap import key_for, tooltip
 from ..widgets.parts import Part, row
 from .book import when
-
-if TYPE_CHECKING:
-    from ...core.verdicts.store import Event
-    from .controller import Reviewer
+from .controller import Reviewer
 
 MEANINGS = {
     "lesion": "Fires on lesions",

@@ -1,20 +1,14 @@
 """The *Verdicts* dock: judge the current latent, look at suspects, keep and exchange what was decided."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout
 
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint
+from .controller import Reviewer
+from .exchange import VerdictExchange
 from .files_panel import VerdictFilesPart
 from .form_panel import VerdictForm
+from .suspects import SuspectSearch
 from .suspects_panel import SuspectsPart
-
-if TYPE_CHECKING:
-    from .controller import Reviewer
-    from .exchange import VerdictExchange
-    from .suspects import SuspectSearch
 
 
 class VerdictsPanel(Dock):

@@ -1,18 +1,11 @@
 """The suspects of the open run in a table, and the order they give the stack."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout
 
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
 from ..widgets.table_view import ColumnTableView
-from .suspects import REASON, REASONS
-
-if TYPE_CHECKING:
-    from .suspects import SuspectSearch
+from .suspects import REASON, REASONS, SuspectSearch
 
 ANYWHERE = "anywhere"
 
