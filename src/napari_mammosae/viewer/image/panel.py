@@ -1,9 +1,10 @@
 """The *Model & image* dock."""
 
 from napari.layers import Image
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QWidget
 
 from ..canvas.actions import CanvasActions
+from ..widgets import ui
 from ..widgets.parts import Dock, Scrolled
 from .controller import ImageController
 from .diagnosis_panel import DiagnosisPanel
@@ -27,15 +28,10 @@ class ModelPanel(Dock):
         self.job = JobPart(images)
         self.own(self.image, self.model, self.prediction, self.latent, self.job)
         content = QWidget()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(6, 6, 6, 6)
-        for part in (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis):
-            inner.addWidget(part)
-        inner.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolled(content), 1)
-        outer.addWidget(self.job)
+        parts = (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis)
+        ui.column(content, *parts, margins=(6, 6, 6, 6)).addStretch(1)
+        scrolled = Scrolled(content)
+        ui.column(self, scrolled, self.job, grow=scrolled)
         self.job.layout().setContentsMargins(6, 0, 6, 6)
         if self.context.scene.image_layer is None and (layer := self._likely_image()) is not None:
             images.use_layer(layer)

@@ -3,9 +3,10 @@
 from typing import cast
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from ...core.base.text import readable
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
 from .controller import Intervention
@@ -35,23 +36,13 @@ class ResultPart(Part):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(0, 1)
-        self.class_box, self.map_box, self.map_label = QComboBox(), QComboBox(), QLabel("Map")
-        self.class_box.setToolTip("The class that is explained below, and whose logit map is drawn")
-        self.class_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.class_box.setMinimumContentsLength(7)
-        for kind, (title, tip) in MAPS.items():
-            self.map_box.addItem(title, kind)
-            self.map_box.setItemData(self.map_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.map_box.setToolTip("A layer over the mammogram: red positions push the logit up, blue ones down")
+        self.class_box = ui.chooser(7, "The class that is explained below, and whose logit map is drawn")
+        about = "A layer over the mammogram: red positions push the logit up, blue ones down"
+        self.map_box, self.map_label = ui.chooser(None, about, MAPS), QLabel("Map")
         self.waterfall = WaterfallPlot()
         self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.table)
-        layout.addWidget(row(self.class_box, self.map_label, self.map_box))
-        layout.addWidget(self.waterfall, 1)
-        layout.addStretch(0)
+        choosers = row(self.class_box, self.map_label, self.map_box)
+        ui.column(self, self.table, choosers, self.waterfall, grow=self.waterfall, spacing=4).addStretch(0)
         self.class_box.activated.connect(self._on_class)
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
@@ -133,19 +124,15 @@ class PassPart(Part):
     def __init__(self, intervention: Intervention) -> None:
         super().__init__(intervention.context)
         self.intervention, self.jobs = intervention, intervention.passing
-        self.why = hint(QLabel())
-        self.why.setWordWrap(True)
-        self.compute_button = QPushButton("Compute the prediction")
-        self.compute_button.setToolTip("Pass the image with its edited latents through the network")
+        self.why = hint(ui.wrapped())
+        self.compute_button = ui.button(
+            "Compute the prediction",
+            "Pass the image with its edited latents through the network",
+            intervention.compute_pass,
+        )
         self.progress = JobBar(self.jobs)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        for widget in (self.why, self.compute_button, self.progress, self.status):
-            layout.addWidget(widget)
-        self.compute_button.clicked.connect(intervention.compute_pass)
+        self.status = ui.wrapped()
+        ui.column(self, self.why, self.compute_button, self.progress, self.status, spacing=3)
         self.listen(intervention.changed, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self._say)
@@ -163,5 +150,4 @@ class PassPart(Part):
         self._say(self.progress.text if busy else self.intervention.pass_note)
 
     def _say(self, text: str) -> None:
-        self.status.setText(text)
-        self.status.setVisible(bool(text))
+        ui.show_text(self.status, text)

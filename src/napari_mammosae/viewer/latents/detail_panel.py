@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from ...core.base.text import readable
 from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
+from ..widgets import ui
 from ..widgets.parts import Part
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
@@ -59,9 +60,7 @@ class LatentDetail(Part):
         self.tabs.addTab(self._run_page, "Over the run")
         self.tabs.addTab(self._logit_page, "Logit")
         self.tabs.addTab(self._near_tab(), "Nearest")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tabs)
+        ui.column(self, self.tabs)
 
         self.tabs.currentChanged.connect(self.refresh)
         for chosen in (self.by_decoder, self.by_images):

@@ -1,15 +1,16 @@
 """How boxes are made and compared: finding, threshold with its histogram, least area, confidence, IoU."""
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSlider
+from qtpy.QtWidgets import QCheckBox, QLabel, QSlider
 from superqt.utils import signals_blocked
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
+from ..widgets import ui
 from ..widgets.parts import Part, row
 from .controller import Localizer
 from .plots import ThresholdPlot
@@ -36,46 +37,24 @@ class ChoicePart(Part):
     def __init__(self, localizer: Localizer) -> None:
         super().__init__(localizer.context)
         self.localizer = localizer
-        self.finding_box = QComboBox()
-        self.finding_box.setToolTip("Which annotated boxes count")
-        self.finding_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.finding_box.setMinimumContentsLength(8)
+        self.finding_box = ui.chooser(8, "Which annotated boxes count")
         self.drawn_box = QCheckBox("Draw the boxes")
         self.drawn_box.setToolTip("Draw the boxes found for the current latent, and those it missed, over the image")
-        self.kind_box, self.confidence_box = QComboBox(), QComboBox()
-        for kind in get_args(ThresholdKind):
-            self.kind_box.addItem(kind, kind)
-            self.kind_box.setItemData(self.kind_box.count() - 1, _KIND_TIPS[kind], Qt.ItemDataRole.ToolTipRole)
-        for rule in get_args(Confidence):
-            self.confidence_box.addItem(rule, rule)
-            at = self.confidence_box.count() - 1
-            self.confidence_box.setItemData(at, _CONFIDENCE_TIPS[rule], Qt.ItemDataRole.ToolTipRole)
-        self.confidence_box.setToolTip(
-            "Confidence: how found boxes are ranked, also when several overlap one annotated box"
-        )
-        self.confidence_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.confidence_box.setMinimumContentsLength(6)
+        about = "Confidence: how found boxes are ranked, also when several overlap one annotated box"
+        self.kind_box = ui.chooser(None, choices={kind: (kind, tip) for kind, tip in _KIND_TIPS.items()})
+        self.confidence_box = ui.chooser(6, about, {rule: (rule, tip) for rule, tip in _CONFIDENCE_TIPS.items()})
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, STEPS)
         self.slider.setToolTip("The mask is everything strictly above the threshold")
-        self.value_box, self.iou_box, self.area_box = QDoubleSpinBox(), QDoubleSpinBox(), QDoubleSpinBox()
-        self.value_box.setKeyboardTracking(False)
-        self.iou_box.setRange(0.01, 1.0)
-        self.iou_box.setSingleStep(0.05)
-        self.iou_box.setToolTip("Smallest overlap (intersection over union) of a true positive")
-        self.area_box.setRange(0, 1e6)
-        self.area_box.setDecimals(0)
-        self.area_box.setSingleStep(10)
-        self.area_box.setToolTip("Smallest height × width of a found box, in pixels of the model's input")
-        for box in (self.iou_box, self.area_box):
-            box.setKeyboardTracking(False)
+        self.slider.setRange(0, STEPS)
+        self.value_box = ui.number_box(0, 1, 0.01)
+        self.iou_box = ui.number_box(0.01, 1, 0.05, 2, "Smallest overlap (intersection over union) of a true positive")
+        about = "Smallest height × width of a found box, in pixels of the model's input"
+        self.area_box = ui.number_box(0, 1e6, 10, 0, about)
         self.plot, self.together = ThresholdPlot(), TogetherPart(localizer)
         for box, sample in ((self.value_box, "0.0000"), (self.iou_box, "0.00"), (self.area_box, "0000")):
             box.setFixedWidth(self.fontMetrics().horizontalAdvance(sample) + 62)  # room for the theme's buttons
 
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(3)
+        form = ui.form(self, 3)
         form.addRow("Finding", self.finding_box)
         form.addRow("Heatmap", self.together)
         form.addRow("Threshold", row(self.kind_box, self.value_box))

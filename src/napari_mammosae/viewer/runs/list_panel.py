@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QLineEdit
 
 from ..app.keymap import tooltip
+from ..widgets import ui
 from ..widgets.parts import Part, row
 from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
@@ -23,38 +24,35 @@ class ImageListPart(Part):
         super().__init__(images.context)
         self.images, self.browser = images, images.browser
         self._later = self.debounced(self._filter, _DELAY)
-        self.text = QLineEdit()
+        self.text = ui.tipped(QLineEdit(), "Words that must all occur in the image's name, patient, laterality or view")
         self.text.setPlaceholderText("Filter: name, patient, L, CC …")
-        self.text.setToolTip("Words that must all occur in the image's name, patient, laterality or view")
         self.text.setClearButtonEnabled(True)
-        self.split_box, self.finding_box = QComboBox(), QComboBox()
-        for box, tip in ((self.split_box, "Part of the data set"), (self.finding_box, "Filter by label")):
-            box.setToolTip(tip)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
-        self.wrong = QCheckBox("Wrong only")
-        self.wrong.setToolTip("Only images on which the prediction differs from the label")
+        self.split_box, self.finding_box = ui.chooser(8, "Part of the data set"), ui.chooser(8, "Filter by label")
+        self.wrong = ui.tipped(QCheckBox("Wrong only"), "Only images on which the prediction differs from the label")
         self.table = images.table
         self.view = ColumnTableView(self.table, one_click=True)
         self.view.setMinimumHeight(90)
-        self.previous_button, self.next_button = QPushButton("◀ Previous"), QPushButton("Next ▶")
-        self.previous_button.setToolTip(tooltip("Previous image of the list", "previous_image"))
-        self.next_button.setToolTip(tooltip("Next image of the list", "next_image"))
+        self.previous_button = ui.button(
+            "◀ Previous", tooltip("Previous image of the list", "previous_image"), self.browser.previous_image
+        )
+        self.next_button = ui.button("Next ▶", tooltip("Next image of the list", "next_image"), self.browser.next_image)
         self.count = QLabel()
-        self.root_note = QLabel()
-        self.root_note.setWordWrap(True)
-        self.root_button = QPushButton("Choose folder…")
-        self.root_button.setToolTip("A run stores the names of its images, not their folder")
+        self.root_note = ui.wrapped()
+        self.root_button = ui.button(
+            "Choose folder…", "A run stores the names of its images, not their folder", self._choose_root
+        )
         self.root_row = row(self.root_note, self.root_button)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(row(self.text, self.split_box))
-        layout.addWidget(row(self.finding_box, self.wrong))
-        layout.addWidget(self.view, 1)
-        layout.addWidget(self.root_row)
-        layout.addWidget(row(self.previous_button, self.count, self.next_button, stretch=1))
+        ui.column(
+            self,
+            row(self.text, self.split_box),
+            row(self.finding_box, self.wrong),
+            self.view,
+            self.root_row,
+            row(self.previous_button, self.count, self.next_button, stretch=1),
+            grow=self.view,
+            spacing=4,
+        )
 
         self.text.textChanged.connect(self._later)
         self.text.returnPressed.connect(self._filter)
@@ -62,9 +60,6 @@ class ImageListPart(Part):
             box.activated.connect(self._filter)
         self.wrong.clicked.connect(self._filter)
         self.view.entered.connect(self.browser.show)
-        self.previous_button.clicked.connect(self.browser.previous_image)
-        self.next_button.clicked.connect(self.browser.next_image)
-        self.root_button.clicked.connect(self._choose_root)
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.blind, self._show)
         self.listen(self.browser.moved, self._on_moved)

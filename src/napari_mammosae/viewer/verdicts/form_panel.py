@@ -4,22 +4,12 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QCompleter,
-    QLabel,
-    QLineEdit,
-    QMenu,
-    QProgressBar,
-    QPushButton,
-    QShortcut,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdit, QMenu, QProgressBar, QPushButton
 from superqt.utils import signals_blocked
 
 from ...core.verdicts.store import VERDICTS, Event
 from ..app.keymap import key_for, tooltip
+from ..widgets import ui
 from ..widgets.parts import Part, row
 from .book import when
 from .controller import Reviewer
@@ -38,8 +28,7 @@ class VerdictForm(Part):
     def __init__(self, reviewer: Reviewer) -> None:
         super().__init__(reviewer.context)
         self.reviewer, self.book = reviewer, reviewer.book
-        self.title, self.said = QLabel(), QLabel()
-        self.said.setWordWrap(True)
+        self.title, self.said = QLabel(), ui.wrapped()
         self.buttons: dict[str, QPushButton] = {}
         for verdict in VERDICTS:
             button = QPushButton(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}")
@@ -47,10 +36,9 @@ class VerdictForm(Part):
             button.setToolTip(tooltip(MEANINGS[verdict], f"judge_{verdict}"))
             button.clicked.connect(lambda checked, verdict=verdict: self._judge(verdict, checked))
             self.buttons[verdict] = button
-        self.concept = QComboBox()
+        self.concept = ui.tipped(QComboBox(), "What the latent shows, in a word or two. Names you use are remembered.")
         self.concept.setEditable(True)
         self.concept.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.concept.setToolTip("What the latent shows, in a word or two. Names you use are remembered.")
         self.concept.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.concept.lineEdit().setPlaceholderText("Concept: view marker, nipple …")
         completer = QCompleter(self.concept.model(), self.concept)
@@ -58,40 +46,40 @@ class VerdictForm(Part):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         self.concept.setCompleter(completer)
-        self.words_button = QPushButton("±")
+        self.words_button = ui.button("±", "Add the name to the list of concepts, or remove it")
         self.words_button.setFixedWidth(self.words_button.fontMetrics().horizontalAdvance("±") + 28)
-        self.words_button.setToolTip("Add the name to the list of concepts, or remove it")
         self.words_menu = QMenu(self.words_button)
         self.add_action = self.words_menu.addAction("Add to the list")
         self.remove_action = self.words_menu.addAction("Remove from the list")
         self.words_button.setMenu(self.words_menu)
         self.note = QLineEdit()
         self.note.setPlaceholderText("Note")
-        self.next_button = QPushButton("Next unreviewed")
-        self.next_button.setToolTip(tooltip("Next live latent without a verdict, down the stack", "next_unreviewed"))
-        self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.undo_button.setToolTip(tooltip("Undo the last verdict, concept or note", "undo"))
-        self.redo_button.setToolTip(tooltip("Redo it", "redo"))
+        self.next_button = ui.button(
+            "Next unreviewed", tooltip("Next live latent without a verdict, down the stack", "next_unreviewed")
+        )
+        self.undo_button = ui.button("Undo", tooltip("Undo the last verdict, concept or note", "undo"))
+        self.redo_button = ui.button("Redo", tooltip("Redo it", "redo"))
         self.blind = QCheckBox("Blind")
         self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while you review")
-        self.screenshot = QCheckBox("Keep screenshots")
-        self.screenshot.setToolTip(
-            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image."
+        self.screenshot = ui.tipped(
+            QCheckBox("Keep screenshots"),
+            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image.",
         )
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.title)
-        layout.addWidget(row(*self.buttons.values(), stretch=-1))
-        layout.addWidget(row(self.concept, self.words_button))
-        layout.addWidget(self.note)
-        layout.addWidget(self.said)
-        layout.addWidget(row(self.next_button, self.undo_button, self.redo_button))
-        layout.addWidget(row(self.blind, self.screenshot))
-        layout.addWidget(self.progress)
+        ui.column(
+            self,
+            self.title,
+            row(*self.buttons.values(), stretch=-1),
+            row(self.concept, self.words_button),
+            self.note,
+            self.said,
+            row(self.next_button, self.undo_button, self.redo_button),
+            row(self.blind, self.screenshot),
+            self.progress,
+            spacing=4,
+        )
         self._connect()
         self._fill_concepts()
         self.show_latent()
@@ -198,9 +186,7 @@ class VerdictForm(Part):
             (QKeySequence.StandardKey.Undo, self.reviewer.undo),
             (QKeySequence.StandardKey.Redo, self.reviewer.redo),
         ):
-            shortcut = QShortcut(QKeySequence(sequence), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+            ui.on_keys(self, sequence, action)
         events = self.session.events
         for event, callback in (
             (events.current, self.show_latent),
