@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ...core.base.errors import SettingsError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Order:
     """An order of all h latents, best first, with the score that made it.
 

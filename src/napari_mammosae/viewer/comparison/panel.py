@@ -51,8 +51,8 @@ class ComparePanel(Dock):
         self.view.setMinimumHeight(120)
         self.export_button = ui.button("Export…", "Write the tables and figures into a folder", self._export)
         self.status = ui.wrapped()
-        self.label_box.activated.connect(self._on_label)
-        self.class_box.activated.connect(self._on_class)
+        self.label_box.activated.connect(lambda: self.comparer.choose_label(self.label_box.currentText()))
+        self.class_box.activated.connect(lambda: self.comparer.choose_class(self.class_box.currentData()))
         self.view.entered.connect(self._go_to)
 
     def _lay_out(self) -> None:
@@ -84,12 +84,6 @@ class ComparePanel(Dock):
     def _use_open_run(self) -> None:
         if self.session.run is not None:
             self.comparer.take_run(0, self.session.run)
-
-    def _on_label(self, *_: object) -> None:
-        self.comparer.choose_label(self.label_box.currentText())
-
-    def _on_class(self, *_: object) -> None:
-        self.comparer.choose_class(self.class_box.currentData())
 
     # Showing
 

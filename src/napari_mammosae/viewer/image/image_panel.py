@@ -44,7 +44,7 @@ class ImagePart(Part):
         form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
         form.addRow("Window", row(self.window_box, self.invert_button))
 
-        self.layer_box.activated.connect(self._choose_layer)
+        self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
         self.listen(self.session.events.image, self.refresh)
         self.listen(self.session.events.findings, self._show_boxes)
@@ -65,9 +65,6 @@ class ImagePart(Part):
         self.layer_box.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else -1)
         self._show_boxes()
         self._show_window()
-
-    def _choose_layer(self, index: int) -> None:
-        self.images.use_layer(self._layers[index])
 
     def _open_image(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Open a mammogram", "", IMAGES)

@@ -43,7 +43,7 @@ class ResultPart(Part):
         self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
         choosers = row(self.class_box, self.map_label, self.map_box)
         ui.column(self, self.table, choosers, self.waterfall, grow=self.waterfall, spacing=4).addStretch(0)
-        self.class_box.activated.connect(self._on_class)
+        self.class_box.activated.connect(lambda index: intervention.change(logit=index))
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
         self.listen(self.session.events.blind, self.refresh)
@@ -107,9 +107,6 @@ class ResultPart(Part):
     def after_text(self, line: int = 0) -> str:
         """What stands in the last column of a class."""
         return str(self._cells[line][-1].text())
-
-    def _on_class(self, index: int) -> None:
-        self.intervention.change(logit=index)
 
     def _on_map(self, index: int) -> None:
         self.intervention.map_kind = cast("MapKind", self.map_box.itemData(index))

@@ -34,7 +34,7 @@ class EditOverRunPart(Part):
         ui.column(self, self.choosers, self.plot, self.move_part, self.note, grow=self.move_part, spacing=3)
         self.label_box.activated.connect(lambda: over_run.choose(label=self.label_box.currentData()))
         self.score_box.activated.connect(lambda: over_run.choose(score=self.score_box.currentData()))
-        self.plot.dragged.connect(self._on_drag)
+        self.plot.dragged.connect(lambda k: self.intervention.change(k=k))
         self.plot.released.connect(self.intervention.settle)
         self.plot.show_curve(None, "")
         self.listen(over_run.changed, self.refresh)
@@ -59,9 +59,6 @@ class EditOverRunPart(Part):
         if one.marked_k is not None:
             self.plot.show_k(one.marked_k)
         ui.show_text(self.note, one.note)
-
-    def _on_drag(self, k: int) -> None:
-        self.intervention.change(k=k)
 
 
 class MovePart(Part):

@@ -161,8 +161,8 @@ class BoxesPart(Part):
         self.reasons = hint(ui.wrapped())
         ui.column(self, self.note, self.list, self._grid, self.reasons, grow=self.list, spacing=4, margins=(0, 4, 0, 0))
 
-        self.list.jumped.connect(self._jump)
-        self.list.zoomed.connect(self._zoom)
+        self.list.jumped.connect(lambda row: self._look(row, close=False))
+        self.list.zoomed.connect(lambda row: self._look(row, close=True))
         self.listen(localizer.changed, self.refresh)
         self.listen(localizer.toggled, self._on_toggled)
         self.refresh(localizer.current)
@@ -200,12 +200,6 @@ class BoxesPart(Part):
 
     def _on_toggled(self, _: bool) -> None:
         self.refresh(self.localizer.current)
-
-    def _jump(self, row: BoxRow) -> None:
-        self._look(row, close=False)
-
-    def _zoom(self, row: BoxRow) -> None:
-        self._look(row, close=True)
 
     def _look(self, row: BoxRow, *, close: bool) -> None:
         viewer, layer = self.context.scene.viewer, self.context.scene.image_layer

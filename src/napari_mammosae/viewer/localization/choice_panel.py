@@ -65,11 +65,11 @@ class ChoicePart(Part):
         form.addRow("IoU ≥", row(self.iou_box, least, self.area_box, stretch=1))
         form.addRow("Rank by", row(self.confidence_box, self.drawn_box))
 
-        self.finding_box.activated.connect(self._take_finding)
+        self.finding_box.activated.connect(lambda index: self._choose(finding=self.finding_box.itemData(index)))
         self.drawn_box.toggled.connect(self._take_drawn)
         self.kind_box.activated.connect(self._take_kind)
-        self.slider.valueChanged.connect(self._take_slider)
-        self.value_box.valueChanged.connect(self._take_value)
+        self.slider.valueChanged.connect(lambda step: self._choose(value=step / STEPS * self._top))
+        self.value_box.valueChanged.connect(lambda value: self._choose(value=value))
         self.plot.dragged.connect(self._take_level)
         self.confidence_box.activated.connect(self._take_rule)
         self.iou_box.valueChanged.connect(self._take_rule)
@@ -87,7 +87,7 @@ class ChoicePart(Part):
         widgets = (self.kind_box, self.slider, self.value_box, self.confidence_box, self.iou_box, self.area_box,
                    self.drawn_box, self.finding_box)  # fmt: skip
         with signals_blocked(*widgets):
-            self.kind_box.setCurrentIndex(self.kind_box.findData(choice.kind))
+            self.kind_box.setCurrentText(choice.kind)
             for widget in (self.kind_box, self.value_box):
                 widget.setToolTip(_KIND_TIPS[choice.kind])
             top = self._top
@@ -96,7 +96,7 @@ class ChoicePart(Part):
             self.value_box.setSingleStep(0.01 * top if top else 0.01)
             self.value_box.setValue(choice.value)
             self.slider.setValue(round(STEPS * min(choice.value / top, 1.0)) if top else 0)
-            self.confidence_box.setCurrentIndex(self.confidence_box.findData(choice.confidence))
+            self.confidence_box.setCurrentText(choice.confidence)
             self.iou_box.setValue(choice.iou)
             self.area_box.setValue(choice.min_area)
             self.drawn_box.setChecked(self.localizer.drawn)
@@ -113,9 +113,6 @@ class ChoicePart(Part):
     def _choose(self, **changes: Any) -> None:
         self.localizer.choice = replace(self.localizer.choice, **changes)
 
-    def _take_finding(self, index: int) -> None:
-        self._choose(finding=self.finding_box.itemData(index))
-
     def _take_drawn(self, drawn: bool) -> None:
         self.localizer.drawn = drawn
 
@@ -128,12 +125,6 @@ class ChoicePart(Part):
         if current is not None and np.isfinite(level := current.level):
             value = current.scope.values.threshold_at(level, kind).value
         self._choose(kind=kind, value=value)
-
-    def _take_slider(self, step: int) -> None:
-        self._choose(value=step / STEPS * self._top)
-
-    def _take_value(self, value: float) -> None:
-        self._choose(value=value)
 
     def _take_level(self, level: float) -> None:
         current = self.localizer.current

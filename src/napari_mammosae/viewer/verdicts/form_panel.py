@@ -1,7 +1,5 @@
 """The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
 
-from typing import Any
-
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdit, QMenu, QProgressBar, QPushButton
@@ -31,10 +29,10 @@ class VerdictForm(Part):
         self.title, self.said = QLabel(), ui.wrapped()
         self.buttons: dict[str, QPushButton] = {}
         for verdict in VERDICTS:
-            button = QPushButton(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}")
-            button.setCheckable(True)
-            button.setToolTip(tooltip(MEANINGS[verdict], f"judge_{verdict}"))
-            button.clicked.connect(lambda checked, verdict=verdict: self._judge(verdict, checked))
+            tip = tooltip(MEANINGS[verdict], f"judge_{verdict}")
+            button = ui.button(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}", tip, checkable=True)
+            # a click gives the verdict; a click on the one that is given takes it back
+            button.clicked.connect(lambda checked, verdict=verdict: reviewer.judge(verdict if checked else ""))
             self.buttons[verdict] = button
         self.concept = ui.tipped(QComboBox(), "What the latent shows, in a word or two. Names you use are remembered.")
         self.concept.setEditable(True)
@@ -152,13 +150,6 @@ class VerdictForm(Part):
         self.reviewer.type_concept(self.concept.currentText())
         self.reviewer.hand_in()
 
-    def _judge(self, verdict: Any, checked: bool) -> None:
-        """A click gives the verdict; a click on the one that is given takes it back."""
-        self.reviewer.judge(verdict if checked else "")
-
-    def _on_judged(self, *_: object) -> None:
-        self.show_latent()
-
     def _on_changed(self, *_: object) -> None:
         self._fill_concepts()
         self.show_latent()
@@ -194,7 +185,7 @@ class VerdictForm(Part):
             (events.run, self.show_latent),
             (events.blind, self._on_blind),
             (self.book.changed, self._on_changed),
-            (self.reviewer.judged, self._on_judged),
+            (self.reviewer.judged, self.show_latent),
         ):
             self.listen(event, callback)
         self.blind.setChecked(self.session.blind)
