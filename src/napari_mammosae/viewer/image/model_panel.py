@@ -23,13 +23,13 @@ class FileRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, title: str, tip: str) -> None:
+    def __init__(self, title: str, tip: str, path: Path | None) -> None:
         super().__init__()
-        self.path: Path | None = None
         self._title = title
-        self.name = QElidingLabel("—")
+        self.name = QElidingLabel()
         self.choose_button = ui.button("Choose…", tip, self._choose)
         ui.form(self).addRow(row(self.name, self.choose_button))
+        self.set_path(path)
 
     def set_path(self, path: Path | None) -> None:
         """Take a file, or none."""
@@ -63,15 +63,11 @@ class ModelPart(Part):
         self.precision_box.addItems(PRECISIONS)
         self.precision_box.setCurrentText(choice.precision)
 
-        self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth), or a model.toml that names all files")
-        self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)")
-        self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed with a classifier")
-        for part, path in (
-            (self.classifier, choice.classifier),
-            (self.sae, choice.sae),
-            (self.backbone, choice.backbone),
-        ):
-            part.set_path(path)
+        tip = "Downstream checkpoint (.pth), or a model.toml that names all files"
+        self.classifier = FileRow("Classifier", tip, choice.classifier)
+        self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)", choice.sae)
+        tip = "Pre-training checkpoint (.tar); not needed with a classifier"
+        self.backbone = FileRow("Backbone", tip, choice.backbone)
         self.classes = QLineEdit(", ".join(choice.classes))
         self.classes.setToolTip("Names of the logits, separated by commas; needed unless there are one or four")
         self.classes.setPlaceholderText("from the number of logits")

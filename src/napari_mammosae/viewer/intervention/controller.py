@@ -60,7 +60,6 @@ class Intervention(Controller):
         self._map: MapKind = "none"
         self._sae = ""
         self._redrawn = self.debounced(self.forget_region, _AFTER_STROKE)
-        self._undo.callback(self._redrawn.cancel)
         self.problem = self.remark = self.pass_note = ""
         self.view: EditView | None = None
         self.awaited: Edit | None = None

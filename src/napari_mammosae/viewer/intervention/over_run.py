@@ -73,7 +73,6 @@ class EditOverRun(Controller):
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
         self._later = self.debounced(self._bootstrap, _BANDS_WAIT)
-        self._undo.callback(self._later.cancel)
         self.listen(intervention.changed, self.follow)
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.model, self._on_run)

@@ -50,7 +50,6 @@ class RunMove(Controller):
         self._edit: Edit | None = None
         self._start: dict[str, Scored] = {}
         self._later = self.debounced(self._bootstrap, _WAIT)
-        self._undo.callback(self._later.cancel)
 
     def forget(self) -> None:
         """The run or what it is asked changed."""

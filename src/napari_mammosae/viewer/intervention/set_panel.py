@@ -73,6 +73,9 @@ class SetPart(Part):
             button.setToolTip(tip)
         self.mode_box, self.form_box = ui.chooser(6, choices=MODES), ui.chooser(11, choices=FORMS)
         self.source_box, self.direction_box = ui.chooser(8, choices=SOURCES), ui.chooser(7, choices=DIRECTIONS)
+        self._boxes = {
+            "mode": self.mode_box, "form": self.form_box, "source": self.source_box, "direction": self.direction_box,
+        }  # fmt: skip
         self.factor_box = ui.tipped(QDoubleSpinBox(), "What the set's latents are multiplied by")
         self.factor_box.setRange(0, 100)
         self.factor_box.setSingleStep(0.1)
@@ -106,12 +109,7 @@ class SetPart(Part):
         self.switch.clicked.connect(self._on_switch)
         self.undo_button.clicked.connect(self.intervention.undo)
         self.redo_button.clicked.connect(self.intervention.redo)
-        for box, name in (
-            (self.mode_box, "mode"),
-            (self.form_box, "form"),
-            (self.source_box, "source"),
-            (self.direction_box, "direction"),
-        ):
+        for name, box in self._boxes.items():
             box.activated.connect(lambda _, box=box, name=name: change(**{name: box.currentData()}))
         self.factor_box.valueChanged.connect(lambda value: change(factor=value))
         self.list_edit.editingFinished.connect(self._on_list)
@@ -140,13 +138,8 @@ class SetPart(Part):
         spurious = len(one.sources.spurious) if model is not None else 0
         self.switch.setText(f"{SWITCH} ({spurious})" if spurious else SWITCH)
         self.panel.setEnabled(known and not state.without_spurious)
-        for box, value in (
-            (self.mode_box, state.mode),
-            (self.form_box, state.form),
-            (self.source_box, state.source),
-            (self.direction_box, state.direction),
-        ):
-            box.setCurrentIndex(box.findData(value))
+        for name, box in self._boxes.items():
+            box.setCurrentIndex(box.findData(getattr(state, name)))
             box.setToolTip(box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole))
         drawn = one.sources.region_layer is not None
         for source, there in (("run", self.session.run is not None), ("region", drawn)):

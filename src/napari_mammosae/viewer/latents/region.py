@@ -48,7 +48,6 @@ class RegionQuery(Controller):
         self.jobs = self.new_jobs()
         self.columns: dict[str, NDArray[Any]] = {}
         self._later = self.debounced(self._ask, _DELAY)
-        self._undo.callback(self._later.cancel)
         self.listen(self.session.events.image, self._on_image)
         self.listen(self.session.events.maps, self._on_maps)
 

@@ -147,8 +147,6 @@ class ChoicePart(Part):
     def _list_findings(self, *_: object) -> None:
         findings = self.session.findings
         with signals_blocked(self.finding_box):
-            self.finding_box.clear()
-            self.finding_box.addItem("all findings", ALL_FINDINGS)
-            for name in findings.names if findings is not None else ():
-                self.finding_box.addItem(readable(name), name)
+            named = [(readable(name), name) for name in (findings.names if findings is not None else ())]
+            ui.offer(self.finding_box, [("all findings", ALL_FINDINGS), *named], self.localizer.choice.finding)
         self.refresh()

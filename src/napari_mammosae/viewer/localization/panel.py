@@ -131,7 +131,6 @@ class ActionsPart(Part):
                 draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
                 self.localizer.choice,
             )  # fmt: skip
-            self.localizer.jobs.start(f"Drawing {path.name}", work, self.context.status.tell, self._failed)
-
-    def _failed(self, error: Exception) -> None:
-        self.context.status.tell(str(error) or type(error).__name__, error=True)
+            self.localizer.jobs.start(
+                f"Drawing {path.name}", work, self.context.status.tell, self.context.status.report_failure
+            )

@@ -68,19 +68,16 @@ class ImageListPart(Part):
 
     def _on_run(self, *_: object) -> None:
         run, wanted = self.session.run, self.images.filter
-        self.split_box.clear()
+        known = splits(run) if run is not None else ()
+        ui.offer(self.split_box, [(ANY_SPLIT, ""), *((name, name) for name in known)], wanted.split)
         self.finding_box.clear()
-        self.split_box.addItem(ANY_SPLIT, "")
         self.finding_box.addItem(ALL, ("", 1.0))
         if run is not None:
-            for name in splits(run):
-                self.split_box.addItem(name, name)
             for words, label, value in finding_choices(run):
                 self.finding_box.addItem(words, (label, value))
             self.listen(self.browser.files_of(run).changed, self._show_root)
         self.text.setText(wanted.text)
         self.wrong.setChecked(wanted.wrong)
-        self.split_box.setCurrentIndex(max(self.split_box.findData(wanted.split), 0))
         asked = [self.finding_box.itemData(at) for at in range(self.finding_box.count())]
         at = asked.index((wanted.label, wanted.value)) if (wanted.label, wanted.value) in asked else 0
         self.finding_box.setCurrentIndex(at)

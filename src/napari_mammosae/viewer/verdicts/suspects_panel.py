@@ -28,9 +28,8 @@ class SuspectsPart(Part):
             "Sort by the share in this place; Order the stack takes that order. Markers are letters, tags and beads, "
             "with the cells around them",
         )
-        self.place_box.addItem(ANYWHERE, "")
-        for reason, words in REASONS.items():
-            self.place_box.addItem(words, reason)
+        places = ((words, reason) for reason, words in REASONS.items())
+        ui.offer(self.place_box, [(ANYWHERE, ""), *places], search.place)
         self.progress = JobBar(search.jobs)
         self.note = ui.wrapped()
         self.view = ColumnTableView(search.table)
