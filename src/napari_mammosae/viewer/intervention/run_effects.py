@@ -8,7 +8,7 @@ import numpy as np
 from ...core.base.errors import SettingsError
 from ...core.base.progress import Report
 from ...core.intervention.cohort import Cohort
-from ...core.intervention.edit import Edit, Form
+from ...core.intervention.edit import Edit
 from ...core.intervention.sweep import Curve
 from ...core.models.facts import ModelFacts
 from ...core.ranking.orders import Ranking
@@ -211,22 +211,6 @@ class Scored:
         from ...core.stats.predictions import decisions
 
         return cls(logits, dict(cohort.measure(logits)._asdict()), decisions(logits))
-
-
-def before_edit(effects: RunEffects, form: Form) -> Scored:
-    """Measure the unedited predictions."""
-    return Scored.of(effects.cohort, effects.cohort.before(form))
-
-
-def after_edit(effects: RunEffects, edit: Edit) -> Scored:
-    """Apply an edit to every image and measure.
-
-    Raises
-    ------
-    SettingsError
-        If the edit needs the maps of each image: a region.
-    """
-    return Scored.of(effects.cohort, effects.cohort.logits_after(edit))
 
 
 def effect_of(effects: RunEffects, edit: Edit, report: Report) -> "pd.DataFrame":

@@ -71,9 +71,9 @@ class RunMove(Controller):
             self._take_move(None, "")
             return
         if edit.form not in self._start:
-            self._start[edit.form] = run_effects.before_edit(effects, edit.form)
+            self._start[edit.form] = Scored.of(effects.cohort, effects.cohort.before(edit.form))
         try:
-            self._take_move(run_effects.after_edit(effects, edit), "")
+            self._take_move(Scored.of(effects.cohort, effects.cohort.logits_after(edit)), "")
         except MammoSAEError as error:
             self._take_move(None, f"Not available for this run: {error}")
 

@@ -1,5 +1,7 @@
 """The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
 
+from html import escape
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdit, QMenu, QProgressBar, QPushButton
@@ -112,7 +114,7 @@ class VerdictForm(Part):
             self.said.setText("")
             return
         line = self.book.line(latent)
-        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {_escaped(line) if line else 'no verdict yet'}")
+        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {escape(line) if line else 'no verdict yet'}")
         lines = []
         if event is not None:
             lines.append(f"{event.annotator}, {when(event)}{f', on {event.image}' if event.image else ''}")
@@ -197,7 +199,3 @@ class VerdictForm(Part):
 
     def _on_screenshot(self, wanted: bool) -> None:
         self.reviewer.with_screenshot = wanted
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")
