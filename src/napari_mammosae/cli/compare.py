@@ -12,13 +12,13 @@ from .console import say, working
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the first model, such as the pretrained one.")],
     second: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the second model, made with the same SAE.")],
-    label: Annotated[str, typer.Option("--label", metavar="L", help="Label that both runs share.")],
+    label: Annotated[str, typer.Option(metavar="L", help="Label that both runs share.")],
     out: options.OutFolder,
     category: Annotated[
         str | None,
         typer.Option("--class", metavar="C", help="Class set against the rest, number or name. Default: 1, present."),
     ] = None,
-    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option("--figure", help="Format of the figures.")] = "png",
+    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figures.")] = "png",
     quiet: options.Quiet = False,
 ) -> None:
     """Compare two models that read images through one SAE.

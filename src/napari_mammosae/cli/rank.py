@@ -18,42 +18,34 @@ SHOWN = 10
 
 def rank(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
-    label: Annotated[str, typer.Option("--label", metavar="L", help="Label of the run.")],
+    label: Annotated[str, typer.Option(metavar="L", help="Label of the run.")],
     category: Annotated[
         str | None,
         typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
     ] = None,
-    score: Annotated[str, typer.Option("--score", metavar="S", help="Score that ranks the latents.")] = "diff",
+    score: Annotated[str, typer.Option(metavar="S", help="Score that ranks the latents.")] = "diff",
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
-        typer.Option(
-            "--contrast",
-            help="For scores such as mean and std: over the class, the class minus the rest, or all images.",
-        ),
+        typer.Option(help="For scores such as mean and std: over the class, the class minus the rest, or all images."),
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", metavar="S", help="Only images of this split.")] = None,
+    split: Annotated[str | None, typer.Option(metavar="S", help="Only images of this split.")] = None,
     unit: Annotated[
         Literal["image", "row"],
-        typer.Option("--unit", help="row: an image counts once for each finding row, as in the published protocol."),
+        typer.Option(help="row: an image counts once for each finding row, as in the published protocol."),
     ] = "image",
     against: Annotated[
-        Path | None,
-        typer.Option("--against", metavar="RUN|CSV|JSON", help="Compare with another run, table or published list."),
+        Path | None, typer.Option(metavar="RUN|CSV|JSON", help="Compare with another run, table or published list.")
     ] = None,
     intervals: Annotated[
-        int, typer.Option("--intervals", metavar="N", min=0, help="Number of top latents that get 95 % intervals.")
+        int, typer.Option(metavar="N", min=0, help="Number of top latents that get 95 % intervals.")
     ] = 100,
     model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="M", help="The run's model: adds the attribution to the class's logit."),
+        str | None, typer.Option(metavar="M", help="The run's model: adds the attribution to the class's logit.")
     ] = None,
     csv: Annotated[
         Path | None,
         typer.Option(
-            "--csv",
-            metavar="OUT",
-            dir_okay=False,
-            help="CSV table with one row per latent. OUT.json is written next to it.",
+            metavar="OUT", dir_okay=False, help="CSV table with one row per latent. OUT.json is written next to it."
         ),
     ] = None,
     quiet: options.Quiet = False,

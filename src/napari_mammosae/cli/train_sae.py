@@ -14,39 +14,27 @@ if TYPE_CHECKING:
 
 def train_sae(
     images: options.Images,
-    model: Annotated[
-        str, typer.Option("--model", metavar="M", help="A name or a model.toml; its SAE, if any, is not used.")
-    ],
+    model: Annotated[str, typer.Option(metavar="M", help="A name or a model.toml; its SAE, if any, is not used.")],
     out: Annotated[
         Path,
         typer.Option(
-            "--out",
             metavar="SAE",
             dir_okay=False,
             help="The .safetensors file to write. SAE.json is written next to it.",
         ),
     ],
     labels: options.Labels = None,
-    share: Annotated[
-        float, typer.Option("--share", metavar="P", help="Share of each image's cells to train on.")
-    ] = 1.0,
-    hold_out: Annotated[
-        float, typer.Option("--hold-out", metavar="P", help="Share of the patients held out to measure on.")
-    ] = 0.1,
-    expansion: Annotated[
-        int, typer.Option("--expansion", metavar="N", min=1, help="Latents per feature of the layer.")
-    ] = 8,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Number of passes over the cells.")] = 200,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", metavar="R", help="Of Adam.")] = 3e-4,
-    l1: Annotated[float, typer.Option("--l1", metavar="W", help="Weight of the sparsity term.")] = 3e-5,
-    cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Cells per training step.")] = 4096,
+    share: Annotated[float, typer.Option(metavar="P", help="Share of each image's cells to train on.")] = 1.0,
+    hold_out: Annotated[float, typer.Option(metavar="P", help="Share of the patients held out to measure on.")] = 0.1,
+    expansion: Annotated[int, typer.Option(metavar="N", min=1, help="Latents per feature of the layer.")] = 8,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of passes over the cells.")] = 200,
+    learning_rate: Annotated[float, typer.Option(metavar="R", help="Of Adam.")] = 3e-4,
+    l1: Annotated[float, typer.Option(metavar="W", help="Weight of the sparsity term.")] = 3e-5,
+    cells: Annotated[int, typer.Option(metavar="N", min=1, help="Cells per training step.")] = 4096,
     resample_every: Annotated[
-        int,
-        typer.Option(
-            "--resample-every", metavar="N", min=0, help="Epochs after which dead latents are reset; 0 never resets."
-        ),
+        int, typer.Option(metavar="N", min=0, help="Epochs after which dead latents are reset; 0 never resets.")
     ] = 10,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Random seed.")] = 0,
     workers: options.Workers = 1,
     device: options.Device = "auto",
     precision: options.Precision = "float32",

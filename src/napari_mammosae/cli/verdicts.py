@@ -29,9 +29,7 @@ Sources = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Verdicts
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="A .csv or .json file.")],
     where: Where = None,
-    annotator: Annotated[
-        str | None, typer.Option("--annotator", metavar="NAME", help="Only the verdicts of this annotator.")
-    ] = None,
+    annotator: Annotated[str | None, typer.Option(metavar="NAME", help="Only the verdicts of this annotator.")] = None,
     current: Annotated[bool, typer.Option("--current", help="Only the current verdicts, not their history.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -61,7 +59,7 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
 @verdicts.command()
 def merge(
     files: Sources,
-    out: Annotated[Path, typer.Option("--out", metavar="DB", dir_okay=False, help="New verdict file, .sqlite.")],
+    out: Annotated[Path, typer.Option(metavar="DB", dir_okay=False, help="New verdict file, .sqlite.")],
     quiet: options.Quiet = False,
 ) -> None:
     """Put the verdicts of several people into one new file."""
@@ -90,8 +88,7 @@ def agreement(
     second: Annotated[str, typer.Argument(metavar="SECOND", help="The other.")],
     where: Where = None,
     csv: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it."),
+        Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:

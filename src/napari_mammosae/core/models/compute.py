@@ -1,7 +1,7 @@
 """Computing the latents of images: through the backbone and the autoencoder, within the memory there is."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,18 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.errors import ModelError
-from ..images.mammogram import input_tensor
+from ..images.geometry import Frame
+from ..images.mammogram import Mammogram, input_tensor
+from ..images.preprocessing import ModelInput
 from .latents import LatentMaps
 from .memory import within_memory
-
-if TYPE_CHECKING:
-    from ..images.geometry import Frame
-    from ..images.mammogram import Mammogram
-    from ..images.preprocessing import ModelInput
-    from .model import MammoSAE
+from .model import MammoSAE
 
 
-def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
+def compute_latents(model: MammoSAE, image: Mammogram) -> LatentMaps:
     """Features, all latents and the prediction of one mammogram.
 
     Where the model's GPU runs out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
@@ -42,21 +39,21 @@ def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
     return features_and_latents(model, image.prepared(model.preprocessing), image.name)[1]
 
 
-def features_and_latents(model: "MammoSAE", prepared: "ModelInput", name: str) -> tuple[Tensor, LatentMaps]:
+def features_and_latents(model: MammoSAE, prepared: ModelInput, name: str) -> tuple[Tensor, LatentMaps]:
     """As `compute_latents`, of an image made ready for the model and what messages call it.
 
     The features (1, d, H', W') of the SAE's layer, on the model's device, come first.
     """
     x, frame = input_tensor(prepared, model.preprocessing, name), prepared.frame
 
-    def compute(frames: Sequence["Frame"]) -> tuple[Tensor, LatentMaps]:
+    def compute(frames: Sequence[Frame]) -> tuple[Tensor, LatentMaps]:
         features = model.features(x)
         return features, latents_of_features(model, features, list(frames))[0]
 
     return within_memory(model, [frame], compute)[0]
 
 
-def latents_of_features(model: "MammoSAE", features: Tensor, frames: "list[Frame] | None" = None) -> list[LatentMaps]:
+def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] | None = None) -> list[LatentMaps]:
     """Latents of a batch of feature maps, image by image, so that memory does not grow with the batch.
 
     Parameters
@@ -108,5 +105,5 @@ def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: ty
     return full
 
 
-def _numbers(model: "MammoSAE", features: Tensor) -> NDArray[np.float64]:
+def _numbers(model: MammoSAE, features: Tensor) -> NDArray[np.float64]:
     return model.logits(features)[0].numpy() if model.heads else np.zeros(0)

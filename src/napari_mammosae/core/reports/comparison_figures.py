@@ -1,21 +1,14 @@
 """Figures of two models under one SAE: mean latent vectors by class (Mammo-SAE Figures 4 and 5), and predictions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from ..base.files import write_atomic
 from ..base.provenance import write_json
+from ..comparison.models import ModelComparison
+from ..runs.run import Run
 from .intervention_figures import checked, save
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ..comparison.models import ModelComparison
-    from ..runs.run import Run
-
 
 NAMED = 3  # latents whose number is written beside their mean
 

@@ -1,9 +1,8 @@
 """Heavy work off the GUI thread: one job at a time, with progress and cancellation."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from napari.qt.threading import FunctionWorker
 from qtpy.QtCore import QObject, Qt, Signal
@@ -11,9 +10,6 @@ from qtpy.QtCore import QObject, Qt, Signal
 from ...core.base.errors import Cancelled
 from ...core.base.progress import Meter, Progress, Report
 from .listed_task import ListedTask
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(eq=False, slots=True)

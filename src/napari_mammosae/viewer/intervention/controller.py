@@ -1,35 +1,27 @@
 """The intervention of one viewer: what is edited, its undo, and what comes of it; stays on when the dock is closed."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
+from ...core.intervention.edit import Edit
+from ...core.intervention.smallest_flip import FlipSet
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
 from ..app.history import History
 from ..canvas import layers
-from ..context import Controller
+from ..context import Context, Controller
 from . import layers as logit_map
-from .layers import EditOverlay, edited_text
+from .layers import EditOverlay, MapKind, edited_text
 from .result import EditView, Passes, flip_of, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
 from .tasks import pass_edit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ...core.intervention.edit import Edit
-    from ...core.intervention.smallest_flip import FlipSet
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
-    from .layers import MapKind
-
 
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
 
@@ -68,7 +60,6 @@ class Intervention(Controller):
         self._map: MapKind = "none"
         self._sae = ""
         self._redrawn = self.debounced(self.forget_region, _AFTER_STROKE)
-        self._undo.callback(self._redrawn.cancel)
         self.problem = self.remark = self.pass_note = ""
         self.view: EditView | None = None
         self.awaited: Edit | None = None

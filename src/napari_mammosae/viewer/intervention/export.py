@@ -1,32 +1,28 @@
 """The edit on the screen as files: numbers, terms, curve, flips and a figure, each with mask, mode and hashes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from ...core.base.errors import SettingsError
+from ...core.base.progress import Report
 from ...core.base.text import text_of
+from ...core.images.mammogram import Mammogram
+from ...core.intervention.sweep import Curve
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...core.runs.run import Run
 from ..context import Controller
+from .over_run import EditOverRun
+from .result import EditView
+from .run_effects import Bands, RunEffects
+from .state import EditState
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-
-    from ...core.base.progress import Report
-    from ...core.images.mammogram import Mammogram
-    from ...core.intervention.sweep import Curve
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...core.runs.run import Run
-    from .over_run import EditOverRun
-    from .result import EditView
-    from .run_effects import Bands, RunEffects
-    from .state import EditState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +44,7 @@ class RunRecord:
     measure: str
     curve: Curve | None
     bands: Bands | None
-    effect: pd.DataFrame | None
+    effect: "pd.DataFrame | None"
     moved: bool
     flips: tuple[tuple[int, int, int], ...]
 
@@ -199,7 +195,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
     return [*written, facts_file]
 
 
-def _of_run(run: RunRecord, view: EditView) -> dict[str, pd.DataFrame]:
+def _of_run(run: RunRecord, view: EditView) -> dict[str, "pd.DataFrame"]:
     import pandas as pd
 
     from ...core.intervention.effects import effect

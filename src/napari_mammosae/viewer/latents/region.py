@@ -1,28 +1,22 @@
 """Ask which latents look at a place: a region drawn on the mammogram, and what every latent has inside it."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from napari.layers import Labels, Shapes
 from napari.layers.base import ActionType
+from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ...core.anatomy.query import cell_weights
+from ...core.base.progress import Report
+from ...core.images.geometry import Frame
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
 from ..canvas import layers
-from ..context import Controller
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.base.progress import Report
-    from ...core.images.geometry import Frame
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
+from ..context import Context, Controller
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
 TOOLS: dict[Tool, str] = {
@@ -54,7 +48,6 @@ class RegionQuery(Controller):
         self.jobs = self.new_jobs()
         self.columns: dict[str, NDArray[Any]] = {}
         self._later = self.debounced(self._ask, _DELAY)
-        self._undo.callback(self._later.cancel)
         self.listen(self.session.events.image, self._on_image)
         self.listen(self.session.events.maps, self._on_maps)
 

@@ -1,26 +1,18 @@
 """The pinned latents side by side in napari's grid, each over its own copy of the mammogram."""
 
-from __future__ import annotations
-
 import gc
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from napari.layers import Image, Vectors
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Shapes, Vectors
 from psygnal import Signal
 
+from ...core.models.latents import LatentMaps
 from ..canvas import layers
-from ..context import Controller
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from napari.components import ViewerModel
-    from napari.layers import Layer, Shapes
-
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
+from ..context import Context, Controller
 
 
 class SideBySide(Controller):

@@ -1,21 +1,16 @@
 """The layer of found boxes: true and false positives and missed boxes, told apart by colour and by line."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from napari.layers import Shapes
+from numpy.typing import NDArray
 
+from ...core.localization.one_image import Fate
 from ..canvas.layers import KEY, rectangles
 from ..canvas.redraw import replaced_at_once
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.localization.one_image import Fate
-    from .result import BoxRow
+from .result import BoxRow
 
 Line: TypeAlias = "tuple[str, float, bool]"
 MOST = 100

@@ -1,32 +1,26 @@
 """What localising needs that takes a while: done in the worker thread. Knows no Qt."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...core.annotations.image_boxes import truth_of
+from ...core.annotations.image_boxes import Truth, truth_of
 from ...core.base.errors import FindingsError
+from ...core.base.progress import Report
 from ...core.base.text import readable
-from .result import Choice, localize, scope_of
+from ...core.images.mammogram import Mammogram
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...core.runs.run import Run
+from ..app.order import Order
+from .latent_set import LatentSet
+from .result import Choice, Localization, Scope, localize, scope_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
     from ...core.annotations.boxes import Findings
-    from ...core.annotations.image_boxes import Truth
-    from ...core.base.progress import Report
-    from ...core.images.mammogram import Mammogram
     from ...core.localization.over_run import LatentOverRun, RunBoxes
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...core.runs.run import Run
-    from ..app.order import Order
-    from .latent_set import LatentSet
-    from .result import Localization, Scope
 
 
 def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[np.float32]]:
@@ -93,7 +87,7 @@ def draw_figure(
     maps: LatentMaps,
     model: ModelFacts,
     order: Order,
-    findings: Findings | None,
+    findings: "Findings | None",
     choice: Choice,
     report: Report,
 ) -> str:
@@ -125,8 +119,8 @@ def draw_figure(
 
 
 def measure_over_run(
-    run: Run, findings: Findings, boxes: RunBoxes | None, latent: int, choice: Choice, report: Report
-) -> tuple[RunBoxes, LatentOverRun]:
+    run: Run, findings: "Findings", boxes: "RunBoxes | None", latent: int, choice: Choice, report: Report
+) -> tuple["RunBoxes", "LatentOverRun"]:
     """Measure a latent over a run; `boxes` as an earlier call gave them, None the first time.
 
     Raises

@@ -1,24 +1,20 @@
 """What was decided about the latents of the model or run at hand: one verdict file, kept in step with the session."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
 from ...core.base.errors import VerdictError
 from ...core.verdicts.state import Standing, read_standing
-from ...core.verdicts.store import Event, Evidence, Subject, VerdictStore, default_path
+from ...core.verdicts.store import Event, Evidence, Subject, Verdict, VerdictStore, default_path
+from ..app.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from ...core.verdicts.store import Verdict
     from ..app.jobs import Jobs
-    from ..app.session import Session
 
 _PATIENCE = 0.5  # seconds that a decision waits for another program's; the window stands still meanwhile
 _AT_ONCE = 2_000  # events that are read where the window waits, 5 microseconds each
@@ -52,7 +48,7 @@ class VerdictBook:
     changed = Signal()
     failed = Signal(str)
 
-    def __init__(self, session: Session, annotator: str = "", jobs: Jobs | None = None) -> None:
+    def __init__(self, session: Session, annotator: str = "", jobs: "Jobs | None" = None) -> None:
         self._session = session
         self._annotator = annotator
         self._jobs = jobs
