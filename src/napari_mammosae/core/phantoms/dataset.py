@@ -1,6 +1,5 @@
 """Phantoms on disk: images, tables and masks."""
 
-import csv
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..base.bars import reporting
+from ..base.cells import write_rows
 from ..base.errors import ImageError
 from ..base.files import write_atomic
 from ..base.progress import Report, ignore
@@ -144,10 +144,8 @@ def write_list(folder: Path, image_ids: Iterable[str]) -> Path:
 
 
 def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+    with write_atomic(path) as temporary:
+        write_rows(temporary, [header, *rows])
 
 
 def _without_arrays(phantom: Phantom) -> Phantom:
