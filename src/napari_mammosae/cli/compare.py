@@ -27,10 +27,13 @@ def compare(
     (measures without and with the SAE, with intervals), class_means.png, performance.png and comparison.json.
     """
     with working("Opening the runs", quiet=quiet):
+        from ..core.base.provenance import check_replaceable
         from ..core.comparison import runs as compared
-        from ..core.reports.comparison_figures import write_comparison
+        from ..core.reports.comparison_figures import comparison_files, write_comparison
         from ..core.runs.run import open_run
 
+        *results, note = comparison_files(out, figure)
+        check_replaceable(note, *results)
         runs = open_run(first), open_run(second)
     with working("Comparing", quiet=quiet):
         comparison = compared.compare(*runs, label, category)

@@ -7,7 +7,7 @@ import typer
 
 from ..core.runs.making.model_spec import model_of_run
 from . import options
-from .console import say, usage, working
+from .console import check_results, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,6 +70,7 @@ def intervene(
     One row a mode and k, with 95 % intervals by patient. With --verdict: the latents people gave that verdict, with
     every measure before and after. Exact: no image is computed again.
     """
+    check_results(csv, plot)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.intervention import of_run
         from ..core.runs.run import open_run
@@ -147,7 +148,7 @@ def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:
 
 
 def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run", verdict: str | None) -> None:
-    from ..core.base.provenance import write_provenance
+    from ..core.base.provenance import beside, write_results
     from ..core.reports.intervention_figures import plot_curves, plot_effects
 
     settings, model = record["settings"], record["model"]
@@ -156,11 +157,12 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
         f"{run.path.name} | {settings['form']} | model {model['model_sha256'][:8]} SAE {model['sae_sha256'][:8]} | "
         f"{settings['images']:,} {settings['unit']}s"
     )
-    if verdict is not None:
-        plot_effects({f"{verdict} latents, {settings['mode']}": table}, plot, measure=measure, provenance=line)
-    else:
-        plot_curves({settings["label"]: table}, plot, measure=measure, provenance=f"{line} | order {settings['order']}")
-    write_provenance(plot, record)
+    with write_results(beside(plot, ".json"), record, plot) as (file,):
+        if verdict is not None:
+            plot_effects({f"{verdict} latents, {settings['mode']}": table}, file, measure=measure, provenance=line)
+        else:
+            line += f" | order {settings['order']}"
+            plot_curves({settings["label"]: table}, file, measure=measure, provenance=line)
 
 
 def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any]) -> str:

@@ -66,6 +66,11 @@ def localize(
 
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
     """
+    if csv is not None:
+        from ..core.base.provenance import check_replaceable
+
+        path, note, short = _written(csv)
+        check_replaceable(note, path, short)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.annotations.boxes import read_findings
         from ..core.localization import over_run
@@ -138,12 +143,12 @@ def _basis(images: str) -> str:
 
 
 def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
-    from ..core.base.files import write_together
-    from ..core.base.provenance import json_text
+    from ..core.base.cells import write_csv
+    from ..core.base.provenance import write_results
 
-    with write_together(*_written(csv)) as (rows, note, short):
-        table.to_csv(rows, index=False, lineterminator="\n")
-        note.write_text(json_text(record), encoding="utf-8")
+    path, note, short_path = _written(csv)
+    with write_results(note, record, path, short_path) as (rows, short):
+        write_csv(rows, table)
         short.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
 
 

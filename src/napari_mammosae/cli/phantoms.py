@@ -28,10 +28,7 @@ def phantoms(
             "would not name; choose an empty folder"
         )
     with progress(quiet=quiet) as report:
-        from ..core.base.provenance import provenance, write_json
         from ..core.phantoms.dataset import write_phantoms
 
         write_phantoms(folder, count, seed=seed, marker_bias=marker_bias, progress=report)
-        settings = {"count": count, "seed": seed, "marker_bias": marker_bias}
-        write_json(folder / "phantoms.json", provenance("phantoms", settings))
     say(f"wrote {count} synthetic phantoms into {folder}", quiet=quiet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options
-from .console import say, usage, working
+from .console import check_results, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,7 @@ def rank(
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
+    check_results(csv)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.ranking.compare import compare_with
         from ..core.ranking.of_run import rank as rank_run

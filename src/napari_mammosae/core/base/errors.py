@@ -57,5 +57,9 @@ class MissingPackageError(MammoSAEError):
     """Something needs an optional package that is not installed; the message says how to install it."""
 
 
+class WriteError(MammoSAEError):
+    """A file was not written: the disk is full, the place is protected, or what is there is not ours to replace."""
+
+
 class Cancelled(MammoSAEError):
     """Work was stopped because the user asked for it."""

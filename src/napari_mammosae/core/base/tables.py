@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .cells import unguard
 from .errors import FindingsError
 from .files import explain_unreadable
 from .names import image_ids_of, slug
@@ -37,7 +38,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                rows.append([cell.strip() for cell in row])
+                rows.append([unguard(cell.strip()) for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:
         raise FindingsError(f"{path.name}, line {reader.line_num}: not a readable CSV ({error})") from error

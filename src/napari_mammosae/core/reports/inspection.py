@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base.cells import write_csv
 from ..base.errors import ModelError
-from ..base.files import sha256_file, write_together
-from ..base.provenance import json_text, provenance
+from ..base.files import sha256_file
+from ..base.provenance import provenance, write_results
 from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..models.latents import LatentMaps
@@ -119,13 +120,18 @@ def write_inspection(
         image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model)
     )
 
-    paths = [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
-    with write_together(*paths) as (csv, npz, note, picture):
-        table.to_csv(csv, index=False, lineterminator="\n")
+    paths = inspection_files(folder, figure)
+    csv_path, npz_path, note, picture_path = paths
+    with write_results(note, record, csv_path, npz_path, picture_path) as (csv, npz, picture):
+        write_csv(csv, table)
         np.savez_compressed(npz, allow_pickle=False, **arrays)
-        note.write_text(json_text(record), encoding="utf-8")
         save_figure(drawing, picture)
     return paths
+
+
+def inspection_files(folder: Path, figure: str = "figure.png") -> list[Path]:
+    """Return the files that `write_inspection` writes."""
+    return [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
 
 
 def _headline(model: "MammoSAE", maps: LatentMaps) -> str:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..anatomy.regions import REGIONS
+from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.names import image_id_of
 from ..images.geometry import Frame
@@ -131,7 +132,8 @@ class Run:
         """Images that could not be used: `image`, `image_id`, `path`, `reason`."""
         import pandas as pd
 
-        return pd.read_csv(self._layout.failures, dtype={"image_id": str})
+        table = pd.read_csv(self._layout.failures, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
+        return table.map(lambda cell: unguard(cell) if isinstance(cell, str) else cell)
 
     @cached_property
     def numbers(self) -> NDArray[np.int32]:

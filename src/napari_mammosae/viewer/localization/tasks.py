@@ -95,7 +95,7 @@ def draw_figure(
 
     The provenance goes into a JSON beside the figure.
     """
-    from ...core.base.provenance import provenance, write_provenance
+    from ...core.base.provenance import beside, provenance, write_results
     from ...core.reports.latents_figure import figure_source, latents_figure, save_figure
 
     report(f"Drawing {path.name}")
@@ -109,12 +109,12 @@ def draw_figure(
         subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",
     )  # fmt: skip
     report(f"Writing {path.name}")
-    save_figure(figure, path)
     settings = {
         "image": image.image_id, "order": order.name, "latents": latents, "threshold": str(choice.threshold),
         "min_area": choice.min_area, "boxes": findings.name if findings is not None else None,
     }  # fmt: skip
-    write_provenance(path, provenance("figure", settings, model))
+    with write_results(beside(path, ".json"), provenance("figure", settings, model), path) as (picture,):
+        save_figure(figure, picture)
     return f"{path.name} written."
 
 

@@ -43,6 +43,8 @@ class VerdictBook:
         Emits why the file that fits the session now could not be read.
     reading
         Whether a long file is still being read: `mine` and `others` lack what is in it.
+    problem
+        Why the file that fits the session now could not be read; empty when it was, or is not there.
     """
 
     changed = Signal()
@@ -59,6 +61,7 @@ class VerdictBook:
         self._standing = Standing(annotator)
         self._refused: tuple[Path, int, int] | None = None
         self.reading = False
+        self.problem = ""
         self._lines: dict[int, str] = {}
         for event in (session.events.model, session.events.run):
             event.connect(self._follow)
@@ -97,7 +100,8 @@ class VerdictBook:
             The file is not a verdict file, or cannot be written; the one before stays in use.
         """
         if path is not None:
-            VerdictStore(path, self._annotator or None, timeout=_PATIENCE).close()
+            with VerdictStore(path, self._annotator or None, timeout=_PATIENCE):
+                pass
         self._chosen = path
         self.reload()
 
@@ -121,8 +125,8 @@ class VerdictBook:
 
     @property
     def notice(self) -> str:
-        """What should be known about the file: that it cannot have a write-ahead log, for example."""
-        return self._store.notice if self._store is not None else ""
+        """What should be known about the file: that it is read-only, for example."""
+        return self._store.notice if self._store is not None else self.problem
 
     # Reading
 
@@ -176,9 +180,13 @@ class VerdictBook:
                 self._of, self._standing = of, Standing(self.annotator)
                 if self._store is not None and self._store.path != self.path:
                     self._close_store()
+            self.problem = ""
             if self._store is None and self.path.is_file():
                 self._open()
             self._catch_up()
+        except VerdictError as error:
+            self.problem = str(error)
+            raise
         finally:
             self._announce()
 

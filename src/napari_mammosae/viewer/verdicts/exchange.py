@@ -70,7 +70,9 @@ class VerdictExchange(Controller):
 
     def _merged(self, found: list[Merged]) -> None:
         self.book.reload()
-        self.say("\n".join(f"{one.source}: {one.added:,} new, {one.known:,} known already." for one in found))
+        self.say("\n".join(
+            one.refused or f"{one.source}: {one.added:,} new, {one.known:,} known already." for one in found
+        ))  # fmt: skip
 
     def _compared(self, found: Agreement) -> None:
         first, second = found.annotators

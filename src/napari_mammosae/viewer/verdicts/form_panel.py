@@ -114,7 +114,7 @@ class VerdictForm(Part):
             self.said.setText("")
             return
         line = self.book.line(latent)
-        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {escape(line) if line else 'no verdict yet'}")
+        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {escape(line or self._without_line())}")
         lines = []
         if event is not None:
             lines.append(f"{event.annotator}, {when(event)}{f', on {event.image}' if event.image else ''}")
@@ -123,6 +123,11 @@ class VerdictForm(Part):
             lines.append(f"{other.annotator}: {said}, {when(other)}. {other.note}")
         self.said.setText("\n".join(lines))
         self.said.setVisible(bool(lines))
+
+    def _without_line(self) -> str:
+        if self.book.problem:
+            return "verdicts cannot be read"
+        return "reading verdicts …" if self.book.reading else "no verdict yet"
 
     def _show_progress(self) -> None:
         live = self.reviewer.live_latents()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ...base.caches import cache_folder
 from ...base.files import sha256_file, write_atomic
 from ...base.progress import Report, ignore
+from ...base.provenance import provenance
 from ...models.model_files import find_model
 from ..layout import writing
 from ..settings import read_info
@@ -150,7 +151,8 @@ def _write_truth(folder: Path, count: int) -> None:
     from ...phantoms.dataset import write_tables
 
     with writing(folder / "structures.csv"):
-        write_tables(folder, [_read(_facts(folder, seed)) for seed in range(FIRST_SEED, FIRST_SEED + count)])
+        phantoms = [_read(_facts(folder, seed)) for seed in range(FIRST_SEED, FIRST_SEED + count)]
+        write_tables(folder, phantoms, provenance("phantoms", {"count": count, "seed": FIRST_SEED}))
 
 
 def _read(path: Path) -> "Phantom":
