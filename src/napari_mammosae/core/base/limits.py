@@ -5,6 +5,7 @@ environment variable that changes one:
 ``NAPARI_MAMMOSAE_MAX_PIXELS=4000000000``. Processes that decode and compute inherit it.
 """
 
+import csv
 import os
 from typing import Literal
 
@@ -48,6 +49,11 @@ def limit(name: Limit) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text)):
         raise SettingsError(f"{variable(name)} is {text[:40]!r}; expected a positive whole number.")
     return int(text)
+
+
+def limit_cells() -> None:
+    """Let Python's CSV reader, which has one limit for the whole program, take cells up to the limit set."""
+    csv.field_size_limit(limit("cell"))
 
 
 def variable(name: Limit) -> str:

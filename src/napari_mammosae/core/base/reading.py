@@ -34,6 +34,8 @@ def reading(name: Path | str, error: type[MammoSAEError], expected: str) -> Iter
     """
     path = Path(name)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
+            raise error(f"{path.name}: not an ordinary file; expected {expected}")
         yield
     except MammoSAEError as known:
         message = short_line(str(known))
