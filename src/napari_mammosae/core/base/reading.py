@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from .errors import MammoSAEError
 from .files import explain_unreadable
-from .log import nameless
+from .log import without_roots
 
 LONGEST = 300
 """Characters of a message."""
@@ -26,16 +26,16 @@ def reading(name: Path | str, error: type[MammoSAEError], expected: str) -> Iter
     Parameters
     ----------
     name
-        Of the file; only the last part of a path is shown.
+        Of the file: a path, of which the last part is shown, or the text to show.
     error
         Type of the errors raised.
     expected
         What the file should be, for the message: ``a run's table``.
     """
-    path = Path(name)
+    path, shown = Path(name), name.name if isinstance(name, Path) else name
     try:
         if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise error(f"{path.name}: not an ordinary file; expected {expected}")
+            raise error(f"{shown}: not an ordinary file; expected {expected}")
         yield
     except MammoSAEError as known:
         message = short_line(str(known))
@@ -44,14 +44,14 @@ def reading(name: Path | str, error: type[MammoSAEError], expected: str) -> Iter
         raise type(known)(message) from known
     except OSError as unreadable:
         if unreadable.errno is None:  # decoders raise it too, without a number
-            raise error(_damaged(path, unreadable, expected)) from unreadable
+            raise error(_damaged(shown, unreadable, expected)) from unreadable
         raise error(short_line(explain_unreadable(path, unreadable))) from unreadable
     except MemoryError as full:
-        raise error(short_line(f"{path.name}: needs more memory than is free; expected {expected}")) from full
+        raise error(short_line(f"{shown}: needs more memory than is free; expected {expected}")) from full
     except RecursionError as deep:
-        raise error(short_line(f"{path.name}: its values are nested too deep; expected {expected}")) from deep
+        raise error(short_line(f"{shown}: its values are nested too deep; expected {expected}")) from deep
     except Exception as other:  # readers raise anything at a damaged file
-        raise error(_damaged(path, other, expected)) from other
+        raise error(_damaged(shown, other, expected)) from other
 
 
 def reads(error: type[MammoSAEError], expected: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -61,7 +61,7 @@ def reads(error: type[MammoSAEError], expected: str) -> Callable[[Callable[P, R]
         @wraps(function)
         def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
             name: Any = args[0] if args else next(iter(kwargs.values()))
-            with reading(name, error, expected):
+            with reading(Path(name), error, expected):
                 return function(*args, **kwargs)
 
         return wrapped
@@ -75,7 +75,7 @@ def short_line(text: str) -> str:
     >>> short_line("cannot read /home/erika/a.png:\n it is empty")
     'cannot read a.png: it is empty'
     """
-    line = nameless(" ".join(text[: 4 * LONGEST].split()))
+    line = without_roots(" ".join(text[: 4 * LONGEST].split()))
     line = "".join(character if character.isprintable() else "?" for character in line)
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
 
@@ -87,5 +87,5 @@ def short_reason(error: BaseException) -> str:
     return (first if len(first) <= 120 else f"{first[:119]}…") or type(error).__name__
 
 
-def _damaged(path: Path, error: Exception, expected: str) -> str:
-    return short_line(f"{path.name}: cannot be read, expected {expected} ({short_reason(error)}); copy it again")
+def _damaged(name: str, error: Exception, expected: str) -> str:
+    return short_line(f"{name}: cannot be read, expected {expected} ({short_reason(error)}); copy it again")
