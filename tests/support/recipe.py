@@ -90,7 +90,6 @@ def write_classifier(path: Path, encoder: dict[str, Tensor], head: dict[str, Ten
         "auroc": np.float64(0.91),
         "predictions": np.linspace(0, 1, 7, dtype=np.float32),
         "image_ids": np.array(["a", "b"]),
-        "rows": np.array([["a", 1]], dtype=object),
     }
     torch.save(content, path)
     return path

@@ -37,7 +37,7 @@ def test_everything_the_released_files_hold_is_read(tmp_path: Path) -> None:
     assert metadata == {}
     assert content["auroc"] == np.float64(0.91)
     np.testing.assert_array_equal(content["predictions"], np.linspace(0, 1, 7, dtype=np.float32))
-    assert content["rows"].tolist() == [["a", 1]]
+    assert content["image_ids"].tolist() == ["a", "b"]
     weights = read_classifier(path)
     assert weights.released
     assert list(weights.encoder) == ["_conv_stem.weight"]

@@ -1,6 +1,5 @@
 """Boxes on disk: plain CSV and COCO JSON, written whole, with where they came from, never over a file unasked."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from ..base.errors import FindingsError
 from ..base.files import explain_unreadable, write_atomic
 from ..base.names import LACKS_SLUG, image_ids_of, slug
 from ..base.provenance import NOTICE, plain, write_json, write_table
+from ..base.reading import reads, short_reason
+from ..base.structured import read_json
 from ..images.geometry import BOX
 
 _EXTRA = ("score", "latent", "birads", "note")
@@ -63,10 +64,11 @@ def write_findings(
         write_csv(temporary, table)
 
 
+@reads(FindingsError, "COCO JSON")
 def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read COCO JSON: the table of boxes and that of images, as in `Findings`."""
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, FindingsError)
         names = {entry["id"]: _category(str(entry["name"])) for entry in content["categories"]}
         images = {entry["id"]: entry for entry in content["images"]}
         ids = dict(zip(images, image_ids_of(str(entry["file_name"]) for entry in images.values()), strict=True))
@@ -82,10 +84,10 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         sizes = [[float(entry.get(side) or np.nan) for side in ("height", "width")] for entry in images.values()]
     except OSError as error:
         raise FindingsError(explain_unreadable(path, error)) from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
         raise FindingsError(
-            f"{path.name}: not COCO JSON ({type(error).__name__}: {error}); expected images (id, file_name), "
-            "categories (id, name) and annotations (image_id, category_id, bbox)"
+            f"{path.name}: not COCO JSON ({type(error).__name__}: {short_reason(error)}); expected "
+            "images (id, file_name), categories (id, name) and annotations (image_id, category_id, bbox)"
         ) from error
     index = pd.Index(list(ids.values()), name="image_id", dtype=object)
     facts = pd.DataFrame(np.array(sizes).reshape(-1, 2), index=index, columns=["height", "width"])

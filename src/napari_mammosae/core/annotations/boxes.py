@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, slug
+from ..base.reading import reads
 from ..base.tables import numbers, read_image_ids, read_table, require
 from ..images.geometry import BOX, clip_boxes
 from .box_files import read_coco
@@ -135,6 +136,7 @@ class Findings:
         return rows.assign(**dict(zip(BOX, clipped.T, strict=True)))[kept], notes, misfits
 
 
+@reads(FindingsError, "a table of boxes")
 def read_findings(path: Path | str) -> Findings:
     """Read boxes.
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, slug
+from ..base.reading import reads
 from ..base.tables import UNKNOWN, numbers, read_image_ids, read_table
 from .vindr import categories
 
@@ -28,6 +29,7 @@ _DENSITIES = ("a", "b", "c", "d")
 _MOST_CATEGORIES = 50
 
 
+@reads(FindingsError, "a table of labels")
 def read_labels(path: Path | str) -> pd.DataFrame:
     """Read labels at the level of the image: a finding counts when any row of the image has it.
 
@@ -71,6 +73,7 @@ def read_labels(path: Path | str) -> pd.DataFrame:
     return table
 
 
+@reads(FindingsError, "a table of labels")
 def read_label_rows(path: Path | str) -> pd.DataFrame:
     """Read labels row by row, as the published evaluation counts: an image with two findings stands there twice.
 

@@ -10,6 +10,9 @@ from ..base.errors import FindingsError
 from ..base.names import slug
 from ..base.tables import UNKNOWN
 
+_LONGEST = 4_000
+"""Characters of a list of categories; Python's parser can end the process at very long texts."""
+
 
 def categories(path: Path, cells: pd.DataFrame) -> list[list[str]]:
     """Read `finding_categories`, a Python list as text: the categories of each row."""
@@ -26,7 +29,7 @@ def _category_list(path: Path, line: int, text: str) -> list[str]:
     if not text.startswith(("[", "(")):
         return [text]
     try:
-        value: Any = ast.literal_eval(text)
+        value: Any = ast.literal_eval(text) if len(text) <= _LONGEST else None
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = None
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and slug(item) for item in value):

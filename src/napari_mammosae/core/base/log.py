@@ -54,10 +54,19 @@ def nameless(text: str) -> str:
     >>> nameless("cannot read /home/erika/My images/a.dcm: it is empty")
     'cannot read a.dcm: it is empty'
     """
+    return _RELATIVE.sub("", without_roots(text))
+
+
+def without_roots(text: str) -> str:
+    """Reduce every absolute path in a text to the name at its end.
+
+    >>> without_roots("cannot read /home/erika/My images/a.dcm; see run/run.json")
+    'cannot read a.dcm; see run/run.json'
+    """
     home = str(Path.home())
     if len(home) > 1:
         text = re.sub(rf"{re.escape(home)}(?![\w-])", "~", text)
-    return _RELATIVE.sub("", _ABSOLUTE.sub("", text))
+    return _ABSOLUTE.sub("", text)
 
 
 def last_errors(count: int = 5) -> list[str]:

@@ -11,7 +11,10 @@ import pandas as pd
 from .cells import unguard
 from .errors import FindingsError
 from .files import explain_unreadable
+from .limits import check_limit, limit_cells
 from .names import image_ids_of, slug
+from .reading import reads, short_reason
+from .text import size_text
 
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "unknown"})
 """Cells, in lower case, that hold no value."""
@@ -19,6 +22,7 @@ UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "unknown"})
 SEPARATORS = (",", ";", "\t")
 
 
+@reads(FindingsError, "a CSV")
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV into text: columns named by slug, cells stripped, the index (`line`) the line in the file.
 
@@ -31,6 +35,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     text = _text(path)
     first = next((line for line in text.splitlines() if line.strip()), "")
+    count = max(map(first.count, SEPARATORS))
+    check_limit("columns", count, f"{path.name}: a header of {count:,} columns", FindingsError)
+    limit_cells()
     separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[list[str]] = []
@@ -38,10 +45,13 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
+                check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", FindingsError)
                 rows.append([unguard(cell.strip()) for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:
-        raise FindingsError(f"{path.name}, line {reader.line_num}: not a readable CSV ({error})") from error
+        raise FindingsError(
+            f"{path.name}, line {reader.line_num}: not a readable CSV ({short_reason(error)})"
+        ) from error
     if not rows:
         raise FindingsError(f"{path.name}: the file is empty; expected a CSV with a header")
     header, body = rows[0], rows[1:]
@@ -110,6 +120,8 @@ def _text(path: Path) -> str:
     if path.is_dir():
         raise FindingsError(f"{path.name}: a folder; expected a CSV file, choose one in it")
     try:
+        size = path.stat().st_size
+        check_limit("text_bytes", size, f"{path.name}: a table of {size_text(size)}", FindingsError)
         data = path.read_bytes()
     except OSError as error:
         raise FindingsError(explain_unreadable(path, error)) from error

@@ -5,6 +5,7 @@ import logging
 import math
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import ImageError
+from ..base.limits import check_grown
 from .rasters import inverted, single_plane
+from .sizes import check_jpeg_size, check_size
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -95,7 +98,12 @@ def read_dicom(path: Path) -> DicomImage:
         in a way that no installed decoder knows.
     """
     with _collect_log() as said:
-        return _read(path, said)
+        try:
+            return _read(path, said)
+        except (ImageError, MemoryError):
+            raise
+        except Exception as error:  # what the values of a damaged file lead to; the words may quote the patient
+            raise ImageError(f"{path.name}: a damaged DICOM file ({type(error).__name__}); copy it again") from error
 
 
 def hashed_patient(patient_id: str) -> str | None:
@@ -175,15 +183,40 @@ def _load(path: Path) -> "Dataset":
             f'{path.name}: reading DICOM needs pydicom; install it with: pip install "napari-mammosae[dicom]"'
         ) from error
     try:
+        _check_deflated(path)
         return pydicom.dcmread(path)
+    except ImageError:
+        raise
     except InvalidDicomError as error:
         raise ImageError(f"{path.name}: not a DICOM file (its header is missing); export it again") from error
-    except Exception as error:  # damaged files make the parser fail in many ways, none of them the caller's concern
-        reason = str(error).replace(str(path), path.name)
-        raise ImageError(f"{path.name}: a truncated or damaged DICOM file ({reason}); copy it again") from error
+    except Exception as error:  # damaged files make the parser fail in many ways; its words may quote the patient
+        raise ImageError(
+            f"{path.name}: a truncated or damaged DICOM file ({type(error).__name__}); copy it again"
+        ) from error
+
+
+def _check_deflated(path: Path) -> None:
+    """Refuse a deflated file that unpacks to far more than it takes: pydicom would take the memory for all of it."""
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    meta = read_file_meta_info(path)
+    if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
+        return
+    data = path.read_bytes()
+    unpacker, found = zlib.decompressobj(-zlib.MAX_WBITS), 0
+    rest = data[128 + 4 + 12 + int(meta.FileMetaInformationGroupLength) :]
+    while rest and not unpacker.eof:
+        found += len(unpacker.decompress(rest, 1 << 24))
+        check_grown(len(data), found, path.name, ImageError)
+        rest = unpacker.unconsumed_tail
 
 
 def _pixels(path: Path, dataset: "Dataset") -> NDArray[Any]:
+    rows, cols, bits, samples = (
+        _integer(dataset.get(tag)) or 1 for tag in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel")
+    )
+    check_size(path.name, rows, cols, max(1, bits // 8) * samples)
     syntax = dataset.file_meta.get("TransferSyntaxUID")
     if syntax is None:
         raise ImageError(
@@ -212,7 +245,8 @@ def _check_stream(path: Path, dataset: "Dataset") -> None:
     try:
         stream = get_frame(dataset.PixelData, 0, number_of_frames=1)
     except Exception as error:  # the parser of fragments has no common error type
-        raise ImageError(f"{path.name}: a damaged DICOM file ({error}); copy it again") from error
+        raise ImageError(f"{path.name}: a damaged DICOM file ({type(error).__name__}); copy it again") from error
+    check_jpeg_size(path.name, stream)
     if stream.startswith(b"\xff\xd8") and b"\xff\xd9" not in stream.rstrip(b"\0")[-16:]:
         raise ImageError(f"{path.name}: a truncated DICOM file (its compressed image has no end); copy it again")
 

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import ImageError
+from ..base.limits import check_limit, limit_cells
 from ..base.names import IMAGE_SUFFIXES, image_id_of
+from ..base.reading import reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,7 +93,9 @@ def _image_list(root: Path, paths: list[Path], table: Path | None = None) -> Ima
     return ImageList(root, tuple(paths), image_ids(root, paths), table)
 
 
+@reads(ImageError, "a CSV that lists images")
 def _from_table(table: Path) -> ImageList:
+    limit_cells()
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = csv.DictReader(file)
         try:
@@ -101,7 +105,10 @@ def _from_table(table: Path) -> ImageList:
                     f"{table.name} has no column 'path' (it has {', '.join(columns) or 'none'}); it should list one "
                     "image per row, relative to the CSV."
                 )
-            names = [(row["path"] or "").strip() for row in rows]
+            names = []
+            for row in rows:
+                names.append((row["path"] or "").strip())
+                check_limit("rows", len(names), f"{table.name}: {len(names):,} rows", ImageError)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ImageError(f"{table.name} is not a CSV in UTF-8 ({error}).") from error
     blank = [number for number, name in enumerate(names, start=2) if not name]
@@ -123,9 +130,12 @@ def _is_image(path: Path, root: Path) -> bool:
 
 
 def _has_dicom_magic(path: Path) -> bool:
-    with path.open("rb") as file:  # PS3.10: 128 bytes of preamble, then "DICM"
-        file.seek(128)
-        return file.read(4) == b"DICM"
+    try:
+        with path.open("rb") as file:  # PS3.10: 128 bytes of preamble, then "DICM"
+            file.seek(128)
+            return file.read(4) == b"DICM"
+    except OSError:  # one that may not be read is left to whoever asks for it by name
+        return False
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from ..base.errors import ImageError
 from ..base.figures import axes_or_new
 from ..base.files import explain_unreadable
+from ..base.limits import check_limit
 from ..base.names import image_id_of
+from ..base.reading import reading
+from ..base.text import size_text
 from .dicom import BORDER, Laterality, View, VoiTable, read_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
@@ -198,12 +201,13 @@ def read_mammogram(
     found: dict[str, Any]
     if isinstance(source, (str, Path)):
         path = Path(source)
-        name = path.name
-        found = {"image_id": image_id_of(path), "path": path, **_read_file(path)}
+        with reading(path, ImageError, "a mammogram"):
+            found = {"image_id": image_id_of(path), "path": path, **_read_file(path)}
+            found["pixels"] = _usable(found["pixels"], path.name)
     else:
         name = image_id or "array"
-        found = {"image_id": name, "pixels": np.array(single_plane(np.asarray(source), name))}
-    found |= {"pixels": _usable(found["pixels"], name), "crop": crop, **facts}
+        found = {"image_id": name, "pixels": _usable(np.array(single_plane(np.asarray(source), name)), name)}
+    found |= {"crop": crop, **facts}
     if image_id is not None:
         found["image_id"] = image_id
     return Mammogram(**found)._frozen()
@@ -212,6 +216,8 @@ def read_mammogram(
 def _read_file(path: Path) -> dict[str, Any]:
     """Fields of `Mammogram` that a file holds."""
     start = _start(path)
+    size = path.stat().st_size
+    check_limit("decoded_bytes", size, f"{path.name}: a file of {size_text(size)}", ImageError)
     if start[128:132] == b"DICM":
         dicom = read_dicom(path)
         return {fact.name: getattr(dicom, fact.name) for fact in fields(dicom)} | {"border": BORDER}

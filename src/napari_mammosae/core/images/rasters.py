@@ -1,6 +1,8 @@
 """PNG, TIFF, JPEG and NPY files as one plane of grey values; colour, pages and damage are refused."""
 
 import io
+import lzma
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -8,9 +10,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.lib.format import read_array_header_1_0, read_array_header_2_0, read_magic
 from numpy.typing import NDArray
 
 from ..base.errors import ImageError
+from ..base.reading import short_reason
+from .sizes import check_jpeg_size, check_png_size, check_size, jpeg_segments
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8\xff"
@@ -31,8 +36,10 @@ def read_raster(path: Path, data: bytes) -> Plane:
         return _read_tiff(path, data)
     if data.startswith(PNG_START):
         _check_png(path, data)
+        check_png_size(path.name, data)
     else:
         _check_jpeg(path, data)
+        check_jpeg_size(path.name, data)
     return single_plane(_decode(path, data), path.name)
 
 
@@ -79,7 +86,7 @@ def _decode(path: Path, data: bytes) -> Plane:
     try:
         array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
-        raise ImageError(f"{path.name}: cannot be decoded ({str(error).strip()}); copy it again") from error
+        raise ImageError(f"{path.name}: cannot be decoded ({short_reason(error)}); copy it again") from error
     if array is None:
         raise ImageError(f"{path.name}: cannot be decoded, the file is damaged; copy it again")
     return np.asarray(array)
@@ -107,17 +114,10 @@ def _check_png(path: Path, data: bytes) -> None:
 
 def _check_jpeg(path: Path, data: bytes) -> None:
     """Refuse truncated files: decoders fill what is missing with grey and only warn."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], struct.unpack_from(">H", data, at + 2)[0]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker == 0xDA:  # the scan: within it 0xFF is always escaped, so an end marker is the end
-            if data.find(b"\xff\xd9", at + 2 + length) >= 0:
-                return
-            break
-        else:
-            at += 2 + length
+    for marker, at in jpeg_segments(data):
+        # within the scan 0xFF is always escaped, so an end marker is the end
+        if marker == 0xDA and data.find(b"\xff\xd9", at + 4) >= 0:
+            return
     raise ImageError(f"{path.name}: a truncated or damaged JPEG; copy it again")
 
 
@@ -127,12 +127,16 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             series = file.series[0]
-            page = series.pages[0]
+            page: Any = series.pages[0]
             if len(file.series) > 1 or series.axes not in ("YX", "YXS", "SYX") or page is None:
                 raise ImageError(
                     f"{path.name}: {len(file.pages)} pages (axes {series.axes}, shape {series.shape}); "
                     "expected a single 2-D image"
                 )
+            check_size(
+                path.name, page.imagelength, page.imagewidth, page.samplesperpixel * max(1, page.bitspersample // 8)
+            )
+            _check_strips(path, page, data)
             photometric = int(file.pages.first.photometric)
             try:
                 array = np.asarray(page.asarray())
@@ -145,20 +149,39 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
     except ImageError:
         raise
     except Exception as error:  # tifffile follows offsets found in the file: a damaged one makes it raise anything
-        raise ImageError(f"{path.name}: a truncated or damaged TIFF ({error}); copy it again") from error
+        raise ImageError(f"{path.name}: a truncated or damaged TIFF ({short_reason(error)}); copy it again") from error
     if photometric == 3:
         raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale: save it as grey")
     if array.ndim == 3 and series.axes == "SYX" and array.shape == series.shape:
         array = np.moveaxis(array, 0, -1)
     plane = single_plane(array, path.name)
-    return inverted(plane) if photometric == 0 and plane.size else plane
+    return inverted(plane) if photometric == 0 and plane.size and plane.dtype.kind in "iuf" else plane
+
+
+def _check_strips(path: Path, page: Any, data: bytes) -> None:
+    """Refuse strips and tiles that unpack to more than they should: tifffile would take the memory for all of it."""
+    kinds: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
+    opened = kinds.get(int(page.compression))
+    if opened is None:
+        return
+    expected = math.prod(page.chunks) * max(1, page.bitspersample // 8)
+    for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if len(opened().decompress(data[start : start + length], expected + 1)) > expected:
+            raise ImageError(f"{path.name}: a damaged TIFF, a strip unpacks to more than its size; copy it again")
 
 
 def _read_npy(path: Path, data: bytes) -> Plane:
     try:
+        file = io.BytesIO(data)
+        header = read_array_header_1_0 if read_magic(file) == (1, 0) else read_array_header_2_0
+        shape, _, dtype = header(file)
+        if math.prod(shape) * dtype.itemsize > len(data):
+            raise ValueError("cut off, or its header is damaged")
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, MemoryError) as error:
-        raise ImageError(f"{path.name}: not a plain NPY array ({error}); expected a 2-D array of numbers") from error
+    except (ValueError, OSError, EOFError, SyntaxError, TypeError, RecursionError, OverflowError) as error:
+        raise ImageError(
+            f"{path.name}: not a plain NPY array ({short_reason(error)}); expected a 2-D array of numbers"
+        ) from error
     if array.ndim != 2:
         raise ImageError(
             f"{path.name}: an array of shape {array.shape}; expected a 2-D grayscale image, save a single view"

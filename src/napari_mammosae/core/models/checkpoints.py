@@ -1,23 +1,22 @@
 """Reading weights files safely: released pickles through an allow-list, our own files as safetensors.
 
-A pickle can name any function to be called while it is read. `torch.load(weights_only=True)` calls none but those on
-its list; to that list only numpy's array and scalar constructors are added, because the released files store the
+A pickle can name any function to be called while it is read. `pickled` reads it as data: what it names is looked up in
+a list of tensors, containers, and numpy's plain arrays and numbers, because the released files store the
 test predictions and scores beside the weights.
 """
 
-import pickle
-import re
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ..base.errors import CheckpointError, UnsafeCheckpointError
+from ..base.reading import reads, short_reason
+from .pickled.files import PICKLE_START, ZIP_START, read_weights_file
+from .pickled.machine import NotHarmless, TooMuch
 
 SAFETENSORS = ".safetensors"
 _EXPECTED = "expected one written by torch.save (.pt, .pth, .tar), or safetensors"
@@ -44,6 +43,7 @@ class ClassifierWeights:
     metadata: dict[str, str]
 
 
+@reads(CheckpointError, "a weights file")
 def load_tensors(path: Path | str) -> tuple[Any, dict[str, str]]:
     """Return what a weights file holds, and its metadata, on the CPU, without running any code from it.
 
@@ -75,43 +75,33 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
     except SafetensorError as error:
         raise CheckpointError(
-            f"{path.name} cannot be read as safetensors ({error}); copy or download it again"
+            f"{path.name} cannot be read as safetensors ({short_reason(error)}); copy or download it again"
         ) from error
 
 
 def _load_pickle(path: Path) -> Any:
     try:
-        with torch.serialization.safe_globals(_harmless_types()), warnings.catch_warnings():
-            # Other protocols than torch.save's own are read or refused below; the doubt need not reach the user.
-            warnings.filterwarnings("ignore", "Detected pickle protocol")
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if refused:
-            raise UnsafeCheckpointError(
-                f"{path.name} was not loaded: its pickle asks for {refused.group(1)}, which is not on the list of "
-                "harmless types, and nothing of it was run. Use the published file, or save only tensors, numbers and "
-                "numpy arrays"
-            ) from None
-        raise CheckpointError(f"{path.name} is not a weights file ({_first_line(error)}); {_EXPECTED}") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        return read_weights_file(path)
+    except (CheckpointError, MemoryError):
+        raise
+    except NotHarmless as refused:
+        raise UnsafeCheckpointError(
+            f"{path.name} was not loaded: its pickle asks for {short_reason(refused)}, which is not on the list of "
+            "harmless types, and nothing of it was run. Use the published file, or save only tensors, numbers and "
+            "plain numpy arrays"
+        ) from None
+    except TooMuch as large:
+        raise CheckpointError(f"{path.name} was not loaded: its pickle has {large}") from None
+    except Exception as error:
         if not _starts_as_saved(path):
             raise CheckpointError(f"{path.name} is not a weights file; {_EXPECTED}") from None
         raise CheckpointError(
-            f"{path.name} cannot be read ({_first_line(error)}); it looks truncated: copy or download it again"
+            f"{path.name} cannot be read ({short_reason(error)}); it looks truncated or damaged: copy or download it "
+            "again"
         ) from None
 
 
-def _harmless_types() -> list[Callable[..., Any] | tuple[Callable[..., Any], str]]:
-    """Numpy's constructors, under the names numpy 1 and numpy 2 pickle them by."""
-    from numpy._core import multiarray
-
-    reconstruct, scalar = multiarray._reconstruct, multiarray.scalar
-    named = [(f, f"numpy.{core}.multiarray.{f.__name__}") for f in (reconstruct, scalar) for core in ("core", "_core")]
-    dtypes = [type(np.dtype(code)) for code in "?bBhHiIlLqQefdSUO"]
-    return [*named, np.ndarray, np.dtype, *dict.fromkeys(dtypes)]
-
-
+@reads(CheckpointError, "a weights file")
 def read_classifier(path: Path | str) -> ClassifierWeights:
     """Read a downstream classifier: the released `.pth` (key `model`), or one of this project's safetensors files.
 
@@ -133,6 +123,7 @@ def read_classifier(path: Path | str) -> ClassifierWeights:
     return ClassifierWeights(encoder, released, *layer, metadata)
 
 
+@reads(CheckpointError, "a weights file")
 def read_head(path: Path | str) -> tuple[Tensor, Tensor]:
     """Read a head on its own: a weight (C, d) and a bias (C,), float32, under any name that ends so.
 
@@ -166,6 +157,7 @@ def _linear_layer(tensors: Mapping[str, Tensor], name: str) -> tuple[Tensor, Ten
     return weight, torch.zeros(weight.shape[0]) if bias is None else bias
 
 
+@reads(CheckpointError, "a weights file")
 def read_backbone(path: Path | str) -> tuple[dict[str, Tensor], bool]:
     """Read the image encoder of a Mammo-CLIP pre-training checkpoint (`.tar`, key `model`).
 
@@ -183,6 +175,7 @@ def read_backbone(path: Path | str) -> tuple[dict[str, Tensor], bool]:
     return _image_encoder(_model_part(load_tensors(path)[0], path.name), path.name)
 
 
+@reads(CheckpointError, "a weights file")
 def read_sae_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read the tensors of an SAE file and its metadata; a `.pt` may hold them directly or under a key."""
     path = Path(path)
@@ -217,8 +210,4 @@ def _image_encoder(weights: Mapping[str, Tensor], name: str) -> tuple[dict[str, 
 def _starts_as_saved(path: Path) -> bool:
     """Whether a file begins as torch.save begins it: a zip archive, or in its old format a pickle."""
     with path.open("rb") as file:
-        return file.read(2).startswith((b"PK", b"\x80"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+        return file.read(2).startswith((ZIP_START, PICKLE_START))

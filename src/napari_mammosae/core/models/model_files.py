@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..base.errors import ModelError
+from ..base.reading import reads, short_reason
+from ..base.structured import read_toml
 from ..images.preprocessing import Preprocessing
 from .choices import check_engine
 from .facts import Domain
@@ -112,6 +114,7 @@ def find_model(name: str | Path) -> ModelFiles:
     )
 
 
+@reads(ModelError, "a model.toml")
 def read_model_file(path: Path | str) -> ModelFiles:
     """Read a `model.toml`; its file names are relative to it.
 
@@ -126,14 +129,14 @@ def read_model_file(path: Path | str) -> ModelFiles:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = read_toml(path, ModelError)
     except FileNotFoundError:
         raise ModelError(
             f"{path.name}: no such file; check the path, or write a model.toml that names the weights files and sizes"
         ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModelError(
-            f"{path.name} is not a TOML file ({error}); expected lines such as classifier = 'file.pth'"
+            f"{path.name} is not a TOML file ({short_reason(error)}); expected lines such as classifier = 'file.pth'"
         ) from None
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None

@@ -30,6 +30,10 @@ class Supported:
     values: tuple[Any, ...] = ()
 
 
+_LONGEST_KEY = 40
+"""Characters of a key that is not known which messages show, and which is compared with those that are."""
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -214,7 +218,7 @@ def _unknown(place: tuple[str | int, ...]) -> str:
             table = _table_of(table.model_fields[part]) or table
     known = dict.fromkeys([*table.model_fields, *(MOVED if table is ModelTable else ())])
     inside = [f"{name}.{key}" for name, field in table.model_fields.items() for key in _keys_of(field)]
-    key = str(place[-1])
+    key = str(place[-1])[:_LONGEST_KEY]
     near = difflib.get_close_matches(key, known, 1)
     near += [name for name in inside if difflib.get_close_matches(key, [name.partition(".")[2]])]
     return f"unknown key {_dotted(place, {})}; " + (
@@ -232,7 +236,7 @@ def _dotted(place: Sequence[str | int], short: Mapping[tuple[str | int, ...], st
     for length in range(len(place), 0, -1):
         if tuple(place[:length]) in short:
             return short[tuple(place[:length])]
-    return ".".join(str(part + 1) if isinstance(part, int) else part for part in place)
+    return ".".join(str(part + 1) if isinstance(part, int) else part[:_LONGEST_KEY] for part in place)
 
 
 def _table_of(field: FieldInfo) -> type[_Table] | None:

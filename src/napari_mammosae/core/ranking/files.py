@@ -1,6 +1,5 @@
 """Rankings from files: the published JSON lists, and this package's own tables."""
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
+from ..base.reading import reads
+from ..base.structured import read_json
 from .orders import Ranking
 
 CLASS_IN_NAME = re.compile(r"class\W?_?(\d+)", re.IGNORECASE)
 
 
+@reads(SettingsError, "a published ranking")
 def read_published(path: Path | str) -> Ranking:
     """Read one published ranking: a JSON list of {rank, index, importance}, all latents of one class.
 
@@ -27,13 +29,13 @@ def read_published(path: Path | str) -> Ranking:
     """
     path = Path(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = read_json(path, SettingsError)
         ranks = np.array([entry["rank"] for entry in entries], dtype=np.int64)
         latents = np.array([entry["index"] for entry in entries], dtype=np.int64)
         importance = np.array([entry["importance"] for entry in entries], dtype=np.float64)
     except OSError as error:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise SettingsError(
             f"{path.name} is not a published ranking: a JSON list of {{rank, index, importance}} was expected."
         ) from error
@@ -70,6 +72,7 @@ def read_published_folder(folder: Path | str) -> dict[int, Ranking]:
     return {label: found[label][1] for label in sorted(found)}
 
 
+@reads(SettingsError, "a ranking")
 def read_ranking(path: Path | str) -> Ranking:
     """Read a ranking from a published JSON list or from a CSV with the columns `rank`, `latent` and `score`.
 
@@ -100,7 +103,7 @@ def _ranking(path: Path, ranks: Any, latents: Sequence[int] | ArrayLike, scores:
         numbers = np.asarray(latents, dtype=np.int64)
         values = np.asarray(scores, dtype=np.float64)
         places = np.asarray(ranks, dtype=np.float64)
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise SettingsError(f"{path.name}: ranks, latents and scores must be numbers.") from error
     h = numbers.size
     if not h or not np.array_equal(np.sort(numbers), np.arange(h)):

@@ -104,6 +104,7 @@ def write_table(path: Path, table: pa.Table, *, rows_per_group: int | None = Non
             table,
             temporary,
             compression="zstd",
+            write_page_checksum=True,
             row_group_size=rows_per_group,
             # cells rise by small steps within a map, so their differences take a byte; the rest repeats
             use_dictionary=[name for name in table.column_names if name not in ("cell", "value")],

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ..anatomy.regions import REGIONS
 from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.names import image_id_of
+from ..base.reading import reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
-from .layout import FRAME, MAPS, POOLED, Kind, Layout
+from .layout import FRAME, MAPS, POOLED, REGION_SHARES, Kind, Layout, image_schema
 from .settings import read_info
+from .tables import check_images, check_values, damaged, read_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
 Pooling = Literal["mean", "max", "active_cells"]
+FAILURE_COLUMNS = ["image", "image_id", "path", "reason"]
+_SCHEMAS = {"pooled": POOLED, "maps": MAPS, "regions": REGION_SHARES}
 Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float16]]
 
 
@@ -119,20 +122,35 @@ class Run:
     @cached_property
     def images(self) -> "pd.DataFrame":
         """One row an image, as `images.parquet` has it."""
-        images: pd.DataFrame = self._read(self._layout.images).to_pandas()
+        path, schema = self._layout.images, image_schema(self.classes)
+        name = f"{self.path.name}/{path.name}"
+        table = read_parquet(self.path, path, schema)
+        with reading(name, RunError, "the images of a run"):
+            check_images(table, self.info["images"], name)
+            images: pd.DataFrame = table.to_pandas()
         return images
 
     @cached_property
     def rows(self) -> "pd.DataFrame | None":
         """Finding rows: `row`, `image`, `split`, `label.*`; None where labels came one row an image."""
-        return self._read(self._layout.rows).to_pandas() if self._layout.rows.exists() else None
+        if not self._layout.rows.exists():
+            return None
+        table = read_parquet(self.path, self._layout.rows, [POOLED.field("image")])
+        check_values(table, self.numbers, 0, 0, f"{self.path.name}/{self._layout.rows.name}")
+        with reading(self._layout.rows, RunError, "finding rows of a run"):
+            rows: pd.DataFrame = table.to_pandas()
+        return rows
 
     @cached_property
     def failures(self) -> "pd.DataFrame":
         """Images that could not be used: `image`, `image_id`, `path`, `reason`."""
         import pandas as pd
 
-        table = pd.read_csv(self._layout.failures, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
+        name = f"{self.path.name}/{self._layout.failures.name}"
+        with reading(name, RunError, "a table of failures"):
+            table = pd.read_csv(self._layout.failures, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
+            if list(table) != FAILURE_COLUMNS or (len(table) and table["image"].dtype.kind != "i"):
+                raise damaged(name, f"it has other columns than {', '.join(FAILURE_COLUMNS)}")
         return table.map(lambda cell: unguard(cell) if isinstance(cell, str) else cell)
 
     @cached_property
@@ -175,7 +193,7 @@ class Run:
         if kind not in self._pooled:
             if kind not in POOLED.names[2:]:
                 raise RunError(f"There is no pooling {kind!r}; choose one of {', '.join(POOLED.names[2:])}.")
-            parts = [self._read(path, ["image", "latent", kind]) for path in self._parts("pooled")]
+            parts = [self._read("pooled", block, ["image", "latent", kind]) for block in self._blocks()]
             table = pa.concat_tables(parts) if parts else POOLED.empty_table()
             row = np.searchsorted(self.numbers, table["image"].to_numpy())
             value, latent = table[kind].to_numpy().astype(np.float64), table["latent"].to_numpy()
@@ -195,7 +213,7 @@ class Run:
         self._need_maps()
         if not 0 <= latent < self.n_latents:
             raise RunError(f"{self.path.name} has latents 0 to {self.n_latents - 1}, not {latent}.")
-        found = [self._read(path, filters=[("latent", "==", latent)]) for path in self._parts("maps")]
+        found = [self._read("maps", block, filters=[("latent", "==", latent)]) for block in self._blocks()]
         table = pa.concat_tables([MAPS.empty_table(), *found])
         return table["image"].to_numpy(), table["cell"].to_numpy(), table["value"].to_numpy()
 
@@ -208,8 +226,8 @@ class Run:
             The run was made without maps.
         """
         self._need_maps()
-        for path in self._parts("maps"):
-            table = self._read(path)
+        for block in self._blocks():
+            table = self._read("maps", block)
             yield MapsPart(*(table[name].to_numpy() for name in MAPS.names))
 
     def row_of(self, image: int | str) -> int:
@@ -249,11 +267,13 @@ class Run:
         row = self.row_of(image)
         image = int(self.numbers[row])
         block = image // self.info["block"]
-        cells = self._read(self._layout.part("maps", block), filters=[("image", "==", image)])
-        pooled = self._read(self._layout.part("pooled", block), filters=[("image", "==", image)])
-        live = pooled["latent"].to_numpy()
+        cells = self._read("maps", block, filters=[("image", "==", image)])
+        pooled = self._read("pooled", block, filters=[("image", "==", image)])
+        live, fires = pooled["latent"].to_numpy(), cells["latent"].to_numpy()
+        if (np.diff(live) <= 0).any() or not np.isin(fires, live).all():
+            raise damaged(f"{self.path.name}/pooled", "its latents are not those of the maps, in order")
         values = np.zeros((len(live), self.grid[0] * self.grid[1]), np.float16)
-        values[np.searchsorted(live, cells["latent"].to_numpy()), cells["cell"].to_numpy()] = cells["value"].to_numpy()
+        values[np.searchsorted(live, fires), cells["cell"].to_numpy()] = cells["value"].to_numpy()
         return LatentMaps(
             shape=(self.n_latents, *self.grid),
             latents=live,
@@ -270,11 +290,11 @@ class Run:
     def regions(self) -> Iterator[RegionsPart]:
         """Go through the regions of all images, a block at a time."""
         cells = self.grid[0] * self.grid[1]
-        for block in range(-(-self.info["images"] // self.info["block"])):
+        for block in self._blocks():
             first = block * self.info["block"]
             low, high = np.searchsorted(self.numbers, (first, first + self.info["block"]))
             numbers = self.numbers[low:high]
-            table = self._read(self._layout.part("regions", block))
+            table = self._read("regions", block)
             row, cell = np.searchsorted(numbers, table["image"].to_numpy()), table["cell"].to_numpy()
             shares = {name: np.zeros((len(numbers), cells), np.float32) for name in REGIONS}
             for name, share in shares.items():
@@ -302,8 +322,8 @@ class Run:
         if not self.has_maps:
             raise RunError(f"{self.path.name} keeps pooled values only; make a run with maps (`run --maps`) for this.")
 
-    def _parts(self, kind: Kind) -> list[Path]:
-        return [self._layout.part(kind, block) for block in range(-(-self.info["images"] // self.info["block"]))]
+    def _blocks(self) -> range:
+        return range(-(-self.info["images"] // self.info["block"]))
 
     def _spread(self, pooled: pa.Table, name: str) -> NDArray[Any]:
         values = pooled[name].to_numpy()
@@ -315,15 +335,14 @@ class Run:
         names = [f"{prefix}.{name}" for name in self.classes]
         return self.images[names].to_numpy(np.float64).reshape(len(self), len(names))
 
-    def _read(self, path: Path, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
-        try:
-            return pq.read_table(path, columns=columns, filters=filters)
-        except FileNotFoundError as error:
-            name = path.relative_to(self.path).as_posix()
-            raise RunError(f"{self.path.name} lacks {name}: was it copied whole? Make the run again.") from error
-        except (OSError, pa.ArrowException) as error:
-            name = path.relative_to(self.path).as_posix()
-            raise RunError(f"{self.path.name}/{name} is damaged ({error}); make the run again.") from error
+    def _read(self, kind: Kind, block: int, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
+        """Read a part, and check that it names nothing that the run does not have."""
+        path = self._layout.part(kind, block)
+        table = read_parquet(self.path, path, _SCHEMAS[kind], columns, filters)
+        name = f"{self.path.name}/{kind}/{path.name}"
+        with reading(name, RunError, "a table of a run"):
+            check_values(table, self.numbers, self.n_latents, self.grid[0] * self.grid[1], name)
+        return table
 
 
 def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:

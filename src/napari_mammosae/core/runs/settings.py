@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..base.errors import RunError
 from ..base.provenance import NOTICE, write_json
+from ..base.reading import reads, short_reason
+from ..base.structured import read_json
 from ..images.preprocessing import Preprocessing
+from .info_schema import defaults, fault_of
 from .layout import Layout, writing
 
 if TYPE_CHECKING:
@@ -15,11 +18,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Of the files that are written now. Format 0, without a number in `run.json`, has the same tables."""
-
-_NEEDED = (
-    "grid", "latents", "classes", "task", "layer", "model_sha256", "sae_sha256", "preprocessing", "maps", "block",
-    "images", "complete",
-)  # fmt: skip
 
 _ANOTHER = "Give another folder, or make the run again."
 
@@ -83,6 +81,7 @@ def model_settings(model: "MammoSAE") -> dict[str, Any]:
     }
 
 
+@reads(RunError, "the folder of a run")
 def read_info(root: Path) -> dict[str, Any] | None:
     """Content of `run.json`, `format` included; None where there is no run yet.
 
@@ -93,25 +92,25 @@ def read_info(root: Path) -> dict[str, Any] | None:
     """
     path = Layout(root).info
     try:
-        info = json.loads(path.read_text(encoding="utf-8"))
+        info = read_json(path, RunError)
     except FileNotFoundError:
         return None
     except NotADirectoryError:
         raise RunError(f"{root.name} is a file; a run is a folder.") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
+    except (OSError, ValueError, RecursionError) as error:
+        reason = error.strerror if isinstance(error, OSError) else short_reason(error)
         raise RunError(f"{root.name}/run.json cannot be read ({reason}). {_ANOTHER}") from error
     if not isinstance(info, dict):
         raise RunError(f"{root.name}/run.json does not describe a run. {_ANOTHER}")
     number = info.setdefault("format", 0)
-    if number not in range(FORMAT + 1):
+    if type(number) is not int or number not in range(FORMAT + 1):
         raise RunError(
-            f"{root.name} has run format {number!r}; this napari-mammosae reads formats up to {FORMAT}. Update "
-            "napari-mammosae to use this run."
+            f"{root.name} has run format {repr(number)[:20]}; this napari-mammosae reads formats up to {FORMAT}. "
+            "Update napari-mammosae to use this run."
         )
-    if lacking := [name for name in _NEEDED if name not in info]:
-        raise RunError(f"{root.name}/run.json does not describe a run: it lacks {', '.join(lacking)}. {_ANOTHER}")
-    return info
+    if fault := fault_of(info):
+        raise RunError(f"{root.name}/run.json does not describe a run: {fault}. {_ANOTHER}")
+    return defaults() | info
 
 
 def write_info(layout: Layout, settings: RunSettings, **state: Any) -> None:

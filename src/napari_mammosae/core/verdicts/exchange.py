@@ -13,7 +13,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from ..base.cells import guard, unguard
 from ..base.errors import VerdictError
 from ..base.files import sha256_file
+from ..base.limits import check_limit, limit_cells
 from ..base.provenance import beside, provenance, write_json, write_results
+from ..base.reading import reads, short_reason
+from ..base.structured import read_json
 from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
 from .store import VerdictStore
 
@@ -130,6 +133,7 @@ def _insert(store: VerdictStore, connection: sqlite3.Connection, events: list[Ev
     return len(new)
 
 
+@reads(VerdictError, "a verdict file")
 def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
     """Events and concept names of a CSV, JSON, or verdict file.
 
@@ -152,24 +156,31 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
     try:
         rows, concepts = _read_json(path) if path.suffix == ".json" else (_read_csv(path), [])
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
-        raise VerdictError(f"{path.name} is not a readable {path.suffix[1:].upper()} file: {error}.") from error
+        raise VerdictError(
+            f"{path.name} is not a readable {path.suffix[1:].upper()} file: {short_reason(error)}."
+        ) from error
     return [_event(row, f"{path.name}, event {number}") for number, row in enumerate(rows, 1)], concepts
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
+    limit_cells()
     with path.open(newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
         if missing:
             raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
-        return [{name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)} for row in reader]
+        rows = []
+        for row in reader:
+            rows.append({name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)})
+            check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
+        return rows
 
 
 def _read_json(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = read_json(path, VerdictError)
     if not isinstance(content, dict) or not isinstance(content.get("events"), list):
         raise VerdictError(f'{path.name} holds no verdicts; expected an object with a list "events".')
-    return content["events"], [str(concept) for concept in content.get("concepts", [])]
+    return content["events"], [str(concept) for concept in content.get("concepts", ()) if isinstance(concept, str)]
 
 
 def _event(row: Any, where: str) -> Event:

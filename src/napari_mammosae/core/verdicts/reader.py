@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ..base.errors import VerdictError
+from ..base.reading import short_reason
 from .events import COLUMNS, Event, Subject, Verdict
 
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM "
@@ -149,8 +150,10 @@ class VerdictReader:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
-            raise VerdictError(f"{self.path.name} was not read or written: {error}. Nothing was changed.") from error
+        except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+            raise VerdictError(
+                f"{self.path.name} was not read or written: {short_reason(error)}. Nothing was changed."
+            ) from error
 
     def close(self) -> None:
         """Close the file; harmless when closed."""

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from ...base.cells import write_rows
 from ...base.errors import RunError
 from ...base.files import write_atomic
+from ...base.reading import short_reason
 from ..layout import FRAME, Layout, image_schema, write_table, writing
 from ..settings import RunSettings, write_info
 from ..sources import Sources
@@ -46,11 +47,12 @@ def read_images_part(layout: Layout, block: int) -> tuple[pa.Table, list[list[An
     """The images of a finished block, and its failures (image, image_id, path, reason)."""
     path = layout.part("images", block)
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         failures = json.loads((table.schema.metadata or {})[FAILURES])
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise RunError(
-            f"{path.parent.name}/{path.name} is damaged ({error}); delete it and run the same command again."
+            f"{path.parent.name}/{path.name} is damaged ({short_reason(error)}); delete it and run the same command "
+            "again."
         ) from error
     return table.replace_schema_metadata(None), failures
 
