@@ -80,8 +80,8 @@ class ImageController(Controller):
         known = layers.tags(layer)
         if "findings" in known:
             self.session.findings = known["findings"]
-        if "mammogram" in known:
-            self._look_at(known["mammogram"])
+        if (image := layers.mammogram_of(layer)) is not None:
+            self._look_at(image)
         else:
             self._read_layer(layer)
 
@@ -158,7 +158,7 @@ class ImageController(Controller):
         layer = self.scene.image_layer
         if layer is None:
             return
-        layers.tags(layer)["mammogram"] = image
+        layers.tag(layer, mammogram=image)
         self.session.image = image
         if self._wanted:
             self.compute()
@@ -200,7 +200,7 @@ class ImageController(Controller):
         """Look at mammograms as they are opened; at other readers' images only while there is none."""
         layer = event.value
         wanted = "mammogram" in layers.tags(layer) or self.scene.image_layer is None
-        if wanted and layers.may_be_mammogram(layer) and layers.role_of(layer) is None:
+        if wanted and layers.may_be_mammogram(layer):
             self.use_layer(layer)
 
     def _on_cancelled(self, title: str) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.base.errors import SettingsError
-from ..canvas import layers
 from .state import Sets, entry_of
 
 if TYPE_CHECKING:
@@ -57,8 +56,7 @@ class EditSources:
     @property
     def region_layer(self) -> Any:
         """The layer of the drawn region, None where there is none."""
-        viewer = self._scene.viewer
-        return layers.find(viewer.layers, "region") if viewer is not None else None
+        return self._scene.owned.find("region")
 
     @property
     def region(self) -> Any:
