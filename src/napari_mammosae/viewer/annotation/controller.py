@@ -74,6 +74,7 @@ class BoxEditor(Controller):
         self.listen(self.session.events.findings, self._on_findings)
         if (viewer := self.scene.viewer) is not None:
             self.listen(viewer.layers.events.removed, self._on_removed)
+            self.listen(viewer.dims.events.ndisplay, self.stop)
         self._on_image()
 
     # Drawing
@@ -100,6 +101,9 @@ class BoxEditor(Controller):
         viewer, image = self.scene.viewer, self.session.image
         if self.editing or viewer is None or self.scene.image_layer is None or image is None:
             return
+        if not self.scene.owned.is_flat:
+            self.status.tell("Switch back to 2-D display to draw boxes.", error=True)
+            return
         boxes = self.boxes()
         if boxes is None:
             return
@@ -120,7 +124,7 @@ class BoxEditor(Controller):
         viewer.layers.selection.active = layer
         self.tool = "draw"
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Go back to looking."""
         layer, self._layer = self._layer, None
         viewer = self.scene.viewer

@@ -118,7 +118,8 @@ def draw_boxes(owned: OwnedLayers, session: Session) -> None:
         return  # drawn by hand into this very layer
     boxes = None
     try:
-        findings = session.findings if owned.find("mammogram") is not None and not session.blind else None
+        seen = owned.find("mammogram") is not None and owned.is_flat and not session.blind
+        findings = session.findings if seen else None
         if findings is not None and image is not None:
             boxes = findings.boxes(image.image_id, shape=image.shape)
     finally:  # boxes that do not fit must not leave those of the image before

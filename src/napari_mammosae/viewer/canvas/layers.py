@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Layer, Shapes
 
+from ...core.base.errors import ImageError
+from ...core.images.rasters import single_plane
 from .colors import finding_color, heat_colormap
 
 if TYPE_CHECKING:
@@ -30,8 +32,8 @@ def tags(layer: Layer) -> dict[str, Any]:
 
 
 def tag(layer: Layer, **facts: Any) -> None:
-    """Set what a layer is about, and leave what its copies say."""
-    layer.metadata = {**layer.metadata, KEY: {**tags(layer), **facts}}
+    """Set what a layer is about, and leave what its copies say, and layers the user linked it to."""
+    layer.metadata[KEY] = {**tags(layer), **facts}
 
 
 def may_be_mammogram(layer: Layer) -> bool:
@@ -48,8 +50,11 @@ def mammogram_of(layer: Image) -> Mammogram | None:
 def shows(layer: Image, image: Mammogram) -> bool:
     """Whether the pixels of a layer are those of an image, whoever put them there."""
     pixels, wanted = pixels_of(layer), image.displayed()
-    if layer.rgb and pixels.shape[:2] == wanted.shape:
-        pixels = pixels[..., 0]  # colour channels are equal where an image was made of them
+    if layer.rgb:
+        try:
+            pixels = single_plane(pixels, layer.name)
+        except ImageError:
+            return False
     return pixels is wanted or np.array_equal(pixels, wanted)
 
 

@@ -85,6 +85,8 @@ class OwnedLayers:
         self.give(layer, role, **facts)
         tag(layer, drawn_over=self._image_id)
         self.lay(layer, to_pixels)
+        if layer.ndim > viewer.layers.ndim:
+            viewer.layers.units = None  # what the user set for all layers has too few axes, and napari stumbles over it
         active = viewer.layers.selection.active
         viewer.layers.insert(len(viewer.layers) if at is None else at, layer)
         if active is not None and active in viewer.layers:
@@ -99,6 +101,12 @@ class OwnedLayers:
             if not np.array_equal(layer.affine.affine_matrix, wanted):
                 layer.affine = wanted
             layer.units = (*layer.units[:-2], *image_layer.units)
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the canvas is in 2-D: in 3-D napari cannot take other shapes into a layer of plane ones."""
+        viewer = self._viewer()
+        return viewer is None or viewer.dims.ndisplay == 2
 
     def follow(self) -> None:
         """Lay all that is drawn over the mammogram, which was moved."""

@@ -49,7 +49,7 @@ class Scene:
     replaced
         Emits when the mammogram's layer was given other data than by `put`.
     arranged
-        Emits when the way in which the mammogram is displayed changed: its place, its axes, 3-D.
+        Emits when something may be displayed in another way: the mammogram's place, the axes, a layer's visibility.
     """
 
     replaced = Signal()
@@ -85,8 +85,10 @@ class Scene:
             (session.events.findings, self.show_boxes),
             (session.events.image, self._on_image),
             (viewer.dims.events.current_step, self._on_step),
+            (viewer.dims.events.ndisplay, self._hide_in_3d),
             (viewer.dims.events.ndisplay, self._on_ndisplay),
             (viewer.dims.events.order, self._on_axes),
+            (viewer.layers.events, self._on_list),
             (self.owned.deleted, self._on_deleted),
         ):
             self._connect(event, callback)
@@ -126,13 +128,16 @@ class Scene:
         for event, callback in (*events, (layer.events.data, self._on_data)):
             (event.connect if on else event.disconnect)(callback)
 
-    def put(self, layer: Image, pixels: NDArray[Any]) -> None:
-        """Give the mammogram's layer the pixels of the image that the session will look at next."""
+    def put(self, layer: Image, pixels: NDArray[Any], options: dict[str, Any]) -> None:
+        """Make a mammogram's layer that of the image which the session looks at next; see `mammogram_options`."""
         self._putting = True
         try:
             layer.data = pixels
         finally:
             self._putting = False
+        layer.name = options["name"]
+        layer.metadata.clear()  # in place: it is not for layers that the user linked to this one
+        layer.metadata.update(options["metadata"])
 
     def look_at(self, layer: Image | None) -> None:
         """Make a layer the mammogram and show it alone, below what is drawn over it."""
@@ -190,7 +195,7 @@ class Scene:
         top = float(maps.pooled_max.max(initial=0.0)) or 1.0
         with self._quietly():
             layer.contrast_limits_range = (0.0, top)
-        self._on_ndisplay()
+        self._hide_in_3d()
         self._show_current()
 
     def show_boxes(self, *_: object) -> None:
@@ -267,9 +272,12 @@ class Scene:
         self._show_current()
 
     def _on_ndisplay(self) -> None:
+        self.show_boxes()
+        self.arranged.emit()
+
+    def _hide_in_3d(self) -> None:
         """Hide the stack in 3-D, where napari would read all of it as a volume."""
         viewer, layer = self.viewer, self.stack_layer
-        self.arranged.emit()
         if viewer is None or layer is None:
             return
         if viewer.dims.ndisplay == 3 and layer.visible:
@@ -279,6 +287,10 @@ class Scene:
 
     def _on_axes(self) -> None:
         self.arranged.emit()
+
+    def _on_list(self, event: Any) -> None:
+        if event.type == "visible":
+            self.arranged.emit()
 
     def _on_limits(self, event: Any) -> None:
         """The user moved the limits in napari's own controls: from now on they are set by hand."""

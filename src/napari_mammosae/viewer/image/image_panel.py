@@ -9,6 +9,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QPushBut
 
 from ..app.keymap import tooltip
 from ..canvas import window as display
+from ..canvas.notes import notes_on
+from ..widgets.banner import Banner
 from ..widgets.parts import Part, row
 
 if TYPE_CHECKING:
@@ -46,11 +48,14 @@ class ImagePart(Part):
         self.invert_button.setCheckable(True)
         self.invert_button.setToolTip(tooltip("Show dense tissue dark; the model sees the image as it is", "invert"))
 
+        self.notes = Banner()
+
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Image", row(self.layer_box, self.open_button))
         form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
         form.addRow("Window", row(self.window_box, self.invert_button))
+        form.addRow(self.notes)
 
         self.layer_box.activated.connect(self._choose_layer)
         self.open_button.clicked.connect(self._open_image)
@@ -60,8 +65,9 @@ class ImagePart(Part):
         self.listen(self.session.events.image, self.refresh)
         self.listen(self.session.events.findings, self._show_boxes)
         self.listen(actions.windowed, self._show_window)
-        viewer = self.context.scene.viewer
-        if viewer is not None:
+        scene = self.context.scene
+        self.listen(scene.arranged, self._show_notes)
+        if (viewer := scene.viewer) is not None:
             for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed):
                 self.listen(event, self.refresh)
         self.refresh()
@@ -76,6 +82,10 @@ class ImagePart(Part):
         self.layer_box.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else -1)
         self._show_boxes()
         self._show_window()
+        self._show_notes()
+
+    def _show_notes(self, *_: object) -> None:
+        self.notes.show_text("\n".join(notes_on(self.context.scene)))
 
     def _choose_layer(self, index: int) -> None:
         self.images.use_layer(self._layers[index])

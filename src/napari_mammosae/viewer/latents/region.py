@@ -71,6 +71,9 @@ class RegionQuery(Controller):
         if viewer is None or scene.image_layer is None or image is None:
             self.status.tell("Open a mammogram first, then draw a region on it.", error=True)
             return
+        if not scene.owned.is_flat:
+            self.status.tell("Switch back to 2-D display to draw a region.", error=True)
+            return
         self.clear()
         if tool == "brush":
             layer = brush_layer(image.shape)

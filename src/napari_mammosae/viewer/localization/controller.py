@@ -85,6 +85,8 @@ class Localizer(Controller):
         self.listen(events.order, self._on_order)
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(self.scene.owned.deleted, self._on_deleted)
+        if (viewer := self.scene.viewer) is not None:
+            self.listen(viewer.dims.events.ndisplay, self._on_ndisplay)
         self._choose_finding()
         self._on_maps()
 
@@ -277,6 +279,10 @@ class Localizer(Controller):
         return truth_of(self.session.findings, image, maps.frame, self._choice.finding)
 
     # The layers
+
+    def _on_ndisplay(self, *_: object) -> None:
+        if self._drawn:
+            self._layers.draw(self.current)
 
     def _on_deleted(self, layer: Any, role: str, facts: dict[str, Any]) -> None:
         if role == "found":

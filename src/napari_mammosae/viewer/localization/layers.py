@@ -32,7 +32,7 @@ class FoundLayers:
         """Draw the boxes; None draws none."""
         owned = self._scene.owned
         layer = owned.find("found")
-        if current is None or self._scene.image_layer is None:
+        if current is None or self._scene.image_layer is None or not owned.is_flat:
             if layer is not None:
                 self._show(layer, Drawing([], [], [], [], [], []))
             return

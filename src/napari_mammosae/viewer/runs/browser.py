@@ -159,9 +159,7 @@ class RunBrowser(Controller):
             self.images.use_layer(layer)  # unless adding it has done so
             return
         moved = layer.data.shape != ready.pixels.shape
-        scene.put(layer, ready.pixels)
-        layer.name = ready.options["name"]
-        layer.metadata = ready.options["metadata"]
+        scene.put(layer, ready.pixels, ready.options)
         layer.contrast_limits_range = _range(ready.pixels, ready.options["contrast_limits"])
         window.apply_preset(layer, image, self.actions.window)
         self.actions.windowed.emit()
