@@ -80,7 +80,7 @@ def found(dock):
 
 
 def layer(dock, role):
-    return layers.find(dock.workspace.scene.viewer.layers, role)
+    return dock.workspace.scene.owned.find(role)
 
 
 def test_pinned_latents_in_every_way(qtbot, dock, model):

@@ -11,9 +11,9 @@ from qtpy.QtCore import Qt
 import tiny
 from fakes import FakeModel
 from in_process import handle_of
+from layer_kit import owned
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.process.tasks import RunJob
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, wrong_predictions
@@ -107,12 +107,12 @@ def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
         assert workspace.browser.row == row
         assert (session.order, session.current) == (order, latent)
         assert session.image.image_id == f"image-{row:03d}"
-        stack = layers.find(viewer.layers, "latents")
+        stack = owned(viewer).find("latents")
         np.testing.assert_array_equal(stack.data[5], session.maps[latent])
     click(qtbot, opened.list.previous_button)
     idle(qtbot, workspace)
     assert workspace.browser.row == 2
-    assert len(layers.with_role(viewer.layers, "mammogram")) == 1
+    assert len(owned(viewer).with_role("mammogram")) == 1
     assert len(viewer.layers) == 2
     assert opened.list.view.currentIndex().row() == 2
     assert opened.list.count.text() == "3 of 12"

@@ -12,6 +12,7 @@ from ...core.base.names import image_id_of
 from ...process.opening import ModelOpener
 from ..app.preferences import preferences
 from ..canvas import layers, window
+from ..canvas.notes import refusal
 from ..context import Controller
 from . import tasks
 from .tasks import ModelChoice
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ...process.handle import ModelHandle
     from ..canvas.actions import CanvasActions
     from ..context import Context
+
+
+_CHANGED = " (changed)"
 
 
 class Lost(QObject):
@@ -56,6 +60,7 @@ class ImageController(Controller):
         self.listen(self._lost.told, self._on_lost)
         self.listen(self.jobs.cancelled, self._on_cancelled)
         self.listen(self.session.events.image, self._on_image)
+        self.listen(self.scene.replaced, self._on_replaced)
         if (viewer := self.scene.viewer) is not None:
             self.listen(viewer.layers.events.inserted, self._on_inserted)
 
@@ -95,8 +100,8 @@ class ImageController(Controller):
         known = layers.tags(layer)
         if "findings" in known:
             self.session.findings = known["findings"]
-        if "mammogram" in known:
-            self._look_at(known["mammogram"])
+        if (image := layers.mammogram_of(layer)) is not None:
+            self._look_at(image)
         else:
             self._read_layer(layer)
 
@@ -115,6 +120,8 @@ class ImageController(Controller):
             return
         self._wanted = True
         choice, handle = self.choice, self.session.handle
+        if image is not None and not layers.shows(layer, image):  # changed in place, which napari does not announce
+            self.session.image = image = None
         if image is None:
             self._read_layer(layer)
         elif handle is None or self._loaded != choice:
@@ -153,9 +160,13 @@ class ImageController(Controller):
         self.status.report_failure(error)
 
     def _read_layer(self, layer: Image) -> None:
+        """Read what a layer shows, under another name where it was read before and shows something else now."""
         pixels, source = layers.pixels_of(layer), layer.source.path
-        path = Path(source) if source else None
+        former = layers.tags(layer).get("mammogram")
+        path = Path(source) if source and former is None else None
         image_id = image_id_of(path) if path else layer.name
+        if former is not None:
+            image_id = f"{former.image_id.removesuffix(_CHANGED)}{_CHANGED}"
         self.jobs.start(
             f"Reading {layer.name}",
             partial(tasks.image_from_pixels, pixels, image_id, path),
@@ -173,7 +184,7 @@ class ImageController(Controller):
         layer = self.scene.image_layer
         if layer is None:
             return
-        layers.tags(layer)["mammogram"] = image
+        layers.tag(layer, mammogram=image)
         self.session.image = image
         if self._wanted:
             self.compute()
@@ -212,11 +223,27 @@ class ImageController(Controller):
         if image is None and self.scene.image_layer is None:
             self.cancel()
 
+    def _on_replaced(self) -> None:
+        """The mammogram's layer holds other data: what came from the former ones goes, and these are read."""
+        layer, image = self.scene.image_layer, self.session.image
+        if layer is None or (image is not None and layers.may_be_mammogram(layer) and layers.shows(layer, image)):
+            return
+        self.cancel()
+        self.session.image = None
+        if layers.may_be_mammogram(layer):
+            self._read_layer(layer)
+        else:
+            self.use_layer(None)
+            self.status.tell(refusal(layer), error=True)
+
     def _on_inserted(self, event: Any) -> None:
-        """Look at mammograms as they are opened; at other readers' images only while there is none."""
-        layer = event.value
-        wanted = "mammogram" in layers.tags(layer) or self.scene.image_layer is None
-        if wanted and layers.may_be_mammogram(layer) and layers.role_of(layer) is None:
+        """Look at mammograms as they are opened, not at copies of them; at others' images only while there is none."""
+        layer, viewer = event.value, self.scene.viewer
+        image = layers.tags(layer).get("mammogram")
+        known = [layers.tags(other).get("mammogram") for other in viewer.layers if other is not layer] if viewer else []
+        opened = image is not None and not any(image is other for other in known)
+        wanted = opened or self.scene.image_layer is None
+        if wanted and layers.may_be_mammogram(layer):
             self.use_layer(layer)
 
     def _on_lost(self, why: str) -> None:

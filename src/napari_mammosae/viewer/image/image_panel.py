@@ -7,7 +7,9 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel
 from ..app.keymap import tooltip
 from ..canvas import window as display
 from ..canvas.actions import CanvasActions
+from ..canvas.notes import notes_on
 from ..widgets import ui
+from ..widgets.banner import Banner
 from ..widgets.parts import Part, row
 from .controller import ImageController
 
@@ -39,18 +41,22 @@ class ImagePart(Part):
             checkable=True,
         )
 
+        self.notes = Banner()
+
         form = ui.form(self)
         form.addRow("Image", row(self.layer_box, self.open_button))
         form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
         form.addRow("Window", row(self.window_box, self.invert_button))
+        form.addRow(self.notes)
 
         self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
         self.listen(self.session.events.image, self.refresh)
         self.listen(self.session.events.findings, self._show_boxes)
         self.listen(actions.windowed, self._show_window)
-        viewer = self.context.scene.viewer
-        if viewer is not None:
+        scene = self.context.scene
+        self.listen(scene.arranged, self._show_notes)
+        if (viewer := scene.viewer) is not None:
             for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed):
                 self.listen(event, self.refresh)
         self.refresh()
@@ -65,6 +71,10 @@ class ImagePart(Part):
         self.layer_box.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else -1)
         self._show_boxes()
         self._show_window()
+        self._show_notes()
+
+    def _show_notes(self, *_: object) -> None:
+        self.notes.show_text("\n".join(notes_on(self.context.scene)))
 
     def _open_image(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Open a mammogram", "", IMAGES)

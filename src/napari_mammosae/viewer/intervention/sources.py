@@ -7,7 +7,6 @@ import numpy as np
 
 from ...core.base.errors import SettingsError
 from ...core.stats.measures import FloatArray, IntArray
-from ..canvas import layers
 from .state import Direction, Sets, Source, entry_of
 
 if TYPE_CHECKING:
@@ -53,8 +52,7 @@ class EditSources:
     @property
     def region_layer(self) -> Any:
         """The layer of the drawn region, None where there is none."""
-        viewer = self._scene.viewer
-        return layers.find(viewer.layers, "region") if viewer is not None else None
+        return self._scene.owned.find("region")
 
     @property
     def region(self) -> Any:

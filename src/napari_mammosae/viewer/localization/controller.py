@@ -14,7 +14,6 @@ from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
 from ..app.listening import call_while_alive
 from ..app.order import Order
-from ..canvas import layers
 from ..context import Context, Controller
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
@@ -77,8 +76,9 @@ class Localizer(Controller):
         self.listen(events.pins, self._on_pins)
         self.listen(events.order, self._on_order)
         self.listen(events.verdicts, self._on_verdicts)
+        self.listen(self.scene.owned.deleted, self._on_deleted)
         if (viewer := self.scene.viewer) is not None:
-            self.listen(viewer.layers.events.removed, self._on_removed)
+            self.listen(viewer.dims.events.ndisplay, self._on_ndisplay)
         self._choose_finding()
         self._on_maps()
 
@@ -271,10 +271,13 @@ class Localizer(Controller):
 
     # The layers
 
-    def _on_removed(self, event: Any) -> None:
-        role = layers.role_of(event.value)
+    def _on_ndisplay(self, *_: object) -> None:
+        if self._drawn:
+            self._layers.draw(self.current)
+
+    def _on_deleted(self, layer: Any, role: str, facts: dict[str, Any]) -> None:
         if role == "found":
             self.drawn = False
         elif role == "heatmap":
-            self._layers.bring_back(event.value)
+            self._layers.bring_back(facts)
             self.together = replace(self._together, source="current")

@@ -8,7 +8,7 @@ from napari.layers import Shapes
 from numpy.typing import NDArray
 
 from ...core.localization.one_image import Fate
-from ..canvas.layers import KEY, rectangles
+from ..canvas.layers import rectangles
 from ..canvas.redraw import replaced_at_once
 from .result import BoxRow
 
@@ -84,7 +84,7 @@ def drawing_of(rows: list[BoxRow], line: float) -> Drawing:
     )
 
 
-def found_layer(affine: NDArray[np.float64]) -> Shapes:
+def found_layer() -> Shapes:
     """Make the layer, empty."""
     layer = Shapes(
         name="found boxes",
@@ -93,9 +93,7 @@ def found_layer(affine: NDArray[np.float64]) -> Shapes:
         features={"fate": [], "label": []},
         text={"string": "{label}", "color": "white", "size": 10, "anchor": "lower_left"},
         opacity=1.0,
-        affine=affine,
         axis_labels=("row", "column"),
-        metadata={KEY: {"role": "found"}},
     )
     layer.editable = False
     return layer
