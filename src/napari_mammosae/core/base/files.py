@@ -157,8 +157,12 @@ def _locked_folder(folder: Path) -> tuple[Path, FileLock]:
             lock.acquire()
         except Timeout:  # another process took it for a leftover
             pass
-        except NotImplementedError:  # a drive without locks: nobody takes its folders for leftovers
-            return hidden, lock
+        except (OSError, NotImplementedError) as error:
+            if is_full(error):
+                _remove(hidden, lock)
+                _own.discard(hidden)
+                raise
+            return hidden, lock  # a drive without locks, where nobody takes it for a leftover
         else:
             if (hidden / _LOCK).exists():
                 return hidden, lock

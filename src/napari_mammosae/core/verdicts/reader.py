@@ -11,6 +11,7 @@ from typing import Self
 
 from ..base.errors import VerdictError
 from .events import COLUMNS, Event, Subject, Verdict
+from .sqlite import full_text, is_full
 
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM "
 
@@ -150,6 +151,8 @@ class VerdictReader:
         try:
             yield
         except (sqlite3.Error, UnicodeEncodeError, OverflowError) as error:
+            if is_full(self.path, error):
+                raise VerdictError(full_text(self.path)) from error
             raise VerdictError(f"{self.path.name} was not read or written: {error}. Nothing was changed.") from error
 
     def close(self) -> None:
