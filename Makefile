@@ -102,4 +102,4 @@ wheel: $(STAMP)
 	$(BIN)/python scripts/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf $(VENV) dist build site demo.png .coverage .coverage.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build site demo.png demo.png.json .coverage .coverage.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -13,8 +13,8 @@ import kills
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as Linux and macOS do")
 
 SHORT = ("run", "train-sae", "verdicts", "export", "import", "boxes")
-COUNTS = {"run": 14, "train-sae": 14, "verdicts": 14, "export": 10, "compare": 8, "phantoms": 4}
-OTHERS = 4
+COUNTS = {"run": 8, "train-sae": 8, "verdicts": 24, "export": 20, "import": 10, "boxes": 10, "compare": 4}
+OTHERS = 2
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,17 @@ def test_several_files_are_several_layers(tmp_path):
     assert [options["name"] for _, options, _ in get_reader(paths)(paths)] == ["a", "b"]
 
 
+def test_an_unreadable_file_costs_itself_only(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("napari_mammosae.viewer.reader._tell", told.append)
+    paths = [write_dicom(tmp_path / f"case-{i}.dcm", breast_image()) for i in range(3)]
+    truncate(paths[1])
+    layers = read([str(path) for path in paths])
+    assert [options["name"] for _, options, _ in layers] == ["case-0", "case-2"]
+    assert len(told) == 1
+    assert told[0].startswith("Images left out: 1. case-1.dcm")
+
+
 @pytest.mark.parametrize("damage", [truncate, lambda path: path.write_text("words")])
 def test_a_damaged_file_is_refused_with_its_name(tmp_path, damage):
     path = write_dicom(tmp_path / "case.dcm", breast_image())

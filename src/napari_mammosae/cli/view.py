@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .console import caution, say
+from .console import caution, check_results, say
 
 
 def _png(path: Path | None) -> Path | None:
@@ -24,13 +24,14 @@ Screenshot = Annotated[
         metavar="OUT.png",
         dir_okay=False,
         callback=_png,
-        help="Save a screenshot of the window and exit.",
+        help="Save a screenshot of the window and exit. OUT.png.json is written next to it.",
     ),
 ]
 
 
 def demo(screenshot: Screenshot = None, quiet: options.Quiet = False) -> None:
     """Open the embedded example in the viewer, with all docks."""
+    check_results(screenshot)
     _check_screen()
     from ..viewer.launch import launch_demo
 
@@ -52,6 +53,7 @@ def view(
     quiet: options.Quiet = False,
 ) -> None:
     """Open mammograms in the viewer and compute all latents of the first."""
+    check_results(screenshot)
     _check_screen()
     from ..viewer.launch import launch_view
 

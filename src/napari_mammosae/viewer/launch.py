@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.base.errors import MammoSAEError, ModelError
-from ..core.base.files import write_atomic
 from ..core.base.progress import ignore
+from ..core.base.provenance import beside, provenance, write_results
 from .app.preferences import PLUGIN
 
 if TYPE_CHECKING:
@@ -79,16 +79,18 @@ def launch_view(
     Raises
     ------
     MammoSAEError
-        If a file cannot be read or the model is not known: said before a window opens.
+        If no image can be read or the model is not known: said before a window opens.
     """
     from ..core.annotations.boxes import read_findings
-    from ..core.images.mammogram import read_mammogram
     from ..core.models.model_files import find_model
+    from .reader import read_usable
 
     if model is not None:
         find_model(model)
     findings = read_findings(boxes) if boxes is not None else None
-    mammograms = [read_mammogram(path, crop=crop) for path in images]
+    mammograms, left_out = read_usable(images, crop=crop)
+    if left_out:
+        notice(left_out)
     if findings is not None:
         for note in findings.notes_on({mammogram.image_id: mammogram.shape for mammogram in mammograms}):
             notice(note)
@@ -285,7 +287,9 @@ def _run(viewer: Viewer, workspace: Workspace, screenshot: Path | None) -> None:
             raise MammoSAEError(text)
         if workspace.session.maps is None:
             raise ModelError("The latents were not computed.")
-        with write_atomic(screenshot) as temporary:
+        image = workspace.session.image
+        record = provenance("screenshot", {"image": image and image.image_id}, workspace.session.model)
+        with write_results(beside(screenshot, ".json"), record, screenshot) as (temporary,):
             viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
     finally:
         viewer.close()

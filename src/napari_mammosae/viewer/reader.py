@@ -1,8 +1,11 @@
 """Reader of mammograms for napari: keeps spacing, windows, laterality and view, which the built-in reader drops."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..core.images.mammogram import Mammogram
 
 PLUGIN = "napari-mammosae"
 # DICOM files, this package's phantoms, and the published VinDr-Mammo PNGs, named by 32 hexadecimal digits. Other PNGs
@@ -17,26 +20,46 @@ def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] 
 
 
 def read(path: str | list[str]) -> list[Any]:
-    """Read mammograms as image layers.
+    """Read mammograms as image layers; a file that is not one is left out, and a notification and the dock say why.
 
     Raises
     ------
     ImageError
-        If a file is not a mammogram; a notification and the dock say why.
+        If no file is a mammogram.
+    """
+    from ..core.base.errors import ImageError
+    from .canvas.layers import mammogram_options
+
+    try:
+        images, note = read_usable([Path(name) for name in ([path] if isinstance(path, str) else path)])
+    except ImageError as error:
+        _tell(str(error))
+        raise
+    if note:
+        _tell(note)
+    return [(image.displayed(), mammogram_options(image), "image") for image in images]
+
+
+def read_usable(paths: Sequence[Path], *, crop: bool = True) -> tuple[list["Mammogram"], str]:
+    """Read the mammograms among files; return them, and what to say of the others, empty without any.
+
+    Raises
+    ------
+    ImageError
+        If no file is a mammogram.
     """
     from ..core.base.errors import ImageError
     from ..core.images.mammogram import read_mammogram
-    from .canvas.layers import mammogram_options
 
-    layers = []
-    for name in [path] if isinstance(path, str) else path:
+    images, refused = [], []
+    for path in paths:
         try:
-            image = read_mammogram(Path(name))
+            images.append(read_mammogram(path, crop=crop))
         except ImageError as error:
-            _tell(str(error))
-            raise
-        layers.append((image.displayed(), mammogram_options(image), "image"))
-    return layers
+            refused.append(error)
+    if refused and not images:
+        raise refused[0]
+    return images, f"Images left out: {len(refused)}. {refused[0]}" if refused else ""
 
 
 def _tell(text: str) -> None:

@@ -133,6 +133,22 @@ def test_a_folder_from_elsewhere_moves_nothing_out_of_itself(tmp_path: Path, nam
     assert (tmp_path / "outside").read_text() == "mine"
 
 
+@pytest.mark.parametrize("trick", ["from the future", "a link"])
+def test_a_folder_from_elsewhere_replaces_nothing_of_the_user(tmp_path: Path, trick: str):
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    (folder / "a").write_text("mine")
+    left = leave_whole(folder, ["note", "a"])
+    ahead = 10**18 * 4 if trick == "from the future" else time.time_ns() + 10**9
+    if trick == "a link":
+        (left / "a").unlink()
+        (left / "a").symlink_to(tmp_path / "elsewhere")
+    os.utime(left / ".whole", ns=(ahead, ahead))
+    remove_leftovers(folder)
+    assert found(folder) == {"a": "mine"}
+    assert hidden(folder) == []
+
+
 def test_a_file_that_cannot_move_leaves_all_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     write_texts(tmp_path, "note", "a", "b", text="old")
     move = Path.replace

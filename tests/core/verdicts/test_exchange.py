@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from napari_mammosae.core.base.errors import VerdictError, WriteError
 from napari_mammosae.core.verdicts.agreement import cohen_kappa
+from napari_mammosae.core.verdicts.events import INSERT_EVENT
 from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts, read_events
 from napari_mammosae.core.verdicts.store import VERDICTS, Evidence, Subject, VerdictStore
 
@@ -132,6 +134,20 @@ def test_a_source_that_is_refused_costs_itself_only(store, tmp_path, name, conte
     assert (added.added, added.refused) == (1, "")
     assert len(store.events()) == len(before) + 1
     assert bad.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+
+
+def test_a_database_with_an_address_as_evidence_is_refused(store, tmp_path):
+    with VerdictStore(tmp_path / "crafted.sqlite", "eve") as other:
+        other.decide(SUBJECT, 1, "lesion")
+        (event,) = other.events()
+        with other.transaction() as connection:
+            connection.execute(
+                INSERT_EVENT, astuple(replace(event, uuid="f" * 32, image="https://example.org/look.png"))
+            )
+    before = store.events()
+    with pytest.raises(VerdictError, match=r"Evidence 'look.png' was given as a path"):
+        merge_verdicts(store, [tmp_path / "crafted.sqlite"])
+    assert store.events() == before
 
 
 def test_an_edited_event_is_refused_with_its_file(store, tmp_path):

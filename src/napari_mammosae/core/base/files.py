@@ -27,6 +27,7 @@ PREFIX = ".writing-"
 _LOCK, _WHOLE, _BEFORE = ".lock", ".whole", ".before"
 _FULL = frozenset({errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)})  # Windows knows no quota error
 _SPARING = 20  # looking through a folder for leftovers takes at most one part in so many of the time
+_SKEW = 60 * 10**9  # nanoseconds that the clock of a shared drive may be ahead
 _QUICK = 0.002  # seconds: so long a look may take as often as something is written
 
 _own: set[Path] = set()
@@ -157,8 +158,12 @@ def _locked_folder(folder: Path) -> tuple[Path, FileLock]:
             lock.acquire()
         except Timeout:  # another process took it for a leftover
             pass
-        except NotImplementedError:  # a drive without locks: nobody takes its folders for leftovers
-            return hidden, lock
+        except (OSError, NotImplementedError) as error:
+            if is_full(error):
+                _remove(hidden, lock)
+                _own.discard(hidden)
+                raise
+            return hidden, lock  # a drive without locks, where nobody takes it for a leftover
         else:
             if (hidden / _LOCK).exists():
                 return hidden, lock
@@ -193,10 +198,12 @@ def _names_left(hidden: Path) -> list[str]:
         whole = (hidden / _WHOLE).stat().st_mtime_ns
     except (FileNotFoundError, ValueError):
         return []
+    # a folder that came from elsewhere could hold anything
     ours = all(isinstance(name, str) and Path(name).name == name and not name.startswith(".") for name in names)
-    places = [hidden.parent / name for name in names] if ours else []
-    newer = any(place.exists() and place.stat().st_mtime_ns > whole for place in places)
-    return names if ours and not newer else []
+    if not ours or whole > time.time_ns() + _SKEW or any((hidden / name).is_symlink() for name in names):
+        return []
+    places = [hidden.parent / name for name in names]
+    return [] if any(place.exists() and place.stat().st_mtime_ns > whole for place in places) else names
 
 
 def _move_in(hidden: Path, names: Sequence[str]) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..base.bars import reporting
 from ..base.cells import write_rows
-from ..base.errors import ImageError
 from ..base.files import write_atomic
 from ..base.progress import Report, ignore
 from ..base.provenance import check_replaceable, provenance, write_results
@@ -95,8 +94,7 @@ def write_image(folder: Path, phantom: Phantom) -> Path:
     """Write the pixels as an 8-bit PNG."""
     path = folder / f"{phantom.image_id}.png"
     with write_atomic(path) as temporary:
-        if not cv2.imwrite(str(temporary), phantom.pixels):
-            raise ImageError(f"{path.name} could not be written as PNG; is the disk full?")
+        temporary.write_bytes(cv2.imencode(".png", phantom.pixels)[1].tobytes())
     return path
 
 

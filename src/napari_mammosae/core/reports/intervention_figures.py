@@ -68,10 +68,12 @@ def checked(path: Path | str) -> Path:
 
 def save(figure: Any, path: Path, provenance: str = "") -> None:
     """Write a figure whole or not at all, with a line of provenance below."""
+    from matplotlib import rc_context
+
     figure.supxlabel(" | ".join(filter(None, (provenance, NOTICE))), fontsize=6, color="0.4", x=0.01, ha="left")
     # no date in the file: the same numbers give the same bytes
     dated = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    with write_atomic(path) as temporary:
+    with write_atomic(path) as temporary, rc_context({"svg.hashsalt": path.name}):
         figure.savefig(temporary, dpi=200, metadata=dated[path.suffix.lower()])
 
 

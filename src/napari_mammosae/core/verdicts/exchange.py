@@ -150,7 +150,10 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
         raise VerdictError(f"{path.name} does not exist.")
     if path.suffix in (".sqlite", ".db", ".sqlite3"):
         with VerdictStore(path, create=False, write=False) as store:
-            return store.events(), store.concepts()
+            events = store.events()
+            for event in events:
+                check_event(event)
+            return events, store.concepts()
     if path.suffix not in (".csv", ".json"):
         raise VerdictError(f"{path.name} ends in {path.suffix!r}; expected .csv, .json, or .sqlite.")
     try:

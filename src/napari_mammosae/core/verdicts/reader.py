@@ -12,6 +12,7 @@ from typing import Self
 from ..base.errors import VerdictError
 from ..base.reading import short_reason
 from .events import COLUMNS, Event, Subject, Verdict
+from .sqlite import full_text, is_full
 
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM "
 
@@ -151,6 +152,8 @@ class VerdictReader:
         try:
             yield
         except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
+            if is_full(self.path, error):
+                raise VerdictError(full_text(self.path)) from error
             raise VerdictError(
                 f"{self.path.name} was not read or written: {short_reason(error)}. Nothing was changed."
             ) from error

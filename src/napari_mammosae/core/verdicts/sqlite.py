@@ -4,6 +4,7 @@ import logging
 import sqlite3
 import time
 from pathlib import Path
+from shutil import disk_usage
 
 from ..base.errors import VerdictError
 
@@ -26,6 +27,8 @@ NETWORK_FILE_SYSTEMS = {
     ),
     *("lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"),
 }
+_ROOM = 1 << 20  # bytes: what SQLite needs beside the file
+
 _said: set[Path] = set()
 
 
@@ -70,6 +73,8 @@ def connect(path: Path, *, timeout: float = 10.0, vfs: str | None = None) -> tup
             connection.close()
             raise
     except sqlite3.Error as error:
+        if is_full(path, error):
+            raise VerdictError(full_text(path)) from error
         raise VerdictError(
             f"{path.name} cannot be opened as a verdict file ({error}); expected an SQLite database in a "
             "folder you can write to. Choose another file."
@@ -78,6 +83,20 @@ def connect(path: Path, *, timeout: float = 10.0, vfs: str | None = None) -> tup
         _said.add(path)
         logger.warning(notice)
     return connection, notice
+
+
+def is_full(path: Path, error: Exception) -> bool:
+    """Whether SQLite failed for want of space; of its shared memory it says only that there was an error."""
+    name = getattr(error, "sqlite_errorname", None) or ""
+    try:
+        return name == "SQLITE_FULL" or (name.startswith("SQLITE_IOERR") and disk_usage(path.parent).free < _ROOM)
+    except OSError:
+        return False
+
+
+def full_text(path: Path) -> str:
+    """Return the sentence for a full disk."""
+    return f"The disk is full: {path.name} was not written. Free some space, then try again."
 
 
 def _choose_journal(connection: sqlite3.Connection, path: Path, timeout: float) -> str:

@@ -46,8 +46,17 @@ def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelCo
 
 
 def written(comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, report: Report) -> list[Path]:
-    """Write tables and figures into a folder, and return the files."""
-    from ...core.reports.comparison_figures import write_comparison
+    """Write tables and figures into a folder, and return the files.
+
+    Raises
+    ------
+    WriteError
+        As `check_replaceable` and `write_comparison`.
+    """
+    from ...core.base.provenance import check_replaceable
+    from ...core.reports.comparison_figures import comparison_files, write_comparison
 
     report(f"Writing into {folder.name}")
+    *results, note = comparison_files(folder)
+    check_replaceable(note, *results)
     return write_comparison(comparison, folder, runs, label)

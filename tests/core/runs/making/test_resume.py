@@ -242,7 +242,7 @@ def test_a_full_disk_at_any_part(tmp_path, model, images, labels, undisturbed, k
     write = pq.write_table
 
     def full(table, where, **options):
-        if Path(where).parent.name == kind and "00004" in Path(where).name:
+        if Path(where).parents[1].name == kind and "00004" in Path(where).name:
             Path(where).write_bytes(b"as far as it went")
             raise OSError(errno.ENOSPC, "No space left on device", str(where))
         write(table, where, **options)
