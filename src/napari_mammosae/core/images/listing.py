@@ -43,6 +43,7 @@ class ImageList:
         return len(self.paths)
 
 
+@reads(ImageError, "images")
 def resolve_images(images: str | Path) -> ImageList:
     """List the images that `images` stands for.
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import zipfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,7 +15,9 @@ import numpy as np
 from ..base.bars import reporting
 from ..base.errors import ImageError
 from ..base.files import write_atomic
+from ..base.limits import check_grown, check_limit
 from ..base.progress import Report, ignore
+from ..base.reading import reads
 from .phantom import FINDINGS, Phantom, make_phantom
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
@@ -107,13 +110,25 @@ def write_truth(folder: Path, phantom: Phantom) -> Path:
     return path
 
 
+@reads(ImageError, "the masks of a phantom")
 def load_truth(path: Path | str) -> dict[str, np.ndarray]:
     """Boolean masks of one phantom by name, as written by `write_phantoms`."""
-    with np.load(path) as data:
-        shape = tuple(int(n) for n in data["shape"])
+    path = Path(path)
+    with zipfile.ZipFile(path) as archive:
+        check_grown(path.stat().st_size, sum(member.file_size for member in archive.infolist()), path.name, ImageError)
+    with np.load(path, allow_pickle=False) as data:
+        rows, cols = data["shape"] if data["shape"].shape == (2,) else (-1, -1)
+        shape = int(rows), int(cols)
+        if min(shape) < 1:
+            raise ImageError(f"{path.name}: masks without a size; make the phantoms again")
+        what = f"{path.name}: masks of {shape[0]:,} x {shape[1]:,} pixels"
+        check_limit("pixels", shape[0] * shape[1], what, ImageError)
         size = shape[0] * shape[1]
         names = [name for name in data.files if name not in ("shape", "spacing", "specks")]
-        return {name: np.unpackbits(data[name], count=size).reshape(shape).astype(bool) for name in names}
+        packed = {name: data[name] for name in names}
+        if any(bits.size != -(-size // 8) for bits in packed.values()):
+            raise ImageError(f"{path.name}: masks of another size than it says; make the phantoms again")
+        return {name: np.unpackbits(bits, count=size).reshape(shape).astype(bool) for name, bits in packed.items()}
 
 
 def write_tables(folder: Path, phantoms: Iterable[Phantom]) -> None:

@@ -132,7 +132,8 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
         raise VerdictError(f"{path.name} does not exist.")
     if path.suffix in (".sqlite", ".db", ".sqlite3"):
         with VerdictStore(path, create=False) as store:
-            return store.events(), store.concepts()
+            known = [_event(asdict(event), f"{path.name}, event {event.uuid}"[:100]) for event in store.events()]
+            return known, store.concepts()
     if path.suffix not in (".csv", ".json"):
         raise VerdictError(f"{path.name} ends in {path.suffix!r}; expected .csv, .json, or .sqlite.")
     try:
