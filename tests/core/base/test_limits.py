@@ -141,10 +141,10 @@ def test_tables_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     path = tmp_path / "a.csv"
     path.write_text("image,mass,note\n" + "a,1,x\nb,0,y\n" * 10)
     monkeypatch.setenv("NAPARI_MAMMOSAE_MAX_ROWS", "5")
-    with pytest.raises(FindingsError, match=r"a\.csv: .* rows, above the limit of 5"):
+    with pytest.raises(FindingsError, match=r"a\.csv: 21 lines, above the limit of 5"):
         read_labels(path)
     (tmp_path / "list.csv").write_text("path\n" + "".join(f"{i}.png\n" for i in range(9)))
-    with pytest.raises(ImageError, match=r"list\.csv: 6 rows, above the limit of 5"):
+    with pytest.raises(ImageError, match=r"list\.csv: more than 5 rows, above the limit of 5"):
         resolve_images(tmp_path / "list.csv")
     monkeypatch.delenv("NAPARI_MAMMOSAE_MAX_ROWS")
     monkeypatch.setenv("NAPARI_MAMMOSAE_MAX_CELL", "20")
@@ -238,6 +238,7 @@ def test_masks_that_unpack_to_far_more_are_refused(tmp_path: Path) -> None:
         load_truth(path)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
 def test_too_little_memory_is_said(tmp_path: Path) -> None:
     """A large but allowed image in a process that may not have as much."""
     header = struct.pack(">IIBBBBB", 20_000, 20_000, 16, 0, 0, 0, 0)

@@ -25,8 +25,8 @@ _TOML_TEXTS = re.compile(
 _NOT_BRACKETS = re.compile(r"[^][{}]+")
 
 
-def read_json(path: Path, error: type[MammoSAEError]) -> Any:
-    """Return the content of a JSON file in UTF-8.
+def read_json(path: Path, error: type[MammoSAEError], name: str = "") -> Any:
+    """Return the content of a JSON file in UTF-8; messages call it `name`, by default the last part of the path.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def read_json(path: Path, error: type[MammoSAEError]) -> Any:
     OSError, ValueError, RecursionError
         It cannot be read, or is not JSON; for `reading` to put into words.
     """
-    return parse_json(_bytes(path, error), path.name, error)
+    return parse_json(_bytes(path, error), name or path.name, error)
 
 
 def parse_json(data: bytes, name: str, error: type[MammoSAEError]) -> Any:

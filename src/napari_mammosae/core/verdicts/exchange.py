@@ -6,13 +6,14 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ..base.errors import VerdictError
 from ..base.files import sha256_file, write_atomic
-from ..base.limits import check_limit, limit_cells
+from ..base.limits import check_limit, limit, limit_cells
 from ..base.provenance import provenance, write_json, write_provenance
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
@@ -152,10 +153,8 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
         if missing:
             raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
-        rows = []
-        for row in reader:
-            rows.append(row)
-            check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
+        rows = list(islice(reader, limit("rows") + 1))
+        check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
         return rows
 
 
