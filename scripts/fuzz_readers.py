@@ -14,6 +14,8 @@ from pathlib import Path
 
 import torch
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+import tiny
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.annotations.labels import read_label_rows, read_labels
 from napari_mammosae.core.base.errors import MammoSAEError
@@ -81,7 +83,7 @@ def _run(folder: Path) -> None:
 
 def _images_part(folder: Path) -> None:
     for block in range(2):
-        read_images_part(Layout(folder), block)
+        read_images_part(Layout(folder), block, tiny.CLASSES, 4)
 
 
 def _verdicts(path: Path) -> None:

@@ -1,7 +1,9 @@
 """Runs whose files do not say what they should: each is refused by name, and nothing else is raised."""
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -221,3 +223,11 @@ def test_a_changed_byte_of_a_page_is_noticed(run):
 def _pooled(folder: Path) -> np.ndarray:
     run = open_run(folder)
     return np.stack([run.pooled(kind).toarray() for kind in ("mean", "max", "active_cells")])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such pipes")
+@pytest.mark.parametrize("name", ["run.json", "images.parquet", "pooled/part-00000.parquet", "failures.csv"])
+def test_a_pipe_is_not_waited_for(run, name):
+    (run / name).unlink()
+    os.mkfifo(run / name)
+    refused(run, name, "not an ordinary file")

@@ -126,3 +126,5 @@ def _fill(values: Tensor, data: IO[bytes]) -> None:
         if not read:
             raise EOFError("a storage ends too early")
         room = room[read:]
+    if values.dtype is torch.bool:
+        values.view(torch.uint8).clamp_(max=1)
