@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile
 export PYTHON
 
-.PHONY: help screen display setup demo test soak coverage lint format types imports manifest check docs architecture \
+.PHONY: help screen display setup demo test soak coverage fuzz lint format types imports manifest check docs architecture \
         bench pictures triton wheel clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test      run the tests"
 	@echo "make setup     only make what these two need"
 	@echo "make soak      run the tests that take minutes"
+	@echo "make fuzz      feed 10,000 damaged files to every reader"
 	@echo "make coverage  measure what the quick tests reach"
 	@echo "make check     ruff, mypy, import-linter, npe2 validate"
 	@echo "make docs      build the documentation as a site into site/"
@@ -52,6 +53,12 @@ test: screen $(STAMP)
 # One after the other: they use all the memory and all the cores that they can get.
 soak: screen $(STAMP)
 	$(BIN)/pytest -m soak --timeout 3600 || [ $$? -eq 5 ]  # 5: there are none
+
+# make fuzz COUNT=1000 SEED=2 takes fewer files, and others
+COUNT ?= 10000
+SEED ?= 1
+fuzz: $(STAMP)
+	$(BIN)/python scripts/fuzz.py --count $(COUNT) --seed $(SEED)
 
 # Without what draws with OpenGL and what takes long: so it is done in a fraction of the time of all tests.
 coverage: screen $(STAMP)
@@ -102,4 +109,4 @@ wheel: $(STAMP)
 	$(BIN)/python scripts/check_wheel.py dist/*.whl
 
 clean:
-	rm -rf $(VENV) dist build site demo.png demo.png.json .coverage .coverage.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) dist build site demo.png demo.png.json .coverage .coverage.json .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis fuzz-faults

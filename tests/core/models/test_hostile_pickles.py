@@ -70,6 +70,7 @@ def test_what_honest_programs_keep_beside_weights_is_read(tmp_path: Path) -> Non
         ],
         "nothing": np.zeros((0, 4)),
         "others": [torch.Size((2, 3)), torch.float16, torch.device("cpu"), {1, 2}, b"\0\xff", (None, True), 2**70, 1j],
+        "classes": {np.int64(3): "mass", np.str_("a"): 1, (1, "b"): 2},
         "milestones": Counter({3: 1}),
         "empty": torch.zeros(0, 3),
         "truth": torch.tensor([True, False]),
@@ -88,6 +89,7 @@ def test_what_honest_programs_keep_beside_weights_is_read(tmp_path: Path) -> Non
             assert one.dtype == other.dtype
         assert found["nothing"].shape == (0, 4)
         assert found["others"] == content["others"]
+        assert found["classes"] == content["classes"]
         assert found["milestones"] == {3: 1}
         assert found["empty"].shape == (0, 3)
         assert found["truth"].tolist() == [True, False]

@@ -34,8 +34,7 @@ def reading(name: Path | str, error: type[MammoSAEError], expected: str) -> Iter
     """
     path, shown = Path(name), name.name if isinstance(name, Path) else name
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe would be waited for
-            raise error(f"{shown}: not an ordinary file; expected {expected}")
+        check_ordinary(path, shown, error)
         yield
     except MammoSAEError as known:
         message = short_line(str(known))
@@ -67,6 +66,12 @@ def reads(error: type[MammoSAEError], expected: str) -> Callable[[Callable[P, R]
         return wrapped
 
     return decorate
+
+
+def check_ordinary(path: Path, name: str, error: type[MammoSAEError]) -> None:
+    """Raise `error` for a pipe or a device, which would be waited for; what is not there is left to the reader."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise error(f"{name}: not an ordinary file, a pipe or a device; give another")
 
 
 def short_line(text: str) -> str:

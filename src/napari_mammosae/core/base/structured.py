@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import MammoSAEError
 from .limits import check_limit
+from .reading import check_ordinary
 from .text import size_text
 
 _MOST_TOML_BYTES = 1_000_000
@@ -25,8 +26,8 @@ _TOML_TEXTS = re.compile(
 _NOT_BRACKETS = re.compile(r"[^][{}]+")
 
 
-def read_json(path: Path, error: type[MammoSAEError]) -> Any:
-    """Return the content of a JSON file in UTF-8.
+def read_json(path: Path, error: type[MammoSAEError], name: str = "") -> Any:
+    """Return the content of a JSON file in UTF-8; messages call it `name`, by default the last part of the path.
 
     Raises
     ------
@@ -35,7 +36,7 @@ def read_json(path: Path, error: type[MammoSAEError]) -> Any:
     OSError, ValueError, RecursionError
         It cannot be read, or is not JSON; for `reading` to put into words.
     """
-    return parse_json(_bytes(path, error), path.name, error)
+    return parse_json(_bytes(path, name or path.name, error), name or path.name, error)
 
 
 def parse_json(data: bytes, name: str, error: type[MammoSAEError]) -> Any:
@@ -55,7 +56,7 @@ def read_toml(path: Path, error: type[MammoSAEError]) -> dict[str, Any]:
     OSError, ValueError, RecursionError
         It cannot be read, or is not TOML; for `reading` to put into words.
     """
-    data = _bytes(path, error)
+    data = _bytes(path, path.name, error)
     if len(data) > _MOST_TOML_BYTES:
         raise error(f"{path.name}: {size_text(len(data))}, above the limit of {size_text(_MOST_TOML_BYTES)}.")
     text = data.decode("utf-8").replace("\r\n", "\n")
@@ -77,7 +78,8 @@ def _check_shape(bare: str, name: str, error: type[MammoSAEError], values: int) 
     check_limit("depth", deepest, f"{name}: values nested {deepest:,} deep", error)
 
 
-def _bytes(path: Path, error: type[MammoSAEError]) -> bytes:
+def _bytes(path: Path, name: str, error: type[MammoSAEError]) -> bytes:
+    check_ordinary(path, name, error)
     size = path.stat().st_size
-    check_limit("text_bytes", size, f"{path.name}: a file of {size_text(size)}", error)
+    check_limit("text_bytes", size, f"{name}: a file of {size_text(size)}", error)
     return path.read_bytes()

@@ -34,6 +34,8 @@ def read_table(path: Path) -> pd.DataFrame:
         The file is missing, empty, not text, ragged, or names a column twice.
     """
     text = _text(path)
+    lines_there = text.count("\n")
+    check_limit("rows", lines_there, f"{path.name}: {lines_there:,} lines", FindingsError)
     first = next((line for line in text.splitlines() if line.strip()), "")
     count = max(map(first.count, SEPARATORS))
     check_limit("columns", count, f"{path.name}: a header of {count:,} columns", FindingsError)
@@ -45,7 +47,6 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", FindingsError)
                 rows.append([unguard(cell.strip()) for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:

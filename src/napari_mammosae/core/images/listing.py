@@ -6,11 +6,12 @@ import csv
 import glob
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import ImageError
-from ..base.limits import check_limit, limit_cells
+from ..base.limits import check_limit, limit, limit_cells
 from ..base.names import IMAGE_SUFFIXES, image_id_of
 from ..base.reading import reads
 
@@ -43,6 +44,7 @@ class ImageList:
         return len(self.paths)
 
 
+@reads(ImageError, "images")
 def resolve_images(images: str | Path) -> ImageList:
     """List the images that `images` stands for.
 
@@ -105,10 +107,9 @@ def _from_table(table: Path) -> ImageList:
                     f"{table.name} has no column 'path' (it has {', '.join(columns) or 'none'}); it should list one "
                     "image per row, relative to the CSV."
                 )
-            names = []
-            for row in rows:
-                names.append((row["path"] or "").strip())
-                check_limit("rows", len(names), f"{table.name}: {len(names):,} rows", ImageError)
+            most = limit("rows")
+            names = [(row["path"] or "").strip() for row in islice(rows, most + 1)]
+            check_limit("rows", len(names), f"{table.name}: more than {most:,} rows", ImageError)
         except (UnicodeDecodeError, csv.Error) as error:
             raise ImageError(f"{table.name} is not a CSV in UTF-8 ({error}).") from error
     blank = [number for number, name in enumerate(names, start=2) if not name]

@@ -178,7 +178,9 @@ def _read_npy(path: Path, data: bytes) -> Plane:
         if math.prod(shape) * dtype.itemsize > len(data):
             raise ValueError("cut off, or its header is damaged")
         array = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, SyntaxError, TypeError, RecursionError, OverflowError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # its header is a piece of Python, read by Python's own tokenizer
         raise ImageError(
             f"{path.name}: not a plain NPY array ({short_reason(error)}); expected a 2-D array of numbers"
         ) from error

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..base.errors import CheckpointError, ModelError
 from ..base.files import sha256_file
+from ..base.reading import reading
 from .backbone import EfficientNetBackbone
 from .checkpoints import read_backbone, read_classifier, read_head, read_sae_weights
 from .choices import Engine, Precision, check_device, check_engine, check_precision
@@ -199,7 +200,8 @@ def load_model(
     model_sha256, sae_sha256 = (
         _hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")
     )
-    parts = read_parts(files)
+    with reading(files.classifier or files.backbone or files.name, CheckpointError, "weights of a model"):
+        parts = read_parts(files)
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,

@@ -1,6 +1,7 @@
 """Phantoms on disk: images, tables and masks."""
 
 import os
+import zipfile
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,9 +13,12 @@ import numpy as np
 
 from ..base.bars import reporting
 from ..base.cells import write_rows
+from ..base.errors import ImageError
 from ..base.files import write_atomic
+from ..base.limits import check_grown, check_limit
 from ..base.progress import Report, ignore
 from ..base.provenance import check_replaceable, provenance, write_results
+from ..base.reading import reads
 from .phantom import FINDINGS, Phantom, make_phantom
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
@@ -113,13 +117,25 @@ def write_truth(folder: Path, phantom: Phantom) -> Path:
     return path
 
 
+@reads(ImageError, "the masks of a phantom")
 def load_truth(path: Path | str) -> dict[str, np.ndarray]:
     """Boolean masks of one phantom by name, as written by `write_phantoms`."""
-    with np.load(path) as data:
-        shape = tuple(int(n) for n in data["shape"])
+    path = Path(path)
+    with zipfile.ZipFile(path) as archive:
+        check_grown(path.stat().st_size, sum(member.file_size for member in archive.infolist()), path.name, ImageError)
+    with np.load(path, allow_pickle=False) as data:
+        rows, cols = data["shape"] if data["shape"].shape == (2,) else (-1, -1)
+        shape = int(rows), int(cols)
+        if min(shape) < 1:
+            raise ImageError(f"{path.name}: masks without a size; make the phantoms again")
+        what = f"{path.name}: masks of {shape[0]:,} x {shape[1]:,} pixels"
+        check_limit("pixels", shape[0] * shape[1], what, ImageError)
         size = shape[0] * shape[1]
         names = [name for name in data.files if name not in ("shape", "spacing", "specks")]
-        return {name: np.unpackbits(data[name], count=size).reshape(shape).astype(bool) for name in names}
+        packed = {name: data[name] for name in names}
+        if any(bits.size != -(-size // 8) for bits in packed.values()):
+            raise ImageError(f"{path.name}: masks of another size than it says; make the phantoms again")
+        return {name: np.unpackbits(bits, count=size).reshape(shape).astype(bool) for name, bits in packed.items()}
 
 
 def table_files(folder: Path) -> list[Path]:

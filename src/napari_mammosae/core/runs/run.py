@@ -14,7 +14,7 @@ from ..anatomy.regions import REGIONS
 from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.names import image_id_of
-from ..base.reading import reading
+from ..base.reading import check_ordinary, reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
 from .layout import FRAME, MAPS, POOLED, REGION_SHARES, Kind, Layout, image_schema
@@ -148,6 +148,7 @@ class Run:
 
         name = f"{self.path.name}/{self._layout.failures.name}"
         with reading(name, RunError, "a table of failures"):
+            check_ordinary(self._layout.failures, name, RunError)
             table = pd.read_csv(self._layout.failures, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
             if list(table) != FAILURE_COLUMNS or (len(table) and table["image"].dtype.kind != "i"):
                 raise damaged(name, f"it has other columns than {', '.join(FAILURE_COLUMNS)}")

@@ -92,7 +92,7 @@ def read_info(root: Path) -> dict[str, Any] | None:
     """
     path = Layout(root).info
     try:
-        info = read_json(path, RunError)
+        info = read_json(path, RunError, f"{root.name}/run.json")
     except FileNotFoundError:
         return None
     except NotADirectoryError:

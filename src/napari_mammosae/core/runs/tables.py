@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import RunError
 from ..base.limits import check_limit
-from ..base.reading import reading
+from ..base.reading import check_ordinary, reading
 from .layout import FRAME
 
 
@@ -39,6 +39,7 @@ def read_parquet(
     name = f"{root.name}/{path.relative_to(root).as_posix()}"
     with reading(name, RunError, "a table of a run"):
         try:
+            check_ordinary(path, name, RunError)
             rows = pq.read_metadata(path).num_rows
             check_limit("rows", rows, f"{name}: {rows:,} rows", RunError)
             table = pq.read_table(path, columns=columns, filters=filters, page_checksum_verification=True)

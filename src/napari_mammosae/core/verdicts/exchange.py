@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, astuple, dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -13,7 +14,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 from ..base.cells import guard, unguard
 from ..base.errors import VerdictError
 from ..base.files import sha256_file
-from ..base.limits import check_limit, limit_cells
+from ..base.limits import check_limit, limit, limit_cells
 from ..base.provenance import beside, provenance, write_json, write_results
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
@@ -150,10 +151,8 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
         raise VerdictError(f"{path.name} does not exist.")
     if path.suffix in (".sqlite", ".db", ".sqlite3"):
         with VerdictStore(path, create=False, write=False) as store:
-            events = store.events()
-            for event in events:
-                check_event(event)
-            return events, store.concepts()
+            known = [_event(asdict(event), f"{path.name}, event {event.uuid}"[:100]) for event in store.events()]
+            return known, store.concepts()
     if path.suffix not in (".csv", ".json"):
         raise VerdictError(f"{path.name} ends in {path.suffix!r}; expected .csv, .json, or .sqlite.")
     try:
@@ -172,10 +171,9 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
         if missing:
             raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
-        rows = []
-        for row in reader:
-            rows.append({name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)})
-            check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
+        rows = list(islice(reader, limit("rows") + 1))
+        check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
+        return [{name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)} for row in rows]
         return rows
 
 

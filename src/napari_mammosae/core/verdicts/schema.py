@@ -70,6 +70,7 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
     VerdictError
         Another program's database, or one of a newer version of this package.
     """
+    _refuse_foreign(connection, name)
     if _kind(connection) == (APPLICATION_ID, VERSION):
         return  # the usual case, in which nobody who writes at this moment is waited for
     # Of two programs that open a new file at once, the second waits here and then finds the tables.
@@ -91,6 +92,16 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _refuse_foreign(connection: sqlite3.Connection, name: str) -> None:
+    """Raise VerdictError for tables, views and triggers that this program did not make: a view can run for ever."""
+    if _kind(connection)[0] != APPLICATION_ID:
+        return
+    ours = {" ".join(statement.split()) for statement in _STATEMENTS}
+    for kind, table, text in connection.execute("SELECT type, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
+        if " ".join(str(text).split()) not in ours and (kind in ("view", "trigger") or table in TABLES):
+            raise VerdictError(f"{name} is not a verdict file: its {kind} of {str(table)[:40]} is not this program's.")
 
 
 def _kind(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -75,9 +75,10 @@ def _read_old(path: Path, file: IO[bytes], names: Any) -> Any:
     def refuse(_: Any) -> Any:
         raise NotHarmless("a persistent object in the header")
 
-    header = [read_pickle(file, names, refuse) for _ in range(3)]
-    if header[:2] != [_MAGIC, _PROTOCOL]:
-        raise CheckpointError(f"{path.name} is not a weights file; expected one written by torch.save")
+    for expected in (_MAGIC, _PROTOCOL):
+        if read_pickle(file, names, refuse) != expected:
+            raise CheckpointError(f"{path.name} is a pickle without weights; expected one written by torch.save")
+    read_pickle(file, names, refuse)  # of the machine: sizes of numbers, which nothing depends on any more
     left = path.stat().st_size
     storages: dict[str, Storage] = {}
 
@@ -125,3 +126,5 @@ def _fill(values: Tensor, data: IO[bytes]) -> None:
         if not read:
             raise EOFError("a storage ends too early")
         room = room[read:]
+    if values.dtype is torch.bool:
+        values.view(torch.uint8).clamp_(max=1)

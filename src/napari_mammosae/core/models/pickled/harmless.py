@@ -74,6 +74,7 @@ def harmless_names(budget: TensorBudget) -> Mapping[str, Any]:
         "torch._utils._rebuild_tensor_v2": rebuild,
         "torch._utils._rebuild_tensor_v3": rebuild_typed,
         "torch._utils._rebuild_parameter": lambda data, *_: data,
+        "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
         "torch.Size": lambda sizes=(): torch.Size(_counts(sizes)),
         "torch.device": lambda kind, index=None: torch.device(kind) if index is None else torch.device(kind, index),
         "collections.OrderedDict": _ordered,

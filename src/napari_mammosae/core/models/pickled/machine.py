@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any
 
+import numpy as np
+
 from ...base.limits import limit, variable
 
 
@@ -195,7 +197,7 @@ class _Machine:
 def plain_key(key: Any) -> Any:
     """Return a key of a dictionary; anything but text, numbers and tuples of them could take for ever to hash."""
     for part in key if type(key) is tuple else (key,):
-        if type(part) not in (str, bytes, int, float, bool, type(None)):
+        if type(part) not in (str, bytes, int, float, bool, type(None)) and not isinstance(part, np.generic):
             raise NotHarmless(f"a {type(part).__name__} as a key")
     return key
 

@@ -1,6 +1,5 @@
 """The tables of a finished run, put together from the parts of its blocks and the labels."""
 
-import json
 from collections import Counter
 from typing import Any
 
@@ -12,9 +11,11 @@ from ...base.cells import write_rows
 from ...base.errors import RunError
 from ...base.files import write_atomic
 from ...base.reading import short_reason
+from ...base.structured import parse_json
 from ..layout import FRAME, Layout, image_schema, write_table, writing
 from ..settings import RunSettings, write_info
 from ..sources import Sources
+from ..tables import within
 from .part_files import FAILURES
 
 TEXTS = ("patient", "laterality", "view", "split")
@@ -28,7 +29,7 @@ def assemble(layout: Layout, settings: RunSettings, sources: Sources, state: dic
     RunError
         A part is damaged, or the disk is full.
     """
-    parts = [read_images_part(layout, block) for block in range(settings.blocks)]
+    parts = [read_images_part(layout, block, settings.classes, settings.images) for block in range(settings.blocks)]
     images = pa.concat_tables([table for table, _ in parts])
     failures = [failure for _, found in parts for failure in found]
     table, patients = _labelled(images, settings, sources)
@@ -43,18 +44,38 @@ def assemble(layout: Layout, settings: RunSettings, sources: Sources, state: dic
     return len(failures)
 
 
-def read_images_part(layout: Layout, block: int) -> tuple[pa.Table, list[list[Any]]]:
-    """The images of a finished block, and its failures (image, image_id, path, reason)."""
+def read_images_part(
+    layout: Layout, block: int, classes: tuple[str, ...], count: int
+) -> tuple[pa.Table, list[list[Any]]]:
+    """The images of a finished block, and its failures (image, image_id, path, reason).
+
+    Parameters
+    ----------
+    layout, block
+        Of the run, and of its part.
+    classes, count
+        Of the run: the columns and the numbers of images that a part may have follow from them.
+
+    Raises
+    ------
+    RunError
+        The part is damaged, or of another run.
+    """
     path = layout.part("images", block)
+    name = f"{path.parent.name}/{path.name}"
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        failures = json.loads((table.schema.metadata or {})[FAILURES])
-    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        failures = parse_json((table.schema.metadata or {})[FAILURES], name, RunError)
+        table = table.replace_schema_metadata(None)
+        if not table.schema.equals(image_schema(classes)) or not within(table["image"].to_numpy(), count):
+            raise ValueError("its columns or its images are not those of the run")
+        if not isinstance(failures, list) or not all(isinstance(row, list) and len(row) == 4 for row in failures):
+            raise ValueError("its failures are not a table")
+    except (OSError, pa.ArrowException, KeyError, ValueError, RecursionError) as error:
         raise RunError(
-            f"{path.parent.name}/{path.name} is damaged ({short_reason(error)}); delete it and run the same command "
-            "again."
+            f"{name} is damaged ({short_reason(error)}); delete it and run the same command again."
         ) from error
-    return table.replace_schema_metadata(None), failures
+    return table, failures
 
 
 def _labelled(images: pa.Table, settings: RunSettings, sources: Sources) -> tuple[pa.Table, dict[str, int]]:

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...base.caches import cache_folder
+from ...base.errors import RunError
 from ...base.files import sha256_file, write_atomic
 from ...base.progress import Report, ignore
 from ...base.provenance import provenance
+from ...base.reading import reads
+from ...base.structured import read_json
 from ...models.model_files import find_model
 from ..layout import writing
 from ..settings import read_info
@@ -155,12 +158,13 @@ def _write_truth(folder: Path, count: int) -> None:
         write_tables(folder, phantoms, provenance("phantoms", {"count": count, "seed": FIRST_SEED}))
 
 
+@reads(RunError, "the facts of a phantom")
 def _read(path: Path) -> "Phantom":
     import numpy as np
 
     from ...phantoms.phantom import Phantom
 
-    facts = json.loads(path.read_text(encoding="utf-8"))
+    facts = read_json(path, RunError)
     facts["boxes"] = tuple((name, tuple(box)) for name, box in facts["boxes"])
     facts["spacing"] = tuple(facts["spacing"])
     return Phantom(**facts, pixels=np.empty((0, 0), np.uint8), masks={})
