@@ -11,14 +11,13 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel
 
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
+from ..widgets.plain import ElidedLabel, Label
 from ..widgets.table_view import ColumnTableView
 from .plots import MeansPlot
 
@@ -44,10 +43,10 @@ class ComparePanel(Dock):
         self._say(comparer.text)
 
     def _make(self) -> None:
-        self.names = [QElidingLabel("none"), QElidingLabel("none")]
+        self.names = [ElidedLabel("none"), ElidedLabel("none")]
         for name in self.names:
             name.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.empty = QLabel(NOTHING)
+        self.empty = Label(NOTHING)
         self.empty.setWordWrap(True)
         self.open_buttons = [QPushButton("Open…"), QPushButton("Open…")]
         self.use_button = QPushButton("Use open run")
@@ -61,14 +60,14 @@ class ComparePanel(Dock):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(7)
         self.plots = [MeansPlot(), MeansPlot()]
-        self.facts = QLabel()
+        self.facts = Label()
         self.facts.setWordWrap(True)
         self.facts.setTextFormat(Qt.TextFormat.RichText)
         self.view = ColumnTableView(self.comparer.table, one_click=True)
         self.view.verticalHeader().hide()
         self.view.setMinimumHeight(120)
         self.view.setToolTip("Click a latent to look at it")
-        self.export_button, self.status = QPushButton("Export…"), QLabel()
+        self.export_button, self.status = QPushButton("Export…"), Label()
         self.export_button.setToolTip("Write the tables and figures into a folder")
         self.status.setWordWrap(True)
         for index, button in enumerate(self.open_buttons):
@@ -97,7 +96,7 @@ class ComparePanel(Dock):
         layout.addWidget(self.facts)
         layout.addWidget(self.view, 1)
         layout.addStretch(0)
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(Scrolled(content), 1)
@@ -148,7 +147,8 @@ class ComparePanel(Dock):
         self.form.setRowVisible(2, both)
         self.export_button.setEnabled(one.comparison is not None)
         self.use_button.setEnabled(self.session.run is not None)
-        for widget in (*self.plots, self.facts, self.view):
+        widgets: tuple[QWidget, ...] = (*self.plots, self.facts, self.view)
+        for widget in widgets:
             widget.setVisible(one.comparison is not None)
         if one.comparison is not None and one.comparison is not self._drawn:
             self._show(one.comparison)

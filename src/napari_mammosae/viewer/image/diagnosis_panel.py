@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QGridLayout, QPushButton, QVBoxLayout, QWidget
 from superqt.utils import create_worker
 
 from ...core.base.caches import all_caches
 from ...core.base.diagnosis import diagnostic_report
 from ...core.base.errors import MammoSAEError
 from ...core.base.text import sentence, size_text
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from ...core.base.caches import Cache
@@ -37,7 +38,7 @@ class DiagnosisPanel(QWidget):
             "The report holds no names of people, files or folders."
         )
         self.copy_button.clicked.connect(self.copy_report)
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
         self.status.hide()
         self._caches = QGridLayout()
@@ -64,12 +65,12 @@ class DiagnosisPanel(QWidget):
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
         for at, cache in enumerate(all_caches()):
-            title, button = QLabel(f"Cache: {cache.holds}"), QPushButton("Empty")
+            title, button = Label(f"Cache: {cache.holds}"), QPushButton("Empty")
             title.setWordWrap(True)
             button.setToolTip("Remove what this cache holds. It is made again when it is needed.")
             button.setEnabled(cache.size() > 0)
             button.clicked.connect(partial(self.empty, cache))
-            for column, widget in enumerate((title, QLabel(size_text(cache.size())), button)):
+            for column, widget in enumerate((title, Label(size_text(cache.size())), button)):
                 self._caches.addWidget(widget, at, column)
 
     def empty(self, cache: Cache, *_: object) -> None:

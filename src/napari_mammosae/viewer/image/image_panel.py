@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QPushButton
 
 from ..app.keymap import tooltip
 from ..canvas import window as display
 from ..canvas.notes import notes_on
 from ..widgets.banner import Banner
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -35,7 +36,7 @@ class ImagePart(Part):
         self.layer_box.setMinimumContentsLength(10)
         self.open_button = QPushButton("Open…")
         self.open_button.setToolTip("Open a mammogram: DICOM, PNG, TIFF, JPEG or NPY")
-        self.boxes_label = QLabel()
+        self.boxes_label = Label()
         self.boxes_button = QPushButton("Load…")
         self.boxes_button.setToolTip(
             "Load ground-truth boxes: a VinDr-Mammo CSV, or one with image, finding, xmin … ymax"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QLabel, QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QPushButton, QStyle, QVBoxLayout
 
 from ..app.keymap import help_rows
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Part, hint, row
+from ..widgets.plain import Label
 from .preferences_form import edit_preferences
 
 if TYPE_CHECKING:
@@ -26,14 +27,14 @@ class JobPart(Part):
         self.unload_button = QPushButton("Unload")
         self.unload_button.setToolTip("Unload the model and free its memory")
         self.progress = JobBar(images.jobs)
-        self.warning = QLabel()  # a sign rather than a colour: it shows in every theme, and to every eye
+        self.warning = Label()  # a sign rather than a colour: it shows in every theme, and to every eye
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         self.preferences_button = QPushButton("Preferences…")
         self.preferences_button.setToolTip("Model, device, colours and annotator that a new window starts with")
-        keys = QLabel("Keys")
+        keys = Label("Keys")
         keys.setToolTip(key_table())
 
         layout = QVBoxLayout(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast, get_args
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QLabel, QPushButton, QSpinBox
+from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QPushButton, QSpinBox
 from superqt.utils import signals_blocked
 
 from ...core.base.text import readable
@@ -16,6 +16,7 @@ from ..canvas.actions import CONTRAST_TITLES
 from ..canvas.colors import COLORMAPS
 from ..canvas.latent_view import predictions, resolve
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from ..canvas.actions import CanvasActions
@@ -50,7 +51,7 @@ class PredictionPart(Part):
 
     def _add(self, line: int, *texts: str) -> None:
         for column, text in enumerate(texts):
-            label = QLabel(text)
+            label = Label(text)
             if column:
                 label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
@@ -67,10 +68,10 @@ class LatentPart(Part):
         self.latent_box = QSpinBox()
         self.latent_box.setKeyboardTracking(False)
         self.latent_box.setToolTip("Number of the latent shown; type one to go there")
-        self.rank_label = QLabel()
+        self.rank_label = Label()
         self.pin_button = QPushButton("Pin")
         self.unpin_button = QPushButton("Unpin all")
-        self.pins_label = QLabel()
+        self.pins_label = Label()
         self.pins_label.setWordWrap(True)
         self.pins = row(self.pins_label, self.unpin_button)
         self.pin_button.setToolTip(
@@ -89,7 +90,7 @@ class LatentPart(Part):
             box.setRange(0, 1e6)
             box.setSingleStep(0.1)
             box.setKeyboardTracking(False)
-        self.limits = row(QLabel("from"), self.low_box, QLabel("to"), self.high_box, stretch=1)
+        self.limits = row(Label("from"), self.low_box, Label("to"), self.high_box, stretch=1)
         self.colormap_box = QComboBox()
         self.colormap_box.addItems(COLORMAPS)
         self.colormap_box.setCurrentText(context.scene.colormap)

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QPushButton, QWidget
-from superqt import QElidingLabel
 
 from ..app.preferences import remember
 from ..widgets.parts import Part, row
+from ..widgets.plain import ElidedLabel
 from .tasks import ModelChoice, model_names
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class FileRow(QWidget):
         super().__init__()
         self.path: Path | None = None
         self._title = title
-        self.name = QElidingLabel("—")
+        self.name = ElidedLabel("—")
         self.choose_button = QPushButton("Choose…")
         self.choose_button.setToolTip(tip)
         self.choose_button.clicked.connect(self._choose)

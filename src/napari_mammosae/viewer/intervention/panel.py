@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QVBoxLayout, QWidget
 
 from ...core.base.errors import MammoSAEError
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
+from ..widgets.plain import Label
 from .result_panel import PassPart, ResultPart
 from .run_panel import EditOverRunPart
 from .set_panel import SetPart
@@ -31,10 +32,10 @@ class IntervenePanel(Dock):
         self.result = ResultPart(self.intervention)
         self.run = EditOverRunPart(self.over_run, browser)
         self.own(self.set, self.passing, self.result, self.run)
-        self.export_button, self.status = QPushButton("Export…"), QLabel()
+        self.export_button, self.status = QPushButton("Export…"), Label()
         self.export_button.setToolTip("Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG")
         self.status.setWordWrap(True)
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         self.tabs = PageTabs()
         for part, title, tip in (
             (self.result, "This image", "The prediction of this image before and after, and where it comes from"),

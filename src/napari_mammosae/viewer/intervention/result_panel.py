@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLay
 from ...core.base.text import readable
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
+from ..widgets.plain import Label
 from .plots import WaterfallPlot
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class ResultPart(Part):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(0, 1)
-        self.class_box, self.map_box, self.map_label = QComboBox(), QComboBox(), QLabel("Map")
+        self.class_box, self.map_box, self.map_label = QComboBox(), QComboBox(), Label("Map")
         self.class_box.setToolTip("The class that is explained below, and whose logit map is drawn")
         self.class_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.class_box.setMinimumContentsLength(7)
@@ -100,7 +101,7 @@ class ResultPart(Part):
                 widget.hide()  # until it is deleted
                 widget.deleteLater()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        self._heads = [QLabel(text) for text in ("Prediction (logit)", "", "edited")]
+        self._heads = [Label(text) for text in ("Prediction (logit)", "", "edited")]
         for column, head in enumerate(self._heads):
             hint(head)
             if column:
@@ -108,10 +109,10 @@ class ResultPart(Part):
             self._grid.addWidget(head, 0, column)
         self._cells = []
         for line, name in enumerate(classes, start=1):
-            title = QLabel(readable(name))
+            title = Label(readable(name))
             title.setWordWrap(True)
             self._grid.addWidget(title, line, 0)
-            cells = [QLabel(), QLabel()]
+            cells = [Label(), Label()]
             for column, cell in enumerate(cells, start=1):
                 cell.setAlignment(right)
                 self._grid.addWidget(cell, line, column)
@@ -137,12 +138,12 @@ class PassPart(Part):
     def __init__(self, intervention: Intervention) -> None:
         super().__init__(intervention.context)
         self.intervention, self.jobs = intervention, intervention.passing
-        self.why = hint(QLabel())
+        self.why = hint(Label())
         self.why.setWordWrap(True)
         self.compute_button = QPushButton("Compute the prediction")
         self.compute_button.setToolTip("Pass the image with its edited latents through the network")
         self.progress = JobBar(self.jobs)
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

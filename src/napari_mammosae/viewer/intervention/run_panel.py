@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QModelIndex, QSize, Qt
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLabel, QListView, QVBoxLayout
+from qtpy.QtWidgets import QAbstractItemView, QComboBox, QListView, QVBoxLayout
 
 from ...core.ranking.titles import SCORES
 from ..widgets.parts import Part, hint, row
+from ..widgets.plain import Label
 from .plots import SweepPlot
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class EditOverRunPart(Part):
             self.score_box.addItem(SCORES[name][0], name)
             self.score_box.setItemData(self.score_box.count() - 1, SCORES[name][1], Qt.ItemDataRole.ToolTipRole)
         self.choosers = row(self.label_box, self.score_box)
-        self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), QLabel()
+        self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), Label()
         self._undo.callback(self.move_part.cleanup)
         self.note.setWordWrap(True)
         hint(self.note)
@@ -91,7 +92,7 @@ class MovePart(Part):
     def __init__(self, move: RunMove, browser: RunBrowser) -> None:
         super().__init__(move.context)
         self.run_move, self.browser = move, browser
-        self.measures, self.intervals = QLabel(), hint(QLabel())
+        self.measures, self.intervals = Label(), hint(Label())
         for label in (self.measures, self.intervals):
             label.setWordWrap(True)
         self.intervals.setToolTip("Bootstrap by patient, 1,000 resamples; before, after and change use the same ones")

@@ -11,7 +11,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QPushButton,
     QToolButton,
@@ -25,6 +24,7 @@ from ..app.keymap import tooltip
 from ..widgets.banner import Banner
 from ..widgets.log_slider import KSlider
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .layers import BANNER
 from .result import summary
 from .state import RANKED
@@ -104,7 +104,7 @@ class SetPart(Part):
         self.reset_button.setToolTip("Remove the edit (can be undone)")
         self.compute_button = QPushButton("Compute latents")
         self.compute_button.setToolTip("Load the chosen model and compute the latents of the image shown")
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
 
     def _lay_out(self) -> None:

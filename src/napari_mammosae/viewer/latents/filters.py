@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QLineEdit, QShortcut, QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
 from ..app.listening import call_while_alive
 from ..widgets.columns import CELLS, LATENT, VERDICT, Column
 from ..widgets.parts import row
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -141,7 +142,7 @@ class FilterPart(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(row(self.text, self.verdict))
-        layout.addWidget(row(self.column, self.low, QLabel("–"), self.high, self.fires, self.live))
+        layout.addWidget(row(self.column, self.low, Label("–"), self.high, self.fires, self.live))
 
         for edit in (self.text, self.low, self.high):
             edit.textChanged.connect(self._later)

@@ -10,7 +10,6 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import (
     QFileDialog,
-    QLabel,
     QListView,
     QListWidget,
     QListWidgetItem,
@@ -21,6 +20,7 @@ from qtpy.QtWidgets import (
 
 from ..app.jobs import Jobs
 from ..widgets.parts import Part, hint, row
+from ..widgets.plain import Label, plain
 from .thumbnails import Cell, make_pictures
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Gallery(Part):
         self.list.setUniformItemSizes(True)
         self.list.setIconSize(_ICON)
         self.list.setSpacing(3)
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
         hint(self.note)
         self.root_button = QPushButton("Find images…")
@@ -61,7 +61,7 @@ class Gallery(Part):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
-        self.verdict = QLabel()
+        self.verdict = Label()
         layout.addWidget(self.verdict)
         layout.addWidget(self.list, 1)
         layout.addWidget(row(self.note, self.root_button))
@@ -125,9 +125,15 @@ class Gallery(Part):
             return
         item = self.list.item(place)
         if isinstance(what, str):
-            item.setToolTip(f"{item.toolTip()}\n{what}")
+            self._describe(item, place, what)
         else:
             item.setIcon(QIcon(pixmap_of(what)))
+
+    def _describe(self, item: QListWidgetItem, place: int, missing: str = "") -> None:
+        """Say what a cell shows, and why there is no picture."""
+        cell = self._cells[place]
+        labels = "" if self.session.blind else f"\n{cell.caption or 'no label present'}"
+        item.setToolTip(plain(f"{cell.image_id}\nmean activation {cell.activation:.4g}{labels}\n{missing}".strip()))
 
     def _show_cells(self, cells: list[Cell]) -> None:
         run = self.session.run
@@ -138,11 +144,10 @@ class Gallery(Part):
         height = _ICON.height() + self.fontMetrics().height() + 8
         for cell in cells:
             item = QListWidgetItem(QIcon(blank), f"{cell.activation:.3g}")
-            labels = "" if self.session.blind else f"\n{cell.caption or 'no label present'}"
-            item.setToolTip(f"{cell.image_id}\nmean activation {cell.activation:.4g}{labels}")
             item.setSizeHint(QSize(_ICON.width() + 8, height))
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self.list.addItem(item)
+            self._describe(item, self.list.count() - 1)
         lost = self.browser.files_of(run).root is None
         self.root_button.setVisible(lost and bool(cells))
         if not cells:

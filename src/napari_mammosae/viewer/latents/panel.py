@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
 
 from ...core.base.errors import SettingsError
 from ..app.session import MOST_PINS
 from ..widgets.parts import Dock
+from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .detail_panel import LatentDetail
 from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
@@ -41,7 +42,7 @@ class LatentsPanel(Dock):
         self.view = ColumnTableView(self.table)
         self.detail = LatentDetail(latents.ranking, pictures)
         self.own(self.ranking, self.detail)
-        self.count, self.status = QLabel(), QLabel()
+        self.count, self.status = Label(), Label()
         self.status.setWordWrap(True)
         self._make_buttons()
         self._lay_out()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QVBoxLayout
 
 from ...core.ranking.titles import SCORES
 from ..widgets.parts import Part, hint, row
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from .ranking import LatentRanking
@@ -32,7 +33,7 @@ class RankingPart(Part):
             box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
             box.setMinimumContentsLength(width)
         self.choosers = row(self.label_box, self.class_box, self.score_box)
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
         hint(self.note)
         layout = QVBoxLayout(self)

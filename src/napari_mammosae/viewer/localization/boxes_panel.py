@@ -21,6 +21,7 @@ from superqt.utils import signals_blocked
 
 from ...core.base.text import sentence
 from ..widgets.parts import Part, hint
+from ..widgets.plain import Label, plain
 from .found_boxes import MOST, STYLES
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class BoxList(QTreeWidget):
         item.setIcon(0, self._icons[row.fate] if row.fate == "missed" or not row.annotated else QIcon())
         for column, text in enumerate(texts):
             item.setText(column, text)
-            item.setToolTip(column, text)
+            item.setToolTip(column, plain(text))
         font = item.font(0)
         font.setBold(row.annotated)
         item.setFont(0, font)
@@ -153,7 +154,7 @@ class BoxesPart(Part):
     def __init__(self, localizer: Localizer) -> None:
         super().__init__(localizer.context)
         self.localizer = localizer
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
         self.list = BoxList()
         self.list.setMinimumHeight(90)
@@ -164,14 +165,14 @@ class BoxesPart(Part):
         self._grid.setColumnStretch(3, 1)
         self.values: dict[str, QLabel] = {}
         for at, (key, title) in enumerate(MEASURES.items()):
-            name, value = QLabel(title.title), QLabel()
+            name, value = Label(title.title), Label()
             value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for label in (name, value):
                 label.setToolTip(title.tooltip)
             self._grid.addWidget(name, at // 2, 2 * (at % 2))
             self._grid.addWidget(value, at // 2, 2 * (at % 2) + 1)
             self.values[key] = value
-        self.reasons = QLabel()
+        self.reasons = Label()
         self.reasons.setWordWrap(True)
         hint(self.reasons)
         layout = QVBoxLayout(self)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSlider
+from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QSlider
 from superqt.utils import signals_blocked
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .plots import ThresholdPlot
 from .result import Confidence, Localization, ThresholdKind
 from .set_panel import TogetherPart
@@ -85,7 +86,7 @@ class ChoicePart(Part):
         form.addRow("Threshold", row(self.kind_box, self.value_box))
         form.addRow(self.plot)
         form.addRow(self.slider)
-        least = QLabel("px² ≥")
+        least = Label("px² ≥")
         least.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         form.addRow("IoU ≥", row(self.iou_box, least, self.area_box, stretch=1))
         form.addRow("Rank by", row(self.confidence_box, self.drawn_box))

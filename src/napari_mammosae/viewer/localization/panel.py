@@ -6,11 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QPushButton, QStyle, QVBoxLayout, QWidget
 
 from ..annotation.draw_panel import DrawPart, may_replace
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
+from ..widgets.plain import Label
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
 from .run_panel import RunMeasuresPart
@@ -102,11 +103,11 @@ class ActionsPart(Part):
             "Write a figure as in the paper: the image and the first ten latents of the stack, with all boxes"
         )
         self.progress = JobBar(localizer.jobs)
-        self.warning = QLabel()
+        self.warning = Label()
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(16, 16))
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         layout = QVBoxLayout(self)
         layout.setSpacing(2)
         layout.addWidget(row(self.hits_button, self.figure_button, self.progress))

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QPushButton, QVBoxLayout
 
 from ...core.base.text import readable, sentence
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .over_run import NO_RUN
 from .plots import DetectionCurvePlot, MeasuresPlot
 
@@ -36,13 +37,13 @@ class RunMeasuresPart(Part):
     def __init__(self, measures: RunMeasures, opener: RunOpener) -> None:
         super().__init__(measures.context)
         self.measures, self.opener = measures, opener
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
         self.open_button = QPushButton("Open a run…")
         self.open_button.setToolTip("Folder that `napari-mammosae run` wrote, with --maps")
         self.measure_button = QPushButton("Measure over the run")
         self.progress = JobBar(measures.jobs, opener.jobs)
-        self.numbers = QLabel()
+        self.numbers = Label()
         self.numbers.setWordWrap(True)
         self.bars = MeasuresPlot()
         self.bars.setToolTip("Bar: the measure over the run; line: its 95 % interval by patient")

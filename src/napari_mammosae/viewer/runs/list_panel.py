@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLineEdit, QPushButton, QVBoxLayout
 
 from ..app.keymap import tooltip
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
 
@@ -44,8 +45,8 @@ class ImageListPart(Part):
         self.previous_button, self.next_button = QPushButton("◀ Previous"), QPushButton("Next ▶")
         self.previous_button.setToolTip(tooltip("Previous image of the list", "previous_image"))
         self.next_button.setToolTip(tooltip("Next image of the list", "next_image"))
-        self.count = QLabel()
-        self.root_note = QLabel()
+        self.count = Label()
+        self.root_note = Label()
         self.root_note.setWordWrap(True)
         self.root_button = QPushButton("Choose folder…")
         self.root_button.setToolTip("A run stores the names of its images, not their folder")

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QPushButton, QStyle, QVBoxLayout
 
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 
 if TYPE_CHECKING:
     from .opener import RunOpener
@@ -36,9 +37,9 @@ class RunPart(Part):
         self.progress = JobBar(opener.jobs)
         self.progress.cancel_button.setToolTip("Stop. Finished images are kept, and the run can be resumed.")
         self.unload_button = QPushButton("Unload model and continue")
-        self.warning = QLabel()
+        self.warning = Label()
         self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
 
         layout = QVBoxLayout(self)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QMenu, QPushButton
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QMenu, QPushButton
 
 from ..annotation.draw_panel import may_replace
 from ..widgets.forms import PathEdit, ask
 from ..widgets.parts import Part, row
+from ..widgets.plain import ElidedLabel, Label
 
 if TYPE_CHECKING:
     from .exchange import VerdictExchange
@@ -29,7 +29,7 @@ class VerdictFilesPart(Part):
         self.exchange, self.book = exchange, exchange.book
         self.annotator = QLineEdit(self.book.annotator)
         self.annotator.setToolTip("Your name. The verdicts of others stay as they are.")
-        self.file, self.file_button = QElidingLabel(), QPushButton("Change")
+        self.file, self.file_button = ElidedLabel(), QPushButton("Change")
         menu = QMenu(self.file_button)
         menu.addAction("Another file…").triggered.connect(self._choose_file)
         menu.addAction("Default location").triggered.connect(lambda: exchange.use(None))
@@ -40,7 +40,7 @@ class VerdictFilesPart(Part):
         self.first, self.second = QComboBox(), QComboBox()
         self.compare_button = QPushButton("Agreement")
         self.compare_button.setToolTip("Cohen's kappa of two annotators over the latents that both reviewed")
-        self.result = QLabel(exchange.text)
+        self.result = Label(exchange.text)
         self.result.setWordWrap(True)
         self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         for box in (self.first, self.second):

@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
     QCompleter,
-    QLabel,
     QLineEdit,
     QMenu,
     QProgressBar,
@@ -23,6 +22,7 @@ from superqt.utils import signals_blocked
 from ...core.verdicts.store import VERDICTS
 from ..app.keymap import key_for, tooltip
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .book import when
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class VerdictForm(Part):
     def __init__(self, reviewer: Reviewer) -> None:
         super().__init__(reviewer.context)
         self.reviewer, self.book = reviewer, reviewer.book
-        self.title, self.said = QLabel(), QLabel()
+        self.title, self.said = Label(), Label()
         self.said.setWordWrap(True)
         self.buttons: dict[str, QPushButton] = {}
         for verdict in VERDICTS:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout
+from qtpy.QtWidgets import QTabWidget, QVBoxLayout
 
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint
+from ..widgets.plain import Label
 from .files_panel import VerdictFilesPart
 from .form_panel import VerdictForm
 from .suspects_panel import SuspectsPart
@@ -26,14 +27,14 @@ class VerdictsPanel(Dock):
         self.suspects = SuspectsPart(search)
         self.files = VerdictFilesPart(exchange)
         self.own(self.form, self.suspects, self.files)
-        self.status = QLabel()
+        self.status = Label()
         self.status.setWordWrap(True)
         self.status.hide()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.suspects, "Suspects")
         self.tabs.addTab(Scrolled(self.files), "File and agreement")
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 6, 6, 6)
         layout.setSpacing(4)

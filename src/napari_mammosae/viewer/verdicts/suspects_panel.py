@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QComboBox, QPushButton, QVBoxLayout
 
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .suspects import REASON, REASONS
 
@@ -37,7 +38,7 @@ class SuspectsPart(Part):
         self.place_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.place_box.setMinimumContentsLength(9)
         self.progress = JobBar(search.jobs)
-        self.note = QLabel()
+        self.note = Label()
         self.note.setWordWrap(True)
         self.view = ColumnTableView(search.table)
         self.view.setMinimumHeight(80)

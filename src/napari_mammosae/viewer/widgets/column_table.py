@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
+from .plain import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -193,5 +195,5 @@ class ColumnTable(QAbstractTableModel):
             return f"{number + 1:,}" if role == _ROLES.DisplayRole else None
         column = self.columns[section]
         if role == _ROLES.ToolTipRole:
-            return f"{column.tooltip}. Click to sort; right-click to choose columns."
+            return f"{plain(column.tooltip)}. Click to sort; right-click to choose columns."
         return column.title if role == _ROLES.DisplayRole else None

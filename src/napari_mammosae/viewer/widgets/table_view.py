@@ -8,6 +8,7 @@ from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Si
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
 from .columns import SOURCES, Column
+from .plain import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -118,7 +119,7 @@ class ColumnTableView(QTableView):
                 parts[column.source] = part
             part.setToolTipsVisible(True)
             action = part.addAction(column.title)
-            action.setToolTip(column.tooltip)
+            action.setToolTip(plain(column.tooltip))
             action.setCheckable(True)
             action.setChecked(column.key not in self.table.hidden)
             action.setData(column.key)
