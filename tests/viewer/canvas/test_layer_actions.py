@@ -303,7 +303,7 @@ def test_a_copy_over_the_next_image_is_named(desk, role):
     name = copy.name
     assert notes(desk) == ""
     desk.show("second")
-    assert notes(desk) == f"{name} belongs to first, not to second, which is looked at."
+    assert notes(desk) == f"{name} belongs to first, not to second."
     copy.visible = False
     assert notes(desk) == ""
 
@@ -474,5 +474,5 @@ def test_in_a_real_window(viewer, qtbot):
     assert dock.image.notes.text == ""
     next_image(desk)
     viewer.screenshot(flash=False)
-    assert "SAE latents max-proj belongs to first, not to second" in dock.image.notes.text
+    assert dock.image.notes.text.endswith(" and 2 more belong to first, not to second.")
     assert [str(record) for record in notification_manager.records] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QPushButton, QStyle, QVBoxLayout
 
 from ..app.keymap import help_rows
 from ..widgets.job_bar import JobBar
@@ -34,7 +34,7 @@ class JobPart(Part):
         notice = hint(Label(NOTICE))
         self.preferences_button = QPushButton("Preferences…")
         self.preferences_button.setToolTip("Model, device, colours and annotator that a new window starts with")
-        keys = Label("Keys")
+        keys = QLabel("Keys")  # its tooltip is a table
         keys.setToolTip(key_table())
 
         layout = QVBoxLayout(self)
