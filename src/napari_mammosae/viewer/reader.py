@@ -67,9 +67,10 @@ def _tell(text: str) -> None:
     import napari
     from napari.utils.notifications import show_error
 
+    from .widgets.plain import plain
     from .workspace import has_workspace, workspace_of
 
-    show_error(text)
+    show_error(plain(text))
     if (viewer := napari.current_viewer()) is not None and has_workspace(viewer):
         workspace_of(viewer).status.tell(text, error=True)
 

@@ -6,17 +6,20 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from napari._app_model import get_app_model
 from napari._app_model.actions._layerlist_context_actions import LAYERLIST_CONTEXT_ACTIONS
 from napari.components import ViewerModel
 from napari.experimental import link_layers
 from napari.layers import Image, Labels, Points
 from napari.plugins.io import read_data_with_plugins
+from napari.utils.notifications import notification_manager
 from qtpy.QtWidgets import QApplication
 
 import fakes
 from napari_mammosae.core.annotations.box_edits import nothing_annotated, with_boxes
 from napari_mammosae.viewer.canvas.layers import mammogram_options, tags
 from napari_mammosae.viewer.canvas.notes import notes_on
+from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.workspace import workspace_of
 
 SHAPES = {"first": (500, 400), "second": (460, 420)}
@@ -37,8 +40,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:projection mode:UserWarning")  #
 class Desk:
     """A viewer without a window, with all that the plugin draws over one of two images, and layers of the user's."""
 
-    def __init__(self) -> None:
-        self.viewer = ViewerModel()
+    def __init__(self, viewer) -> None:
+        self.viewer = viewer
         self.work = workspace_of(self.viewer)
         self.session, self.owned = self.work.session, self.work.scene.owned
         self.images = {name: fakes.mammogram(i, shape, image_id=name) for i, (name, shape) in enumerate(SHAPES.items())}
@@ -154,7 +157,7 @@ def next_image(desk: Desk) -> None:
 
 @pytest.fixture
 def desk(qapp):
-    desk = Desk()
+    desk = Desk(ViewerModel())
     desk.show("first")
     yield desk
     desk.work.close()
@@ -300,7 +303,7 @@ def test_a_copy_over_the_next_image_is_named(desk, role):
     name = copy.name
     assert notes(desk) == ""
     desk.show("second")
-    assert notes(desk) == f"{name} belongs to first, not to second, which is looked at."
+    assert notes(desk) == f"{name} belongs to first, not to second."
     copy.visible = False
     assert notes(desk) == ""
 
@@ -445,3 +448,31 @@ def test_a_layer_with_more_axes_is_named(qapp, shape):
     assert work.scene.image_layer is None
     assert notes_on(work.scene)[0].startswith(f"scan has 3 axes ({' x '.join(map(str, shape))}), a mammogram has 2.")
     work.close()
+
+
+@pytest.mark.opengl
+def test_in_a_real_window(viewer, qtbot):
+    """napari's own commands, the units of the image, the next image: nothing is warned of, and the dock says it."""
+    dock = ModelDock(viewer)
+    viewer.window.add_dock_widget(dock, name="Model & image")
+    desk = Desk(viewer)
+    viewer.layers.clear()  # the user's marks lie in pixels, and would not fit millimetres
+    desk.show("first")
+    enter(desk, "computed")
+    commands = get_app_model().commands
+    notification_manager.records.clear()
+    mammogram = desk.owned.find("mammogram")
+    mammogram.units, mammogram.scale = ("mm", "mm"), (0.1, 0.1)
+    desk.owned.find("latents").visible = True
+    for role in ("latents", "truth", "pin", "region"):
+        viewer.layers.selection.active = desk.owned.find(role)
+        commands.execute_command("napari.layer.duplicate").result()
+    viewer.layers.selection.active = desk.owned.find("latents")
+    commands.execute_command("napari.layer.project_max").result()
+    settle()
+    viewer.screenshot(flash=False)
+    assert dock.image.notes.text == ""
+    next_image(desk)
+    viewer.screenshot(flash=False)
+    assert dock.image.notes.text.endswith(" and 2 more belong to first, not to second.")
+    assert [str(record) for record in notification_manager.records] == []

@@ -17,6 +17,11 @@ def axes_or_new(ax: Axes | None = None, size: tuple[float, float] = (5.0, 3.8)) 
     return plt.subplots(figsize=size, layout="constrained")[1]
 
 
+def plain(text: str) -> str:
+    """Return a text from a file so that matplotlib draws it as it is: a pair of dollars would enclose a formula."""
+    return text.replace("$", r"\$")
+
+
 def measure_title(name: str) -> str:
     """Return what an axis says of a measure: ``auroc`` becomes ``AUROC``, ``mean_iou`` becomes ``mean iou``."""
     return name.upper() if name in ("auroc", "auprc") else name.replace("_", " ")

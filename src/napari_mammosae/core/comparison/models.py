@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
-from ..base.figures import axes_or_new
+from ..base.figures import axes_or_new, plain
 from ..intervention.measures import check_labels, measures_of, measures_of_resamples, why_no_intervals
 from ..ranking.scores import LabelledPool
 from ..ranking.statistics import ClassStatistics
@@ -132,7 +132,7 @@ class ModelComparison:
             axis.annotate(str(row.latent), (row.diff_a, row.diff_b), fontsize=7)
         low, high = axis.get_xlim()
         axis.plot((low, high), (low, high), color="0.6", linewidth=0.8, zorder=0)
-        axis.set(xlabel=f"difference in {self.a.name}", ylabel=f"difference in {self.b.name}")
+        axis.set(xlabel=plain(f"difference in {self.a.name}"), ylabel=plain(f"difference in {self.b.name}"))
         axis.legend(fontsize="small")
         return axis
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ImageError
-from ..base.figures import axes_or_new
+from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
 from ..base.limits import check_limit
 from ..base.names import image_id_of
@@ -146,7 +146,7 @@ class Mammogram:
         axis = axes_or_new(ax, (4.0 * cols / rows + 0.6, 4.6))
         low, high = self.contrast_limits()
         axis.imshow(self.displayed(), cmap="gray", vmin=low, vmax=high)
-        axis.set_title(self.image_id, fontsize=9)
+        axis.set_title(plain(self.image_id), fontsize=9)
         return axis
 
     def _padded(self, pixels: NDArray[Any]) -> NDArray[np.bool_] | None:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import SettingsError
-from ..base.figures import axes_or_new, measure_title
+from ..base.figures import axes_or_new, measure_title, plain
 from ..base.provenance import provenance
 from ..ranking.files import read_published_folder
 from ..ranking.of_run import rank_classes
@@ -66,7 +66,7 @@ class KSweep:
         axis, chosen = axes_or_new(ax), _measure(self.rows, measure)
         for mode, rows in self.rows.groupby("mode", sort=False):
             draw_curve(axis, rows, chosen, str(mode))
-        axis.set(ylabel=measure_title(chosen), title=self.provenance["settings"]["label"].replace("_", " "))
+        axis.set(ylabel=measure_title(chosen), title=plain(self.provenance["settings"]["label"].replace("_", " ")))
         axis.legend(fontsize="small")
         return axis
 

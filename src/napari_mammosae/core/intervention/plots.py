@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..base.figures import measure_title
+from ..base.figures import measure_title, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def draw_curve(axis: "Axes", table: "pd.DataFrame", measure: str, name: str) -> None:
     """Draw a measure over k, with its interval as a band where the table has one; k on a logarithmic axis."""
     rows = table.sort_values("k")
-    (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=name)
+    (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=plain(name))
     if f"{measure}_lo" in rows:
         ends = rows[f"{measure}_lo"].to_numpy(), rows[f"{measure}_hi"].to_numpy()
         if np.isfinite(ends[0]).any():
@@ -34,7 +34,7 @@ def draw_effects(axis: "Axes", effects: Mapping[str, "pd.DataFrame"], measure: s
         ends = np.array([[row[f"{side}_{end}"] for row in rows] for end in ("lo", "hi")], dtype=np.float64)
         reach = np.nan_to_num(np.maximum(np.abs(ends - values), 0.0))
         axis.errorbar(np.arange(values.size) + shift, values, yerr=reach, fmt="o", capsize=4, label=side)
-    axis.set_xticks(range(len(effects)), list(effects))
+    axis.set_xticks(range(len(effects)), [plain(name) for name in effects])
     axis.set_xlim(-0.5, len(effects) - 0.5)
     axis.set_ylabel(measure_title(measure))
     axis.grid(axis="y", alpha=0.3)

@@ -99,8 +99,8 @@ class SparseAutoencoder(nn.Module):
         if set(tensors) != expected:
             missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
             raise CheckpointError(
-                f"{source} is not a sparse autoencoder: missing {missing or 'nothing'}, "
-                f"unknown {unknown[:5] or 'nothing'}; expected the released file or one written by train-sae"
+                f"{source} is not a sparse autoencoder: expected the released file or one written by train-sae; "
+                f"missing {missing[:2] or 'nothing'}, unknown {unknown[:2] or 'nothing'}"
             )
         weight = tensors["decoder_weight"]
         if weight.ndim != 2:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.cells import write_csv
+from ..base.figures import plain
 from ..base.provenance import write_results
 from ..comparison.models import ModelComparison
 from ..runs.run import Run
@@ -36,7 +37,7 @@ def plot_class_means(comparison: ModelComparison, path: Path | str, *, provenanc
         for latent in np.argsort(-np.abs(own - rest), kind="stable")[:NAMED]:
             top = max(own[latent], rest[latent])
             axis.annotate(str(latent), (latent, top), ha="center", va="bottom", fontsize=7)
-        axis.set(title=side.name, xlabel="latent", xlim=(0, own.size))
+        axis.set(title=plain(side.name), xlabel="latent", xlim=(0, own.size))
         axis.margins(y=0.1)
     axes[0].set_ylabel("mean activation")
     axes[-1].legend(fontsize="small")
@@ -64,7 +65,7 @@ def plot_performance(comparison: ModelComparison, path: Path | str, *, provenanc
         values = rows[measure].to_numpy()
         reach = np.nan_to_num([values - rows[f"{measure}_lo"], rows[f"{measure}_hi"] - values])
         axis.errorbar(places, values, yerr=np.maximum(reach, 0), fmt="o", capsize=3, label=str(kind))
-    axis.set_xticks(range(len(models)), models)
+    axis.set_xticks(range(len(models)), [plain(str(name)) for name in models])
     axis.set(ylabel=measure.upper() if measure == "auroc" else measure, xlim=(-0.5, max(len(models), 1) - 0.5))
     if models:
         axis.legend(fontsize="small")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ModelError, SettingsError
+from ..base.figures import plain
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE, ModelIdentity
 from ..images.geometry import Frame
@@ -127,8 +128,8 @@ def latents_figure(
     width = PANEL_HEIGHT * (col1 - col0) / (row1 - row0)
     figure = figure or Figure(layout="constrained")
     figure.set_size_inches(max(width * columns, 4.0), (PANEL_HEIGHT + 0.45) * rows + 0.8)
-    figure.suptitle("\n".join(filter(None, [image.image_id, subtitle])), fontsize=9)
-    figure.supxlabel(" · ".join(filter(None, [source or "napari-mammosae", NOTICE])), fontsize=6)
+    figure.suptitle(plain("\n".join(filter(None, [image.image_id, subtitle]))), fontsize=9)
+    figure.supxlabel(plain(" · ".join(filter(None, [source or "napari-mammosae", NOTICE]))), fontsize=6)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()
@@ -213,7 +214,7 @@ def _draw(
     if named and "finding" in boxes:
         dark = {"facecolor": "black", "alpha": 0.5, "edgecolor": "none", "pad": 0.8}
         for box, name in zip(edges, boxes["finding"], strict=True):
-            text = str(name).replace("_", " ")
+            text = plain(str(name).replace("_", " "))
             # beside the nearer edge it would leave the panel
             left = box[1] + box[3] < col0 + col1
             axis.annotate(text, (box[1 if left else 3], box[0]), (0, 2), textcoords="offset points", fontsize=6,

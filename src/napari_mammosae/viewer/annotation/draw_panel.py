@@ -10,7 +10,6 @@ from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
     QFormLayout,
-    QLabel,
     QLineEdit,
     QMessageBox,
     QPushButton,
@@ -23,6 +22,7 @@ from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
 from ...core.base.text import readable
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label, plain
 from .files import finding_titles
 
 if TYPE_CHECKING:
@@ -65,13 +65,13 @@ class DrawPart(Part):
         self.note_edit.setToolTip("Note on the selected box, saved with it")
         self.remove_button = QPushButton("Delete")
         self.remove_button.setToolTip("Delete the selected box (undo brings it back)")
-        self.about = QLabel()
+        self.about = Label()
         self.about.setWordWrap(True)
         self.save_button = QPushButton("Save boxes…")
         self.save_button.setToolTip("Write the boxes of all images to a CSV or COCO file of your choice")
-        self.state = QLabel()
+        self.state = Label()
         self.state.setWordWrap(True)
-        self.draft_text = QLabel()
+        self.draft_text = Label()
         self.draft_text.setWordWrap(True)
         self.restore_button, self.discard_button = QPushButton("Restore"), QPushButton("Discard")
         self.restore_button.setToolTip("Continue with the boxes that were not saved last time")
@@ -228,5 +228,5 @@ def may_replace(parent: QWidget, path: Path) -> bool:
     """Ask before a file is replaced; nothing to ask where there is none."""
     if not path.exists():
         return True
-    answer = QMessageBox.question(parent, "Replace the file?", f"{path.name} exists already. Replace it?")
+    answer = QMessageBox.question(parent, "Replace the file?", plain(f"{path.name} exists already. Replace it?"))
     return bool(answer == QMessageBox.StandardButton.Yes)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from .scene import Scene
 
+_NAMED = 3
+
 
 def notes_on(scene: Scene) -> list[str]:
     """All that is to be said about what is shown now; empty where it is what the model sees."""
@@ -65,12 +67,20 @@ def _on_others(scene: Scene) -> list[str]:
     viewer, image = scene.viewer, scene.session.image
     if viewer is None or image is None:
         return []
-    others = [(layer, _image_of(layer)) for layer in viewer.layers if layer.visible]
+    others: dict[str, list[str]] = {}
+    for layer in viewer.layers:
+        image_id = _image_of(layer)
+        if layer.visible and scene.owned.role_of(layer) is None and image_id not in (None, image.image_id):
+            others.setdefault(str(image_id), []).append(layer.name)
     return [
-        f"{layer.name} belongs to {image_id}, not to {image.image_id}, which is looked at."
-        for layer, image_id in others
-        if image_id not in (None, image.image_id) and scene.owned.role_of(layer) is None
+        f"{_listed(names)} {'belongs' if len(names) == 1 else 'belong'} to {image_id}, not to {image.image_id}."
+        for image_id, names in others.items()
     ]
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _image_of(layer: Layer) -> str | None:

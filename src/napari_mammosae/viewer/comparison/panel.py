@@ -4,12 +4,12 @@ from functools import partial
 from pathlib import Path
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QVBoxLayout, QWidget
 
 from ...core.comparison.models import ModelComparison
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
+from ..widgets.plain import ElidedLabel, Label
 from ..widgets.table_view import ColumnTableView
 from .controller import ModelComparer
 from .plots import MeansPlot
@@ -32,7 +32,7 @@ class ComparePanel(Dock):
         self._say(comparer.text)
 
     def _make(self) -> None:
-        self.names = [QElidingLabel("none"), QElidingLabel("none")]
+        self.names = [ElidedLabel("none"), ElidedLabel("none")]
         for name in self.names:
             name.setElideMode(Qt.TextElideMode.ElideMiddle)
         self.empty = ui.wrapped(NOTHING)
@@ -66,7 +66,7 @@ class ComparePanel(Dock):
         ui.column(
             content, form, self.empty, *self.plots, self.facts, self.view, grow=self.view, margins=(6, 6, 6, 6)
         ).addStretch(0)
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(Scrolled(content), 1)
@@ -105,7 +105,8 @@ class ComparePanel(Dock):
         self.form.setRowVisible(2, both)
         self.export_button.setEnabled(one.comparison is not None)
         self.use_button.setEnabled(self.session.run is not None)
-        for widget in (*self.plots, self.facts, self.view):
+        widgets: tuple[QWidget, ...] = (*self.plots, self.facts, self.view)
+        for widget in widgets:
             widget.setVisible(one.comparison is not None)
         if one.comparison is not None and one.comparison is not self._drawn:
             self._show(one.comparison)

@@ -1,5 +1,6 @@
 """Mean activation of every latent of one model, one colour a class."""
 
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ class MeansPlot(SmallPlot):
             latents = np.flatnonzero(means)
             x = np.repeat(latents, 2)
             y = np.stack([np.zeros(latents.size), means[latents]], axis=1).ravel()
-            self.addItem(pg.PlotDataItem(x, y, connect="pairs", pen=pg.mkPen(color, width=1), name=title))
+            self.addItem(pg.PlotDataItem(x, y, connect="pairs", pen=pg.mkPen(color, width=1), name=escape(title)))
         self.top = float(max(own.max(initial=0.0), rest.max(initial=0.0))) or 1.0
         best = int(np.argmax(np.abs(own - rest)))
         text = pg.TextItem(str(best), anchor=(0.5, 1.0), color=class_colors(2)[1])

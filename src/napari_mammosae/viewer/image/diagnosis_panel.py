@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any
 
-from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QWidget
+from qtpy.QtWidgets import QApplication, QGridLayout, QPushButton, QWidget
 from superqt.utils import create_worker
 
 from ...core.base.caches import Cache, all_caches
@@ -12,6 +12,7 @@ from ...core.base.errors import MammoSAEError
 from ...core.base.text import sentence, size_text
 from ..app.session import Session
 from ..widgets import ui
+from ..widgets.plain import Label
 
 
 class DiagnosisPanel(QWidget):
@@ -55,12 +56,12 @@ class DiagnosisPanel(QWidget):
             if (widget := item.widget()) is not None:
                 widget.deleteLater()
         for at, cache in enumerate(all_caches()):
-            title, button = QLabel(f"Cache: {cache.holds}"), QPushButton("Empty")
+            title, button = Label(f"Cache: {cache.holds}"), QPushButton("Empty")
             title.setWordWrap(True)
             button.setToolTip("Remove what this cache holds. It is made again when it is needed.")
             button.setEnabled(cache.size() > 0)
             button.clicked.connect(partial(self.empty, cache))
-            for column, widget in enumerate((title, QLabel(size_text(cache.size())), button)):
+            for column, widget in enumerate((title, Label(size_text(cache.size())), button)):
                 self._caches.addWidget(widget, at, column)
 
     def empty(self, cache: Cache, *_: object) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel
+from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from ..app.keymap import tooltip
 from ..canvas import window as display
@@ -11,6 +11,7 @@ from ..canvas.notes import notes_on
 from ..widgets import ui
 from ..widgets.banner import Banner
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .controller import ImageController
 
 IMAGES = "Mammograms (*.dcm *.dicom *.dic *.png *.tif *.tiff *.jpg *.jpeg *.npy);;All files (*)"
@@ -25,7 +26,7 @@ class ImagePart(Part):
         self.images, self.actions = images, actions
         self.layer_box = ui.chooser(10, "Any 2-D grayscale image layer")
         self.open_button = ui.button("Open…", "Open a mammogram: DICOM, PNG, TIFF, JPEG or NPY", self._open_image)
-        self.boxes_label = QLabel()
+        self.boxes_label = Label()
         self.boxes_button = ui.button(
             "Load…",
             "Load ground-truth boxes: a VinDr-Mammo CSV, or one with image, finding, xmin … ymax",

@@ -1,11 +1,10 @@
 """Compute, cancel, unload; what is going on, and what went wrong."""
 
-from qtpy.QtWidgets import QLabel
-
 from ..app.keymap import help_rows
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Part, hint, row
+from ..widgets.plain import Label
 from .controller import ImageController
 from .preferences_form import edit_preferences
 
@@ -23,13 +22,13 @@ class JobPart(Part):
         self.progress = JobBar(images.jobs)
         self.warning = ui.warning_sign()
         self.status = ui.wrapped()
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         self.preferences_button = ui.button(
             "Preferences…",
             "Model, device, colours and annotator that a new window starts with",
             lambda: edit_preferences(self),
         )
-        keys = ui.tipped(QLabel("Keys"), key_table())
+        keys = ui.tipped(QLabel("Keys"), key_table())  # not a `Label`: the table is meant as HTML
 
         ui.column(
             self,

@@ -3,7 +3,7 @@
 from typing import cast, get_args
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox
+from qtpy.QtWidgets import QComboBox, QGridLayout, QSpinBox
 from superqt.utils import signals_blocked
 
 from ...core.base.text import readable
@@ -16,6 +16,7 @@ from ..canvas.latent_view import predictions, resolve
 from ..context import Context
 from ..widgets import ui
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 
 
 class PredictionPart(Part):
@@ -46,7 +47,7 @@ class PredictionPart(Part):
 
     def _add(self, line: int, *texts: str) -> None:
         for column, text in enumerate(texts):
-            label = QLabel(text)
+            label = Label(text)
             if column:
                 label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
@@ -62,7 +63,7 @@ class LatentPart(Part):
         self.actions = actions
         self.latent_box = ui.tipped(QSpinBox(), "Number of the latent shown; type one to go there")
         self.latent_box.setKeyboardTracking(False)
-        self.rank_label = QLabel()
+        self.rank_label = Label()
         self.pin_button = ui.button(
             "Pin",
             tooltip(f"Keep this latent as a layer of its own, at most {MOST_PINS}", "toggle_pin"),
@@ -76,7 +77,7 @@ class LatentPart(Part):
         )
         self.contrast_box.addItems([CONTRAST_TITLES[mode] for mode in get_args(ContrastMode)])
         self.low_box, self.high_box = (ui.number_box(0, 1e6, 0.1, 3) for _ in range(2))
-        self.limits = row(QLabel("from"), self.low_box, QLabel("to"), self.high_box, stretch=1)
+        self.limits = row(Label("from"), self.low_box, Label("to"), self.high_box, stretch=1)
         self.colormap_box = QComboBox()
         self.colormap_box.addItems(COLORMAPS)
         self.colormap_box.setCurrentText(context.scene.colormap)

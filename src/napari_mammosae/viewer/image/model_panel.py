@@ -4,11 +4,11 @@ from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
-from superqt import QElidingLabel
 
 from ..app.preferences import remember
 from ..widgets import ui
 from ..widgets.parts import Part, row
+from ..widgets.plain import ElidedLabel
 from .controller import ImageController
 from .tasks import ModelChoice, model_names
 
@@ -26,7 +26,7 @@ class FileRow(QWidget):
     def __init__(self, title: str, tip: str, path: Path | None) -> None:
         super().__init__()
         self._title = title
-        self.name = QElidingLabel()
+        self.name = ElidedLabel()
         self.choose_button = ui.button("Choose…", tip, self._choose)
         ui.form(self).addRow(row(self.name, self.choose_button))
         self.set_path(path)

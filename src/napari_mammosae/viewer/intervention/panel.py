@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ...core.base.errors import MammoSAEError
 from ..image.controller import ImageController
 from ..runs.browser import RunBrowser
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
+from ..widgets.plain import Label
 from .export import EditExporter
 from .result_panel import PassPart, ResultPart
 from .run_panel import EditOverRunPart
@@ -31,7 +32,7 @@ class IntervenePanel(Dock):
             "Export…", "Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG", self._on_export
         )
         self.status = ui.wrapped()
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         self.tabs = PageTabs()
         for part, title, tip in (
             (self.result, "This image", "The prediction of this image before and after, and where it comes from"),

@@ -9,6 +9,7 @@ from ...core.base.text import readable
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
+from ..widgets.plain import Label
 from .controller import Intervention
 from .layers import MapKind
 from .plots import WaterfallPlot
@@ -38,7 +39,7 @@ class ResultPart(Part):
         self._grid.setColumnStretch(0, 1)
         self.class_box = ui.chooser(7, "The class that is explained below, and whose logit map is drawn")
         about = "A layer over the mammogram: red positions push the logit up, blue ones down"
-        self.map_box, self.map_label = ui.chooser(None, about, MAPS), QLabel("Map")
+        self.map_box, self.map_label = ui.chooser(None, about, MAPS), Label("Map")
         self.waterfall = WaterfallPlot()
         self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
         choosers = row(self.class_box, self.map_label, self.map_box)
@@ -87,7 +88,7 @@ class ResultPart(Part):
                 widget.hide()  # until it is deleted
                 widget.deleteLater()
         right = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
-        self._heads = [QLabel(text) for text in ("Prediction (logit)", "", "edited")]
+        self._heads = [Label(text) for text in ("Prediction (logit)", "", "edited")]
         for column, head in enumerate(self._heads):
             hint(head)
             if column:
@@ -95,10 +96,10 @@ class ResultPart(Part):
             self._grid.addWidget(head, 0, column)
         self._cells = []
         for line, name in enumerate(classes, start=1):
-            title = QLabel(readable(name))
+            title = Label(readable(name))
             title.setWordWrap(True)
             self._grid.addWidget(title, line, 0)
-            cells = [QLabel(), QLabel()]
+            cells = [Label(), Label()]
             for column, cell in enumerate(cells, start=1):
                 cell.setAlignment(right)
                 self._grid.addWidget(cell, line, column)

@@ -23,6 +23,7 @@ from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
 from ..widgets import ui
 from ..widgets.parts import Part
+from ..widgets.plain import Label
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
 from .gallery import Gallery
@@ -49,10 +50,10 @@ class LatentDetail(Part):
         self.gallery = Gallery(pictures)
         self._undo.callback(self.gallery.cleanup)
         self.histogram, self.means = ActivationPlot(), ClassMeansPlot()
-        self.run_note, self.logit_note = QLabel(), QLabel()
+        self.run_note, self.logit_note = Label(), Label()
         self.logits = QTableWidget(0, 3)
         self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
-        self.decoder_note, self.images_note = QLabel(), QLabel()
+        self.decoder_note, self.images_note = Label(), Label()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.gallery, "Images")

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QCheckBox, QLabel, QLineEdit, QWidget
+from qtpy.QtWidgets import QCheckBox, QLineEdit, QWidget
 from superqt.utils import qdebounced
 
 from ..app.listening import call_while_alive
 from ..widgets import ui
 from ..widgets.columns import CELLS, LATENT, VERDICT, Column
 from ..widgets.parts import row
+from ..widgets.plain import Label
 
 ANY, UNREVIEWED, REVIEWED = "any verdict", "unreviewed", "reviewed"
 VERDICT_CHOICES = (ANY, UNREVIEWED, REVIEWED, "lesion", "anatomy", "spurious", "unsure")
@@ -127,7 +128,7 @@ class FilterPart(QWidget):
         ui.column(
             self,
             row(self.text, self.verdict),
-            row(self.column, self.low, QLabel("–"), self.high, self.fires, self.live),
+            row(self.column, self.low, Label("–"), self.high, self.fires, self.live),
             spacing=4,
         )
 

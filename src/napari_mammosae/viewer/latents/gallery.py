@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
-from qtpy.QtWidgets import QFileDialog, QLabel, QListView, QListWidget, QListWidgetItem, QShortcut
+from qtpy.QtWidgets import QFileDialog, QListView, QListWidget, QListWidgetItem, QShortcut
 
 from ..app.jobs import Jobs
 from ..widgets import ui
 from ..widgets.parts import Part, hint, row
+from ..widgets.plain import Label, plain
 from .pictures import GalleryPictures
 from .thumbnails import Cell, make_pictures
 
@@ -42,7 +43,7 @@ class Gallery(Part):
         self.list.setSpacing(3)
         self.note = hint(ui.wrapped())
         self.root_button = ui.button("Find images…", "Choose the folder of the run's images", self._choose_root)
-        self.verdict = QLabel()
+        self.verdict = Label()
         ui.column(self, self.verdict, self.list, row(self.note, self.root_button), grow=self.list, spacing=2)
         enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.list, context=Qt.ShortcutContext.WidgetShortcut)
         enter.activated.connect(self._open_current)
@@ -103,9 +104,15 @@ class Gallery(Part):
             return
         item = self.list.item(place)
         if isinstance(what, str):
-            item.setToolTip(f"{item.toolTip()}\n{what}")
+            self._describe(item, place, what)
         else:
             item.setIcon(QIcon(pixmap_of(what)))
+
+    def _describe(self, item: QListWidgetItem, place: int, missing: str = "") -> None:
+        """Say what a cell shows, and why there is no picture."""
+        cell = self._cells[place]
+        labels = "" if self.session.blind else f"\n{cell.caption or 'no label present'}"
+        item.setToolTip(plain(f"{cell.image_id}\nmean activation {cell.activation:.4g}{labels}\n{missing}".strip()))
 
     def _show_cells(self, cells: list[Cell]) -> None:
         run = self.session.run
@@ -116,11 +123,10 @@ class Gallery(Part):
         height = _ICON.height() + self.fontMetrics().height() + 8
         for cell in cells:
             item = QListWidgetItem(QIcon(blank), f"{cell.activation:.3g}")
-            labels = "" if self.session.blind else f"\n{cell.caption or 'no label present'}"
-            item.setToolTip(f"{cell.image_id}\nmean activation {cell.activation:.4g}{labels}")
             item.setSizeHint(QSize(_ICON.width() + 8, height))
             item.setTextAlignment(Qt.AlignmentFlag.AlignHCenter)
             self.list.addItem(item)
+            self._describe(item, self.list.count() - 1)
         lost = self.browser.files_of(run).root is None
         self.root_button.setVisible(lost and bool(cells))
         if not cells:

@@ -4,12 +4,13 @@ from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QSplitter, QWidget
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSplitter, QWidget
 
 from ...core.base.errors import SettingsError
 from ..app.session import MOST_PINS
 from ..widgets import ui
 from ..widgets.parts import Dock
+from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .controller import LatentList
 from .detail_panel import LatentDetail
@@ -39,7 +40,7 @@ class LatentsPanel(Dock):
         self.view = ColumnTableView(self.table)
         self.detail = LatentDetail(latents.ranking, pictures)
         self.own(self.ranking, self.detail)
-        self.count, self.status = QLabel(), QLabel()
+        self.count, self.status = Label(), Label()
         self.status.setWordWrap(True)
         self._make_buttons()
         self._lay_out()

@@ -12,6 +12,7 @@ from ...core.base.text import sentence
 from ...core.localization.one_image import Fate, Measure
 from ..widgets import ui
 from ..widgets.parts import Part, hint
+from ..widgets.plain import Label, plain
 from .controller import Localizer
 from .found_boxes import MOST, STYLES
 from .result import BoxRow, Localization
@@ -121,7 +122,7 @@ class BoxList(QTreeWidget):
         item.setIcon(0, self._icons[row.fate] if row.fate == "missed" or not row.annotated else QIcon())
         for column, text in enumerate(texts):
             item.setText(column, text)
-            item.setToolTip(column, text)
+            item.setToolTip(column, plain(text))
         font = item.font(0)
         font.setBold(row.annotated)
         item.setFont(0, font)
@@ -151,7 +152,7 @@ class BoxesPart(Part):
         self._grid.setColumnStretch(3, 1)
         self.values: dict[str, QLabel] = {}
         for at, (key, title) in enumerate(MEASURES.items()):
-            name, value = QLabel(title.title), QLabel()
+            name, value = Label(title.title), Label()
             value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             for label in (name, value):
                 label.setToolTip(title.tooltip)

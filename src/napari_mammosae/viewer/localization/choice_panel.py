@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QLabel, QSlider
+from qtpy.QtWidgets import QCheckBox, QSlider
 from superqt.utils import signals_blocked
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
 from ..widgets import ui
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .controller import Localizer
 from .plots import ThresholdPlot
 from .result import Confidence, Localization, ThresholdKind
@@ -60,7 +61,7 @@ class ChoicePart(Part):
         form.addRow("Threshold", row(self.kind_box, self.value_box))
         form.addRow(self.plot)
         form.addRow(self.slider)
-        least = QLabel("px² ≥")
+        least = Label("px² ≥")
         least.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         form.addRow("IoU ≥", row(self.iou_box, least, self.area_box, stretch=1))
         form.addRow("Rank by", row(self.confidence_box, self.drawn_box))

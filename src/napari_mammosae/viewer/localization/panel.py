@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QWidget
+from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ..annotation.controller import BoxEditor
 from ..annotation.draw_panel import DrawPart, may_replace
@@ -11,6 +11,7 @@ from ..runs.opener import RunOpener
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
+from ..widgets.plain import Label
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
 from .controller import Localizer
@@ -94,7 +95,7 @@ class ActionsPart(Part):
         self.progress = JobBar(localizer.jobs)
         self.warning = ui.warning_sign(16)
         self.status = ui.wrapped()
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         buttons = row(self.hits_button, self.figure_button, self.progress)
         ui.column(self, buttons, row(self.warning, self.status, stretch=1), notice, spacing=2, margins=None)
 

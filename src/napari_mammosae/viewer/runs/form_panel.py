@@ -5,12 +5,12 @@ from pathlib import Path
 
 from magicgui.widgets import CheckBox, ComboBox, SpinBox, show_file_dialog
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton
-from superqt import QElidingLabel
+from qtpy.QtWidgets import QMenu, QPushButton
 
 from ..widgets import ui
 from ..widgets.forms import PathEdit, form_of
 from ..widgets.parts import Part
+from ..widgets.plain import ElidedLabel, Label
 from .opener import RunOpener
 from .tasks import RunEntries
 
@@ -50,7 +50,7 @@ class RunForm(Part):
             label="Decoders", min=0, max=64, value=entries.workers,
             tooltip="Number of decoding processes; 0 decodes in the main process",
         )  # fmt: skip
-        self.model, self.note, self.start_button = QElidingLabel(), QLabel(), QPushButton("Start")
+        self.model, self.note, self.start_button = ElidedLabel(), Label(), QPushButton("Start")
         self.note.setWordWrap(True)
         menu = QMenu(self)  # in place of the button's own action, which knows folders alone
         for text, mode in (("Folder…", "d"), ("CSV…", "r")):

@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QLineEdit
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit
 
 from ..app.keymap import tooltip
 from ..widgets import ui
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
 from .image_list import RunImageList
@@ -36,7 +37,7 @@ class ImageListPart(Part):
             "◀ Previous", tooltip("Previous image of the list", "previous_image"), self.browser.previous_image
         )
         self.next_button = ui.button("Next ▶", tooltip("Next image of the list", "next_image"), self.browser.next_image)
-        self.count = QLabel()
+        self.count = Label()
         self.root_note = ui.wrapped()
         self.root_button = ui.button(
             "Choose folder…", "A run stores the names of its images, not their folder", self._choose_root

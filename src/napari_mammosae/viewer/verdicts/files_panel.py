@@ -4,12 +4,12 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QPushButton
-from superqt import QElidingLabel
 
 from ..annotation.draw_panel import may_replace
 from ..widgets import ui
 from ..widgets.forms import PathEdit, ask
 from ..widgets.parts import Part, row
+from ..widgets.plain import ElidedLabel
 from .exchange import VerdictExchange
 
 EXPORTS = "CSV (*.csv);;JSON (*.json)"
@@ -25,7 +25,7 @@ class VerdictFilesPart(Part):
         self.exchange, self.book = exchange, exchange.book
         self.annotator = QLineEdit(self.book.annotator)
         self.annotator.setToolTip("Your name. The verdicts of others stay as they are.")
-        self.file, self.file_button = QElidingLabel(), QPushButton("Change")
+        self.file, self.file_button = ElidedLabel(), QPushButton("Change")
         menu = QMenu(self.file_button)
         menu.addAction("Another file…").triggered.connect(self._choose_file)
         menu.addAction("Default location").triggered.connect(lambda: exchange.use(None))

@@ -4,13 +4,14 @@ from html import escape
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdit, QMenu, QProgressBar, QPushButton
+from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLineEdit, QMenu, QProgressBar, QPushButton
 from superqt.utils import signals_blocked
 
 from ...core.verdicts.store import VERDICTS, Event
 from ..app.keymap import key_for, tooltip
 from ..widgets import ui
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .book import when
 from .controller import Reviewer
 
@@ -28,7 +29,7 @@ class VerdictForm(Part):
     def __init__(self, reviewer: Reviewer) -> None:
         super().__init__(reviewer.context)
         self.reviewer, self.book = reviewer, reviewer.book
-        self.title, self.said = QLabel(), ui.wrapped()
+        self.title, self.said = Label(), ui.wrapped()
         self.buttons: dict[str, QPushButton] = {}
         for verdict in VERDICTS:
             tip = tooltip(MEANINGS[verdict], f"judge_{verdict}")

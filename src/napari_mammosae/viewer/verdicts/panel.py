@@ -1,9 +1,10 @@
 """The *Verdicts* dock: judge the current latent, look at suspects, keep and exchange what was decided."""
 
-from qtpy.QtWidgets import QLabel, QTabWidget
+from qtpy.QtWidgets import QTabWidget
 
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint
+from ..widgets.plain import Label
 from .controller import Reviewer
 from .exchange import VerdictExchange
 from .files_panel import VerdictFilesPart
@@ -27,7 +28,7 @@ class VerdictsPanel(Dock):
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.suspects, "Suspects")
         self.tabs.addTab(Scrolled(self.files), "File and agreement")
-        notice = hint(QLabel(NOTICE))
+        notice = hint(Label(NOTICE))
         ui.column(self, self.form, self.status, self.tabs, notice, grow=self.tabs, spacing=4, margins=(6, 6, 6, 6))
         self.listen(self.context.status.told, self._on_told)
         self._on_told(*self.context.status.last_told)

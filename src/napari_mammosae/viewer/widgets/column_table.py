@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
 
 from .columns import Column
+from .plain import plain
 
 _ROLES = Qt.ItemDataRole
 _ALIGN_NUMBER = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -188,5 +189,5 @@ class ColumnTable(QAbstractTableModel):
             return f"{number + 1:,}" if role == _ROLES.DisplayRole else None
         column = self.columns[section]
         if role == _ROLES.ToolTipRole:
-            return f"{column.tooltip}. Click to sort; right-click to choose columns."
+            return f"{plain(column.tooltip)}. Click to sort; right-click to choose columns."
         return column.title if role == _ROLES.DisplayRole else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import pyqtgraph as pg
@@ -36,6 +37,10 @@ class SmallPlot(pg.PlotWidget):
             axis.setStyle(tickLength=-3, maxTickLevel=0)
             axis.enableAutoSIPrefix(False)
         self._recolor()
+
+    def setLabel(self, axis: str, text: str, **style: Any) -> None:
+        """Name an axis; pyqtgraph would take the text for HTML."""
+        self.plotItem.setLabel(axis, escape(text), **style)
 
     def sizeHint(self) -> QSize:
         """Small, but readable."""

@@ -18,6 +18,8 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from .plain import Label
+
 Made = TypeVar("Made", bound=QWidget)
 
 
@@ -40,14 +42,14 @@ def button(
 
 def wrapped(text: str = "") -> QLabel:
     """Make a label whose text goes on in the next line."""
-    label = QLabel(text)
+    label = Label(text)
     label.setWordWrap(True)
     return label
 
 
 def warning_sign(size: int = 18) -> QLabel:
     """Make a sign rather than a colour: it shows in every theme, and to every eye."""
-    label = QLabel()
+    label = Label()
     label.setPixmap(label.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(size, size))
     return label
 

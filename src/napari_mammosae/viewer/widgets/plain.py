@@ -1,0 +1,44 @@
+"""Text that came from files, shown as it is.
+
+Qt takes a text that looks like HTML for HTML, and loads the pictures it names. Notes, names, labels, annotators and
+image identifiers come from colleagues' files.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
+from superqt import QElidingLabel
+
+
+class Label(QLabel):
+    """A label whose text is never taken for HTML."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText(text)
+
+    def setToolTip(self, text: str) -> None:
+        """Say something when pointed at, as it is."""
+        super().setToolTip(plain(text))
+
+
+class ElidedLabel(QElidingLabel):
+    """A label that shortens its text to its width, and never takes it for HTML."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setText(text)
+
+    def setToolTip(self, text: str) -> None:
+        """Say something when pointed at, as it is."""
+        super().setToolTip(plain(text))
+
+
+def plain(text: str) -> str:
+    """Return what makes Qt show a text as it is, for tooltips and dialogs, which have no format to choose."""
+    return f"<p>{escape(text).replace(chr(10), '<br>')}</p>" if "<" in text or "&" in text else text
