@@ -1,5 +1,7 @@
 """Compute, cancel, unload; what is going on, and what went wrong."""
 
+from qtpy.QtWidgets import QLabel
+
 from ..app.keymap import help_rows
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
