@@ -134,7 +134,8 @@ def test_finished_parts_are_not_computed_again(tmp_path, model, images, labels, 
         open_run(out)
     # a part without its mark does not count, and what a killed writer left is swept away
     (out / "pooled" / "part-00009.parquet").write_bytes(b"half a part")
-    (out / "pooled" / ".part-00009-x.parquet").write_bytes(b"half a part")
+    (out / "pooled" / ".writing-x").mkdir()
+    (out / "pooled" / ".writing-x" / "part-00009.parquet").write_bytes(b"half a part")
     summary = write_run(images, model, out, labels=labels, maps=True, workers=0)  # the block size is the run's own
     assert (summary.computed, summary.failed) == (48 - 15, 1)
     assert parts.items() <= {path: path.stat().st_mtime_ns for path in (out / "images").glob("*.parquet")}.items()
