@@ -11,7 +11,7 @@ PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile
 export PYTHON
 
 .PHONY: help screen display setup demo test soak coverage fuzz lint format types imports manifest check docs architecture \
-        bench pictures wheel clean
+        bench pictures triton wheel clean
 
 help:
 	@echo "make demo      open the embedded example (no display: write demo.png)"
@@ -26,6 +26,7 @@ help:
 	@echo "make architecture  write docs/architecture.md and its pictures from the code"
 	@echo "make bench     run the benchmarks, write benchmarks/results.md"
 	@echo "make pictures  make the pictures of the documentation"
+	@echo "make triton    check that triton and OpenGL do not crash in one process"
 	@echo "make wheel     build the wheel into dist/ and check its contents"
 	@echo "make clean     remove what the other targets made"
 
@@ -97,6 +98,10 @@ bench: screen $(STAMP)
 
 pictures: screen $(STAMP)
 	xvfb-run -a -s "-screen 0 1600x1000x24" $(BIN)/python scripts/make_pictures.py
+
+# Needs the network: it fetches triton, which the tests do without.
+triton: $(STAMP)
+	PYTHON=$(BIN)/python sh scripts/check_triton.sh
 
 wheel: $(STAMP)
 	rm -rf dist

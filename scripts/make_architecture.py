@@ -27,7 +27,7 @@ FLOWS = {
     ),
     "latent": (
         "A latent",
-        ("write_run", "Run", "pool_of_run", "rank_latents", "Order", "LatentView", "localize_image",
+        ("write_run", "Run", "pool_of_run", "rank_latents", "Order", "LatentView", "judge_regions",
          "VerdictStore.decide"),
     ),
     "edit": (

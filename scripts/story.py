@@ -26,7 +26,7 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.base.provenance import NOTICE, provenance, write_json
 from napari_mammosae.core.intervention.cohort import Cohort
-from napari_mammosae.core.intervention.edit import Edit, verdict_mask
+from napari_mammosae.core.intervention.edit import Edit, mask_of
 from napari_mammosae.core.intervention.effects import effect
 from napari_mammosae.core.intervention.of_run import cohort_of_run
 from napari_mammosae.core.intervention.random_sets import random_null
@@ -112,7 +112,7 @@ def judge(folder: Path, run: Run, found: Found, model: MammoSAE) -> np.ndarray:
         for latent in found.latents:
             store.decide(subject, latent, "spurious", concept="view marker", note=f"found in {run.path.name}")
         latents = store.latents("spurious", subject)
-    return verdict_mask(dict.fromkeys(latents, "spurious"), "spurious", model.n_latents)
+    return mask_of(latents, model.n_latents)
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from demo_classifier import (
     whole_image_features,
 )
 from napari_mammosae.core.base.files import write_atomic
+from napari_mammosae.core.base.provenance import provenance
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import compute_latents
@@ -166,7 +167,7 @@ def install(work: Path, out: Path) -> None:
     phantoms = [make_phantom(seed) for seed in SAMPLES]
     for phantom in phantoms:
         write_image(out / "phantoms", phantom)
-    write_tables(out / "phantoms", phantoms)
+    write_tables(out / "phantoms", phantoms, provenance("phantoms", {"count": len(phantoms)}))
 
 
 def try_out(out: Path) -> None:

@@ -85,6 +85,17 @@ def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.M
         monkeypatch.setenv(variable, str(folder / variable.lower()))
 
 
+@pytest.fixture(autouse=True)
+def _models_stay_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let models compute in this process, which spares each test seconds, except where a test is about processes."""
+    if request.node.get_closest_marker("processes"):
+        return
+    from in_process import InProcess
+
+    for module in ("batch", "opening", "remote"):
+        monkeypatch.setattr(f"napari_mammosae.process.{module}.Child", InProcess)
+
+
 @pytest.fixture(scope="session")
 def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`model.toml` of a model with random weights that computes in a blink; see `tiny`."""

@@ -1,5 +1,6 @@
 """`train-sae`, and the features it trains on."""
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ from safetensors import safe_open
 import runs_kit
 import tiny
 from napari_mammosae.cli import main
-from napari_mammosae.core.base.errors import Cancelled, RunError, SettingsError
+from napari_mammosae.core.base.errors import Cancelled, RunError, SettingsError, WriteError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
@@ -185,8 +186,160 @@ def test_another_suffix(images, tiny_model, tmp_path, capsys):
     assert "safetensors" in capsys.readouterr().err
 
 
+def weights(out):
+    with safe_open(out, "pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+def assert_same_weights(first, second):
+    a, b = weights(first), weights(second)
+    assert a.keys() == b.keys()
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    results = [json.loads(path.with_name(f"{path.name}.json").read_text())["results"] for path in (first, second)]
+    assert results[0] == results[1]
+
+
+class Stop(BaseException):
+    """What stands for a kill inside one process."""
+
+
+@pytest.mark.parametrize("step", ["_compute 4", "_batches 2", "_batches 4", "write_sae 1"])
+def test_stopped_anywhere_it_is_resumed_to_the_same_weights(images, tiny_model, tmp_path, monkeypatch, step):
+    """Features and epochs that were finished are not computed again."""
+    import napari_mammosae.core.training.features as features
+    import napari_mammosae.core.training.results as results
+    import napari_mammosae.core.training.sae_training as training
+
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
+    assert train(images, tiny_model, whole, "-q") == 0
+    name, moment = step.split()
+    module = {"_compute": features, "_batches": training, "write_sae": results}[name]
+    calls, act = {"_compute": 0, "_batches": 0, "write_sae": 0}, getattr(module, name)
+
+    def stopped(*words, **options):
+        calls[name] += 1
+        if calls[name] == int(moment):
+            raise Stop
+        return act(*words, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, stopped)
+        with pytest.raises(Stop):
+            train(images, tiny_model, out, "-q")
+    assert not out.exists()
+    assert (tmp_path / "resumed.safetensors.training").is_dir()
+    calls["_compute"] = 0
+    compute = features._compute
+
+    def counted(*words):
+        calls["_compute"] += 1
+        return compute(*words)
+
+    monkeypatch.setattr(features, "_compute", counted)
+    assert train(images, tiny_model, out, "-q") == 0
+    assert calls["_compute"] == (COUNT - 3 if name == "_compute" else 0)
+    assert_same_weights(whole, out)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {f"{stem}.safetensors{end}" for stem in ("whole", "resumed") for end in ("", ".json")}
+
+
+def test_a_log_cut_off_by_a_kill_costs_its_last_line(images, tiny_model, tmp_path):
+    model = load_model(tiny_model, device="cpu")
+    entries = read_sources(images).entries
+    whole = stored(model, entries, tmp_path / "whole")
+    cut = tmp_path / "cut"
+    calls = iter(range(99))
+    with pytest.raises(Cancelled, match="same command again"):
+        stored(model, entries, cut, cancelled=lambda: next(calls) == 5)
+    log = cut / "features.log"
+    log.write_bytes(log.read_bytes()[:-7])
+    with (cut / "features").open("ab") as file:
+        file.write(b"half a vector")
+    again = stored(model, entries, cut)
+    assert np.array_equal(whole.vectors, again.vectors)
+    assert np.array_equal(whole.logits, again.logits)
+    assert whole.entries == again.entries
+
+
+@pytest.mark.parametrize("room", [0, 1], ids=["no room at all", "room once the features are gone"])
+def test_a_full_disk_at_the_end_keeps_the_weights(images, tiny_model, tmp_path, capsys, monkeypatch, room):
+    import napari_mammosae.core.training.results as results
+
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "sae.safetensors"
+    assert train(images, tiny_model, whole, "-q") == 0
+    write, fulls = results.write_results, []
+
+    def full(*words):
+        if len(fulls) <= 1 - room:
+            fulls.append(1)
+            raise WriteError("The disk is full: sae.safetensors was not written.") from OSError(
+                errno.ENOSPC, "No space"
+            )
+        return write(*words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_results", full)
+        assert train(images, tiny_model, out, "-q") == 1 - room
+    if not room:
+        said = capsys.readouterr().err
+        assert "sae.safetensors was not written (the disk is full). The training is kept in sae.safetensors.tr" in said
+        monkeypatch.setattr("napari_mammosae.core.training.sae_training._remove_parallel_gradient", None)  # no training
+        assert train(images, tiny_model, out, "-q") == 0
+    assert_same_weights(whole, out)
+    assert not (tmp_path / "sae.safetensors.training").exists()
+
+
+def test_a_checkpoint_without_room_costs_nothing_but_the_first(images, tiny_model, tmp_path, capsys, monkeypatch):
+    import napari_mammosae.core.training.checkpoint as checkpoint
+
+    write, count = checkpoint.write_atomic, iter(range(99))
+
+    def full(path):
+        if next(count) >= first:
+            raise WriteError(f"The disk is full: {path.name} was not written.")
+        return write(path)
+
+    monkeypatch.setattr(checkpoint, "write_atomic", full)
+    monkeypatch.setattr(checkpoint, "_SPARING", 0)
+    first = 1
+    assert train(images, tiny_model, tmp_path / "sae.safetensors", "-q") == 0
+    first = -1
+    assert train(images, tiny_model, tmp_path / "other.safetensors", "-q") == 1
+    assert "The disk is full: checkpoint.safetensors" in capsys.readouterr().err
+
+
+def test_what_a_training_folder_is_not_resumed_for(images, tiny_model, tmp_path, capsys, monkeypatch):
+    import napari_mammosae.core.training.results as results
+
+    out, folder = tmp_path / "sae.safetensors", tmp_path / "sae.safetensors.training"
+    with monkeypatch.context() as patch:
+        patch.setattr(results, "write_sae", lambda *_: (_ for _ in ()).throw(WriteError("No.")))
+        assert train(images, tiny_model, out, "-q") == 1
+    capsys.readouterr()
+    assert train(images, tiny_model, out, "--seed", "5") == 1
+    assert "other settings: seed (0 then, 5 now)" in capsys.readouterr().err
+    (folder / "checkpoint.safetensors").write_bytes(b"half")
+    assert train(images, tiny_model, out) == 1
+    assert "sae.safetensors.training/checkpoint.safetensors is damaged" in capsys.readouterr().err
+    (folder / "training.json").write_text("[]")
+    assert train(images, tiny_model, out) == 1
+    assert "training.json does not describe a training" in capsys.readouterr().err
+    (folder / "training.json").unlink()
+    assert train(images, tiny_model, out) == 1
+    assert "holds other files, not a training" in capsys.readouterr().err
+    assert (folder / "checkpoint.safetensors").read_bytes() == b"half"
+
+
+def test_a_file_of_somebody_else_is_not_replaced(images, tiny_model, tmp_path, capsys):
+    (tmp_path / "sae.safetensors").write_bytes(b"mine")
+    assert train(images, tiny_model, tmp_path / "sae.safetensors") == 1
+    assert "sae.safetensors exists and has no record" in capsys.readouterr().err
+    assert (tmp_path / "sae.safetensors").read_bytes() == b"mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["sae.safetensors"]
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal as a terminal would")
-def test_ctrl_c_leaves_nothing(images, tiny_model, tmp_path, capsys, monkeypatch):
+def test_ctrl_c_says_how_to_resume(images, tiny_model, tmp_path, capsys, monkeypatch):
     import napari_mammosae.core.training.features as module
 
     compute = module._compute
@@ -197,5 +350,5 @@ def test_ctrl_c_leaves_nothing(images, tiny_model, tmp_path, capsys, monkeypatch
 
     monkeypatch.setattr(module, "_compute", interrupted)
     assert train(images, tiny_model, tmp_path / "sae.safetensors") == 1
-    assert "stopped while computing features" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
+    assert "The training was stopped. Give the same command again to resume it." in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["sae.safetensors.training"]

@@ -87,6 +87,42 @@ def test_merging_makes_one_new_whole_file(anna, ben, tmp_path, capsys):
     assert not (tmp_path / "other.sqlite").exists()
 
 
+def test_an_unreadable_file_costs_itself_only(anna, ben, tmp_path, capsys):
+    (tmp_path / "bad.csv").write_text("no verdicts")
+    (tmp_path / "worse.sqlite").write_bytes(b"no database")
+    sources = tmp_path / "bad.csv", anna, tmp_path / "worse.sqlite", ben
+    assert verdicts("merge", *sources, "--out", tmp_path / "both.sqlite") == 0
+    said = capsys.readouterr()
+    assert said.err.startswith("Note: 2 files were left out: bad.csv lacks the columns")
+    assert "anna.sqlite: 6 entries" in said.out
+    assert "ben.sqlite: 6 entries" in said.out
+    assert verdicts("import", tmp_path / "bad.csv", "--verdicts", tmp_path / "new.sqlite") == 1
+    assert capsys.readouterr().err.startswith("Error: bad.csv lacks the columns")
+
+
+@pytest.mark.parametrize("name", ["mine.csv", "mine.json", "mine.csv.json"])
+def test_an_export_replaces_only_exports(anna, tmp_path, capsys, name):
+    (tmp_path / name).write_text("my notes")
+    out = tmp_path / name.removesuffix(".json") if name.endswith(".csv.json") else tmp_path / name
+    assert verdicts("export", out, "--verdicts", anna) == 1
+    assert f"{name} exists and has no record of being a result" in capsys.readouterr().err
+    assert (tmp_path / name).read_text() == "my notes"
+    (tmp_path / name).unlink()
+    for _ in range(2):
+        assert verdicts("export", out, "--verdicts", anna) == 0
+
+
+@pytest.mark.parametrize("words", [("import", "anna.sqlite"), ("export", "out.csv"), ("agreement", "anna", "ben")])
+@pytest.mark.parametrize("name", ["notes.txt", "notes.csv", "notes.sqlite"])
+def test_a_file_that_holds_no_verdicts_is_not_written_to(anna, tmp_path, capsys, monkeypatch, words, name):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).write_text("my notes")
+    assert verdicts(*words, "--verdicts", name) == 1
+    assert f"Error: {name} cannot be opened as a verdict file" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["anna.sqlite", name]
+    assert (tmp_path / name).read_text() == "my notes"
+
+
 def test_agreement_is_cohens_kappa(anna, ben, tmp_path, capsys):
     both = tmp_path / "both.sqlite"
     assert verdicts("merge", anna, ben, "--out", both, "-q") == 0

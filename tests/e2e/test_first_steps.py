@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QDockWidget, QMenu, QTabBar
 
 from dicom_factory import breast_image, truncate, write_dicom
 from fakes import write_png
+from layer_kit import owned
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image.model_panel import FILES
@@ -58,10 +59,10 @@ def at_work(viewer, qtbot, tiny_model):
 
 def test_from_the_menu_to_every_latent_over_the_image(viewer, at_work):
     session = workspace_of(viewer).session
-    stack = layers.find(viewer.layers, "latents")
+    stack = owned(viewer).find("latents")
     assert stack.data.shape == (64, *session.model.grid)
-    assert len(layers.with_role(viewer.layers, "truth")) == 1
-    assert "mass" in layers.find(viewer.layers, "truth").features["finding"].tolist()
+    assert len(owned(viewer).with_role("truth")) == 1
+    assert "mass" in owned(viewer).find("truth").features["finding"].tolist()
     assert viewer.canvas.overlays.text.visible
     assert stack.colorbar.visible
     assert session.image.path.name.startswith("phantom")
@@ -76,19 +77,19 @@ def test_the_slider_and_the_keys(viewer, at_work, qtbot):
     qtbot.keyClick(canvas, Qt.Key.Key_K)
     assert session.pins == (session.current,)
     qtbot.keyClick(canvas, Qt.Key.Key_H)
-    assert [layer.visible for layer in viewer.layers if layers.role_of(layer) != "mammogram"] == [False] * 3
+    assert [layer.visible for layer in viewer.layers if owned(viewer).role_of(layer) != "mammogram"] == [False] * 3
     qtbot.keyClick(canvas, Qt.Key.Key_H)
     assert all(layer.visible for layer in viewer.layers)
     qtbot.keyClick(canvas, Qt.Key.Key_G)
-    assert not layers.find(viewer.layers, "truth").visible
+    assert not owned(viewer).find("truth").visible
     qtbot.keyClick(canvas, Qt.Key.Key_W, Qt.KeyboardModifier.ShiftModifier)
-    assert layers.find(viewer.layers, "mammogram").colormap.name == "gray_r"
+    assert owned(viewer).find("mammogram").colormap.name == "gray_r"
     qtbot.keyClick(canvas, Qt.Key.Key_Right)
     assert session.rank == 8
 
 
 def test_exactly_one_read_of_the_stack_a_step(viewer, at_work, qtbot, monkeypatch):
-    stack = layers.find(viewer.layers, "latents").data
+    stack = owned(viewer).find("latents").data
     reads, read = [], type(stack).__getitem__
     monkeypatch.setattr(type(stack), "__getitem__", lambda self, key: reads.append(key) or read(self, key))
     for step in (3, 4, 60, 2):
@@ -144,10 +145,10 @@ def test_the_menu_shows_and_hides_the_dock_that_the_command_line_opened(viewer, 
 
 
 def test_deleting_the_stack_and_showing_it_again(viewer, at_work, qtbot):
-    viewer.layers.remove(layers.find(viewer.layers, "latents"))
+    viewer.layers.remove(owned(viewer).find("latents"))
     viewer.dims.set_point(0, 0)
     qtbot.mouseClick(at_work.latent.show_button, Qt.MouseButton.LeftButton)
-    stack = layers.find(viewer.layers, "latents")
+    stack = owned(viewer).find("latents")
     session = workspace_of(viewer).session
     np.testing.assert_array_equal(stack.data[session.rank], session.maps[session.current])
 
@@ -160,8 +161,8 @@ def test_another_sample_during_a_computation(viewer, at_work, qtbot):
     idle(qtbot, at_work.workspace)
     assert session.image is not first
     assert session.maps is not None
-    assert "suspicious calcification" in layers.find(viewer.layers, "truth").features["finding"].tolist()
-    assert len(layers.with_role(viewer.layers, "truth")) == 1
+    assert "suspicious calcification" in owned(viewer).find("truth").features["finding"].tolist()
+    assert len(owned(viewer).with_role("truth")) == 1
 
 
 def test_an_image_another_reader_opened_with_a_scale_of_its_own(viewer, at_work, qtbot, tmp_path):
@@ -171,7 +172,7 @@ def test_an_image_another_reader_opened_with_a_scale_of_its_own(viewer, at_work,
     idle(qtbot, at_work.workspace)
     qtbot.mouseClick(at_work.job.compute_button, Qt.MouseButton.LeftButton)
     idle(qtbot, at_work.workspace)
-    session, stack = workspace_of(viewer).session, layers.find(viewer.layers, "latents")
+    session, stack = workspace_of(viewer).session, owned(viewer).find("latents")
     edges = np.array(session.maps.frame.crop).reshape(2, 2)
     half_cell = (edges[1] - edges[0]) / session.model.grid / 2
     centres = edges - 0.5 + [half_cell, -half_cell]  # of the first and the last cell, in source pixels
@@ -244,6 +245,6 @@ def test_a_damaged_dicom_dropped_on_the_window(viewer, at_work, qtbot, tmp_path,
 
 def test_three_dimensions_and_back(viewer, at_work, qtbot):
     viewer.dims.ndisplay = 3
-    assert not layers.find(viewer.layers, "latents").visible
+    assert not owned(viewer).find("latents").visible
     viewer.dims.ndisplay = 2
-    assert layers.find(viewer.layers, "latents").visible
+    assert owned(viewer).find("latents").visible

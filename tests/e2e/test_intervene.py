@@ -9,10 +9,10 @@ import pytest
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog, QMenu
 
+from layer_kit import owned
 from napari_mammosae.core.base.text import numbers_of
 from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.stats.measures import auroc
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
 from napari_mammosae.viewer.workspace import workspace_of
@@ -131,7 +131,7 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
 
     dock.result.map_box.setCurrentIndex(3)
     dock.result.map_box.activated.emit(3)
-    drawn = layers.find(viewer.layers, "logit map")
+    drawn = owned(viewer).find("logit map")
     idle(qtbot, dock)
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args: (str(tmp_path / "edit.csv"), ""))
     qtbot.mouseClick(dock.export_button, Qt.MouseButton.LeftButton)

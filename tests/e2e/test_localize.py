@@ -6,9 +6,9 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton, QTabBar
 
+from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer import samples
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LocalizeDock, ModelDock
 from napari_mammosae.viewer.workspace import workspace_of
 from waiting import is_due
@@ -117,7 +117,7 @@ def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     # draw a missing box
     click_tab(qtbot, dock, 2)
     qtbot.mouseClick(dock.draw.edit_button, LEFT)
-    truth = layers.find(viewer.layers, "truth")
+    truth = owned(viewer).find("truth")
     canvas = viewer.window._qt_viewer.canvas.native
     drag(qtbot, canvas, on_canvas(viewer, 300, 350), on_canvas(viewer, 420, 500))
     qtbot.waitUntil(lambda: truth.nshapes == 2, timeout=5000)
@@ -161,14 +161,14 @@ def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
 
 def test_closing_and_reopening_the_window_s_dock(viewer, qtbot):
     dock = open_example(viewer, qtbot)
-    assert layers.find(viewer.layers, "found") is not None
+    assert owned(viewer).find("found") is not None
     viewer.window.remove_dock_widget(dock)
     dock.cleanup()
     dock.deleteLater()
     qtbot.wait(50)
-    assert layers.find(viewer.layers, "found") is not None  # closing a dock changes nothing but what is seen
+    assert owned(viewer).find("found") is not None  # closing a dock changes nothing but what is seen
     trigger(viewer, "Layers", "Measure", "Localise")
     again = dock_of(viewer, LocalizeDock)
     idle(qtbot, again)
-    assert layers.find(viewer.layers, "found") is not None
+    assert owned(viewer).find("found") is not None
     assert again.findChildren(QPushButton)

@@ -10,6 +10,7 @@ import torch
 
 import fakes
 import tiny
+from in_process import handle_of
 from napari_mammosae.core.base.errors import Cancelled, FeaturesForgotten, ModelError, SettingsError
 from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.intervention.edit import Edit
@@ -20,7 +21,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.sae import SparseAutoencoder
 from napari_mammosae.process.handle import ModelHandle
-from napari_mammosae.process.local import IMAGES_KEPT, LocalModel, handle_of
+from napari_mammosae.process.local import IMAGES_KEPT, LocalModel
 
 INNER = "blocks.4"
 

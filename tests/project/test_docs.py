@@ -71,7 +71,7 @@ def test_options_named_in_passing_exist(page):
     root = typer.main.get_command(app)
     commands = [sub for one in root.commands.values() for sub in getattr(one, "commands", {"": one}).values()]
     options = {name for command in [root, *commands] for option in command.params for name in option.opts} | {"--help"}
-    foreign = {"--nthreads"}  # of dask
+    foreign = {"--nthreads", "--host"}  # of dask
     assert set(re.findall(r"`(--[a-z][a-z0-9-]*)", text_of(page))) <= options | foreign
 
 

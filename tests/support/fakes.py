@@ -54,7 +54,7 @@ class FakeModel:
 
     def __init__(self, *, seconds: float = 0.0, **facts: Any) -> None:
         self.facts = model_facts(**facts)
-        self.seconds, self.unloaded = seconds, False
+        self.seconds, self.unloaded, self.lost = seconds, False, None
 
     def change(self, **facts: Any) -> None:
         """Know something else from now on."""
@@ -63,7 +63,7 @@ class FakeModel:
     def maps(self, frame: Frame | None, seed: int) -> LatentMaps:
         return latent_maps(self, frame, seed)
 
-    def compute(self, image: Mammogram, report: Report) -> LatentMaps:
+    def compute(self, image: Mammogram, report: Report, *, urgent: bool = True) -> LatentMaps:
         report("Computing the fake")
         time.sleep(self.seconds)
         report("Computed the fake")
@@ -160,7 +160,7 @@ def install(monkeypatch, model: FakeModel | None = None, seconds: float = 0.0) -
     model = model or FakeModel()
     model.seconds = seconds
 
-    def load(choice, report):
+    def load(models, choice, report):
         report("Loading the fake")
         time.sleep(seconds)
         report("Loaded the fake")

@@ -22,14 +22,13 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from in_process import handle_of
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
-from napari_mammosae.process.local import handle_of
 from napari_mammosae.viewer import docks
 from napari_mammosae.viewer.app.jobs import Jobs
 from napari_mammosae.viewer.app.preferences import remember
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.context import Context, Controller
 from napari_mammosae.viewer.image.model_panel import FILES
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -73,11 +72,11 @@ def facts(one, depth=0):
     return {key: plain(value, depth) for key, value in vars(one).items() if not isinstance(value, mute)}
 
 
-def of_layer(layer):
+def of_layer(layer, role):
     data = layer.data if isinstance(layer.data, np.ndarray | list) else None
     extra = tuple(getattr(layer, name, None) for name in ("mode", "editable"))
     return (
-        id(layer), layer.name, layer.visible, layers.role_of(layer), layer.opacity, tuple(map(str, extra)),
+        id(layer), layer.name, layer.visible, role, layer.opacity, tuple(map(str, extra)),
         plain(np.asarray(layer.affine.affine_matrix)), plain(data),
         tuple(getattr(layer, "selected_data", ())) if hasattr(layer, "nshapes") else (),
     )  # fmt: skip
@@ -89,7 +88,7 @@ def said(workspace):
     made = {name: one for name, one in vars(workspace).items() if isinstance(one, Controller)}
     return {
         "session": {key: plain(value) for key, value in vars(workspace.session).items() if key != "events"},
-        "layers": [of_layer(layer) for layer in viewer.layers],
+        "layers": [of_layer(layer, workspace.scene.owned.role_of(layer)) for layer in viewer.layers],
         "active": id(viewer.layers.selection.active),
         "view": (tuple(camera.center), camera.zoom, grid.enabled, grid.stride, tuple(viewer.dims.point)),
         "texts": {
@@ -340,7 +339,7 @@ def localize_several(qtbot, dock, work):
     work.session.pins = tuple(int(latent) for latent in work.session.maps.latents[:3])
     work.localizer.together = replace(work.localizer.together, source="pins", how="union")
     settle(qtbot, work)
-    assert layers.find(work.scene.viewer.layers, "heatmap") is not None
+    assert work.scene.owned.find("heatmap") is not None
 
 
 def localize_undrawn(qtbot, dock, work):
@@ -349,7 +348,7 @@ def localize_undrawn(qtbot, dock, work):
 
 def localize_boxes_half_drawn(qtbot, dock, work):
     dock.draw.edit_button.click()
-    layer = layers.find(work.scene.viewer.layers, "truth")
+    layer = work.scene.owned.find("truth")
     layer.add([[[30, 40], [30, 90], [80, 90], [80, 40]]], shape_type="rectangle")
     qtbot.waitUntil(lambda: bool(work.editor.unsaved))
     dock.draw.undo_button.click()

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from in_process import handle_of
+from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.progress import ignore
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.process.local import handle_of
-from napari_mammosae.viewer.canvas.layers import find
 from napari_mammosae.viewer.launch import put_objects
 from napari_mammosae.viewer.workspace import workspace_of
 
@@ -32,9 +32,9 @@ def test_objects_are_what_the_viewer_looks_at(viewer, objects):
     assert session.run is run
     assert session.findings is findings
     assert session.handle is handle
-    np.testing.assert_array_equal(find(viewer.layers, "mammogram").data, image.displayed())
-    assert len(find(viewer.layers, "truth").data) == 1
-    assert find(viewer.layers, "latents") is not None
+    np.testing.assert_array_equal(owned(viewer).find("mammogram").data, image.displayed())
+    assert len(owned(viewer).find("truth").data) == 1
+    assert owned(viewer).find("latents") is not None
 
 
 def test_the_model_stays_the_callers(viewer, objects, tiny_model):

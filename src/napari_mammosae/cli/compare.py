@@ -12,13 +12,13 @@ from .console import say, working
 def compare(
     first: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the first model, such as the pretrained one.")],
     second: Annotated[Path, typer.Argument(metavar="RUN", help="Run of the second model, made with the same SAE.")],
-    label: Annotated[str, typer.Option("--label", metavar="L", help="Label that both runs share.")],
+    label: Annotated[str, typer.Option(metavar="L", help="Label that both runs share.")],
     out: options.OutFolder,
     category: Annotated[
         str | None,
         typer.Option("--class", metavar="C", help="Class set against the rest, number or name. Default: 1, present."),
     ] = None,
-    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option("--figure", help="Format of the figures.")] = "png",
+    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figures.")] = "png",
     quiet: options.Quiet = False,
 ) -> None:
     """Compare two models that read images through one SAE.
@@ -27,10 +27,13 @@ def compare(
     (measures without and with the SAE, with intervals), class_means.png, performance.png and comparison.json.
     """
     with working("Opening the runs", quiet=quiet):
+        from ..core.base.provenance import check_replaceable
         from ..core.comparison import runs as compared
-        from ..core.reports.comparison_figures import write_comparison
+        from ..core.reports.comparison_figures import comparison_files, write_comparison
         from ..core.runs.run import open_run
 
+        *results, note = comparison_files(out, figure)
+        check_replaceable(note, *results)
         runs = open_run(first), open_run(second)
     with working("Comparing", quiet=quiet):
         comparison = compared.compare(*runs, label, category)

@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,15 @@ def usage(option: str) -> Iterator[None]:
         yield
     except SettingsError as error:
         raise typer.BadParameter(str(error), param_hint=f"'{option}'") from None
+
+
+def check_results(*paths: Path | None) -> None:
+    """Refuse, before the work begins, to replace files that are not results of this program."""
+    from ..core.base.provenance import beside, check_replaceable
+
+    for path in paths:
+        if path is not None:
+            check_replaceable(beside(path, ".json"), path)
 
 
 @contextmanager

@@ -13,8 +13,8 @@ def inspect(
     model: options.Model,
     out: options.OutFolder,
     boxes: options.Boxes = None,
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Latents shown in the figure.")] = 10,
-    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option("--figure", help="Format of the figure.")] = "png",
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Latents shown in the figure.")] = 10,
+    figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figure.")] = "png",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     batch: options.Batch = 1,
@@ -26,11 +26,14 @@ def inspect(
     Writes latents.csv (every latent: mean, maximum, active cells, attribution), maps.npz, prediction.json, figure.png.
     """
     with working(f"Reading {image.name}", quiet=quiet):
+        from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
         from ..core.models.loading import load_model
-        from ..core.reports.inspection import write_inspection
+        from ..core.reports.inspection import inspection_files, write_inspection
 
+        table, arrays, note, picture = inspection_files(out, f"figure.{figure}")
+        check_replaceable(note, table, arrays, picture)
         mammogram = read_mammogram(image, crop=not no_crop)
         found, notes = None, tuple[str, ...]()
         if boxes:

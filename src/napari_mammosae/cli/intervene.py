@@ -7,7 +7,7 @@ import typer
 
 from ..core.runs.making.model_spec import model_of_run
 from . import options
-from .console import say, usage, working
+from .console import check_results, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,35 +17,28 @@ if TYPE_CHECKING:
 
 def intervene(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
-    label: Annotated[str, typer.Option("--label", metavar="L", help="Label of the run that scores predictions.")],
+    label: Annotated[str, typer.Option(metavar="L", help="Label of the run that scores predictions.")],
     order: Annotated[
         str,
-        typer.Option(
-            "--order", metavar="O", help="Score that ranks the latents of each class, as in `rank`, or published:DIR."
-        ),
+        typer.Option(metavar="O", help="Score that ranks the latents of each class, as in `rank`, or published:DIR."),
     ] = "diff",
-    rank_split: Annotated[
-        str | None, typer.Option("--rank-split", metavar="S", help="Rank on the images of this split only.")
-    ] = None,
-    eval_split: Annotated[
-        str | None, typer.Option("--eval-split", metavar="S", help="Score on the images of this split only.")
-    ] = None,
+    rank_split: Annotated[str | None, typer.Option(metavar="S", help="Rank on the images of this split only.")] = None,
+    eval_split: Annotated[str | None, typer.Option(metavar="S", help="Score on the images of this split only.")] = None,
     unit: Annotated[
         Literal["image", "row"],
-        typer.Option("--unit", help="row: an image counts once for each finding row, as in the published protocol."),
+        typer.Option(help="row: an image counts once for each finding row, as in the published protocol."),
     ] = "image",
     mode: Annotated[
         Literal["keep", "zero"] | None,
-        typer.Option("--mode", help="Keep only the set, or set it to zero. Default: both curves; zero with --verdict."),
+        typer.Option(help="Keep only the set, or set it to zero. Default: both curves; zero with --verdict."),
     ] = None,
     form: Annotated[
         Literal["replace", "delta"],
-        typer.Option("--form", help="replace: the reconstruction, as published. delta: the SAE's error is kept."),
+        typer.Option(help="replace: the reconstruction, as published. delta: the SAE's error is kept."),
     ] = "replace",
     k: Annotated[
         str | None,
         typer.Option(
-            "--k",
             metavar="K,K,...",
             help="Numbers of best latents per class, separated by commas, or 'all' (without intervals).",
         ),
@@ -54,31 +47,22 @@ def intervene(
         bool, typer.Option("--compat", help="Rank float32 sigmoids as the published curves do, and count false ties.")
     ] = False,
     verdict: Annotated[
-        str | None,
-        typer.Option("--verdict", metavar="V", help="Edit the latents with this verdict, for example spurious."),
+        str | None, typer.Option(metavar="V", help="Edit the latents with this verdict, for example spurious.")
     ] = None,
     verdicts: Annotated[
         Path | None,
-        typer.Option(
-            "--verdicts",
-            metavar="DB",
-            help="Verdict file. Default: RUN/verdicts.sqlite; for the demo run, your own file.",
-        ),
+        typer.Option(metavar="DB", help="Verdict file. Default: RUN/verdicts.sqlite; for the demo run, your own file."),
     ] = None,
     null: Annotated[
-        int, typer.Option("--null", metavar="N", min=0, help="With --verdict: compare with N random sets of latents.")
+        int, typer.Option(metavar="N", min=0, help="With --verdict: compare with N random sets of latents.")
     ] = 0,
     model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="M", help="The model of the run, if its name is not in `models list`."),
+        str | None, typer.Option(metavar="M", help="The model of the run, if its name is not in `models list`.")
     ] = None,
     csv: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it."),
+        Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="OUT", dir_okay=False, help="Figure: PNG, PDF or SVG.")
-    ] = None,
+    plot: Annotated[Path | None, typer.Option(metavar="OUT", dir_okay=False, help="Figure: PNG, PDF or SVG.")] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Keep or zero the best k latents of every class, for many k, and measure the predictions.
@@ -86,6 +70,7 @@ def intervene(
     One row a mode and k, with 95 % intervals by patient. With --verdict: the latents people gave that verdict, with
     every measure before and after. Exact: no image is computed again.
     """
+    check_results(csv, plot)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.intervention import of_run
         from ..core.runs.run import open_run
@@ -163,7 +148,7 @@ def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:
 
 
 def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run", verdict: str | None) -> None:
-    from ..core.base.provenance import write_provenance
+    from ..core.base.provenance import beside, write_results
     from ..core.reports.intervention_figures import plot_curves, plot_effects
 
     settings, model = record["settings"], record["model"]
@@ -172,11 +157,12 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
         f"{run.path.name} | {settings['form']} | model {model['model_sha256'][:8]} SAE {model['sae_sha256'][:8]} | "
         f"{settings['images']:,} {settings['unit']}s"
     )
-    if verdict is not None:
-        plot_effects({f"{verdict} latents, {settings['mode']}": table}, plot, measure=measure, provenance=line)
-    else:
-        plot_curves({settings["label"]: table}, plot, measure=measure, provenance=f"{line} | order {settings['order']}")
-    write_provenance(plot, record)
+    with write_results(beside(plot, ".json"), record, plot) as (file,):
+        if verdict is not None:
+            plot_effects({f"{verdict} latents, {settings['mode']}": table}, file, measure=measure, provenance=line)
+        else:
+            line += f" | order {settings['order']}"
+            plot_curves({settings["label"]: table}, file, measure=measure, provenance=line)
 
 
 def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any]) -> str:

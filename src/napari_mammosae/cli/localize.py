@@ -21,57 +21,43 @@ if TYPE_CHECKING:
 def localize(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run made with --maps.")],
     boxes: Annotated[
-        Path,
-        typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, a plain CSV, or COCO JSON."),
+        Path, typer.Option(metavar="CSV", help="Annotated boxes: a VinDr CSV, a plain CSV, or COCO JSON.")
     ],
     threshold: Annotated[
-        str,
-        typer.Option("--threshold", metavar="T", help="quantile:Q, relative:F of the maximum, or absolute:V."),
+        str, typer.Option(metavar="T", help="quantile:Q, relative:F of the maximum, or absolute:V.")
     ] = "quantile:0.95",
-    iou: Annotated[float, typer.Option("--iou", metavar="X", help="Smallest IoU of a true positive.")] = 0.25,
+    iou: Annotated[float, typer.Option(metavar="X", help="Smallest IoU of a true positive.")] = 0.25,
     confidence: Annotated[
         Literal["maximum", "mean", "energy"],
-        typer.Option("--confidence", help="Value inside a found box's region that ranks the boxes."),
+        typer.Option(help="Value inside a found box's region that ranks the boxes."),
     ] = "maximum",
     min_area: Annotated[
-        float,
-        typer.Option("--min-area", metavar="A", min=0, help="Smallest height x width of a found box, in input pixels."),
+        float, typer.Option(metavar="A", min=0, help="Smallest height x width of a found box, in input pixels.")
     ] = 10.0,
     images: Annotated[
         Literal["finding", "all"],
-        typer.Option("--images", help="Images with the finding, as in the published table, or all annotated images."),
+        typer.Option(help="Images with the finding, as in the published table, or all annotated images."),
     ] = "finding",
     finding: Annotated[
         list[str] | None,
-        typer.Option(
-            "--finding", metavar="F", help="Only this finding. Can be repeated. Default: all findings with boxes."
-        ),
+        typer.Option(metavar="F", help="Only this finding. Can be repeated. Default: all findings with boxes."),
     ] = None,
     order: Annotated[
         Literal["diff", "ap"],
         typer.Option(
-            "--order",
-            help="Latents in the short table: the first in the ranking by class, or those with the highest AP.",
+            help="Latents in the short table: the first in the ranking by class, or those with the highest AP."
         ),
     ] = "diff",
-    top: Annotated[int, typer.Option("--top", metavar="N", min=1, help="Number of latents in the short table.")] = 10,
+    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents in the short table.")] = 10,
     resamples: Annotated[
         int,
-        typer.Option(
-            "--resamples",
-            metavar="N",
-            min=0,
-            help="Number of bootstrap resamples by patient; 0 leaves the intervals out.",
-        ),
+        typer.Option(metavar="N", min=0, help="Number of bootstrap resamples by patient; 0 leaves the intervals out."),
     ] = 1000,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Random seed of the bootstrap.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Random seed of the bootstrap.")] = 0,
     csv: Annotated[
         Path | None,
         typer.Option(
-            "--csv",
-            metavar="OUT",
-            dir_okay=False,
-            help="Table of every latent. OUT.json and OUT.md are written next to it.",
+            metavar="OUT", dir_okay=False, help="Table of every latent. OUT.json and OUT.md are written next to it."
         ),
     ] = None,
     quiet: options.Quiet = False,
@@ -80,6 +66,11 @@ def localize(
 
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
     """
+    if csv is not None:
+        from ..core.base.provenance import check_replaceable
+
+        path, note, short = _written(csv)
+        check_replaceable(note, path, short)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.annotations.boxes import read_findings
         from ..core.localization import over_run
@@ -152,12 +143,12 @@ def _basis(images: str) -> str:
 
 
 def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
-    from ..core.base.files import write_together
-    from ..core.base.provenance import json_text
+    from ..core.base.cells import write_csv
+    from ..core.base.provenance import write_results
 
-    with write_together(*_written(csv)) as (rows, note, short):
-        table.to_csv(rows, index=False, lineterminator="\n")
-        note.write_text(json_text(record), encoding="utf-8")
+    path, note, short_path = _written(csv)
+    with write_results(note, record, path, short_path) as (rows, short):
+        write_csv(rows, table)
         short.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
 
 

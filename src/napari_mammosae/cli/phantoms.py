@@ -11,19 +11,10 @@ from .console import progress, say
 
 def phantoms(
     folder: Annotated[Path, typer.Argument(metavar="DIR", file_okay=False, help="Folder to write into.")],
-    count: Annotated[int, typer.Option("--count", metavar="N", min=1, help="How many images.")],
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="S", min=0, help="Number of the first image; the others follow it.")
-    ] = 0,
+    count: Annotated[int, typer.Option(metavar="N", min=1, help="How many images.")],
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Number of the first image; the others follow it.")] = 0,
     marker_bias: Annotated[
-        float,
-        typer.Option(
-            "--marker-bias",
-            metavar="P",
-            min=0,
-            max=1,
-            help="P(view marker | mass) = 1 - P(marker | no mass).",
-        ),
+        float, typer.Option(metavar="P", min=0, max=1, help="P(view marker | mass) = 1 - P(marker | no mass).")
     ] = 0.5,
     quiet: options.Quiet = False,
 ) -> None:
@@ -37,10 +28,7 @@ def phantoms(
             "would not name; choose an empty folder"
         )
     with progress(quiet=quiet) as report:
-        from ..core.base.provenance import provenance, write_json
         from ..core.phantoms.dataset import write_phantoms
 
         write_phantoms(folder, count, seed=seed, marker_bias=marker_bias, progress=report)
-        settings = {"count": count, "seed": seed, "marker_bias": marker_bias}
-        write_json(folder / "phantoms.json", provenance("phantoms", settings))
     say(f"wrote {count} synthetic phantoms into {folder}", quiet=quiet)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options
-from .console import say, usage, working
+from .console import check_results, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,42 +18,34 @@ SHOWN = 10
 
 def rank(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
-    label: Annotated[str, typer.Option("--label", metavar="L", help="Label of the run.")],
+    label: Annotated[str, typer.Option(metavar="L", help="Label of the run.")],
     category: Annotated[
         str | None,
         typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
     ] = None,
-    score: Annotated[str, typer.Option("--score", metavar="S", help="Score that ranks the latents.")] = "diff",
+    score: Annotated[str, typer.Option(metavar="S", help="Score that ranks the latents.")] = "diff",
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
-        typer.Option(
-            "--contrast",
-            help="For scores such as mean and std: over the class, the class minus the rest, or all images.",
-        ),
+        typer.Option(help="For scores such as mean and std: over the class, the class minus the rest, or all images."),
     ] = None,
-    split: Annotated[str | None, typer.Option("--split", metavar="S", help="Only images of this split.")] = None,
+    split: Annotated[str | None, typer.Option(metavar="S", help="Only images of this split.")] = None,
     unit: Annotated[
         Literal["image", "row"],
-        typer.Option("--unit", help="row: an image counts once for each finding row, as in the published protocol."),
+        typer.Option(help="row: an image counts once for each finding row, as in the published protocol."),
     ] = "image",
     against: Annotated[
-        Path | None,
-        typer.Option("--against", metavar="RUN|CSV|JSON", help="Compare with another run, table or published list."),
+        Path | None, typer.Option(metavar="RUN|CSV|JSON", help="Compare with another run, table or published list.")
     ] = None,
     intervals: Annotated[
-        int, typer.Option("--intervals", metavar="N", min=0, help="Number of top latents that get 95 % intervals.")
+        int, typer.Option(metavar="N", min=0, help="Number of top latents that get 95 % intervals.")
     ] = 100,
     model: Annotated[
-        str | None,
-        typer.Option("--model", metavar="M", help="The run's model: adds the attribution to the class's logit."),
+        str | None, typer.Option(metavar="M", help="The run's model: adds the attribution to the class's logit.")
     ] = None,
     csv: Annotated[
         Path | None,
         typer.Option(
-            "--csv",
-            metavar="OUT",
-            dir_okay=False,
-            help="CSV table with one row per latent. OUT.json is written next to it.",
+            metavar="OUT", dir_okay=False, help="CSV table with one row per latent. OUT.json is written next to it."
         ),
     ] = None,
     quiet: options.Quiet = False,
@@ -68,6 +60,7 @@ def rank(
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
+    check_results(csv)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.ranking.compare import compare_with
         from ..core.ranking.of_run import rank as rank_run

@@ -14,9 +14,7 @@ def run(
     model: options.Model,
     out: Annotated[
         Path,
-        typer.Option(
-            "--out", metavar="RUN", file_okay=False, help="Folder of the run. An unfinished run in it is resumed."
-        ),
+        typer.Option(metavar="RUN", file_okay=False, help="Folder of the run. An unfinished run in it is resumed."),
     ],
     labels: options.Labels = None,
     maps: Annotated[
@@ -24,10 +22,7 @@ def run(
     ] = False,
     workers: options.Workers = 1,
     scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler", metavar="ADDRESS", help="Address of a Dask scheduler whose workers compute the run."
-        ),
+        str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler whose workers compute the run.")
     ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with status 1 if any image could not be used.")

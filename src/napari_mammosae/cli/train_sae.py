@@ -1,52 +1,40 @@
 """`train-sae`: a sparse autoencoder of one's own, on a model's features of one's own images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from . import options
-from .console import progress, say, stoppable, usage, working
+from .console import check_results, progress, say, stoppable, usage, working
 
 if TYPE_CHECKING:
-    from ..core.training.fit import FittedSAE
+    from ..core.training.results import FittedSAE
 
 
 def train_sae(
     images: options.Images,
-    model: Annotated[
-        str, typer.Option("--model", metavar="M", help="A name or a model.toml; its SAE, if any, is not used.")
-    ],
+    model: Annotated[str, typer.Option(metavar="M", help="A name or a model.toml; its SAE, if any, is not used.")],
     out: Annotated[
         Path,
         typer.Option(
-            "--out",
             metavar="SAE",
             dir_okay=False,
             help="The .safetensors file to write. SAE.json is written next to it.",
         ),
     ],
     labels: options.Labels = None,
-    share: Annotated[
-        float, typer.Option("--share", metavar="P", help="Share of each image's cells to train on.")
-    ] = 1.0,
-    hold_out: Annotated[
-        float, typer.Option("--hold-out", metavar="P", help="Share of the patients held out to measure on.")
-    ] = 0.1,
-    expansion: Annotated[
-        int, typer.Option("--expansion", metavar="N", min=1, help="Latents per feature of the layer.")
-    ] = 8,
-    epochs: Annotated[int, typer.Option("--epochs", metavar="N", min=1, help="Number of passes over the cells.")] = 200,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", metavar="R", help="Of Adam.")] = 3e-4,
-    l1: Annotated[float, typer.Option("--l1", metavar="W", help="Weight of the sparsity term.")] = 3e-5,
-    cells: Annotated[int, typer.Option("--cells", metavar="N", min=1, help="Cells per training step.")] = 4096,
+    share: Annotated[float, typer.Option(metavar="P", help="Share of each image's cells to train on.")] = 1.0,
+    hold_out: Annotated[float, typer.Option(metavar="P", help="Share of the patients held out to measure on.")] = 0.1,
+    expansion: Annotated[int, typer.Option(metavar="N", min=1, help="Latents per feature of the layer.")] = 8,
+    epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of passes over the cells.")] = 200,
+    learning_rate: Annotated[float, typer.Option(metavar="R", help="Of Adam.")] = 3e-4,
+    l1: Annotated[float, typer.Option(metavar="W", help="Weight of the sparsity term.")] = 3e-5,
+    cells: Annotated[int, typer.Option(metavar="N", min=1, help="Cells per training step.")] = 4096,
     resample_every: Annotated[
-        int,
-        typer.Option(
-            "--resample-every", metavar="N", min=0, help="Epochs after which dead latents are reset; 0 never resets."
-        ),
+        int, typer.Option(metavar="N", min=0, help="Epochs after which dead latents are reset; 0 never resets.")
     ] = 10,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", min=0, help="Random seed.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Random seed.")] = 0,
     workers: options.Workers = 1,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
@@ -56,7 +44,8 @@ def train_sae(
 ) -> None:
     """Train a sparse autoencoder as published: ReLU, L1, unit decoder columns, dead latents resampled.
 
-    The features are kept beside SAE while this runs, in half precision. Reports explained variance, L0 and dead latents
+    Features in half precision and checkpoints are kept in SAE.training until the weights are written; the same command
+    resumes a training that was stopped. Reports explained variance, L0 and dead latents
     of held-out images and, with labels of the model's classes, AUROC without and with the SAE.
     """
     from ..core.base.errors import SettingsError
@@ -64,64 +53,26 @@ def train_sae(
     with usage("--out"):
         if out.suffix != ".safetensors":
             raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
+    check_results(out)
     with working(f"Loading {model}", quiet=quiet):
         from ..core.models.loading import load_model
-        from ..core.training.fit import fit_sae, write_sae
+        from ..core.training.fit import fit_sae
+        from ..core.training.folder import TrainingFolder
+        from ..core.training.results import finish_training
         from ..core.training.sae_training import SAETrainingSettings
 
         network = load_model(model, device=device, precision=precision)
     settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, cells, resample_every, seed)
+    folder = TrainingFolder.of(out)
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         fitted = fit_sae(
-            images, network, out.parent, settings, labels=labels or (), share=share, hold_out=hold_out,
+            images, network, folder, settings, labels=labels or (), share=share, hold_out=hold_out,
             workers=workers, batch=batch, crop=not no_crop, progress=report, cancelled=stop,
         )  # fmt: skip
-    write_sae(out, fitted, network, settings)
-    _write_record(
-        out,
-        {"images": images, "labels": labels, "share": share, "hold_out": hold_out, "crop": not no_crop},
-        settings,
-        fitted,
-        network,
-    )
+    chosen = {"images": images, "labels": labels, "share": share, "hold_out": hold_out, "crop": not no_crop}
+    finish_training(folder, out, fitted, network, settings, chosen)
     say(_summary(fitted), quiet=quiet)
     say(f"wrote {out}", quiet=quiet)
-
-
-def _figures(fitted: "FittedSAE") -> dict[str, Any]:
-    stats = fitted.stats
-    return {
-        "images_trained_on": fitted.trained,
-        "images_held_out": fitted.held_out,
-        "images_failed": fitted.failed,
-        "cells": fitted.cells,
-        "latents": fitted.sae.n_latents,
-        "measured_on": "held-out images" if fitted.held_out else "the training cells",
-        "explained_variance": stats.explained_variance,
-        "l0": stats.l0,
-        "dead_share": stats.dead_share,
-        "last_loss": fitted.last.loss,
-        "prediction": {
-            name: {
-                "auroc": one.auroc,
-                "auroc_sae": one.auroc_sae,
-                "auroc_change": one.auroc_change,
-                "loss_recovered": one.loss_recovered,
-            }
-            for name, one in fitted.fidelity.items()
-        },
-    }
-
-
-def _write_record(out: Path, chosen: dict[str, Any], settings: Any, fitted: "FittedSAE", model: Any) -> None:
-    from dataclasses import asdict
-
-    from ..core.base.files import sha256_file
-    from ..core.base.provenance import provenance, write_provenance
-
-    record = provenance("train-sae", chosen | asdict(settings), model)
-    record["model"].pop("sae_sha256")
-    write_provenance(out, record | {"sha256": sha256_file(out), "results": _figures(fitted)})
 
 
 def _summary(fitted: "FittedSAE") -> str:

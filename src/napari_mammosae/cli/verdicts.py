@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import options
-from .console import say
+from .console import check_results, say
 
 if TYPE_CHECKING:
+    from ..core.verdicts.exchange import Merged
     from ..core.verdicts.store import VerdictStore
 
 verdicts = typer.Typer(
@@ -29,15 +30,15 @@ Sources = Annotated[list[Path], typer.Argument(metavar="FILE...", help="Verdicts
 def export(
     out: Annotated[Path, typer.Argument(metavar="OUT", dir_okay=False, help="A .csv or .json file.")],
     where: Where = None,
-    annotator: Annotated[
-        str | None, typer.Option("--annotator", metavar="NAME", help="Only the verdicts of this annotator.")
-    ] = None,
+    annotator: Annotated[str | None, typer.Option(metavar="NAME", help="Only the verdicts of this annotator.")] = None,
     current: Annotated[bool, typer.Option("--current", help="Only the current verdicts, not their history.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Write verdicts as CSV or JSON; screenshots stay behind."""
-    from ..core.verdicts.exchange import export_verdicts
+    from ..core.base.provenance import check_replaceable
+    from ..core.verdicts.exchange import export_verdicts, note_of
 
+    check_replaceable(note_of(out), out)
     with _open(where) as store:
         export_verdicts(store, out, annotator=annotator, current=current)
     say(f"wrote {out}", quiet=quiet)
@@ -45,41 +46,39 @@ def export(
 
 @verdicts.command("import")
 def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -> None:
-    """Add the verdicts of files to yours: all of them, or none.
+    """Add the verdicts of files to yours.
 
-    Adding a file twice changes nothing. A verdict file that is not there yet is made.
+    Adding a file twice changes nothing. A file that cannot be used is named and left out. A verdict file that is not
+    there yet is made.
     """
     from ..core.verdicts.exchange import merge_verdicts
     from ..core.verdicts.store import VerdictStore
 
     with VerdictStore(_path(where)) as store:
         _note(store)
-        for merged in merge_verdicts(store, files):
-            say(f"{merged.source}: {merged.added} entries added, {merged.known} already there", quiet=quiet)
+        report = merge_verdicts(store, files)
+    for merged in _usable(report):
+        say(f"{merged.source}: {merged.added} entries added, {merged.known} already there", quiet=quiet)
 
 
 @verdicts.command()
 def merge(
     files: Sources,
-    out: Annotated[Path, typer.Option("--out", metavar="DB", dir_okay=False, help="New verdict file, .sqlite.")],
+    out: Annotated[Path, typer.Option(metavar="DB", dir_okay=False, help="New verdict file, .sqlite.")],
     quiet: options.Quiet = False,
 ) -> None:
     """Put the verdicts of several people into one new file."""
-    import tempfile
-
     from ..core.base.errors import VerdictError
+    from ..core.base.files import write_atomic
     from ..core.verdicts.exchange import merge_verdicts
     from ..core.verdicts.store import VerdictStore
 
     if out.exists():
         raise VerdictError(f"{out.name} exists; choose another name, or add to it with `verdicts import`.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".merge-", dir=out.parent) as folder:
-        new = Path(folder) / out.name
-        with VerdictStore(new) as store:
-            report = merge_verdicts(store, files)
-        new.replace(out)  # closed, so the file is all there is of it
-    for merged in report:
+    # closed, so the file is all there is of it
+    with write_atomic(out) as new, VerdictStore(new) as store:
+        report = merge_verdicts(store, files)
+    for merged in _usable(report):
         say(f"{merged.source}: {merged.added} entries, {merged.known} already in the other files", quiet=quiet)
     say(f"wrote {out}", quiet=quiet)
 
@@ -90,8 +89,7 @@ def agreement(
     second: Annotated[str, typer.Argument(metavar="SECOND", help="The other.")],
     where: Where = None,
     csv: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it."),
+        Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -102,6 +100,7 @@ def agreement(
     from ..core.verdicts.agreement import cohen_kappa
     from ..core.verdicts.store import VERDICTS
 
+    check_results(csv)
     with _open(where) as store:
         found = cohen_kappa(store, first, second)
         name = store.path.name
@@ -118,6 +117,15 @@ def agreement(
         say(f"rows: {first}, columns: {second}\n{counts.rename_axis(None).to_string()}", quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
+
+
+def _usable(report: "list[Merged]") -> "list[Merged]":
+    """Name the files that were left out, and return the others."""
+    refused = [merged for merged in report if merged.refused]
+    if refused:
+        files = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
+        typer.echo(f"Note: {files} left out: {refused[0].refused}", err=True)
+    return [merged for merged in report if not merged.refused]
 
 
 def _path(where: Path | None) -> Path:

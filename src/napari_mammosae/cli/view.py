@@ -43,9 +43,7 @@ def view(
         list[Path],
         typer.Argument(metavar="IMAGE...", help="Mammograms to open. The latents of the first are computed."),
     ],
-    model: Annotated[
-        str | None, typer.Option("--model", metavar="M", help="A name from `models list`, or a model.toml.")
-    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="M", help="A name from `models list`, or a model.toml.")] = None,
     boxes: options.Boxes = None,
     screenshot: Screenshot = None,
     device: options.PreferredDevice = None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ..core.base.progress import Report
     from ..core.images.mammogram import Mammogram
@@ -47,15 +47,23 @@ class ModelHandle(Protocol):
     Methods may take seconds and are called from worker threads, several at a time; `facts` costs nothing. Work says how
     far it is through `report`, and stops where that raises. What a method raises leaves the model as it was, but for
     the device: out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
+
+    Attributes
+    ----------
+    lost
+        To be called with a sentence, from any thread, when the model's process has ended by itself; the next request
+        starts another one.
     """
+
+    lost: Callable[[str], None] | None
 
     @property
     def facts(self) -> ModelFacts:
         """What is known of the model, as of its last answer; the facts of the last one after unloading."""
         ...
 
-    def compute(self, image: Mammogram, report: Report) -> LatentMaps:
-        """All latents and the prediction of an image.
+    def compute(self, image: Mammogram, report: Report, *, urgent: bool = True) -> LatentMaps:
+        """All latents and the prediction of an image; what is not `urgent`, because it is read ahead, waits.
 
         For an inner layer the image's features are kept, for `pass_edits`, under the `key` of what is returned; those
         of the images asked for last replace those of earlier ones.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
-import sys
-import time
 from collections import OrderedDict
 from dataclasses import replace
 from threading import Lock
@@ -17,58 +14,22 @@ from ..core.base.errors import FeaturesForgotten, ModelError
 from .handle import MemoryUse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
     from ..core.base.progress import Report
     from ..core.images.mammogram import Mammogram
+    from ..core.images.preprocessing import ModelInput
     from ..core.intervention.edit import Edit
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
     from ..core.models.model import MammoSAE
-    from ..core.runs.making.model_spec import ModelSpec
     from ..core.stats.measures import FloatArray, IntArray
-    from .handle import ModelHandle
 
 IMAGES_KEPT = 8
 """Images whose inner-layer features are kept: the one shown and those read ahead (about 15 MB each at most)."""
-
-
-def start_torch(report: Report) -> None:
-    """Import torch and what needs it, announced: the import holds up the window for moments that no thread can avoid.
-
-    It makes so many objects that Python would look through all of them for garbage soon after, and stop everything
-    meanwhile; that is put off and done once, before anything else is announced.
-    """
-    if "napari_mammosae.core.models.model" in sys.modules and "timm" in sys.modules:
-        return
-    report("Starting PyTorch; the window may pause for a moment")
-    time.sleep(0.1)  # for the window to say so before it cannot
-    gc.disable()
-    try:
-        from ..core.models import model  # noqa: F401
-        from ..core.models.timm_import import import_timm
-
-        import_timm()
-        gc.collect()
-    finally:
-        gc.enable()
-
-
-def handle_of(model: ModelSpec) -> ModelHandle:
-    """Return a model in this process, loaded if it is not; one that was loaded before stays the caller's to unload.
-
-    Raises
-    ------
-    CheckpointError, ModelError
-        As `load_model`.
-    """
-    from ..core.models.model import MammoSAE
-    from ..core.runs.making.model_spec import load
-
-    return LocalModel(load(model), lent=isinstance(model, MammoSAE))
 
 
 class LocalModel:
@@ -85,6 +46,7 @@ class LocalModel:
     """
 
     def __init__(self, model: MammoSAE, *, lent: bool = False) -> None:
+        self.lost: Callable[[str], None] | None = None
         self._lent = lent
         self._model: MammoSAE | None = model
         self._facts = model.facts
@@ -96,19 +58,23 @@ class LocalModel:
         """What is known of the model, as of its last answer."""
         return self._facts
 
-    def compute(self, image: Mammogram, report: Report) -> LatentMaps:
+    def compute(self, image: Mammogram, report: Report, *, urgent: bool = True) -> LatentMaps:
         """All latents and the prediction of an image; see `ModelHandle`."""
+        return self.compute_prepared(image.prepared(self._facts.preprocessing), image.image_id, image.name, report)
+
+    def compute_prepared(self, prepared: ModelInput, image_id: str, name: str, report: Report) -> LatentMaps:
+        """As `compute`, of an image that was made ready for the model; `name` is what messages call it."""
         from ..core.models.compute import features_and_latents
 
         model = self._loaded()
-        report(f"Computing {model.n_latents:,} latents of {image.image_id} on {model.device}")
+        report(f"Computing {model.n_latents:,} latents of {image_id} on {model.device}")
         try:
-            features, maps = features_and_latents(model, image)
+            features, maps = features_and_latents(model, prepared, name)
         finally:
             self._renew(model)
         if model.block is None:
             return maps
-        key = _key_of(image, self._facts)
+        key = _key_of(prepared, self._facts)
         self._keep(key, features.cpu())
         return replace(maps, key=key)
 
@@ -184,11 +150,11 @@ class LocalModel:
                 self._features.popitem(last=False)
 
 
-def _key_of(image: Mammogram, facts: ModelFacts) -> str:
+def _key_of(prepared: ModelInput, facts: ModelFacts) -> str:
     """Name an image and what its features depend on, by its pixels as the model sees them."""
     of_model = f"{facts.model_sha256} {facts.layer} {facts.precision} {facts.preprocessing}"
     digest = hashlib.blake2b(of_model.encode(), digest_size=16)
-    digest.update(image.prepared(facts.preprocessing).pixels.tobytes())
+    digest.update(prepared.pixels.tobytes())
     return digest.hexdigest()
 
 

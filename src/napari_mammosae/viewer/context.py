@@ -1,19 +1,14 @@
 """What every controller and every part of a dock is given."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .app.jobs import Jobs
 from .app.listening import connect_until, debounce_until, new_undo
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .app.session import Session
-    from .app.status import Status
-    from .canvas.scene import Scene
+from .app.session import Session
+from .app.status import Status
+from .canvas.scene import Scene
 
 
 @dataclass(frozen=True, slots=True, eq=False)

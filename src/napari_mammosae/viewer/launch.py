@@ -128,8 +128,9 @@ def view(
     image
         A mammogram or its file; by default the first image of the run.
     model
-        A loaded model, which the viewer works with and leaves to you; or the name of one, its `model.toml`, or the
-        arguments of `load_model`.
+        A loaded model, which is left to you; or the name of one, its `model.toml`, or the arguments of `load_model`.
+        The viewer loads its files again in a process of its own, once it needs them. A model that was not loaded from
+        files computes in this process, and a warning says so.
     run
         A run or its folder, to rank latents and to go from image to image.
     boxes
@@ -152,9 +153,9 @@ def view(
     from ..core.annotations.boxes import Findings, read_findings
     from ..core.images.mammogram import Mammogram, read_mammogram
     from ..core.runs.run import Run, open_run
-    from ..process.local import handle_of
+    from ..process.opening import open_handles
 
-    handle = None if model is None else handle_of(model)
+    handle, local = (None, None) if model is None else open_handles(model)
     opened = run if run is None or isinstance(run, Run) else open_run(run)
     if opened is not None and handle is not None:
         opened.check_model(handle.facts)
@@ -162,7 +163,7 @@ def view(
     mammogram = image if image is None or isinstance(image, Mammogram) else read_mammogram(image)
     if mammogram is not None and maps is None:
         if handle is not None and handle.facts.n_latents:
-            maps = handle.compute(mammogram, ignore)
+            maps = (local or handle).compute(mammogram, ignore)
         elif opened is not None and opened.has_maps and mammogram.image_id in set(opened.images["image_id"]):
             maps = opened.latents(mammogram.image_id)
     viewer = _viewer(show=show)

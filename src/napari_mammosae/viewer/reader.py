@@ -1,12 +1,8 @@
 """Reader of mammograms for napari: keeps spacing, windows, laterality and view, which the built-in reader drops."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any
 
 PLUGIN = "napari-mammosae"
 # DICOM files, this package's phantoms, and the published VinDr-Mammo PNGs, named by 32 hexadecimal digits. Other PNGs

@@ -72,26 +72,20 @@ def open_demo(viewer: ViewerModel) -> None:
 
 
 def _layers(path: Path) -> list[Any]:
-    """Image and boxes as napari takes them; the boxes are left to the controller where there is one."""
+    """Image as napari takes it, with the table of boxes; those of the image shown are drawn by the viewer's scene."""
     import napari
 
     from ..core.annotations.boxes import read_findings
     from ..core.images.mammogram import read_mammogram
-    from .canvas.layers import KEY, mammogram_options, truth_layer, world_affine
-    from .workspace import has_workspace
+    from .canvas.layers import KEY, mammogram_options
+    from .workspace import workspace_of
 
     image, findings = read_mammogram(path), read_findings(path.parent / "findings.csv")
     options = mammogram_options(image)
     options["metadata"][KEY]["findings"] = findings
-    data = [(image.displayed(), options, "image")]
-    viewer = napari.current_viewer()
-    boxes = findings.boxes(image.image_id)
-    if len(boxes) and (viewer is None or not has_workspace(viewer)):
-        from napari.layers import Image
-
-        affine = world_affine(Image(image.displayed()[:2, :2]))
-        data.append(truth_layer(boxes, affine, image.shape[0]).as_layer_data_tuple())
-    return data
+    if (viewer := napari.current_viewer()) is not None:
+        workspace_of(viewer)  # it looks at the image as soon as it is added, with or without a dock
+    return [(image.displayed(), options, "image")]
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -1,12 +1,11 @@
 """What belongs to one viewer, made and ended in one place: who acts in it, and who is whose neighbour."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack, suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from napari.components import ViewerModel
 from qtpy.QtCore import QCoreApplication
 
 from .annotation.controller import BoxEditor
@@ -36,9 +35,6 @@ from .runs.opener import RunOpener
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
 from .verdicts.suspects import SuspectSearch
-
-if TYPE_CHECKING:
-    from napari.components import ViewerModel
 
 Owned = TypeVar("Owned", bound=Controller)
 
@@ -81,6 +77,7 @@ class Workspace:
             (self, keymap.EDIT_KEYS),
         ):
             self._undo.callback(keymap.bind(viewer, target, keys))
+        self.images.models.warm_up()
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)
             self._undo.callback(self._disconnect_app)

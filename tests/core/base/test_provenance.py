@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import napari_mammosae
-from napari_mammosae.core.base.provenance import plain, provenance, write_json, write_provenance, write_table
+from napari_mammosae.core.base.errors import WriteError
+from napari_mammosae.core.base.provenance import plain, provenance, write_json, write_table
 from napari_mammosae.core.models.loading import load_model
 
 
@@ -42,9 +43,8 @@ def test_no_folder_gets_into_it():
 
 def test_written_beside_the_output_at_full_precision(tmp_path: Path):
     value = 0.1 + 0.2
-    path = write_provenance(tmp_path / "rank.csv", {"value": np.float64(value)})
-    assert path == tmp_path / "rank.csv.json"
-    assert json.loads(path.read_text()) == {"value": value}
+    write_table(tmp_path / "rank.csv", pd.DataFrame({"latent": [1]}), {"value": np.float64(value)})
+    assert json.loads((tmp_path / "rank.csv.json").read_text()) == {"value": value}
 
 
 def test_what_json_does_not_know_becomes_what_it_does():
@@ -75,6 +75,6 @@ def test_a_table_and_its_provenance_come_together_or_not_at_all(tmp_path: Path, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)  # the second of the two
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(WriteError, match=r"The disk is full: rank.csv was not written"):
         write_table(path, table.head(1), provenance("rank", {"label": "other"}))
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before

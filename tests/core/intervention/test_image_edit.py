@@ -9,13 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_mammosae.core.base.errors import SettingsError
-from napari_mammosae.core.intervention.edit import Edit, mask_of, verdict_mask
-from napari_mammosae.core.intervention.explain import (
-    error_map,
-    explain,
-    latent_position_contributions,
-    position_contributions,
-)
+from napari_mammosae.core.intervention.edit import Edit, mask_of
+from napari_mammosae.core.intervention.explain import explain
 from napari_mammosae.core.intervention.image_edit import edit_image
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.intervention.smallest_flip import smallest_flip
@@ -120,21 +115,20 @@ def test_the_masked_pass_takes_images_too_and_shares_the_encoder():
     assert masked_logits(model, images, []).shape == (0, 3, 1)
 
 
-def test_contributions_positions_and_error_add_up_to_the_logit():
+def test_contributions_their_map_and_the_error_add_up_to_the_logit():
     for seed in range(10):
         model = SmallModel(seed)
         features, maps = image_of(model, seed)
         found = explain(maps.pooled_mean, model.attribution[0], model.constant[0], maps.logits[0], maps.logits_sae[0])
         size = max(1, np.abs(found.contributions).sum())
         assert abs(found.total - found.logit) <= 1e-10 * size
-        weight = model.attribution[0, maps.latents]
-        everywhere = latent_position_contributions(maps.values, weight)
-        assert everywhere.sum(axis=(1, 2)) == pytest.approx(found.contributions)
-        by_position = position_contributions(maps.values, weight)
-        assert by_position == pytest.approx(everywhere.sum(axis=0))
-        left = error_map(features[0].numpy(), model.decode(model.encode(features))[0].numpy(), model.head_weight[0])
-        assert left.sum() == pytest.approx(found.error)
-        assert (by_position + left).sum() + found.bias == pytest.approx(found.logit)
+        by_position = edit_image(maps, model.attribution, model.constant, Edit(np.zeros(20, bool))).map_before[0]
+        weight = model.attribution[0, maps.latents] / by_position.size
+        assert by_position == pytest.approx((weight[:, None, None] * maps.values).sum(axis=0))
+        assert by_position.sum() == pytest.approx(found.contributions.sum())
+        left = model.head_weight[0] @ (features - model.decode(model.encode(features)))[0].numpy().mean(axis=(1, 2))
+        assert left == pytest.approx(found.error)
+        assert by_position.sum() + left + found.bias == pytest.approx(found.logit)
 
 
 def test_the_largest_terms_and_the_rest_are_all():
@@ -235,15 +229,6 @@ def test_wrong_sets_are_refused(latents, said):
         mask_of(latents, 20)
 
 
-def test_verdicts_make_a_set():
-    verdicts = {3: "spurious", 5: "lesion", 9: "spurious"}
-    assert np.flatnonzero(verdict_mask(verdicts, "spurious", 12)).tolist() == [3, 9]
-    with pytest.raises(SettingsError, match="no latent has the verdict 'anatomy'"):
-        verdict_mask(verdicts, "anatomy", 12)
-    with pytest.raises(SettingsError, match="no latent 9"):
-        verdict_mask(verdicts, "spurious", 8)
-
-
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -279,8 +264,6 @@ def test_edits_for_another_model_are_refused():
         edit_image(maps, model.attribution[:, :-1], model.constant, Edit(np.ones(20, bool)))
     with pytest.raises(SettingsError, match="different SAEs"):
         explain(np.ones(3), np.ones(4), 0.0, 0.0, 0.0)
-    with pytest.raises(SettingsError, match="expected"):
-        position_contributions(np.ones((3, 2)), np.ones(3))
 
 
 def test_what_an_edit_does_can_be_said_and_kept():

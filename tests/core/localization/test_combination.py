@@ -8,7 +8,7 @@ from scipy import ndimage
 
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.localization.boxes import find_regions
-from napari_mammosae.core.localization.combination import CombinedMap, combine_maps, find_combined_regions
+from napari_mammosae.core.localization.combination import CombinedMap, combine_maps
 from napari_mammosae.core.localization.upsampling import upsample
 
 GRID, SHAPE = (8, 6), (64, 48)
@@ -29,10 +29,11 @@ def boxes_of(mask, min_area=10):
 
 
 def level_of(heatmap, kind, value):
+    """In float64: compared with a plain number, numpy would round the level to float32."""
     return {
         "quantile": np.quantile(heatmap.astype(np.float64), value),
-        "relative": value * float(heatmap.max()),
-        "absolute": value,
+        "relative": value * np.float64(heatmap.max()),
+        "absolute": np.float64(value),
     }[kind]
 
 
@@ -58,7 +59,7 @@ def test_a_union_joins_the_masks_of_all(case) -> None:
         if cells.any():
             mask |= heatmap > level_of(heatmap, kind, value)
         greatest = np.maximum(greatest, heatmap)
-    found = find_combined_regions(maps, shape, "union", f"{kind}:{value}")
+    found = CombinedMap.of(maps, shape, "union").regions(f"{kind}:{value}")
     assert sorted(found.boxes.tolist()) == boxes_of(mask)
     for box, top in zip(found.boxes, found.maximum, strict=True):
         part = slice(box[0], box[2]), slice(box[1], box[3])
@@ -72,7 +73,7 @@ def test_a_class_activation_map_counts_only_what_speaks_for_the_class(case) -> N
     cells = combine_maps(maps, "logit", weights)
     np.testing.assert_allclose(cells, np.einsum("k,kij->ij", weights, maps.astype(float)), atol=1e-5)
     heatmap = upsample(cells, shape)
-    found = find_combined_regions(maps, shape, "logit", f"{kind}:{value}", attribution=weights)
+    found = CombinedMap.of(maps, shape, "logit", weights).regions(f"{kind}:{value}")
     if not cells.any():
         assert found.silent
         return
@@ -83,8 +84,8 @@ def test_a_class_activation_map_counts_only_what_speaks_for_the_class(case) -> N
 def test_the_strong_hide_the_weak_only_in_the_maximum() -> None:
     maps = np.zeros((3, *GRID), np.float32)
     maps[0, 1, 1], maps[1, 5, 4] = 1.0, 100.0
-    assert len(find_combined_regions(maps, SHAPE, "maximum", "relative:0.3")) == 1
-    union = find_combined_regions(maps, SHAPE, "union", "relative:0.3")
+    assert len(CombinedMap.of(maps, SHAPE, "maximum").regions("relative:0.3")) == 1
+    union = CombinedMap.of(maps, SHAPE, "union").regions("relative:0.3")
     assert sorted(union.boxes.tolist()) == sorted(
         box for cells in maps[:2] for box in find_regions(cells, SHAPE, "relative:0.3").boxes.tolist()
     )
@@ -94,7 +95,7 @@ def test_the_strong_hide_the_weak_only_in_the_maximum() -> None:
 def test_a_sum_that_is_negative_everywhere_has_no_boxes_and_says_why() -> None:
     maps = np.ones((2, *GRID), np.float32)
     for threshold in ("quantile:0.5", "relative:0.3", "absolute:0"):
-        found = find_combined_regions(maps, SHAPE, "logit", threshold, attribution=[-1.0, -2.0])
+        found = CombinedMap.of(maps, SHAPE, "logit", [-1.0, -2.0]).regions(threshold)
         assert len(found) == 0
         assert found.note
 
@@ -103,7 +104,7 @@ def test_one_latent_is_itself() -> None:
     maps = np.maximum(np.random.default_rng(3).normal(0, 1, (1, *GRID)), 0).astype(np.float32)
     alone = find_regions(maps[0], SHAPE, "relative:0.5")
     for how in ("union", "maximum", "logit"):
-        found = find_combined_regions(maps, SHAPE, how, "relative:0.5", attribution=[1.0])
+        found = CombinedMap.of(maps, SHAPE, how, [1.0]).regions("relative:0.5")
         assert found.boxes.tolist() == alone.boxes.tolist()
         np.testing.assert_allclose(found.energy, alone.energy, rtol=1e-5)
 

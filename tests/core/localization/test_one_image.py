@@ -5,7 +5,7 @@ import pytest
 
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.matching import iou
-from napari_mammosae.core.localization.one_image import best_overlaps, focus_on_image, heatmap_values, localize_image
+from napari_mammosae.core.localization.one_image import best_overlaps, focus_on_image, heatmap_values, judge_regions
 from napari_mammosae.core.localization.upsampling import upsample
 
 SHAPE, GRID = (240, 180), (8, 6)
@@ -26,7 +26,7 @@ def test_fates_of_found_and_annotated_boxes():
     regions = find_regions(TWO, SHAPE, "relative:0.3")
     assert len(regions) == 2
     first, far = regions.boxes[0], [0, 150, 20, 180]
-    result = localize_image(TWO, SHAPE, [far, first], "relative:0.3")
+    result = judge_regions(find_regions(TWO, SHAPE, "relative:0.3"), [far, first])
     assert result.fate == ("hit", "false")
     assert result.found.tolist() == [False, True]
     assert result.best_iou.tolist() == [0.0, 1.0]
@@ -38,13 +38,13 @@ def test_fates_of_found_and_annotated_boxes():
 
 def test_one_true_positive_a_box_and_the_more_confident_one():
     both = [0, 0, 240, 180]
-    result = localize_image(TWO, SHAPE, [both], "relative:0.3", iou=0.01)
+    result = judge_regions(find_regions(TWO, SHAPE, "relative:0.3"), [both], iou=0.01)
     assert result.fate == ("false", "hit")  # the second region has the larger maximum
 
 
 @pytest.mark.parametrize(("annotated", "fate"), [(True, "false"), (False, "unjudged")])
 def test_nothing_annotated_is_not_the_same_as_nobody_looked(annotated, fate):
-    result = localize_image(TWO, SHAPE, [], "relative:0.3", annotated=annotated)
+    result = judge_regions(find_regions(TWO, SHAPE, "relative:0.3"), [], annotated=annotated)
     assert set(result.fate) == {fate}
     measures = {measure.key: measure for measure in result.measures}
     assert np.isnan(measures["recall"].value)
@@ -57,7 +57,7 @@ def test_nothing_annotated_is_not_the_same_as_nobody_looked(annotated, fate):
 @pytest.mark.parametrize("truth", [[], [[30, 30, 60, 60]], [[0, 0, 1, 1]]])
 @pytest.mark.parametrize("regions", [None, {"breast": np.ones(GRID)}, {"breast": np.zeros(GRID)}])
 def test_no_number_without_a_reason_and_no_reason_with_a_number(cells, truth, regions):
-    result = localize_image(cells, SHAPE, truth, "quantile:0.95")
+    result = judge_regions(find_regions(cells, SHAPE, "quantile:0.95"), truth)
     for measure in (*result.measures, *focus_on_image(cells, SHAPE, truth, regions)):
         assert np.isnan(measure.value) == bool(measure.reason) or measure.key.startswith("share_"), measure
 

@@ -51,7 +51,7 @@ def measured(model, figures):
     return maps, table, np.array(labels), stats
 
 
-def localized(model, measured, latents, findings, **settings):
+def localized(model, measured, latents, findings):
     maps, boxes, _, _ = measured
     parts = []
     for image, one in enumerate(maps):
@@ -67,7 +67,6 @@ def localized(model, measured, latents, findings, **settings):
         findings=findings,
         latents=latents,
         settings=LocalizationSettings(Threshold.parse("relative:0.3"), include="all", resamples=0),
-        **settings,
     )
     return table.set_index(["finding", "latent"])
 
@@ -116,7 +115,7 @@ def test_lesion_latents_localise_and_background_latents_do_not(model, measured, 
 
 def test_marker_latents_look_at_the_marker_and_not_at_lesions(model, measured, figures):
     latents = [row["latent"] for row in figures["marker_latents"][:3]]
-    table = localized(model, measured, latents, ["marker", *FINDINGS], found_boxes=False).lift_image
+    table = localized(model, measured, latents, ["marker", *FINDINGS]).lift_image
     for latent in latents:
         assert table[("marker", latent)] > 8
         for name in FINDINGS:

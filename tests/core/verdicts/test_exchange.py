@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import cohen_kappa_score
 
-from napari_mammosae.core.base.errors import VerdictError
+from napari_mammosae.core.base.errors import VerdictError, WriteError
 from napari_mammosae.core.verdicts.agreement import cohen_kappa
 from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts, read_events
 from napari_mammosae.core.verdicts.store import VERDICTS, Evidence, Subject, VerdictStore
@@ -117,27 +117,35 @@ HEAD = "time,annotator,model,sae,latent,verdict\n"
         ("a.sqlite", "nothing" * 200, "a.sqlite cannot be opened"),
     ],
 )
-def test_sources_that_are_refused_change_nothing(store, tmp_path, name, content, message):
+def test_a_source_that_is_refused_costs_itself_only(store, tmp_path, name, content, message):
     good = tmp_path / "good.csv"
     good.write_text(HEAD + LINE)
     bad = tmp_path / name
     bad.write_bytes(content if isinstance(content, bytes) else content.encode())
     before = store.events()
     with pytest.raises(VerdictError) as caught:
-        merge_verdicts(store, [good, bad])
+        merge_verdicts(store, [bad])
     assert message in str(caught.value)
     assert store.events() == before
+    left, added = merge_verdicts(store, [bad, good])
+    assert (left.source, left.added, left.refused) == (name, 0, str(caught.value))
+    assert (added.added, added.refused) == (1, "")
+    assert len(store.events()) == len(before) + 1
+    assert bad.read_bytes() == (content if isinstance(content, bytes) else content.encode())
 
 
-def test_an_edited_event_is_refused_with_all_sources(store, tmp_path):
+def test_an_edited_event_is_refused_with_its_file(store, tmp_path):
     path = export_verdicts(store, tmp_path / "out.csv")
     edited = tmp_path / "edited.csv"
     edited.write_bytes(path.read_bytes().replace(b"no verdict yet", b"changed"))
     new = tmp_path / "new.csv"
     new.write_text(HEAD + LINE)
-    with pytest.raises(VerdictError, match=r"latent 9\) differs .* Nothing was merged"):
-        merge_verdicts(store, [new, edited])
-    assert len(store.events()) == 5
+    with pytest.raises(VerdictError, match=r"latent 9\) differs .* Nothing of it was merged"):
+        merge_verdicts(store, [edited])
+    added, left = merge_verdicts(store, [new, edited])
+    assert (added.added, left.added) == (1, 0)
+    assert "differs" in left.refused
+    assert len(store.events()) == 6
     with pytest.raises(VerdictError, match=r"missing.csv does not exist"):
         merge_verdicts(store, [tmp_path / "missing.csv"])
 
@@ -146,7 +154,7 @@ def test_exports_only_to_csv_and_json(store, tmp_path):
     with pytest.raises(VerdictError, match=r"out.xlsx ends in '.xlsx'"):
         export_verdicts(store, tmp_path / "out.xlsx")
     (tmp_path / "file").write_text("")
-    with pytest.raises(VerdictError, match=r"out.csv cannot be written"):
+    with pytest.raises(WriteError, match=r"out.csv cannot be written"):
         export_verdicts(store, tmp_path / "file" / "out.csv")
 
 

@@ -198,8 +198,25 @@ def test_the_vocabulary_starts_with_birads_and_is_edited(store):
     [
         ({"verdict": "maybe"}, "'maybe' is not a verdict; expected one of lesion, anatomy, spurious, unsure"),
         ({"latent": -1}, "Latent -1 does not exist"),
-        ({"evidence": Evidence("/data/patients/smith.dcm")}, "smith.dcm was given as an absolute path"),
-        ({"evidence": Evidence("C:\\patients\\smith.dcm")}, "smith.dcm was given as an absolute path"),
+        *(
+            ({"evidence": Evidence(image)}, "was given as a path, not as a name; give the image's id instead")
+            for image in (
+                "/data/patients/smith.dcm",
+                "C:\\patients\\smith.dcm",
+                "\\\\server\\patients\\smith.dcm",
+                "\\patients\\smith.dcm",
+                "file:///data/patients/smith.dcm",
+                "https://example.org/patients/smith.png",
+                "data:text/html,patients",
+                " javascript:alert(1)",
+                "~/patients/smith.dcm",
+                "~smith/patients/1.dcm",
+                "../patients/smith.dcm",
+                "a/../../patients/smith.dcm",
+                "a\\..\\patients\\smith.dcm",
+                "..",
+            )
+        ),
         ({"note": "\ud800"}, "Nothing was changed"),
         ({"latent": 2**70}, "Nothing was changed"),
     ],
@@ -207,7 +224,8 @@ def test_the_vocabulary_starts_with_birads_and_is_edited(store):
 def test_what_is_refused_leaves_no_trace(store, arguments, message):
     with pytest.raises(VerdictError, match=message.replace("(", "\\(")) as caught:
         store.decide(SUBJECT, **({"latent": 1, "verdict": "lesion"} | arguments))
-    assert "patients" not in str(caught.value)
+    assert "patients/" not in str(caught.value)
+    assert "patients\\" not in str(caught.value)
     assert store.events() == []
     assert store.undo() is None
     store.decide(SUBJECT, 1, "lesion")

@@ -9,9 +9,9 @@ import pytest
 
 from dicom_factory import breast_image, write_dicom
 from fakes import FakeModel, maps_of, phantom
+from layer_kit import owned
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.workspace import workspace_of
 
@@ -67,7 +67,7 @@ def test_a_cell_is_drawn_where_it_lies(viewer, tmp_path, image, scale):
     for latent, cell in enumerate(CELLS):
         values[latent][cell] = 1
     session.maps = maps_of(MODEL, np.arange(len(CELLS), dtype=np.int32), values, frame)
-    stack = layers.find(viewer.layers, "latents")
+    stack = owned(viewer).find("latents")
     stack.colorbar.visible = False
     marks = viewer.add_image(np.zeros(image.shape, np.uint8), contrast_limits=(0, 1), interpolation2d="nearest")
     marks.scale, marks.translate = layer.scale, layer.translate
@@ -101,12 +101,12 @@ def test_boxes_are_drawn_on_their_pixels(viewer, tmp_path):
     workspace = workspace_of(viewer)
     viewer.add_layer(mammogram_layer(small(tmp_path)))
     workspace.session.findings = read_findings(table)
-    truth = layers.find(viewer.layers, "truth")
+    truth = owned(viewer).find("truth")
     inside = np.zeros((700, 500), np.uint8)
     inside[300:350, 120:160] = 1
     filled = viewer.add_image(inside, contrast_limits=(0, 1))
     truth.text.visible = False
-    layers.find(viewer.layers, "mammogram").visible = False
+    owned(viewer).find("mammogram").visible = False
     viewer.scene.camera.center, viewer.scene.camera.zoom = (325, 140), 6
     centres = []
     for layer in (truth, filled):

@@ -12,7 +12,6 @@ from napari_mammosae.core.base.errors import FindingsError
 from napari_mammosae.core.images.geometry import cell_affine
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.session import Session
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.canvas.scene import Scene
 from napari_mammosae.viewer.canvas.texts import PREDICTION
@@ -136,10 +135,10 @@ def test_nothing_of_the_image_before_stays_over_the_next(viewer, session, scene)
     scene.look_at(second)
     session.image = mammogram(1, image_id="second")
     assert not np.asarray(scene.stack_layer.data).any()
-    assert not any(layer.data.any() for layer in layers.with_role(viewer.layers, "pin"))
+    assert not any(layer.data.any() for layer in scene.owned.with_role("pin"))
     assert not viewer.canvas.overlays.text.visible
     assert not first.visible
-    roles = [layers.role_of(layer) for layer in viewer.layers]
+    roles = [scene.owned.role_of(layer) for layer in viewer.layers]
     assert roles == [None, "mammogram", "latents", "pin"]
 
 
@@ -172,18 +171,18 @@ def test_the_stack_follows_scale_and_translation_of_the_image_layer(viewer, sess
 def test_boxes_are_drawn_at_their_edges_with_name_and_colour(viewer, session, scene):
     show(viewer, session, scene)
     session.findings = Boxes()
-    truth = layers.find(viewer.layers, "truth")
+    truth = scene.owned.find("truth")
     np.testing.assert_array_equal(truth.data[0][[0, 2]], [[99.5, 49.5], [199.5, 119.5]])
     assert truth.features["finding"].tolist() == ["mass"]
     assert viewer.layers[-1] is truth
     session.image = mammogram(1, image_id="other")
-    assert layers.find(viewer.layers, "truth") is truth  # empty: removing a layer would take long
+    assert scene.owned.find("truth") is truth  # empty: removing a layer would take long
     assert len(truth.data) == 0
     session.image = mammogram(0)
     np.testing.assert_array_equal(truth.data[0][[0, 2]], [[99.5, 49.5], [199.5, 119.5]])
     assert truth.features["finding"].tolist() == ["mass"]
     session.blind = True
-    assert layers.find(viewer.layers, "truth") is None
+    assert scene.owned.find("truth") is None
 
 
 def test_boxes_that_do_not_fit_are_told_and_nothing_breaks(viewer, session):
@@ -250,11 +249,11 @@ def test_deleting_a_pin_unpins_it(viewer, session, scene):
     show(viewer, session, scene)
     a, b = (int(i) for i in session.maps.latents[:2])
     session.pins = (a, b)
-    pin = next(layer for layer in viewer.layers if layers.tags(layer).get("latent") == a)
+    pin = next(layer for layer in scene.owned.with_role("pin") if scene.owned.facts(layer)["latent"] == a)
     viewer.layers.remove(pin)
     assert session.pins == (b,)
     session.pins = ()
-    assert not layers.with_role(viewer.layers, "pin")
+    assert not scene.owned.with_role("pin")
 
 
 def test_in_3d_the_stack_is_hidden_and_comes_back(viewer, session, scene):
@@ -306,7 +305,7 @@ def test_a_model_with_another_number_of_latents_gets_a_new_layer(viewer, session
     session.handle = FakeModel(n_latents=32, sae_sha256="other")
     session.maps = latent_maps(session.model, session.image.frame_for(session.model.preprocessing))
     assert scene.stack_layer.data.shape[0] == 32
-    assert len(layers.with_role(viewer.layers, "latents")) == 1
+    assert len(scene.owned.with_role("latents")) == 1
     assert session.current == session.order.latents[0]
 
 

@@ -6,6 +6,7 @@ from qtpy.QtCore import QEvent, QObject
 from qtpy.QtWidgets import QApplication
 
 from fakes import INPUT, FakeModel, latent_maps
+from layer_kit import owned
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.viewer.app.order import Order
@@ -72,7 +73,7 @@ def test_a_step_is_drawn_once(viewer, what, qtbot):
 @pytest.mark.parametrize("side", [0.1, 0.9], ids=["over black", "over white"])
 def test_the_latent_s_text_can_be_read(viewer, theme, side, qtbot):
     viewer.theme = theme
-    layers.find(viewer.layers, "latents").opacity = 0
+    owned(viewer).find("latents").opacity = 0
     viewer.scene.camera.center = (INPUT[0] / 2, INPUT[1] * side)
     viewer.scene.camera.zoom *= 40
     overlays = viewer.canvas.overlays

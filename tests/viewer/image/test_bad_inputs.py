@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog
 import fakes
 import tiny
 from bad_inputs import HEADER, IMAGES, MODELS, TABLES
-from napari_mammosae.viewer.canvas import layers
+from layer_kit import owned
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
@@ -116,7 +116,7 @@ def test_work_goes_on_after_all_that(desk: Desk, tiny_model: Path):
     assert "fire on this image" in desk.status
     assert desk.session.maps is not desk.before[2]
     assert not desk.dock.job.warning.isVisibleTo(desk.dock)
-    assert len(layers.with_role(desk.viewer.layers, "truth")) == 1
+    assert len(owned(desk.viewer).with_role("truth")) == 1
 
 
 @pytest.mark.filterwarnings("ignore:Out of memory")  # napari shows warnings as notifications

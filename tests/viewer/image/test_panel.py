@@ -10,8 +10,8 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog
 
 import fakes
+from layer_kit import owned
 from napari_mammosae.core.base.errors import ImageError, ModelError
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
@@ -77,7 +77,7 @@ def test_any_grayscale_layer_can_be_the_image(qtbot, viewer, dock, session):
 def test_compute_loads_the_model_and_stacks_the_latents(qtbot, viewer, dock, session, model):
     computed(qtbot, viewer, dock)
     assert session.handle is model
-    assert layers.find(viewer.layers, "latents") is not None
+    assert owned(viewer).find("latents") is not None
     assert "64 latents; 20 fire" in dock.job.status.text()
     assert not dock.job.progress.isVisibleTo(dock)
     assert dock.prediction.isVisibleTo(dock)
@@ -92,12 +92,16 @@ def test_compute_without_an_image_says_what_to_do(dock):
 def test_the_model_is_loaded_once_and_again_when_the_choice_changes(qtbot, viewer, dock, session, monkeypatch):
     loads = []
     load = tasks.load
-    monkeypatch.setattr(tasks, "load", lambda choice, report: loads.append(choice) or load(choice, report))
+    monkeypatch.setattr(
+        tasks, "load", lambda models, choice, report: loads.append(choice) or load(models, choice, report)
+    )
     computed(qtbot, viewer, dock)
     dock.job.compute_button.click()
     idle(qtbot, dock)
     assert len(loads) == 1
-    monkeypatch.setattr(tasks, "load", lambda choice, report: loads.append(choice) or fakes.FakeModel(name="second"))
+    monkeypatch.setattr(
+        tasks, "load", lambda models, choice, report: loads.append(choice) or fakes.FakeModel(name="second")
+    )
     dock.model.precision_box.setCurrentText("bfloat16")
     first = session.handle
     dock.job.compute_button.click()
@@ -221,9 +225,9 @@ def test_pinning_and_letting_go(qtbot, viewer, dock, session):
     viewer.dims.set_point(0, 4)
     assert dock.latent.pin_button.text() == "Pin"
     dock.latent.pin_button.click()
-    assert len(layers.with_role(viewer.layers, "pin")) == 2
+    assert len(owned(viewer).with_role("pin")) == 2
     dock.latent.unpin_button.click()
-    assert not layers.with_role(viewer.layers, "pin")
+    assert not owned(viewer).with_role("pin")
 
 
 def test_the_thirteenth_pin_is_refused_in_words(qtbot, viewer, dock, session):
@@ -249,16 +253,16 @@ def test_contrast_by_hand(qtbot, viewer, dock, session):
     assert session.contrast == "manual"
     assert dock.latent.limits.isVisibleTo(dock)
     dock.latent.high_box.setValue(1.25)
-    assert layers.find(viewer.layers, "latents").contrast_limits[1] == 1.25
+    assert owned(viewer).find("latents").contrast_limits[1] == 1.25
 
 
 def test_the_deleted_stack_is_offered_again(qtbot, viewer, dock):
     computed(qtbot, viewer, dock)
     assert not dock.latent.show_button.isVisibleTo(dock)
-    viewer.layers.remove(layers.find(viewer.layers, "latents"))
+    viewer.layers.remove(owned(viewer).find("latents"))
     assert dock.latent.show_button.isVisibleTo(dock)
     dock.latent.show_button.click()
-    assert layers.find(viewer.layers, "latents") is not None
+    assert owned(viewer).find("latents") is not None
     assert not dock.latent.show_button.isVisibleTo(dock)
 
 
@@ -301,7 +305,7 @@ def test_boxes_from_a_table(qtbot, viewer, dock, session, monkeypatch, tmp_path)
     choose_file(monkeypatch, table)
     dock.image.boxes_button.click()
     idle(qtbot, dock)
-    truth = layers.find(viewer.layers, "truth")
+    truth = owned(viewer).find("truth")
     np.testing.assert_array_equal(truth.data[0][[0, 2]], [[99.5, 49.5], [199.5, 119.5]])
     assert dock.image.boxes_label.text() == "1 on this image"
 

@@ -5,8 +5,8 @@ import pytest
 
 import fakes
 import intervene_kit
+from layer_kit import owned
 from napari_mammosae.core.images.preprocessing import Preprocessing
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention.layers import EDITED
@@ -48,7 +48,7 @@ def where_it_lies(frame, cell):
 def drawn_at(viewer, channel):
     """Centre of what is drawn in red (0) or blue (2), in source pixels."""
     for layer in viewer.layers:
-        layer.visible = layers.role_of(layer) == "logit map"
+        layer.visible = owned(viewer).role_of(layer) == "logit map"
     picture = viewer.export_figure(flash=False)[..., :3].astype(float)
     other = picture[..., 2 - channel]
     strength = np.clip(picture[..., channel] - other, 0, None)
@@ -62,11 +62,11 @@ def drawn_at(viewer, channel):
 def test_positions_are_drawn_where_they_lie(viewer, dock, channel, cell):
     dock.intervention.map_kind = "before"
     expected = where_it_lies(dock.session.maps.frame, cell)
-    viewer.layers.remove(layers.find(viewer.layers, "latents"))
+    viewer.layers.remove(owned(viewer).find("latents"))
     frame = dock.session.maps.frame.crop
     half = np.array([(frame[2] - frame[0]) / GRID[0], (frame[3] - frame[1]) / GRID[1]]) / 2
     for layer in list(viewer.layers):
-        if layers.role_of(layer) == "mammogram":
+        if owned(viewer).role_of(layer) == "mammogram":
             layer.opacity = 0
     found = drawn_at(viewer, channel)
     assert np.abs(found - expected).max() < half.min() / 4

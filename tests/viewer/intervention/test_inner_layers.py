@@ -34,7 +34,7 @@ def model(tiny_model, monkeypatch):
     for weight in (sae.encoder_weight, sae.decoder_weight):
         torch.nn.init.normal_(weight, std=inner.width**-0.5)
     inner = replace(inner, sae=sae, sae_sha256="i" * 64)
-    monkeypatch.setattr(tasks, "load", lambda choice, report: LocalModel(inner))
+    monkeypatch.setattr(tasks, "load", lambda models, choice, report: LocalModel(inner))
     return inner
 
 
@@ -257,7 +257,7 @@ def test_export_without_terms_and_figure(dock, model, qtbot, tmp_path, monkeypat
 
 def test_without_a_classifier_it_is_said(qtbot, qapp, model, monkeypatch):
     bare = replace(model, heads=())
-    monkeypatch.setattr(tasks, "load", lambda choice, report: LocalModel(bare))
+    monkeypatch.setattr(tasks, "load", lambda models, choice, report: LocalModel(bare))
     viewer = ViewerModel()
     dock = InterveneDock(viewer)
     qtbot.addWidget(dock)

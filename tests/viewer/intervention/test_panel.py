@@ -14,11 +14,11 @@ from qtpy.QtWidgets import QFileDialog
 
 import fakes
 import intervene_kit
+from layer_kit import owned
 from napari_mammosae.core.base.text import numbers_of, text_of
 from napari_mammosae.core.images.geometry import cell_affine
 from napari_mammosae.core.intervention.effects import effect
 from napari_mammosae.core.stats.measures import auroc
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention import run_move
@@ -279,7 +279,7 @@ def test_blind_judging_hides_numbers_not_the_banner(dock, session, viewer, run):
 def test_the_logit_map_lies_on_the_image(dock, session, viewer, model):
     dock.set.k_slider.box.setValue(4)
     choose(dock.result.map_box, "difference")
-    layer, view = layers.find(viewer.layers, "logit map"), dock.intervention.view
+    layer, view = owned(viewer).find("logit map"), dock.intervention.view
     np.testing.assert_allclose(layer.data.sum(dtype=float), view.effect.after[0] - view.effect.before[0], atol=1e-5)
     low, high = layer.contrast_limits
     assert low == -high
@@ -300,7 +300,7 @@ def test_the_logit_map_lies_on_the_image(dock, session, viewer, model):
     assert not layer.data.any()
     choose(dock.result.class_box, "suspicious_calcification")
     assert dock.intervention.state.logit == 1
-    assert layers.tags(layer)["edit"]["mode"] == "zero"
+    assert owned(viewer).facts(layer)["edit"]["mode"] == "zero"
     viewer.layers.remove(layer)
     assert dock.result.map_box.currentData() == "none"
     middle = layer.colormap.map(np.array([0.5]))[0]
@@ -308,13 +308,9 @@ def test_the_logit_map_lies_on_the_image(dock, session, viewer, model):
 
 
 def test_inside_a_drawn_region(dock, session, viewer, model, qtbot):
-    region_layer = Shapes(
-        [np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])],
-        shape_type="rectangle",
-        metadata={layers.KEY: {"role": "region"}},
-    )
+    region_layer = Shapes([np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])], shape_type="rectangle")
     assert not dock.set.region_check.isEnabled()
-    viewer.add_layer(region_layer)
+    owned(viewer).add(region_layer, "region")
     assert dock.set.region_check.isEnabled()
     dock.set.k_slider.box.setValue(64)
     press(qtbot, dock.set.region_check)
@@ -461,9 +457,7 @@ def test_too_few_patients_for_intervals_is_said(dock, model, qtbot):
 
 
 def test_a_region_cannot_be_said_for_a_run(dock, run, viewer):
-    viewer.add_layer(
-        Shapes([np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])], metadata={layers.KEY: {"role": "region"}})
-    )
+    owned(viewer).add(Shapes([np.array([[40.0, 20], [40, 200], [300, 200], [300, 20]])]), "region")
     dock.intervention.change(inside_region=True, k=3)
     assert "region needs the maps" in dock.run.move_part.measures.text()
     assert dock.over_run.move.flip_rows() == []

@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 
 from fake_run import FakeRun
 from fakes import INPUT, FakeModel, install, latent_maps, mammogram
+from layer_kit import owned
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import pool_of_run
 from napari_mammosae.core.ranking.orders import Ranking
@@ -387,7 +388,7 @@ def test_pins_side_by_side_and_back(dock, image, session, viewer, qtbot):
     assert dock.side_button.isChecked()
     assert viewer.canvas.grid.enabled
     shown = [layer for layer in viewer.layers if layer.visible]
-    assert {layers.role_of(layer) for layer in shown} == {"comparison"}
+    assert {owned(viewer).role_of(layer) for layer in shown} == {"comparison"}
     cells = {}
     for index, layer in enumerate(viewer.layers):
         cells.setdefault(viewer.canvas.grid.position(index, viewer.layers), []).append(layer.name.split()[0])
@@ -396,9 +397,9 @@ def test_pins_side_by_side_and_back(dock, image, session, viewer, qtbot):
     named = [layer.name for layer in reversed(viewer.layers) if layer.name.startswith("pin")]
     assert named == ["pin 1", "pin 2", "pin 3"]
     session.pins = (1, 2)
-    qtbot.waitUntil(lambda: sum(layers.role_of(layer) == "comparison" for layer in viewer.layers) == 6)
+    qtbot.waitUntil(lambda: sum(owned(viewer).role_of(layer) == "comparison" for layer in viewer.layers) == 6)
     session.pins = (1, 2, 3)
-    qtbot.waitUntil(lambda: sum(layers.role_of(layer) == "comparison" for layer in viewer.layers) == 9)
+    qtbot.waitUntil(lambda: sum(owned(viewer).role_of(layer) == "comparison" for layer in viewer.layers) == 9)
     qtbot.mouseClick(dock.side_button, Qt.MouseButton.LeftButton)
     assert not dock.side_button.isChecked()
     assert [layer.visible for layer in viewer.layers] == [True] * len(before)

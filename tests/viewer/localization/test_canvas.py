@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import fakes
+from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
@@ -55,7 +56,7 @@ def picture(viewer):
 
 def test_quickly_replaced_boxes_look_like_napari_s_own(qtbot, dock):
     viewer, localizer = dock.viewer_for_test, dock.localizer
-    layer = layers.find(viewer.layers, "found")
+    layer = owned(viewer).find("found")
     drawing = drawing_of(localizer.current.rows, 2.0)
     draw(layer, drawing_of(localizer.current.rows[:2], 2.0))
     draw(layer, drawing)
@@ -76,9 +77,9 @@ def test_a_found_box_is_drawn_where_it_lies(qtbot, dock):
     box = find_regions(dock.workspace.session.maps[3], SHAPE).boxes[0]
     np.testing.assert_allclose(localizer.current.found[0], box)
     for layer in viewer.layers:
-        layer.visible = layers.role_of(layer) in ("found", "mammogram")
-    layers.find(viewer.layers, "mammogram").contrast_limits = (1e6, 2e6)  # black, and what the figure shows
-    found = layers.find(viewer.layers, "found")
+        layer.visible = owned(viewer).role_of(layer) in ("found", "mammogram")
+    owned(viewer).find("mammogram").contrast_limits = (1e6, 2e6)  # black, and what the figure shows
+    found = owned(viewer).find("found")
     found.text.visible = False
     found.edge_width = [1.0]
     found.edge_color = ["white"]
@@ -96,7 +97,7 @@ def test_another_image_has_none_of_these_boxes(qtbot, dock):
     other = layers.mammogram_layer(fakes.mammogram(2, SHAPE, image_id="other"))
     viewer.add_layer(other)
     settled(qtbot, dock)
-    assert layers.find(viewer.layers, "found").nshapes == 0
+    assert owned(viewer).find("found").nshapes == 0
     viewer.layers.remove(other)
     qtbot.wait(50)
-    assert layers.find(viewer.layers, "found") is None
+    assert owned(viewer).find("found") is None

@@ -11,7 +11,7 @@ from intervene_kit import TailModel
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
-from napari_mammosae.core.localization.combination import combine_maps, find_combined_regions
+from napari_mammosae.core.localization.combination import CombinedMap, combine_maps
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.localization.found_boxes import MOST
@@ -80,7 +80,7 @@ def found(dock):
 
 
 def layer(dock, role):
-    return layers.find(dock.workspace.scene.viewer.layers, role)
+    return dock.workspace.scene.owned.find(role)
 
 
 def test_pinned_latents_in_every_way(qtbot, dock, model):
@@ -89,7 +89,7 @@ def test_pinned_latents_in_every_way(qtbot, dock, model):
     weights = model.facts.attribution[0, [LEFT, RIGHT]]
     for how in ("maximum", "union", "logit"):
         choose(qtbot, dock, "pins", how)
-        expected = find_combined_regions(stack, SHAPE, how, "quantile:0.95", attribution=weights)
+        expected = CombinedMap.of(stack, SHAPE, how, weights).regions("quantile:0.95")
         assert found(dock) == expected.boxes.tolist()
         assert layer(dock, "found").nshapes >= len(expected)
     assert "What supports mass in the weighted sum of 2 latents: 3, 5." in dock.boxes.note.text()
@@ -107,7 +107,7 @@ def test_the_threshold_moves_live(qtbot, dock, how):
         dock.choice.slider.setValue(step)
         settled(qtbot, dock)
         stack = np.stack([dock.workspace.session.maps[i] for i in (LEFT, RIGHT)])
-        assert found(dock) == find_combined_regions(stack, SHAPE, how, f"relative:{step / 1000}").boxes.tolist()
+        assert found(dock) == CombinedMap.of(stack, SHAPE, how).regions(f"relative:{step / 1000}").boxes.tolist()
         seen.add(str(found(dock)))
     assert len(seen) == 2
 

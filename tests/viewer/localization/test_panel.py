@@ -7,6 +7,7 @@ from napari.components import ViewerModel
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 import fakes
+from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
@@ -85,7 +86,7 @@ def settled(qtbot, dock):
 
 
 def found_layer(dock):
-    return layers.find(dock.workspace.scene.viewer.layers, "found")
+    return dock.workspace.scene.owned.find("found")
 
 
 def choose(qtbot, dock, **changes):
@@ -297,7 +298,7 @@ def test_deleting_the_layer_is_a_wish_and_can_be_taken_back(qtbot, dock):
 
 def test_the_layer_lies_with_the_image(qtbot, dock):
     viewer = dock.workspace.scene.viewer
-    layers.find(viewer.layers, "mammogram").scale = (0.5, 2.0)
+    owned(viewer).find("mammogram").scale = (0.5, 2.0)
     np.testing.assert_allclose(found_layer(dock).data_to_world((10, 10)), (5, 20))
 
 
@@ -308,10 +309,10 @@ def test_closing_the_dock_keeps_the_found_boxes_and_the_choice(qtbot, workspace)
     dock.cleanup()
     dock.deleteLater()
     qtbot.wait(20)
-    assert layers.find(workspace.scene.viewer.layers, "found") is not None
+    assert workspace.scene.owned.find("found") is not None
     workspace.session.current = SPOTS
     qtbot.waitUntil(lambda: not is_due(workspace.localizer._later))
-    assert layers.find(workspace.scene.viewer.layers, "found").nshapes == 5
+    assert workspace.scene.owned.find("found").nshapes == 5
     again = LocalizeDock(workspace.scene.viewer)
     qtbot.addWidget(again)
     settled(qtbot, again)
@@ -363,7 +364,7 @@ def test_latents_that_hit_a_box_come_first(qtbot, dock):
 
 def edit(dock):
     dock.draw.edit_button.click()
-    return layers.find(dock.workspace.scene.viewer.layers, "truth")
+    return dock.workspace.scene.owned.find("truth")
 
 
 def drawn(layer, box):
@@ -387,7 +388,7 @@ def test_a_drawn_box_becomes_an_annotation_with_the_chosen_finding(qtbot, dock):
     table = boxes_of(dock)
     assert table["finding"].tolist() == ["mass", "suspicious_calcification", "focal_asymmetry"]
     np.testing.assert_allclose(table[EDGES].to_numpy()[2], [10, 20, 60, 90])
-    assert layers.find(dock.workspace.scene.viewer.layers, "truth") is layer
+    assert dock.workspace.scene.owned.find("truth") is layer
     assert layer.features["finding"].tolist()[-1] == "focal asymmetry"
     assert len(dock.workspace.session.findings.boxes("other")) == 1
     assert "Not saved" in dock.draw.state.text()

@@ -10,13 +10,14 @@ from qtpy.QtCore import Qt
 
 import tiny
 from fakes import FakeModel
+from in_process import handle_of
+from layer_kit import owned
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.process.local import handle_of
-from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.process.tasks import RunJob
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, wrong_predictions
-from napari_mammosae.viewer.runs.tasks import RunEntries, RunOrder
+from napari_mammosae.viewer.runs.tasks import RunEntries
 from review_kit import COUNT, idle, make_tiny_run, open_run_in
 from runs_kit import write_images
 
@@ -106,12 +107,12 @@ def test_steps_keep_latent_and_order_and_use_one_layer(qtbot, opened, viewer):
         assert workspace.browser.row == row
         assert (session.order, session.current) == (order, latent)
         assert session.image.image_id == f"image-{row:03d}"
-        stack = layers.find(viewer.layers, "latents")
+        stack = owned(viewer).find("latents")
         np.testing.assert_array_equal(stack.data[5], session.maps[latent])
     click(qtbot, opened.list.previous_button)
     idle(qtbot, workspace)
     assert workspace.browser.row == 2
-    assert len(layers.with_role(viewer.layers, "mammogram")) == 1
+    assert len(owned(viewer).with_role("mammogram")) == 1
     assert len(viewer.layers) == 2
     assert opened.list.view.currentIndex().row() == 2
     assert opened.list.count.text() == "3 of 12"
@@ -401,8 +402,8 @@ def test_several_tables_of_labels(dock, tmp_path):
     dock.form.out.value = tmp_path / "run"
     dock.form.labels.value = [tmp_path / "a.csv", tmp_path / "b.csv"]
     dock.form.batch.value = 4
-    order = dock.workspace.opener.entries.order
-    assert order == RunOrder("images/*.png", tmp_path / "run", (tmp_path / "a.csv", tmp_path / "b.csv"), batch=4)
+    order = dock.workspace.opener.entries.job
+    assert order == RunJob("images/*.png", tmp_path / "run", (tmp_path / "a.csv", tmp_path / "b.csv"), batch=4)
 
 
 # The parts that know no Qt

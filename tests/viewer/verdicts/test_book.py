@@ -185,6 +185,7 @@ def test_a_file_that_cannot_be_read_does_not_keep_a_run_from_being_opened(book, 
     assert seen == [bad]  # those who listen after the book hear of it as well
     assert len(told) == 1
     assert "verdicts.sqlite cannot be opened as a verdict file" in told[0]
+    assert book.problem == told[0]
     assert (book.mine, book.others) == ({}, {})  # nothing of the run before
     for _ in range(3):
         book.poll()
@@ -192,7 +193,23 @@ def test_a_file_that_cannot_be_read_does_not_keep_a_run_from_being_opened(book, 
     (bad.path / "verdicts.sqlite").unlink()
     fill(bad.path / "verdicts.sqlite", 2)
     book.poll()
+    assert book.problem == ""
     assert (book.mine, book.others) == as_the_file_has_it(bad.path / "verdicts.sqlite", "anna")
+
+
+def test_verdicts_of_a_read_only_run_are_shown_and_not_changed(book, session, tmp_path, monkeypatch):
+    fill(tmp_path / "run" / "verdicts.sqlite", 3)
+    monkeypatch.setattr("napari_mammosae.core.verdicts.store.is_read_only", lambda path: path.parent.name == "run")
+    session.run = run_at(tmp_path / "run")
+    assert (book.mine, book.others) == as_the_file_has_it(tmp_path / "run" / "verdicts.sqlite", "anna")
+    assert len(book.mine) + len(book.others) == 3
+    assert "read-only" in book.notice
+    with pytest.raises(VerdictError, match=r"verdicts.sqlite is read-only here. Choose another file"):
+        book.decide(5, "lesion")
+    book.use_path(tmp_path / "own.sqlite")
+    book.decide(5, "lesion")
+    assert book.verdict(5) == "lesion"
+    assert len(as_the_file_has_it(tmp_path / "run" / "verdicts.sqlite", "anna")[0]) == 2
 
 
 def test_what_could_not_be_read_is_read_at_the_next_look(book, session, tmp_path, monkeypatch):

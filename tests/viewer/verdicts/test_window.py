@@ -8,8 +8,8 @@ import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
+from layer_kit import owned
 from napari_mammosae.viewer.app import keymap
-from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, VerdictsDock
 from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import make_tiny_run, open_run_in
@@ -115,9 +115,9 @@ def test_blind_hides_boxes_and_prediction_on_the_canvas(viewer, qtbot, tmp_path)
     workspace = workspace_of(viewer)
     (tmp_path / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,60,150,120,220\n")
     workspace.session.findings = read_findings(tmp_path / "boxes.csv")
-    assert layers.find(viewer.layers, "truth") is not None
+    assert owned(viewer).find("truth") is not None
     workspace.reviewer.set_blind(True)
-    assert layers.find(viewer.layers, "truth") is None
+    assert owned(viewer).find("truth") is None
     assert not viewer.canvas.overlays[PREDICTION].visible
     assert "rank" not in overlay(viewer)
     workspace.browser.next_image()
@@ -125,8 +125,8 @@ def test_blind_hides_boxes_and_prediction_on_the_canvas(viewer, qtbot, tmp_path)
     workspace.browser.previous_image()
     qtbot.waitUntil(lambda: workspace.browser.row == 0)
     qtbot.wait(50)
-    assert layers.find(viewer.layers, "truth") is None
+    assert owned(viewer).find("truth") is None
     assert not viewer.canvas.overlays[PREDICTION].visible
     workspace.reviewer.set_blind(False)
-    assert layers.find(viewer.layers, "truth") is not None
+    assert owned(viewer).find("truth") is not None
     assert "rank" in overlay(viewer)

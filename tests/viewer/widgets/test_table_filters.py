@@ -1,16 +1,11 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_mammosae.viewer.latents.filters import (
-    ANY,
-    REVIEWED,
-    UNREVIEWED,
-    FilterPart,
-    LatentFilter,
-    focus_on_ctrl_f,
-)
+from napari_mammosae.viewer.latents.filters import ANY, REVIEWED, UNREVIEWED, FilterPart, LatentFilter
+from napari_mammosae.viewer.widgets import ui
 from napari_mammosae.viewer.widgets.columns import CELLS, LATENT, MEAN, RUN, VERDICT
 
 FIRES = next(column for column in RUN if column.key == "run.firing_images")
@@ -70,7 +65,7 @@ def part(qtbot):
     layout = QVBoxLayout(holder)
     part = FilterPart()
     layout.addWidget(part)
-    focus_on_ctrl_f(holder, part)
+    ui.on_keys(holder, QKeySequence.StandardKey.Find, part.focus_text)
     qtbot.addWidget(holder)
     holder.show()
     part.show_columns((LATENT, VERDICT, MEAN, CELLS), MEAN)

@@ -1,19 +1,16 @@
 """Which latents look at a region of an image: the share of each cell in it, and what each latent has there."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..images.cells import box_shares, cell_shares
+from ..images.geometry import Frame
 from ..stats.measures import ratios
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..images.geometry import Frame
 
 Doubles = NDArray[np.float64]
 QueryOrder = Literal["activation", "energy", "lift", "contribution"]
@@ -97,7 +94,7 @@ def query_region(
     *,
     attribution: ArrayLike | None = None,
     by: QueryOrder = "activation",
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Latents of one image, those that look most at a region first.
 
     Parameters

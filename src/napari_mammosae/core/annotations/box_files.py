@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..base.cells import write_csv
 from ..base.errors import FindingsError
 from ..base.files import explain_unreadable, write_atomic
 from ..base.names import LACKS_SLUG, image_ids_of, slug
-from ..base.provenance import NOTICE, plain, write_json, write_provenance
+from ..base.provenance import NOTICE, plain, write_json, write_table
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
 from ..images.geometry import BOX
@@ -55,10 +56,12 @@ def write_findings(
     if path.suffix.lower() == ".json":
         write_json(path, _coco(path, boxes, dict(shapes or {}), provenance))
         return
-    with write_atomic(path) as temporary:
-        _plain(boxes, dict(shapes or {})).to_csv(temporary, index=False, lineterminator="\n", encoding="utf-8")
+    table = _plain(boxes, dict(shapes or {}))
     if provenance is not None:
-        write_provenance(path, provenance)
+        write_table(path, table, provenance)
+        return
+    with write_atomic(path) as temporary:
+        write_csv(temporary, table)
 
 
 @reads(FindingsError, "COCO JSON")

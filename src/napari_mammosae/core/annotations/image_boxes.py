@@ -1,20 +1,17 @@
 """Annotated boxes of one image, in its own pixels and in those the model saw."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..images.geometry import BOX, clip_boxes
+from ..images.geometry import BOX, Frame, clip_boxes
+from ..images.mammogram import Mammogram
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from ..images.geometry import Frame
-    from ..images.mammogram import Mammogram
     from .boxes import Findings
 
 ALL_FINDINGS = ""
@@ -48,7 +45,7 @@ class Truth:
     notes: tuple[str, ...] = ()
 
 
-def truth_of(findings: Findings | None, image: Mammogram, frame: Frame, finding: str = ALL_FINDINGS) -> Truth:
+def truth_of(findings: "Findings | None", image: Mammogram, frame: Frame, finding: str = ALL_FINDINGS) -> Truth:
     """Annotated boxes of an image, of one finding or all.
 
     Raises
@@ -80,7 +77,7 @@ def truth_of(findings: Findings | None, image: Mammogram, frame: Frame, finding:
     )  # fmt: skip
 
 
-def texts(table: pd.DataFrame, column: str) -> list[str]:
+def texts(table: "pd.DataFrame", column: str) -> list[str]:
     """A column of remarks, empty where there is none."""
     if column not in table:
         return [""] * len(table)

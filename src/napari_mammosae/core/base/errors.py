@@ -33,6 +33,10 @@ class FeaturesForgotten(ModelError):
     """A model does not keep, or no longer keeps, what an edit of an image starts from; compute its latents again."""
 
 
+class ProcessEnded(ModelError):
+    """The process that a model or a run was in is gone; the next request starts another one."""
+
+
 class DownloadError(MammoSAEError):
     """A published file could not be fetched, or is not the file that was published."""
 
@@ -51,6 +55,10 @@ class VerdictError(MammoSAEError):
 
 class MissingPackageError(MammoSAEError):
     """Something needs an optional package that is not installed; the message says how to install it."""
+
+
+class WriteError(MammoSAEError):
+    """A file was not written: the disk is full, the place is protected, or what is there is not ours to replace."""
 
 
 class Cancelled(MammoSAEError):

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .cells import write_csv
+from .errors import WriteError
 from .files import write_atomic, write_together
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SOFTWARE = "napari-mammosae"
 NOTICE = "research use only, not for diagnosis"
 
 
@@ -74,7 +78,7 @@ def provenance(command: str, settings: Mapping[str, Any], model: ModelIdentity |
     from ... import __version__
 
     record: dict[str, Any] = {
-        "software": "napari-mammosae",
+        "software": SOFTWARE,
         "version": __version__,
         "command": command,
         "settings": {key: _nameless(plain(value)) for key, value in settings.items()},
@@ -93,11 +97,52 @@ def provenance(command: str, settings: Mapping[str, Any], model: ModelIdentity |
     return record
 
 
-def write_provenance(output: Path, record: Mapping[str, Any]) -> Path:
-    """Write `record` beside `output` as ``<output's name>.json`` and return that path."""
-    path = beside(output, ".json")
-    write_json(path, record)
-    return path
+@contextmanager
+def write_results(note: Path, record: Mapping[str, Any], *results: Path) -> Iterator[tuple[Path, ...]]:
+    """Yield a temporary path for each result; these and their record, in `note`, take their places together.
+
+    Parameters
+    ----------
+    note
+        The JSON file that says where the results come from, in their folder.
+    record
+        What goes into it, as it is when the block ends.
+    results
+        The files; see `write_together`.
+
+    Raises
+    ------
+    WriteError
+        The disk is full, or a file cannot be written; all that was there before is untouched.
+    """
+    with write_together(note, *results) as (text, *temporaries):
+        yield tuple(temporaries)
+        text.write_text(json_text(record), encoding="utf-8")
+
+
+def check_replaceable(note: Path, *results: Path) -> None:
+    """Refuse to write where there is a file that this program has not written, as the record in `note` would say.
+
+    Raises
+    ------
+    WriteError
+        Such a file is there.
+    """
+    taken = next((path for path in (*results, note) if path.exists()), None)
+    if taken is not None and not _is_ours(note):
+        raise WriteError(
+            f"{taken.name} exists and has no record of being a result of napari-mammosae. Choose another name, or "
+            "move it away."
+        )
+
+
+def _is_ours(note: Path) -> bool:
+    try:
+        content = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    parts = (content, *(content.get(name) for name in ("provenance", "info"))) if isinstance(content, dict) else ()
+    return any(isinstance(part, dict) and part.get("software") == SOFTWARE for part in parts)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -113,9 +158,8 @@ def json_text(content: Mapping[str, Any]) -> str:
 
 def write_table(path: Path, table: pd.DataFrame, record: Mapping[str, Any], *, index: bool = False) -> None:
     """Write a table as CSV and its provenance beside it as ``<path's name>.json``: both or neither."""
-    with write_together(path, beside(path, ".json")) as (csv, note):
-        table.to_csv(csv, index=index, lineterminator="\n")
-        note.write_text(json_text(record), encoding="utf-8")
+    with write_results(beside(path, ".json"), record, path) as (csv,):
+        write_csv(csv, table.reset_index() if index else table)
 
 
 def beside(path: Path, suffix: str) -> Path:

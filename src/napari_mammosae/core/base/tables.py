@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .cells import unguard
 from .errors import FindingsError
 from .files import explain_unreadable
 from .limits import check_limit, limit_cells
@@ -46,7 +47,7 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         for row in reader:
             if any(cell.strip() for cell in row):
-                rows.append([cell.strip() for cell in row])
+                rows.append([unguard(cell.strip()) for cell in row])
                 lines.append(reader.line_num)
     except csv.Error as error:
         raise FindingsError(

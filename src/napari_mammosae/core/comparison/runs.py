@@ -1,19 +1,16 @@
 """Two runs of two models under one SAE: compared, and written as tables and figures."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..base.errors import RunError, SettingsError
 from ..base.provenance import provenance
 from ..ranking.scores import LabelledPool
 from ..runs.classes import class_number, logits_of_label
+from ..runs.run import Run
 from .models import ModelComparison, ModelSide, compare_models
 
-if TYPE_CHECKING:
-    from ..runs.run import Run
 
-
-def compare(a: "Run", b: "Run", label: str, category: int | str | None = None) -> ModelComparison:
+def compare(a: Run, b: Run, label: str, category: int | str | None = None) -> ModelComparison:
     """Compare the models of two runs by a label that both have.
 
     Parameters
@@ -57,7 +54,7 @@ def compare(a: "Run", b: "Run", label: str, category: int | str | None = None) -
     )
 
 
-def _side(run: "Run", name: str, label: str) -> ModelSide:
+def _side(run: Run, name: str, label: str) -> ModelSide:
     """One run; without predictions where its model predicts something else than the label."""
     pool = LabelledPool(run.pooled("mean"), run.label(label), patients=run.images["patient"].to_numpy())
     try:

@@ -104,10 +104,7 @@ class Mammogram:
 
     def to_input(self, preprocessing: Preprocessing) -> "torch.Tensor":
         """Normalised model input: float32 tensor (1, 3, H, W), three equal channels."""
-        import torch
-
-        plane = normalised(self.prepared(preprocessing).pixels, preprocessing, self.name)
-        return torch.from_numpy(plane).expand(1, 3, -1, -1).contiguous()
+        return input_tensor(self.prepared(preprocessing), preprocessing, self.name)
 
     def displayed(self) -> NDArray[Any]:
         """Pixels (rows, cols) for the screen: through the VOI LUT if there is one, padding as dark as the darkest.
@@ -160,6 +157,14 @@ class Mammogram:
     def _frozen(self) -> Self:
         self.pixels.setflags(write=False)  # prepared inputs are kept, so the pixels must not change under them
         return self
+
+
+def input_tensor(prepared: ModelInput, preprocessing: Preprocessing, name: str) -> "torch.Tensor":
+    """Normalised model input: float32 tensor (1, 3, H, W); errors call the image by its name."""
+    import torch
+
+    plane = normalised(prepared.pixels, preprocessing, name)
+    return torch.from_numpy(plane).expand(1, 3, -1, -1).contiguous()
 
 
 def read_mammogram(

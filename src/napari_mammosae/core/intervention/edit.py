@@ -1,6 +1,6 @@
 """What is done to which latents: the one description that the closed form, the sweep and the masked pass share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -133,17 +133,3 @@ def mask_of(latents: Iterable[int], n_latents: int) -> BoolArray:
     mask = np.zeros(n_latents, dtype=np.bool_)
     mask[chosen] = True
     return mask
-
-
-def verdict_mask(verdicts: Mapping[int, str], verdict: str, n_latents: int) -> BoolArray:
-    """Mark the latents that were given a verdict, from latent -> verdict.
-
-    Raises
-    ------
-    SettingsError
-        If no latent was.
-    """
-    latents = [latent for latent, given in verdicts.items() if given == verdict]
-    if not latents:
-        raise SettingsError(f"no latent has the verdict {verdict!r}; mark some first.")
-    return mask_of(latents, n_latents)

@@ -5,10 +5,9 @@ follows the latents is linear.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
 from ..stats.measures import FloatArray, IntArray
@@ -76,30 +75,3 @@ def explain(means: ArrayLike, attribution: ArrayLike, constant: float, logit: fl
         float(logit) - float(logit_sae),
         float(logit),
     )
-
-
-def latent_position_contributions(values: NDArray[Any], weight: ArrayLike) -> FloatArray:
-    """Return what every latent adds at every cell, (L, H', W'), from maps (L, H', W') and their w . d_i (L,).
-
-    The sum over cells is the latent's contribution, the sum over latents that of the position.
-    """
-    share = np.asarray(weight, dtype=np.float64) / _cells(values)
-    return np.asarray(values * share[:, None, None])
-
-
-def position_contributions(values: NDArray[Any], weight: ArrayLike) -> FloatArray:
-    """Return what all latents together add at every cell, (H', W') float64; with the error map, all but the bias."""
-    share = np.asarray(weight, dtype=np.float64) / _cells(values)
-    return np.asarray(np.einsum("l,lij->ij", share, values, dtype=np.float64))
-
-
-def error_map(features: NDArray[Any], reconstructed: NDArray[Any], head_weight: ArrayLike) -> FloatArray:
-    """Return what the SAE's error adds at every cell, (H', W'), from features and reconstruction (d, H', W')."""
-    share = np.asarray(head_weight, dtype=np.float64) / _cells(features)
-    return np.asarray(np.einsum("d,dij->ij", share, features.astype(np.float64) - reconstructed))
-
-
-def _cells(maps: NDArray[Any]) -> int:
-    if maps.ndim != 3:
-        raise SettingsError(f"maps have shape {maps.shape}; (latents, rows, columns) was expected.")
-    return int(maps.shape[1] * maps.shape[2])

@@ -1,16 +1,13 @@
 """An edit on one image from its latent maps: logits and logit maps before and after, regions and clipping included."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..base.errors import SettingsError
+from ..models.latents import LatentMaps
 from ..stats.measures import FloatArray, IntArray
 from .edit import Edit
-
-if TYPE_CHECKING:
-    from ..models.latents import LatentMaps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +45,7 @@ class ImageEdit:
         return np.asarray(self.maps[side])
 
 
-def edit_image(maps: "LatentMaps", attribution: FloatArray, constant: FloatArray, edit: Edit) -> ImageEdit:
+def edit_image(maps: LatentMaps, attribution: FloatArray, constant: FloatArray, edit: Edit) -> ImageEdit:
     """Apply an edit to one image in closed form; what follows the latents must be pooling and a linear layer.
 
     Parameters

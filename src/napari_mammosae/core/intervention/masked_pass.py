@@ -3,23 +3,21 @@
 Where the tail is linear the closed forms give the same; elsewhere (`layer="blocks.N"`) there is no other way.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from ..stats.measures import FloatArray
+from .edit import Edit
 
+if TYPE_CHECKING:
     from torch import Tensor
 
     from ..models.model import MammoSAE
-    from ..stats.measures import FloatArray
-    from .edit import Edit
 
 
-def masked_logits(model: MammoSAE, x: Tensor, edits: Sequence[Edit]) -> FloatArray:
+def masked_logits(model: "MammoSAE", x: "Tensor", edits: Sequence[Edit]) -> FloatArray:
     """Logits under each of several edits, which share one pass up to the latents.
 
     Parameters
@@ -59,7 +57,7 @@ def masked_logits(model: MammoSAE, x: Tensor, edits: Sequence[Edit]) -> FloatArr
     return np.stack(found) if found else np.empty((0, int(x.shape[0]), len(model.classes)))
 
 
-def edited_latents(latents: Tensor, edit: Edit) -> Tensor:
+def edited_latents(latents: "Tensor", edit: Edit) -> "Tensor":
     """Return edited latents (N, h, H', W'), a new tensor."""
     import torch
 

@@ -1,8 +1,6 @@
 """Interventions over a run: the images that count, every k of a ranking, and one set of latents before and after."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -18,22 +16,20 @@ from ..ranking.of_run import rank_classes
 from ..ranking.orders import Ranking, first_ranks
 from ..ranking.scores import SCORES, Score
 from ..runs.classes import Unit, labelled_rows, logits_of_label
+from ..runs.run import Run
+from ..stats.measures import IntArray
 from .cohort import Cohort
 from .edit import Edit, Form, Mode, mask_of
 from .effects import curve_table, effect
 from .plots import draw_curve, draw_effects
 from .random_sets import random_null
+from .sweep import SweepMode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from matplotlib.axes import Axes
 
     from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
-    from ..runs.run import Run
-    from ..stats.measures import IntArray
-    from .sweep import SweepMode
 
 PUBLISHED = "published:"
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -65,7 +61,7 @@ class KSweep:
         """Return the rows, with the provenance in ``attrs``."""
         return _with_provenance(self.rows, self.provenance)
 
-    def plot(self, ax: Axes | None = None, measure: str | None = None) -> Axes:
+    def plot(self, ax: "Axes | None" = None, measure: str | None = None) -> "Axes":
         """Draw a measure (AUROC, or accuracy for several classes) over k, one curve a mode, and return the axes."""
         axis, chosen = axes_or_new(ax), _measure(self.rows, measure)
         for mode, rows in self.rows.groupby("mode", sort=False):
@@ -106,7 +102,7 @@ class InterventionEffect:
         """Return the rows, with the provenance in ``attrs``."""
         return _with_provenance(self.rows, self.provenance)
 
-    def plot(self, ax: Axes | None = None, measure: str | None = None) -> Axes:
+    def plot(self, ax: "Axes | None" = None, measure: str | None = None) -> "Axes":
         """Draw a measure (AUROC, or accuracy for several classes) before and after, and return the axes."""
         axis, row = axes_or_new(ax, (3.8, 3.8)), self.rows.iloc[0]
         chosen = _measure(self.rows.set_index("measure").T, measure)
@@ -116,7 +112,7 @@ class InterventionEffect:
 
 def sweep(
     run: Run,
-    model: MammoSAE,
+    model: "MammoSAE",
     label: str,
     ranking: Order = "diff",
     *,
@@ -189,7 +185,7 @@ def sweep(
 
 def intervene(
     run: Run,
-    model: MammoSAE,
+    model: "MammoSAE",
     latents: Iterable[int],
     label: str,
     *,
@@ -259,7 +255,7 @@ def intervene(
 
 
 def cohort_of_run(
-    run: Run, model: MammoSAE | ModelFacts, label: str, *, split: str | None = None, unit: Unit = "image"
+    run: Run, model: "MammoSAE | ModelFacts", label: str, *, split: str | None = None, unit: Unit = "image"
 ) -> Cohort:
     """Put the images of a run, the linear tail of its model and a label together.
 
@@ -292,7 +288,7 @@ def check_order(order: str) -> None:
         raise SettingsError(f"the order {order!r} is unknown; choose one of {', '.join(SCORES)} and published:DIR.")
 
 
-def _entry(run: Run, model: MammoSAE, label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:
+def _entry(run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:
     """The k at which each latent enters the union of every class's best k."""
     if isinstance(ranking, str):
         check_order(ranking)

@@ -1,7 +1,6 @@
 """Interventions drawn on axes: a measure over k, and a measure before and after an edit."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +8,11 @@ import numpy as np
 from ..base.figures import measure_title
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from matplotlib.axes import Axes
 
 
-def draw_curve(axis: Axes, table: pd.DataFrame, measure: str, name: str) -> None:
+def draw_curve(axis: "Axes", table: "pd.DataFrame", measure: str, name: str) -> None:
     """Draw a measure over k, with its interval as a band where the table has one; k on a logarithmic axis."""
     rows = table.sort_values("k")
     (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=name)
@@ -29,7 +26,7 @@ def draw_curve(axis: Axes, table: pd.DataFrame, measure: str, name: str) -> None
     axis.grid(alpha=0.3)
 
 
-def draw_effects(axis: Axes, effects: Mapping[str, pd.DataFrame], measure: str) -> None:
+def draw_effects(axis: "Axes", effects: Mapping[str, "pd.DataFrame"], measure: str) -> None:
     """Draw a measure before and after an edit with its intervals, one pair of points a set of images."""
     for shift, side in ((-0.12, "before"), (0.12, "after")):
         rows = [table[table["measure"] == measure].iloc[0] for table in effects.values()]

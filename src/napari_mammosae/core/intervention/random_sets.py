@@ -6,9 +6,9 @@ from typing import Literal
 import numpy as np
 
 from ..base.errors import SettingsError
-from ..stats.measures import BoolArray, FloatArray, IntArray
+from ..stats.measures import FloatArray, IntArray
 from .cohort import Cohort
-from .edit import Edit
+from .edit import Edit, mask_of
 
 Match = Literal["count", "activation"]
 
@@ -71,7 +71,7 @@ def random_null(
     for _ in range(draws):
         order = rng.permutation(live.size)
         count = wanted if match == "count" else _nearest(np.cumsum(activation[order]), target)
-        mask = _marked(live[order[:count]], cohort.n_latents)
+        mask = mask_of(live[order[:count]], cohort.n_latents)
         rows.append(cohort.measure(cohort.logits_after(replace(edit, mask=mask)))._asdict())
         sizes.append(count)
     observed = cohort.measure(cohort.logits_after(edit))._asdict()
@@ -83,9 +83,3 @@ def random_null(
 def _nearest(running: FloatArray, target: float) -> int:
     """Return how many terms to add up to come nearest to a target."""
     return int(np.argmin(np.abs(running - target))) + 1
-
-
-def _marked(latents: IntArray, n_latents: int) -> BoolArray:
-    mask = np.zeros(n_latents, dtype=np.bool_)
-    mask[latents] = True
-    return mask

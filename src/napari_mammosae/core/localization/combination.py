@@ -121,19 +121,6 @@ class CombinedMap:
         return regions_of_cut(Cut(self.greatest, mask, rows, columns, level, zero, not levels), min_area)
 
 
-def find_combined_regions(
-    maps: npt.ArrayLike,
-    shape: tuple[int, int],
-    how: Combination,
-    threshold: Threshold | str = "quantile:0.95",
-    *,
-    attribution: npt.ArrayLike | None = None,
-    min_area: float = DEFAULT_MIN_AREA,
-) -> Regions:
-    """Regions of several latents' maps (k, H', W') together, on `shape` (H, W): see `CombinedMap`."""
-    return CombinedMap.of(maps, shape, how, attribution).regions(threshold, min_area=min_area)
-
-
 def _marked(cut: Cut, zero_quantile: bool) -> Cut:
     return Cut(cut.values, cut.mask, cut.rows, cut.columns, cut.level, zero_quantile, cut.silent)
 

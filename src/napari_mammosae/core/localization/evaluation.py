@@ -70,7 +70,6 @@ def localize_run(
     latents: npt.ArrayLike | None = None,
     findings: Sequence[str] | None = None,
     settings: LocalizationSettings | None = None,
-    found_boxes: bool = True,
     progress: Report | None = None,
 ) -> pd.DataFrame:
     """Measure how well latents localise findings.
@@ -85,7 +84,6 @@ def localize_run(
     regions : area shares (k, H' x W') by region name, as runs keep them; `breast` makes the lift and `outside` known
     latents : which; by default every latent that fires on one of the images
     findings : which; by default every one that has a box
-    found_boxes : whether to find boxes at all; without, everything that needs them is NaN, and the rest is quick
     progress : called with heatmaps done and in total; may raise to cancel
 
     Returns
@@ -118,10 +116,9 @@ def localize_run(
     if not wanted.all():
         columns = [a[wanted] for a in columns]
     maps = sparse_maps(columns[0], columns[1], columns[2], columns[3], grid)
-    found = (
-        detect(maps, input_shape, settings.threshold, confidence=settings.confidence, min_area=settings.min_area,
-               progress=progress)
-        if found_boxes else None
+    found = detect(
+        maps, input_shape, settings.threshold, confidence=settings.confidence, min_area=settings.min_area,
+        progress=progress,
     )  # fmt: skip
     parts = []
     for name in names:
@@ -168,7 +165,7 @@ class _Ground:
 def _add_found(
     table: pd.DataFrame,
     notes: list[list[str]],
-    found: Detections | None,
+    found: Detections,
     maps: SparseMaps,
     ground: _Ground,
     settings: LocalizationSettings,
@@ -181,10 +178,9 @@ def _add_found(
     table["detections"], table["boxes"], table["zero_quantiles"] = 0, n_boxes, 0
     for measure in measures:
         table[[f"{measure}_lo", f"{measure}_hi"]] = np.nan
-    if found is None or not n_boxes:
-        reason = f"no box of {ground.finding} on these images" if not n_boxes else "boxes were not searched"
+    if not n_boxes:
         for lines in notes:
-            lines.append(reason)
+            lines.append(f"no box of {ground.finding} on these images")
         return
     counted = np.isin(found.image, ground.images[rows])
     of_latent = np.searchsorted(live, found.latent[counted])

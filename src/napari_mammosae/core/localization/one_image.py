@@ -49,7 +49,6 @@ class ImageBoxes:
     truth : (b, 4) float64, annotated boxes in input edges
     fate : what became of each found box
     iou : (n,) float64, overlap with the annotated box of highest overlap; NaN where there is none
-    met : (n,) int64, which that is; -1 where there is none
     best_iou : (b,) float64, highest overlap of each annotated box with a found one
     met_by : (b,) int64, which found box that is; -1 where none overlaps
     found : (b,) bool, annotated boxes that a true positive met
@@ -60,7 +59,6 @@ class ImageBoxes:
     truth: Doubles
     fate: tuple[Fate, ...]
     iou: Doubles
-    met: npt.NDArray[np.int64]
     best_iou: Doubles
     met_by: npt.NDArray[np.int64]
     found: npt.NDArray[np.bool_]
@@ -82,33 +80,6 @@ class ImageBoxes:
         )
 
 
-def localize_image(
-    cells: npt.ArrayLike,
-    shape: tuple[int, int],
-    truth: npt.ArrayLike,
-    threshold: Threshold | str = DEFAULT_THRESHOLD,
-    *,
-    annotated: bool = True,
-    iou: float = 0.25,
-    confidence: Confidence = "maximum",
-    min_area: float = DEFAULT_MIN_AREA,
-) -> ImageBoxes:
-    """Find the boxes of a heatmap and match them to the annotated ones, as `localize_run` does over many images.
-
-    Parameters
-    ----------
-    cells, shape : (H', W') heatmap and the input's (H, W)
-    truth, annotated, iou, confidence : as in `judge_regions`
-
-    Raises
-    ------
-    ValueError, SettingsError
-        As `find_regions`.
-    """
-    regions = find_regions(cells, shape, threshold, min_area=min_area)
-    return judge_regions(regions, truth, annotated=annotated, iou=iou, confidence=confidence)
-
-
 def judge_regions(
     regions: Regions,
     truth: npt.ArrayLike,
@@ -117,7 +88,7 @@ def judge_regions(
     iou: float = 0.25,
     confidence: Confidence = "maximum",
 ) -> ImageBoxes:
-    """Match regions of one image, of one latent or of several together, to the annotated boxes.
+    """Match regions of one image, of one latent or of several together, to the annotated ones, as `localize_run` does.
 
     Parameters
     ----------
@@ -138,7 +109,7 @@ def judge_regions(
     wrong: Fate = "false" if annotated or len(edges) else "unjudged"
     fate: tuple[Fate, ...] = tuple("hit" if hit else wrong for hit in matches.hit.tolist())
     overlap = np.where(matches.box >= 0, matches.iou, np.nan)
-    return ImageBoxes(regions, score, edges, fate, overlap, matches.box, best, met_by, found)
+    return ImageBoxes(regions, score, edges, fate, overlap, best, met_by, found)
 
 
 def focus_on_image(

@@ -1,32 +1,26 @@
 """A run and a table of annotated boxes brought together: every latent measured, or one latent with its curves."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from ..annotations.boxes import Findings
 from ..base.bars import reporting
 from ..base.errors import FindingsError
 from ..base.names import slug
+from ..base.progress import Report
 from ..base.provenance import provenance
 from ..images.geometry import clip_boxes
+from ..runs.run import Run
 from .boxes import DEFAULT_MIN_AREA, Confidence
 from .detections import SparseMaps, detect, sparse_maps
 from .evaluation import BOX_COLUMNS, Include, LocalizationSettings, localize_run
 from .matching import Froc, PrecisionRecall, froc, match, precision_recall
 from .thresholds import DEFAULT_THRESHOLD, Threshold
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from ..annotations.boxes import Findings
-    from ..base.progress import Report
-    from ..runs.run import Run
 
 Columns = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
 FIRST_COLUMNS = ("finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift")
@@ -219,7 +213,7 @@ class LatentOverRun:
 
     latent: int
     finding: str
-    row: pd.Series[Any]
+    row: "pd.Series[Any]"
     curve: PrecisionRecall | None
     froc: Froc | None
     notes: tuple[str, ...]

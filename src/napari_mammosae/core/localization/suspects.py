@@ -1,24 +1,21 @@
 """Latents worth a sceptical look, because of where they fire: help with the order of work, never a verdict."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ..base.progress import Report
+from ..runs.run import Run
 from ..stats.measures import ratios
+from .detections import SparseMaps
 from .focus import focus, places
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from ..annotations.boxes import Findings
-    from ..base.progress import Report
-    from ..runs.run import Run
-    from .detections import SparseMaps
 
 PLACES = ("outside", "skin", "pectoral", "border", "marker")
 _ABOUT_AS_MUCH = 0.5  # of the largest share: a place with less is not where the latent fires
@@ -88,7 +85,7 @@ class SuspectTally:
         spread("lift_images", defined)
         self._images += numbers.size
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Live latents, the most suspicious first.
 
         Returns
@@ -133,7 +130,7 @@ def _around(shares: npt.NDArray[np.float64], grid: tuple[int, int]) -> npt.NDArr
     return np.asarray(np.logical_or.reduce(near), np.float64).reshape(shares.shape)
 
 
-def find_suspects(run: Run, findings: Findings | None, report: Report) -> tuple[pd.DataFrame, str]:
+def find_suspects(run: Run, findings: "Findings | None", report: Report) -> tuple["pd.DataFrame", str]:
     """Rank a run's live latents by how suspicious the places are where they fire; see `SuspectTally.table`.
 
     Parameters

@@ -1,7 +1,7 @@
 """Computing the latents of images: through the backbone and the autoencoder, within the memory there is."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,16 +9,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.errors import ModelError
+from ..images.geometry import Frame
+from ..images.mammogram import Mammogram, input_tensor
+from ..images.preprocessing import ModelInput
 from .latents import LatentMaps
 from .memory import within_memory
-
-if TYPE_CHECKING:
-    from ..images.geometry import Frame
-    from ..images.mammogram import Mammogram
-    from .model import MammoSAE
+from .model import MammoSAE
 
 
-def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
+def compute_latents(model: MammoSAE, image: Mammogram) -> LatentMaps:
     """Features, all latents and the prediction of one mammogram.
 
     Where the model's GPU runs out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
@@ -37,21 +36,24 @@ def compute_latents(model: "MammoSAE", image: "Mammogram") -> LatentMaps:
     >>> ms.compute_latents(ms.load_model("demo"), image).shape
     (2048, 48, 29)
     """
-    return features_and_latents(model, image)[1]
+    return features_and_latents(model, image.prepared(model.preprocessing), image.name)[1]
 
 
-def features_and_latents(model: "MammoSAE", image: "Mammogram") -> tuple[Tensor, LatentMaps]:
-    """As `compute_latents`; the features (1, d, H', W') of the SAE's layer, on the model's device, come first."""
-    x, frame = image.to_input(model.preprocessing), image.frame_for(model.preprocessing)
+def features_and_latents(model: MammoSAE, prepared: ModelInput, name: str) -> tuple[Tensor, LatentMaps]:
+    """As `compute_latents`, of an image made ready for the model and what messages call it.
 
-    def compute(frames: Sequence["Frame"]) -> tuple[Tensor, LatentMaps]:
+    The features (1, d, H', W') of the SAE's layer, on the model's device, come first.
+    """
+    x, frame = input_tensor(prepared, model.preprocessing, name), prepared.frame
+
+    def compute(frames: Sequence[Frame]) -> tuple[Tensor, LatentMaps]:
         features = model.features(x)
         return features, latents_of_features(model, features, list(frames))[0]
 
     return within_memory(model, [frame], compute)[0]
 
 
-def latents_of_features(model: "MammoSAE", features: Tensor, frames: "list[Frame] | None" = None) -> list[LatentMaps]:
+def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] | None = None) -> list[LatentMaps]:
     """Latents of a batch of feature maps, image by image, so that memory does not grow with the batch.
 
     Parameters
@@ -103,5 +105,5 @@ def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: ty
     return full
 
 
-def _numbers(model: "MammoSAE", features: Tensor) -> NDArray[np.float64]:
+def _numbers(model: MammoSAE, features: Tensor) -> NDArray[np.float64]:
     return model.logits(features)[0].numpy() if model.heads else np.zeros(0)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
 from .choices import Engine, Precision
-from .heads import Head, Task, classes_of, head_of, logits_of, probabilities_of, task_of
+from .heads import HasHeads, Head
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ModelFacts:
+class ModelFacts(HasHeads):
     """A model's sizes, heads, hashes and linear tail at one moment; plain values that travel between processes.
 
     Shapes: d features, H' x W' cells, h latents, C logits of all heads.
@@ -85,28 +85,6 @@ class ModelFacts:
     sae_sha256: str = ""
     attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     constant: NDArray[np.float64] | None = field(default=None, repr=False)
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Classes of all heads in order, one a logit."""
-        return classes_of(self.heads)
-
-    @property
-    def task(self) -> Task:
-        """Task of the first head; that of a single logit is ``head_of(logit).task``."""
-        return task_of(self.heads)
-
-    def head_of(self, logit: int) -> Head:
-        """Head that a logit belongs to; ModelError if there is no such logit."""
-        return head_of(self.heads, logit)
-
-    def logits_of(self, head: str) -> slice:
-        """Which logits, rows of `attribution` and of `constant` are a head's; ModelError if there is no such head."""
-        return logits_of(self.heads, head)
-
-    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities of logits (..., C) by each head's task; ModelError if their number is another."""
-        return probabilities_of(self.heads, logits)
 
     def linear_tail(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return attribution (C, h) and constant (C,).

@@ -184,3 +184,38 @@ def probabilities_of(heads: Sequence[Head], logits: ArrayLike) -> NDArray[np.flo
         part = logits_of(heads, head.name)
         found[..., part] = head.probabilities(values[..., part])
     return found
+
+
+class HasHeads:
+    """What the heads of a model say of its logits."""
+
+    __slots__ = ()
+    heads: tuple[Head, ...]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of all heads in order, one a logit."""
+        return classes_of(self.heads)
+
+    @property
+    def task(self) -> Task:
+        """Task of the first head, "binary" without any; that of a single logit is ``head_of(logit).task``."""
+        return task_of(self.heads)
+
+    def head_of(self, logit: int) -> Head:
+        """Head that a logit belongs to; ModelError if there is no such logit."""
+        return head_of(self.heads, logit)
+
+    def logits_of(self, head: str) -> slice:
+        """Which logits, rows of `attribution` and of `constant` are a head's; ModelError if there is no such head."""
+        return logits_of(self.heads, head)
+
+    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
+        """Probabilities of logits (..., C) of all heads: a sigmoid each, or one softmax for a multiclass head.
+
+        Raises
+        ------
+        ModelError
+            If there are more or fewer logits than classes.
+        """
+        return probabilities_of(self.heads, logits)

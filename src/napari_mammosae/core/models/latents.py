@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import MissingPackageError, SettingsError
 from ..images.geometry import Frame, cell_affine
@@ -13,7 +13,6 @@ from ..images.geometry import Frame, cell_affine
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
-    from numpy.typing import ArrayLike
 
 Map = NDArray[np.float32]
 Index: TypeAlias = int | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
@@ -118,7 +117,7 @@ class LatentMaps:
         order = np.argsort(-table[sort].to_numpy(np.float64), kind="stable") if sort != "latent" else slice(None)
         return table.iloc[order].reset_index(drop=True)
 
-    def to_xarray(self, latents: "ArrayLike | None" = None) -> "xr.DataArray":
+    def to_xarray(self, latents: ArrayLike | None = None) -> "xr.DataArray":
         """Return maps as an xarray (latent, row, column) with labelled axes; by default of the latents that fire.
 
         The coordinates `row` and `column` are the centres of the cells, in pixels of the source image; of latents

@@ -20,6 +20,7 @@ from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
 from .model_files import HeadSource, ModelFiles, find_model
+from .recipe import settle_recipe
 from .released import architecture_of, rename_released
 from .sae import SparseAutoencoder
 
@@ -186,6 +187,7 @@ def load_model(
     >>> ms.load_model("demo", device="cpu")
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
+    given = settle_recipe({key: value for key, value in locals().items() if key != "compile"})
     if name is not None:
         if backbone or classifier or sae:
             raise ModelError("give either a model's name or files, not both")
@@ -214,7 +216,9 @@ def load_model(
         model_sha256=model_sha256,
         sae_sha256=sae_sha256,
     )
-    return loaded_within_memory(files.name, device, lambda device: put_together(device=device))
+    model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
+    model.recipe = given | {"device": device, "engine": chosen}
+    return model
 
 
 def resolve_device(device: str) -> str:

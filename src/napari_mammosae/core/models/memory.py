@@ -77,7 +77,7 @@ class MemoryLadder:
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
-                reason = _first_line(error)
+                reason = first_line(error)
             if reason:  # outside the handler: the error held on to the tensors of the failed attempt
                 self._step_down(len(part), reason)
         return results
@@ -125,7 +125,7 @@ def loaded_within_memory(name: str, device: str, load: Callable[[str], Result]) 
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        reason = _first_line(error)
+        reason = first_line(error)
     if device == "cpu":
         raise ModelError(f"{name} does not fit in memory ({reason}); close other programs and try again")
     warnings.warn(f"{name} does not fit in GPU memory; using the CPU instead", stacklevel=3)
@@ -140,5 +140,6 @@ def to_cpu(model: OnDevice) -> None:
     model.device = "cpu"
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or what it is."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,33 +3,32 @@
 import gc
 import re
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..base.errors import ModelError
+from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
 from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .facts import Domain, ModelFacts, why_not_linear
-from .heads import Head, Task, check_heads, classes_of, logits_of, probabilities_of, stacked, task_of
-from .memory import out_of_memory
+from .heads import HasHeads, Head, check_heads, stacked
+from .memory import first_line, out_of_memory
 from .sae import SparseAutoencoder
-
-if TYPE_CHECKING:
-    from ..images.mammogram import Mammogram
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(eq=False, repr=False)
-class MammoSAE:
+class MammoSAE(HasHeads):
     """A mammogram classifier with a sparse autoencoder on one of its layers.
 
     Made by `load_model`. Shapes: N images, d features, H' x W' cells, h latents, C logits.
@@ -54,6 +53,9 @@ class MammoSAE:
         the pre-training checkpoint. Empty when they did not come from a file. Heads added later do not change it.
     sae_sha256
         Hash of the SAE's file, in the same way.
+    recipe
+        The arguments by which `load_model` made it, so that another process can load the same; None for a model that
+        was put together or changed in another way.
     """
 
     backbone: EfficientNetBackbone
@@ -68,6 +70,7 @@ class MammoSAE:
     domain: Domain = field(default_factory=Domain)
     model_sha256: str = ""
     sae_sha256: str = ""
+    recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         self._check(self.heads)
@@ -103,16 +106,6 @@ class MammoSAE:
         if found is None or int(found.group(1)) > last:
             raise ModelError(f"no layer {self.layer!r}; there are 'head' and 'blocks.0' to 'blocks.{last}'")
         return int(found.group(1))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Classes of all heads in order, one a logit."""
-        return classes_of(self.heads)
-
-    @property
-    def task(self) -> Task:
-        """Task of the first head; "binary" without any."""
-        return task_of(self.heads)
 
     @property
     def head_weight(self) -> NDArray[np.float64]:
@@ -177,10 +170,6 @@ class MammoSAE:
         for known in ("attribution", "constant"):
             vars(self).pop(known, None)
 
-    def logits_of(self, head: str) -> slice:
-        """Which logits, rows of `attribution` and of `constant` are a head's; ModelError if there is no such head."""
-        return logits_of(self.heads, head)
-
     def features(self, x: Tensor) -> Tensor:
         """Feature maps (N, d, H', W') of normalised images `x` (N, 3, H, W), any size.
 
@@ -200,7 +189,7 @@ class MammoSAE:
             except Exception as error:
                 if self.engine != "compiled" or out_of_memory(error):
                     raise
-                warnings.warn(f"torch.compile failed ({_first_line(error)}); continuing without it", stacklevel=2)
+                warnings.warn(f"torch.compile failed ({first_line(error)}); continuing without it", stacklevel=2)
                 self.engine = "torch"
                 self._extract = self.backbone.forward if self.block is None else self._to_block
                 return self._extract(x)
@@ -270,17 +259,7 @@ class MammoSAE:
         """Return attribution (C, h) and constant (C,); ModelError, saying why, if there are none."""
         return self.attribution, self.constant
 
-    def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities of logits (..., C) of all heads: a sigmoid each, or one softmax for a multiclass head.
-
-        Raises
-        ------
-        ModelError
-            If there are more or fewer logits than classes.
-        """
-        return probabilities_of(self.heads, logits)
-
-    def predict(self, image: "Mammogram") -> dict[str, float]:
+    def predict(self, image: Mammogram) -> dict[str, float]:
         """Return the probability of every class for a mammogram.
 
         Raises
@@ -335,7 +314,3 @@ class MammoSAE:
                 f"the head {heads[0].name!r} reads {heads[0].width} features, "
                 f"{self.backbone.architecture.name} gives {self.backbone.out_channels}; it belongs to another backbone"
             )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -6,9 +6,14 @@ part annotates, does not exist. Nothing here uses torchvision's compiled operato
 reason, and only then, the missing operators are declared, which is all that the Python part needs.
 """
 
+import ctypes
 import importlib
+import importlib.util
+import os
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 
 import torch
@@ -30,6 +35,7 @@ def import_timm() -> ModuleType:
         If timm is not installed, or its import fails for another reason.
     """
     with _lock:
+        load_triton_apart()
         try:
             return importlib.import_module("timm")
         except ImportError as error:
@@ -43,6 +49,21 @@ def import_timm() -> ModuleType:
             library.define(operator + _SCHEMA)  # type: ignore[no-untyped-call]
         _declared.append(library)
         return importlib.import_module("timm")
+
+
+def load_triton_apart() -> None:
+    """Load triton's library so that its LLVM does not bind to one that is there already.
+
+    Mesa's OpenGL brings an LLVM into the scope that all libraries share, triton exports its own, and where the names of
+    the one are bound to the other the process ends by a segmentation fault. What torch and timm import brings triton
+    in, on Linux with the default wheel. Loaded before with `RTLD_DEEPBIND`, its own names come first.
+    """
+    if sys.platform != "linux" or "triton" in sys.modules or (found := importlib.util.find_spec("triton")) is None:
+        return
+    for folder in found.submodule_search_locations or ():
+        if (library := Path(folder, "_C", "libtriton.so")).exists():
+            with suppress(OSError):  # then importing triton says what is wrong with it
+                ctypes.CDLL(str(library), os.RTLD_NOW | os.RTLD_DEEPBIND)
 
 
 def _forget_half_imported(*packages: str) -> None:

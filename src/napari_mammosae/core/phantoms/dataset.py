@@ -1,9 +1,8 @@
 """Phantoms on disk: images, tables and masks."""
 
-import csv
 import os
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +12,12 @@ import cv2
 import numpy as np
 
 from ..base.bars import reporting
+from ..base.cells import write_rows
 from ..base.errors import ImageError
 from ..base.files import write_atomic
 from ..base.limits import check_grown, check_limit
 from ..base.progress import Report, ignore
+from ..base.provenance import check_replaceable, provenance, write_results
 from ..base.reading import reads
 from .phantom import FINDINGS, Phantom, make_phantom
 
@@ -62,11 +63,17 @@ def write_phantoms(
 
     Leaves `<image_id>.png` (8 bit, 1520 x 912), `findings.csv` (boxes of the two findings), `structures.csv` (boxes of
     everything else), `labels.csv`, and `truth/<image_id>.npz` with one bit-packed mask a name (`load_truth` reads it).
-    Box columns are pixel edges. Tables are written last.
+    Box columns are pixel edges. Tables are written last, together with `phantoms.json`, which says how they were made.
+
+    Raises
+    ------
+    WriteError
+        The folder holds tables of these names that do not come from here, or a file cannot be written.
     """
     if count < 1:
         raise ValueError(f"{count} phantoms were asked for; at least one is needed")
-    folder, report = Path(folder), progress or ignore
+    folder, report, first = Path(folder), progress or ignore, seed
+    check_replaceable(*table_files(folder))
 
     def draw(seed: int) -> Phantom:
         phantom = make_phantom(seed, marker_bias=marker_bias)
@@ -82,7 +89,8 @@ def write_phantoms(
             report("Drawing synthetic phantoms", len(phantoms), count)
     finally:
         pool.shutdown(cancel_futures=True)
-    write_tables(folder, phantoms)
+    settings = {"count": count, "seed": first, "marker_bias": marker_bias}
+    write_tables(folder, phantoms, provenance("phantoms", settings))
     return [phantom.image_id for phantom in phantoms]
 
 
@@ -131,38 +139,42 @@ def load_truth(path: Path | str) -> dict[str, np.ndarray]:
         return {name: np.unpackbits(bits, count=size).reshape(shape).astype(bool) for name, bits in packed.items()}
 
 
-def write_tables(folder: Path, phantoms: Iterable[Phantom]) -> None:
-    """Write findings.csv, structures.csv and labels.csv."""
+def table_files(folder: Path) -> list[Path]:
+    """Return the files that `write_tables` writes, the one that says how they were made first."""
+    return [folder / name for name in ("phantoms.json", "findings.csv", "structures.csv", "labels.csv")]
+
+
+def write_tables(folder: Path, phantoms: Iterable[Phantom], record: Mapping[str, Any]) -> None:
+    """Write findings.csv, structures.csv and labels.csv, and their record as phantoms.json: all or none."""
     phantoms = list(phantoms)
     boxes = [
         (phantom.image_id, name, c0, r0, c1, r1) for phantom in phantoms for name, (r0, c0, r1, c1) in phantom.boxes
     ]
-    _write_csv(folder / "findings.csv", BOX_COLUMNS, (row for row in boxes if row[1] in FINDINGS))
-    _write_csv(folder / "structures.csv", BOX_COLUMNS, (row for row in boxes if row[1] not in FINDINGS))
-    write_labels(folder, ((phantom.image_id, phantom.patient, phantom.labels) for phantom in phantoms))
+    labelled = ((phantom.image_id, phantom.patient, phantom.labels) for phantom in phantoms)
+    note, *tables = table_files(folder)
+    with write_results(note, record, *tables) as (findings, structures, labels):
+        write_rows(findings, [BOX_COLUMNS, *(row for row in boxes if row[1] in FINDINGS)])
+        write_rows(structures, [BOX_COLUMNS, *(row for row in boxes if row[1] not in FINDINGS)])
+        write_rows(labels, _label_rows(labelled))
 
 
 def write_labels(folder: Path, images: Iterable[tuple[str, str, dict[str, bool]]]) -> None:
     """Write labels.csv from image ids, patients and findings."""
-    _write_csv(
-        folder / "labels.csv",
-        ("image", "patient", *FINDINGS),
-        ((image_id, patient, *(int(labels[name]) for name in FINDINGS)) for image_id, patient, labels in images),
-    )
+    with write_atomic(folder / "labels.csv") as temporary:
+        write_rows(temporary, _label_rows(images))
 
 
 def write_list(folder: Path, image_ids: Iterable[str]) -> Path:
     """Write images.csv, which lists images whether they are there already or not."""
     path = folder / "images.csv"
-    _write_csv(path, ("path",), ((f"{image_id}.png",) for image_id in image_ids))
+    with write_atomic(path) as temporary:
+        write_rows(temporary, [("path",), *((f"{image_id}.png",) for image_id in image_ids)])
     return path
 
 
-def _write_csv(path: Path, header: tuple[str, ...], rows: Iterable[tuple[object, ...]]) -> None:
-    with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
+def _label_rows(images: Iterable[tuple[str, str, dict[str, bool]]]) -> list[tuple[object, ...]]:
+    rows = ((image_id, patient, *(int(labels[name]) for name in FINDINGS)) for image_id, patient, labels in images)
+    return [("image", "patient", *FINDINGS), *rows]
 
 
 def _without_arrays(phantom: Phantom) -> Phantom:

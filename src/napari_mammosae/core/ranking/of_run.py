@@ -1,28 +1,26 @@
 """Ranking the latents of a run for a class of a label."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
+from numpy.typing import NDArray
 
 from ..base.errors import MammoSAEError, ModelError, SettingsError
 from ..base.provenance import provenance
+from ..models.facts import ModelFacts
 from ..runs.classes import Unit, categories_of, class_number, labelled_rows, logit_of
 from ..runs.making.model_spec import model_of_run
+from ..runs.run import Run
 from .orders import Ranking
 from .scores import Contrast, LabelledPool, Score, class_rankings, score_latents
 from .table import rank_latents
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
-    from ..runs.run import Run
 
 
 def rank(
@@ -34,9 +32,9 @@ def rank(
     contrast: Contrast | None = None,
     split: str | None = None,
     unit: Unit = "image",
-    model: MammoSAE | str | None = None,
+    model: "MammoSAE | str | None" = None,
     intervals: int | None = 100,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """Rank all latents of a run for a class of a label, with every score beside the one ranked by.
 
     Parameters
@@ -127,7 +125,7 @@ def rank_classes(
     run: Run,
     label: str,
     score: Score = "diff",
-    model: MammoSAE | ModelFacts | None = None,
+    model: "MammoSAE | ModelFacts | None" = None,
     *,
     split: str | None = None,
     unit: Unit = "image",
@@ -155,7 +153,7 @@ def rank_classes(
     }
 
 
-def attribution_of_class(model: MammoSAE | ModelFacts, run: Run, label: str, number: int) -> NDArray[np.float64]:
+def attribution_of_class(model: "MammoSAE | ModelFacts", run: Run, label: str, number: int) -> NDArray[np.float64]:
     """Return what one unit of each latent's mean adds to the logit that speaks for a class of a label, (h,).
 
     Raises
@@ -171,7 +169,7 @@ def attribution_of_class(model: MammoSAE | ModelFacts, run: Run, label: str, num
     return np.asarray(model.linear_tail()[0][found.logit] * found.sign)
 
 
-def attribution_of(model: ModelFacts | None, run: Run, choice: RankingChoice) -> NDArray[np.float64] | None:
+def attribution_of(model: ModelFacts | None, run: Run, choice: "RankingChoice") -> NDArray[np.float64] | None:
     """Return `attribution_of_class` for a choice; None without a model, and where it has none for the class."""
     if model is None or model.layer != "head" or not choice.label:
         return None

@@ -1,21 +1,14 @@
 """Figures of two models under one SAE: mean latent vectors by class (Mammo-SAE Figures 4 and 5), and predictions."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
-from ..base.files import write_atomic
-from ..base.provenance import write_json
+from ..base.cells import write_csv
+from ..base.provenance import write_results
+from ..comparison.models import ModelComparison
+from ..runs.run import Run
 from .intervention_figures import checked, save
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ..comparison.models import ModelComparison
-    from ..runs.run import Run
-
 
 NAMED = 3  # latents whose number is written beside their mean
 
@@ -81,24 +74,25 @@ def plot_performance(comparison: ModelComparison, path: Path | str, *, provenanc
 def write_comparison(
     comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, *, figure: str = "png"
 ) -> list[Path]:
-    """Write `latents.csv`, `separation.csv`, `performance.csv`, the two figures and `comparison.json`; return them."""
-    written = []
-    for name in ("latents", "separation", "performance"):
-        path = folder / f"{name}.csv"
-        with write_atomic(path) as temporary:
-            getattr(comparison, name).to_csv(temporary, index=False, lineterminator="\n")
-        written.append(path)
+    """Write `latents.csv`, `separation.csv`, `performance.csv`, the two figures and `comparison.json`: all or none."""
+    tables, plots = ("latents", "separation", "performance"), (plot_class_means, plot_performance)
     sae = runs[0].info["sae_sha256"]
     line = f"{label}, class {comparison.label} | SAE {sae[:8]}"
-    for name, plot in (("class_means", plot_class_means), ("performance", plot_performance)):
-        path = folder / f"{name}.{figure}"
-        plot(comparison, path, provenance=line)
-        written.append(path)
     record = dict(comparison.provenance)
     record["runs"] = [
         {"images": side.pool.mean.shape[0]} | run
         for side, run in zip((comparison.a, comparison.b), record["runs"], strict=True)
     ]
-    written.append(folder / "comparison.json")
-    write_json(written[-1], record)
-    return written
+    *results, note = comparison_files(folder, figure)
+    with write_results(note, record, *results) as files:
+        for name, path in zip(tables, files, strict=False):
+            write_csv(path, getattr(comparison, name))
+        for plot, path in zip(plots, files[len(tables) :], strict=True):
+            plot(comparison, path, provenance=line)
+    return [*results, note]
+
+
+def comparison_files(folder: Path, figure: str = "png") -> list[Path]:
+    """Return the files that `write_comparison` writes, their record last."""
+    figures = (f"class_means.{figure}", f"performance.{figure}")
+    return [folder / name for name in ("latents.csv", "separation.csv", "performance.csv", *figures, "comparison.json")]

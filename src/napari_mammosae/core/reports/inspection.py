@@ -1,29 +1,27 @@
 """What there is to say about one image, as a table, arrays, a prediction and a figure."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..base.cells import write_csv
 from ..base.errors import ModelError
-from ..base.files import sha256_file, write_together
-from ..base.provenance import json_text, provenance
+from ..base.files import sha256_file
+from ..base.provenance import provenance, write_results
 from ..images.geometry import cell_affine
+from ..images.mammogram import Mammogram
+from ..models.latents import LatentMaps
 from .latents_figure import figure_source, latents_figure, save_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
     import pandas as pd
 
-    from ..images.mammogram import Mammogram
-    from ..models.latents import LatentMaps
     from ..models.model import MammoSAE
 
 
-def latent_table(model: MammoSAE, maps: LatentMaps) -> pd.DataFrame:
+def latent_table(model: "MammoSAE", maps: LatentMaps) -> "pd.DataFrame":
     """One row a latent, all h of them, in the order of their numbers.
 
     Columns: ``latent``, ``mean`` and ``max`` over the cells, ``active_cells``; for each class ``attribution.<class>``,
@@ -38,7 +36,7 @@ def latent_table(model: MammoSAE, maps: LatentMaps) -> pd.DataFrame:
     return table
 
 
-def prediction(model: MammoSAE, image: Mammogram, maps: LatentMaps) -> dict[str, Any]:
+def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[str, Any]:
     """Logits and probabilities, from the features and from their SAE reconstruction, and how far apart these are."""
     frame = _frame(maps)
 
@@ -85,11 +83,11 @@ def map_arrays(maps: LatentMaps) -> dict[str, np.ndarray[Any, Any]]:
 
 def write_inspection(
     folder: Path,
-    model: MammoSAE,
+    model: "MammoSAE",
     image: Mammogram,
     maps: LatentMaps,
     *,
-    boxes: pd.DataFrame | None = None,
+    boxes: "pd.DataFrame | None" = None,
     top: int = 10,
     figure: str = "figure.png",
     settings: Mapping[str, Any] | None = None,
@@ -122,16 +120,21 @@ def write_inspection(
         image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model)
     )
 
-    paths = [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
-    with write_together(*paths) as (csv, npz, note, picture):
-        table.to_csv(csv, index=False, lineterminator="\n")
+    paths = inspection_files(folder, figure)
+    csv_path, npz_path, note, picture_path = paths
+    with write_results(note, record, csv_path, npz_path, picture_path) as (csv, npz, picture):
+        write_csv(csv, table)
         np.savez_compressed(npz, allow_pickle=False, **arrays)
-        note.write_text(json_text(record), encoding="utf-8")
         save_figure(drawing, picture)
     return paths
 
 
-def _headline(model: MammoSAE, maps: LatentMaps) -> str:
+def inspection_files(folder: Path, figure: str = "figure.png") -> list[Path]:
+    """Return the files that `write_inspection` writes."""
+    return [folder / name for name in ("latents.csv", "maps.npz", "prediction.json", figure)]
+
+
+def _headline(model: "MammoSAE", maps: LatentMaps) -> str:
     probabilities = model.probabilities(maps.logits)
     predicted = ", ".join(f"{name} {p:.3f}" for name, p in zip(model.classes, probabilities, strict=True))
     return f"{model.name}: {predicted}" if predicted else model.name

@@ -1,30 +1,26 @@
 """Figures for papers, drawn without a screen: heatmaps over the mammogram, in the same place as in the viewer."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ModelError, SettingsError
 from ..base.files import write_atomic
-from ..base.provenance import NOTICE
+from ..base.provenance import NOTICE, ModelIdentity
+from ..images.geometry import Frame
+from ..images.mammogram import Mammogram
+from ..models.latents import LatentMaps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike, NDArray
 
     from ..annotations.boxes import Findings
-    from ..base.provenance import ModelIdentity
-    from ..images.geometry import Frame
-    from ..images.mammogram import Mammogram
-    from ..models.latents import LatentMaps
 
 FORMATS = ("png", "pdf", "svg")
 COLUMNS = 6
@@ -40,7 +36,7 @@ def plot_latents(
     *,
     top: int = 10,
     latents: ArrayLike | None = None,
-    boxes: Findings | pd.DataFrame | None = None,
+    boxes: "Findings | pd.DataFrame | None" = None,
 ) -> NDArray[np.object_]:
     """Draw the mammogram, and beside it its strongest latents as heatmaps, and return the axes; nothing is written.
 
@@ -86,14 +82,14 @@ def latents_figure(
     image: Mammogram,
     maps: LatentMaps,
     *,
-    boxes: pd.DataFrame | None = None,
+    boxes: "pd.DataFrame | None" = None,
     top: int = 10,
     latents: ArrayLike | None = None,
     found: Mapping[int, NDArray[np.float64]] | None = None,
     subtitle: str = "",
     source: str = "",
-    figure: Figure | None = None,
-) -> Figure:
+    figure: "Figure | None" = None,
+) -> "Figure":
     """Draw the mammogram, and beside it some latents, each a heatmap of its own contrast (the paper's Figure 3).
 
     Parameters
@@ -158,7 +154,7 @@ def figure_source(model: ModelIdentity) -> str:
     return f"napari-mammosae {__version__} · model {model.name} {model.model_sha256[:8]}{sae}"
 
 
-def save_figure(figure: Figure, path: Path | str) -> None:
+def save_figure(figure: "Figure", path: Path | str) -> None:
     """Write a figure whole, in the format its suffix names: png (300 dpi), pdf or svg (text stays text).
 
     Raises
@@ -199,7 +195,9 @@ def _heat(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.uin
     return colours
 
 
-def _draw(axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame | None, *, named: bool = False) -> None:
+def _draw(
+    axis: "Axes", picture: NDArray[Any], frame: Frame, boxes: "pd.DataFrame | None", *, named: bool = False
+) -> None:
     row0, col0, row1, col1 = frame.crop
     extent = (
         col0 - 0.5,
@@ -222,7 +220,7 @@ def _draw(axis: Axes, picture: NDArray[Any], frame: Frame, boxes: pd.DataFrame |
                           color=BOX, ha="left" if left else "right", bbox=dark)  # fmt: skip
 
 
-def _outline(axis: Axes, boxes: NDArray[np.float64], color: str, *, dashed: bool = False) -> None:
+def _outline(axis: "Axes", boxes: NDArray[np.float64], color: str, *, dashed: bool = False) -> None:
     from matplotlib.patches import Rectangle
 
     for top, left, bottom, right in boxes:

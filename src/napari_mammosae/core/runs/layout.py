@@ -1,6 +1,5 @@
 """Where the files of a run lie, what columns they have, and how they are written."""
 
-import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..anatomy.regions import REGIONS
-from ..base.errors import RunError
-from ..base.files import write_atomic
+from ..base.errors import RunError, WriteError
+from ..base.files import is_full, remove_leftovers, write_atomic
 
 Kind = Literal["images", "pooled", "regions", "maps"]
 POOLED = pa.schema(
@@ -29,7 +28,6 @@ REGION_SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name,
 FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
 """Columns of `images.parquet` with an image's frame: shape of the source, edges of the crop in it."""
 
-FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})  # Windows knows no quota error
 MAP_ROWS_PER_GROUP = 1 << 16
 """Rows of a row group of `maps/`: small enough that reading one latent skips most of a part."""
 
@@ -69,10 +67,9 @@ class Layout:
         return sorted((self.root / kind).glob("part-*.parquet"))
 
     def remove_unfinished(self) -> None:
-        """Remove what a killed writer left under temporary names."""
-        for kind in ("images", "pooled", "regions", "maps"):
-            for path in (self.root / kind).glob(".*.parquet"):
-                path.unlink(missing_ok=True)
+        """Remove what killed writers left unfinished."""
+        for folder in (self.root, *(self.root / kind for kind in ("images", "pooled", "regions", "maps"))):
+            remove_leftovers(folder)
 
 
 def image_schema(classes: tuple[str, ...]) -> pa.Schema:
@@ -121,10 +118,11 @@ def writing(path: Path) -> Iterator[None]:
     name = f"{path.parent.name}/{path.name}"
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL or "No space left" in str(error):
+    except (OSError, WriteError) as error:
+        if is_full(error):
             raise RunError(
                 f"The disk is full: {name} was not written. Make room, then give the same command again to "
                 "resume the run."
             ) from error
-        raise RunError(f"{name} cannot be written ({error.strerror or error}).") from error
+        reason = error.__cause__ if isinstance(error, WriteError) else error
+        raise RunError(f"{name} cannot be written ({getattr(reason, 'strerror', None) or reason}).") from error

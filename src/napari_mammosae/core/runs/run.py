@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..anatomy.regions import REGIONS
+from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.names import image_id_of
 from ..base.reading import check_ordinary, reading
@@ -148,10 +149,10 @@ class Run:
         name = f"{self.path.name}/{self._layout.failures.name}"
         with reading(name, RunError, "a table of failures"):
             check_ordinary(self._layout.failures, name, RunError)
-            table = pd.read_csv(self._layout.failures, dtype={"image_id": str, "path": str, "reason": str})
+            table = pd.read_csv(self._layout.failures, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
             if list(table) != FAILURE_COLUMNS or (len(table) and table["image"].dtype.kind != "i"):
                 raise damaged(name, f"it has other columns than {', '.join(FAILURE_COLUMNS)}")
-        return table
+        return table.map(lambda cell: unguard(cell) if isinstance(cell, str) else cell)
 
     @cached_property
     def numbers(self) -> NDArray[np.int32]:

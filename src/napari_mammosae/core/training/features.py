@@ -1,8 +1,11 @@
 """Feature vectors of many images in one memory-mapped file, for training on more than fits into the memory."""
 
+import json
+import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..base.errors import Cancelled, ImageError, RunError, SettingsError
+from ..base.files import write_error
 from ..base.text import size_text
 from ..models.memory import within_memory
 from ..runs.making.compute import stack_inputs
@@ -21,6 +25,8 @@ from ..stats.measures import FloatArray
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
+
+STOPPED = "The training was stopped. Give the same command again to resume it."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +76,7 @@ def store_features(
     model
         Needs no SAE.
     file
-        Where the vectors go.
+        Where the vectors go; what an earlier start has left there is taken up.
     share
         Of each image's cells, drawn at random without order; at least one cell is kept.
     seed
@@ -86,55 +92,122 @@ def store_features(
     ------
     SettingsError
         The share is not above 0 and at most 1, or no image could be used.
-    RunError
+    RunError, WriteError
         The disk lacks the room.
     ImageError
         A feature is not finite, or too large for half precision.
     Cancelled
         `cancelled` said so.
     """
-    if not 0 < share <= 1:
-        raise SettingsError(f"a share of {share:g} of the cells was asked for; expected above 0 and at most 1.")
+    check_share(share)
     rows, cols = model.grid
     kept = max(round(share * rows * cols), 1)
-    needed, free = len(entries) * kept * model.width * 2, shutil.disk_usage(file.parent).free
+    found = _Stored(file, kept * model.width * 2)
+    needed = len(entries) * kept * model.width * 2 - found.bytes
+    free = shutil.disk_usage(file.parent).free
     if needed > free:
         raise RunError(
             f"The features of {len(entries)} images take {size_text(needed)}, {size_text(free)} are free. "
             "Free some space, or keep a smaller share of the cells."
         )
     preprocessing = replace(model.preprocessing, crop=crop and model.preprocessing.crop)
-    stream = pool.decode(entries, Decoder(preprocessing, model.grid), ahead=2 * batch + 2)
-    used: list[Entry] = []
-    failed: list[Failed] = []
-    logits: list[FloatArray] = []
-    with file.open("wb") as out:
-        left = len(entries)
+    entries, log = tuple(entries), found.log
+    stream = pool.decode(entries[found.done :], Decoder(preprocessing, model.grid), ahead=2 * batch + 2)
+    if counted is not None and found.done:
+        counted(found.done)
+    with _writing(file), file.open("ab") as out:
+        left = len(entries) - found.done
         while left:
             if cancelled is not None and cancelled():
-                raise Cancelled("stopped while computing features; nothing was written")
+                raise Cancelled(STOPPED)
             size = min(batch, left)
-            found = [next(stream) for _ in range(size)]
-            failed += [image for image in found if isinstance(image, Failed)]
-            images = [image for image in found if isinstance(image, Decoded)]
+            decoded = [next(stream) for _ in range(size)]
+            images = [image for image in decoded if isinstance(image, Decoded)]
+            line = _Batch(size, failed=[(i.entry.image, i.reason) for i in decoded if isinstance(i, Failed)])
             if images:
                 parts = within_memory(model, images, partial(_compute, model))
                 predicted = np.concatenate([part for _, part in parts])
                 for image, cells in zip(images, (cells for vectors, _ in parts for cells in vectors), strict=True):
                     drawn = np.random.default_rng((seed, image.entry.image)).permutation(len(cells))[:kept]
                     out.write(np.ascontiguousarray(cells[np.sort(drawn)]).tobytes())
-                used += [image.entry for image in images]
-                logits.append(predicted)
+                line.used, line.logits = [image.entry.image for image in images], predicted.tolist()
+            out.flush()
+            os.fsync(out.fileno())
+            found.add(line)
             left -= size
             if counted is not None:
                 counted(size)
+    by_number = {entry.image: entry for entry in entries}
+    used = [by_number[number] for line in log for number in line.used]
+    failed = [Failed(by_number[number], reason) for line in log for number, reason in line.failed]
     if not used:
         reason = failed[0].reason if failed else "there is none"
         raise SettingsError(f"no image could be used ({reason}).")
     shape = (len(used) * kept, model.width)
     stored: NDArray[np.float16] = np.memmap(file, np.float16, mode="r", shape=shape)
     starts = np.arange(len(used) + 1, dtype=np.int64) * kept
-    return FeatureStore(stored, starts, tuple(used), np.concatenate(logits), tuple(failed))
+    logits = np.array([row for line in log for row in line.logits], np.float64).reshape(len(used), -1)
+    return FeatureStore(stored, starts, tuple(used), logits, tuple(failed))
+
+
+def check_share(share: float) -> None:
+    """Raise SettingsError unless a share of the cells is above 0 and at most 1."""
+    if not 0 < share <= 1:
+        raise SettingsError(f"a share of {share:g} of the cells was asked for; expected above 0 and at most 1.")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """One line of the log: images of the list that were taken, and what came of them."""
+
+    size: int
+    used: list[int] = field(default_factory=list)
+    logits: list[list[float]] = field(default_factory=list)
+    failed: list[tuple[int, str]] = field(default_factory=list)
+
+
+class _Stored:
+    """What an earlier start has left: vectors, and a log of the batches whose vectors are whole."""
+
+    def __init__(self, file: Path, bytes_an_image: int) -> None:
+        self._path = file.with_name(f"{file.name}.log")
+        self.log: list[_Batch] = []
+        self.bytes = 0
+        size = file.stat().st_size if file.exists() else 0
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        length = 0
+        for line in lines:
+            try:
+                batch = _Batch(**json.loads(line)) if line.endswith(b"\n") else None
+            except (ValueError, TypeError):
+                batch = None
+            if batch is None or self.bytes + len(batch.used) * bytes_an_image > size:
+                break  # cut off by a kill: computed again
+            self.log.append(batch)
+            self.bytes += len(batch.used) * bytes_an_image
+            length += len(line)
+        for path, end in ((file, self.bytes), (self._path, length)):
+            if path.exists():
+                os.truncate(path, end)
+
+    @property
+    def done(self) -> int:
+        """How many images of the list were taken."""
+        return sum(batch.size for batch in self.log)
+
+    def add(self, batch: _Batch) -> None:
+        """Log a batch whose vectors are on the disk."""
+        with self._path.open("a", encoding="utf-8") as log:
+            log.write(json.dumps(asdict(batch)) + "\n")
+        self.log.append(batch)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise write_error(file.name, error) from error
 
 
 def _compute(model: "MammoSAE", images: Sequence[Decoded]) -> tuple[NDArray[np.float16], FloatArray]:

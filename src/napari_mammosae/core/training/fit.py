@@ -1,67 +1,33 @@
-"""From images to a trained sparse autoencoder in a file, and what it is worth on images it has not seen."""
+"""From images to a trained sparse autoencoder, and what it is worth on images it has not seen."""
 
-import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..base.errors import SettingsError
-from ..base.files import write_atomic
 from ..base.progress import Report, ignore
-from ..base.provenance import NOTICE
 from ..runs.making.decode_pool import DecodePool
 from ..runs.sources import Entry, Sources, read_sources
 from ..stats.measures import FloatArray
-from .features import FeatureStore, store_features
-from .reconstruction import Fidelity, ReconstructionStats, fidelity
-from .sae_training import EpochRecord, SAETrainingSettings, evaluate_sae, train_sae
+from .checkpoint import EpochRecord
+from .features import FeatureStore, check_share, store_features
+from .folder import TrainingFolder
+from .reconstruction import Fidelity, fidelity
+from .results import FittedSAE
+from .sae_training import SAETrainingSettings, check_settings, evaluate_sae, train_sae
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
     from ..models.sae import SparseAutoencoder
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FittedSAE:
-    """A trained autoencoder and its report card.
-
-    Attributes
-    ----------
-    sae
-        The autoencoder, on the CPU.
-    stats
-        Explained variance, L0 and dead latents on the held-out images; on the training cells where none was held out.
-    fidelity
-        Prediction without and with the SAE on the held-out images, by class, where labels allow it.
-    trained, held_out, failed
-        Numbers of images.
-    cells
-        Feature vectors trained on.
-    last
-        How the last epoch went.
-    """
-
-    sae: "SparseAutoencoder"
-    stats: ReconstructionStats
-    fidelity: dict[str, Fidelity]
-    trained: int
-    held_out: int
-    failed: int
-    cells: int
-    last: EpochRecord
-
-    def __repr__(self) -> str:
-        variance = f"{self.stats.explained_variance:.3f}"
-        return f"<FittedSAE {self.sae.n_latents} latents from {self.trained} images: explained variance {variance}>"
-
-
 def fit_sae(
     images: str | Path,
     model: "MammoSAE",
-    folder: Path,
+    folder: TrainingFolder,
     settings: SAETrainingSettings,
     *,
     labels: Sequence[Path] = (),
@@ -73,7 +39,7 @@ def fit_sae(
     progress: Report | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> FittedSAE:
-    """Train an SAE on a model's features of images.
+    """Train an SAE on a model's features of images, or resume a training that was stopped.
 
     Parameters
     ----------
@@ -82,7 +48,7 @@ def fit_sae(
     model
         Its own SAE, if any, is not used; its layer is the one trained on.
     folder
-        Features are kept here, in a folder of their own, while this runs.
+        Keeps features and checkpoints; it stays until `finish_training` removes it.
     settings
         Of the training.
     share
@@ -99,14 +65,16 @@ def fit_sae(
 
     Raises
     ------
-    ImageError, FindingsError, RunError
-        The images or tables cannot be used, or there is no room for the features.
+    ImageError, FindingsError, RunError, WriteError
+        The images or tables cannot be used, there is no room for the features, or the folder holds another training.
     SettingsError
         A setting has no meaning.
     Cancelled
         `cancelled` said so.
     """
     report = progress or ignore
+    check_settings(settings)
+    check_share(share)
     sources = read_sources(images, labels or None)
     learning, measured = split_by_patient(sources, hold_out, settings.seed)
     done, total = 0, len(sources.entries)
@@ -116,12 +84,15 @@ def fit_sae(
         done += count
         report("Computing features", done, total)
 
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".features-", dir=folder) as temporary, DecodePool(workers) as pool:
+    asked = {
+        "images": sources.digest, "labels": sources.labels_sha256, "model": model.model_sha256, "layer": model.layer,
+        "precision": model.precision, "share": share, "hold_out": hold_out, "crop": crop, **asdict(settings),
+    }  # fmt: skip
+    with folder.used_for(asked), DecodePool(workers) as pool:
 
         def stored(name: str, entries: Sequence[Entry], share: float) -> FeatureStore:
             return store_features(
-                entries, model, Path(temporary) / name, pool, share=share, seed=settings.seed, batch=batch, crop=crop,
+                entries, model, folder.features(name), pool, share=share, seed=settings.seed, batch=batch, crop=crop,
                 counted=counted, cancelled=cancelled,
             )  # fmt: skip
 
@@ -133,7 +104,10 @@ def fit_sae(
             epochs.append(state)
             report("Training", state.epoch, state.epochs)
 
-        sae = train_sae(train.vectors, settings, device=model.device, each_epoch=epoch, cancelled=cancelled)
+        sae = train_sae(
+            train.vectors, settings, device=model.device, each_epoch=epoch, cancelled=cancelled,
+            checkpoint=folder.checkpoint,
+        )  # fmt: skip
         found = FittedSAE(
             sae=sae,
             stats=evaluate_sae(sae, (held or train).vectors),
@@ -146,24 +120,6 @@ def fit_sae(
         )
         del train, held  # Windows removes no file that is still mapped
     return found
-
-
-def write_sae(path: Path, fitted: FittedSAE, model: "MammoSAE", settings: SAETrainingSettings) -> None:
-    """Write the weights as safetensors whose metadata says what they were trained on, and how."""
-    from safetensors.torch import save_file
-
-    metadata: dict[str, Any] = {
-        "layer": model.layer,
-        "model": model.name,
-        "model_sha256": model.model_sha256,
-        "images": fitted.trained,
-        "cells": fitted.cells,
-        **asdict(settings),
-        "use": NOTICE,
-    }
-    tensors = {name: value.contiguous() for name, value in fitted.sae.state_dict().items()}
-    with write_atomic(path) as temporary:
-        save_file(tensors, temporary, {name: str(value) for name, value in metadata.items()})
 
 
 def split_by_patient(sources: Sources, hold_out: float, seed: int) -> tuple[list[Entry], list[Entry]]:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.bars import reporting
-from .fit import FittedSAE, fit_sae, write_sae
+from .fit import fit_sae
+from .folder import TrainingFolder
+from .results import FittedSAE, finish_training
 from .sae_training import SAETrainingSettings
 
 if TYPE_CHECKING:
@@ -45,8 +47,9 @@ def train_sae(
     model
         Its layer is the one trained on; its own autoencoder is not used.
     out
-        File for the weights, in the safetensors format; features are kept beside it while this runs. None writes
-        none: the autoencoder is the result's `sae`.
+        File for the weights, in the safetensors format; their record is written beside it. Features and checkpoints
+        are kept in a folder beside it until then, so that the same call resumes a training that was stopped. None
+        writes none: the autoencoder is the result's `sae`.
     expansion, epochs, learning_rate, l1, resample_every, seed
         See `SAETrainingSettings`.
     share
@@ -60,8 +63,8 @@ def train_sae(
 
     Raises
     ------
-    ImageError, FindingsError, RunError
-        The images or tables cannot be used, or there is no room for the features.
+    ImageError, FindingsError, RunError, WriteError
+        The images or tables cannot be used, or there is no room for features or weights.
     SettingsError
         A setting has no meaning.
 
@@ -77,10 +80,12 @@ def train_sae(
         tempfile.TemporaryDirectory() as temporary,
         reporting(progress) as report,
     ):
+        folder = TrainingFolder(Path(temporary)) if out is None else TrainingFolder.of(Path(out))
         fitted = fit_sae(
-            images, model, Path(temporary) if out is None else Path(out).absolute().parent, settings,
+            images, model, folder, settings,
             labels=[Path(table) for table in given], share=share, hold_out=hold_out, workers=workers, progress=report,
         )  # fmt: skip
     if out is not None:
-        write_sae(Path(out), fitted, model, settings)
+        chosen = {"images": images, "labels": list(given), "share": share, "hold_out": hold_out}
+        finish_training(folder, Path(out), fitted, model, settings, chosen)
     return fitted

@@ -6,6 +6,7 @@ the released code's mean over the d features in the place of the squared norm).
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from ..base.errors import Cancelled, SettingsError
 from ..models.sae import SparseAutoencoder
+from .checkpoint import Checkpoint, EpochRecord, TrainingState
 from .reconstruction import ReconstructionStats
 
 Features = NDArray[np.floating[Any]]
@@ -52,19 +54,6 @@ class SAETrainingSettings:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class EpochRecord:
-    """How one epoch went, measured on the training batches as they passed: means over cells."""
-
-    epoch: int
-    epochs: int
-    loss: float
-    squared_error: float
-    l0: float
-    dead: int
-    resampled: int
-
-
 def train_sae(
     features: Features,
     settings: SAETrainingSettings | None = None,
@@ -72,6 +61,7 @@ def train_sae(
     device: str = "cpu",
     each_epoch: Callable[[EpochRecord], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    checkpoint: Path | None = None,
 ) -> SparseAutoencoder:
     """Train an SAE on feature vectors.
 
@@ -84,9 +74,11 @@ def train_sae(
     device
         A torch device.
     each_epoch
-        Called with how every epoch went.
+        Called with how every epoch went; where a training is resumed, first with the last one of before.
     cancelled
         Asked at every step.
+    checkpoint
+        File that keeps the state after an epoch, and is resumed from where it is there. The result is the same.
 
     Returns
     -------
@@ -97,22 +89,30 @@ def train_sae(
     ------
     SettingsError
         If there are no features, they are not finite, or a setting has no meaning.
+    RunError, WriteError
+        If the checkpoint is damaged, or there is no room for one.
     Cancelled
         If `cancelled` returned True.
     """
     settings = settings or SAETrainingSettings()
-    _check(features, settings)
+    check_settings(settings)
+    _check_features(features)
     cells, width = features.shape
     order = np.random.default_rng(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
     sae = _initial(width, settings.expansion * width, generator).to(device)
     optimizer = torch.optim.Adam(sae.parameters(), lr=settings.learning_rate)
     fired = torch.zeros(sae.n_latents, dtype=torch.bool, device=device)
-    for epoch in range(1, settings.epochs + 1):
+    state = TrainingState(sae, optimizer, fired, generator, order)
+    kept = Checkpoint(checkpoint) if checkpoint is not None else None
+    last = kept.resume(state) if kept is not None else None
+    if last is not None and each_epoch is not None:
+        each_epoch(last)
+    for epoch in range(1 if last is None else last.epoch + 1, settings.epochs + 1):
         totals = torch.zeros(3, dtype=torch.float64)
         for x in _batches(features, order.permutation(cells), settings.batch, device):
             if cancelled is not None and cancelled():
-                raise Cancelled(f"training stopped in epoch {epoch} of {settings.epochs}")
+                raise Cancelled(f"Training stopped in epoch {epoch} of {settings.epochs}; it can be resumed.")
             z = sae.encode(x)
             squared_error = (sae.decode(z) - x).square().mean()
             loss = squared_error + settings.l1 * z.sum(1).mean()
@@ -130,10 +130,12 @@ def train_sae(
             if epoch <= settings.epochs - every:
                 resampled = _resample(sae, optimizer, dead, features, generator, order)
             fired.zero_()
+        loss_mean, error_mean, l0 = (totals / cells).tolist()
+        record = EpochRecord(epoch, settings.epochs, loss_mean, error_mean, l0, int(dead.sum()), resampled)
+        if kept is not None:
+            kept.keep(state, record)
         if each_epoch is not None:
-            loss_mean, error_mean, l0 = (totals / cells).tolist()
-            died = int(dead.sum())
-            each_epoch(EpochRecord(epoch, settings.epochs, loss_mean, error_mean, l0, died, resampled))
+            each_epoch(record)
     return sae.to("cpu").requires_grad_(False)
 
 
@@ -147,11 +149,15 @@ def evaluate_sae(sae: SparseAutoencoder, features: Features, batch: int = 4096) 
     return stats
 
 
-def _check(features: Features, settings: SAETrainingSettings) -> None:
+def _check_features(features: Features) -> None:
     if features.ndim != 2 or not features.size:
         raise SettingsError(
             f"features of shape {features.shape} were given; expected (cells, d) with at least one cell"
         )
+
+
+def check_settings(settings: SAETrainingSettings) -> None:
+    """Raise SettingsError for settings without meaning."""
     if min(settings.expansion, settings.epochs, settings.batch) < 1 or settings.resample_every < 0:
         raise SettingsError(f"expansion, epochs and batch must be at least 1, resample_every at least 0: {settings}")
     if not (settings.learning_rate > 0 and settings.l1 >= 0):

@@ -1,5 +1,6 @@
 """What one verdict says: the lines of the log."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
@@ -7,6 +8,9 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal, get_args
 
 from ..base.errors import VerdictError
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_SHOWN = 80  # characters of a name in a message
 
 Verdict = Literal["lesion", "anatomy", "spurious", "unsure"]
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
@@ -27,7 +31,7 @@ class Evidence:
     Parameters
     ----------
     image
-        The image's id; never an absolute path.
+        The image's id; never an address, an absolute path, or one that leads out of its folder.
     view
         How it was shown, in JSON's types: contrast limits, zoom, centre, laterality ...
     screenshot
@@ -77,9 +81,21 @@ def check_event(event: Event) -> None:
         raise VerdictError(f"Latent {event.latent} does not exist; latents are counted from 0.")
     if not event.annotator.strip():
         raise VerdictError("A verdict needs the annotator's name; none was given.")
-    if PurePosixPath(event.image).is_absolute() or PureWindowsPath(event.image).drive:
-        name = PureWindowsPath(event.image).name
-        raise VerdictError(f"Evidence {name} was given as an absolute path; give the image's id instead.")
+    if leads_elsewhere(event.image):
+        name = PureWindowsPath(event.image).name[:_SHOWN]
+        raise VerdictError(f"Evidence {name!r} was given as a path, not as a name; give the image's id instead.")
+
+
+def leads_elsewhere(image: str) -> bool:
+    """Whether the name of an image is an address, an absolute path, or leads out of the folder of images."""
+    parts = PureWindowsPath(image).parts  # which splits at both kinds of slash
+    return (
+        bool(_ADDRESS.match(image.strip()))
+        or bool(PureWindowsPath(image).anchor)
+        or PurePosixPath(image).is_absolute()
+        or any(part.strip() in ("..", "~") for part in parts)
+        or image.lstrip().startswith("~")
+    )
 
 
 def time_text(time: datetime) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from ..base.cells import guard, unguard
 from ..base.errors import VerdictError
-from ..base.files import sha256_file, write_atomic
+from ..base.files import sha256_file
 from ..base.limits import check_limit, limit, limit_cells
-from ..base.provenance import provenance, write_json, write_provenance
+from ..base.provenance import beside, provenance, write_json, write_results
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
 from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
@@ -25,11 +26,12 @@ NEEDED = ("time", "annotator", "model", "sae", "latent", "verdict")
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What one source brought: events that were new, and events that were here already."""
+    """What one source brought: events that were new, and events that were here already; or why it was left out."""
 
     source: str
-    added: int
-    known: int
+    added: int = 0
+    known: int = 0
+    refused: str = ""
 
 
 def export_verdicts(
@@ -48,7 +50,9 @@ def export_verdicts(
     Raises
     ------
     VerdictError
-        A suffix other than ``.csv`` and ``.json``, or the file cannot be written.
+        A suffix other than ``.csv`` and ``.json``.
+    WriteError
+        The file cannot be written.
     """
     path = Path(path)
     if path.suffix not in (".csv", ".json"):
@@ -56,35 +60,47 @@ def export_verdicts(
     events = store.current(subject, annotator) if current else store.events(subject, annotator)
     rows = [asdict(event) for event in events]
     record = _record(store, rows, current)
-    try:
-        if path.suffix == ".json":
-            write_json(path, record | {"concepts": store.concepts(), "events": rows})
-        else:
-            with write_atomic(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS)
-                writer.writeheader()
-                writer.writerows(rows)
-            write_provenance(path, record)
-    except OSError as error:
-        raise VerdictError(f"{path.name} cannot be written: {error.strerror}.") from error
+    if path.suffix == ".json":
+        write_json(path, record | {"concepts": store.concepts(), "events": rows})
+        return path
+    with (
+        write_results(note_of(path), record, path) as (temporary,),
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows([guard(row[name]) for name in COLUMNS] for row in rows)
     return path
 
 
-def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[Merged]:
-    """Add the events of CSV, JSON, or verdict files. All sources go in, or none.
+def note_of(path: Path) -> Path:
+    """Return the file that says where an export comes from: a JSON file does so itself."""
+    return path if path.suffix == ".json" else beside(path, ".json")
 
+
+def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[Merged]:
+    """Add the events of CSV, JSON, or verdict files; a file that cannot be used is left out whole.
+
+    Such a file is not a verdict file, has a line that is no verdict, or an event that differs from the one known.
     Events are known by their UUID, so merging a file again, or in another order, changes nothing.
 
     Raises
     ------
     VerdictError
-        A file that is not a verdict file, a line that is no verdict, or an event that differs between two files.
+        A file is not there, no file can be used, or the store cannot be written.
     """
-    read = [(Path(source), read_events(source)) for source in sources]
-    report = []
+    paths = [Path(source) for source in sources]
+    if gone := next((path for path in paths if not path.is_file()), None):  # a slip of the pen: nothing is done
+        raise VerdictError(f"{gone.name} does not exist.")
+    report: list[Merged] = []
     with store.transaction() as connection:
-        for path, (events, concepts) in read:
-            added = _insert(store, connection, events)
+        for path in paths:
+            try:
+                events, concepts = read_events(path)
+                added = _insert(store, connection, events)
+            except VerdictError as error:
+                report.append(Merged(path.name, refused=str(error)))
+                continue
             now = time_text(datetime.now(UTC))
             merge = (now, path.name, sha256_file(path), added)
             connection.execute("INSERT INTO merges VALUES (?, ?, ?, ?)", merge)
@@ -98,6 +114,8 @@ def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[M
                 ],
             )
             report.append(Merged(path.name, added, len(events) - added))
+        if report and all(merged.refused for merged in report):
+            raise VerdictError(report[0].refused)
     return report
 
 
@@ -110,7 +128,7 @@ def _insert(store: VerdictStore, connection: sqlite3.Connection, events: list[Ev
         elif known[event.uuid] != event:
             raise VerdictError(
                 f"Event {event.uuid} (latent {event.latent}) differs from the one of {store.path.name}: "
-                "one of the files was edited. Nothing was merged; give the edited line a UUID of its own."
+                "one of the files was edited. Nothing of it was merged; give the edited line a UUID of its own."
             )
     connection.executemany(INSERT_EVENT, new)
     return len(new)
@@ -132,7 +150,7 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
     if not path.is_file():
         raise VerdictError(f"{path.name} does not exist.")
     if path.suffix in (".sqlite", ".db", ".sqlite3"):
-        with VerdictStore(path, create=False) as store:
+        with VerdictStore(path, create=False, write=False) as store:
             known = [_event(asdict(event), f"{path.name}, event {event.uuid}"[:100]) for event in store.events()]
             return known, store.concepts()
     if path.suffix not in (".csv", ".json"):
@@ -155,7 +173,7 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
             raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
         rows = list(islice(reader, limit("rows") + 1))
         check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
-        return rows
+        return [{name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)} for row in rows]
 
 
 def _read_json(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
@@ -190,13 +208,11 @@ def _content_uuid(text: Mapping[str, str]) -> str:
 
 
 def _record(store: VerdictStore, rows: list[dict[str, Any]], current: bool) -> dict[str, Any]:
-    with store.transaction() as connection:
-        merges = connection.execute("SELECT time, source, sha256, added FROM merges ORDER BY time").fetchall()
     settings = {"file": store.path.name, "content": "current verdicts" if current else "every verdict event"}
     return provenance("verdicts export", settings) | {
         "number": len(rows),
         "models": sorted({row["model"] for row in rows}),
         "saes": sorted({row["sae"] for row in rows}),
         "annotators": sorted({row["annotator"] for row in rows}),
-        "merged": [dict(zip(("time", "source", "sha256", "added"), merge, strict=True)) for merge in merges],
+        "merged": [dict(zip(("time", "source", "sha256", "added"), merge, strict=True)) for merge in store.merges()],
     }

@@ -39,6 +39,11 @@ class VerdictReader:
         """Return the whole log, oldest first."""
         return self._query("events", subject, annotator, "ORDER BY time, uuid")
 
+    def merges(self) -> list[tuple[str, str, str, int]]:
+        """Files that were merged into this one: time, name, SHA-256, and how many events they brought."""
+        with self._errors():
+            return list(self._connection.execute("SELECT time, source, sha256, added FROM merges ORDER BY time"))
+
     def annotators(self) -> list[str]:
         """Everyone who decided something."""
         with self._errors():

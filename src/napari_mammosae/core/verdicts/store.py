@@ -20,6 +20,7 @@ from uuid import uuid4
 from ..base.errors import VerdictError
 from .events import INSERT_EVENT, VERDICTS, Event, Evidence, Subject, Verdict, check_event, time_text
 from .places import default_path
+from .read_only import Copy, check_kind, is_read_only
 from .reader import SELECT, VerdictReader
 from .schema import prepare
 from .sqlite import connect
@@ -47,14 +48,22 @@ class VerdictStore(VerdictReader):
         Who decides; the name of the operating system's user unless given.
     create
         False: a missing file is an error.
+    write
+        False: the file is only read, and not touched. So is one that cannot be written.
     timeout, vfs
         See `sqlite.connect`.
+
+    Attributes
+    ----------
+    read_only
+        Whether nothing can be decided here: a copy of the file is read, which is renewed when the file changes.
+    notice
+        What should be known about the file: that it is read only, or cannot have a write-ahead log.
 
     Raises
     ------
     VerdictError
-        The file is missing (with ``create=False``), no verdict file, of a newer version, or cannot be
-        written.
+        The file is missing (with ``create=False``), no verdict file, of a newer version, or cannot be made.
     """
 
     def __init__(
@@ -63,6 +72,7 @@ class VerdictStore(VerdictReader):
         annotator: str | None = None,
         *,
         create: bool = True,
+        write: bool = True,
         timeout: float = 10.0,
         vfs: str | None = None,
     ) -> None:
@@ -74,16 +84,57 @@ class VerdictStore(VerdictReader):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise VerdictError(f"The folder of {self.path.name} cannot be made: {error.strerror}.") from error
-        self._connection, self.notice = connect(self.path, timeout=timeout, vfs=vfs)
+        self._copy: Copy | None = None
+        self._timeout, self._vfs = timeout, vfs
+        check_kind(self.path)
+        if write and not is_read_only(self.path):
+            self._open()
+        else:
+            self._open_copy()
+        self._written: set[str] = set()
+        self._done: list[_Step] = []
+        self._undone: list[_Step] = []
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be decided here."""
+        return self._copy is not None
+
+    @property
+    def version(self) -> int:
+        """A number that changes when another program has written to the file."""
+        if self._copy is None:
+            return super().version
+        if self._copy.is_outdated():
+            self.close()
+            self._open_copy()
+        return self._copy.made
+
+    def close(self) -> None:
+        """Close the file; harmless when closed."""
+        super().close()
+        if self._copy is not None:
+            self._copy.remove()
+
+    def _open(self) -> None:
+        self._connection, self.notice = connect(self.path, timeout=self._timeout, vfs=self._vfs)
         try:
             with self._errors():
                 prepare(self._connection, self.path.name)
         except BaseException:
             self._connection.close()
             raise
-        self._written: set[str] = set()
-        self._done: list[_Step] = []
-        self._undone: list[_Step] = []
+
+    def _open_copy(self) -> None:
+        self._copy = Copy(self.path)
+        try:
+            self._connection, _ = connect(self._copy.file)
+            with self._errors():
+                prepare(self._connection, self.path.name)
+        except BaseException:
+            self.close()
+            raise
+        self.notice = f"{self.path.name} is read-only: its verdicts are shown, and none can be added."
 
     # -- writing --
 
@@ -210,7 +261,15 @@ class VerdictStore(VerdictReader):
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write several things or none; waits for other writers."""
+        """Write several things or none; waits for other writers.
+
+        Raises
+        ------
+        VerdictError
+            The file is read-only, locked for too long, or cannot be written.
+        """
+        if self.read_only:
+            raise VerdictError(f"{self.path.name} is read-only here. Choose another file for your verdicts.")
         with self._errors():
             self._connection.execute("BEGIN IMMEDIATE")
             try:

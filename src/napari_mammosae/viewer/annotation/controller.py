@@ -13,7 +13,8 @@ from qtpy.QtCore import QTimer
 from ...core.base.errors import MammoSAEError
 from ...core.base.names import slug
 from ..app.history import History
-from ..canvas import box_shapes, layers
+from ..canvas import box_shapes
+from ..canvas.layers import tag, tags
 from ..context import Controller
 from .files import Draft, drop_draft, keep_draft, read_draft, save_boxes
 
@@ -73,6 +74,7 @@ class BoxEditor(Controller):
         self.listen(self.session.events.findings, self._on_findings)
         if (viewer := self.scene.viewer) is not None:
             self.listen(viewer.layers.events.removed, self._on_removed)
+            self.listen(viewer.dims.events.ndisplay, self.stop)
         self._on_image()
 
     # Drawing
@@ -96,16 +98,19 @@ class BoxEditor(Controller):
 
     def start(self) -> None:
         """Let the user draw on the image shown."""
-        viewer, image_layer, image = self.scene.viewer, self.scene.image_layer, self.session.image
-        if self.editing or viewer is None or image_layer is None or image is None:
+        viewer, image = self.scene.viewer, self.session.image
+        if self.editing or viewer is None or self.scene.image_layer is None or image is None:
+            return
+        if not self.scene.owned.is_flat:
+            self.status.tell("Switch back to 2-D display to draw boxes.", error=True)
             return
         boxes = self.boxes()
         if boxes is None:
             return
-        layer = layers.find(viewer.layers, "truth")
+        layer = self.scene.owned.find("truth")
         if layer is None:
-            layer = box_shapes.empty_layer(layers.world_affine(image_layer), image.shape[0])
-            viewer.add_layer(layer)
+            layer = box_shapes.empty_layer(image.shape[0])
+            self.scene.owned.add(layer, "truth")
         layer.visible = True
         layer.editable = True
         box_shapes.write(layer, boxes, image.shape[0])
@@ -119,7 +124,7 @@ class BoxEditor(Controller):
         viewer.layers.selection.active = layer
         self.tool = "draw"
 
-    def stop(self) -> None:
+    def stop(self, *_: object) -> None:
         """Go back to looking."""
         layer, self._layer = self._layer, None
         viewer = self.scene.viewer
@@ -309,10 +314,10 @@ class BoxEditor(Controller):
         """Let the scene know that the layer shows these already, and the image's layer which are its own."""
         self._mine = findings
         if self._layer is not None:
-            layers.tags(self._layer)["shows"] = findings, self.session.image
+            self.scene.owned.facts(self._layer)["shows"] = findings, self.session.image
         image_layer = self.scene.image_layer
-        if image_layer is not None and "findings" in layers.tags(image_layer):
-            layers.tags(image_layer)["findings"] = findings
+        if image_layer is not None and "findings" in tags(image_layer):
+            tag(image_layer, findings=findings)
 
     def _show(self, boxes: pd.DataFrame) -> None:
         image = self.session.image

@@ -1,18 +1,15 @@
 """Heavy work off the GUI thread: one job at a time, with progress and cancellation."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from napari.qt.threading import create_worker
+from napari.qt.threading import FunctionWorker
 from qtpy.QtCore import QObject, Qt, Signal
 
 from ...core.base.errors import Cancelled
 from ...core.base.progress import Meter, Progress, Report
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from .listed_task import ListedTask
 
 
 @dataclass(eq=False, slots=True)
@@ -22,6 +19,9 @@ class _Job:
     done: Callable[[Any], None]
     failed: Callable[[Exception], None]
     cancelled: bool = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
 
 
 def _forgotten(*_: object) -> None:
@@ -92,8 +92,6 @@ class Jobs(QObject):
         meter = Meter()
 
         def report(text: str, done: int = 0, total: int = 0) -> None:
-            if worker.abort_requested:  # stopped from napari's own list of tasks
-                job.cancelled = True
             if job.cancelled:
                 raise Cancelled(f"{job.title}: cancelled.")
             self._reported.emit(job, meter(text, done, total))
@@ -107,9 +105,9 @@ class Jobs(QObject):
             self._worked.emit(job, result, error)
 
         self._job, self.progress = job, Progress(job.title)
-        worker = create_worker(work, _ignore_errors=True)
+        self._listed = ListedTask(job.title, job.cancel)
         self.started.emit(job.title)
-        worker.start()
+        FunctionWorker(work).start()
 
     def _on_report(self, job: _Job, progress: Progress) -> None:
         if job is self._job and not job.cancelled:
@@ -121,8 +119,9 @@ class Jobs(QObject):
 
     def _on_worked(self, job: _Job, result: Any, error: Exception | None) -> None:
         self._job = self.progress = None
+        self._listed.end()
         done, failed = job.done, job.failed
-        job.work = job.done = job.failed = _forgotten  # napari's list of tasks keeps workers, images must not stay
+        job.work = job.done = job.failed = _forgotten  # a worker that Qt has not deleted yet keeps no image
         if job.cancelled:
             pass
         elif error is not None:

@@ -3,17 +3,11 @@
 Only keys that no napari layer uses in any mode, since a layer's keys win over the viewer's.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from napari.components import ViewerModel
 from napari.utils.key_bindings import bind_key
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from napari.components import ViewerModel
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,12 @@
 """Connections of psygnal, napari and Qt that end together with whoever listens."""
 
-from __future__ import annotations
-
 import atexit
+from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakMethod, WeakSet
 
 from superqt.utils import qdebounced
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _open: WeakSet[ExitStack] = WeakSet()
 

@@ -1,19 +1,14 @@
 """The order in which latents are stacked."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from ...core.base.errors import SettingsError
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
 
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Order:
     """An order of all h latents, best first, with the score that made it.
 
@@ -33,13 +28,13 @@ class Order:
     ranks: NDArray[np.intp]
 
     @classmethod
-    def by_score(cls, scores: ArrayLike, name: str) -> Order:
+    def by_score(cls, scores: ArrayLike, name: str) -> "Order":
         """Highest score first; equal scores and missing ones (last) by latent number."""
         values = np.asarray(scores, dtype=np.float64)
         return cls.of(np.argsort(-values, kind="stable"), values, name)
 
     @classmethod
-    def of(cls, latents: ArrayLike, scores: ArrayLike, name: str) -> Order:
+    def of(cls, latents: ArrayLike, scores: ArrayLike, name: str) -> "Order":
         """Take an order as it is; it must name every latent exactly once."""
         given, values = np.asarray(latents, dtype=np.intp), np.asarray(scores, dtype=np.float64)
         ranks = np.full(given.size, -1, dtype=np.intp)
@@ -50,7 +45,7 @@ class Order:
             raise SettingsError(f"An order of {given.size} latents must name each exactly once.")
         return cls(given, values, name, ranks)
 
-    def same_as(self, other: Order) -> bool:
+    def same_as(self, other: "Order") -> bool:
         """Whether nobody could tell the two apart: latents, scores and name are the same."""
         return (
             self.name == other.name

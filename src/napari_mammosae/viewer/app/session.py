@@ -1,26 +1,24 @@
 """The state of one viewer, as plain values that announce their changes. Knows neither Qt nor layers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from psygnal import Signal, SignalGroup
 
 from ...core.base.errors import SettingsError
+from ...core.images.mammogram import Mammogram
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...process.handle import ModelHandle
 from .order import BY_IMAGE, Order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from ...core.annotations.boxes import Findings
-    from ...core.images.mammogram import Mammogram
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...process.handle import ModelHandle
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
+Value = TypeVar("Value")
 
 
 class SessionEvents(SignalGroup):
@@ -39,6 +37,25 @@ class SessionEvents(SignalGroup):
     blind = Signal(bool)
 
 
+class Announced(Generic[Value]):
+    """A part of the state of a `Session`: assigning another value emits the signal of its name."""
+
+    def __init__(self, default: Value) -> None:
+        self._default = default
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, session: "Session", owner: type) -> Value:
+        value: Value = session.__dict__.get(self._name, self._default)
+        return value
+
+    def __set__(self, session: "Session", value: Value) -> None:
+        if value != self.__get__(session, type(session)):
+            session.__dict__[self._name] = value
+            session.events[self._name].emit(value)
+
+
 class Session:
     """What one viewer is looking at: an image, a model, its latents in some order, one of them current.
 
@@ -52,6 +69,19 @@ class Session:
       `is_stale` before handing in a result.
     """
 
+    findings: "Announced[Findings | None]" = Announced(None)
+    """Ground-truth boxes of this and other images."""
+    order: Announced[Order | None] = Announced(None)
+    """The order the latents are stacked in."""
+    current: Announced[int | None] = Announced(None)
+    """The latent shown."""
+    run: Announced[Any] = Announced(None)
+    """The open run over a data set."""
+    blind = Announced(False)
+    """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
+    contrast: Announced[ContrastMode] = Announced("latent")
+    """How the colour scale of the latents is chosen: one for all, one for each, or by hand (`manual_limits`)."""
+
     def __init__(self) -> None:
         self.events = SessionEvents(self)
         self.generation = 0
@@ -59,14 +89,8 @@ class Session:
         self._image: Mammogram | None = None
         self._handle: ModelHandle | None = None
         self._maps: LatentMaps | None = None
-        self._findings: Findings | None = None
-        self._order: Order | None = None
-        self._current: int | None = None
         self._pins: tuple[int, ...] = ()
         self._verdicts: Callable[[int], str | None] | None = None
-        self._run: Any = None
-        self._contrast: ContrastMode = "latent"
-        self._blind = False
 
     def is_stale(self, generation: int) -> bool:
         """Whether a result begun at `generation` belongs to an earlier image, model or setting."""
@@ -137,60 +161,27 @@ class Session:
         if maps is self._maps:
             return
         self._maps = maps
-        before = self._order, self._current
+        before = order, current = self.order, self.current
         if maps is not None:
-            order = self._order
             if order is None or order.name == BY_IMAGE or order.latents.size != maps.shape[0]:
-                self._order = order = Order.by_score(maps.pooled_mean, BY_IMAGE)
-            if self._current is None or self._current >= maps.shape[0]:
+                order = Order.by_score(maps.pooled_mean, BY_IMAGE)
+            if current is None or current >= maps.shape[0]:
                 first = int(order.latents[0])
                 silent = maps.row(first) is None
-                self._current = int(np.argmax(maps.pooled_mean)) if silent else first  # begin with something to see
+                current = int(np.argmax(maps.pooled_mean)) if silent else first  # begin with something to see
+        self.__dict__.update(order=order, current=current)  # not announced yet
         self.events.maps.emit(maps)
-        if self._order is not before[0]:
-            self.events.order.emit(self._order)
-        if self._current != before[1]:
-            self.events.current.emit(self._current)
-
-    @property
-    def findings(self) -> Findings | None:
-        """Ground-truth boxes of this and other images."""
-        return self._findings
-
-    @findings.setter
-    def findings(self, findings: Findings | None) -> None:
-        if findings is not self._findings:
-            self._findings = findings
-            self.events.findings.emit(findings)
-
-    @property
-    def order(self) -> Order | None:
-        """The order the latents are stacked in."""
-        return self._order
-
-    @order.setter
-    def order(self, order: Order | None) -> None:
-        if order is not self._order:
-            self._order = order
-            self.events.order.emit(order)
-
-    @property
-    def current(self) -> int | None:
-        """The latent shown."""
-        return self._current
-
-    @current.setter
-    def current(self, latent: int | None) -> None:
-        if latent != self._current:
-            self._current = latent
-            self.events.current.emit(latent)
+        if self.order is not before[0]:
+            self.events.order.emit(self.order)
+        if self.current != before[1]:
+            self.events.current.emit(self.current)
 
     @property
     def rank(self) -> int | None:
         """Where the current latent stands in the order, from 0."""
-        if self._order is None or self._current is None:
+        if self.order is None or self.current is None:
             return None
-        return int(self._order.ranks[self._current])
+        return int(self.order.ranks[self.current])
 
     @property
     def pins(self) -> tuple[int, ...]:
@@ -218,39 +209,6 @@ class Session:
         self.events.verdicts.emit(lookup)
 
     @property
-    def run(self) -> Any:
-        """The open run over a data set."""
-        return self._run
-
-    @run.setter
-    def run(self, run: Any) -> None:
-        if run is not self._run:
-            self._run = run
-            self.events.run.emit(run)
-
-    @property
-    def blind(self) -> bool:
-        """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
-        return self._blind
-
-    @blind.setter
-    def blind(self, blind: bool) -> None:
-        if blind != self._blind:
-            self._blind = blind
-            self.events.blind.emit(blind)
-
-    @property
-    def contrast(self) -> ContrastMode:
-        """How the colour scale of the latents is chosen: one for all, one for each, or by hand (`manual_limits`)."""
-        return self._contrast
-
-    @contrast.setter
-    def contrast(self, mode: ContrastMode) -> None:
-        if mode != self._contrast:
-            self._contrast = mode
-            self.events.contrast.emit(mode)
-
-    @property
     def manual_limits(self) -> tuple[float, float]:
         """Limits of the colour scale when it is set by hand; changes are announced as changes of `contrast`."""
         return self._manual_limits
@@ -259,5 +217,5 @@ class Session:
     def manual_limits(self, limits: tuple[float, float]) -> None:
         if limits != self._manual_limits:
             self._manual_limits = limits
-            if self._contrast == "manual":
-                self.events.contrast.emit(self._contrast)
+            if self.contrast == "manual":
+                self.events.contrast.emit(self.contrast)

@@ -1,17 +1,12 @@
 """The line that tells the user what happened last, and what went wrong."""
 
-from __future__ import annotations
-
 import logging
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 logger = logging.getLogger(__name__)
 

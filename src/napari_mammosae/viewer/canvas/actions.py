@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, get_args
 from psygnal import Signal
 
 from ..app.session import ContrastMode
-from . import layers, window
+from . import window
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .owned import Role
     from .scene import Scene
 
 CONTRAST_TITLES: dict[ContrastMode, str] = {
@@ -42,13 +43,12 @@ class CanvasActions:
 
     def toggle_overlays(self) -> None:
         """Hide everything drawn over the mammogram, or show it again."""
-        viewer = self.scene.viewer
-        together = viewer is not None and layers.find(viewer.layers, "heatmap") is not None
+        together = self.scene.owned.find("heatmap") is not None
         self._toggle("heatmap" if together else "latents", "pin", "truth", "found", "logit map")
 
     def toggle_truth(self) -> None:
         """Hide the ground-truth boxes, or show them again, deleted ones too."""
-        if self.scene.viewer is not None and layers.find(self.scene.viewer.layers, "truth") is None:
+        if self.scene.owned.find("truth") is None:
             self.scene.show_boxes()
         else:
             self._toggle("truth")
@@ -91,11 +91,8 @@ class CanvasActions:
             window.apply_preset(layer, self.session.image, name)
             self.windowed.emit()
 
-    def _toggle(self, *roles: layers.Role) -> None:
-        viewer = self.scene.viewer
-        shown = (
-            [layer for role in roles for layer in layers.with_role(viewer.layers, role)] if viewer is not None else []
-        )
+    def _toggle(self, *roles: Role) -> None:
+        shown = self.scene.owned.with_role(*roles)
         visible = any(layer.visible for layer in shown)
         for layer in shown:
             layer.visible = not visible

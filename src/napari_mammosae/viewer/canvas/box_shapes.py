@@ -12,27 +12,26 @@ from ...core.base.text import readable
 from ...core.images.geometry import BOX
 from . import layers
 from .colors import finding_color
-from .layers import _add_aside
 
 if TYPE_CHECKING:
     import pandas as pd
-    from napari.components import ViewerModel
-    from napari.layers import Image, Shapes
+    from napari.layers import Shapes
     from numpy.typing import NDArray
 
     from ..app.session import Session
+    from .owned import OwnedLayers
 
 
 EXTRAS = ("note", "birads")
 
 
-def empty_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
+def empty_layer(image_rows: int) -> Shapes:
     """Make a layer of annotated boxes without any."""
     import pandas as pd
 
     # napari takes no list of colours for no shapes: make one, and take it away.
     any_box = pd.DataFrame([["mass", 0.0, 0.0, 1.0, 1.0]], columns=["finding", *BOX])
-    layer = layers.truth_layer(any_box, affine, image_rows)
+    layer = layers.truth_layer(any_box, image_rows)
     layer.data = []
     layer.features = {"finding": []}
     return layer
@@ -104,7 +103,7 @@ def _edges(layer: Shapes) -> NDArray[np.float64]:
     return np.array(boxes, np.float64).reshape(-1, 4)
 
 
-def draw_boxes(viewer: ViewerModel, session: Session, image_layer: Image | None) -> None:
+def draw_boxes(owned: OwnedLayers, session: Session) -> None:
     """Draw the boxes of the image shown, in place of those of the image before.
 
     The layer stays from image to image, empty where there are no boxes: removing one takes napari most of a second.
@@ -114,28 +113,28 @@ def draw_boxes(viewer: ViewerModel, session: Session, image_layer: Image | None)
     FindingsError
         If the table's boxes were made for an image of another size.
     """
-    shown = layers.with_role(viewer.layers, "truth")
-    if any(layers.tags(layer).get("shows") == (session.findings, session.image) for layer in shown):
+    shown, image = owned.with_role("truth"), session.image
+    if any(owned.facts(layer).get("shows") == (session.findings, session.image) for layer in shown):
         return  # drawn by hand into this very layer
     boxes = None
     try:
-        if session.findings is not None and session.image is not None and image_layer is not None and not session.blind:
-            boxes = session.findings.boxes(session.image.image_id, shape=session.image.shape)
+        seen = owned.find("mammogram") is not None and owned.is_flat and not session.blind
+        findings = session.findings if seen else None
+        if findings is not None and image is not None:
+            boxes = findings.boxes(image.image_id, shape=image.shape)
     finally:  # boxes that do not fit must not leave those of the image before
-        kept = next((layer for layer in shown if boxes is not None and _only_looked_at(layer)), None)
+        kept = next((layer for layer in shown if boxes is not None and _only_looked_at(owned, layer)), None)
         for layer in shown:
             if layer is not kept:
-                viewer.layers.remove(layer)
-    if boxes is None or image_layer is None or session.image is None:
+                owned.remove(layer)
+    if boxes is None or image is None:
         return
-    affine, rows = layers.world_affine(image_layer), session.image.shape[0]
     if kept is not None:
-        kept.affine = affine
-        write(kept, boxes, rows)
+        write(kept, boxes, image.shape[0])
     elif len(boxes):
-        _add_aside(viewer, layers.truth_layer(boxes, affine, rows))
+        owned.add(layers.truth_layer(boxes, image.shape[0]), "truth")
 
 
-def _only_looked_at(layer: Shapes) -> bool:
+def _only_looked_at(owned: OwnedLayers, layer: Shapes) -> bool:
     """Whether nobody draws into a layer of boxes, nor has."""
-    return layer.mode == "pan_zoom" and "shows" not in layers.tags(layer)
+    return layer.mode == "pan_zoom" and "shows" not in owned.facts(layer)

@@ -12,9 +12,20 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
 
 _FILL = 0.86  # of the canvas: the prediction below the image hides nothing of it, a burned-in marker least of all
+
+
+def extent_shown(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
+    """Lowest and highest world coordinates (2, 2) of a layer along the two axes that the canvas shows, down and right.
+
+    napari can show the axes in another order. An axis that the layer does not have is a point.
+    """
+    world, missing = layer.extent.world, viewer.dims.ndim - layer.ndim
+    axes = [axis - missing for axis in viewer.dims.displayed[-2:]]
+    return np.stack([world[:, axis] if axis >= 0 else np.zeros(2) for axis in axes], axis=1)
 
 
 def fit(viewer: ViewerModel, layer: Layer) -> None:
@@ -22,7 +33,7 @@ def fit(viewer: ViewerModel, layer: Layer) -> None:
 
     napari's own way counts hidden layers in, and, given one layer, needs it to have as many dimensions as the stack.
     """
-    low, high = layer.extent.world[:, -2:]
+    low, high = extent_shown(viewer, layer)
     camera = viewer.scene.camera
     camera.center = (*camera.center[:-2], *(low + high) / 2)
     camera.zoom = _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))

@@ -1,63 +1,61 @@
-"""The layers this plugin adds: how they are made, where they lie, how they are found again.
-
-A layer is known by the role in its metadata, never by its name, so users may rename as they like.
-"""
+"""The layers this plugin adds: how they are made and where they lie."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image, Layer, Shapes
 
-from .colors import finding_color, heat_colormap, pin_colormap
+from ...core.base.errors import ImageError
+from ...core.images.rasters import single_plane
+from .colors import finding_color, heat_colormap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import pandas as pd
-    from napari.components import ViewerModel
     from numpy.typing import NDArray
 
     from ...core.images.mammogram import Mammogram
-    from ..app.session import Session
     from .stack import LatentStack
 
 
 KEY = "napari-mammosae"
-"""Where `layer.metadata` holds what this plugin knows about a layer: a dictionary with a `role`, and
-`mammogram` (a `Mammogram`) on images its reader opened, `latent` (int) on pins."""
-
-Role: TypeAlias = Literal[
-    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap"
-]
+"""Where `layer.metadata` holds what a layer is about: `mammogram` (a `Mammogram`) and `findings` on images that were
+opened, `drawn_over` (an image's identifier) on what was drawn. Copies carry it along, so it says nothing of whose a
+layer is."""
 
 
 def tags(layer: Layer) -> dict[str, Any]:
-    """Return what this plugin knows about a layer, to read or to change."""
-    known: dict[str, Any] = layer.metadata.setdefault(KEY, {})
-    return known
-
-
-def role_of(layer: Layer) -> Role | None:
-    """Role of a layer; None for layers that are not this plugin's."""
+    """What a layer is about, to read; its copies share it."""
     known = layer.metadata.get(KEY)
-    return known.get("role") if isinstance(known, dict) else None
+    return known if isinstance(known, dict) else {}
 
 
-def with_role(layers: Iterable[Layer], role: Role) -> list[Any]:
-    """All layers of a role, lowest first."""
-    return [layer for layer in layers if role_of(layer) == role]
-
-
-def find(layers: Iterable[Layer], role: Role) -> Any:
-    """Return the first layer of a role, or None."""
-    return next(iter(with_role(layers, role)), None)
+def tag(layer: Layer, **facts: Any) -> None:
+    """Set what a layer is about, and leave what its copies say, and layers the user linked it to."""
+    layer.metadata[KEY] = {**tags(layer), **facts}
 
 
 def may_be_mammogram(layer: Layer) -> bool:
-    """Whether a layer can be looked at: a single 2-D image that this plugin did not draw itself."""
-    return isinstance(layer, Image) and layer.ndim == 2 and role_of(layer) in (None, "mammogram")
+    """Whether a layer can be looked at: a single 2-D image, neither drawn over a mammogram nor a copy of what was."""
+    return isinstance(layer, Image) and layer.ndim == 2 and "drawn_over" not in tags(layer)
+
+
+def mammogram_of(layer: Image) -> Mammogram | None:
+    """The image that a layer was opened from, if it is what the layer shows."""
+    image = tags(layer).get("mammogram")
+    return image if image is not None and shows(layer, image) else None
+
+
+def shows(layer: Image, image: Mammogram) -> bool:
+    """Whether the pixels of a layer are those of an image, whoever put them there."""
+    pixels, wanted = pixels_of(layer), image.displayed()
+    if layer.rgb:
+        try:
+            pixels = single_plane(pixels, layer.name)
+        except ImageError:
+            return False
+    return pixels is wanted or np.array_equal(pixels, wanted)
 
 
 def pixels_of(layer: Image) -> NDArray[Any]:
@@ -106,8 +104,8 @@ def mammogram_options(image: Mammogram) -> dict[str, Any]:
     }
 
 
-def latents_layer(stack: LatentStack, affine: NDArray[np.float64], limits: tuple[float, float], colormap: str) -> Image:
-    """Make the layer of all latents; `affine` maps cells (row, column) to world coordinates."""
+def latents_layer(stack: LatentStack, limits: tuple[float, float], colormap: str) -> Image:
+    """Make the layer of all latents."""
     return Image(
         stack,
         name="SAE latents",
@@ -118,42 +116,11 @@ def latents_layer(stack: LatentStack, affine: NDArray[np.float64], limits: tuple
         blending="translucent",
         interpolation2d="linear",
         projection_mode="none",
-        affine=stack_affine(affine),
         axis_labels=("order", "row", "column"),
-        metadata={KEY: {"role": "latents"}},
     )
 
 
-def pin_layer(values: NDArray[np.float32], latent: int, affine: NDArray[np.float64], index: int) -> Image:
-    """Make the layer of one pinned latent, in a hue of its own."""
-    return Image(
-        values,
-        name=f"latent {latent}",
-        rgb=False,
-        multiscale=False,
-        contrast_limits=_limits(values),
-        colormap=pin_colormap(index),
-        blending="translucent",
-        interpolation2d="linear",
-        affine=affine,
-        axis_labels=("row", "column"),
-        metadata={KEY: {"role": "pin", "latent": latent}},
-    )
-
-
-def show_pin(layer: Image, values: NDArray[np.float32], affine: NDArray[np.float64]) -> None:
-    """Give a pinned layer the values of another image."""
-    layer.data = values
-    layer.contrast_limits = _limits(values)
-    layer.affine = affine
-
-
-def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
-    high = float(values.max(initial=0.0))
-    return 0.0, high if high > 0 else 1.0
-
-
-def truth_layer(boxes: pd.DataFrame, affine: NDArray[np.float64], image_rows: int) -> Shapes:
+def truth_layer(boxes: pd.DataFrame, image_rows: int) -> Shapes:
     """Make the layer of annotated boxes with their findings' names; edges are given in source pixels."""
     names = [str(name) for name in boxes["finding"]]
     colors = [finding_color(name) for name in names]
@@ -166,9 +133,7 @@ def truth_layer(boxes: pd.DataFrame, affine: NDArray[np.float64], image_rows: in
         edge_width=max(1.0, image_rows / 300),
         face_color="transparent",
         text={"string": "{finding}", "color": colors, "size": 12, "anchor": "upper_left"},
-        affine=affine,
         axis_labels=("row", "column"),
-        metadata={KEY: {"role": "truth"}},
     )
     layer.editable = False  # annotations are looked at here, not drawn
     return layer
@@ -180,28 +145,3 @@ def rectangles(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.stack(
         [np.stack(c, axis=-1) for c in ((top, left), (top, right), (bottom, right), (bottom, left))], axis=1
     )
-
-
-def draw_pins(viewer: ViewerModel, session: Session, affine: NDArray[np.float64] | None) -> None:
-    """One layer a pin, with its map where `affine` takes cells; empty (None) until the image's latents are there."""
-    shown = {tags(layer)["latent"]: layer for layer in with_role(viewer.layers, "pin")}
-    for latent in shown.keys() - set(session.pins):
-        viewer.layers.remove(shown[latent])
-    maps = session.maps
-    if maps is None or affine is None:
-        for layer in with_role(viewer.layers, "pin"):
-            layer.data = np.zeros_like(layer.data)
-        return
-    for index, latent in enumerate(session.pins):
-        if latent in shown:
-            show_pin(shown[latent], maps[latent], affine)
-        else:
-            _add_aside(viewer, pin_layer(maps[latent], latent, affine, index))
-
-
-def _add_aside(viewer: ViewerModel, layer: Layer) -> None:
-    """Add a layer on top and leave the one that was selected selected."""
-    active = viewer.layers.selection.active
-    viewer.add_layer(layer)
-    if active is not None and active in viewer.layers:
-        viewer.layers.selection.active = active

@@ -24,13 +24,15 @@ from napari.components.overlays import TextOverlay
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QListView
 
-from . import layers
+from .camera import extent_shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari.components import ViewerModel
     from napari.layers import Image
+
+    from .owned import OwnedLayers
 
 FONT = 8
 """Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
@@ -89,8 +91,8 @@ def fit_plate(viewer: ViewerModel, text: str) -> None:
 class Colorbar:
     """Shows the colourbar of the latents, with a box behind it only while a layer reaches below it."""
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = ref(viewer)
+    def __init__(self, viewer: ViewerModel, owned: OwnedLayers) -> None:
+        self._viewer, self._owned = ref(viewer), owned
         self._undo = ExitStack()
         camera = viewer.scene.camera.events
         for event in (camera.zoom, camera.center, viewer.canvas.events.size, viewer.canvas.grid.events.enabled):
@@ -119,7 +121,8 @@ class Colorbar:
 
     @property
     def _stack_layer(self) -> Image | None:
-        return layers.find(viewer.layers, "latents") if (viewer := self._viewer()) is not None else None
+        stack: Image | None = self._owned.find("latents")
+        return stack
 
     def _covers(self) -> bool:
         viewer = self._viewer()
@@ -132,7 +135,7 @@ class Colorbar:
         top, right = row - height / 2 / camera.zoom, col + width / 2 / camera.zoom
         for layer in viewer.layers:
             if layer.visible:
-                (row_min, col_min), (row_max, col_max) = layer.extent.world[:, -2:]
+                (row_min, col_min), (row_max, col_max) = extent_shown(viewer, layer)
                 if row_min < bottom and row_max > top and col_max > left and col_min < right:
                     return True
         return False

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-import numpy as np
+from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ...core.base.errors import SettingsError
@@ -15,7 +15,8 @@ from . import colors, layers
 from .box_shapes import draw_boxes
 from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
-from .layers import draw_pins
+from .owned import OwnedLayers
+from .pins import draw_pins
 from .redraw import Colorbar, drawn_once
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
@@ -23,13 +24,16 @@ from .texts import write_latent, write_prediction
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import numpy as np
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer
+    from napari.layers import Image
+    from numpy.typing import NDArray
 
+    from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ..app.session import Session
 
-_TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine")
+_TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
 class Scene:
@@ -37,7 +41,19 @@ class Scene:
 
     The session is the only thing other code needs to change. The viewer is referenced weakly: a scene outlives
     neither it nor keeps it alive. `telling` is entered around what may fail for the user's data.
+
+    Attributes
+    ----------
+    owned
+        The layers that are this plugin's.
+    replaced
+        Emits when the mammogram's layer was given other data than by `put`.
+    arranged
+        Emits when something may be displayed in another way: the mammogram's place, the axes, a layer's visibility.
     """
+
+    replaced = Signal()
+    arranged = Signal()
 
     def __init__(
         self,
@@ -54,7 +70,9 @@ class Scene:
         self._setting_limits = False
         self._adding = False
         self._hidden_for_3d = False
-        self._image_layer: Callable[[], Image | None] = lambda: None
+        self._putting = False
+        self.owned = OwnedLayers(viewer)
+        self._undo.callback(self.owned.cleanup)
         for event, callback in (
             (session.events.maps, self._on_maps),
             (session.events.model, self._on_model),
@@ -65,13 +83,16 @@ class Scene:
             (session.events.pins, self._show_pins),
             (session.events.blind, self._on_blind),
             (session.events.findings, self.show_boxes),
-            (session.events.image, self.show_boxes),
+            (session.events.image, self._on_image),
             (viewer.dims.events.current_step, self._on_step),
+            (viewer.dims.events.ndisplay, self._hide_in_3d),
             (viewer.dims.events.ndisplay, self._on_ndisplay),
-            (viewer.layers.events.removed, self._on_removed),
+            (viewer.dims.events.order, self._on_axes),
+            (viewer.layers.events, self._on_list),
+            (self.owned.deleted, self._on_deleted),
         ):
             self._connect(event, callback)
-        self._colorbar = Colorbar(viewer)
+        self._colorbar = Colorbar(viewer, self.owned)
         self._undo.callback(self._colorbar.cleanup)
 
     def cleanup(self) -> None:
@@ -86,22 +107,37 @@ class Scene:
     @property
     def image_layer(self) -> Image | None:
         """The layer that is the mammogram, None when there is none or it was removed."""
-        layer = self._image_layer()
-        viewer = self.viewer
-        return layer if layer is not None and viewer is not None and layer in viewer.layers else None
+        layer: Image | None = self.owned.find("mammogram")
+        return layer
 
     @image_layer.setter
     def image_layer(self, layer: Image | None) -> None:
-        before = self._image_layer()
-        if before is not None and before is not layer:
-            layers.tags(before).pop("role", None)
-            for name in _TRANSFORMS:
-                getattr(before.events, name).disconnect(self._on_transform)
-        self._image_layer = ref(layer) if layer is not None else lambda: None
-        if layer is not None and before is not layer:
-            layers.tags(layer)["role"] = "mammogram"
-            for name in _TRANSFORMS:
-                getattr(layer.events, name).connect(self._on_transform)
+        before = self.image_layer
+        if layer is before:
+            return
+        if before is not None:
+            self.owned.release(before)
+            self._follow(before, False)
+        if layer is not None:
+            self.owned.give(layer, "mammogram")
+            self._follow(layer, True)
+
+    def _follow(self, layer: Image, on: bool) -> None:
+        """Follow where a layer lies and what it holds, or no longer."""
+        events = [(getattr(layer.events, name), self._on_transform) for name in _TRANSFORMS]
+        for event, callback in (*events, (layer.events.data, self._on_data)):
+            (event.connect if on else event.disconnect)(callback)
+
+    def put(self, layer: Image, pixels: NDArray[Any], options: dict[str, Any]) -> None:
+        """Make a mammogram's layer that of the image which the session looks at next; see `mammogram_options`."""
+        self._putting = True
+        try:
+            layer.data = pixels
+        finally:
+            self._putting = False
+        layer.name = options["name"]
+        layer.metadata.clear()  # in place: it is not for layers that the user linked to this one
+        layer.metadata.update(options["metadata"])
 
     def look_at(self, layer: Image | None) -> None:
         """Make a layer the mammogram and show it alone, below what is drawn over it."""
@@ -116,53 +152,56 @@ class Scene:
                 fit(viewer, layer)
         for over in reversed(viewer.layers[:]):
             below = viewer.layers.index(over) < viewer.layers.index(layer)
-            if below and layers.role_of(over) not in (None, "mammogram"):
+            if below and over in self.owned.drawn:
                 viewer.layers.move(viewer.layers.index(over), viewer.layers.index(layer) + 1)
 
     @property
     def stack_layer(self) -> Image | None:
         """The layer of all latents, None while there is none."""
-        return layers.find(self.viewer.layers, "latents") if self.viewer is not None else None
+        layer: Image | None = self.owned.find("latents")
+        return layer
 
     def show_stack(self) -> None:
         """Put the latents over the mammogram: into their layer, or into a new one (the user may have deleted it)."""
         maps, order, viewer = self.session.maps, self.session.order, self.viewer
         if maps is None or order is None or viewer is None or self.image_layer is None:
             return
-        affine = self.cells_to_world(maps)
+        cells = self.cells_to_pixels(maps)
         layer = self.stack_layer
-        if layer is not None and (not isinstance(layer.data, LatentStack) or layer.data.shape != maps.shape):
-            viewer.layers.remove(layer)
+        if layer is not None and not isinstance(layer.data, LatentStack):
+            self.owned.release(layer)  # the user has put something else into it
+            layer = None
+        elif layer is not None and layer.data.shape != maps.shape:
+            self.owned.remove(layer)
             layer = None
         if layer is None:
             limits = contrast_limits(self.session, maps, self.session.current or 0)
-            layer = layers.latents_layer(LatentStack(maps, order.latents), affine, limits, self.colormap)
+            layer = layers.latents_layer(LatentStack(maps, order.latents), limits, self.colormap)
             layer.events.contrast_limits.connect(self._on_limits)
+            layer.visible = viewer.dims.ndisplay == 2
+            self._hidden_for_3d = not layer.visible
             self._adding = True  # the slider appears at 0 before it is put where it belongs
             with same_view(viewer, self.image_layer):
-                viewer.layers.insert(viewer.layers.index(self.image_layer) + 1, layer)
+                self.owned.add(layer, "latents", cells, at=viewer.layers.index(self.image_layer) + 1)
             self._adding = False
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
             self._colorbar.show_later()
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
-            matrix = layers.stack_affine(affine)
-            if not np.array_equal(layer.affine.affine_matrix, matrix):
-                layer.affine = matrix
+            self.owned.lay(layer, cells)
             if self._is_at_current():  # else it is read once the slider gets there
                 layer.refresh(extent=False)
         top = float(maps.pooled_max.max(initial=0.0)) or 1.0
         with self._quietly():
             layer.contrast_limits_range = (0.0, top)
-        self._on_ndisplay()
+        self._hide_in_3d()
         self._show_current()
 
     def show_boxes(self, *_: object) -> None:
         """Draw the boxes of the image shown, in place of those of the image before."""
-        if (viewer := self.viewer) is not None:
-            with self._telling():
-                draw_boxes(viewer, self.session, self.image_layer)
+        with self._telling():
+            draw_boxes(self.owned, self.session)
 
     def set_colormap(self, name: str) -> None:
         """Colour the latents by another map."""
@@ -170,12 +209,11 @@ class Scene:
         if (layer := self.stack_layer) is not None:
             layer.colormap = colors.heat_colormap(name)
 
-    def cells_to_world(self, maps: LatentMaps) -> np.ndarray:
-        """3 x 3 matrix from (row, column, 1) of a cell to world coordinates; SettingsError without the image."""
-        image_layer = self.image_layer
-        if image_layer is None or maps.frame is None:
+    def cells_to_pixels(self, maps: LatentMaps) -> NDArray[np.float64]:
+        """3 x 3 matrix from (row, column, 1) of a cell to the mammogram's pixels; SettingsError without the image."""
+        if self.image_layer is None or maps.frame is None:
             raise SettingsError("These latents do not come from the image that is shown.")
-        return layers.world_affine(image_layer) @ cell_affine(maps.frame, maps.shape[1:])
+        return cell_affine(maps.frame, maps.shape[1:])
 
     def _connect(self, event: Any, callback: Callable[..., None]) -> None:
         event.connect(callback)
@@ -188,8 +226,13 @@ class Scene:
         return viewer.dims.ndim - 3 if viewer is not None else 0
 
     def _on_model(self, model: object) -> None:
-        if model is None and (layer := self.stack_layer) is not None and self.viewer is not None:
-            self.viewer.layers.remove(layer)
+        if model is None and (layer := self.stack_layer) is not None:
+            self.owned.remove(layer)
+
+    def _on_image(self, image: Mammogram | None) -> None:
+        self.owned.draw_over(image.image_id if image is not None else None)
+        self.owned.unlink()
+        self.show_boxes()
 
     def _on_maps(self, maps: LatentMaps | None) -> None:
         layer = self.stack_layer
@@ -229,6 +272,10 @@ class Scene:
         self._show_current()
 
     def _on_ndisplay(self) -> None:
+        self.show_boxes()
+        self.arranged.emit()
+
+    def _hide_in_3d(self) -> None:
         """Hide the stack in 3-D, where napari would read all of it as a volume."""
         viewer, layer = self.viewer, self.stack_layer
         if viewer is None or layer is None:
@@ -238,47 +285,42 @@ class Scene:
         elif viewer.dims.ndisplay == 2 and self._hidden_for_3d:
             self._hidden_for_3d, layer.visible = False, True
 
-    def _on_limits(self) -> None:
+    def _on_axes(self) -> None:
+        self.arranged.emit()
+
+    def _on_list(self, event: Any) -> None:
+        if event.type == "visible":
+            self.arranged.emit()
+
+    def _on_limits(self, event: Any) -> None:
         """The user moved the limits in napari's own controls: from now on they are set by hand."""
         layer = self.stack_layer
-        if not self._setting_limits and layer is not None:
+        if not self._setting_limits and layer is not None and layer is event.source:
             self.session.manual_limits = tuple(layer.contrast_limits)
             self.session.contrast = "manual"
 
     def _on_transform(self) -> None:
-        image_layer, viewer, maps = self.image_layer, self.viewer, self.session.maps
-        if image_layer is None or viewer is None:
-            return
-        for role in ("truth", "found"):
-            for layer in layers.with_role(viewer.layers, role):
-                layer.affine = layers.world_affine(image_layer)
-        if maps is not None:
-            affine = self.cells_to_world(maps)
-            for on_cells in ("pin", "heatmap", "logit map"):
-                for layer in layers.with_role(viewer.layers, on_cells):
-                    layer.affine = affine
-            if (stack := self.stack_layer) is not None:
-                stack.affine = layers.stack_affine(affine)
+        self.owned.follow()
+        self.arranged.emit()
 
-    def _on_removed(self, event: Any) -> None:
-        layer: Layer = event.value
-        role = layers.role_of(layer)
-        if layer is self._image_layer():
-            self.image_layer = None
+    def _on_data(self) -> None:
+        if not self._putting:
+            self.replaced.emit()
+
+    def _on_deleted(self, layer: Any, role: str, facts: dict[str, Any]) -> None:
+        if role == "mammogram":
+            self._follow(layer, False)
             QTimer.singleShot(0, self._forget_image)  # the layer list is still in the middle of removing
         elif role == "pin":
-            latent = layers.tags(layer)["latent"]
-            self.session.pins = tuple(pin for pin in self.session.pins if pin != latent)
+            self.session.pins = tuple(pin for pin in self.session.pins if pin != facts["latent"])
         elif role == "latents":
             self._show_current()
 
     def _forget_image(self) -> None:
-        if self.viewer is not None and self._image_layer() is None:
+        if self.image_layer is None:
             self.session.image = None
-            for role in ("latents", "pin", "truth", "found", "heatmap", "logit map"):
-                for layer in layers.with_role(self.viewer.layers, role):
-                    layers.tags(layer).pop("role")  # so that its going is not taken for the user's wish
-                    self.viewer.layers.remove(layer)
+            for layer in self.owned.drawn:
+                self.owned.remove(layer)
 
     def _show_current(self, *_: object) -> None:
         viewer = self.viewer
@@ -301,10 +343,8 @@ class Scene:
             write_prediction(viewer, self.session)
 
     def _show_pins(self, *_: object) -> None:
-        maps, viewer = self.session.maps, self.viewer
-        if viewer is not None:
-            there = self.image_layer is not None
-            draw_pins(viewer, self.session, self.cells_to_world(maps) if maps is not None and there else None)
+        maps, there = self.session.maps, self.image_layer is not None
+        draw_pins(self.owned, self.session, self.cells_to_pixels(maps) if maps is not None and there else None)
 
     @contextmanager
     def _quietly(self) -> Iterator[None]:

@@ -73,5 +73,9 @@ class LatentStack:
             out[live] = maps.values[(slice(None), *cells)][at[live]]
         return out
 
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> NDArray[Any]:
+        """All of it in another type, for napari's conversions."""
+        return self[:].astype(dtype, copy=copy)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
         return self[:].astype(dtype or self.dtype, copy=False)

@@ -1,24 +1,18 @@
 """Two runs of two models under one SAE: which they are, what is compared, and what came of it."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from psygnal import Signal
 
-from ..context import Controller
+from ...core.base.progress import Progress
+from ...core.comparison.models import ModelComparison
+from ...core.runs.run import Run
+from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
 from .table import COLUMNS
 from .tasks import classes_in_both, compared, opened, written
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ...core.base.progress import Progress
-    from ...core.comparison.models import ModelComparison
-    from ...core.runs.run import Run
-    from ..context import Context
 
 
 class ModelComparer(Controller):

@@ -1,30 +1,18 @@
 """The *Compare models* dock: two runs of two models under one SAE, side by side."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QComboBox,
-    QFileDialog,
-    QFormLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
+from ...core.comparison.models import ModelComparison
+from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
 from ..widgets.table_view import ColumnTableView
+from .controller import ModelComparer
 from .plots import MeansPlot
-
-if TYPE_CHECKING:
-    from ...core.comparison.models import ModelComparison
-    from .controller import ModelComparer
 
 NOTHING = "Choose two runs made with the same SAE, such as a pretrained and a finetuned model's."
 
@@ -47,38 +35,25 @@ class ComparePanel(Dock):
         self.names = [QElidingLabel("none"), QElidingLabel("none")]
         for name in self.names:
             name.setElideMode(Qt.TextElideMode.ElideMiddle)
-        self.empty = QLabel(NOTHING)
-        self.empty.setWordWrap(True)
-        self.open_buttons = [QPushButton("Open…"), QPushButton("Open…")]
-        self.use_button = QPushButton("Use open run")
-        self.use_button.setToolTip("Use the run that is open in this viewer as the first run")
-        self.label_box, self.class_box = QComboBox(), QComboBox()
-        for box, tip in (
-            (self.label_box, "Label that both runs share"),
-            (self.class_box, "Class to compare with the rest"),
-        ):
-            box.setToolTip(tip)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(7)
+        self.empty = ui.wrapped(NOTHING)
+        tip = "Folder that `napari-mammosae run` wrote"
+        self.open_buttons = [ui.button("Open…", tip, partial(self._choose, index)) for index in (0, 1)]
+        self.use_button = ui.button(
+            "Use open run", "Use the run that is open in this viewer as the first run", self._use_open_run
+        )
+        self.label_box = ui.chooser(7, "Label that both runs share")
+        self.class_box = ui.chooser(7, "Class to compare with the rest")
         self.plots = [MeansPlot(), MeansPlot()]
-        self.facts = QLabel()
-        self.facts.setWordWrap(True)
+        self.facts = ui.wrapped()
         self.facts.setTextFormat(Qt.TextFormat.RichText)
-        self.view = ColumnTableView(self.comparer.table, one_click=True)
+        self.view = ui.tipped(ColumnTableView(self.comparer.table, one_click=True), "Click a latent to look at it")
         self.view.verticalHeader().hide()
         self.view.setMinimumHeight(120)
-        self.view.setToolTip("Click a latent to look at it")
-        self.export_button, self.status = QPushButton("Export…"), QLabel()
-        self.export_button.setToolTip("Write the tables and figures into a folder")
-        self.status.setWordWrap(True)
-        for index, button in enumerate(self.open_buttons):
-            button.setToolTip("Folder that `napari-mammosae run` wrote")
-            button.clicked.connect(partial(self._choose, index))
-        self.use_button.clicked.connect(self._use_open_run)
-        self.label_box.activated.connect(self._on_label)
-        self.class_box.activated.connect(self._on_class)
+        self.export_button = ui.button("Export…", "Write the tables and figures into a folder", self._export)
+        self.status = ui.wrapped()
+        self.label_box.activated.connect(lambda: self.comparer.choose_label(self.label_box.currentText()))
+        self.class_box.activated.connect(lambda: self.comparer.choose_class(self.class_box.currentData()))
         self.view.entered.connect(self._go_to)
-        self.export_button.clicked.connect(self._export)
 
     def _lay_out(self) -> None:
         content = QWidget()
@@ -88,24 +63,15 @@ class ComparePanel(Dock):
         form.addRow("Second", row(self.names[1], self.open_buttons[1]))
         form.addRow("Label", row(self.label_box, self.class_box))
         self.form = form
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addLayout(form)
-        layout.addWidget(self.empty)
-        for plot in self.plots:
-            layout.addWidget(plot)
-        layout.addWidget(self.facts)
-        layout.addWidget(self.view, 1)
-        layout.addStretch(0)
+        ui.column(
+            content, form, self.empty, *self.plots, self.facts, self.view, grow=self.view, margins=(6, 6, 6, 6)
+        ).addStretch(0)
         notice = hint(QLabel(NOTICE))
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(Scrolled(content), 1)
         foot = QWidget()
-        below = QVBoxLayout(foot)
-        below.setContentsMargins(6, 0, 6, 6)
-        below.addWidget(self.status)
-        below.addWidget(row(notice, self.export_button))
+        ui.column(foot, self.status, row(notice, self.export_button), margins=(6, 0, 6, 6))
         outer.addWidget(foot)
 
     # Choosing
@@ -118,12 +84,6 @@ class ComparePanel(Dock):
     def _use_open_run(self) -> None:
         if self.session.run is not None:
             self.comparer.take_run(0, self.session.run)
-
-    def _on_label(self, *_: object) -> None:
-        self.comparer.choose_label(self.label_box.currentText())
-
-    def _on_class(self, *_: object) -> None:
-        self.comparer.choose_class(self.class_box.currentData())
 
     # Showing
 
@@ -139,10 +99,7 @@ class ComparePanel(Dock):
         self.label_box.clear()
         self.label_box.addItems(one.labels)
         self.label_box.setCurrentText(one.label)
-        self.class_box.clear()
-        for number, name in one.classes:
-            self.class_box.addItem(name, number)
-        self.class_box.setCurrentIndex(self.class_box.findData(one.category))
+        ui.offer(self.class_box, [(name, number) for number, name in one.classes], one.category)
         both = None not in one.runs
         self.empty.setVisible(not both)
         self.form.setRowVisible(2, both)
@@ -175,8 +132,7 @@ class ComparePanel(Dock):
             self.comparer.export(Path(folder))
 
     def _say(self, text: str) -> None:
-        self.status.setText(text)
-        self.status.setVisible(bool(text))
+        ui.show_text(self.status, text)
 
 
 def _facts(comparison: ModelComparison) -> str:

@@ -1,16 +1,12 @@
 """Mean activation of every latent of one model, one colour a class."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 
+from ...core.comparison.models import ModelSide
 from ..widgets.small_plot import SmallPlot, class_colors
-
-if TYPE_CHECKING:
-    from ...core.comparison.models import ModelSide
 
 
 class MeansPlot(SmallPlot):

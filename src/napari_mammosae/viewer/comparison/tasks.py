@@ -1,17 +1,11 @@
 """Two runs compared, for a worker thread. Knows no Qt."""
 
-from __future__ import annotations
+from pathlib import Path
 
-from typing import TYPE_CHECKING
-
+from ...core.base.progress import Report
+from ...core.comparison.models import ModelComparison
 from ...core.runs.classes import classes_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ...core.base.progress import Report
-    from ...core.comparison.models import ModelComparison
-    from ...core.runs.run import Run
+from ...core.runs.run import Run
 
 
 def opened(path: Path, report: Report) -> Run:

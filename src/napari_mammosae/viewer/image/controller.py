@@ -6,9 +6,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qtpy.QtCore import QObject, Signal
+
 from ...core.base.names import image_id_of
+from ...process.opening import ModelOpener
 from ..app.preferences import preferences
 from ..canvas import layers, window
+from ..canvas.notes import refusal
 from ..context import Controller
 from . import tasks
 from .tasks import ModelChoice
@@ -24,11 +28,22 @@ if TYPE_CHECKING:
     from ..context import Context
 
 
+_CHANGED = " (changed)"
+
+
+class Lost(QObject):
+    """Brings the word that the model's process has ended from the thread that noticed it."""
+
+    told = Signal(str)
+
+
 class ImageController(Controller):
     """Brings an image, a model, and the latents of the one over the other into the session.
 
     Attributes
     ----------
+    models
+        Opens models, in processes of their own.
     choice
         The model to compute with; it is loaded when it is needed.
     """
@@ -37,11 +52,15 @@ class ImageController(Controller):
         super().__init__(context)
         self.jobs, self.actions = context.jobs, actions
         chosen = preferences()
+        self.models = ModelOpener()
         self.choice = ModelChoice(name=chosen.model, device=chosen.device, precision=chosen.precision)
         self._loaded: ModelChoice | None = None
         self._wanted = False  # the user has asked for latents that are not there yet
+        self._lost = Lost()
+        self.listen(self._lost.told, self._on_lost)
         self.listen(self.jobs.cancelled, self._on_cancelled)
         self.listen(self.session.events.image, self._on_image)
+        self.listen(self.scene.replaced, self._on_replaced)
         if (viewer := self.scene.viewer) is not None:
             self.listen(viewer.layers.events.inserted, self._on_inserted)
 
@@ -49,6 +68,7 @@ class ImageController(Controller):
         """Stop what runs, give the model's memory back, look at no more layers."""
         self.jobs.cancel()
         super().close()
+        self.models.close()
         if (handle := self.session.handle) is not None:
             self.session.handle = None
             handle.unload()
@@ -80,8 +100,8 @@ class ImageController(Controller):
         known = layers.tags(layer)
         if "findings" in known:
             self.session.findings = known["findings"]
-        if "mammogram" in known:
-            self._look_at(known["mammogram"])
+        if (image := layers.mammogram_of(layer)) is not None:
+            self._look_at(image)
         else:
             self._read_layer(layer)
 
@@ -100,12 +120,14 @@ class ImageController(Controller):
             return
         self._wanted = True
         choice, handle = self.choice, self.session.handle
+        if image is not None and not layers.shows(layer, image):  # changed in place, which napari does not announce
+            self.session.image = image = None
         if image is None:
             self._read_layer(layer)
         elif handle is None or self._loaded != choice:
             self.jobs.start(
                 f"Loading {choice.title}",
-                partial(tasks.load, choice),
+                partial(tasks.load, self.models, choice),
                 partial(self.take_model, choice),
                 self.report_failure,
             )
@@ -138,9 +160,13 @@ class ImageController(Controller):
         self.status.report_failure(error)
 
     def _read_layer(self, layer: Image) -> None:
+        """Read what a layer shows, under another name where it was read before and shows something else now."""
         pixels, source = layers.pixels_of(layer), layer.source.path
-        path = Path(source) if source else None
+        former = layers.tags(layer).get("mammogram")
+        path = Path(source) if source and former is None else None
         image_id = image_id_of(path) if path else layer.name
+        if former is not None:
+            image_id = f"{former.image_id.removesuffix(_CHANGED)}{_CHANGED}"
         self.jobs.start(
             f"Reading {layer.name}",
             partial(tasks.image_from_pixels, pixels, image_id, path),
@@ -158,7 +184,7 @@ class ImageController(Controller):
         layer = self.scene.image_layer
         if layer is None:
             return
-        layers.tags(layer)["mammogram"] = image
+        layers.tag(layer, mammogram=image)
         self.session.image = image
         if self._wanted:
             self.compute()
@@ -175,6 +201,7 @@ class ImageController(Controller):
 
     def take_model(self, choice: ModelChoice, handle: ModelHandle) -> None:
         """Go on with a model that was loaded for a choice."""
+        handle.lost = self._lost.told.emit
         before, self.session.handle, self._loaded = self.session.handle, handle, choice
         if before is not None:
             before.unload()
@@ -196,12 +223,31 @@ class ImageController(Controller):
         if image is None and self.scene.image_layer is None:
             self.cancel()
 
+    def _on_replaced(self) -> None:
+        """The mammogram's layer holds other data: what came from the former ones goes, and these are read."""
+        layer, image = self.scene.image_layer, self.session.image
+        if layer is None or (image is not None and layers.may_be_mammogram(layer) and layers.shows(layer, image)):
+            return
+        self.cancel()
+        self.session.image = None
+        if layers.may_be_mammogram(layer):
+            self._read_layer(layer)
+        else:
+            self.use_layer(None)
+            self.status.tell(refusal(layer), error=True)
+
     def _on_inserted(self, event: Any) -> None:
-        """Look at mammograms as they are opened; at other readers' images only while there is none."""
-        layer = event.value
-        wanted = "mammogram" in layers.tags(layer) or self.scene.image_layer is None
-        if wanted and layers.may_be_mammogram(layer) and layers.role_of(layer) is None:
+        """Look at mammograms as they are opened, not at copies of them; at others' images only while there is none."""
+        layer, viewer = event.value, self.scene.viewer
+        image = layers.tags(layer).get("mammogram")
+        known = [layers.tags(other).get("mammogram") for other in viewer.layers if other is not layer] if viewer else []
+        opened = image is not None and not any(image is other for other in known)
+        wanted = opened or self.scene.image_layer is None
+        if wanted and layers.may_be_mammogram(layer):
             self.use_layer(layer)
+
+    def _on_lost(self, why: str) -> None:
+        self.status.tell(why, error=True)
 
     def _on_cancelled(self, title: str) -> None:
         self.status.tell(f"Cancelled: {title}")

@@ -1,21 +1,17 @@
 """Help for those who help: the diagnostic report on the clipboard, and the caches with their sizes."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QApplication, QGridLayout, QLabel, QPushButton, QWidget
 from superqt.utils import create_worker
 
-from ...core.base.caches import all_caches
+from ...core.base.caches import Cache, all_caches
 from ...core.base.diagnosis import diagnostic_report
 from ...core.base.errors import MammoSAEError
 from ...core.base.text import sentence, size_text
-
-if TYPE_CHECKING:
-    from ...core.base.caches import Cache
-    from ..app.session import Session
+from ..app.session import Session
+from ..widgets import ui
 
 
 class DiagnosisPanel(QWidget):
@@ -31,23 +27,18 @@ class DiagnosisPanel(QWidget):
         super().__init__()
         self._session = session
         self._worker: Any = None
-        self.copy_button = QPushButton("Copy diagnostic report")
-        self.copy_button.setToolTip(
+        self.copy_button = ui.button(
+            "Copy diagnostic report",
             "Copy versions, device, memory and the last errors to the clipboard.\n"
-            "The report holds no names of people, files or folders."
+            "The report holds no names of people, files or folders.",
+            self.copy_report,
         )
-        self.copy_button.clicked.connect(self.copy_report)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = ui.wrapped()
         self.status.hide()
         self._caches = QGridLayout()
         self._caches.setColumnStretch(0, 1)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.copy_button)
-        layout.addLayout(self._caches)
-        layout.addWidget(self.status)
+        ui.column(self, self.copy_button, self._caches, self.status)
 
     def copy_report(self) -> None:
         """Make the report in a thread, because torch is asked for the GPU, and put it on the clipboard."""

@@ -1,21 +1,17 @@
 """Which layer is the mammogram, its boxes, and how its grey levels are shown."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QPushButton
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLabel
 
 from ..app.keymap import tooltip
 from ..canvas import window as display
+from ..canvas.actions import CanvasActions
+from ..canvas.notes import notes_on
+from ..widgets import ui
+from ..widgets.banner import Banner
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from napari.layers import Layer
-
-    from ..canvas.actions import CanvasActions
-    from .controller import ImageController
+from .controller import ImageController
 
 IMAGES = "Mammograms (*.dcm *.dicom *.dic *.png *.tif *.tiff *.jpg *.jpeg *.npy);;All files (*)"
 TABLES = "Tables of boxes (*.csv *.json);;All files (*)"
@@ -27,41 +23,40 @@ class ImagePart(Part):
     def __init__(self, images: ImageController, actions: CanvasActions) -> None:
         super().__init__(images.context)
         self.images, self.actions = images, actions
-        self.layer_box = QComboBox()
-        self.layer_box.setToolTip("Any 2-D grayscale image layer")
-        self.layer_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.layer_box.setMinimumContentsLength(10)
-        self.open_button = QPushButton("Open…")
-        self.open_button.setToolTip("Open a mammogram: DICOM, PNG, TIFF, JPEG or NPY")
+        self.layer_box = ui.chooser(10, "Any 2-D grayscale image layer")
+        self.open_button = ui.button("Open…", "Open a mammogram: DICOM, PNG, TIFF, JPEG or NPY", self._open_image)
         self.boxes_label = QLabel()
-        self.boxes_button = QPushButton("Load…")
-        self.boxes_button.setToolTip(
-            "Load ground-truth boxes: a VinDr-Mammo CSV, or one with image, finding, xmin … ymax"
+        self.boxes_button = ui.button(
+            "Load…",
+            "Load ground-truth boxes: a VinDr-Mammo CSV, or one with image, finding, xmin … ymax",
+            self._open_boxes,
         )
-        self.window_box = QComboBox()
-        self.window_box.setToolTip(
-            tooltip("Grey levels on the screen; the model always sees the whole range", "next_window")
+        self.window_box = ui.tipped(
+            QComboBox(), tooltip("Grey levels on the screen; the model always sees the whole range", "next_window")
         )
-        self.invert_button = QPushButton("Invert")
-        self.invert_button.setCheckable(True)
-        self.invert_button.setToolTip(tooltip("Show dense tissue dark; the model sees the image as it is", "invert"))
+        self.invert_button = ui.button(
+            "Invert",
+            tooltip("Show dense tissue dark; the model sees the image as it is", "invert"),
+            actions.invert,
+            checkable=True,
+        )
 
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
+        self.notes = Banner()
+
+        form = ui.form(self)
         form.addRow("Image", row(self.layer_box, self.open_button))
         form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
         form.addRow("Window", row(self.window_box, self.invert_button))
+        form.addRow(self.notes)
 
-        self.layer_box.activated.connect(self._choose_layer)
-        self.open_button.clicked.connect(self._open_image)
-        self.boxes_button.clicked.connect(self._open_boxes)
+        self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
-        self.invert_button.clicked.connect(actions.invert)
         self.listen(self.session.events.image, self.refresh)
         self.listen(self.session.events.findings, self._show_boxes)
         self.listen(actions.windowed, self._show_window)
-        viewer = self.context.scene.viewer
-        if viewer is not None:
+        scene = self.context.scene
+        self.listen(scene.arranged, self._show_notes)
+        if (viewer := scene.viewer) is not None:
             for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed):
                 self.listen(event, self.refresh)
         self.refresh()
@@ -69,16 +64,17 @@ class ImagePart(Part):
     def refresh(self, *_: object) -> None:
         """List the layers anew, the chosen one selected."""
         chosen = self.context.scene.image_layer
-        self._layers: list[Layer] = self.images.candidates()
+        self._layers = self.images.candidates()
         self.layer_box.clear()
         self.layer_box.addItems([layer.name for layer in self._layers])
         self.layer_box.setPlaceholderText("choose a layer" if self._layers else "no image is open")
         self.layer_box.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else -1)
         self._show_boxes()
         self._show_window()
+        self._show_notes()
 
-    def _choose_layer(self, index: int) -> None:
-        self.images.use_layer(self._layers[index])
+    def _show_notes(self, *_: object) -> None:
+        self.notes.show_text("\n".join(notes_on(self.context.scene)))
 
     def _open_image(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Open a mammogram", "", IMAGES)

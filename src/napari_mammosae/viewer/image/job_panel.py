@@ -1,18 +1,13 @@
 """Compute, cancel, unload; what is going on, and what went wrong."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QLabel, QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QLabel
 
 from ..app.keymap import help_rows
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Part, hint, row
+from .controller import ImageController
 from .preferences_form import edit_preferences
-
-if TYPE_CHECKING:
-    from .controller import ImageController
 
 
 class JobPart(Part):
@@ -21,31 +16,29 @@ class JobPart(Part):
     def __init__(self, images: ImageController) -> None:
         super().__init__(images.context)
         self.jobs = images.jobs
-        self.compute_button = QPushButton("Compute latents")
-        self.compute_button.setToolTip("Run the model on the image and stack every latent over it")
-        self.unload_button = QPushButton("Unload")
-        self.unload_button.setToolTip("Unload the model and free its memory")
+        self.compute_button = ui.button(
+            "Compute latents", "Run the model on the image and stack every latent over it", images.compute
+        )
+        self.unload_button = ui.button("Unload", "Unload the model and free its memory", images.unload)
         self.progress = JobBar(images.jobs)
-        self.warning = QLabel()  # a sign rather than a colour: it shows in every theme, and to every eye
-        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.warning = ui.warning_sign()
+        self.status = ui.wrapped()
         notice = hint(QLabel(NOTICE))
-        self.preferences_button = QPushButton("Preferences…")
-        self.preferences_button.setToolTip("Model, device, colours and annotator that a new window starts with")
-        keys = QLabel("Keys")
-        keys.setToolTip(key_table())
+        self.preferences_button = ui.button(
+            "Preferences…",
+            "Model, device, colours and annotator that a new window starts with",
+            lambda: edit_preferences(self),
+        )
+        keys = ui.tipped(QLabel("Keys"), key_table())
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(row(self.compute_button, self.progress, self.unload_button, self.preferences_button))
-        layout.addWidget(row(self.warning, self.status, stretch=1))
-        layout.addWidget(row(notice, keys))
+        ui.column(
+            self,
+            row(self.compute_button, self.progress, self.unload_button, self.preferences_button),
+            row(self.warning, self.status, stretch=1),
+            row(notice, keys),
+        )
 
-        self.compute_button.clicked.connect(images.compute)
         self.progress.cancel_button.clicked.connect(images.cancel)
-        self.unload_button.clicked.connect(images.unload)
-        self.preferences_button.clicked.connect(lambda: edit_preferences(self))
         self.progress.turned.connect(self._refresh)
         self.progress.said.connect(self._on_told)
         self.listen(self.context.status.told, self._on_told)

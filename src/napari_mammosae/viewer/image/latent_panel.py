@@ -1,25 +1,21 @@
 """The current latent: its number, its colour scale, pins; and the prediction of the image."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, cast, get_args
+from typing import cast, get_args
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QGridLayout, QLabel, QPushButton, QSpinBox
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QSpinBox
 from superqt.utils import signals_blocked
 
 from ...core.base.text import readable
 from ..app.keymap import tooltip
 from ..app.preferences import remember
 from ..app.session import MOST_PINS, ContrastMode
-from ..canvas.actions import CONTRAST_TITLES
+from ..canvas.actions import CONTRAST_TITLES, CanvasActions
 from ..canvas.colors import COLORMAPS
 from ..canvas.latent_view import predictions, resolve
+from ..context import Context
+from ..widgets import ui
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from ..canvas.actions import CanvasActions
-    from ..context import Context
 
 
 class PredictionPart(Part):
@@ -64,40 +60,33 @@ class LatentPart(Part):
     def __init__(self, context: Context, actions: CanvasActions) -> None:
         super().__init__(context)
         self.actions = actions
-        self.latent_box = QSpinBox()
+        self.latent_box = ui.tipped(QSpinBox(), "Number of the latent shown; type one to go there")
         self.latent_box.setKeyboardTracking(False)
-        self.latent_box.setToolTip("Number of the latent shown; type one to go there")
         self.rank_label = QLabel()
-        self.pin_button = QPushButton("Pin")
-        self.unpin_button = QPushButton("Unpin all")
-        self.pins_label = QLabel()
-        self.pins_label.setWordWrap(True)
+        self.pin_button = ui.button(
+            "Pin",
+            tooltip(f"Keep this latent as a layer of its own, at most {MOST_PINS}", "toggle_pin"),
+            actions.toggle_pin,
+        )
+        self.unpin_button = ui.button("Unpin all", clicked=self._unpin)
+        self.pins_label = ui.wrapped()
         self.pins = row(self.pins_label, self.unpin_button)
-        self.pin_button.setToolTip(
-            tooltip(f"Keep this latent as a layer of its own, at most {MOST_PINS}", "toggle_pin")
+        self.contrast_box = ui.chooser(
+            9, tooltip("Value shown in full colour; the maximum is always printed", "next_contrast")
         )
-        self.contrast_box = QComboBox()
         self.contrast_box.addItems([CONTRAST_TITLES[mode] for mode in get_args(ContrastMode)])
-        self.contrast_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.contrast_box.setMinimumContentsLength(9)
-        self.contrast_box.setToolTip(
-            tooltip("Value shown in full colour; the maximum is always printed", "next_contrast")
-        )
-        self.low_box, self.high_box = QDoubleSpinBox(), QDoubleSpinBox()
-        for box in (self.low_box, self.high_box):
-            box.setDecimals(3)
-            box.setRange(0, 1e6)
-            box.setSingleStep(0.1)
-            box.setKeyboardTracking(False)
+        self.low_box, self.high_box = (ui.number_box(0, 1e6, 0.1, 3) for _ in range(2))
         self.limits = row(QLabel("from"), self.low_box, QLabel("to"), self.high_box, stretch=1)
         self.colormap_box = QComboBox()
         self.colormap_box.addItems(COLORMAPS)
         self.colormap_box.setCurrentText(context.scene.colormap)
-        self.show_button = QPushButton("Show the latents again")
-        self.show_button.setToolTip("The latents layer was deleted. Show it again without recomputing.")
+        self.show_button = ui.button(
+            "Show the latents again",
+            "The latents layer was deleted. Show it again without recomputing.",
+            context.scene.show_stack,
+        )
 
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
+        form = ui.form(self)
         form.addRow(self.show_button)
         form.addRow("Latent", row(self.latent_box, self.rank_label, self.pin_button))
         form.addRow("Colours", row(self.contrast_box, self.colormap_box))
@@ -105,13 +94,10 @@ class LatentPart(Part):
         form.addRow(self.pins)
 
         self.latent_box.valueChanged.connect(self._go_to)
-        self.pin_button.clicked.connect(actions.toggle_pin)
-        self.unpin_button.clicked.connect(self._unpin)
         self.contrast_box.activated.connect(self._choose_contrast)
         self.low_box.valueChanged.connect(self._take_limits)
         self.high_box.valueChanged.connect(self._take_limits)
         self.colormap_box.textActivated.connect(self._choose_colormap)
-        self.show_button.clicked.connect(context.scene.show_stack)
         events = self.session.events
         for event in (events.maps, events.order, events.current, events.pins, events.contrast):
             self.listen(event, self.refresh)

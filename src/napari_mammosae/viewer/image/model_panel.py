@@ -1,20 +1,16 @@
 """Which model, on which device, in which precision; and its files when it is not a named one."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLineEdit, QPushButton, QWidget
+from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
 from superqt import QElidingLabel
 
 from ..app.preferences import remember
+from ..widgets import ui
 from ..widgets.parts import Part, row
+from .controller import ImageController
 from .tasks import ModelChoice, model_names
-
-if TYPE_CHECKING:
-    from .controller import ImageController
 
 FILES = "Local files…"
 WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"
@@ -27,17 +23,13 @@ class FileRow(QWidget):
 
     changed = Signal()
 
-    def __init__(self, title: str, tip: str) -> None:
+    def __init__(self, title: str, tip: str, path: Path | None) -> None:
         super().__init__()
-        self.path: Path | None = None
         self._title = title
-        self.name = QElidingLabel("—")
-        self.choose_button = QPushButton("Choose…")
-        self.choose_button.setToolTip(tip)
-        self.choose_button.clicked.connect(self._choose)
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.addRow(row(self.name, self.choose_button))
+        self.name = QElidingLabel()
+        self.choose_button = ui.button("Choose…", tip, self._choose)
+        ui.form(self).addRow(row(self.name, self.choose_button))
+        self.set_path(path)
 
     def set_path(self, path: Path | None) -> None:
         """Take a file, or none."""
@@ -59,44 +51,34 @@ class ModelPart(Part):
         super().__init__(images.context)
         self.images = images
         choice = images.choice
-        self.name_box = QComboBox()
+        self.name_box = ui.chooser(10, "A model by name, or weights files of your own")
         self.name_box.addItems([*model_names(), FILES])
         if choice.name is not None and self.name_box.findText(choice.name) < 0:
             self.name_box.insertItem(0, choice.name)
         self.name_box.setCurrentText(choice.name or FILES)  # a model.toml of the preferences is an entry of its own
-        self.name_box.setToolTip("A model by name, or weights files of your own")
-        self.name_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.name_box.setMinimumContentsLength(10)
-        self.device_box, self.precision_box = QComboBox(), QComboBox()
+        self.device_box = ui.tipped(QComboBox(), "auto: a GPU if there is one, else the CPU")
+        self.precision_box = ui.tipped(QComboBox(), "float32 is exact; bfloat16 is faster and deviates by about 3 %")
         self.device_box.addItems(DEVICES)
         self.device_box.setCurrentText(choice.device)
-        self.device_box.setToolTip("auto: a GPU if there is one, else the CPU")
         self.precision_box.addItems(PRECISIONS)
         self.precision_box.setCurrentText(choice.precision)
-        self.precision_box.setToolTip("float32 is exact; bfloat16 is faster and deviates by about 3 %")
 
-        self.classifier = FileRow("Classifier", "Downstream checkpoint (.pth), or a model.toml that names all files")
-        self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)")
-        self.backbone = FileRow("Backbone", "Pre-training checkpoint (.tar); not needed with a classifier")
-        for part, path in (
-            (self.classifier, choice.classifier),
-            (self.sae, choice.sae),
-            (self.backbone, choice.backbone),
-        ):
-            part.set_path(path)
+        tip = "Downstream checkpoint (.pth), or a model.toml that names all files"
+        self.classifier = FileRow("Classifier", tip, choice.classifier)
+        self.sae = FileRow("Sparse autoencoder", "Sparse autoencoder (.pt or .safetensors)", choice.sae)
+        tip = "Pre-training checkpoint (.tar); not needed with a classifier"
+        self.backbone = FileRow("Backbone", tip, choice.backbone)
         self.classes = QLineEdit(", ".join(choice.classes))
-        self.classes.setPlaceholderText("from the number of logits")
         self.classes.setToolTip("Names of the logits, separated by commas; needed unless there are one or four")
+        self.classes.setPlaceholderText("from the number of logits")
         self.files = QWidget()
-        files = QFormLayout(self.files)
-        files.setContentsMargins(0, 0, 0, 0)
+        files = ui.form(self.files)
         files.addRow("Classifier", self.classifier)
         files.addRow("SAE", self.sae)
         files.addRow("Backbone", self.backbone)
         files.addRow("Classes", self.classes)
 
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
+        form = ui.form(self)
         form.addRow("Model", self.name_box)
         form.addRow(self.files)
         form.addRow("Run on", row(self.device_box, self.precision_box))

@@ -1,23 +1,17 @@
 """The *Model & image* dock."""
 
-from __future__ import annotations
+from napari.layers import Image
+from qtpy.QtWidgets import QFrame, QWidget
 
-from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QFrame, QVBoxLayout, QWidget
-
+from ..canvas.actions import CanvasActions
+from ..widgets import ui
 from ..widgets.parts import Dock, Scrolled
+from .controller import ImageController
 from .diagnosis_panel import DiagnosisPanel
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
 from .model_panel import ModelPart
-
-if TYPE_CHECKING:
-    from napari.layers import Image
-
-    from ..canvas.actions import CanvasActions
-    from .controller import ImageController
 
 
 class ModelPanel(Dock):
@@ -34,15 +28,10 @@ class ModelPanel(Dock):
         self.job = JobPart(images)
         self.own(self.image, self.model, self.prediction, self.latent, self.job)
         content = QWidget()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(6, 6, 6, 6)
-        for part in (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis):
-            inner.addWidget(part)
-        inner.addStretch(1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(Scrolled(content), 1)
-        outer.addWidget(self.job)
+        parts = (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis)
+        ui.column(content, *parts, margins=(6, 6, 6, 6)).addStretch(1)
+        scrolled = Scrolled(content)
+        ui.column(self, scrolled, self.job, grow=scrolled)
         self.job.layout().setContentsMargins(6, 0, 6, 6)
         if self.context.scene.image_layer is None and (layer := self._likely_image()) is not None:
             images.use_layer(layer)

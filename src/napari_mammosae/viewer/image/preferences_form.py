@@ -1,15 +1,10 @@
 """The preferences as a form, made from what the manifest declares."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from qtpy.QtWidgets import QWidget
 
 from ..app.preferences import entries, remember
 from ..canvas.actions import CONTRAST_TITLES
 from ..widgets.forms import ask
-
-if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
 
 TITLE = "Preferences for new windows"
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...process.local import handle_of, start_torch
-
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ...process.handle import ModelHandle
+    from ...process.opening import ModelOpener
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +49,10 @@ def model_names() -> tuple[str, ...]:
     return tuple(embedded_models())
 
 
-def load(choice: ModelChoice, report: Report) -> ModelHandle:
+def load(models: ModelOpener, choice: ModelChoice, report: Report) -> ModelHandle:
     """Load a model."""
-    start_torch(report)
     report(f"Loading {choice.title}")
-    return handle_of(choice.recipe)
+    return models.open(choice.recipe, report)
 
 
 def compute(handle: ModelHandle, image: Mammogram, report: Report) -> LatentMaps:

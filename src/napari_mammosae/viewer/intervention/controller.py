@@ -1,35 +1,26 @@
 """The intervention of one viewer: what is edited, its undo, and what comes of it; stays on when the dock is closed."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
+from ...core.intervention.edit import Edit
+from ...core.intervention.smallest_flip import FlipSet
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
 from ..app.history import History
-from ..canvas import layers
-from ..context import Controller
+from ..context import Context, Controller
 from . import layers as logit_map
-from .layers import EditOverlay, edited_text
+from .layers import EditOverlay, MapKind, edited_text
 from .result import EditView, Passes, flip_of, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
 from .tasks import pass_edit
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ...core.intervention.edit import Edit
-    from ...core.intervention.smallest_flip import FlipSet
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
-    from .layers import MapKind
-
 
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
 
@@ -68,7 +59,6 @@ class Intervention(Controller):
         self._map: MapKind = "none"
         self._sae = ""
         self._redrawn = self.debounced(self.forget_region, _AFTER_STROKE)
-        self._undo.callback(self._redrawn.cancel)
         self.problem = self.remark = self.pass_note = ""
         self.view: EditView | None = None
         self.awaited: Edit | None = None
@@ -80,10 +70,10 @@ class Intervention(Controller):
         self.listen(events.pins, self._on_pins)
         self.listen(events.current, self._on_current)
         if (viewer := self.scene.viewer) is not None:
-            self.listen(viewer.layers.events.removed, self._on_removed)
             self.listen(viewer.layers.events.inserted, self._on_inserted)
-            for layer in layers.with_role(viewer.layers, "region"):
-                self._watch(layer)
+        self.listen(self.scene.owned.deleted, self._on_deleted)
+        for layer in self.scene.owned.with_role("region"):
+            self._watch(layer)
         self._on_model(self.session.model)
 
     # The state and its undo
@@ -275,8 +265,8 @@ class Intervention(Controller):
         text = edited_text(classes, self.state, view) if view is not None and self.is_on else ""
         self._overlay.show(viewer, text)
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
-        affine = scene.cells_to_world(maps) if known and maps is not None else None
-        logit_map.show(viewer, view, affine, self.state.logit, self._map)
+        cells = scene.cells_to_pixels(maps) if known and maps is not None else None
+        logit_map.show(scene.owned, view, cells, self.state.logit, self._map)
 
     # What happens elsewhere
 
@@ -314,7 +304,7 @@ class Intervention(Controller):
     def _on_inserted(self, event: Any) -> None:
         """A region can be drawn on by whoever made its layer; every stroke counts here."""
         layer = event.value
-        if layers.role_of(layer) == "region":
+        if self.scene.owned.role_of(layer) == "region":
             self._watch(layer)
             self.changed.emit()
 
@@ -324,9 +314,8 @@ class Intervention(Controller):
     def _on_drawn(self, *_: object) -> None:
         self._redrawn()
 
-    def _on_removed(self, event: Any) -> None:
-        role = layers.role_of(event.value)
-        if role == "logit map" and self._map != "none" and event.value is not None:
+    def _on_deleted(self, layer: Any, role: str) -> None:
+        if role == "logit map":
             self._map = "none"
             self.changed.emit()
         elif role == "region":

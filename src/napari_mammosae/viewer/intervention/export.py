@@ -1,32 +1,28 @@
 """The edit on the screen as files: numbers, terms, curve, flips and a figure, each with mask, mode and hashes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from ...core.base.errors import SettingsError
+from ...core.base.progress import Report
 from ...core.base.text import text_of
+from ...core.images.mammogram import Mammogram
+from ...core.intervention.sweep import Curve
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...core.runs.run import Run
 from ..context import Controller
+from .over_run import EditOverRun
+from .result import EditView
+from .run_effects import Bands, RunEffects
+from .state import EditState
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pandas as pd
-
-    from ...core.base.progress import Report
-    from ...core.images.mammogram import Mammogram
-    from ...core.intervention.sweep import Curve
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...core.runs.run import Run
-    from .over_run import EditOverRun
-    from .result import EditView
-    from .run_effects import Bands, RunEffects
-    from .state import EditState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,7 +44,7 @@ class RunRecord:
     measure: str
     curve: Curve | None
     bands: Bands | None
-    effect: pd.DataFrame | None
+    effect: "pd.DataFrame | None"
     moved: bool
     flips: tuple[tuple[int, int, int], ...]
 
@@ -137,8 +133,8 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
     """
     import pandas as pd
 
-    from ...core.base.files import write_atomic
-    from ...core.base.provenance import provenance, write_json
+    from ...core.base.cells import write_csv
+    from ...core.base.provenance import provenance, write_results
 
     report(f"Writing {path.name}")
     model, maps, image, view, run = record.model, record.maps, record.image, record.view, record.run
@@ -178,28 +174,22 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
     if run is not None:
         tables |= _of_run(run, view)
     stem = path.with_suffix("")
-    written = []
-    for suffix, table in tables.items():
-        target = stem.with_name(stem.name + suffix)
-        with write_atomic(target) as temporary:
-            table.assign(**{key: value for key, value in facts.items() if key not in table}).to_csv(
-                temporary, index=False, lineterminator="\n"
-            )
-        written.append(target)
-    if view.terms:
-        figure = stem.with_name(stem.name + ".png")
-        report(f"Drawing {figure.name}")
-        _draw(figure, record, facts)
-        written.append(figure)
-    facts_file = stem.with_name(stem.name + ".json")
     settings = facts | {"direction": state.direction, "explained_class": model.classes[state.logit]}
     if run is not None:
         settings |= {"run": run.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
-    write_json(facts_file, provenance("intervene (dock)", settings, model) | {"edit": edit.describe()})
-    return [*written, facts_file]
+    note = stem.with_name(stem.name + ".json")
+    results = [stem.with_name(stem.name + suffix) for suffix in (*tables, *((".png",) if view.terms else ()))]
+    origin = provenance("intervene (dock)", settings, model) | {"edit": edit.describe()}
+    with write_results(note, origin, *results) as files:
+        for file, table in zip(files, tables.values(), strict=False):
+            write_csv(file, table.assign(**{key: value for key, value in facts.items() if key not in table}))
+        if view.terms:
+            report(f"Drawing {results[-1].name}")
+            _draw(files[-1], record, facts)
+    return [*results, note]
 
 
-def _of_run(run: RunRecord, view: EditView) -> dict[str, pd.DataFrame]:
+def _of_run(run: RunRecord, view: EditView) -> dict[str, "pd.DataFrame"]:
     import pandas as pd
 
     from ...core.intervention.effects import effect

@@ -10,7 +10,6 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 
 from ...core.base.text import readable
-from ..canvas import layers
 from ..canvas.colors import AMBER
 from ..canvas.redraw import FONT
 from ..canvas.texts import PREDICTION
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from ..canvas.owned import OwnedLayers
     from .result import EditView
     from .state import EditState
 
@@ -103,36 +103,34 @@ def values_of(view: EditView, logit: int, kind: MapKind) -> tuple[NDArray[np.flo
     return (after if kind == "after" else before).astype(np.float32), shared
 
 
-def show(viewer: Any, view: EditView | None, affine: NDArray[np.float64] | None, logit: int, kind: MapKind) -> None:
-    """Bring the layer up to date: made, filled, or removed."""
-    layer = layers.find(viewer.layers, "logit map")
-    if view is None or view.effect.maps is None or affine is None or kind == "none":
+def show(
+    owned: OwnedLayers, view: EditView | None, cells: NDArray[np.float64] | None, logit: int, kind: MapKind
+) -> None:
+    """Bring the layer up to date: made, filled, or removed; `cells` takes cells to the image's pixels."""
+    layer = owned.find("logit map")
+    if view is None or view.effect.maps is None or cells is None or kind == "none":
         if layer is not None:
-            viewer.layers.remove(layer)
+            owned.remove(layer)
         return
     values, limit = values_of(view, logit, kind)
     if layer is not None and (not isinstance(layer, Image) or layer.data.shape != values.shape):
-        viewer.layers.remove(layer)
+        owned.remove(layer)
         layer = None
     if layer is None:
-        active = viewer.layers.selection.active
-        viewer.add_layer(logit_map_layer(values, limit, affine))
-        if active is not None and active in viewer.layers:
-            viewer.layers.selection.active = active
-        layer = layers.find(viewer.layers, "logit map")
+        layer = logit_map_layer(values, limit)
+        owned.add(layer, "logit map", cells)
     else:
         np.copyto(layer.data, values)
         if tuple(layer.contrast_limits) != (-limit, limit):
             layer.contrast_limits_range = (-limit, limit)
             layer.contrast_limits = (-limit, limit)
-        if not np.array_equal(layer.affine.affine_matrix, affine):
-            layer.affine = affine
+        owned.lay(layer, cells)
         layer.refresh(extent=False)
-    layers.tags(layer).update(kind=kind, logit=logit, edit=view.edit.describe())
+    owned.facts(layer).update(kind=kind, logit=logit, edit=view.edit.describe())
 
 
-def logit_map_layer(values: NDArray[np.float32], limit: float, affine: NDArray[np.float64]) -> Image:
-    """Make the layer; `affine` takes cells to world coordinates."""
+def logit_map_layer(values: NDArray[np.float32], limit: float) -> Image:
+    """Make the layer."""
     return Image(
         values,
         name="logit map",
@@ -142,7 +140,5 @@ def logit_map_layer(values: NDArray[np.float32], limit: float, affine: NDArray[n
         colormap=diverging_colormap(),
         blending="translucent",
         interpolation2d="linear",
-        affine=affine,
         axis_labels=("row", "column"),
-        metadata={layers.KEY: {"role": "logit map"}},
     )

@@ -1,26 +1,21 @@
 """The edit over the open run: the ranking that sets come from, the curve over k, and what the edit does to the run."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from psygnal import Signal
 
+from ...core.base.progress import Progress
+from ...core.intervention.sweep import Curve
+from ...core.ranking.scores import Score
+from ...core.runs.run import Run
+from ...process.handle import ModelHandle
 from ..context import Controller
 from . import run_effects
-from .run_effects import RunChoice
+from .controller import Intervention
+from .run_effects import Bands, RunChoice, RunEffects, RunRanking
 from .run_move import RunMove
-
-if TYPE_CHECKING:
-    from ...core.base.progress import Progress
-    from ...core.intervention.sweep import Curve
-    from ...core.ranking.scores import Score
-    from ...core.runs.run import Run
-    from ...process.handle import ModelHandle
-    from .controller import Intervention
-    from .run_effects import Bands, RunEffects, RunRanking
-    from .state import EditState
+from .state import EditState
 
 NO_RUN = "Open a run to see what the edit does to many images."
 NO_SWEEP = (
@@ -78,7 +73,6 @@ class EditOverRun(Controller):
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
         self._later = self.debounced(self._bootstrap, _BANDS_WAIT)
-        self._undo.callback(self._later.cancel)
         self.listen(intervention.changed, self.follow)
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.model, self._on_run)

@@ -1,22 +1,18 @@
 """The *Intervene* dock: keep, remove or scale latents, and watch the prediction."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QWidget
 
 from ...core.base.errors import MammoSAEError
+from ..image.controller import ImageController
+from ..runs.browser import RunBrowser
+from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
+from .export import EditExporter
 from .result_panel import PassPart, ResultPart
 from .run_panel import EditOverRunPart
 from .set_panel import SetPart
-
-if TYPE_CHECKING:
-    from ..image.controller import ImageController
-    from ..runs.browser import RunBrowser
-    from .export import EditExporter
 
 
 class IntervenePanel(Dock):
@@ -31,9 +27,10 @@ class IntervenePanel(Dock):
         self.result = ResultPart(self.intervention)
         self.run = EditOverRunPart(self.over_run, browser)
         self.own(self.set, self.passing, self.result, self.run)
-        self.export_button, self.status = QPushButton("Export…"), QLabel()
-        self.export_button.setToolTip("Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG")
-        self.status.setWordWrap(True)
+        self.export_button = ui.button(
+            "Export…", "Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG", self._on_export
+        )
+        self.status = ui.wrapped()
         notice = hint(QLabel(NOTICE))
         self.tabs = PageTabs()
         for part, title, tip in (
@@ -41,27 +38,14 @@ class IntervenePanel(Dock):
             (self.run, "The run", "What the edit does to all images of the open run"),
         ):
             page = QWidget()
-            inner = QVBoxLayout(page)
-            inner.setContentsMargins(4, 4, 4, 4)
-            inner.addWidget(part)
+            ui.column(page, part, margins=(4, 4, 4, 4))
             self.tabs.add(page, title, tip)
         content = QWidget()
-        layout = QVBoxLayout(content)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.addWidget(self.set)
-        layout.addWidget(self.passing)
-        layout.addWidget(self.tabs, 1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(2)
-        outer.addWidget(self.set.banner)
-        outer.addWidget(Scrolled(content), 1)
-        foot = row(notice, self.export_button)
+        ui.column(content, self.set, self.passing, self.tabs, grow=self.tabs, margins=(6, 6, 6, 6))
+        scrolled, foot = Scrolled(content), row(notice, self.export_button)
         foot.layout().setContentsMargins(6, 0, 6, 6)
-        outer.addWidget(self.status)
-        outer.addWidget(foot)
+        ui.column(self, self.set.banner, scrolled, self.status, foot, grow=scrolled, spacing=2)
         self.status.setVisible(False)
-        self.export_button.clicked.connect(self._on_export)
         self.listen(self.intervention.changed, self._refresh)
         self.listen(exporter.said, self._on_said)
         self.listen(exporter.jobs.ended, self._refresh)
@@ -95,5 +79,4 @@ class IntervenePanel(Dock):
         self._refresh()
 
     def _say(self, text: str) -> None:
-        self.status.setText(text)
-        self.status.setVisible(bool(text))
+        ui.show_text(self.status, text)

@@ -1,8 +1,7 @@
 """The waterfall of one logit, and the curve of a run over k."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
@@ -10,14 +9,10 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPalette
 from superqt.utils import signals_blocked
 
+from ...core.intervention.sweep import Curve
 from ..widgets.small_plot import SmallPlot
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ...core.intervention.sweep import Curve
-    from .result import Term
-    from .run_effects import Bands
+from .result import Term
+from .run_effects import Bands
 
 UP, DOWN, PLAIN, EDIT = "#f2663b", "#4a8cf7", "#8a8f98", "#ffb000"
 BAND = (138, 143, 152, 70)

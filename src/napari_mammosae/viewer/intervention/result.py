@@ -1,22 +1,17 @@
 """What an edit does to the prediction of the image shown, as a panel needs it. Knows no Qt."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from ...core.intervention.edit import Edit
+from ...core.intervention.image_edit import ImageEdit
+from ...core.intervention.smallest_flip import FlipSet
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...core.stats.measures import FloatArray, IntArray
 from .state import EditState, changes_something
-
-if TYPE_CHECKING:
-    from ...core.intervention.edit import Edit
-    from ...core.intervention.image_edit import ImageEdit
-    from ...core.intervention.smallest_flip import FlipSet
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...core.stats.measures import FloatArray, IntArray
-
 
 SHOWN = 8
 """Latents with a bar of their own."""

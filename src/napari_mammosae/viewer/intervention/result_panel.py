@@ -1,20 +1,17 @@
 """What the edit does to the image shown: predictions, the waterfall, and the logit map."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from ...core.base.text import readable
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
+from .controller import Intervention
+from .layers import MapKind
 from .plots import WaterfallPlot
-
-if TYPE_CHECKING:
-    from .controller import Intervention
-    from .layers import MapKind
 
 MAPS: dict[MapKind, tuple[str, str]] = {
     "none": ("no map", "No logit map over the image"),
@@ -39,24 +36,14 @@ class ResultPart(Part):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(1)
         self._grid.setColumnStretch(0, 1)
-        self.class_box, self.map_box, self.map_label = QComboBox(), QComboBox(), QLabel("Map")
-        self.class_box.setToolTip("The class that is explained below, and whose logit map is drawn")
-        self.class_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.class_box.setMinimumContentsLength(7)
-        for kind, (title, tip) in MAPS.items():
-            self.map_box.addItem(title, kind)
-            self.map_box.setItemData(self.map_box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-        self.map_box.setToolTip("A layer over the mammogram: red positions push the logit up, blue ones down")
+        self.class_box = ui.chooser(7, "The class that is explained below, and whose logit map is drawn")
+        about = "A layer over the mammogram: red positions push the logit up, blue ones down"
+        self.map_box, self.map_label = ui.chooser(None, about, MAPS), QLabel("Map")
         self.waterfall = WaterfallPlot()
         self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.table)
-        layout.addWidget(row(self.class_box, self.map_label, self.map_box))
-        layout.addWidget(self.waterfall, 1)
-        layout.addStretch(0)
-        self.class_box.activated.connect(self._on_class)
+        choosers = row(self.class_box, self.map_label, self.map_box)
+        ui.column(self, self.table, choosers, self.waterfall, grow=self.waterfall, spacing=4).addStretch(0)
+        self.class_box.activated.connect(lambda index: intervention.change(logit=index))
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
         self.listen(self.session.events.blind, self.refresh)
@@ -121,9 +108,6 @@ class ResultPart(Part):
         """What stands in the last column of a class."""
         return str(self._cells[line][-1].text())
 
-    def _on_class(self, index: int) -> None:
-        self.intervention.change(logit=index)
-
     def _on_map(self, index: int) -> None:
         self.intervention.map_kind = cast("MapKind", self.map_box.itemData(index))
 
@@ -137,19 +121,15 @@ class PassPart(Part):
     def __init__(self, intervention: Intervention) -> None:
         super().__init__(intervention.context)
         self.intervention, self.jobs = intervention, intervention.passing
-        self.why = hint(QLabel())
-        self.why.setWordWrap(True)
-        self.compute_button = QPushButton("Compute the prediction")
-        self.compute_button.setToolTip("Pass the image with its edited latents through the network")
+        self.why = hint(ui.wrapped())
+        self.compute_button = ui.button(
+            "Compute the prediction",
+            "Pass the image with its edited latents through the network",
+            intervention.compute_pass,
+        )
         self.progress = JobBar(self.jobs)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        for widget in (self.why, self.compute_button, self.progress, self.status):
-            layout.addWidget(widget)
-        self.compute_button.clicked.connect(intervention.compute_pass)
+        self.status = ui.wrapped()
+        ui.column(self, self.why, self.compute_button, self.progress, self.status, spacing=3)
         self.listen(intervention.changed, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self._say)
@@ -167,5 +147,4 @@ class PassPart(Part):
         self._say(self.progress.text if busy else self.intervention.pass_note)
 
     def _say(self, text: str) -> None:
-        self.status.setText(text)
-        self.status.setVisible(bool(text))
+        ui.show_text(self.status, text)

@@ -1,27 +1,24 @@
 """What an edit does to all images of a run: worked out in a worker, looked up at every move. Knows no Qt."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...core.base.errors import SettingsError
+from ...core.base.progress import Report
+from ...core.intervention.cohort import Cohort
+from ...core.intervention.edit import Edit
+from ...core.intervention.sweep import Curve
+from ...core.models.facts import ModelFacts
+from ...core.ranking.orders import Ranking
+from ...core.ranking.scores import Score
+from ...core.runs.run import Run
+from ...core.stats.measures import FloatArray, IntArray
+from .state import Direction, EditState
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ...core.base.progress import Report
-    from ...core.intervention.cohort import Cohort
-    from ...core.intervention.edit import Edit, Form
-    from ...core.intervention.sweep import Curve
-    from ...core.models.facts import ModelFacts
-    from ...core.ranking.orders import Ranking
-    from ...core.ranking.scores import Score
-    from ...core.runs.run import Run
-    from ...core.stats.measures import FloatArray, IntArray
-    from .state import Direction, EditState
 
 BANDS = 16
 """Values of k that get an interval."""
@@ -209,30 +206,14 @@ class Scored:
     decided: IntArray
 
     @classmethod
-    def of(cls, cohort: Cohort, logits: FloatArray) -> Scored:
+    def of(cls, cohort: Cohort, logits: FloatArray) -> "Scored":
         """Measure logits (n, C) of the images."""
         from ...core.stats.predictions import decisions
 
         return cls(logits, dict(cohort.measure(logits)._asdict()), decisions(logits))
 
 
-def before_edit(effects: RunEffects, form: Form) -> Scored:
-    """Measure the unedited predictions."""
-    return Scored.of(effects.cohort, effects.cohort.before(form))
-
-
-def after_edit(effects: RunEffects, edit: Edit) -> Scored:
-    """Apply an edit to every image and measure.
-
-    Raises
-    ------
-    SettingsError
-        If the edit needs the maps of each image: a region.
-    """
-    return Scored.of(effects.cohort, effects.cohort.logits_after(edit))
-
-
-def effect_of(effects: RunEffects, edit: Edit, report: Report) -> pd.DataFrame:
+def effect_of(effects: RunEffects, edit: Edit, report: Report) -> "pd.DataFrame":
     """Measure before and after an edit with intervals by patient; see `core.intervention.effect`."""
     from ...core.intervention.effects import effect
 

@@ -1,7 +1,5 @@
 """What the present edit does to a run: measures before and after, their intervals, and the decisions that flip."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -9,16 +7,14 @@ from psygnal import Signal
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 
 from ...core.base.errors import MammoSAEError
-from ..context import Controller
+from ...core.intervention.edit import Edit
+from ..context import Context, Controller
 from . import run_effects
+from .result import EditView
+from .run_effects import RunEffects, Scored
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ...core.intervention.edit import Edit
-    from ..context import Context
-    from .result import EditView
-    from .run_effects import RunEffects, Scored
 
 _WAIT = 400  # milliseconds without a change before intervals are worked out
 PENDING = "Computing 95 % intervals by patient …"
@@ -54,7 +50,6 @@ class RunMove(Controller):
         self._edit: Edit | None = None
         self._start: dict[str, Scored] = {}
         self._later = self.debounced(self._bootstrap, _WAIT)
-        self._undo.callback(self._later.cancel)
 
     def forget(self) -> None:
         """The run or what it is asked changed."""
@@ -76,9 +71,9 @@ class RunMove(Controller):
             self._take_move(None, "")
             return
         if edit.form not in self._start:
-            self._start[edit.form] = run_effects.before_edit(effects, edit.form)
+            self._start[edit.form] = Scored.of(effects.cohort, effects.cohort.before(edit.form))
         try:
-            self._take_move(run_effects.after_edit(effects, edit), "")
+            self._take_move(Scored.of(effects.cohort, effects.cohort.logits_after(edit)), "")
         except MammoSAEError as error:
             self._take_move(None, f"Not available for this run: {error}")
 
@@ -130,7 +125,7 @@ class RunMove(Controller):
         work = partial(run_effects.effect_of, effects, edit)
         self.jobs.start("Intervals of the edit", work, partial(self._take_effect, edit), self._failed)
 
-    def _take_effect(self, edit: Edit, effect: pd.DataFrame) -> None:
+    def _take_effect(self, edit: Edit, effect: "pd.DataFrame") -> None:
         if edit is not self._edit or self._effects is None:
             return
         self.effect = effect

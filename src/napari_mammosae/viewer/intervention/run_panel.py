@@ -1,22 +1,17 @@
 """What the edit does to the open run: the curve over k, and what comes of the present edit."""
 
-from __future__ import annotations
+from qtpy.QtCore import QModelIndex, QSize
+from qtpy.QtWidgets import QAbstractItemView, QListView
 
-from typing import TYPE_CHECKING
-
-from qtpy.QtCore import QModelIndex, QSize, Qt
-from qtpy.QtWidgets import QAbstractItemView, QComboBox, QLabel, QListView, QVBoxLayout
-
+from ...core.intervention.sweep import Curve
 from ...core.ranking.titles import SCORES
+from ..runs.browser import RunBrowser
+from ..widgets import ui
 from ..widgets.parts import Part, hint, row
+from .over_run import EditOverRun
 from .plots import SweepPlot
-
-if TYPE_CHECKING:
-    from ...core.intervention.sweep import Curve
-    from ..runs.browser import RunBrowser
-    from .over_run import EditOverRun
-    from .run_effects import Bands
-    from .run_move import RunMove
+from .run_effects import Bands
+from .run_move import RunMove
 
 RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
 
@@ -24,33 +19,22 @@ RANKINGS = ("diff", "mean", "standardised", "auroc", "attribution")
 class EditOverRunPart(Part):
     """The run's curve with the current k on it, and below it what the present edit does."""
 
+    _curve: Curve | None = None
+    _bands: Bands | None = None
+
     def __init__(self, over_run: EditOverRun, browser: RunBrowser) -> None:
         super().__init__(over_run.context)
         self.over_run, self.intervention = over_run, over_run.intervention
-        self._curve: Curve | None = None
-        self._bands: Bands | None = None
-        self.label_box, self.score_box = QComboBox(), QComboBox()
-        self.label_box.setToolTip("Label of the run that predictions are scored by")
-        self.score_box.setToolTip("Score that ranks the latents of each class")
-        for box in (self.label_box, self.score_box):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(7)
-        for name in RANKINGS:
-            self.score_box.addItem(SCORES[name][0], name)
-            self.score_box.setItemData(self.score_box.count() - 1, SCORES[name][1], Qt.ItemDataRole.ToolTipRole)
+        self.label_box = ui.chooser(7, "Label of the run that predictions are scored by")
+        scores = {name: SCORES[name] for name in RANKINGS}
+        self.score_box = ui.chooser(7, "Score that ranks the latents of each class", scores)
         self.choosers = row(self.label_box, self.score_box)
-        self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), QLabel()
+        self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), hint(ui.wrapped())
         self._undo.callback(self.move_part.cleanup)
-        self.note.setWordWrap(True)
-        hint(self.note)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        for widget in (self.choosers, self.plot, self.move_part, self.note):
-            layout.addWidget(widget, 1 if widget is self.move_part else 0)
+        ui.column(self, self.choosers, self.plot, self.move_part, self.note, grow=self.move_part, spacing=3)
         self.label_box.activated.connect(lambda: over_run.choose(label=self.label_box.currentData()))
         self.score_box.activated.connect(lambda: over_run.choose(score=self.score_box.currentData()))
-        self.plot.dragged.connect(self._on_drag)
+        self.plot.dragged.connect(lambda k: self.intervention.change(k=k))
         self.plot.released.connect(self.intervention.settle)
         self.plot.show_curve(None, "")
         self.listen(over_run.changed, self.refresh)
@@ -60,11 +44,7 @@ class EditOverRunPart(Part):
     def refresh(self, *_: object) -> None:
         """Follow the run."""
         one = self.over_run
-        if [self.label_box.itemData(at) for at in range(self.label_box.count())] != one.labels:
-            self.label_box.clear()
-            for label in one.labels:
-                self.label_box.addItem(label.replace("_", " "), label)
-        self.label_box.setCurrentIndex(self.label_box.findData(one.label))
+        ui.offer(self.label_box, [(label.replace("_", " "), label) for label in one.labels], one.label)
         self.score_box.setCurrentIndex(self.score_box.findData(one.score))
         self.choosers.setVisible(self.session.run is not None and bool(one.labels))
         for widget in (self.plot, self.move_part):
@@ -78,11 +58,7 @@ class EditOverRunPart(Part):
         self.plot.marker.setVisible(one.marked_k is not None)
         if one.marked_k is not None:
             self.plot.show_k(one.marked_k)
-        self.note.setText(one.note)
-        self.note.setVisible(bool(one.note))
-
-    def _on_drag(self, k: int) -> None:
-        self.intervention.change(k=k)
+        ui.show_text(self.note, one.note)
 
 
 class MovePart(Part):
@@ -91,17 +67,11 @@ class MovePart(Part):
     def __init__(self, move: RunMove, browser: RunBrowser) -> None:
         super().__init__(move.context)
         self.run_move, self.browser = move, browser
-        self.measures, self.intervals = QLabel(), hint(QLabel())
-        for label in (self.measures, self.intervals):
-            label.setWordWrap(True)
+        self.measures, self.intervals = ui.wrapped(), hint(ui.wrapped())
         self.intervals.setToolTip("Bootstrap by patient, 1,000 resamples; before, after and change use the same ones")
         self.list = _Flips()
         self.list.setModel(move.flips)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(3)
-        for widget in (self.measures, self.intervals, self.list):
-            layout.addWidget(widget, 1 if widget is self.list else 0)
+        ui.column(self, self.measures, self.intervals, self.list, grow=self.list, spacing=3)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
         self.listen(move.changed, self.refresh)
@@ -110,8 +80,7 @@ class MovePart(Part):
     def refresh(self) -> None:
         """Follow what the edit does."""
         self.measures.setText(self.run_move.measures)
-        self.intervals.setText(self.run_move.intervals)
-        self.intervals.setVisible(bool(self.run_move.intervals))
+        ui.show_text(self.intervals, self.run_move.intervals)
 
     def _open(self, index: QModelIndex) -> None:
         if self.session.run is not None and (rows := self.run_move.flip_rows()):

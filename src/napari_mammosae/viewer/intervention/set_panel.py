@@ -1,37 +1,20 @@
 """Which latents are edited, and how."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QFormLayout,
-    QLabel,
-    QLineEdit,
-    QPushButton,
-    QToolButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QLineEdit, QPushButton, QToolButton, QWidget
 from superqt.utils import signals_blocked
 
 from ...core.base.errors import MammoSAEError
 from ..app.keymap import tooltip
+from ..image.controller import ImageController
+from ..widgets import ui
 from ..widgets.banner import Banner
 from ..widgets.log_slider import KSlider
 from ..widgets.parts import Part, row
+from .controller import Intervention
 from .layers import BANNER
 from .result import summary
 from .state import RANKED
-
-if TYPE_CHECKING:
-    from ..image.controller import ImageController
-    from .controller import Intervention
 
 SWITCH = "Without my spurious latents"
 INNER_SOURCES = {
@@ -88,54 +71,45 @@ class SetPart(Part):
         ):
             button.setText(text)
             button.setToolTip(tip)
-        self.mode_box, self.form_box = _choices(MODES, 6), _choices(FORMS, 11)
-        self.source_box, self.direction_box = _choices(SOURCES, 8), _choices(DIRECTIONS, 7)
-        self.factor_box = QDoubleSpinBox()
+        self.mode_box, self.form_box = ui.chooser(6, choices=MODES), ui.chooser(11, choices=FORMS)
+        self.source_box, self.direction_box = ui.chooser(8, choices=SOURCES), ui.chooser(7, choices=DIRECTIONS)
+        self._boxes = {
+            "mode": self.mode_box, "form": self.form_box, "source": self.source_box, "direction": self.direction_box,
+        }  # fmt: skip
+        self.factor_box = ui.tipped(QDoubleSpinBox(), "What the set's latents are multiplied by")
         self.factor_box.setRange(0, 100)
         self.factor_box.setSingleStep(0.1)
-        self.factor_box.setToolTip("What the set's latents are multiplied by")
-        self.list_edit = QLineEdit()
+        self.list_edit = ui.tipped(QLineEdit(), "Numbers of latents, ranges allowed; Enter applies")
         self.list_edit.setPlaceholderText("3, 17, 40-44")
-        self.list_edit.setToolTip("Numbers of latents, ranges allowed; Enter applies")
         self.k_slider = KSlider()
         self.region_check = QCheckBox("only inside the drawn region")
         self.region_check.setToolTip("Edit only the cells of the region drawn in the Latents dock")
         self.flip_button, self.reset_button = QPushButton("Smallest flip"), QPushButton("Reset")
         self.reset_button.setToolTip("Remove the edit (can be undone)")
-        self.compute_button = QPushButton("Compute latents")
-        self.compute_button.setToolTip("Load the chosen model and compute the latents of the image shown")
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.compute_button = ui.button(
+            "Compute latents", "Load the chosen model and compute the latents of the image shown"
+        )
+        self.note = ui.wrapped()
 
     def _lay_out(self) -> None:
         self.panel = QWidget()
-        form = QFormLayout(self.panel)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(3)
+        self._form = form = ui.form(self.panel, 3)
         form.addRow("Edit", row(self.mode_box, self.form_box))
         form.addRow("Latents", row(self.source_box, self.direction_box))
         for name, widget in (("k", self.k_slider), ("Numbers", self.list_edit), ("Factor", self.factor_box)):
             form.addRow(name, widget)
-        self._form = form
         form.addRow(self.region_check)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
         top = row(self.switch, self.undo_button, self.redo_button)
-        for widget in (top, self.panel, row(self.flip_button, self.reset_button), self.note, self.compute_button):
-            layout.addWidget(widget)
+        ui.column(
+            self, top, self.panel, row(self.flip_button, self.reset_button), self.note, self.compute_button, spacing=4
+        )
 
     def _connect(self) -> None:
         change = self.intervention.change
         self.switch.clicked.connect(self._on_switch)
         self.undo_button.clicked.connect(self.intervention.undo)
         self.redo_button.clicked.connect(self.intervention.redo)
-        for box, name in (
-            (self.mode_box, "mode"),
-            (self.form_box, "form"),
-            (self.source_box, "source"),
-            (self.direction_box, "direction"),
-        ):
+        for name, box in self._boxes.items():
             box.activated.connect(lambda _, box=box, name=name: change(**{name: box.currentData()}))
         self.factor_box.valueChanged.connect(lambda value: change(factor=value))
         self.list_edit.editingFinished.connect(self._on_list)
@@ -146,9 +120,7 @@ class SetPart(Part):
         self.reset_button.clicked.connect(self.intervention.reset)
         self.compute_button.clicked.connect(self.images.compute)
         for keys, action in (("Ctrl+Z", self.intervention.undo), ("Ctrl+Shift+Z", self.intervention.redo)):
-            shortcut = QShortcut(QKeySequence(keys), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+            ui.on_keys(self, keys, action)
         self.listen(self.intervention.changed, self.refresh)
         self.listen(self.session.events.run, self.refresh)
 
@@ -166,13 +138,8 @@ class SetPart(Part):
         spurious = len(one.sources.spurious) if model is not None else 0
         self.switch.setText(f"{SWITCH} ({spurious})" if spurious else SWITCH)
         self.panel.setEnabled(known and not state.without_spurious)
-        for box, value in (
-            (self.mode_box, state.mode),
-            (self.form_box, state.form),
-            (self.source_box, state.source),
-            (self.direction_box, state.direction),
-        ):
-            box.setCurrentIndex(box.findData(value))
+        for name, box in self._boxes.items():
+            box.setCurrentIndex(box.findData(getattr(state, name)))
             box.setToolTip(box.itemData(box.currentIndex(), Qt.ItemDataRole.ToolTipRole))
         drawn = one.sources.region_layer is not None
         for source, there in (("run", self.session.run is not None), ("region", drawn)):
@@ -238,13 +205,3 @@ class SetPart(Part):
         count = "1 latent flips" if flip.latents.size == 1 else f"{flip.latents.size:,} latents flip"
         text = f"{count} the decision." if flip.found else "No set of latents flips the decision."
         self.intervention.say(f"{text} {flip.note[:1].upper()}{flip.note[1:]}{'.' if flip.note else ''}".strip())
-
-
-def _choices(items: dict[str, tuple[str, str]], width: int) -> QComboBox:
-    box = QComboBox()
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    box.setMinimumContentsLength(width)
-    for key, (title, tip) in items.items():
-        box.addItem(title, key)
-        box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
-    return box

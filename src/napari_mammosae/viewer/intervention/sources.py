@@ -1,21 +1,16 @@
 """Where the sets of an edit come from in a viewer: rankings, this image's contributions, the drawn region, verdicts."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core.base.errors import SettingsError
-from ..canvas import layers
-from .state import Sets, entry_of
+from ...core.stats.measures import FloatArray, IntArray
+from .state import Direction, Sets, Source, entry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ...core.stats.measures import FloatArray, IntArray
     from ..context import Context
-    from .state import Direction, Source
 
 
 class EditSources:
@@ -28,7 +23,7 @@ class EditSources:
         there.
     """
 
-    def __init__(self, context: Context, verdicts: Callable[[], Mapping[int, str]]) -> None:
+    def __init__(self, context: "Context", verdicts: Callable[[], Mapping[int, str]]) -> None:
         self._scene, self._session, self._verdicts = context.scene, context.session, verdicts
         self._entries: dict[tuple[str, str, int], IntArray] = {}
         self._region: Any = None
@@ -57,8 +52,7 @@ class EditSources:
     @property
     def region_layer(self) -> Any:
         """The layer of the drawn region, None where there is none."""
-        viewer = self._scene.viewer
-        return layers.find(viewer.layers, "region") if viewer is not None else None
+        return self._scene.owned.find("region")
 
     @property
     def region(self) -> Any:

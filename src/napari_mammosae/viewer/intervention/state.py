@@ -1,20 +1,15 @@
 """What the user wants to do to which latents, as plain values, and what that does to one image. Knows no Qt."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
 from ...core.base.errors import SettingsError
 from ...core.base.text import numbers_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...core.intervention.edit import Edit, Form
-    from ...core.stats.measures import FloatArray, IntArray
+from ...core.intervention.edit import Edit, Form
+from ...core.stats.measures import FloatArray, IntArray
 
 Source: TypeAlias = Literal["run", "image", "spurious", "pins", "current", "list", "region"]
 Direction: TypeAlias = Literal["both", "up", "down"]

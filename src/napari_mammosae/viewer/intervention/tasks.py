@@ -1,17 +1,11 @@
 """What takes a while when an edit is passed through the network: done in the worker thread. Knows no Qt."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from ...core.base.errors import FeaturesForgotten
-
-if TYPE_CHECKING:
-    from ...core.base.progress import Report
-    from ...core.images.mammogram import Mammogram
-    from ...core.intervention.edit import Edit
-    from ...core.stats.measures import FloatArray
-    from ...process.handle import ModelHandle
+from ...core.base.progress import Report
+from ...core.images.mammogram import Mammogram
+from ...core.intervention.edit import Edit
+from ...core.stats.measures import FloatArray
+from ...process.handle import ModelHandle
 
 
 def pass_edit(handle: ModelHandle, image: Mammogram, key: str, edit: Edit, report: Report) -> tuple[str, FloatArray]:

@@ -1,23 +1,16 @@
 """The table of all latents: what it holds, its filter and order, and the stack that takes its order."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
 from psygnal import Signal
 
 from ..app.order import BY_IMAGE, Order
-from ..context import Controller
+from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
 from ..widgets.columns import ENERGY, LATENT, default_sort
 from .filters import LatentFilter
+from .ranking import LatentRanking
+from .region import RegionQuery
 from .values import collect
-
-if TYPE_CHECKING:
-    from ..context import Context
-    from .ranking import LatentRanking
-    from .region import RegionQuery
 
 
 class LatentList(Controller):

@@ -1,9 +1,7 @@
 """What is known about the current latent: over the run, about the prediction, its neighbours, its images."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -23,15 +21,14 @@ from qtpy.QtWidgets import (
 from ...core.base.text import readable
 from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
+from ..widgets import ui
 from ..widgets.parts import Part
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
 from .gallery import Gallery
+from .pictures import GalleryPictures
 from .plots import ActivationPlot, ClassMeansPlot
-
-if TYPE_CHECKING:
-    from .pictures import GalleryPictures
-    from .ranking import LatentRanking
+from .ranking import LatentRanking
 
 _DELAY = 120  # milliseconds: walking through the table with a key held down asks for nothing
 RUN_NEEDED = "Open a run to see how the latent behaves over many images."
@@ -63,9 +60,7 @@ class LatentDetail(Part):
         self.tabs.addTab(self._run_page, "Over the run")
         self.tabs.addTab(self._logit_page, "Logit")
         self.tabs.addTab(self._near_tab(), "Nearest")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.tabs)
+        ui.column(self, self.tabs)
 
         self.tabs.currentChanged.connect(self.refresh)
         for chosen in (self.by_decoder, self.by_images):

@@ -1,18 +1,14 @@
 """What is known about one latent over a run: its activations, class means, logits, neighbours. Knows no Qt."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.base.progress import Report
-    from ...core.runs.run import Run
-    from ...process.handle import ModelHandle
+from ...core.base.progress import Report
+from ...core.runs.run import Run
+from ...process.handle import ModelHandle
 
 BINS = 24
 NEIGHBOURS = 12

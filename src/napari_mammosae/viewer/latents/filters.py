@@ -1,26 +1,21 @@
 """Which latents the table shows: a filter as a value, and the widgets that set it."""
 
-from __future__ import annotations
-
 import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QCheckBox, QComboBox, QLabel, QLineEdit, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QLabel, QLineEdit, QWidget
 from superqt.utils import qdebounced
 
 from ..app.listening import call_while_alive
+from ..widgets import ui
 from ..widgets.columns import CELLS, LATENT, VERDICT, Column
 from ..widgets.parts import row
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from numpy.typing import NDArray
 
 ANY, UNREVIEWED, REVIEWED = "any verdict", "unreviewed", "reviewed"
 VERDICT_CHOICES = (ANY, UNREVIEWED, REVIEWED, "lesion", "anatomy", "spurious", "unsure")
@@ -120,28 +115,21 @@ class FilterPart(QWidget):
             "Filter: 12, 100-250, spurious …", "Start of a number, a range, or words of a verdict (Ctrl+F)"
         )
         self.text.setClearButtonEnabled(True)
-        self.verdict = QComboBox()
+        self.verdict = ui.chooser(6, "Only latents with this verdict")
         self.verdict.addItems(VERDICT_CHOICES)
-        self.verdict.setToolTip("Only latents with this verdict")
-        self.verdict.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.verdict.setMinimumContentsLength(6)
-        self.column = QComboBox()
-        self.column.setToolTip("The column that the range on the right is about")
-        self.column.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.column.setMinimumContentsLength(5)
+        self.column = ui.chooser(5, "The column that the range on the right is about")
         self.low, self.high = _NumberEdit("from"), _NumberEdit("to")
-        self.fires = QCheckBox("Fires here")
-        self.fires.setToolTip("Only latents that fire on this image")
-        self.live = QCheckBox("Live")
-        self.live.setToolTip("Only latents that fire anywhere in the run")
+        self.fires = ui.tipped(QCheckBox("Fires here"), "Only latents that fire on this image")
+        self.live = ui.tipped(QCheckBox("Live"), "Only latents that fire anywhere in the run")
         self._later = qdebounced(call_while_alive(self._announce), timeout=_DELAY)
         self.destroyed.connect(self._later.cancel)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(row(self.text, self.verdict))
-        layout.addWidget(row(self.column, self.low, QLabel("–"), self.high, self.fires, self.live))
+        ui.column(
+            self,
+            row(self.text, self.verdict),
+            row(self.column, self.low, QLabel("–"), self.high, self.fires, self.live),
+            spacing=4,
+        )
 
         for edit in (self.text, self.low, self.high):
             edit.textChanged.connect(self._later)
@@ -243,11 +231,3 @@ class _NumberEdit(QLineEdit):
         except ValueError:
             return None
         return value if np.isfinite(value) else None
-
-
-def focus_on_ctrl_f(dock: QWidget, part: FilterPart) -> QShortcut:
-    """Let Ctrl+F anywhere in the dock lead to the filter."""
-    shortcut = QShortcut(QKeySequence(QKeySequence.StandardKey.Find), dock)
-    shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-    shortcut.activated.connect(part.focus_text)
-    return shortcut

@@ -1,33 +1,20 @@
 """The images of the run that activate the current latent most, as pictures to click on."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QLabel,
-    QListView,
-    QListWidget,
-    QListWidgetItem,
-    QPushButton,
-    QShortcut,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QFileDialog, QLabel, QListView, QListWidget, QListWidgetItem, QShortcut
 
 from ..app.jobs import Jobs
+from ..widgets import ui
 from ..widgets.parts import Part, hint, row
+from .pictures import GalleryPictures
 from .thumbnails import Cell, make_pictures
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from .pictures import GalleryPictures
 
 NO_RUN = "Open a run to see the images that activate a latent most."
 _ICON = QSize(76, 116)
@@ -53,22 +40,13 @@ class Gallery(Part):
         self.list.setUniformItemSizes(True)
         self.list.setIconSize(_ICON)
         self.list.setSpacing(3)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
-        hint(self.note)
-        self.root_button = QPushButton("Find images…")
-        self.root_button.setToolTip("Choose the folder of the run's images")
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
+        self.note = hint(ui.wrapped())
+        self.root_button = ui.button("Find images…", "Choose the folder of the run's images", self._choose_root)
         self.verdict = QLabel()
-        layout.addWidget(self.verdict)
-        layout.addWidget(self.list, 1)
-        layout.addWidget(row(self.note, self.root_button))
+        ui.column(self, self.verdict, self.list, row(self.note, self.root_button), grow=self.list, spacing=2)
         enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.list, context=Qt.ShortcutContext.WidgetShortcut)
         enter.activated.connect(self._open_current)
         self.list.itemClicked.connect(self._open)
-        self.root_button.clicked.connect(self._choose_root)
         self._arrived.connect(self._on_arrived, Qt.ConnectionType.QueuedConnection)
         self.listen(self.session.events.run, self._forget)
         self.listen(self.session.events.findings, self._forget)

@@ -1,25 +1,23 @@
 """The *Latents* dock: all latents of the SAE as a table, and everything about the current one."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QPushButton, QSplitter, QVBoxLayout, QWidget
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QMenu, QSplitter, QWidget
 
 from ...core.base.errors import SettingsError
 from ..app.session import MOST_PINS
+from ..widgets import ui
 from ..widgets.parts import Dock
 from ..widgets.table_view import ColumnTableView
+from .controller import LatentList
 from .detail_panel import LatentDetail
-from .filters import FilterPart, LatentFilter, focus_on_ctrl_f
+from .filters import FilterPart, LatentFilter
+from .pictures import GalleryPictures
 from .ranking_panel import RankingPart
 from .region import TOOLS
-
-if TYPE_CHECKING:
-    from .controller import LatentList
-    from .pictures import GalleryPictures
-    from .side_by_side import SideBySide
+from .side_by_side import SideBySide
 
 NOTHING = "Compute the latents of an image, or open a run, to fill the table."
 
@@ -46,7 +44,7 @@ class LatentsPanel(Dock):
         self._make_buttons()
         self._lay_out()
         self._connect()
-        focus_on_ctrl_f(self, self.filters)
+        ui.on_keys(self, QKeySequence.StandardKey.Find, self.filters.focus_text)
         self._on_rearranged()
         self.filters.show_filter(latents.filter)
         self._on_filled(False)
@@ -125,8 +123,7 @@ class LatentsPanel(Dock):
         self._show_selection()
 
     def _say(self, text: str, error: bool = False) -> None:
-        self.status.setText(text)
-        self.status.setVisible(bool(text))
+        ui.show_text(self.status, text)
 
     def _on_told(self, text: str, error: bool) -> None:
         if error:
@@ -138,13 +135,14 @@ class LatentsPanel(Dock):
         self.follow_button = QCheckBox("Stack in this order")
         self.follow_button.setToolTip("The slider steps through the latents in the table's order, filtered ones last")
         self.follow_button.setChecked(self.latents.follows)
-        self.pin_button = _button("Pin", f"Keep the selected latents as layers of their own, at most {MOST_PINS}")
-        self.side_button = _button(
+        self.pin_button = ui.button("Pin", f"Keep the selected latents as layers of their own, at most {MOST_PINS}")
+        self.side_button = ui.button(
             "Side by side",
             "Compare the pinned latents, each over its own copy of the mammogram; click again to go back",
+            self.side_by_side.toggle,
+            checkable=True,
         )
-        self.side_button.setCheckable(True)
-        self.region_button = _button("Region", "Draw a region on the mammogram to find the latents that fire there")
+        self.region_button = ui.button("Region", "Draw a region on the mammogram to find the latents that fire there")
         menu = QMenu(self.region_button)
         for tool, tip in TOOLS.items():
             menu.addAction(tool.capitalize()).setToolTip(tip)
@@ -153,8 +151,7 @@ class LatentsPanel(Dock):
         menu.setToolTipsVisible(True)
         menu.triggered.connect(self._on_region_action)
         self.region_button.setMenu(menu)
-        self.columns_button = _button("Columns", "Choose which columns to show")
-        self.columns_button.clicked.connect(self._show_column_menu)
+        self.columns_button = ui.button("Columns", "Choose which columns to show", self._show_column_menu)
 
     def _on_region_action(self, action: Any) -> None:
         tool = action.text().lower()
@@ -176,13 +173,7 @@ class LatentsPanel(Dock):
         below.addStretch(1)
         below.addWidget(self.count)
         top = QWidget()
-        above = QVBoxLayout(top)
-        above.setContentsMargins(0, 0, 0, 0)
-        above.setSpacing(4)
-        above.addWidget(self.view, 1)
-        above.addLayout(below)
-        above.addLayout(buttons)
-        above.addWidget(self.status)
+        ui.column(top, self.view, below, buttons, self.status, grow=self.view, spacing=4)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(top)
         splitter.addWidget(self.detail)
@@ -191,12 +182,7 @@ class LatentsPanel(Dock):
         splitter.setChildrenCollapsible(False)
         self.view.setMinimumHeight(90)
         self.detail.setMinimumHeight(120)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(4)
-        layout.addWidget(self.ranking)
-        layout.addWidget(self.filters)
-        layout.addWidget(splitter, 1)
+        ui.column(self, self.ranking, self.filters, splitter, grow=splitter, spacing=4, margins=(6, 6, 6, 6))
 
     def _connect(self) -> None:
         self.view.chosen.connect(self._choose)
@@ -207,7 +193,6 @@ class LatentsPanel(Dock):
         self.filters.entered.connect(self._into_table)
         self.follow_button.toggled.connect(self._on_follow)
         self.pin_button.clicked.connect(self._pin)
-        self.side_button.clicked.connect(self.side_by_side.toggle)
         for event, callback in (
             (self.table.rearranged, self._on_rearranged),
             (self.latents.filled, self._on_filled),
@@ -219,9 +204,3 @@ class LatentsPanel(Dock):
         ):
             self.listen(event, callback)
         self._on_side(self.side_by_side.shown)
-
-
-def _button(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    return button

@@ -1,16 +1,11 @@
 """The pictures of the gallery that were made already."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..context import Controller
+from ..context import Context, Controller
+from ..runs.browser import RunBrowser
 from .thumbnails import GreyCache
-
-if TYPE_CHECKING:
-    from ..context import Context
-    from ..runs.browser import RunBrowser
 
 _KEPT = 40  # latents
 

@@ -1,18 +1,12 @@
 """Small plots of one latent over the open run."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
 
 from ..widgets.small_plot import _SMALL, SmallPlot, class_colors
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from .facts import ClassMean, Histogram
+from .facts import ClassMean, Histogram
 
 
 class ActivationPlot(SmallPlot):

@@ -1,24 +1,18 @@
 """The ranking of the open run's latents: for which label, which class, by which score; made in a thread and kept."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from ...core.ranking.of_run import NO_LABEL_SCORES, RankingChoice, attribution_of
 from ...core.ranking.titles import SCORES
 from ...core.runs.classes import classes_of
-from ..context import Controller
+from ..context import Context, Controller
 from .tasks import rank
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ..context import Context
 
 NO_RUN = "Open a run to rank the latents over many images. Until then, the table covers this image only."
 

@@ -1,17 +1,9 @@
 """Choose the ranking of the open run: which label, which class, by which score."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QLabel, QVBoxLayout
-
 from ...core.ranking.titles import SCORES
+from ..widgets import ui
 from ..widgets.parts import Part, hint, row
-
-if TYPE_CHECKING:
-    from .ranking import LatentRanking
+from .ranking import LatentRanking
 
 ALL_IMAGES = "all images"
 
@@ -22,24 +14,12 @@ class RankingPart(Part):
     def __init__(self, ranking: LatentRanking) -> None:
         super().__init__(ranking.context)
         self.ranking = ranking
-        self.label_box, self.class_box, self.score_box = QComboBox(), QComboBox(), QComboBox()
-        for box, tip, width in (
-            (self.label_box, "Label of the run's images", 8),
-            (self.class_box, "Class to compare with the rest", 6),
-            (self.score_box, "Score that ranks the latents", 7),
-        ):
-            box.setToolTip(tip)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(width)
+        self.label_box = ui.chooser(8, "Label of the run's images")
+        self.class_box = ui.chooser(6, "Class to compare with the rest")
+        self.score_box = ui.chooser(7, "Score that ranks the latents")
         self.choosers = row(self.label_box, self.class_box, self.score_box)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
-        hint(self.note)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.choosers)
-        layout.addWidget(self.note)
+        self.note = hint(ui.wrapped())
+        ui.column(self, self.choosers, self.note, spacing=2)
 
         self.label_box.activated.connect(lambda: ranking.choose(label=self.label_box.currentData()))
         self.class_box.activated.connect(lambda: ranking.choose(category=self.class_box.currentData()))
@@ -55,20 +35,9 @@ class RankingPart(Part):
         if run is None:
             return
         labels = [(name.replace("_", " "), name) for name in run.labels]
-        _fill(self.label_box, [*labels, (ALL_IMAGES, "")], ranking.choice.label)
-        _fill(self.class_box, [(name, number) for number, name in ranking.classes], ranking.choice.category)
+        ui.offer(self.label_box, [*labels, (ALL_IMAGES, "")], ranking.choice.label)
+        ui.offer(self.class_box, [(name, number) for number, name in ranking.classes], ranking.choice.category)
         self.class_box.setVisible(bool(ranking.choice.label))
-        if _fill(self.score_box, [(SCORES[key][0], key) for key in ranking.scores], ranking.choice.score):
-            for at, key in enumerate(ranking.scores):
-                self.score_box.setItemData(at, SCORES[key][1], Qt.ItemDataRole.ToolTipRole)
-
-
-def _fill(box: QComboBox, items: list[tuple[str, Any]], chosen: Any) -> bool:
-    """Show items and which one is chosen; True where they are other ones."""
-    other = [(box.itemText(at), box.itemData(at)) for at in range(box.count())] != items
-    if other:
-        box.clear()
-        for title, data in items:
-            box.addItem(title, data)
-    box.setCurrentIndex(box.findData(chosen))
-    return other
+        ui.offer(
+            self.score_box, [(SCORES[key][0], key, SCORES[key][1]) for key in ranking.scores], ranking.choice.score
+        )

@@ -1,28 +1,21 @@
 """Ask which latents look at a place: a region drawn on the mammogram, and what every latent has inside it."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from napari.layers import Labels, Shapes
 from napari.layers.base import ActionType
+from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
 from ...core.anatomy.query import cell_weights
-from ..canvas import layers
-from ..context import Controller
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.base.progress import Report
-    from ...core.images.geometry import Frame
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
+from ...core.base.progress import Report
+from ...core.images.geometry import Frame
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ..context import Context, Controller
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
 TOOLS: dict[Tool, str] = {
@@ -54,32 +47,34 @@ class RegionQuery(Controller):
         self.jobs = self.new_jobs()
         self.columns: dict[str, NDArray[Any]] = {}
         self._later = self.debounced(self._ask, _DELAY)
-        self._undo.callback(self._later.cancel)
         self.listen(self.session.events.image, self._on_image)
         self.listen(self.session.events.maps, self._on_maps)
+        self.listen(self.scene.owned.deleted, self._on_deleted)
 
     @property
     def layer(self) -> Shapes | Labels | None:
         """The layer that holds the region, None while there is none."""
-        viewer = self.scene.viewer
-        return layers.find(viewer.layers, "region") if viewer is not None else None
+        layer: Shapes | Labels | None = self.scene.owned.find("region")
+        return layer
 
     def draw(self, tool: Tool) -> None:
         """Get ready for drawing a region with a tool; what was drawn before goes."""
         scene = self.scene
-        viewer, image_layer, image = scene.viewer, scene.image_layer, self.session.image
-        if viewer is None or image_layer is None or image is None:
+        viewer, image = scene.viewer, self.session.image
+        if viewer is None or scene.image_layer is None or image is None:
             self.status.tell("Open a mammogram first, then draw a region on it.", error=True)
             return
+        if not scene.owned.is_flat:
+            self.status.tell("Switch back to 2-D display to draw a region.", error=True)
+            return
         self.clear()
-        affine, rows = layers.world_affine(image_layer), image.shape[0]
         if tool == "brush":
-            layer = brush_layer(image.shape, affine)
+            layer = brush_layer(image.shape)
             layer.events.paint.connect(self._on_drawn)
         else:
-            layer = shape_layer(affine, rows)
+            layer = shape_layer(image.shape[0])
             layer.events.data.connect(self._on_shape)
-        viewer.add_layer(layer)
+        scene.owned.add(layer, "region")
         viewer.layers.selection.active = layer
         layer.mode = _MODES.get(tool, "paint")
         layer.help = TOOLS[tool]
@@ -99,6 +94,10 @@ class RegionQuery(Controller):
         if maps is not None and self.layer is not None:
             self._later()
         else:
+            self._take({})
+
+    def _on_deleted(self, layer: Any, role: str) -> None:
+        if role == "region":
             self._take({})
 
     def _on_drawn(self, *_: object) -> None:
@@ -156,7 +155,7 @@ class RegionQuery(Controller):
             self.changed.emit()
 
 
-def shape_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
+def shape_layer(image_rows: int) -> Shapes:
     """Make an empty layer for a drawn rectangle or polygon, in source pixels."""
     return Shapes(
         ndim=2,
@@ -164,21 +163,17 @@ def shape_layer(affine: NDArray[np.float64], image_rows: int) -> Shapes:
         edge_color=_COLOR,
         edge_width=max(1.0, image_rows / 300),
         face_color="transparent",
-        affine=affine,
         axis_labels=("row", "column"),
-        metadata={layers.KEY: {"role": "region"}},
     )
 
 
-def brush_layer(shape: tuple[int, int], affine: NDArray[np.float64]) -> Labels:
+def brush_layer(shape: tuple[int, int]) -> Labels:
     """Make an empty layer for brush strokes, a source pixel a pixel."""
     layer = Labels(
         np.zeros(shape, np.uint8),
         name="region",
         opacity=0.35,
-        affine=affine,
         axis_labels=("row", "column"),
-        metadata={layers.KEY: {"role": "region"}},
     )
     layer.brush_size = max(8, shape[0] // 25)
     return layer

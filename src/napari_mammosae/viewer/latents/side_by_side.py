@@ -1,26 +1,20 @@
 """The pinned latents side by side in napari's grid, each over its own copy of the mammogram."""
 
-from __future__ import annotations
-
 import gc
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from napari.layers import Image, Vectors
+from napari.components import ViewerModel
+from napari.layers import Image, Layer, Shapes, Vectors
 from psygnal import Signal
 
-from ..canvas import layers
-from ..context import Controller
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from napari.components import ViewerModel
-    from napari.layers import Layer, Shapes
-
-    from ...core.models.latents import LatentMaps
-    from ..context import Context
+from ...core.models.latents import LatentMaps
+from ..canvas.layers import pixels_of
+from ..canvas.owned import PIXELS
+from ..canvas.pins import pin_layer
+from ..context import Context, Controller
 
 
 class SideBySide(Controller):
@@ -86,8 +80,8 @@ class SideBySide(Controller):
 
     def _arrange(self, viewer: ViewerModel, maps: LatentMaps, image_layer: Image, undo: ExitStack) -> None:
         grid, before = viewer.canvas.grid, list(viewer.layers)
-        affine = self.scene.cells_to_world(maps)
-        truths = layers.with_role(before, "truth")
+        cells, owned = self.scene.cells_to_pixels(maps), self.scene.owned
+        truths, pins = owned.with_role("truth"), {owned.facts(pin)["latent"]: pin for pin in owned.with_role("pin")}
         undo.callback(_restore_camera(viewer))
         active = viewer.layers.selection.active
         if active is not None:
@@ -109,10 +103,11 @@ class SideBySide(Controller):
         # the groups are added last pin first.
         named = []
         for latent in reversed(self.session.pins):
-            named.append(_copy_of_pin(before, maps, latent, affine))
-            for copy in (_copy_of(image_layer), named[-1], *(_copy_of_truth(layer) for layer in truths[:1])):
-                viewer.add_layer(copy)
-                undo.callback(_remove, viewer, copy)
+            named.append(_copy_of_pin(pins.get(latent), maps, latent))
+            boxes = [(_copy_of_truth(layer), PIXELS) for layer in truths[:1]]
+            for copy, to_pixels in ((_copy_of(image_layer), PIXELS), (named[-1], cells), *boxes):
+                owned.add(copy, "comparison", to_pixels)
+                undo.callback(owned.remove, copy)
         for copy in named:  # later than the layers are added: napari lays all texts out anew for each
             copy.name_overlay.visible = True
         for name, value in (("stride", -stride), ("shape", (-1, -1)), ("spacing", 4.0), ("enabled", True)):
@@ -129,7 +124,7 @@ class SideBySide(Controller):
             layer.visible = visible
 
     def _on_layers(self, event: Any) -> None:
-        if layers.role_of(event.value) != "pin":  # the pins' own layers stay hidden, and come with `events.pins`
+        if self.scene.owned.role_of(event.value) != "pin":  # a new pin comes with `events.pins`, hidden until then
             self._on_change()
 
     def _on_change(self, *_: object) -> None:
@@ -149,28 +144,23 @@ class SideBySide(Controller):
 def _copy_of(layer: Image) -> Image:
     """The mammogram once more, sharing its pixels."""
     return Image(
-        layers.pixels_of(layer),
+        pixels_of(layer),
         name=layer.name,
         rgb=False,
         multiscale=False,
         colormap=layer.colormap,
         contrast_limits=layer.contrast_limits,
         gamma=layer.gamma,
-        affine=layers.world_affine(layer),
         axis_labels=("row", "column"),
-        metadata={layers.KEY: {"role": "comparison"}},
     )
 
 
-def _copy_of_pin(before: list[Any], maps: LatentMaps, latent: int, affine: Any) -> Image:
+def _copy_of_pin(own: Image | None, maps: LatentMaps, latent: int) -> Image:
     """The pinned latent once more, in the colours its own layer has, its name in the cell's corner."""
-    pins = layers.with_role(before, "pin")
-    own = next((layer for layer in pins if layers.tags(layer)["latent"] == latent), None)
-    copy = layers.pin_layer(maps[latent], latent, affine, 0)
+    copy = pin_layer(maps[latent], latent, 0)
     if own is not None:
         copy.colormap, copy.contrast_limits = own.colormap, own.contrast_limits
     copy.name = f"pin {latent}"  # napari would number a second layer of the same name, and the name is shown
-    layers.tags(copy)["role"] = "comparison"
     copy.name_overlay.position = "top_right"  # the other corners hold the viewer's own texts
     return copy
 
@@ -185,9 +175,7 @@ def _copy_of_truth(layer: Shapes) -> Vectors:
         edge_color=np.repeat(layer.edge_color, 4, axis=0),
         edge_width=max(layer.edge_width, default=1.0),
         vector_style="line",
-        affine=layer.affine,
         axis_labels=("row", "column"),
-        metadata={layers.KEY: {"role": "comparison"}},
     )
 
 
@@ -217,8 +205,3 @@ def _restore_camera(viewer: ViewerModel) -> Callable[[], None]:
 def _activate(viewer: ViewerModel, layer: Any) -> None:
     if layer in viewer.layers:
         viewer.layers.selection.active = layer
-
-
-def _remove(viewer: ViewerModel, layer: Any) -> None:
-    if layer in viewer.layers:
-        viewer.layers.remove(layer)

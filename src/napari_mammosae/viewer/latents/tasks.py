@@ -1,17 +1,13 @@
 """Scores of all latents over an open run, as the columns of the latent table. Knows no Qt; for a worker thread."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.base.progress import Report
-    from ...core.ranking.of_run import RankingChoice
-    from ...core.runs.run import Run
+from ...core.base.progress import Report
+from ...core.ranking.of_run import RankingChoice
+from ...core.runs.run import Run
 
 
 def rank(

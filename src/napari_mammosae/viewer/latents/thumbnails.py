@@ -1,26 +1,22 @@
 """Small pictures of a run's images with a latent's heatmap and the annotated boxes. Knows no Qt; made in a worker."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.base.caches import register_cache
+from ...core.images.geometry import Frame
+from ...core.runs.run import Run
 from ..canvas.colors import finding_color, heat_colormap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
     from ...core.annotations.boxes import Findings
-    from ...core.images.geometry import Frame
-    from ...core.runs.run import Run
 
 HEIGHT = 220  # pixels of a thumbnail
 COUNT = 12
@@ -153,7 +149,7 @@ def make_pictures(
     run: Run,
     latent: int,
     path_of: Callable[[int], Path | None],
-    findings: Findings | None,
+    findings: "Findings | None",
     cache: GreyCache,
     arrived: Callable[[int, Any], None],
     report: Callable[..., None],

@@ -1,19 +1,13 @@
 """What the table of latents can show at a moment: columns and their values, gathered from what is known."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..app.session import Session
 from ..widgets.columns import CELLS, IMAGE, LATENT, MAXIMUM, MEAN, REGION, RUN, VERDICT, Column, logit_columns
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
-    from ..app.session import Session
 
 
 def collect(

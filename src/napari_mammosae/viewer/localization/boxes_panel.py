@@ -1,32 +1,20 @@
 """What was found on this image: a list of boxes to jump to, and the figures of the current latent."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import QPointF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import (
-    QAbstractItemView,
-    QGridLayout,
-    QHeaderView,
-    QLabel,
-    QTreeWidget,
-    QTreeWidgetItem,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QLabel, QTreeWidget, QTreeWidgetItem
 from superqt.utils import signals_blocked
 
 from ...core.base.text import sentence
+from ...core.localization.one_image import Fate, Measure
+from ..widgets import ui
 from ..widgets.parts import Part, hint
+from .controller import Localizer
 from .found_boxes import MOST, STYLES
-
-if TYPE_CHECKING:
-    from ...core.localization.one_image import Fate, Measure
-    from .controller import Localizer
-    from .result import BoxRow, Localization
+from .result import BoxRow, Localization
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +141,7 @@ class BoxesPart(Part):
     def __init__(self, localizer: Localizer) -> None:
         super().__init__(localizer.context)
         self.localizer = localizer
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.note = ui.wrapped()
         self.list = BoxList()
         self.list.setMinimumHeight(90)
         self._grid = QGridLayout()
@@ -171,19 +158,11 @@ class BoxesPart(Part):
             self._grid.addWidget(name, at // 2, 2 * (at % 2))
             self._grid.addWidget(value, at // 2, 2 * (at % 2) + 1)
             self.values[key] = value
-        self.reasons = QLabel()
-        self.reasons.setWordWrap(True)
-        hint(self.reasons)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.note)
-        layout.addWidget(self.list, 1)
-        layout.addLayout(self._grid)
-        layout.addWidget(self.reasons)
+        self.reasons = hint(ui.wrapped())
+        ui.column(self, self.note, self.list, self._grid, self.reasons, grow=self.list, spacing=4, margins=(0, 4, 0, 0))
 
-        self.list.jumped.connect(self._jump)
-        self.list.zoomed.connect(self._zoom)
+        self.list.jumped.connect(lambda row: self._look(row, close=False))
+        self.list.zoomed.connect(lambda row: self._look(row, close=True))
         self.listen(localizer.changed, self.refresh)
         self.listen(localizer.toggled, self._on_toggled)
         self.refresh(localizer.current)
@@ -192,8 +171,7 @@ class BoxesPart(Part):
     def refresh(self, current: Localization | None) -> None:
         """Show what was found."""
         notes = [*current.notes, self._not_drawn(current)] if current is not None else [self._what_to_do()]
-        self.note.setText(" ".join(f"{sentence(note)}" for note in notes if note))
-        self.note.setVisible(bool(self.note.text()))
+        ui.show_text(self.note, " ".join(f"{sentence(note)}" for note in notes if note))
         self.list.show_rows(current.rows if current is not None else [])
         known = {measure.key: measure for measure in current.measures} if current is not None else {}
         for key, label in self.values.items():
@@ -222,12 +200,6 @@ class BoxesPart(Part):
 
     def _on_toggled(self, _: bool) -> None:
         self.refresh(self.localizer.current)
-
-    def _jump(self, row: BoxRow) -> None:
-        self._look(row, close=False)
-
-    def _zoom(self, row: BoxRow) -> None:
-        self._look(row, close=True)
 
     def _look(self, row: BoxRow, *, close: bool) -> None:
         viewer, layer = self.context.scene.viewer, self.context.scene.image_layer

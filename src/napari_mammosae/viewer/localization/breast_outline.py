@@ -1,18 +1,13 @@
 """Where the breast and other regions lie on the image shown: worked out once, in a worker."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from ...core.images.mammogram import Mammogram
+from ...core.models.facts import ModelFacts
 from ..app.jobs import Jobs
 from .tasks import look_at_regions
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ...core.images.mammogram import Mammogram
-    from ...core.models.facts import ModelFacts
 
 Shares = dict[str, Any]
 

@@ -1,24 +1,21 @@
 """How boxes are made and compared: finding, threshold with its histogram, least area, confidence, IoU."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any
 
 import numpy as np
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QSlider
+from qtpy.QtWidgets import QCheckBox, QLabel, QSlider
 from superqt.utils import signals_blocked
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.base.text import readable
+from ..widgets import ui
 from ..widgets.parts import Part, row
+from .controller import Localizer
 from .plots import ThresholdPlot
 from .result import Confidence, Localization, ThresholdKind
 from .set_panel import TogetherPart
-
-if TYPE_CHECKING:
-    from .controller import Localizer
 
 STEPS = 1000
 _DEFAULTS: dict[ThresholdKind, float] = {"quantile": 0.95, "relative": 0.3, "absolute": 0.0}
@@ -40,46 +37,24 @@ class ChoicePart(Part):
     def __init__(self, localizer: Localizer) -> None:
         super().__init__(localizer.context)
         self.localizer = localizer
-        self.finding_box = QComboBox()
-        self.finding_box.setToolTip("Which annotated boxes count")
-        self.finding_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.finding_box.setMinimumContentsLength(8)
+        self.finding_box = ui.chooser(8, "Which annotated boxes count")
         self.drawn_box = QCheckBox("Draw the boxes")
         self.drawn_box.setToolTip("Draw the boxes found for the current latent, and those it missed, over the image")
-        self.kind_box, self.confidence_box = QComboBox(), QComboBox()
-        for kind in get_args(ThresholdKind):
-            self.kind_box.addItem(kind, kind)
-            self.kind_box.setItemData(self.kind_box.count() - 1, _KIND_TIPS[kind], Qt.ItemDataRole.ToolTipRole)
-        for rule in get_args(Confidence):
-            self.confidence_box.addItem(rule, rule)
-            at = self.confidence_box.count() - 1
-            self.confidence_box.setItemData(at, _CONFIDENCE_TIPS[rule], Qt.ItemDataRole.ToolTipRole)
-        self.confidence_box.setToolTip(
-            "Confidence: how found boxes are ranked, also when several overlap one annotated box"
-        )
-        self.confidence_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.confidence_box.setMinimumContentsLength(6)
+        about = "Confidence: how found boxes are ranked, also when several overlap one annotated box"
+        self.kind_box = ui.chooser(None, choices={kind: (kind, tip) for kind, tip in _KIND_TIPS.items()})
+        self.confidence_box = ui.chooser(6, about, {rule: (rule, tip) for rule, tip in _CONFIDENCE_TIPS.items()})
         self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setRange(0, STEPS)
         self.slider.setToolTip("The mask is everything strictly above the threshold")
-        self.value_box, self.iou_box, self.area_box = QDoubleSpinBox(), QDoubleSpinBox(), QDoubleSpinBox()
-        self.value_box.setKeyboardTracking(False)
-        self.iou_box.setRange(0.01, 1.0)
-        self.iou_box.setSingleStep(0.05)
-        self.iou_box.setToolTip("Smallest overlap (intersection over union) of a true positive")
-        self.area_box.setRange(0, 1e6)
-        self.area_box.setDecimals(0)
-        self.area_box.setSingleStep(10)
-        self.area_box.setToolTip("Smallest height × width of a found box, in pixels of the model's input")
-        for box in (self.iou_box, self.area_box):
-            box.setKeyboardTracking(False)
+        self.slider.setRange(0, STEPS)
+        self.value_box = ui.number_box(0, 1, 0.01)
+        self.iou_box = ui.number_box(0.01, 1, 0.05, 2, "Smallest overlap (intersection over union) of a true positive")
+        about = "Smallest height × width of a found box, in pixels of the model's input"
+        self.area_box = ui.number_box(0, 1e6, 10, 0, about)
         self.plot, self.together = ThresholdPlot(), TogetherPart(localizer)
         for box, sample in ((self.value_box, "0.0000"), (self.iou_box, "0.00"), (self.area_box, "0000")):
             box.setFixedWidth(self.fontMetrics().horizontalAdvance(sample) + 62)  # room for the theme's buttons
 
-        form = QFormLayout(self)
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setVerticalSpacing(3)
+        form = ui.form(self, 3)
         form.addRow("Finding", self.finding_box)
         form.addRow("Heatmap", self.together)
         form.addRow("Threshold", row(self.kind_box, self.value_box))
@@ -90,11 +65,11 @@ class ChoicePart(Part):
         form.addRow("IoU ≥", row(self.iou_box, least, self.area_box, stretch=1))
         form.addRow("Rank by", row(self.confidence_box, self.drawn_box))
 
-        self.finding_box.activated.connect(self._take_finding)
+        self.finding_box.activated.connect(lambda index: self._choose(finding=self.finding_box.itemData(index)))
         self.drawn_box.toggled.connect(self._take_drawn)
         self.kind_box.activated.connect(self._take_kind)
-        self.slider.valueChanged.connect(self._take_slider)
-        self.value_box.valueChanged.connect(self._take_value)
+        self.slider.valueChanged.connect(lambda step: self._choose(value=step / STEPS * self._top))
+        self.value_box.valueChanged.connect(lambda value: self._choose(value=value))
         self.plot.dragged.connect(self._take_level)
         self.confidence_box.activated.connect(self._take_rule)
         self.iou_box.valueChanged.connect(self._take_rule)
@@ -112,7 +87,7 @@ class ChoicePart(Part):
         widgets = (self.kind_box, self.slider, self.value_box, self.confidence_box, self.iou_box, self.area_box,
                    self.drawn_box, self.finding_box)  # fmt: skip
         with signals_blocked(*widgets):
-            self.kind_box.setCurrentIndex(self.kind_box.findData(choice.kind))
+            self.kind_box.setCurrentText(choice.kind)
             for widget in (self.kind_box, self.value_box):
                 widget.setToolTip(_KIND_TIPS[choice.kind])
             top = self._top
@@ -121,7 +96,7 @@ class ChoicePart(Part):
             self.value_box.setSingleStep(0.01 * top if top else 0.01)
             self.value_box.setValue(choice.value)
             self.slider.setValue(round(STEPS * min(choice.value / top, 1.0)) if top else 0)
-            self.confidence_box.setCurrentIndex(self.confidence_box.findData(choice.confidence))
+            self.confidence_box.setCurrentText(choice.confidence)
             self.iou_box.setValue(choice.iou)
             self.area_box.setValue(choice.min_area)
             self.drawn_box.setChecked(self.localizer.drawn)
@@ -138,9 +113,6 @@ class ChoicePart(Part):
     def _choose(self, **changes: Any) -> None:
         self.localizer.choice = replace(self.localizer.choice, **changes)
 
-    def _take_finding(self, index: int) -> None:
-        self._choose(finding=self.finding_box.itemData(index))
-
     def _take_drawn(self, drawn: bool) -> None:
         self.localizer.drawn = drawn
 
@@ -153,12 +125,6 @@ class ChoicePart(Part):
         if current is not None and np.isfinite(level := current.level):
             value = current.scope.values.threshold_at(level, kind).value
         self._choose(kind=kind, value=value)
-
-    def _take_slider(self, step: int) -> None:
-        self._choose(value=step / STEPS * self._top)
-
-    def _take_value(self, value: float) -> None:
-        self._choose(value=value)
 
     def _take_level(self, level: float) -> None:
         current = self.localizer.current
@@ -181,8 +147,6 @@ class ChoicePart(Part):
     def _list_findings(self, *_: object) -> None:
         findings = self.session.findings
         with signals_blocked(self.finding_box):
-            self.finding_box.clear()
-            self.finding_box.addItem("all findings", ALL_FINDINGS)
-            for name in findings.names if findings is not None else ():
-                self.finding_box.addItem(readable(name), name)
+            named = [(readable(name), name) for name in (findings.names if findings is not None else ())]
+            ui.offer(self.finding_box, [("all findings", ALL_FINDINGS), *named], self.localizer.choice.finding)
         self.refresh()

@@ -1,11 +1,12 @@
 """Boxes of the current latent or of several together, kept true to the session, and what is asked about them."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 from superqt.utils import qthrottled
 
@@ -13,21 +14,12 @@ from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
 from ..app.listening import call_while_alive
 from ..app.order import Order
-from ..canvas import layers
-from ..context import Controller
+from ..context import Context, Controller
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
 from .layers import FoundLayers
 from .result import Choice, Localization, Scope, likely_finding, localize, scope_of, scope_together
 from .tasks import localize_together, overlaps_with_box
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from ..context import Context
 
 THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
 
@@ -67,7 +59,7 @@ class Localizer(Controller):
         self.current: Localization | None = None
         self.several: LatentSet | None = None
         self.box = -1
-        self.outline = Outline(self._on_outline, self._failed)
+        self.outline = Outline(self._on_outline, self.status.report_failure)
         self._undo.callback(self.outline.jobs.cancel)
         self._choice = Choice()
         self._together = Together()
@@ -77,7 +69,6 @@ class Localizer(Controller):
         self._layers = FoundLayers(self.scene)
         self._later = qthrottled(call_while_alive(self.update), timeout=THROTTLE, leading=False)
         self._undo.callback(self._later.cancel)
-        self._undo.callback(self._later.cancel)
         events = self.session.events
         self.listen(events.maps, self._on_maps)
         self.listen(events.findings, self._on_findings)
@@ -85,8 +76,9 @@ class Localizer(Controller):
         self.listen(events.pins, self._on_pins)
         self.listen(events.order, self._on_order)
         self.listen(events.verdicts, self._on_verdicts)
+        self.listen(self.scene.owned.deleted, self._on_deleted)
         if (viewer := self.scene.viewer) is not None:
-            self.listen(viewer.layers.events.removed, self._on_removed)
+            self.listen(viewer.dims.events.ndisplay, self._on_ndisplay)
         self._choose_finding()
         self._on_maps()
 
@@ -179,7 +171,9 @@ class Localizer(Controller):
                 self._scope = scope_together(maps, several, weights, image, truth, regions)
             return localize(self._scope, choice)
         work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
-        self.combining.start("Combining heatmaps", work, partial(self._take_several, several), self._failed)
+        self.combining.start(
+            "Combining heatmaps", work, partial(self._take_several, several), self.status.report_failure
+        )
         return self.current if self._scope is not None else None
 
     def _take_several(self, several: LatentSet, current: Localization) -> None:
@@ -195,7 +189,7 @@ class Localizer(Controller):
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
         done = partial(self._take_order, maps, name)
-        self.jobs.start(f"Finding images of latents that hit {name}", work, done, self._failed)
+        self.jobs.start(f"Finding images of latents that hit {name}", work, done, self.status.report_failure)
 
     def _take_order(self, maps: Any, name: str, overlaps: NDArray[np.float64]) -> None:
         if maps is not self.session.maps:
@@ -206,9 +200,6 @@ class Localizer(Controller):
             self.session.current = int(self.session.order.latents[0])
         what = f"{hits:,} latents hit {name} at IoU {self._choice.iou:g}" if hits else f"no latent hits {name}"
         self.status.tell(f"{what}; the stack is in the order of their overlap.")
-
-    def _failed(self, error: Exception) -> None:
-        self.status.tell(str(error) or type(error).__name__, error=True)
 
     # What the session says
 
@@ -280,10 +271,13 @@ class Localizer(Controller):
 
     # The layers
 
-    def _on_removed(self, event: Any) -> None:
-        role = layers.role_of(event.value)
+    def _on_ndisplay(self, *_: object) -> None:
+        if self._drawn:
+            self._layers.draw(self.current)
+
+    def _on_deleted(self, layer: Any, role: str, facts: dict[str, Any]) -> None:
         if role == "found":
             self.drawn = False
         elif role == "heatmap":
-            self._layers.bring_back(event.value)
+            self._layers.bring_back(facts)
             self.together = replace(self._together, source="current")

@@ -1,21 +1,16 @@
 """The layer of found boxes: true and false positives and missed boxes, told apart by colour and by line."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from napari.layers import Shapes
+from numpy.typing import NDArray
 
-from ..canvas.layers import KEY, rectangles
+from ...core.localization.one_image import Fate
+from ..canvas.layers import rectangles
 from ..canvas.redraw import replaced_at_once
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from ...core.localization.one_image import Fate
-    from .result import BoxRow
+from .result import BoxRow
 
 Line: TypeAlias = "tuple[str, float, bool]"
 MOST = 100
@@ -89,7 +84,7 @@ def drawing_of(rows: list[BoxRow], line: float) -> Drawing:
     )
 
 
-def found_layer(affine: NDArray[np.float64]) -> Shapes:
+def found_layer() -> Shapes:
     """Make the layer, empty."""
     layer = Shapes(
         name="found boxes",
@@ -98,9 +93,7 @@ def found_layer(affine: NDArray[np.float64]) -> Shapes:
         features={"fate": [], "label": []},
         text={"string": "{label}", "color": "white", "size": 10, "anchor": "lower_left"},
         opacity=1.0,
-        affine=affine,
         axis_labels=("row", "column"),
-        metadata={KEY: {"role": "found"}},
     )
     layer.editable = False
     return layer

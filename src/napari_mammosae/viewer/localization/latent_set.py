@@ -1,23 +1,17 @@
 """Which latents the *Localise* dock takes as one heatmap, and how. Knows no Qt."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.base.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from numpy.typing import NDArray
-
-    from ...core.localization.combination import Combination
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ..app.session import Session
+from ...core.localization.combination import Combination
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ..app.session import Session
 
 Source: TypeAlias = Literal["current", "pins", "first", "lesion", "anatomy", "spurious"]
 MOST = 64

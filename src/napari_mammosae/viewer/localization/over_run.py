@@ -1,7 +1,5 @@
 """One latent localised over the open run: worked out in a worker when asked for, and kept."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
+from ...core.runs.run import Run
 from ..context import Controller
+from .controller import Localizer
+from .result import Choice
 from .tasks import measure_over_run
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.localization.over_run import LatentOverRun, RunBoxes
-    from ...core.runs.run import Run
-    from .controller import Localizer
-    from .result import Choice
 
 NO_RUN = "Open a run to measure the current latent over many images."
 NO_MAPS = "keeps pooled values only; make a run with maps (`run --maps`) to localise over it."
@@ -98,7 +96,7 @@ class RunMeasures(Controller):
         )
 
     def _take(
-        self, run: Run, findings: Findings, latent: int, choice: Choice, found: tuple[RunBoxes, LatentOverRun]
+        self, run: Run, findings: "Findings", latent: int, choice: Choice, found: tuple["RunBoxes", "LatentOverRun"]
     ) -> None:
         if run is self.session.run and findings is self.session.findings:
             self._boxes = run, findings, found[0]

@@ -1,27 +1,23 @@
 """The *Localise* dock: from the current latent's heatmap to boxes, against the annotated ones."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QLabel, QWidget
 
+from ..annotation.controller import BoxEditor
 from ..annotation.draw_panel import DrawPart, may_replace
+from ..runs.opener import RunOpener
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import NOTICE, Dock, PageTabs, Part, Scrolled, hint, row
 from .boxes_panel import BoxesPart
 from .choice_panel import ChoicePart
+from .controller import Localizer
+from .over_run import RunMeasures
+from .result import BoxRow
 from .run_panel import RunMeasuresPart
 from .tasks import draw_figure
-
-if TYPE_CHECKING:
-    from ..annotation.controller import BoxEditor
-    from ..runs.opener import RunOpener
-    from .controller import Localizer
-    from .over_run import RunMeasures
-    from .result import BoxRow
 
 FIGURES = "PNG (*.png);;PDF (*.pdf);;SVG (*.svg)"
 
@@ -47,16 +43,9 @@ class LocalizePanel(Dock):
         ):
             self.tabs.add(part, title, tip)
         content = QWidget()
-        inner = QVBoxLayout(content)
-        inner.setContentsMargins(6, 6, 6, 6)
-        inner.setSpacing(4)
-        inner.addWidget(self.choice)
-        inner.addWidget(self.tabs, 1)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(4)
-        outer.addWidget(Scrolled(content), 1)
-        outer.addWidget(self.actions_part)
+        ui.column(content, self.choice, self.tabs, grow=self.tabs, spacing=4, margins=(6, 6, 6, 6))
+        scrolled = Scrolled(content)
+        ui.column(self, scrolled, self.actions_part, grow=scrolled, spacing=4)
         self.actions_part.layout().setContentsMargins(6, 0, 6, 6)
 
         self.boxes.list.jumped.connect(self._on_chosen)
@@ -93,27 +82,22 @@ class ActionsPart(Part):
     def __init__(self, localizer: Localizer) -> None:
         super().__init__(localizer.context)
         self.localizer = localizer
-        self.hits_button = QPushButton("Latents that hit this box")
-        self.hits_button.setToolTip(
-            "Order the stack by how well each latent's boxes overlap with the annotated box chosen in the list"
+        self.hits_button = ui.button(
+            "Latents that hit this box",
+            "Order the stack by how well each latent's boxes overlap with the annotated box chosen in the list",
         )
-        self.figure_button = QPushButton("Figure…")
-        self.figure_button.setToolTip(
-            "Write a figure as in the paper: the image and the first ten latents of the stack, with all boxes"
+        self.figure_button = ui.button(
+            "Figure…",
+            "Write a figure as in the paper: the image and the first ten latents of the stack, with all boxes",
+            self._save_figure,
         )
         self.progress = JobBar(localizer.jobs)
-        self.warning = QLabel()
-        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(16, 16))
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.warning = ui.warning_sign(16)
+        self.status = ui.wrapped()
         notice = hint(QLabel(NOTICE))
-        layout = QVBoxLayout(self)
-        layout.setSpacing(2)
-        layout.addWidget(row(self.hits_button, self.figure_button, self.progress))
-        layout.addWidget(row(self.warning, self.status, stretch=1))
-        layout.addWidget(notice)
+        buttons = row(self.hits_button, self.figure_button, self.progress)
+        ui.column(self, buttons, row(self.warning, self.status, stretch=1), notice, spacing=2, margins=None)
 
-        self.figure_button.clicked.connect(self._save_figure)
         self.progress.turned.connect(self._refresh)
         self.progress.said.connect(self._on_told)
         self.listen(self.context.status.told, self._on_told)
@@ -147,7 +131,6 @@ class ActionsPart(Part):
                 draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
                 self.localizer.choice,
             )  # fmt: skip
-            self.localizer.jobs.start(f"Drawing {path.name}", work, self.context.status.tell, self._failed)
-
-    def _failed(self, error: Exception) -> None:
-        self.context.status.tell(str(error) or type(error).__name__, error=True)
+            self.localizer.jobs.start(
+                f"Drawing {path.name}", work, self.context.status.tell, self.context.status.report_failure
+            )

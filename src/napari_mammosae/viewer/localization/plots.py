@@ -1,19 +1,15 @@
 """Plots of the *Localise* dock: the heatmap's histogram with the threshold, measures with intervals, curves."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import QSize, Qt, Signal
 
+from ...core.localization.matching import Froc, PrecisionRecall
+from ...core.localization.one_image import HeatmapValues
 from ..widgets.small_plot import SmallPlot
 from .found_boxes import STYLES
-
-if TYPE_CHECKING:
-    from ...core.localization.matching import Froc, PrecisionRecall
-    from ...core.localization.one_image import HeatmapValues
 
 BARS = "#8a93a6"  # a grey that is seen on dark and on light
 LINE = STYLES["hit"].color

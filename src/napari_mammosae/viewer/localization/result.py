@@ -1,31 +1,26 @@
 """What the localisation of a heatmap on one image comes to, worked out in one pure place. Knows no Qt."""
 
-from __future__ import annotations
-
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...core.annotations.image_boxes import ALL_FINDINGS
+from ...core.annotations.image_boxes import ALL_FINDINGS, Truth
+from ...core.base.progress import Report
 from ...core.base.text import readable
+from ...core.images.geometry import Frame
+from ...core.images.mammogram import Mammogram
+from ...core.localization.combination import CombinedMap
+from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
+from ...core.localization.thresholds import Threshold
+from ...core.models.latents import LatentMaps
+from .latent_set import LatentSet
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from numpy.typing import NDArray
-
     from ...core.annotations.boxes import Findings
-    from ...core.annotations.image_boxes import Truth
-    from ...core.base.progress import Report
-    from ...core.images.geometry import Frame
-    from ...core.images.mammogram import Mammogram
-    from ...core.localization.combination import CombinedMap
     from ...core.localization.evaluation import LocalizationSettings
-    from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
-    from ...core.localization.thresholds import Threshold
-    from ...core.models.latents import LatentMaps
-    from .latent_set import LatentSet
 
 ThresholdKind = Literal["quantile", "relative", "absolute"]
 Confidence = Literal["maximum", "mean", "energy"]
@@ -64,7 +59,7 @@ class Choice:
         return Threshold(self.kind, self.value)
 
     @property
-    def settings(self) -> LocalizationSettings:
+    def settings(self) -> "LocalizationSettings":
         """All of it as the core takes it for a run."""
         from ...core.localization.evaluation import LocalizationSettings
 
@@ -270,7 +265,7 @@ def box_size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | Non
     return size if area is None else f"{size}, {area * spacing[0] * spacing[1]:,.0f} mm²"
 
 
-def likely_finding(findings: Findings | None, image: Mammogram | None, classes: tuple[str, ...]) -> str:
+def likely_finding(findings: "Findings | None", image: Mammogram | None, classes: tuple[str, ...]) -> str:
     """The finding to begin with: a class of the model boxed on the image, else what is boxed there, or anywhere."""
     if findings is None:
         return ALL_FINDINGS

@@ -1,23 +1,21 @@
 """The current latent over the open run: measures with intervals, precision-recall and FROC curves."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout
 
 from ...core.base.text import readable, sentence
+from ..runs.opener import RunOpener
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
-from .over_run import NO_RUN
+from .over_run import NO_RUN, RunMeasures
 from .plots import DetectionCurvePlot, MeasuresPlot
 
 if TYPE_CHECKING:
     from ...core.localization.over_run import LatentOverRun
-    from ..runs.opener import RunOpener
-    from .over_run import RunMeasures
 
 BARS = {
     "ap": "AP",
@@ -36,16 +34,12 @@ class RunMeasuresPart(Part):
     def __init__(self, measures: RunMeasures, opener: RunOpener) -> None:
         super().__init__(measures.context)
         self.measures, self.opener = measures, opener
-        self.note = QLabel()
-        self.note.setWordWrap(True)
-        self.open_button = QPushButton("Open a run…")
-        self.open_button.setToolTip("Folder that `napari-mammosae run` wrote, with --maps")
-        self.measure_button = QPushButton("Measure over the run")
+        self.note = ui.wrapped()
+        self.open_button = ui.button("Open a run…", "Folder that `napari-mammosae run` wrote, with --maps", self._open)
+        self.measure_button = ui.button("Measure over the run", clicked=self.measures.measure)
         self.progress = JobBar(measures.jobs, opener.jobs)
-        self.numbers = QLabel()
-        self.numbers.setWordWrap(True)
-        self.bars = MeasuresPlot()
-        self.bars.setToolTip("Bar: the measure over the run; line: its 95 % interval by patient")
+        self.numbers = ui.wrapped()
+        self.bars = ui.tipped(MeasuresPlot(), "Bar: the measure over the run; line: its 95 % interval by patient")
         self.curve = DetectionCurvePlot("recall", "precision")
         self.froc = DetectionCurvePlot("false positives / image", "sensitivity")
         layout = QVBoxLayout(self)
@@ -62,8 +56,6 @@ class RunMeasuresPart(Part):
         layout.addLayout(curves, 1)
         layout.addStretch(0)  # keeps the rest at the top while there is no plot
 
-        self.open_button.clicked.connect(self._open)
-        self.measure_button.clicked.connect(self.measures.measure)
         self.listen(self.measures.changed, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self.note.setText)
@@ -98,13 +90,13 @@ class RunMeasuresPart(Part):
             self.opener.open(Path(name))
 
 
-def _title(result: LatentOverRun, n_images: int) -> str:
+def _title(result: "LatentOverRun", n_images: int) -> str:
     found = f"Latent {result.latent}, {readable(result.finding)}"
     boxes, images = int(result.row["boxes"]), int(result.row["images"])
     return f"{found}: {boxes:,} boxes on {images:,} of {n_images:,} images. " + " ".join(map(sentence, result.notes))
 
 
-def _numbers(result: LatentOverRun) -> str:
+def _numbers(result: "LatentOverRun") -> str:
     parts = []
     for key, title in NUMBERS.items():
         value, low, high = _value(result, key)
@@ -114,6 +106,6 @@ def _numbers(result: LatentOverRun) -> str:
     return ", ".join(parts)
 
 
-def _value(result: LatentOverRun, key: str) -> tuple[float, float, float]:
+def _value(result: "LatentOverRun", key: str) -> tuple[float, float, float]:
     row = result.row
     return float(row[key]), float(row.get(f"{key}_lo", np.nan)), float(row.get(f"{key}_hi", np.nan))

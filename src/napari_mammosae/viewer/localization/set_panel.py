@@ -1,19 +1,15 @@
 """Whose heatmap is cut: the current latent's, or that of several together."""
 
-from __future__ import annotations
-
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSpinBox
+from qtpy.QtWidgets import QHBoxLayout, QSpinBox
 from superqt.utils import signals_blocked
 
+from ..widgets import ui
 from ..widgets.parts import Part
+from .controller import Localizer
 from .latent_set import MOST, Source, Together, no_class_map
-
-if TYPE_CHECKING:
-    from .controller import Localizer
 
 SOURCES: dict[Source, tuple[str, str]] = {
     "current": ("current latent", "The heatmap of the latent shown"),
@@ -37,19 +33,12 @@ class TogetherPart(Part):
     def __init__(self, localizer: Localizer) -> None:
         super().__init__(localizer.context)
         self.localizer = localizer
-        self.source_box, self.how_box, self.count_box = QComboBox(), QComboBox(), QSpinBox()
-        self.source_box.setToolTip("Heatmap to threshold: the latent shown, or several combined")
-        self.how_box.setToolTip("How several heatmaps are combined")
-        for box, items, width in ((self.source_box, SOURCES, 7), (self.how_box, WAYS, 6)):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(width)
-            for key, (title, tip) in items.items():
-                box.addItem(title, key)
-                box.setItemData(box.count() - 1, tip, Qt.ItemDataRole.ToolTipRole)
+        self.source_box = ui.chooser(7, "Heatmap to threshold: the latent shown, or several combined", SOURCES)
+        self.how_box = ui.chooser(6, "How several heatmaps are combined", WAYS)
+        self.count_box = ui.tipped(QSpinBox(), "Number of latents, from the top of the stack")
         self.count_box.setRange(1, MOST)
         self.count_box.setKeyboardTracking(False)
         self.count_box.setFixedWidth(self.fontMetrics().horizontalAdvance("00") + 62)  # room for the theme's buttons
-        self.count_box.setToolTip("Number of latents, from the top of the stack")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.source_box, 1)

@@ -1,32 +1,26 @@
 """What localising needs that takes a while: done in the worker thread. Knows no Qt."""
 
-from __future__ import annotations
-
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...core.annotations.image_boxes import truth_of
+from ...core.annotations.image_boxes import Truth, truth_of
 from ...core.base.errors import FindingsError
+from ...core.base.progress import Report
 from ...core.base.text import readable
-from .result import Choice, localize, scope_of
+from ...core.images.mammogram import Mammogram
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...core.runs.run import Run
+from ..app.order import Order
+from .latent_set import LatentSet
+from .result import Choice, Localization, Scope, localize, scope_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
     from ...core.annotations.boxes import Findings
-    from ...core.annotations.image_boxes import Truth
-    from ...core.base.progress import Report
-    from ...core.images.mammogram import Mammogram
     from ...core.localization.over_run import LatentOverRun, RunBoxes
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...core.runs.run import Run
-    from ..app.order import Order
-    from .latent_set import LatentSet
-    from .result import Localization, Scope
 
 
 def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[np.float32]]:
@@ -93,7 +87,7 @@ def draw_figure(
     maps: LatentMaps,
     model: ModelFacts,
     order: Order,
-    findings: Findings | None,
+    findings: "Findings | None",
     choice: Choice,
     report: Report,
 ) -> str:
@@ -101,7 +95,7 @@ def draw_figure(
 
     The provenance goes into a JSON beside the figure.
     """
-    from ...core.base.provenance import provenance, write_provenance
+    from ...core.base.provenance import beside, provenance, write_results
     from ...core.reports.latents_figure import figure_source, latents_figure, save_figure
 
     report(f"Drawing {path.name}")
@@ -115,18 +109,18 @@ def draw_figure(
         subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",
     )  # fmt: skip
     report(f"Writing {path.name}")
-    save_figure(figure, path)
     settings = {
         "image": image.image_id, "order": order.name, "latents": latents, "threshold": str(choice.threshold),
         "min_area": choice.min_area, "boxes": findings.name if findings is not None else None,
     }  # fmt: skip
-    write_provenance(path, provenance("figure", settings, model))
+    with write_results(beside(path, ".json"), provenance("figure", settings, model), path) as (picture,):
+        save_figure(figure, picture)
     return f"{path.name} written."
 
 
 def measure_over_run(
-    run: Run, findings: Findings, boxes: RunBoxes | None, latent: int, choice: Choice, report: Report
-) -> tuple[RunBoxes, LatentOverRun]:
+    run: Run, findings: "Findings", boxes: "RunBoxes | None", latent: int, choice: Choice, report: Report
+) -> tuple["RunBoxes", "LatentOverRun"]:
     """Measure a latent over a run; `boxes` as an earlier call gave them, None the first time.
 
     Raises

@@ -159,12 +159,7 @@ class RunBrowser(Controller):
             self.images.use_layer(layer)  # unless adding it has done so
             return
         moved = layer.data.shape != ready.pixels.shape
-        layer.data = ready.pixels
-        layer.name = ready.options["name"]
-        role = layers.role_of(layer)
-        layer.metadata = ready.options["metadata"]
-        if role is not None:
-            layers.tags(layer)["role"] = role
+        scene.put(layer, ready.pixels, ready.options)
         layer.contrast_limits_range = _range(ready.pixels, ready.options["contrast_limits"])
         window.apply_preset(layer, image, self.actions.window)
         self.actions.windowed.emit()

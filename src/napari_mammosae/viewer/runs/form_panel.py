@@ -1,22 +1,18 @@
 """What is needed to make a run: images, labels, a folder for it, and what to keep."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, ComboBox, SpinBox, show_file_dialog
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QLabel, QMenu, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QLabel, QMenu, QPushButton
 from superqt import QElidingLabel
 
+from ..widgets import ui
 from ..widgets.forms import PathEdit, form_of
 from ..widgets.parts import Part
+from .opener import RunOpener
 from .tasks import RunEntries
-
-if TYPE_CHECKING:
-    from .opener import RunOpener
 
 TABLES = "Tables (*.csv);;All files (*)"
 BATCHES = [("auto", 0), *((str(count), count) for count in (1, 2, 4, 8, 16, 32, 64))]
@@ -62,15 +58,9 @@ class RunForm(Part):
         self.images.choose_btn.native.setMenu(menu)
 
         entered = (self.images, self.labels, self.out, self.maps, self.batch, self.workers)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
         form = form_of(*entered)
         form.insertRow(3, "Model", self.model)
-        layout.addLayout(form)
-        layout.addWidget(self.note)
-        layout.addWidget(self.start_button)
-        layout.addStretch(1)
+        ui.column(self, form, self.note, self.start_button, spacing=4).addStretch(1)
 
         for widget in entered:
             widget.changed.connect(self._take)
@@ -100,12 +90,12 @@ class RunForm(Part):
         self.start_button.setText("Resume this run" if there else "Start")
 
     def _start(self, *_: object) -> None:
-        order = self.opener.entries.order
-        if order is None:
+        job = self.opener.entries.job
+        if job is None:
             self.note.setText("Choose the images, and a folder for the run.")
             return
         self.note.setText("")
-        self.opener.make(order)
+        self.opener.make(job)
         self.started.emit()
 
     def _choose_images(self, mode: str, *_: object) -> None:

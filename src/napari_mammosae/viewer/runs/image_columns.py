@@ -1,26 +1,20 @@
 """The images of a run as a list to choose from: columns, filters, what was predicted wrongly. Knows no Qt."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...core.base.errors import SettingsError
 from ...core.base.text import readable
 from ...core.runs.classes import predictions_of
+from ...core.runs.run import Run
 from ...core.stats.predictions import probabilities
 from ..widgets.columns import Column
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from numpy.typing import NDArray
-
-    from ...core.runs.run import Run
 
 ABSENT = "no "
 

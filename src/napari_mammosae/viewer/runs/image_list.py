@@ -1,20 +1,12 @@
 """Which images of the open run are listed, and in which order: what next and previous go through."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from ..context import Controller
+from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
-from .image_columns import ImageFilter, image_columns, review_column
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from ..context import Context
-    from .browser import RunBrowser
-    from .image_columns import Listed
+from .browser import RunBrowser
+from .image_columns import ImageFilter, Listed, image_columns, review_column
 
 
 class RunImageList(Controller):

@@ -1,19 +1,16 @@
 """The images of the open run: a filter, a table, and steps from one to the next."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton, QVBoxLayout
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QLabel, QLineEdit
 
 from ..app.keymap import tooltip
+from ..widgets import ui
 from ..widgets.parts import Part, row
 from ..widgets.table_view import ColumnTableView
 from .image_columns import ImageFilter, finding_choices, splits
-
-if TYPE_CHECKING:
-    from .image_list import RunImageList
+from .image_list import RunImageList
 
 NO_RUN = "Open a run to list its images here."
 ALL, ANY_SPLIT = "all images", "any split"
@@ -27,38 +24,35 @@ class ImageListPart(Part):
         super().__init__(images.context)
         self.images, self.browser = images, images.browser
         self._later = self.debounced(self._filter, _DELAY)
-        self.text = QLineEdit()
+        self.text = ui.tipped(QLineEdit(), "Words that must all occur in the image's name, patient, laterality or view")
         self.text.setPlaceholderText("Filter: name, patient, L, CC …")
-        self.text.setToolTip("Words that must all occur in the image's name, patient, laterality or view")
         self.text.setClearButtonEnabled(True)
-        self.split_box, self.finding_box = QComboBox(), QComboBox()
-        for box, tip in ((self.split_box, "Part of the data set"), (self.finding_box, "Filter by label")):
-            box.setToolTip(tip)
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(8)
-        self.wrong = QCheckBox("Wrong only")
-        self.wrong.setToolTip("Only images on which the prediction differs from the label")
+        self.split_box, self.finding_box = ui.chooser(8, "Part of the data set"), ui.chooser(8, "Filter by label")
+        self.wrong = ui.tipped(QCheckBox("Wrong only"), "Only images on which the prediction differs from the label")
         self.table = images.table
         self.view = ColumnTableView(self.table, one_click=True)
         self.view.setMinimumHeight(90)
-        self.previous_button, self.next_button = QPushButton("◀ Previous"), QPushButton("Next ▶")
-        self.previous_button.setToolTip(tooltip("Previous image of the list", "previous_image"))
-        self.next_button.setToolTip(tooltip("Next image of the list", "next_image"))
+        self.previous_button = ui.button(
+            "◀ Previous", tooltip("Previous image of the list", "previous_image"), self.browser.previous_image
+        )
+        self.next_button = ui.button("Next ▶", tooltip("Next image of the list", "next_image"), self.browser.next_image)
         self.count = QLabel()
-        self.root_note = QLabel()
-        self.root_note.setWordWrap(True)
-        self.root_button = QPushButton("Choose folder…")
-        self.root_button.setToolTip("A run stores the names of its images, not their folder")
+        self.root_note = ui.wrapped()
+        self.root_button = ui.button(
+            "Choose folder…", "A run stores the names of its images, not their folder", self._choose_root
+        )
         self.root_row = row(self.root_note, self.root_button)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(row(self.text, self.split_box))
-        layout.addWidget(row(self.finding_box, self.wrong))
-        layout.addWidget(self.view, 1)
-        layout.addWidget(self.root_row)
-        layout.addWidget(row(self.previous_button, self.count, self.next_button, stretch=1))
+        ui.column(
+            self,
+            row(self.text, self.split_box),
+            row(self.finding_box, self.wrong),
+            self.view,
+            self.root_row,
+            row(self.previous_button, self.count, self.next_button, stretch=1),
+            grow=self.view,
+            spacing=4,
+        )
 
         self.text.textChanged.connect(self._later)
         self.text.returnPressed.connect(self._filter)
@@ -66,9 +60,6 @@ class ImageListPart(Part):
             box.activated.connect(self._filter)
         self.wrong.clicked.connect(self._filter)
         self.view.entered.connect(self.browser.show)
-        self.previous_button.clicked.connect(self.browser.previous_image)
-        self.next_button.clicked.connect(self.browser.next_image)
-        self.root_button.clicked.connect(self._choose_root)
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.blind, self._show)
         self.listen(self.browser.moved, self._on_moved)
@@ -77,19 +68,16 @@ class ImageListPart(Part):
 
     def _on_run(self, *_: object) -> None:
         run, wanted = self.session.run, self.images.filter
-        self.split_box.clear()
+        known = splits(run) if run is not None else ()
+        ui.offer(self.split_box, [(ANY_SPLIT, ""), *((name, name) for name in known)], wanted.split)
         self.finding_box.clear()
-        self.split_box.addItem(ANY_SPLIT, "")
         self.finding_box.addItem(ALL, ("", 1.0))
         if run is not None:
-            for name in splits(run):
-                self.split_box.addItem(name, name)
             for words, label, value in finding_choices(run):
                 self.finding_box.addItem(words, (label, value))
             self.listen(self.browser.files_of(run).changed, self._show_root)
         self.text.setText(wanted.text)
         self.wrong.setChecked(wanted.wrong)
-        self.split_box.setCurrentIndex(max(self.split_box.findData(wanted.split), 0))
         asked = [self.finding_box.itemData(at) for at in range(self.finding_box.count())]
         at = asked.index((wanted.label, wanted.value)) if (wanted.label, wanted.value) in asked else 0
         self.finding_box.setCurrentIndex(at)

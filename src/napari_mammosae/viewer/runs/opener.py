@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...core.base.progress import Report
+    from ...process.tasks import RunJob
     from ..context import Context
     from ..image.controller import ImageController
     from .browser import RunBrowser
-    from .tasks import Opened, RunOrder
+    from .tasks import Opened
 
 
 class RunOpener(Controller):
@@ -44,7 +45,6 @@ class RunOpener(Controller):
         self.line = Status()
         self.entries = RunEntries()
         self.blocked: Callable[[], None] | None = None
-        self._notices: list[str] = []
         self.jobs.cancelled.connect(self._on_cancelled)
         self.listen(self.session.events.model, self._on_model)
 
@@ -55,13 +55,13 @@ class RunOpener(Controller):
 
     def open_demo(self) -> None:
         """Open the embedded model's run over synthetic phantoms; it is made on first use."""
-        work = partial(tasks.open_demo_run, self.images.choice, self.session.model)
+        work = partial(tasks.open_demo_run, self.images.models, self.images.choice, self.session.model)
         self._start("Opening the demo run", work, self.open_demo)
 
-    def make(self, order: RunOrder) -> None:
+    def make(self, job: RunJob) -> None:
         """Run the chosen model over images, and open what comes of it."""
-        work = partial(tasks.make_and_open, order, self.images.choice, self.session.model, self._notices.append)
-        self._start(f"Making {order.out.name}", work, partial(self.open, order.out))
+        work = partial(tasks.make_and_open, self.images.models, job, self.images.choice, self.session.model)
+        self._start(f"Making {job.out.name}", work, partial(self.open, job.out))
 
     def close_run(self) -> None:
         """Close the open run; verdicts go into the user's own file again."""
@@ -78,7 +78,6 @@ class RunOpener(Controller):
 
     def _start(self, title: str, work: Callable[[Report], Opened], again: Callable[[], None]) -> None:
         self.blocked = None
-        self._notices.clear()
         self.jobs.start(title, work, self._take, partial(self._failed, again))
 
     def _take(self, opened: Opened) -> None:
@@ -91,7 +90,7 @@ class RunOpener(Controller):
             self.session.findings = opened.findings
         self.session.run = run
         kept = "with" if run.has_maps else "without"
-        self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note, *self._notices]).strip())
+        self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note]).strip())
         if self.session.image is None and len(run):
             self.browser.show(0)
 

@@ -1,19 +1,14 @@
 """The *Images* dock: a run over many images, opened or made, and its images one after the other."""
 
-from __future__ import annotations
+from qtpy.QtWidgets import QStackedWidget
 
-from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QStackedWidget, QVBoxLayout
-
+from ..widgets import ui
 from ..widgets.parts import Dock, Scrolled
 from .form_panel import RunForm
+from .image_list import RunImageList
 from .list_panel import ImageListPart
+from .opener import RunOpener
 from .run_panel import RunPart
-
-if TYPE_CHECKING:
-    from .image_list import RunImageList
-    from .opener import RunOpener
 
 
 class ImagesPanel(Dock):
@@ -28,11 +23,7 @@ class ImagesPanel(Dock):
         self.pages = QStackedWidget()
         self.pages.addWidget(self.list)
         self.pages.addWidget(Scrolled(self.form))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(4)
-        layout.addWidget(self.run)
-        layout.addWidget(self.pages, 1)
+        ui.column(self, self.run, self.pages, grow=self.pages, spacing=4, margins=(6, 6, 6, 6))
         self.run.new_asked.connect(self._turn)
         self.form.started.connect(self._show_list)
         self.listen(self.session.events.run, self._show_list)

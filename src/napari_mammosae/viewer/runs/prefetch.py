@@ -1,24 +1,19 @@
 """The images a user will look at next, read ahead in a thread of their own."""
 
-from __future__ import annotations
-
 from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ...core.base.errors import RunError
 from ...core.base.progress import ignore
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
-    from pathlib import Path
-
-    from ...core.images.mammogram import Mammogram
-    from ...core.models.facts import ModelFacts
-    from ...core.models.latents import LatentMaps
-    from ...core.runs.run import Run
-    from ...process.handle import ModelHandle
+from ...core.images.mammogram import Mammogram
+from ...core.models.facts import ModelFacts
+from ...core.models.latents import LatentMaps
+from ...core.runs.run import Run
+from ...process.handle import ModelHandle
 
 KEPT = 7
 """Images kept ready: with both neighbours of the last few there is no waiting on the way back either."""
@@ -81,7 +76,7 @@ def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, co
     else:
         note = f"{run.path.name} keeps no maps; compute the latents of an image to see them."
     if compute and handle is not None:
-        return Ready(image, pixels, options, handle.compute(image, ignore))
+        return Ready(image, pixels, options, handle.compute(image, ignore, urgent=False))
     return Ready(image, pixels, options, None, note)
 
 

@@ -1,18 +1,14 @@
 """Open a run, or the demo's; what is being worked on, how far it is, and what went wrong."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QLabel, QPushButton, QStyle, QVBoxLayout
+from qtpy.QtWidgets import QFileDialog
 
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from .opener import RunOpener
+from .opener import RunOpener
 
 FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
 
@@ -26,34 +22,34 @@ class RunPart(Part):
     def __init__(self, opener: RunOpener) -> None:
         super().__init__(opener.context)
         self.opener = opener
-        self.demo_button, self.open_button = QPushButton("Demo run"), QPushButton("Open…")
-        self.new_button, self.close_button = QPushButton("New…"), QPushButton("Close")
-        self.demo_button.setToolTip("The embedded model over synthetic phantoms; made on first use, then kept")
-        self.open_button.setToolTip("Open the folder of a run that was made before")
-        self.new_button.setToolTip("Run the model over a folder of images, with labels if there are any")
-        self.close_button.setToolTip("Close the run; nothing of it is deleted")
-        self.new_button.setCheckable(True)
+        self.demo_button = ui.button(
+            "Demo run",
+            "The embedded model over synthetic phantoms; made on first use, then kept",
+            self.opener.open_demo,
+        )
+        self.open_button = ui.button("Open…", "Open the folder of a run that was made before", self._choose)
+        self.new_button = ui.button(
+            "New…",
+            "Run the model over a folder of images, with labels if there are any",
+            self.new_asked,
+            checkable=True,
+        )
+        self.close_button = ui.button("Close", "Close the run; nothing of it is deleted", self.opener.close_run)
         self.progress = JobBar(opener.jobs)
         self.progress.cancel_button.setToolTip("Stop. Finished images are kept, and the run can be resumed.")
-        self.unload_button = QPushButton("Unload model and continue")
-        self.warning = QLabel()
-        self.warning.setPixmap(self.style().standardIcon(QStyle.StandardPixmap.SP_MessageBoxWarning).pixmap(18, 18))
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.unload_button = ui.button("Unload model and continue", clicked=self.opener.unload_and_retry)
+        self.warning = ui.warning_sign()
+        self.status = ui.wrapped()
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(row(self.demo_button, self.open_button, self.new_button, self.close_button, stretch=0))
-        layout.addWidget(self.progress)
-        layout.addWidget(row(self.warning, self.status, stretch=1))
-        layout.addWidget(self.unload_button)
+        ui.column(
+            self,
+            row(self.demo_button, self.open_button, self.new_button, self.close_button, stretch=0),
+            self.progress,
+            row(self.warning, self.status, stretch=1),
+            self.unload_button,
+            spacing=4,
+        )
 
-        self.demo_button.clicked.connect(self.opener.open_demo)
-        self.open_button.clicked.connect(self._choose)
-        self.new_button.clicked.connect(self.new_asked)
-        self.close_button.clicked.connect(self.opener.close_run)
-        self.unload_button.clicked.connect(self.opener.unload_and_retry)
         self.progress.turned.connect(self._refresh)
         self.progress.said.connect(self._say)
         self.listen(self.opener.line.told, self._on_told)

@@ -7,47 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.base.errors import RunError
-from ...process.local import LocalModel, start_torch
+from ...process.batch import BatchJob
+from ...process.tasks import RunJob
+from ..image import tasks as model_tasks
 from ..image.tasks import ModelChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
     from ...core.models.facts import ModelFacts
     from ...core.runs.run import Run
     from ...process.handle import ModelHandle
+    from ...process.opening import ModelOpener
 
 DEMO = "demo"
-
-
-@dataclass(frozen=True, slots=True)
-class RunOrder:
-    """A run to be made.
-
-    Attributes
-    ----------
-    images
-        A folder, a glob, or a CSV with a column `path`.
-    labels
-        Tables of labels.
-    out
-        The run's folder; an unfinished run in it is gone on with.
-    maps
-        Whether every cell that fires is kept.
-    batch
-        Images computed at a time; None leaves it to the device.
-    workers
-        Processes that decode images.
-    """
-
-    images: str
-    out: Path
-    labels: tuple[Path, ...] = ()
-    maps: bool = True
-    batch: int | None = None
-    workers: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +35,13 @@ class RunEntries:
     workers: int = 1
 
     @property
-    def order(self) -> RunOrder | None:
+    def job(self) -> RunJob | None:
         """The run that is asked for; None while something is missing."""
         images, out = self.images.strip(), self.out.strip()
         if not images or not out:
             return None
         labels = tuple(Path(part.strip()).expanduser() for part in self.labels.split(",") if part.strip())
-        return RunOrder(images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers)
+        return RunJob(images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +102,7 @@ def open_run_folder(path: Path, loaded: ModelFacts | None, report: Report) -> Op
     return Opened(run, note=note)
 
 
-def open_demo_run(choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
+def open_demo_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
     """Open the embedded model's run over phantoms, made first where it is not there yet.
 
     Raises
@@ -138,25 +111,22 @@ def open_demo_run(choice: ModelChoice, loaded: ModelFacts | None, report: Report
         Another model is loaded: said before the work, not after it.
     """
     from ...core.annotations.boxes import read_findings
-    from ...core.runs.making.demo import demo_run
-    from ...core.runs.making.model_spec import load
+    from ...core.runs.making.demo import demo_hashes, finished_demo_run
 
     choice = replace(ModelChoice(name=DEMO), device=choice.device)
-    start_torch(report)
-    report(f"Loading {choice.title}")
-    model = load(choice.recipe)
-    if loaded is not None and (loaded.model_sha256, loaded.sae_sha256) != (model.model_sha256, model.sae_sha256):
+    if loaded is not None and (loaded.model_sha256, loaded.sae_sha256) != demo_hashes():
         raise OtherModelError(
-            f"The demo run belongs to the model {model.name!r}, but {loaded.name} is loaded; unload it first."
+            f"The demo run belongs to the model {DEMO!r}, but {loaded.name} is loaded; unload it first."
         )
-    path = demo_run(report, model=model)
+    path = finished_demo_run() or BatchJob("make_demo_run", choice.recipe).result(report)
     opened = open_run_folder(path, loaded, report)
     findings = read_findings(path.parent / "phantoms" / "findings.csv")
-    return replace(opened, handle=LocalModel(model), choice=choice, findings=findings, root=path.parent / "phantoms")
+    handle = model_tasks.load(models, choice, report) if loaded is None else None
+    return replace(opened, handle=handle, choice=choice, findings=findings, root=path.parent / "phantoms")
 
 
 def make_and_open(
-    order: RunOrder, choice: ModelChoice, loaded: ModelFacts | None, notice: Callable[[str], None], report: Report
+    models: ModelOpener, job: RunJob, choice: ModelChoice, loaded: ModelFacts | None, report: Report
 ) -> Opened:
     """Make a run, or finish it, and open it.
 
@@ -168,23 +138,10 @@ def make_and_open(
         Another model than the chosen one is loaded by now.
     """
     from ...core.images.listing import resolve_images
-    from ...core.runs.making.make import write_run
-    from ...core.runs.making.model_spec import load
 
-    listed = resolve_images(order.images)
-    start_torch(report)
-    report(f"Loading {choice.title}")
-    model = load(choice.recipe)
-    made = write_run(
-        order.images,
-        model,
-        order.out,
-        labels=list(order.labels),
-        maps=order.maps,
-        batch=order.batch,
-        workers=order.workers,
-        progress=report,
-        notice=notice,
-    )
-    opened = open_run_folder(made.path, loaded, report)
-    return replace(opened, handle=LocalModel(model), choice=choice, root=listed.root)
+    listed = resolve_images(job.images)
+    path, notices = BatchJob("make_run", choice.recipe, job).result(report)
+    opened = open_run_folder(path, loaded, report)
+    handle = model_tasks.load(models, choice, report) if loaded is None else None
+    note = " ".join([opened.note, *notices]).strip()
+    return replace(opened, handle=handle, choice=choice, root=listed.root, note=note)

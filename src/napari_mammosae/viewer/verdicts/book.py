@@ -1,24 +1,20 @@
 """What was decided about the latents of the model or run at hand: one verdict file, kept in step with the session."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from psygnal import Signal
 
 from ...core.base.errors import VerdictError
 from ...core.verdicts.state import Standing, read_standing
-from ...core.verdicts.store import Event, Evidence, Subject, VerdictStore, default_path
+from ...core.verdicts.store import Event, Evidence, Subject, Verdict, VerdictStore, default_path
+from ..app.session import Session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
-
-    from ...core.verdicts.store import Verdict
     from ..app.jobs import Jobs
-    from ..app.session import Session
 
 _PATIENCE = 0.5  # seconds that a decision waits for another program's; the window stands still meanwhile
 _AT_ONCE = 2_000  # events that are read where the window waits, 5 microseconds each
@@ -47,12 +43,14 @@ class VerdictBook:
         Emits why the file that fits the session now could not be read.
     reading
         Whether a long file is still being read: `mine` and `others` lack what is in it.
+    problem
+        Why the file that fits the session now could not be read; empty when it was, or is not there.
     """
 
     changed = Signal()
     failed = Signal(str)
 
-    def __init__(self, session: Session, annotator: str = "", jobs: Jobs | None = None) -> None:
+    def __init__(self, session: Session, annotator: str = "", jobs: "Jobs | None" = None) -> None:
         self._session = session
         self._annotator = annotator
         self._jobs = jobs
@@ -63,6 +61,7 @@ class VerdictBook:
         self._standing = Standing(annotator)
         self._refused: tuple[Path, int, int] | None = None
         self.reading = False
+        self.problem = ""
         self._lines: dict[int, str] = {}
         for event in (session.events.model, session.events.run):
             event.connect(self._follow)
@@ -101,7 +100,8 @@ class VerdictBook:
             The file is not a verdict file, or cannot be written; the one before stays in use.
         """
         if path is not None:
-            VerdictStore(path, self._annotator or None, timeout=_PATIENCE).close()
+            with VerdictStore(path, self._annotator or None, timeout=_PATIENCE):
+                pass
         self._chosen = path
         self.reload()
 
@@ -125,8 +125,8 @@ class VerdictBook:
 
     @property
     def notice(self) -> str:
-        """What should be known about the file: that it cannot have a write-ahead log, for example."""
-        return self._store.notice if self._store is not None else ""
+        """What should be known about the file: that it is read-only, for example."""
+        return self._store.notice if self._store is not None else self.problem
 
     # Reading
 
@@ -180,9 +180,13 @@ class VerdictBook:
                 self._of, self._standing = of, Standing(self.annotator)
                 if self._store is not None and self._store.path != self.path:
                     self._close_store()
+            self.problem = ""
             if self._store is None and self.path.is_file():
                 self._open()
             self._catch_up()
+        except VerdictError as error:
+            self.problem = str(error)
+            raise
         finally:
             self._announce()
 

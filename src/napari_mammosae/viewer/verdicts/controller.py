@@ -1,26 +1,18 @@
 """What a user does to judge latents: a verdict on a key, the next one without, undo and redo, evidence."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QTimer
 
-from ...core.verdicts.store import Evidence
+from ...core.verdicts.store import Event, Evidence, Verdict
 from ..app.preferences import preferences, remember
-from ..context import Controller
+from ..context import Context, Controller
 from .book import VerdictBook
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from numpy.typing import NDArray
-
-    from ...core.verdicts.store import Event, Verdict
-    from ..context import Context
 
 _LOOK_AGAIN = 2_000  # milliseconds between looks for what other programs wrote
 _PAUSE = 1_500  # milliseconds of quiet after which a note is saved while it is being written

@@ -1,25 +1,18 @@
 """Verdicts in and out of the file in use: export, merge, agreement of two annotators."""
 
-from __future__ import annotations
-
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError
+from ...core.verdicts.agreement import Agreement
+from ...core.verdicts.exchange import Merged
 from ...core.verdicts.store import VERDICTS
-from ..context import Controller
+from ..context import Context, Controller
 from ..widgets.parts import NOTICE
 from . import tasks
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ...core.verdicts.agreement import Agreement
-    from ...core.verdicts.exchange import Merged
-    from ..context import Context
-    from .controller import Reviewer
+from .controller import Reviewer
 
 
 class VerdictExchange(Controller):
@@ -77,7 +70,9 @@ class VerdictExchange(Controller):
 
     def _merged(self, found: list[Merged]) -> None:
         self.book.reload()
-        self.say("\n".join(f"{one.source}: {one.added:,} new, {one.known:,} known already." for one in found))
+        self.say("\n".join(
+            one.refused or f"{one.source}: {one.added:,} new, {one.known:,} known already." for one in found
+        ))  # fmt: skip
 
     def _compared(self, found: Agreement) -> None:
         first, second = found.annotators

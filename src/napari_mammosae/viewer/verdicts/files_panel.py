@@ -1,20 +1,16 @@
 """Who judges, in which file, and what goes in and out of it: export, merge, agreement."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QLabel, QLineEdit, QMenu, QPushButton
+from qtpy.QtWidgets import QFileDialog, QLineEdit, QMenu, QPushButton
 from superqt import QElidingLabel
 
 from ..annotation.draw_panel import may_replace
+from ..widgets import ui
 from ..widgets.forms import PathEdit, ask
 from ..widgets.parts import Part, row
-
-if TYPE_CHECKING:
-    from .exchange import VerdictExchange
+from .exchange import VerdictExchange
 
 EXPORTS = "CSV (*.csv);;JSON (*.json)"
 IMPORTS = "Verdicts (*.csv *.json *.sqlite *.db);;All files (*)"
@@ -34,21 +30,22 @@ class VerdictFilesPart(Part):
         menu.addAction("Another file…").triggered.connect(self._choose_file)
         menu.addAction("Default location").triggered.connect(lambda: exchange.use(None))
         self.file_button.setMenu(menu)
-        self.export_button, self.merge_button = QPushButton("Export…"), QPushButton("Import / merge…")
-        self.export_button.setToolTip("Write the verdicts as CSV or JSON, with where they come from; no screenshots")
-        self.merge_button.setToolTip("Add verdicts of other files; importing a file twice has no effect")
-        self.first, self.second = QComboBox(), QComboBox()
-        self.compare_button = QPushButton("Agreement")
-        self.compare_button.setToolTip("Cohen's kappa of two annotators over the latents that both reviewed")
-        self.result = QLabel(exchange.text)
-        self.result.setWordWrap(True)
+        self.export_button = ui.button(
+            "Export…",
+            "Write the verdicts as CSV or JSON, with where they come from; no screenshots",
+            self._choose_export,
+        )
+        self.merge_button = ui.button(
+            "Import / merge…", "Add verdicts of other files; importing a file twice has no effect", self._choose_merge
+        )
+        self.first, self.second = ui.chooser(6), ui.chooser(6)
+        self.compare_button = ui.button(
+            "Agreement", "Cohen's kappa of two annotators over the latents that both reviewed", exchange.compare
+        )
+        self.result = ui.wrapped(exchange.text)
         self.result.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        for box in (self.first, self.second):
-            box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-            box.setMinimumContentsLength(6)
-        form = QFormLayout(self)
+        form = ui.form(self, 4)
         form.setContentsMargins(2, 4, 2, 2)
-        form.setVerticalSpacing(4)
         form.addRow("Annotator", self.annotator)
         form.addRow("File", row(self.file, self.file_button))
         form.addRow(row(self.export_button, self.merge_button))
@@ -56,9 +53,6 @@ class VerdictFilesPart(Part):
         form.addRow(self.result)
 
         self.annotator.editingFinished.connect(self._on_annotator)
-        self.export_button.clicked.connect(self._choose_export)
-        self.merge_button.clicked.connect(self._choose_merge)
-        self.compare_button.clicked.connect(exchange.compare)
         for box in (self.first, self.second):
             box.activated.connect(self._take)
         self.listen(exchange.said, self._say)

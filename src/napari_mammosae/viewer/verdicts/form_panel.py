@@ -1,33 +1,18 @@
 """The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from html import escape
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QComboBox,
-    QCompleter,
-    QLabel,
-    QLineEdit,
-    QMenu,
-    QProgressBar,
-    QPushButton,
-    QShortcut,
-    QVBoxLayout,
-)
+from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLabel, QLineEdit, QMenu, QProgressBar, QPushButton
 from superqt.utils import signals_blocked
 
-from ...core.verdicts.store import VERDICTS
+from ...core.verdicts.store import VERDICTS, Event
 from ..app.keymap import key_for, tooltip
+from ..widgets import ui
 from ..widgets.parts import Part, row
 from .book import when
-
-if TYPE_CHECKING:
-    from ...core.verdicts.store import Event
-    from .controller import Reviewer
+from .controller import Reviewer
 
 MEANINGS = {
     "lesion": "Fires on lesions",
@@ -43,19 +28,17 @@ class VerdictForm(Part):
     def __init__(self, reviewer: Reviewer) -> None:
         super().__init__(reviewer.context)
         self.reviewer, self.book = reviewer, reviewer.book
-        self.title, self.said = QLabel(), QLabel()
-        self.said.setWordWrap(True)
+        self.title, self.said = QLabel(), ui.wrapped()
         self.buttons: dict[str, QPushButton] = {}
         for verdict in VERDICTS:
-            button = QPushButton(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}")
-            button.setCheckable(True)
-            button.setToolTip(tooltip(MEANINGS[verdict], f"judge_{verdict}"))
-            button.clicked.connect(lambda checked, verdict=verdict: self._judge(verdict, checked))
+            tip = tooltip(MEANINGS[verdict], f"judge_{verdict}")
+            button = ui.button(f"{verdict.capitalize()} {key_for(f'judge_{verdict}')}", tip, checkable=True)
+            # a click gives the verdict; a click on the one that is given takes it back
+            button.clicked.connect(lambda checked, verdict=verdict: reviewer.judge(verdict if checked else ""))
             self.buttons[verdict] = button
-        self.concept = QComboBox()
+        self.concept = ui.tipped(QComboBox(), "What the latent shows, in a word or two. Names you use are remembered.")
         self.concept.setEditable(True)
         self.concept.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.concept.setToolTip("What the latent shows, in a word or two. Names you use are remembered.")
         self.concept.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.concept.lineEdit().setPlaceholderText("Concept: view marker, nipple …")
         completer = QCompleter(self.concept.model(), self.concept)
@@ -63,40 +46,40 @@ class VerdictForm(Part):
         completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
         completer.setCompletionMode(QCompleter.CompletionMode.PopupCompletion)
         self.concept.setCompleter(completer)
-        self.words_button = QPushButton("±")
+        self.words_button = ui.button("±", "Add the name to the list of concepts, or remove it")
         self.words_button.setFixedWidth(self.words_button.fontMetrics().horizontalAdvance("±") + 28)
-        self.words_button.setToolTip("Add the name to the list of concepts, or remove it")
         self.words_menu = QMenu(self.words_button)
         self.add_action = self.words_menu.addAction("Add to the list")
         self.remove_action = self.words_menu.addAction("Remove from the list")
         self.words_button.setMenu(self.words_menu)
         self.note = QLineEdit()
         self.note.setPlaceholderText("Note")
-        self.next_button = QPushButton("Next unreviewed")
-        self.next_button.setToolTip(tooltip("Next live latent without a verdict, down the stack", "next_unreviewed"))
-        self.undo_button, self.redo_button = QPushButton("Undo"), QPushButton("Redo")
-        self.undo_button.setToolTip(tooltip("Undo the last verdict, concept or note", "undo"))
-        self.redo_button.setToolTip(tooltip("Redo it", "redo"))
+        self.next_button = ui.button(
+            "Next unreviewed", tooltip("Next live latent without a verdict, down the stack", "next_unreviewed")
+        )
+        self.undo_button = ui.button("Undo", tooltip("Undo the last verdict, concept or note", "undo"))
+        self.redo_button = ui.button("Redo", tooltip("Redo it", "redo"))
         self.blind = QCheckBox("Blind")
         self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while you review")
-        self.screenshot = QCheckBox("Keep screenshots")
-        self.screenshot.setToolTip(
-            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image."
+        self.screenshot = ui.tipped(
+            QCheckBox("Keep screenshots"),
+            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image.",
         )
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
 
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self.title)
-        layout.addWidget(row(*self.buttons.values(), stretch=-1))
-        layout.addWidget(row(self.concept, self.words_button))
-        layout.addWidget(self.note)
-        layout.addWidget(self.said)
-        layout.addWidget(row(self.next_button, self.undo_button, self.redo_button))
-        layout.addWidget(row(self.blind, self.screenshot))
-        layout.addWidget(self.progress)
+        ui.column(
+            self,
+            self.title,
+            row(*self.buttons.values(), stretch=-1),
+            row(self.concept, self.words_button),
+            self.note,
+            self.said,
+            row(self.next_button, self.undo_button, self.redo_button),
+            row(self.blind, self.screenshot),
+            self.progress,
+            spacing=4,
+        )
         self._connect()
         self._fill_concepts()
         self.show_latent()
@@ -131,7 +114,7 @@ class VerdictForm(Part):
             self.said.setText("")
             return
         line = self.book.line(latent)
-        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {_escaped(line) if line else 'no verdict yet'}")
+        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {escape(line or self._without_line())}")
         lines = []
         if event is not None:
             lines.append(f"{event.annotator}, {when(event)}{f', on {event.image}' if event.image else ''}")
@@ -140,6 +123,11 @@ class VerdictForm(Part):
             lines.append(f"{other.annotator}: {said}, {when(other)}. {other.note}")
         self.said.setText("\n".join(lines))
         self.said.setVisible(bool(lines))
+
+    def _without_line(self) -> str:
+        if self.book.problem:
+            return "verdicts cannot be read"
+        return "reading verdicts …" if self.book.reading else "no verdict yet"
 
     def _show_progress(self) -> None:
         live = self.reviewer.live_latents()
@@ -169,13 +157,6 @@ class VerdictForm(Part):
         self.reviewer.type_concept(self.concept.currentText())
         self.reviewer.hand_in()
 
-    def _judge(self, verdict: Any, checked: bool) -> None:
-        """A click gives the verdict; a click on the one that is given takes it back."""
-        self.reviewer.judge(verdict if checked else "")
-
-    def _on_judged(self, *_: object) -> None:
-        self.show_latent()
-
     def _on_changed(self, *_: object) -> None:
         self._fill_concepts()
         self.show_latent()
@@ -203,9 +184,7 @@ class VerdictForm(Part):
             (QKeySequence.StandardKey.Undo, self.reviewer.undo),
             (QKeySequence.StandardKey.Redo, self.reviewer.redo),
         ):
-            shortcut = QShortcut(QKeySequence(sequence), self)
-            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-            shortcut.activated.connect(action)
+            ui.on_keys(self, sequence, action)
         events = self.session.events
         for event, callback in (
             (events.current, self.show_latent),
@@ -213,7 +192,7 @@ class VerdictForm(Part):
             (events.run, self.show_latent),
             (events.blind, self._on_blind),
             (self.book.changed, self._on_changed),
-            (self.reviewer.judged, self._on_judged),
+            (self.reviewer.judged, self.show_latent),
         ):
             self.listen(event, callback)
         self.blind.setChecked(self.session.blind)
@@ -225,7 +204,3 @@ class VerdictForm(Part):
 
     def _on_screenshot(self, wanted: bool) -> None:
         self.reviewer.with_screenshot = wanted
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;")

@@ -1,20 +1,15 @@
 """The *Verdicts* dock: judge the current latent, look at suspects, keep and exchange what was decided."""
 
-from __future__ import annotations
+from qtpy.QtWidgets import QLabel, QTabWidget
 
-from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QLabel, QTabWidget, QVBoxLayout
-
+from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint
+from .controller import Reviewer
+from .exchange import VerdictExchange
 from .files_panel import VerdictFilesPart
 from .form_panel import VerdictForm
+from .suspects import SuspectSearch
 from .suspects_panel import SuspectsPart
-
-if TYPE_CHECKING:
-    from .controller import Reviewer
-    from .exchange import VerdictExchange
-    from .suspects import SuspectSearch
 
 
 class VerdictsPanel(Dock):
@@ -26,21 +21,14 @@ class VerdictsPanel(Dock):
         self.suspects = SuspectsPart(search)
         self.files = VerdictFilesPart(exchange)
         self.own(self.form, self.suspects, self.files)
-        self.status = QLabel()
-        self.status.setWordWrap(True)
+        self.status = ui.wrapped()
         self.status.hide()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.suspects, "Suspects")
         self.tabs.addTab(Scrolled(self.files), "File and agreement")
         notice = hint(QLabel(NOTICE))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(6, 6, 6, 6)
-        layout.setSpacing(4)
-        layout.addWidget(self.form)
-        layout.addWidget(self.status)
-        layout.addWidget(self.tabs, 1)
-        layout.addWidget(notice)
+        ui.column(self, self.form, self.status, self.tabs, notice, grow=self.tabs, spacing=4, margins=(6, 6, 6, 6))
         self.listen(self.context.status.told, self._on_told)
         self._on_told(*self.context.status.last_told)
 

@@ -1,7 +1,5 @@
 """Suspects: latents ranked by how much of their activation lies where no lesion can be."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -12,15 +10,13 @@ from psygnal import Signal
 from ...core.base.errors import MammoSAEError
 from ...core.localization.suspects import find_suspects
 from ..app.order import Order
-from ..context import Controller
+from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
 from ..widgets.columns import LATENT, VERDICT, Column
+from .book import VerdictBook
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from ..context import Context
-    from .book import VerdictBook
 
 NO_RUN = "Open a run to look for suspects over many images."
 NO_MAPS = "{} keeps pooled values only. Suspects need maps: make the run again with Keep maps (run --maps)."
@@ -141,7 +137,7 @@ class SuspectSearch(Controller):
             self._show()
         self.changed.emit()
 
-    def _take(self, run: Any, findings: Any, found: tuple[pd.DataFrame, str]) -> None:
+    def _take(self, run: Any, findings: Any, found: tuple["pd.DataFrame", str]) -> None:
         self._kept[run] = findings, *found
         if run is not self.session.run:
             return

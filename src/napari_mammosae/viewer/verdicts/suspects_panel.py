@@ -1,18 +1,10 @@
 """The suspects of the open run in a table, and the order they give the stack."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from qtpy.QtWidgets import QComboBox, QLabel, QPushButton, QVBoxLayout
-
+from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
 from ..widgets.table_view import ColumnTableView
-from .suspects import REASON, REASONS
-
-if TYPE_CHECKING:
-    from .suspects import SuspectSearch
+from .suspects import REASON, REASONS, SuspectSearch
 
 ANYWHERE = "anywhere"
 
@@ -23,34 +15,28 @@ class SuspectsPart(Part):
     def __init__(self, search: SuspectSearch) -> None:
         super().__init__(search.context)
         self.search, self.jobs = search, search.jobs
-        self.find_button, self.order_button = QPushButton("Find suspects"), QPushButton("Order the stack")
-        self.find_button.setToolTip("Search the maps of the run for latents that fire in unlikely places")
-        self.order_button.setToolTip("The slider and the key for the next unreviewed latent follow this order")
-        self.place_box = QComboBox()
-        self.place_box.addItem(ANYWHERE, "")
-        for reason, words in REASONS.items():
-            self.place_box.addItem(words, reason)
-        self.place_box.setToolTip(
-            "Sort by the share in this place; Order the stack takes that order. Markers are letters, tags and beads, "
-            "with the cells around them"
+        self.find_button = ui.button(
+            "Find suspects", "Search the maps of the run for latents that fire in unlikely places", search.find
         )
-        self.place_box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.place_box.setMinimumContentsLength(9)
+        self.order_button = ui.button(
+            "Order the stack",
+            "The slider and the key for the next unreviewed latent follow this order",
+            search.order_stack,
+        )
+        self.place_box = ui.chooser(
+            9,
+            "Sort by the share in this place; Order the stack takes that order. Markers are letters, tags and beads, "
+            "with the cells around them",
+        )
+        places = ((words, reason) for reason, words in REASONS.items())
+        ui.offer(self.place_box, [(ANYWHERE, ""), *places], search.place)
         self.progress = JobBar(search.jobs)
-        self.note = QLabel()
-        self.note.setWordWrap(True)
+        self.note = ui.wrapped()
         self.view = ColumnTableView(search.table)
         self.view.setMinimumHeight(80)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 2, 0, 0)
-        layout.setSpacing(3)
-        layout.addWidget(row(self.find_button, self.place_box, self.order_button))
-        layout.addWidget(self.progress)
-        layout.addWidget(self.note)
-        layout.addWidget(self.view, 1)
+        top = row(self.find_button, self.place_box, self.order_button)
+        ui.column(self, top, self.progress, self.note, self.view, grow=self.view, spacing=3, margins=(0, 2, 0, 0))
 
-        self.find_button.clicked.connect(search.find)
-        self.order_button.clicked.connect(search.order_stack)
         self.place_box.activated.connect(self._sort_by_place)
         self.view.chosen.connect(self._choose)
         self.progress.turned.connect(self._refresh)

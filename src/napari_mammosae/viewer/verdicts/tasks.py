@@ -1,16 +1,12 @@
 """What runs in the worker thread for verdict files: writing, merging, comparing. Knows no Qt."""
 
-from __future__ import annotations
+from pathlib import Path
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from ...core.base.progress import Report
-    from ...core.verdicts.agreement import Agreement
-    from ...core.verdicts.exchange import Merged
-    from ...core.verdicts.store import Subject
+from ...core.base.progress import Report
+from ...core.verdicts.agreement import Agreement
+from ...core.verdicts.exchange import Merged
+from ...core.verdicts.store import Subject
 
 
 def export(file: Path, path: Path, subject: Subject | None, current: bool, report: Report) -> Path:

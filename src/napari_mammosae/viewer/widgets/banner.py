@@ -1,4 +1,4 @@
-"""A bar that stays for as long as predictions shown are edited."""
+"""A bar that stays for as long as what it says holds."""
 
 from __future__ import annotations
 

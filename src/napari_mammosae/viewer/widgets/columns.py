@@ -1,15 +1,11 @@
 """The columns of tables, as data: what they are called, what they mean, how their values are written."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from ...core.ranking.titles import _INTERVALS, SCORES
 from ..app.order import BY_IMAGE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
 
 Source: TypeAlias = Literal["latent", "verdict", "region", "run", "image", "list"]
 """Where a column's values come from; the table shows the sources in this order."""

@@ -1,16 +1,10 @@
 """Forms of magicgui's widgets: what they share."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from magicgui.widgets import Dialog, FileEdit, create_widget
-from magicgui.widgets.bases import ButtonWidget
-from qtpy.QtWidgets import QFormLayout
-
-if TYPE_CHECKING:
-    from magicgui.widgets.bases import Widget
-    from qtpy.QtWidgets import QWidget
+from magicgui.widgets.bases import ButtonWidget, Widget
+from qtpy.QtWidgets import QFormLayout, QWidget
 
 
 class PathEdit(FileEdit):

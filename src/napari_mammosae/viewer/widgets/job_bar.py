@@ -1,17 +1,12 @@
 """How far heavy work is: a thin bar and a button that cancels it."""
 
-from __future__ import annotations
-
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QProgressBar, QPushButton, QWidget
 
+from ..app.jobs import Jobs
 from ..app.listening import connect_until
-
-if TYPE_CHECKING:
-    from ..app.jobs import Jobs
 
 
 class JobBar(QWidget):

@@ -1,18 +1,13 @@
 """What every part of a dock shares: connections that end with it, and small pieces of layout."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from qtpy.QtCore import QEvent, QSize, Qt
 from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QTabWidget, QWidget
 
 from ..app.listening import connect_until, debounce_until, new_undo
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..context import Context
+from ..context import Context
 
 NOTICE = "Research use only, not for diagnosis."
 

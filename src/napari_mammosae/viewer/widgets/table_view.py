@@ -1,22 +1,14 @@
 """A table on the screen: a virtual view, one current row, columns to choose from."""
 
-from __future__ import annotations
+from collections.abc import Iterable
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, Qt, Signal
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
+from .column_table import ColumnTable
 from .columns import SOURCES, Column
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from qtpy.QtCore import QPoint
-    from qtpy.QtGui import QKeyEvent
-
-    from .column_table import ColumnTable
-
 
 _WIDEST_TITLE = 130  # pixels; the tooltip has all of it
 _TYPICAL_ROWS = 200  # as many decide how wide a column of texts is

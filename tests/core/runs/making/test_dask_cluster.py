@@ -105,10 +105,36 @@ def test_what_cannot_work_is_said(tmp_path, cluster, tiny_model, images, monkeyp
     with pytest.raises(RunError, match="A loaded model cannot be sent to a cluster; give its name"):
         write_run(images, model, tmp_path / "a", scheduler=cluster.scheduler_address)
     monkeypatch.setattr(dask_cluster, "START_SECONDS", 1)
-    with pytest.raises(RunError, match=r"No Dask scheduler answers at tcp://127.0.0.1:1 .* `dask scheduler`"):
+    with pytest.raises(RunError, match=r"No Dask scheduler answers at tcp://127.0.0.1:1 .* `dask scheduler --host"):
         write_run(images, tiny_model, tmp_path / "b", scheduler="tcp://127.0.0.1:1")
     with pytest.raises(ModelError):
         write_run(images, "no such model", tmp_path / "c", scheduler=cluster.scheduler_address)
+
+
+@pytest.mark.parametrize(
+    ("address", "safe"),
+    [
+        ("tcp://127.0.0.1:8786", True),
+        ("localhost:8786", True),
+        ("tcp://[::1]:8786", True),
+        ("tls://192.0.2.1:8786", True),
+        ("tcp://192.0.2.1:8786", False),
+        ("192.0.2.1:8786", False),
+        ("ws://192.0.2.1:8786", False),
+    ],
+)
+def test_a_scheduler_elsewhere_needs_encryption(address, safe):
+    assert (dask_cluster.insecurity(address) == "") == safe
+
+
+def test_a_scheduler_without_encryption_is_noted(tmp_path, tiny_model, images, monkeypatch):
+    monkeypatch.setattr(dask_cluster, "_connected", lambda address: (_ for _ in ()).throw(RunError("far away")))
+    notes = []
+    with pytest.raises(RunError, match="far away"):
+        write_run(
+            images, str(tiny_model), tmp_path / "run", workers=0, scheduler="tcp://192.0.2.1:1", notice=notes.append
+        )
+    assert any("tcp://192.0.2.1:1 is used without TLS" in note for note in notes)
 
 
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):

@@ -1,6 +1,5 @@
 """The tables of a finished run, put together from the parts of its blocks and the labels."""
 
-import csv
 from collections import Counter
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ...base.cells import write_rows
 from ...base.errors import RunError
 from ...base.files import write_atomic
 from ...base.reading import short_reason
@@ -33,12 +33,8 @@ def assemble(layout: Layout, settings: RunSettings, sources: Sources, state: dic
     images = pa.concat_tables([table for table, _ in parts])
     failures = [failure for _, found in parts for failure in found]
     table, patients = _labelled(images, settings, sources)
-    with (
-        writing(layout.failures),
-        write_atomic(layout.failures) as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        csv.writer(file, lineterminator="\n").writerows([("image", "image_id", "path", "reason"), *failures])
+    with writing(layout.failures), write_atomic(layout.failures) as temporary:
+        write_rows(temporary, [("image", "image_id", "path", "reason"), *failures])
     if sources.rows is not None:
         known = sources.rows[sources.rows["image"].isin(images["image"].to_numpy())]
         write_table(layout.rows, pa.Table.from_pandas(known, preserve_index=False).replace_schema_metadata(None))

@@ -1,8 +1,9 @@
 """Blocks on a Dask cluster: the same files as on one machine, written by the workers.
 
-Start one on a single machine with ``dask scheduler`` and, in other terminals,
-``dask worker tcp://localhost:8786 --nthreads 1``. Images, the run's folder and the model's files must be visible to
-the workers under the same paths.
+Start one on a single machine with ``dask scheduler --host 127.0.0.1`` and, in other terminals,
+``dask worker tcp://127.0.0.1:8786 --nthreads 1``. Whoever reaches a scheduler can run code on its workers, so
+beyond one machine it needs TLS, with the certificates of Dask's own configuration. Images, the run's folder and the
+model's files must be visible to the workers under the same paths.
 """
 
 import logging
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from .model_spec import ModelSpec
 
 logger = logging.getLogger(__name__)
+
+_LOCAL = ("127.", "localhost", "[::1]", "::1", "inproc:")
 
 START_SECONDS = 30
 """How long a scheduler may take to answer, and then to have its first worker."""
@@ -81,6 +84,21 @@ def schedule_blocks(
             ) from error
         finally:
             client.unregister_worker_plugin(name)
+
+
+def insecurity(address: str) -> str:
+    """Return what to say of a scheduler that other machines reach without TLS; empty of any other.
+
+    >>> insecurity("tcp://127.0.0.1:8786"), insecurity("tls://10.0.0.5:8786")
+    ('', '')
+    """
+    protocol, _, place = address.rpartition("://")
+    if protocol in ("tls", "wss", "inproc") or place.startswith(_LOCAL):
+        return ""
+    return (
+        f"The scheduler at {address} is used without TLS: whoever reaches it can run code on its workers. Start it "
+        "with TLS, as the page on several machines says."
+    )
 
 
 class ModelOnWorker(WorkerPlugin):
@@ -157,8 +175,11 @@ def _compute(
 def _connected(address: str) -> Client:
     try:
         client = Client(address, timeout=START_SECONDS)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise RunError(f"No Dask scheduler answers at {address} ({error}). Start one with `dask scheduler`.") from error
+    except (OSError, ValueError, TypeError) as error:  # the last one: no certificate for an address that needs it
+        raise RunError(
+            f"No Dask scheduler answers at {address} ({error}). Start one with `dask scheduler "
+            "--host 127.0.0.1`, or check its certificates."
+        ) from error
     try:
         client.wait_for_workers(1, timeout=START_SECONDS)
     except TimeoutError as error:

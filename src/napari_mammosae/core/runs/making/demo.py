@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.caches import cache_folder
 from ...base.errors import RunError
-from ...base.files import write_atomic
+from ...base.files import sha256_file, write_atomic
 from ...base.progress import Report, ignore
+from ...base.provenance import provenance
 from ...base.reading import reads
 from ...base.structured import read_json
+from ...models.model_files import find_model
 from ..layout import writing
 from ..settings import read_info
 from ..sources import Entry
@@ -75,6 +77,22 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     return run
 
 
+def demo_hashes() -> tuple[str, str]:
+    """Hashes of the embedded model's weights and of its SAE's, from its files."""
+    files = find_model("demo")
+    assert files.classifier is not None
+    assert files.sae is not None
+    return sha256_file(files.classifier), sha256_file(files.sae)
+
+
+def finished_demo_run() -> Path | None:
+    """Return the demo run's folder where the run is complete; None where there is work to do."""
+    folder = demo_folder(*demo_hashes())
+    info = read_info(folder / "run")
+    complete = info is not None and info["complete"] and (folder / "phantoms" / "structures.csv").exists()
+    return folder / "run" if complete else None
+
+
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
     """Where the demo run of these weights lies."""
     from .... import __version__
@@ -136,7 +154,8 @@ def _write_truth(folder: Path, count: int) -> None:
     from ...phantoms.dataset import write_tables
 
     with writing(folder / "structures.csv"):
-        write_tables(folder, [_read(_facts(folder, seed)) for seed in range(FIRST_SEED, FIRST_SEED + count)])
+        phantoms = [_read(_facts(folder, seed)) for seed in range(FIRST_SEED, FIRST_SEED + count)]
+        write_tables(folder, phantoms, provenance("phantoms", {"count": count, "seed": FIRST_SEED}))
 
 
 @reads(RunError, "the facts of a phantom")

@@ -156,8 +156,10 @@ def write_run(
             if scheduler is None:
                 run_blocks(blocks, settings, layout, computer, pool, decode, counted, stop)
             else:
-                from .dask_cluster import schedule_blocks
+                from .dask_cluster import insecurity, schedule_blocks
 
+                if note := insecurity(scheduler):
+                    say(note)
                 schedule_blocks(scheduler, model, blocks, settings, layout, batch, counted, stop)
                 layout.remove_unfinished()  # by workers that were lost on the way
             failed = assemble(layout, settings, sources, state)

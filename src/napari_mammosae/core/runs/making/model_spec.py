@@ -16,6 +16,13 @@ ModelSpec: TypeAlias = Union[str, Path, Mapping[str, Any], Callable[[], "MammoSA
 """A name or `model.toml`, the arguments of `load_model`, something that makes the model, or the model."""
 
 
+def recipe_of(model: ModelSpec) -> dict[str, Any] | None:
+    """Return the arguments of `load_model` that a specification stands for; None where it makes or is a model."""
+    if isinstance(model, (str, Path)):
+        return {"name": model}
+    return dict(model) if isinstance(model, Mapping) else None
+
+
 def load(model: ModelSpec) -> MammoSAE:
     """Return the model that a specification stands for, loaded unless it is one."""
     from ...models.loading import load_model
@@ -23,9 +30,9 @@ def load(model: ModelSpec) -> MammoSAE:
 
     if isinstance(model, MammoSAE):
         return model
-    if isinstance(model, (str, Path)):
-        return load_model(model)
-    return load_model(**model) if isinstance(model, Mapping) else model()
+    if (recipe := recipe_of(model)) is not None:
+        return load_model(**recipe)
+    return model()  # type: ignore[operator]
 
 
 def model_of_run(run: Run, model: str | None) -> MammoSAE:
