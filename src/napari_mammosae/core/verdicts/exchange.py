@@ -174,7 +174,6 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         rows = list(islice(reader, limit("rows") + 1))
         check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
         return [{name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)} for row in rows]
-        return rows
 
 
 def _read_json(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
