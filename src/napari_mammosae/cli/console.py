@@ -61,7 +61,7 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
 
 def progress(*, quiet: bool) -> AbstractContextManager["Report"]:
     """Return what long work reports to: a bar a stage, with its rate and the time left, for a person at a terminal."""
-    from ..core.base.bars import reporting
+    from ..core.base.progress import reporting
 
     return reporting(not quiet and sys.stderr.isatty())
 

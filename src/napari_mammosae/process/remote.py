@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.base.errors import ModelError, ProcessEnded
 from ..core.base.progress import ignore
-from ..core.models.recipe import settle_recipe
+from ..core.models.choices import settle_recipe
 from .child import Child
 from .handle import MemoryUse
 

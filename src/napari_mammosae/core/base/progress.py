@@ -1,7 +1,9 @@
-"""How far long work is: what it calls at every step, and what follows from the calls."""
+"""How far long work is: what it calls at every step, what follows from the calls, and bars that show it."""
 
 import time
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -92,3 +94,37 @@ class Meter:
         rate = (high - low) / (end - start) if end > start else 0.0
         left = (total - done) / rate if rate > 0 and total else None
         return Progress(text, done, total, rate, left, begins)
+
+
+@contextmanager
+def reporting(progress: bool | Report) -> Iterator[Report]:
+    """Yield what long work reports to, for an argument `progress`.
+
+    Parameters
+    ----------
+    progress
+        True draws a bar a stage on standard error, with its rate and the time left; False draws nothing; a function
+        is used as it is.
+    """
+    if not isinstance(progress, bool):
+        yield progress
+        return
+    if not progress:
+        yield ignore
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[pace]}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        meter = Meter()
+        bar = None
+
+        def report(text: str, done: int = 0, total: int = 0, /) -> None:
+            nonlocal bar
+            state = meter(text, done, total)
+            if bar is None or state.begins:
+                bar = bars.add_task(text, pace="")
+            bars.update(bar, description=text, completed=done, total=total or None, pace=state.pace)
+
+        yield report

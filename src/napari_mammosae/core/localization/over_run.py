@@ -9,10 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..annotations.boxes import Findings
-from ..base.bars import reporting
 from ..base.errors import FindingsError
 from ..base.names import slug
-from ..base.progress import Report
+from ..base.progress import Report, reporting
 from ..base.provenance import provenance
 from ..images.geometry import clip_boxes
 from ..runs.run import Run

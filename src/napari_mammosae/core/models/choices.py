@@ -1,7 +1,9 @@
-"""How a model is run: the names of devices, number formats and engines, checked here alone. Knows no torch."""
+"""How a model is run: names of devices, number formats and engines, and what `load_model` is given. Knows no torch."""
 
 import re
-from typing import Literal, get_args
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 from ..base.errors import ModelError
 
@@ -17,6 +19,8 @@ LATER = ("openvino",)
 """Engines that a later version will have."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_WORDS = "auto, cpu, cuda, cuda:N or mps"
+
+_FILES = ("backbone", "classifier", "sae")
 
 
 def check_precision(name: str) -> Precision:
@@ -74,3 +78,17 @@ def check_device(name: str) -> str:
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name):
         raise ModelError(f"device {name!r} is not known; choose {DEVICE_WORDS}")
     return name
+
+
+def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a recipe that holds wherever a program goes: the paths of its files are absolute.
+
+    >>> settle_recipe({"name": "demo", "device": "cpu"})
+    {'name': 'demo', 'device': 'cpu'}
+    """
+    found = dict(recipe)
+    for key in ("name", *_FILES):
+        value = found.get(key)
+        if value is not None and (key in _FILES or Path(value).suffix == ".toml"):
+            found[key] = Path(value).absolute()
+    return found

@@ -15,12 +15,11 @@ from ..base.files import sha256_file
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
 from .checkpoints import read_backbone, read_classifier, read_head, read_sae_weights
-from .choices import Engine, Precision, check_device, check_engine, check_precision
+from .choices import Engine, Precision, check_device, check_engine, check_precision, settle_recipe
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
 from .model_files import HeadSource, ModelFiles, find_model
-from .recipe import settle_recipe
 from .released import architecture_of, rename_released
 from .sae import SparseAutoencoder
 

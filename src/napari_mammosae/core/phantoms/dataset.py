@@ -11,12 +11,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..base.bars import reporting
 from ..base.cells import write_rows
 from ..base.errors import ImageError
 from ..base.files import write_atomic
 from ..base.limits import check_grown, check_limit
-from ..base.progress import Report, ignore
+from ..base.progress import Report, ignore, reporting
 from ..base.provenance import check_replaceable, provenance, write_results
 from ..base.reading import reads
 from .phantom import FINDINGS, Phantom, make_phantom

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..base.bars import reporting
+from ..base.progress import reporting
 from .making import make
 from .run import Run, open_run
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.bars import reporting
+from ..base.progress import reporting
 from .fit import fit_sae
 from .folder import TrainingFolder
 from .results import FittedSAE, finish_training
