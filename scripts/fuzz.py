@@ -63,7 +63,7 @@ class Child:
 
     def read(self, reader: str, path: Path, seconds: float = SECONDS) -> list[str]:
         """Return outcome, type and message."""
-        process = self._process or self._start()
+        process = self._process or self.start()
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -89,7 +89,8 @@ class Child:
                     stream.close()
             self._process = None
 
-    def _start(self) -> subprocess.Popen[str]:
+    def start(self) -> subprocess.Popen[str]:
+        """Start the process, and let it read what is whole, before its memory is limited."""
         command = [sys.executable, str(Path(__file__).with_name("fuzz_readers.py"))]
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, bufsize=1
@@ -114,6 +115,7 @@ def fuzz(folder: Path, count: int, seed: int, kept: Path | None = None) -> Repor
         by_reader.setdefault(one.reader, []).append(one)
     report, child = Report(), Child(seeds)
     try:
+        child.start()
         for number in range(count):
             chosen = rng.choice(rng.choice(list(by_reader.values())))
             given, damaged = _damage(rng, chosen, folder / "work")
