@@ -9,7 +9,6 @@ import pytest
 pytestmark = [pytest.mark.opengl, pytest.mark.slow]
 
 SCRIPT = """
-from functools import partial
 from pathlib import Path
 
 from qtpy.QtTest import QTest
@@ -18,23 +17,22 @@ with Path("times.txt").open("a") as file:
     file.write("once\\n")
 
 import napari_mammosae as ms
-from napari_mammosae.core.runs.making import demo
+from napari_mammosae.process.tasks import RunJob
 from napari_mammosae.viewer.docks import ImagesDock
 from napari_mammosae.viewer.workspace import workspace_of
 
-demo.demo_run = partial(demo.demo_run, count=3)
+ms.make_phantoms("phantoms", count=3, seed=1)
 viewer = ms.view(model="demo", show=False)
-dock = ImagesDock(viewer)
-viewer.window.add_dock_widget(dock)
-dock.run.demo_button.click()
+viewer.window.add_dock_widget(ImagesDock(viewer))
 opener = workspace_of(viewer).opener
+opener.make(RunJob("phantoms", Path("run"), workers=2))
 while opener.jobs.busy:
     QTest.qWait(50)
 print(len(workspace_of(viewer).session.run))
 """
 
 
-def test_the_demo_run_of_a_script_without_a_main_guard_runs_once(tmp_path, qapp):
+def test_a_run_from_a_script_without_a_main_guard_runs_the_script_once(tmp_path, qapp):
     (tmp_path / "script.py").write_text(SCRIPT)
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(
