@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,11 +49,16 @@ class Models:
         self._sent: ModelFacts | None = None
 
     def warm(self) -> None:
-        """Import what loading a model needs."""
-        from ..core.models import loading  # noqa: F401
-        from ..core.models.timm_import import import_timm
+        """Import what loading a model needs: hundreds of thousands of objects, none of them ever garbage."""
+        gc.disable()
+        try:
+            from ..core.models import loading  # noqa: F401
+            from ..core.models.timm_import import import_timm
 
-        import_timm()
+            import_timm()
+        finally:
+            gc.freeze()
+            gc.enable()
 
     def load(self, report: Report, recipe: Mapping[str, Any], heads: Sequence[Head]) -> Answer:
         """Load a model from its files, and add heads that it has besides."""
