@@ -32,10 +32,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 import fakes
-from napari_mammosae.core import runs
+from in_process import InProcess
 from napari_mammosae.core.images.preprocessing import Preprocessing
+from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.process import batch
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.workspace import workspace_of
 
@@ -106,12 +108,13 @@ def idle(workspace) -> None:
 
 def steps(report: Report, pulse: Heartbeat) -> None:
     """Go from image to image by the key's action."""
-    demo_run = runs.demo_run
+    demo_run = demo.demo_run
     demo_run(count=PHANTOMS)
+    batch.Child = InProcess  # another process would make the whole run
     viewer = viewer_with_docks()
     pulse.watch(viewer)
     workspace = workspace_of(viewer)
-    runs.demo_run = partial(demo_run, count=PHANTOMS)
+    demo.demo_run = partial(demo_run, count=PHANTOMS)
     workspace.opener.open_demo()
     idle(workspace)
     QTest.qWait(3_000)
