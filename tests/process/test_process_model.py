@@ -208,7 +208,7 @@ def test_a_viewer_that_is_killed_takes_the_process_along(recipe, tmp_path):
     time.sleep(0.5)
     parent.kill()
     parent.communicate()
-    assert gone(pid, 10)
+    assert gone(pid, 2)
 
 
 def test_files_of_the_current_folder_are_not_imported(tmp_path, monkeypatch, recipe):
