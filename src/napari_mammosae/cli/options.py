@@ -1,7 +1,7 @@
 """Options that several commands share, spelled once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -58,6 +58,16 @@ Labels = Annotated[
         metavar="CSV",
         help="A VinDr CSV, or image plus one column a label. Repeat for more tables; earlier ones win.",
     ),
+]
+Positive = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--positive", metavar="VALUE", help="Value of the label that counts as positive. For several: LABEL=VALUE."
+    ),
+]
+Uncertain = Annotated[
+    Literal["unknown", "positive", "negative"],
+    typer.Option("--uncertain", help="What uncertain labels count as: -1 among 0 and 1, or texts such as uncertain."),
 ]
 NoCrop = Annotated[
     bool, typer.Option("--no-crop", help="Use images as they are: already cropped and resized to the model's input.")

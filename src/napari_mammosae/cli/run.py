@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .console import progress, say, stoppable
+from .console import progress, say, stoppable, usage
 
 
 def run(
@@ -17,6 +17,8 @@ def run(
         typer.Option(metavar="RUN", file_okay=False, help="Folder of the run. An unfinished run in it is resumed."),
     ],
     labels: options.Labels = None,
+    positive: options.Positive = None,
+    uncertain: options.Uncertain = "unknown",
     maps: Annotated[
         bool, typer.Option("--maps", help="Keep the latent maps. Needed for localisation, galleries and suspects.")
     ] = False,
@@ -38,10 +40,13 @@ def run(
     The same command again resumes a run that was stopped. Images that cannot be read are listed in RUN/failures.csv,
     with the reason.
     """
+    from ..core.annotations.positives import parse_positive
     from ..core.runs.making.make import write_run
     from ..core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
+    with usage("--positive"):
+        value = parse_positive(positive)
     spec = {"name": model, "device": device, "precision": precision}
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = write_run(
@@ -49,6 +54,8 @@ def run(
             spec,
             out,
             labels=labels or (),
+            positive=value,
+            uncertain=uncertain,
             maps=maps,
             workers=workers,
             batch=batch,
