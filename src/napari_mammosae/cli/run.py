@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from . import options
-from .console import progress, say, stoppable, usage
+from .console import progress, say, stoppable
 
 
 def run(
@@ -40,13 +40,11 @@ def run(
     The same command again resumes a run that was stopped. Images that cannot be read are listed in RUN/failures.csv,
     with the reason.
     """
-    from ..core.annotations.positives import parse_positive
     from ..core.runs.making.make import write_run
     from ..core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
-    with usage("--positive"):
-        value = parse_positive(positive)
+    value = options.positive_of_label(positive, "")
     spec = {"name": model, "device": device, "precision": precision}
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = write_run(
