@@ -105,8 +105,10 @@ def _summary(table: "pd.DataFrame", label: str, number: int) -> str:
 
 def _comparison_text(comparison: "RankingComparison", name: str) -> str:
     lines = [
-        f"against {name}, {comparison.latents} latents that score in either: "
-        f"Spearman {comparison.spearman:.3f}, Kendall {comparison.kendall:.3f}"
+        f"against {name}, {comparison.latents} latents that fire in either and have a score in both: "
+        f"Spearman {comparison.spearman:.3f}, Kendall {comparison.kendall:.3f}",
+        f"tied with another: {comparison.ties[0]} there, {comparison.ties[1]} here; "
+        f"left out: {comparison.undefined} without a score in one",
     ]
     lines += [
         f"best {row['k']:>5.0f}: {row['shared']:.0f} shared ({row['by_chance'] * row['k']:.1f} by chance)"
