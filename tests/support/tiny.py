@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 
@@ -45,6 +45,18 @@ def write_model(folder: Path, seed: int = 0) -> Path:
     path = folder / "model.toml"
     path.write_text(TOML)
     return path
+
+
+def keep_class(model: Path, name: str) -> None:
+    """Leave a model of `write_model` its first logit alone, called `name`."""
+    weights = load_file(model.parent / "classifier.safetensors")
+    head = "classifier.classification_head."
+    save_file(
+        weights | {f"{head}{part}": weights[f"{head}{part}"][:1].clone() for part in ("weight", "bias")},
+        model.parent / "classifier.safetensors",
+    )
+    text = TOML.replace('["mass", "suspicious_calcification"]', f'["{name}"]')
+    model.write_text(text.replace("multilabel", "binary"))
 
 
 def picture(seed: int = 0, shape: tuple[int, int] = (400, 300)) -> np.ndarray:

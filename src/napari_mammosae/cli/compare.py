@@ -18,6 +18,7 @@ def compare(
         str | None,
         typer.Option("--class", metavar="C", help="Class set against the rest, number or name. Default: 1, present."),
     ] = None,
+    positive: options.Positive = None,
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figures.")] = "png",
     quiet: options.Quiet = False,
 ) -> None:
@@ -34,7 +35,8 @@ def compare(
 
         *results, note = comparison_files(out, figure)
         check_replaceable(note, *results)
-        runs = open_run(first), open_run(second)
+        value = options.positive_of_label(positive, label)
+        runs = open_run(first, positive=value), open_run(second, positive=value)
     with working("Comparing", quiet=quiet):
         comparison = compared.compare(*runs, label, category)
     with working("Writing", quiet=quiet):

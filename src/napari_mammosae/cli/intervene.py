@@ -7,7 +7,7 @@ import typer
 
 from ..core.runs.making.model_spec import model_of_run
 from . import options
-from .console import check_results, say, usage, working
+from .console import caution, check_results, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 def intervene(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
     label: Annotated[str, typer.Option(metavar="L", help="Label of the run that scores predictions.")],
+    called: Annotated[
+        str | None,
+        typer.Option(
+            "--class", metavar="C", help="Class of the model that predicts the label, if it is called otherwise."
+        ),
+    ] = None,
+    positive: options.Positive = None,
     order: Annotated[
         str,
         typer.Option(metavar="O", help="Score that ranks the latents of each class, as in `rank`, or published:DIR."),
@@ -73,17 +80,28 @@ def intervene(
     check_results(csv, plot)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.intervention import of_run
+        from ..core.runs.classes import UNNAMED
         from ..core.runs.run import open_run
 
         ks = _check_usage(order, k, verdict, plot)
-        opened = open_run(run)
+        value = options.positive_of_label(positive, label)
+        opened = open_run(run, positive=value)
     with working("Loading the model", quiet=quiet):
         loaded = model_of_run(opened, model)
     if verdict is not None:
         with working("Measuring", quiet=quiet):
             latents = _judged(opened, verdict, verdicts)
             effect = of_run.intervene(
-                opened, loaded, latents, label, mode=mode or "zero", form=form, split=eval_split, unit=unit, null=null
+                opened,
+                loaded,
+                latents,
+                label,
+                mode=mode or "zero",
+                form=form,
+                split=eval_split,
+                unit=unit,
+                null=null,
+                logit=called,
             )
         table, record = effect.table(), effect.provenance
         record["settings"] |= {"verdict": verdict, "verdicts": None if verdicts is None else verdicts.name}
@@ -92,7 +110,7 @@ def intervene(
             curve = of_run.sweep(
                 opened, loaded, label, order, modes=("keep", "zero") if mode is None else (mode,), form=form,
                 ks=range(opened.n_latents + 1) if k == "all" else ks, rank_split=rank_split, eval_split=eval_split,
-                unit=unit, compat=compat, intervals=k != "all",
+                unit=unit, compat=compat, intervals=k != "all", logit=called,
             )  # fmt: skip
         table, record = curve.table(), curve.provenance
     if csv is not None:
@@ -101,6 +119,8 @@ def intervene(
         write_table(csv, table, record)
     if plot is not None:
         _plot(plot, table, record, opened, verdict)
+    if called is None and record["settings"]["logits"] == [UNNAMED] != [label]:
+        caution([f"the model does not name its class; its logit is scored against {label!r}"], quiet=quiet)
     say(_summary(table, verdict, record), quiet=quiet)
     for path in (csv, plot):
         if path is not None:

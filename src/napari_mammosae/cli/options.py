@@ -1,12 +1,16 @@
 """Options that several commands share, spelled once."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from ..core.base.errors import ModelError
+from ..core.base.names import slug
 from ..core.models import choices
+
+if TYPE_CHECKING:
+    from ..core.annotations.positives import Positive as PositiveValue
 
 
 def _known_device(device: str | None) -> str | None:
@@ -14,6 +18,15 @@ def _known_device(device: str | None) -> str | None:
         return None if device is None else choices.check_device(device)
     except ModelError as error:
         raise typer.BadParameter(f"{error}.") from None
+
+
+def positive_of_label(given: list[str] | None, label: str) -> "PositiveValue | None":
+    """Return what `--positive` says, a bare value being that of the label the command is about."""
+    from ..core.annotations.positives import parse_positive
+    from .console import usage
+
+    with usage("--positive"):
+        return parse_positive(given, slug(label))
 
 
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
@@ -58,6 +71,16 @@ Labels = Annotated[
         metavar="CSV",
         help="A VinDr CSV, or image plus one column a label. Repeat for more tables; earlier ones win.",
     ),
+]
+Positive = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--positive", metavar="VALUE", help="Value of the label that counts as positive. For several: LABEL=VALUE."
+    ),
+]
+Uncertain = Annotated[
+    Literal["unknown", "positive", "negative"],
+    typer.Option("--uncertain", help="What uncertain labels count as: -1 among 0 and 1, or texts such as uncertain."),
 ]
 NoCrop = Annotated[
     bool, typer.Option("--no-crop", help="Use images as they are: already cropped and resized to the model's input.")

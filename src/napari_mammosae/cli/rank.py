@@ -23,6 +23,7 @@ def rank(
         str | None,
         typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
     ] = None,
+    positive: options.Positive = None,
     score: Annotated[str, typer.Option(metavar="S", help="Score that ranks the latents.")] = "diff",
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
@@ -66,14 +67,16 @@ def rank(
         from ..core.ranking.of_run import rank as rank_run
         from ..core.runs.run import open_run
 
-        opened = open_run(run)
+        value = options.positive_of_label(positive, label)
+        opened = open_run(run, positive=value)
     with working("Ranking", quiet=quiet):
         how: dict[str, Any] = {"score": score, "contrast": contrast, "split": split, "unit": unit}
         table = rank_run(opened, label, category=category, model=model, intervals=intervals, **how)
         record = table.attrs["provenance"]
         comparison = None
         if against is not None:
-            comparison = compare_with(table, opened, against, label, category=category, model=model, **how)
+            other = open_run(against, positive=value) if against.is_dir() else against
+            comparison = compare_with(table, opened, other, label, category=category, model=model, **how)
             table = comparison.with_moves(table)
             record["settings"]["against"] = against.name
             record["comparison"] = comparison.describe()
@@ -102,8 +105,10 @@ def _summary(table: "pd.DataFrame", label: str, number: int) -> str:
 
 def _comparison_text(comparison: "RankingComparison", name: str) -> str:
     lines = [
-        f"against {name}, {comparison.latents} latents that score in either: "
-        f"Spearman {comparison.spearman:.3f}, Kendall {comparison.kendall:.3f}"
+        f"against {name}, {comparison.latents} latents that fire in either and have a score in both: "
+        f"Spearman {comparison.spearman:.3f}, Kendall {comparison.kendall:.3f}",
+        f"tied with another: {comparison.ties[0]} there, {comparison.ties[1]} here; "
+        f"left out: {comparison.undefined} without a score in one",
     ]
     lines += [
         f"best {row['k']:>5.0f}: {row['shared']:.0f} shared ({row['by_chance'] * row['k']:.1f} by chance)"

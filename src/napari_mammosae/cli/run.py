@@ -17,6 +17,8 @@ def run(
         typer.Option(metavar="RUN", file_okay=False, help="Folder of the run. An unfinished run in it is resumed."),
     ],
     labels: options.Labels = None,
+    positive: options.Positive = None,
+    uncertain: options.Uncertain = "unknown",
     maps: Annotated[
         bool, typer.Option("--maps", help="Keep the latent maps. Needed for localisation, galleries and suspects.")
     ] = False,
@@ -42,6 +44,7 @@ def run(
     from ..core.runs.making.process import keep_freed_memory
 
     keep_freed_memory()
+    value = options.positive_of_label(positive, "")
     spec = {"name": model, "device": device, "precision": precision}
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = write_run(
@@ -49,6 +52,8 @@ def run(
             spec,
             out,
             labels=labels or (),
+            positive=value,
+            uncertain=uncertain,
             maps=maps,
             workers=workers,
             batch=batch,

@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from hypothesis import given
@@ -345,3 +346,42 @@ def test_the_table_has_every_score_and_each_has_a_title(case, monkeypatch):
     found = rank_latents(pool_of(dense, labels, patients)).set_index("latent").sort_index()
     np.testing.assert_allclose(found["centred"], dense[labels == 1].mean(0) - dense.mean(0), atol=1e-12)
     assert found["diff"].isna().all()
+
+
+@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("silent", [0.0, 0.6])
+def test_two_rankings_are_compared_where_both_have_a_score(case, score, silent):
+    """By definition: over latents that fire on either side, undefined scores left out."""
+    dense, labels, _ = case
+    rng = np.random.default_rng(5)
+    tables, columns, fires = [], [], []
+    for _ in range(2):
+        kept = dense * (rng.random(dense.shape[1]) >= silent) * (rng.random(dense.shape) < 0.4)
+        pool = LabelledPool(
+            scipy.sparse.csc_array(kept), labels, scipy.sparse.csc_array(2 * kept),
+            scipy.sparse.csc_array((kept > 0).astype(float)), 12, np.linspace(-1, 1, kept.shape[1]),
+        )  # fmt: skip
+        tables.append(rank_latents(pool, score, intervals=0))
+        columns.append(score_latents(pool, score))
+        fires.append((kept[~np.isnan(labels)] > 0).any(axis=0))
+    found = compare_rankings(*map(Ranking.of_table, tables))
+    either = fires[0] | fires[1]
+    both = either & ~np.isnan(columns[0]) & ~np.isnan(columns[1])
+    x, y = (pd.Series(values[both]) for values in columns)
+    assert (found.latents, found.undefined) == (both.sum(), (either & ~both).sum())
+    assert found.ties == (x.duplicated(keep=False).sum(), y.duplicated(keep=False).sum())
+    if min(x.nunique(), y.nunique()) > 1:
+        assert found.spearman == pytest.approx(x.rank().corr(y.rank()), abs=1e-9)
+        assert found.kendall == pytest.approx(x.corr(y, method="kendall"), abs=1e-9)
+    assert set(found.movers["latent"]) == set(np.flatnonzero(both))
+
+
+def test_undefined_scores_are_not_zero():
+    a = Ranking(np.arange(6), np.array([0.0, -0.1, -0.2, -0.6, np.nan, np.nan]), np.array([True] * 5 + [False]))
+    b = Ranking(np.arange(6), np.array([0.0, -0.2, np.nan, -0.2, -0.5, np.nan]), np.array([True] * 5 + [False]))
+    found = compare_rankings(a, b, at=(3, 6))
+    # latents 0, 1, 3: 0, -0.1, -0.6 against 0, -0.2, -0.2
+    assert (found.latents, found.undefined, found.ties) == (3, 2, (0, 2))
+    assert found.spearman == pytest.approx(np.sqrt(3) / 2)
+    assert found.kendall == pytest.approx(2 / np.sqrt(6))
+    assert found.overlap["shared"].tolist() == [2, 3]

@@ -178,11 +178,26 @@ def test_a_category_without_a_logit_is_refused():
 
 def test_two_names_are_two_classes_and_more_are_not():
     model = SimpleNamespace(classes=("density", "finding"), task="multilabel")
-    assert logit_of(model, "density", 0, ["dense", "fatty"]).sign == -1
+    assert logit_of(model, "density", 0, ["not dense", "dense"]).sign == -1
+    with pytest.raises(SettingsError, match=r"'density' has the values dense, fatty.*--positive VALUE"):
+        logit_of(model, "density", 0, ["dense", "fatty"])
     with pytest.raises(SettingsError, match="'density'"):
         logit_of(model, "density", 1, ["a", "b", "c", "d"])
+    finding = SimpleNamespace(classes=("finding",), task="binary")
+    assert logit_of(finding, "outcome", 0, ["malignant", "normal"]).sign == 1
+    assert logit_of(finding, "outcome", 1, ["malignant", "normal"]).sign == -1
     with pytest.raises(SettingsError, match="'outcome'"):  # which of the two would the finding be?
-        logit_of(SimpleNamespace(classes=("finding",), task="binary"), "outcome", 1, ["malignant", "normal"])
+        logit_of(finding, "outcome", 1, ["oval", "round"])
+
+
+@pytest.mark.parametrize("name", ["malignant", "outcome_malignant", "outcome"])
+def test_a_class_called_as_the_positive_text_speaks_for_both(name):
+    model = SimpleNamespace(classes=("mass", name), task="multilabel")
+    for number, sign in ((0, -1), (1, 1)):
+        found = logit_of(model, "outcome", number, ["normal", "malignant"])
+        assert (found.logit, found.sign) == (1, sign)
+    with pytest.raises(SettingsError, match="'outcome'"):
+        logit_of(SimpleNamespace(classes=("benign",), task="multilabel"), "outcome", 1, ["normal", "malignant"])
 
 
 def test_heads_are_asked_in_their_order():
@@ -209,6 +224,18 @@ def test_heads_are_asked_in_their_order():
 )
 def test_classes_go_by_number_or_name(folder, label, given, number):
     assert class_number(open_run(folder / "binary"), label, given) == number
+
+
+def test_names_of_classes_count_before_numbers():
+    values = np.arange(4.0)
+    run = SimpleNamespace(
+        path=Path("run"), info={"categories": {"birads": ["2", "4a", "4b", "5"]}}, label=lambda name: values
+    )
+    assert [class_number(run, "birads", name) for name in ("2", "4A", "5", 2)] == [0, 1, 3, 2]
+    with pytest.raises(SettingsError, match="no class '0'"):
+        class_number(run, "birads", "0")
+    run.info, values = {}, np.array([-1.0, 1.0, 2.0])
+    assert [class_number(run, "change", name) for name in ("-1", "1")] == [-1, 1]
 
 
 @pytest.mark.parametrize(("label", "given"), [("mass", "2"), ("density", None), ("density", "e"), ("density", "-1")])

@@ -180,3 +180,50 @@ def test_what_tables_say_of_side_and_view_reaches_the_regions(tmp_path):
     labels.write_text("image,mass,laterality,view\nimage-000,1,Left,MLO\nimage-001,1,,XCCL\n")
     entries = read_sources(images, labels).entries
     assert [(entry.laterality, entry.view) for entry in entries] == [("L", "MLO"), (None, None)]
+
+
+def label_values(images, tables, label, **how):
+    found = read_sources(images, tables, **how)
+    return found.labels[f"label.{label}"].tolist(), found
+
+
+def test_texts_are_numbered_alike_in_all_tables(tmp_path):
+    images = runs_kit.write_images(tmp_path / "images", 4)
+    first, second, third = (tmp_path / f"{name}.csv" for name in ("one", "two", "three"))
+    first.write_text("image,kind,pathology\nimage-000,oval,Normal\nimage-001,round,Normal\n")
+    second.write_text("image,kind,pathology\nimage-002,lobed,Malignant\nimage-002,lobed,Malignant\n")
+    third.write_text("image,kind,pathology\nimage-003,round,1\n")
+    kinds, found = label_values(images, [first, second, third], "kind")
+    assert found.categories == {"kind": ["lobed", "oval", "round"], "pathology": ["normal", "malignant"]}
+    assert kinds == [1, 2, 0, 2]
+    assert found.labels["label.pathology"].tolist() == [0, 0, 1, 1]
+    assert found.rows["label.kind"].tolist() == [0, 0]
+    assert found.rows["label.pathology"].tolist() == [1, 1]
+    assert any("pathology counts 'malignant' as positive, 'normal' as negative" in note for note in found.notes)
+    third.write_text("image,kind\nimage-003,2\n")
+    with pytest.raises(FindingsError, match=r"three.csv: kind is text in one table and numbers in another"):
+        read_sources(images, [first, second, third])
+
+
+@pytest.mark.parametrize("positive", ["round", {"kind": "round"}])
+def test_the_positive_value_counts_in_all_tables(tmp_path, positive):
+    images = runs_kit.write_images(tmp_path / "images", 3)
+    first, second = tmp_path / "one.csv", tmp_path / "two.csv"
+    first.write_text("image,kind\nimage-000,oval\nimage-001,round\n")
+    second.write_text("image,kind\nimage-002,lobed\n")
+    kinds, found = label_values(images, [first, second], "kind", positive=positive)
+    assert kinds == [0, 1, 0]
+    plain = read_sources(images, [first, second])
+    assert found.labels_sha256 != plain.labels_sha256  # a run with other labels is not resumed
+    for wrong in ("square", {"kind": "square"}, {"other": "round"}):
+        with pytest.raises(FindingsError, match="check --positive"):
+            read_sources(images, [first, second], wrong)
+
+
+def test_a_list_of_images_with_an_index_has_no_labels(tmp_path):
+    runs_kit.write_images(tmp_path, 2)
+    listing = tmp_path / "images.csv"
+    listing.write_text("Unnamed: 0,path\n5,image-000.png\n9,image-001.png\n")
+    found = read_sources(listing)
+    assert [name for name in found.labels if name.startswith("label.")] == []
+    assert any("numbers the rows" in note for note in found.notes)

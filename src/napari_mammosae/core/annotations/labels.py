@@ -1,15 +1,16 @@
 """Labels of images: from VinDr-Mammo's tables, or from any CSV with one column a label."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ..base.errors import FindingsError
-from ..base.names import LACKS_SLUG, slug
+from ..base.names import slug
 from ..base.reading import reads
 from ..base.tables import UNKNOWN, numbers, read_image_ids, read_table
+from .label_values import has_letters, normal_texts, read_values, same_text
+from .positives import Positive, Uncertain, positive_of, value_for
 from .vindr import categories
 
 _IMAGE = ("image_id", "image", "path")
@@ -24,13 +25,11 @@ _NOT_LABELS = frozenset(
     | {"xmin", "ymin", "xmax", "ymax", "resized_xmin", "resized_ymin", "resized_xmax", "resized_ymax", "note"}
     | {"finding", "finding_categories", "finding_birads"}
 )
-_WORDS = {"no": 0.0, "yes": 1.0, "false": 0.0, "true": 1.0, "negative": 0.0, "positive": 1.0}
-_DENSITIES = ("a", "b", "c", "d")
-_MOST_CATEGORIES = 50
+_RENAMED = {"breast_density": "density", "breast_birads": "birads"}
 
 
 @reads(FindingsError, "a table of labels")
-def read_labels(path: Path | str) -> pd.DataFrame:
+def read_labels(path: Path | str, positive: Positive | None = None, uncertain: Uncertain = "unknown") -> pd.DataFrame:
     """Read labels at the level of the image: a finding counts when any row of the image has it.
 
     Parameters
@@ -38,14 +37,18 @@ def read_labels(path: Path | str) -> pd.DataFrame:
     path
         A VinDr-Mammo table; a plain CSV of boxes; or a wide CSV with `image`, `image_id` or `path` and one column a
         label: a number or a category, blank = unknown.
+    positive
+        The text that counts as 1, of every label that has it or by label.
+    uncertain
+        What -1 among 0 and 1, and texts such as "uncertain", count as.
 
     Returns
     -------
     DataFrame
         Indexed by `image_id`, in the order of the file: `patient`, `laterality`, `view`, `split` (None when unknown),
         `height`, `width`, and float64 `label.<slug>` columns, NaN when unknown. Density A to D is 0 to 3; categories
-        are numbered in alphabetical order and listed in ``attrs["categories"][slug]``; ``attrs["notes"]`` says what
-        was left out.
+        are numbered in alphabetical order, of a known pair such as malignant and normal the positive one as 1, and
+        listed in ``attrs["categories"][slug]``; ``attrs["notes"]`` says what was decided and left out.
 
     Raises
     ------
@@ -53,13 +56,14 @@ def read_labels(path: Path | str) -> pd.DataFrame:
         The file cannot be read, names no images, has no label, or mixes numbers and text in one.
     """
     path = Path(path)
-    rows, facts = _rows(path)
+    rows, facts = _rows(path, positive, uncertain)
     labels = [str(name) for name in rows if str(name).startswith("label.")]
     grouped = rows.groupby("image_id", sort=False)[labels]
     highest, lowest = grouped.max(), grouped.min()
     notes: list[str] = list(rows.attrs["notes"])
     for name in labels:
-        if rows[name].dropna().isin((0.0, 1.0)).all():
+        names = rows.attrs["categories"].get(name.removeprefix("label."))
+        if rows[name].dropna().isin((0.0, 1.0)).all() and (not names or positive_of(names) == 1):
             continue
         differ = (highest[name] != lowest[name]) & highest[name].notna()
         if differ.any():
@@ -69,20 +73,29 @@ def read_labels(path: Path | str) -> pd.DataFrame:
             )
             highest.loc[differ, name] = np.nan
     table = facts.join(highest)
-    table.attrs = {"categories": rows.attrs["categories"], "notes": notes}
+    table.attrs = {"categories": rows.attrs["categories"], "notes": notes, "told": rows.attrs["told"]}
     return table
 
 
 @reads(FindingsError, "a table of labels")
-def read_label_rows(path: Path | str) -> pd.DataFrame:
+def read_label_rows(
+    path: Path | str, positive: Positive | None = None, uncertain: Uncertain = "unknown", *, needed: bool = True
+) -> pd.DataFrame:
     """Read labels row by row, as the published evaluation counts: an image with two findings stands there twice.
+
+    Parameters
+    ----------
+    path, positive, uncertain
+        As `read_labels` takes them.
+    needed
+        Whether a table without labels is an error.
 
     Returns
     -------
     DataFrame
         `row` (position in the file), `image_id`, `split`, and `label.<slug>` of that row alone.
     """
-    rows, _ = _rows(Path(path))
+    rows, _ = _rows(Path(path), positive, uncertain, needed)
     return rows
 
 
@@ -108,32 +121,40 @@ def _first_known(cells: pd.DataFrame, sources: tuple[str, ...]) -> list[str | No
     return [text if text.lower() not in UNKNOWN else None for text in cells[source]]
 
 
-def _rows(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _rows(
+    path: Path, positive: Positive | None, uncertain: Uncertain, needed: bool = True
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Labels of each row, and facts of each image."""
     cells = read_table(path)
     image_ids = read_image_ids(path, cells, _IMAGE, "a table of labels")
     facts = image_facts(path, cells, image_ids)
     rows = pd.DataFrame({"row": np.arange(len(cells)), "image_id": image_ids}, index=cells.index)
     rows["split"] = pd.Series(_first_known(cells, _FACTS["split"]), index=cells.index, dtype=object)
+    unused = ""
+    if {"density", "breast_density"} <= set(cells):  # letters say what they mean, numbers may count from 0 or 1
+        unused = "density" if has_letters(cells["breast_density"]) else "breast_density"
     found: dict[str, list[str]] = {}
     notes: list[str] = []
+    told: list[str] = []
     for name in cells:
-        if name in _NOT_LABELS or (name == "breast_density" and "density" in cells):
+        if name in _NOT_LABELS or name == unused:
             continue
-        values, names = _values(path, cells, str(name), notes)
+        label = _RENAMED.get(str(name), str(name))
+        if same_text(value_for(positive, label), normal_texts(cells[name])) is not None:
+            told.append(label)
+        values, names = read_values(path, cells, str(name), label, notes, positive, uncertain)
         if values is None:
             continue
-        label = {"breast_density": "density", "breast_birads": "birads"}.get(str(name), str(name))
         rows[f"label.{label}"] = values
         if names:
             found[label] = names
     for finding, values in _finding_columns(path, cells).items():
         if f"label.{finding}" not in rows:
             rows[f"label.{finding}"] = values
-    if not any(str(name).startswith("label.") for name in rows):
+    if needed and not any(str(name).startswith("label.") for name in rows):
         raise FindingsError(f"{path.name}: has no column with labels; found {', '.join(map(str, cells.columns))}")
     rows = rows.reset_index(drop=True)
-    rows.attrs = {"categories": found, "notes": notes}
+    rows.attrs = {"categories": found, "notes": notes, "told": told}
     return rows, facts
 
 
@@ -147,32 +168,3 @@ def _finding_columns(path: Path, cells: pd.DataFrame) -> dict[str, pd.Series]:
         return {}
     names = sorted(set().union(*lists))
     return {name: pd.Series([float(name in found) for found in lists], index=cells.index) for name in names}
-
-
-def _values(path: Path, cells: pd.DataFrame, name: str, notes: list[str]) -> tuple[pd.Series | None, list[str]]:
-    """Numbers of one label column, and the names behind them; None for a column that is no label."""
-    texts = cells[name].str.lower()
-    known = texts[~texts.isin(UNKNOWN)]
-    if not len(known):
-        notes.append(f"{path.name}: column {name} is blank and was left out")
-        return None, []
-    if not slug(name):
-        raise FindingsError(f"{path.name}: the label {name!r} {LACKS_SLUG}")
-    if name in ("density", "breast_density") and known.str.fullmatch(r"(density\s*)?[abcd]").all():
-        return known.str[-1].map(_DENSITIES.index).astype("float64").reindex(cells.index), list(_DENSITIES)
-    if name in ("birads", "breast_birads") and known.str.fullmatch(r"bi-?rads\s*\d").all():
-        return known.str[-1].astype("float64").reindex(cells.index), []
-    if known.isin(list(_WORDS)).all():
-        return known.map(_WORDS).reindex(cells.index), []
-    numeric = known.str.fullmatch(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?")
-    if numeric.any():  # a text among numbers is a slip, not a category: let the reader of numbers name its line
-        values = numbers(path, cells, name)
-        letters = name == "density" and values.dropna().isin(range(len(_DENSITIES))).all()
-        return values, list(_DENSITIES) if letters else []
-    names = sorted({re.sub(r"\s+", " ", text) for text in known})
-    if len(names) > _MOST_CATEGORIES:
-        notes.append(f"{path.name}: column {name} has {len(names)} different texts, is taken for a remark and left out")
-        return None, []
-    return known.map({text: names.index(re.sub(r"\s+", " ", text)) for text in known.unique()}).astype(
-        "float64"
-    ).reindex(cells.index), names

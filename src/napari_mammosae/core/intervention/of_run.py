@@ -124,6 +124,7 @@ def sweep(
     unit: Unit = "image",
     compat: bool = False,
     intervals: bool = True,
+    logit: str | None = None,
 ) -> KSweep:
     """Keep or zero the best k latents of every class, for many k, and measure the predictions.
 
@@ -150,6 +151,8 @@ def sweep(
         Rank float32 sigmoids as the published curves do, and count false ties.
     intervals
         Whether to bootstrap by patient.
+    logit
+        The model's class whose logit is scored, where it is not called as the label.
 
     Raises
     ------
@@ -168,13 +171,13 @@ def sweep(
     >>> curve.table()["k"].tolist()
     [0, 5, 0, 5]
     """
-    cohort = cohort_of_run(run, model, label, split=eval_split, unit=unit)
+    cohort = cohort_of_run(run, model, label, split=eval_split, unit=unit, logit=logit)
     ranked_on = rank_split or eval_split
     first = _entry(run, model, label, ranking, ranked_on, unit)
     h = cohort.n_latents
     chosen = [*(k for k in DEFAULT_KS if k < h), h] if ks is None else list(ks)
     rows = curve_table(cohort, first, chosen, modes, form, compat=compat, intervals=intervals)
-    settings = _settings(run, label, cohort, form, eval_split, unit) | {
+    settings = _settings(run, label, cohort, form, eval_split, unit, logit) | {
         "order": ranking if isinstance(ranking, str) else "given", "rank_split": ranked_on, "modes": list(modes),
         "compat": compat, "k": chosen if ks is not None and intervals else None if ks is None else "all",
         "ranked_and_scored_on_the_same_images": isinstance(ranking, str)
@@ -195,6 +198,7 @@ def intervene(
     split: str | None = None,
     unit: Unit = "image",
     null: int = 0,
+    logit: str | None = None,
 ) -> InterventionEffect:
     """Edit a set of latents on every image of a run, and measure the predictions before and after.
 
@@ -214,6 +218,8 @@ def intervene(
         "row" counts an image once for each of its finding rows.
     null
         Compare with so many random sets of equal count, and of equal activation.
+    logit
+        The model's class whose logit is scored, where it is not called as the label.
 
     Raises
     ------
@@ -232,13 +238,13 @@ def intervene(
     >>> effect.table().set_index("measure").loc["auroc", "set_size"].item()
     2
     """
-    cohort = cohort_of_run(run, model, label, split=split, unit=unit)
+    cohort = cohort_of_run(run, model, label, split=split, unit=unit, logit=logit)
     edit = Edit(mask_of(latents, run.n_latents), mode, form, value)
     rows = effect(cohort, edit)
     rows.insert(0, "mode", edit.mode)
     rows.insert(1, "form", edit.form)
     rows.insert(2, "set_size", int(edit.mask.sum()))
-    settings = _settings(run, label, cohort, form, split, unit) | {"mode": mode, "null": null}
+    settings = _settings(run, label, cohort, form, split, unit, logit) | {"mode": mode, "null": null}
     record = provenance("intervene", settings, model) | {"edit": edit.describe(), "remark": edit.remark}
     matches: tuple[Literal["count", "activation"], ...] = ("count", "activation")
     for match in matches if null else ():
@@ -255,9 +261,15 @@ def intervene(
 
 
 def cohort_of_run(
-    run: Run, model: "MammoSAE | ModelFacts", label: str, *, split: str | None = None, unit: Unit = "image"
+    run: Run,
+    model: "MammoSAE | ModelFacts",
+    label: str,
+    *,
+    split: str | None = None,
+    unit: Unit = "image",
+    logit: str | None = None,
 ) -> Cohort:
-    """Put the images of a run, the linear tail of its model and a label together.
+    """Put the images of a run, the linear tail of its model and a label together; see `intervene` for the settings.
 
     Raises
     ------
@@ -270,7 +282,7 @@ def cohort_of_run(
     """
     run.check_model(model)
     rows, labels = labelled_rows(run, label, split, unit)
-    logits = logits_of_label(run, label)
+    logits = logits_of_label(run, label, logit)
     attribution, constant = model.linear_tail()
     everything = Cohort.of(
         run.pooled("mean"),
@@ -309,13 +321,16 @@ def _published(order: str) -> dict[int, Ranking]:
     return read_published_folder(folder)
 
 
-def _settings(run: Run, label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit) -> dict[str, Any]:
+def _settings(
+    run: Run, label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit, logit: str | None
+) -> dict[str, Any]:
     labels = np.asarray(cohort.labels).astype(int)
     counted: dict[str, Any] = {"classes": np.bincount(labels).tolist()}
     if cohort.constant.size == 1:
         counted = {"positives": int(labels.sum())}
     return {
         "run": run.path, "label": label, "unit": unit, "form": form, "eval_split": split, "images": cohort.n_images,
+        "logits": [run.classes[place] for place in logits_of_label(run, label, logit)],
     } | counted  # fmt: skip
 
 

@@ -29,12 +29,17 @@ class RankingComparison:
     Attributes
     ----------
     spearman, kendall : float
-        Rank correlations of the scores over the latents that score in either ranking; NaN where undefined.
+        Rank correlations of the scores over the latents that fire in either ranking and have a score in both; NaN
+        where undefined.
     latents : int
         How many latents that is.
+    undefined : int
+        How many fire in either ranking, but lack a score in one.
+    ties : (int, int)
+        How many of the latents share their score with another one, in the first and in the second ranking.
     overlap : pandas.DataFrame
-        `k`, `shared` (latents among the best k of both), `share` of k, `by_chance` (share expected of two random
-        orders of all latents).
+        `k`, `shared` (latents with a score among the best k of both), `share` of k, `by_chance` (share expected of two
+        random orders of all latents).
     movers : pandas.DataFrame
         Those latents, biggest change of rank first: `latent`, `rank_a`, `rank_b`, `change` (places gained in the
         second), `score_a`, `score_b`. Ranks count these latents only: silent ones would move by thousands.
@@ -43,6 +48,8 @@ class RankingComparison:
     spearman: float
     kendall: float
     latents: int
+    undefined: int
+    ties: tuple[int, int]
     overlap: "pd.DataFrame"
     movers: "pd.DataFrame"
 
@@ -52,11 +59,13 @@ class RankingComparison:
             "spearman": self.spearman,
             "kendall": self.kendall,
             "latents": self.latents,
+            "undefined": self.undefined,
+            "ties": list(self.ties),
             "overlap": self.overlap.to_dict("records"),
         }
 
     def with_moves(self, table: "pd.DataFrame") -> "pd.DataFrame":
-        """Add to the second ranking's table each latent's place among those that score in either; else blank.
+        """Add to the second ranking's table each latent's place among those that were compared; else blank.
 
         Adds `place`, `place_against`, `places_gained` and `score_against`.
         """
@@ -79,20 +88,24 @@ def compare_rankings(a: Ranking, b: Ranking, at: Sequence[int] = AT) -> RankingC
     h = a.order.size
     if b.order.size != h:
         raise SettingsError(f"one ranking has {h} latents, the other {b.order.size}; they are of different SAEs.")
-    scored = np.flatnonzero(a.live | b.live)
+    live, defined = a.live | b.live, a.defined & b.defined
+    scored = np.flatnonzero(live & defined)
     spearman = kendall = float("nan")
-    x, y = np.nan_to_num(a.scores[scored]), np.nan_to_num(b.scores[scored])
-    if scored.size > 1 and np.ptp(x) > 0 and np.ptp(y) > 0:
+    x, y = a.scores[scored], b.scores[scored]
+    sizes = [np.unique(values, return_counts=True)[1] for values in (x, y)]
+    ties = int(sizes[0][sizes[0] > 1].sum()), int(sizes[1][sizes[1] > 1].sum())
+    if min(size.size for size in sizes) > 1:
         spearman, kendall = float(spearmanr(x, y)[0]), float(kendalltau(x, y)[0])
     steps = np.array([k for k in at if 1 <= k <= h], dtype=np.int64)
-    shared = np.bincount(np.maximum(a.ranks, b.ranks), minlength=h + 1).cumsum()[steps]
+    shared = np.bincount(np.maximum(a.ranks, b.ranks)[defined], minlength=h + 1).cumsum()[steps]
     overlap = pd.DataFrame({"k": steps, "shared": shared, "share": shared / steps, "by_chance": steps / h})
     places = [np.argsort(np.argsort(ranking.ranks[scored])) + 1 for ranking in (a, b)]
     movers = pd.DataFrame({"latent": scored, "rank_a": places[0], "rank_b": places[1]})
     movers["change"] = movers["rank_a"] - movers["rank_b"]
     movers["score_a"], movers["score_b"] = a.scores[scored], b.scores[scored]
     biggest = np.lexsort((scored, -np.abs(movers["change"].to_numpy())))
-    return RankingComparison(spearman, kendall, int(scored.size), overlap, movers.iloc[biggest].reset_index(drop=True))
+    moved = movers.iloc[biggest].reset_index(drop=True)
+    return RankingComparison(spearman, kendall, int(scored.size), int((live & ~defined).sum()), ties, overlap, moved)
 
 
 def compare_with(

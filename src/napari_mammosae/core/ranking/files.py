@@ -88,7 +88,9 @@ def read_ranking(path: Path | str) -> Ranking:
 
     try:
         table = pd.read_csv(path)
-        columns = [table[name].to_numpy() for name in ("rank", "latent", "score")]
+        columns = [
+            table[name].to_numpy() for name in ("rank", "latent", "score", "live") if name in table or name != "live"
+        ]
     except OSError as error:
         raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError) as error:
@@ -98,7 +100,9 @@ def read_ranking(path: Path | str) -> Ranking:
     return _ranking(path, *columns)
 
 
-def _ranking(path: Path, ranks: Any, latents: Sequence[int] | ArrayLike, scores: ArrayLike) -> Ranking:
+def _ranking(
+    path: Path, ranks: Any, latents: Sequence[int] | ArrayLike, scores: ArrayLike, live: Any = None
+) -> Ranking:
     try:
         numbers = np.asarray(latents, dtype=np.int64)
         values = np.asarray(scores, dtype=np.float64)
@@ -112,4 +116,10 @@ def _ranking(path: Path, ranks: Any, latents: Sequence[int] | ArrayLike, scores:
         raise SettingsError(f"{path.name} gives two latents the same rank.")
     by_latent = np.empty(h)
     by_latent[numbers] = values
-    return Ranking(numbers[np.argsort(places)], by_latent)
+    fires = None
+    if live is not None:
+        if np.asarray(live).dtype != bool:
+            raise SettingsError(f"{path.name}: the column live holds other values than True and False.")
+        fires = np.empty(h, dtype=bool)
+        fires[numbers] = live
+    return Ranking(numbers[np.argsort(places)], by_latent, fires)

@@ -23,11 +23,14 @@ class Ranking:
     order : (h,) int64
         Latents, best first; every latent occurs once.
     scores : (h,) float64
-        Score of each *latent* (not of each place); 0 for silent ones, NaN where undefined.
+        Score of each *latent* (not of each place), NaN where undefined.
+    fires : (h,) bool or None
+        Which latents fire on the images that were scored; None where it is not known.
     """
 
     order: IntArray
     scores: FloatArray
+    fires: BoolArray | None = None
 
     @classmethod
     def of(cls, scores: ArrayLike) -> "Ranking":
@@ -38,6 +41,8 @@ class Ranking:
     @classmethod
     def of_table(cls, table: "pd.DataFrame") -> "Ranking":
         """Take a table that holds every latent once, best first: the columns `latent` and `score`, as `rank` gives it.
+
+        The column `live`, where there is one, says which latents fire.
 
         Raises
         ------
@@ -51,12 +56,21 @@ class Ranking:
             raise SettingsError(f"the ranking of {order.size} rows does not hold each latent once.")
         scores = np.empty(order.size)
         scores[order] = table["score"].to_numpy(np.float64)
-        return cls(order, scores)
+        if "live" not in table.columns:
+            return cls(order, scores)
+        fires = np.empty(order.size, dtype=bool)
+        fires[order] = table["live"].to_numpy(bool)
+        return cls(order, scores, fires)
 
     @property
     def live(self) -> BoolArray:
-        """Latents whose score says anything, (h,): neither 0 nor undefined."""
-        return np.asarray((self.scores != 0) & ~np.isnan(self.scores))
+        """Latents that fire, (h,); where that is not known, those whose score is neither 0 nor undefined."""
+        return np.asarray((self.scores != 0) & self.defined) if self.fires is None else self.fires
+
+    @property
+    def defined(self) -> BoolArray:
+        """Latents that have a score, (h,)."""
+        return np.asarray(~np.isnan(self.scores))
 
     @property
     def ranks(self) -> IntArray:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+from ..annotations.positives import positive_of, question
 from ..base.errors import SettingsError
 from ..base.names import slug
 from ..stats.predictions import decisions
@@ -52,7 +53,7 @@ def logit_of(predictor: Predictor, label: str, number: int, categories: Sequence
     A class named `<label>_<category>` or `<category>` speaks for that category. Without categories the classes
     `<label>_...` of a multiclass model speak for the class numbers in their order. A class named as the label speaks
     for class 1 and, being a logit of its own, with the other sign for class 0; so does the only logit of a model whose
-    class is the unnamed `finding`.
+    class is the unnamed `finding`. Of two categories, the positive one of a known pair is meant.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def logit_of(predictor: Predictor, label: str, number: int, categories: Sequence
     Raises
     ------
     SettingsError
-        No logit speaks for the class; the message says why.
+        No logit speaks for the class, or it is not known which category is positive; the message says why.
 
     Examples
     --------
@@ -86,14 +87,19 @@ def logit_of(predictor: Predictor, label: str, number: int, categories: Sequence
             f"no logit speaks for class {number}{name} of {label!r}; the model predicts {', '.join(predictor.classes)}."
         )
     heads = _heads(predictor)
+    positive = positive_of(categories) if categories else 1
     for start, classes, task in heads:
-        unnamed = len(heads) == 1 and classes == (UNNAMED,) and not categories
-        if (label in classes and len(categories) <= 2) or unnamed:
-            place = start + (classes.index(label) if label in classes else 0)
-            if number == 1:
-                return ClassLogit(place)
-            if number == 0 and task != "multiclass":
-                return ClassLogit(place, -1)
+        called = {label, *([] if positive is None else _class_names(label, categories[positive:][:1]))}
+        found = [place for place, name in enumerate(classes) if name in called]
+        if len(heads) == 1 and classes == (UNNAMED,):
+            found = [0]
+        if found:
+            if positive is None:
+                raise SettingsError(question(label, categories))
+            if number == positive:
+                return ClassLogit(start + found[0])
+            if number == 1 - positive and task != "multiclass":
+                return ClassLogit(start + found[0], -1)
             raise SettingsError(f"the model has one logit for {label!r}, which says nothing about class {number}.")
     raise SettingsError(
         f"the model predicts {', '.join(predictor.classes) or 'nothing'}, which cannot be scored against the label "
@@ -110,37 +116,64 @@ def _heads(predictor: Predictor) -> list[tuple[int, tuple[str, ...], str]]:
 
 def _named(predictor: Predictor, label: str, categories: Sequence[str]) -> list[int | None]:
     """Logit of each class number of a label whose classes a head names one by one; empty where none does."""
-    slugs = [slug(str(name)) for name in categories]
+    positive = positive_of(categories)
     for start, classes, task in _heads(predictor):
         places = {name: start + place for place, name in enumerate(classes)}
-        found = [places.get(f"{label}_{name}", places.get(name)) for name in slugs]
+        found = [
+            next((places[name] for name in _class_names(label, [category]) if name in places), None)
+            for category in categories
+        ]
+        if positive is not None and found[1 - positive] is None and task != "multiclass":
+            continue  # one logit for two classes
         if any(place is not None for place in found):
             return found
-        if not slugs and task == "multiclass" and all(name.startswith(f"{label}_") for name in places):
+        if not categories and task == "multiclass" and all(name.startswith(f"{label}_") for name in places):
             return list(places.values())
     return []
 
 
-def logits_of_label(run: Run, label: str) -> list[int]:
+def _class_names(label: str, categories: Sequence[str]) -> list[str]:
+    """What a model may call the classes that stand for categories of a label."""
+    slugs = [slug(str(name)) for name in categories]
+    return [name for own in slugs for name in (f"{label}_{own}", own)]
+
+
+def logits_of_label(run: Run, label: str, called: str | None = None) -> list[int]:
     """Return which logits are scored against a label: one for a label of two classes, else one a class, in order.
 
     Logits of a multiclass model that stand for none of the label's classes come last: they can win, wrongly.
+
+    Parameters
+    ----------
+    run, label
+        A run, and one of its labels.
+    called
+        The model's class that predicts a label of two classes, where it is called otherwise.
 
     Raises
     ------
     RunError
         The run has no such label.
     SettingsError
-        The model predicts something else, or not every class of the label.
+        The model predicts something else, or not every class of the label, or it is not known which one is positive.
     """
     numbers = [number for number, _ in classes_of(run, label)]
     categories = categories_of(run, label)
-    if named := _named(run, label, categories):
+    if called is None and (named := _named(run, label, categories)):
         count = max(numbers, default=0) + 1 if None in named else len(named)
         logits = [logit_of(run, label, number, categories).logit for number in range(count)]
         rest = range(len(run.classes)) if run.task == "multiclass" else ()
         return [*logits, *(place for place in rest if place not in logits)]
-    found = logit_of(run, label, 1, categories)
+    if called is not None:
+        if slug(called) not in run.classes:
+            raise SettingsError(
+                f"the model has no class {called!r}; it predicts {', '.join(run.classes) or 'nothing'}."
+            )
+        if categories and positive_of(categories) != 1:
+            raise SettingsError(question(label, categories))
+        found = ClassLogit(run.classes.index(slug(called)))
+    else:
+        found = logit_of(run, label, 1, categories)
     if run.task == "multiclass" or not set(numbers) <= {0, 1}:
         raise SettingsError(
             f"the model of {run.path.name} has one logit for {label!r}, which cannot be scored against its classes "
@@ -179,14 +212,17 @@ def classes_of(run: Run, label: str) -> tuple[tuple[int, str], ...]:
     found = np.unique(values[~np.isnan(values)]).astype(int)
     names = categories_of(run, label)
     if names:
-        return tuple((int(c), names[c].replace("_", " ") if c < len(names) else str(c)) for c in found)
+        order = found[::-1] if positive_of(names) == 1 else found
+        return tuple((int(c), names[c].replace("_", " ") if c < len(names) else str(c)) for c in order)
     if set(found) <= {0, 1}:
         return tuple((int(c), ("absent", "present")[c]) for c in found[::-1])
     return tuple((int(c), str(c)) for c in found)
 
 
 def class_number(run: Run, label: str, given: int | str | None = None) -> int:
-    """Return the number of a class of a label from its number or name; None means class 1 of a label of two classes.
+    """Return the number of a class of a label from its number or name; None means the positive one of two classes.
+
+    A name counts before a number: "2" is BI-RADS 2 where that is a category.
 
     Raises
     ------
@@ -196,12 +232,18 @@ def class_number(run: Run, label: str, given: int | str | None = None) -> int:
         The label has no such class, or several and none was named.
     """
     found = classes_of(run, label)
-    if given is None and not categories_of(run, label) and {number for number, _ in found} <= {0, 1}:
+    names = categories_of(run, label)
+    if given is None and (positive_of(names) == 1 if names else {number for number, _ in found} <= {0, 1}):
         return 1
     wanted = str(given).strip()
-    for number, name in found:
-        if given is not None and (wanted == str(number) or slug(wanted) == slug(name)):
-            return number
+    if given is not None:
+        numbers = {str(number): number for number, _ in found}
+        named = {name if name == str(number) else slug(name): number for number, name in found}
+        for text in (wanted, *([] if wanted.startswith("-") else [slug(wanted)])):
+            if isinstance(given, str) and text in named:
+                return named[text]
+        if wanted in numbers and (not isinstance(given, str) or not numbers.keys() & named.keys()):
+            return numbers[wanted]
     there = ", ".join(str(n) if name == str(n) else f"{n} ({name})" for n, name in found)
     raise SettingsError(
         f"{run.path.name} has {there or 'no class'} as classes of {label!r}; choose one of them."

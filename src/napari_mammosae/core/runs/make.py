@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from ..annotations.positives import Positive, Uncertain
     from ..base.progress import Report
     from .making.model_spec import ModelSpec
 
@@ -22,6 +23,8 @@ def make_run(
     out: str | Path,
     *,
     labels: str | Path | Sequence[str | Path] | None = None,
+    positive: Positive | None = None,
+    uncertain: Uncertain = "unknown",
     maps: bool = False,
     workers: int = 0,
     batch: int | None = None,
@@ -43,6 +46,11 @@ def make_run(
         The run's folder.
     labels
         One or more label tables; see `read_labels`.
+    positive
+        The text that counts as positive: of every label that has it, or of each label by name. Known pairs such as
+        malignant and normal need none.
+    uncertain
+        What uncertain labels count as, -1 among 0 and 1 for example.
     maps
         Keep every cell that fires, not only pooled values: needed to localise and for `Run.latents`.
     workers
@@ -71,7 +79,8 @@ def make_run(
     """
     with reporting(progress) as report:
         made = make.write_run(
-            images, model, out, labels=labels, maps=maps, workers=workers, batch=batch, crop=crop, strict=strict,
+            images, model, out, labels=labels, positive=positive, uncertain=uncertain,
+            maps=maps, workers=workers, batch=batch, crop=crop, strict=strict,
             progress=report,
         )  # fmt: skip
     return open_run(made.path)

@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ..anatomy.regions import REGIONS
+from ..annotations.positives import positive_of
 from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.names import image_id_of
@@ -18,6 +19,7 @@ from ..base.reading import check_ordinary, reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
 from .layout import FRAME, MAPS, POOLED, REGION_SHARES, Kind, Layout, image_schema
+from .positive import Positives, find_positives
 from .settings import read_info
 from .tables import check_images, check_values, damaged, read_parquet
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csc_array
 
+    from ..annotations.positives import Positive
     from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
 
@@ -74,9 +77,10 @@ class Run:
         Content of `run.json`: grid, latents, classes, task, layer, hashes, preprocessing, maps, categories ...
     """
 
-    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+    def __init__(self, path: Path, info: dict[str, Any], positives: Positives | None = None) -> None:
         self.path = path
-        self.info = info
+        self._positives = positives or Positives()
+        self.info = info | {"categories": info.get("categories", {}) | self._positives.categories}
         self._layout = Layout(path)
         self._pooled: dict[str, csc_array] = {}
 
@@ -128,7 +132,7 @@ class Run:
         with reading(name, RunError, "the images of a run"):
             check_images(table, self.info["images"], name)
             images: pd.DataFrame = table.to_pandas()
-        return images
+        return self._positives.apply(images)
 
     @cached_property
     def rows(self) -> "pd.DataFrame | None":
@@ -139,7 +143,7 @@ class Run:
         check_values(table, self.numbers, 0, 0, f"{self.path.name}/{self._layout.rows.name}")
         with reading(self._layout.rows, RunError, "finding rows of a run"):
             rows: pd.DataFrame = table.to_pandas()
-        return rows
+        return self._positives.apply(rows)
 
     @cached_property
     def failures(self) -> "pd.DataFrame":
@@ -346,7 +350,7 @@ class Run:
         return table
 
 
-def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
+def open_run(path: Path | str, model: "MammoSAE | None" = None, *, positive: "Positive | None" = None) -> Run:
     """Open a complete run.
 
     Parameters
@@ -355,11 +359,16 @@ def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
         Its folder.
     model
         When given, the run must have been made with it.
+    positive
+        The value that counts as positive: of every label that has it, or of each label by name. All other values of the
+        label count as one class. Known pairs such as malignant and normal need none.
 
     Raises
     ------
     RunError
         There is no run, it is not complete, of a newer version, or made with another model or SAE.
+    SettingsError
+        No label has the positive value.
 
     Examples
     --------
@@ -378,6 +387,9 @@ def open_run(path: Path | str, model: "MammoSAE | None" = None) -> Run:
             "`run` command to finish it."
         )
     run = Run(path, info)
+    if positive is not None or any(positive_of(names) == 0 for names in info["categories"].values()):
+        labels = {name: run.label(name) for name in run.labels}
+        run = Run(path, info, find_positives(labels, info["categories"], positive))
     if model is not None:
         run.check_model(model)
     return run

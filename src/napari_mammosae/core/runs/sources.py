@@ -6,23 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..base.errors import RunError
+from ..annotations.positives import Positive, Uncertain
+from ..base.errors import FindingsError, RunError
 from ..base.files import sha256_file
 from ..images.listing import resolve_images
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_FACT_COLUMNS = {
-    "patient",
-    "patient_id",
-    "study_id",
-    "laterality",
-    "image_laterality",
-    "view",
-    "view_position",
-    "split",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,12 @@ class Sources:
     notes: tuple[str, ...]
 
 
-def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] | None = None) -> Sources:
+def read_sources(
+    images: str | Path,
+    labels: str | Path | Sequence[str | Path] | None = None,
+    positive: Positive | None = None,
+    uncertain: Uncertain = "unknown",
+) -> Sources:
     """List the images, and look up what the label tables say about them.
 
     Parameters
@@ -79,11 +74,13 @@ def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] |
         A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
     labels
         Label tables (see `read_labels`); where two tables have a column, the first one's known values count.
+    positive, uncertain
+        Which texts of labels are positive, and what uncertain cells count as; see `read_labels`.
 
     Raises
     ------
     ImageError, FindingsError
-        There is no image, or a table cannot be read.
+        There is no image, a table cannot be read, or no label has the positive value.
     RunError
         No image is named in the tables.
     """
@@ -95,12 +92,11 @@ def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] |
     digest = hashlib.sha256("\n".join(f"{e.image_id}\t{e.name}" for e in entries).encode()).hexdigest()
     given = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
     tables = [Path(table) for table in given]
-    read = [_read(table) for table in tables]
+    read = _read_all(tables, listed.table, entries, positive, uncertain)
     if tables:
-        _check_named([table for table, _ in read], entries, tables)
+        _check_named([table for table, _ in read[: len(tables)]], entries, tables)
     if listed.table is not None:
         tables.append(listed.table)
-        read.append(_read_listing(listed.table, entries))
     if not tables:
         return Sources(entries, digest, None, None, {}, "", ())
     joined = _join([table for table, _ in read], entries)
@@ -111,7 +107,7 @@ def read_sources(images: str | Path, labels: str | Path | Sequence[str | Path] |
         joined,
         rows,
         {name: names for table, _ in reversed(read) for name, names in table.attrs.get("categories", {}).items()},
-        hashlib.sha256("".join(sha256_file(table) for table in tables).encode()).hexdigest(),
+        hashlib.sha256("".join([*map(sha256_file, tables), _answers(positive, uncertain)]).encode()).hexdigest(),
         tuple(note for table, _ in read for note in table.attrs.get("notes", ())),
     )
 
@@ -124,13 +120,51 @@ def _relative(path: Path, root: Path) -> str:
         return path.name
 
 
-def _read(table: Path) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+def _answers(positive: Positive | None, uncertain: Uncertain) -> str:
+    """What the user said about labels, for the digest of the tables; empty for nothing."""
+    given = positive if isinstance(positive, str) or positive is None else sorted(positive.items())
+    return "" if given is None and uncertain == "unknown" else repr((given, uncertain))
+
+
+def _read_all(
+    tables: Sequence[Path],
+    listing: Path | None,
+    entries: Sequence[Entry],
+    positive: Positive | None,
+    uncertain: Uncertain,
+) -> "list[tuple[pd.DataFrame, pd.DataFrame | None]]":
+    """Labels and finding rows of all tables, categories numbered alike in all of them."""
+    from ..annotations.label_values import number_alike
     from ..annotations.labels import read_label_rows, read_labels
 
-    return read_labels(table), read_label_rows(table)
+    def read(answer: Positive | None) -> "list[tuple[pd.DataFrame, pd.DataFrame | None]]":
+        found: list[tuple[pd.DataFrame, pd.DataFrame | None]] = [
+            (read_labels(table, answer, uncertain), read_label_rows(table, answer, uncertain)) for table in tables
+        ]
+        return found if listing is None else [*found, _read_listing(listing, entries, answer, uncertain)]
+
+    found = read(positive)
+    told = {label for labels, _ in found for label in labels.attrs.get("told", ())}
+    if isinstance(positive, str):
+        wanted = dict.fromkeys(sorted(told), positive)
+        if not wanted:
+            raise FindingsError(f"no label of the tables has the value {positive!r}; check --positive")
+        if len(found) > 1:  # a table that lacks the value says that its images are negative
+            found = read(wanted)
+    elif lacking := sorted(set(positive or {}) - told):
+        raise FindingsError(f"{lacking[0]} has no value {(positive or {})[lacking[0]]!r}; check --positive")
+    paths = [*tables, *([] if listing is None else [listing])]
+    for end, path in enumerate(paths):
+        for start in range(end):
+            for first, other in zip(found[start], found[end], strict=True):
+                if first is not None and other is not None:
+                    number_alike(path, first, other)
+    return found
 
 
-def _read_listing(table: Path, entries: Sequence[Entry]) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
+def _read_listing(
+    table: Path, entries: Sequence[Entry], positive: Positive | None, uncertain: Uncertain
+) -> "tuple[pd.DataFrame, pd.DataFrame | None]":
     """Labels of the CSV that lists the images: they belong to its rows, whatever the images are called."""
     import pandas as pd
 
@@ -140,10 +174,11 @@ def _read_listing(table: Path, entries: Sequence[Entry]) -> "tuple[pd.DataFrame,
     cells = read_table(table)
     identifiers = [entry.image_id for entry in entries]
     facts = image_facts(table, cells, identifiers)
-    if set(cells) - _FACT_COLUMNS <= {"path", "image", "image_id"}:
-        return facts, None
-    rows = read_label_rows(table)
+    rows = read_label_rows(table, positive, uncertain, needed=False)
     names = [str(name) for name in rows if str(name).startswith("label.")]
+    if not names:
+        facts.attrs = rows.attrs
+        return facts, None
     found = facts.join(pd.DataFrame(rows[names].to_numpy(), identifiers, names))
     found.attrs = rows.attrs
     return found, None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...annotations.positives import Positive, Uncertain
 from ...base.errors import RunError
 from ...base.progress import Report, ignore
 from ...models.latents import LatentMaps
@@ -52,6 +53,8 @@ def write_run(
     out: str | Path,
     *,
     labels: str | Path | Sequence[str | Path] | None = None,
+    positive: Positive | None = None,
+    uncertain: Uncertain = "unknown",
     maps: bool = False,
     workers: int = 1,
     batch: int | None = None,
@@ -78,6 +81,8 @@ def write_run(
         The run's folder.
     labels
         One or more label tables; see `read_labels`.
+    positive, uncertain
+        Which texts of labels are positive, and what uncertain ones count as; see `read_labels`.
     maps
         Keep every non-zero cell of every latent, not only pooled values.
     workers
@@ -113,7 +118,7 @@ def write_run(
     """
     layout = Layout(Path(out).absolute())  # workers of a cluster start elsewhere
     say = notice or logger.info
-    sources = read_sources(images, labels)
+    sources = read_sources(images, labels, positive, uncertain)
     for note in sources.notes:
         say(note)
     info = read_info(layout.root)
