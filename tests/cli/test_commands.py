@@ -72,6 +72,19 @@ def test_inspect_draws_the_boxes_of_its_image(image: Path, tiny_model: Path, tmp
     assert outlines[1] == 0
 
 
+@pytest.mark.parametrize(("patient", "drawn"), [("P1", 1), ("P2", 2), ("P3", 0)])
+def test_inspect_draws_the_boxes_of_its_patient_only(
+    tiny_model: Path, tmp_path: Path, patient: str, drawn: int, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / patient).mkdir()
+    image, boxes = tiny.write_image(tmp_path / patient / "1-1.png"), tmp_path / "boxes.csv"
+    rows = "P1/1-1.dcm,mass,10,20,60,90\nP2/1-1.dcm,mass,10,20,60,90\nP2/1-1.dcm,mass,30,40,80,99\n"
+    boxes.write_text(f"image,finding,xmin,ymin,xmax,ymax\n{rows}P1/1-2.dcm,mass,0,0,5,5\n")
+    assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes), "--figure", "svg") == 0
+    assert (tmp_path / "out" / "figure.svg").read_text().count("stroke: #35d0ba") == 2 * drawn
+    assert ("names none of the 1 images" in capsys.readouterr().err) == (not drawn)
+
+
 def test_taking_the_image_as_it_is(image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert inspect(image, tiny_model, tmp_path / "out", "--no-crop") == 1
     assert "breast.png" in capsys.readouterr().err

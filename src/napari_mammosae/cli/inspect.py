@@ -40,8 +40,8 @@ def inspect(
             from ..core.annotations.boxes import read_findings
 
             findings = read_findings(boxes)
-            found = findings.boxes(mammogram.image_id, shape=mammogram.shape)
-            notes = findings.notes_on({mammogram.image_id: mammogram.shape})
+            found = findings.boxes(mammogram.full_name, shape=mammogram.shape)
+            notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     caution(notes, quiet=quiet)
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision)

@@ -92,7 +92,7 @@ def launch_view(
     if left_out:
         notice(left_out)
     if findings is not None:
-        for note in findings.notes_on({mammogram.image_id: mammogram.shape for mammogram in mammograms}):
+        for note in findings.notes_on({mammogram.full_name: mammogram.shape for mammogram in mammograms}):
             notice(note)
 
     from .canvas.layers import mammogram_layer
@@ -153,7 +153,9 @@ def view(
     >>> ms.view("phantoms/phantom-000001.png", model="demo", run="run")  # doctest: +SKIP
     """
     from ..core.annotations.boxes import Findings, read_findings
+    from ..core.base.image_names import ImageNames
     from ..core.images.mammogram import Mammogram, read_mammogram
+    from ..core.runs.listed_names import listed_names
     from ..core.runs.run import Run, open_run
     from ..process.opening import open_handles
 
@@ -166,8 +168,9 @@ def view(
     if mammogram is not None and maps is None:
         if handle is not None and handle.facts.n_latents:
             maps = (local or handle).compute(mammogram, ignore)
-        elif opened is not None and opened.has_maps and mammogram.image_id in set(opened.images["image_id"]):
-            maps = opened.latents(mammogram.image_id)
+        elif opened is not None and opened.has_maps:
+            row = ImageNames(listed_names(opened.images)).find(mammogram.full_name)
+            maps = None if row is None else opened.latents(int(opened.numbers[row]))
     viewer = _viewer(show=show)
     put_objects(viewer, mammogram, handle, opened, findings, maps)
     open_dock(viewer, MODEL_DOCK)

@@ -90,7 +90,7 @@ def test_plain_boxes_are_labels_too(tmp_path: Path) -> None:
 def test_wide_tables(tmp_path: Path, key: str) -> None:
     text = f"{key},patient,Mass,label.density,side\nx/a.png,p1,1,A,left\nb,p2,,C,right\nc,,0,,left\n"
     labels = read_labels(written(tmp_path, text))
-    assert list(labels.index) == ["a", "b", "c"]
+    assert list(labels.index) == ["x/a", "b", "c"]
     assert labels["patient"].tolist() == ["p1", "p2", None]
     assert values(labels, "label.mass") == [1, None, 0]
     assert values(labels, "label.density") == [0, 2, None]

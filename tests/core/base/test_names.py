@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.base.names import IMAGE_SUFFIXES, image_id_of, image_ids_of, slug
+from napari_mammosae.core.base.names import IMAGE_SUFFIXES, image_id_of, slug
 
 
 @pytest.mark.parametrize(
@@ -52,11 +52,3 @@ def test_known_suffixes_are_dropped(suffix):
 )
 def test_other_endings_are_part_of_the_identifier(path, expected):
     assert image_id_of(path) == expected
-
-
-def test_names_that_clash_keep_their_folders():
-    assert image_ids_of(["one/a.png", r"two\a.png", "b.png"]) == ["one/a.png", "two/a.png", "b"]
-
-
-def test_one_image_spelled_in_two_ways_is_one_image():
-    assert image_ids_of(["one/a.png", "one/a", "one/a.png"]) == ["a", "a", "a"]

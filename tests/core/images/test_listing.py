@@ -96,3 +96,22 @@ def test_identifiers_are_unique_and_short_where_they_can_be(relative: list[str])
     stems = [Path(name).stem for name in relative]
     for name, stem, image_id in zip(relative, stems, found, strict=True):
         assert image_id == (stem if stems.count(stem) == 1 else name)
+
+
+@pytest.mark.parametrize("spelling", ["./a/ä.png", r"a\ä.png", "a//ä.png", "a/../a/ä.png", "a/a\u0308.png"])
+@pytest.mark.parametrize("on_disk", ["ä.png", "a\u0308.png"])
+def test_a_file_is_found_in_every_spelling_and_in_two_is_a_repetition(tmp_path: Path, spelling: str, on_disk: str):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / on_disk).touch()
+    (tmp_path / "list.csv").write_text(f"path\n{spelling}\n", encoding="utf-8")
+    assert resolve_images(tmp_path / "list.csv").paths[0].samefile(tmp_path / "a" / on_disk)
+    (tmp_path / "list.csv").write_text(f"path\na/ä.png\nb.png\n{spelling}\n", encoding="utf-8")
+    with pytest.raises(ImageError, match=r"lists ä.png more than once"):
+        resolve_images(tmp_path / "list.csv")
+
+
+def test_links_to_one_file_are_two_images(tmp_path: Path):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "b.png").symlink_to("a.png")
+    (tmp_path / "list.csv").write_text("path\na.png\nb.png\n")
+    assert resolve_images(tmp_path / "list.csv").image_ids == ("a", "b")

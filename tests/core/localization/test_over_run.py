@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 
 import localize_kit
+import tiny
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import Cancelled, FindingsError, RunError
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.evaluation import LocalizationSettings
 from napari_mammosae.core.localization.over_run import boxes_of_run, localize_latents, measure_latent
+from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 
 SETTINGS = LocalizationSettings(iou=0.1, resamples=50)
@@ -97,3 +100,25 @@ def test_a_finding_that_most_of_the_run_s_parts_lack(run, boxes):
     found = localize_latents(run, boxes, SETTINGS, findings=["suspicious_calcification"])
     assert set(found["images"]) == {1}
     assert np.isfinite(found["lift_image"]).any()
+
+
+def test_boxes_of_two_patients_are_not_mixed_up(tmp_path, tiny_model):
+    for number, name in enumerate(("P1/1-1", "P1/1-2", "P2/1-1", "P2/1-2")):
+        (tmp_path / "images" / name).parent.mkdir(parents=True, exist_ok=True)
+        tiny.write_image(tmp_path / "images" / f"{name}.png", number)
+    write_run(tmp_path / "images", load_model(tiny_model, device="cpu"), tmp_path / "run", workers=0, maps=True)
+    run, table = open_run(tmp_path / "run"), tmp_path / "boxes.csv"
+    head = "image,finding,xmin,ymin,xmax,ymax\n"
+    boxes = "P1/1-1.dcm,mass,90,50,130,90\nP2/1-1.dcm,mass,80,60,120,99\nP1/1-2.dcm,cyst,90,50,130,90\n"
+    table.write_text(head + boxes)
+    found = boxes_of_run(run, read_findings(table))
+    assert found.table[["image", "finding"]].to_numpy().tolist() == [[0, "mass"], [2, "mass"], [1, "cyst"]]
+    assert found.named.tolist() == [True, True, True, False]
+    assert found.notes == ()
+    table.write_text(head + "1-1,mass,90,50,130,90\nP1/1-2,cyst,90,50,130,90\n")
+    found = boxes_of_run(run, read_findings(table))
+    assert found.named.tolist() == [False, True, False, False]
+    assert any("ambiguous, left out: 2 (first: P1/1-1.png may not be the 1-1 meant)" in note for note in found.notes)
+    assert [run.row_of(name) for name in ("P2/1-1.png", "/data/P1/1-1.dcm", "P1/1-2")] == [2, 0, 1]
+    with pytest.raises(RunError, match=r"has no image '1-1'.*ambiguous, left out: 1 "):
+        run.row_of("1-1")

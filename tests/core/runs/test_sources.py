@@ -227,3 +227,65 @@ def test_a_list_of_images_with_an_index_has_no_labels(tmp_path):
     found = read_sources(listing)
     assert [name for name in found.labels if name.startswith("label.")] == []
     assert any("numbers the rows" in note for note in found.notes)
+
+
+FOUR = ("P1/1-1", "P1/1-2", "P2/1-1", "P2/1-2")
+
+
+def four_images(root):
+    for name in FOUR:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        tiny.write_image(root / f"{name}.png")
+    return root
+
+
+@pytest.mark.parametrize("listed", [False, True])
+@pytest.mark.parametrize("spelling", ["{}.png", "./{}", r"old\disk\{}.dcm", "/data/{}.png"])
+def test_labels_of_two_patients_are_not_mixed_up(tmp_path, listed, spelling):
+    images = four_images(tmp_path / "images")
+    named = {"P1/1-1": 1, "P2/1-1": 0, "P1/1-2": 1}
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,mass\n" + "".join(f"{spelling.format(name)},{v}\n" for name, v in named.items()))
+    if listed:
+        images = tmp_path / "list.csv"
+        images.write_text("path\n" + "".join(f"images/{name}.png\n" for name in FOUR))
+    sources = read_sources(images, labels)
+    order = [entry.name.removeprefix("images/").removesuffix(".png") for entry in sources.entries]
+    np.testing.assert_array_equal(sources.labels["label.mass"], [named.get(name, np.nan) for name in order])
+
+
+def test_the_folder_of_the_images_tells_patients_apart(tmp_path):
+    images = four_images(tmp_path)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,mass\nP1/1-1,1\nP2/1-1,0\nP1/1-2,1\n")
+    sources = read_sources(images / "P2", labels)
+    np.testing.assert_array_equal(sources.labels["label.mass"], [0, np.nan])
+
+
+@pytest.mark.parametrize("names", [("1-1", "P1/1-2"), ("1-1.png", "P1/1-2.png")])
+def test_labels_of_ambiguous_images_are_left_out_and_counted(tmp_path, names):
+    images, labels = four_images(tmp_path / "images"), tmp_path / "labels.csv"
+    labels.write_text("image,mass\n" + "".join(f"{name},1\n" for name in names))
+    sources = read_sources(images, labels)
+    np.testing.assert_array_equal(sources.labels["label.mass"], [np.nan, 1, np.nan, np.nan])
+    assert any(
+        "labels.csv: images whose names are ambiguous, left out: 2 (first: P1/1-1.png" in note for note in sources.notes
+    )
+
+
+def test_tables_whose_names_are_all_ambiguous_are_refused(tmp_path):
+    images, labels = four_images(tmp_path / "images"), tmp_path / "labels.csv"
+    labels.write_text("image,mass\n1-1,1\n")
+    with pytest.raises(RunError, match=r"none of the 4 images is in it.*ambiguous, left out: 2 \(first: P1/1-1.png"):
+        read_sources(images, labels)
+
+
+def test_images_in_no_folder_of_the_table_are_found_by_name_and_that_is_told(tmp_path):
+    images, labels = runs_kit.write_images(tmp_path / "flat", 2), tmp_path / "labels.csv"
+    labels.write_text("image,mass\ntrain/image-000.png,1\ntest/image-001.png,0\n")
+    sources = read_sources(images, labels)
+    np.testing.assert_array_equal(sources.labels["label.mass"], [1, 0])
+    assert sources.notes == (
+        "labels.csv: images found by the name of the file alone, as no folder of theirs is known: 2 (first: "
+        "train/image-000, taken for image-000.png)",
+    )

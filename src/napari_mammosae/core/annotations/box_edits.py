@@ -5,14 +5,19 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..base.errors import FindingsError
-from ..base.names import LACKS_SLUG, slug
+from ..base.image_names import tidy_name
+from ..base.names import LACKS_SLUG, image_id_of, slug
 from ..images.geometry import BOX, clip_boxes
 from .boxes import Findings
 
 SMALLEST = 2.0
-"""Source pixels a box must have in height and width: a click without a drag makes none."""
+"""Source pixels a new box must have in height and width: a click without a drag makes none."""
+
+_SAME = 0.01
+"""Source pixels by which the screen may round a box."""
 
 DRAWN = "drawn boxes"
 """What messages call annotations that no file holds yet."""
@@ -22,7 +27,7 @@ _FACTS = ("patient", "laterality", "view", "split", "height", "width")
 
 
 def with_boxes(
-    findings: Findings | None, image_id: str, shape: tuple[int, int], boxes: pd.DataFrame
+    findings: Findings | None, image: str, shape: tuple[int, int], boxes: pd.DataFrame
 ) -> tuple[Findings, tuple[str, ...]]:
     """Return annotations in which an image has exactly these boxes, and what was changed about them.
 
@@ -30,20 +35,21 @@ def with_boxes(
     ----------
     findings
         Annotations so far; None where there are none.
-    image_id, shape
-        The image, and its rows and columns.
+    image, shape
+        The image, named with as many of its folders as are known, and its rows and columns.
     boxes
         Columns `finding` and `row_min`, `col_min`, `row_max`, `col_max` (source edges of this image), and any of
-        `note`, `birads`. Boxes are clipped to the image; those without area are left out.
+        `note`, `birads`. Boxes are clipped to the image; new ones without area, or under two pixels, are left out.
 
     Raises
     ------
     FindingsError
         A box has no finding that can be written.
     """
-    before = findings if findings is not None else nothing_annotated()
+    before, image_id = _with_image(findings if findings is not None else nothing_annotated(), image)
     edges, changed, outside = clip_boxes(boxes[list(BOX)].to_numpy(np.float64), shape)
-    small = ~outside & ((edges[:, 2:] - edges[:, :2]) < SMALLEST).any(axis=1)
+    sizes = edges[:, 2:] - edges[:, :2]
+    small = ~outside & (sizes < SMALLEST).any(axis=1) & ~_any_close(sizes, before.boxes(image_id, shape=shape))
     kept = ~outside & ~small
     rows = boxes.assign(**dict(zip(BOX, edges.T, strict=True)))[kept].reset_index(drop=True)
     rows["finding"] = [slug(str(name)) for name in rows["finding"]]
@@ -52,8 +58,6 @@ def with_boxes(
     rows["image_id"] = image_id
     rows = rows.drop(columns=[name for name in rows if str(name).startswith("resized_")])  # those of the boxes before
     images = before.images.copy()
-    if image_id not in images.index:
-        images.loc[image_id] = pd.Series(dtype=object)
     images.loc[image_id, ["height", "width"]] = [float(shape[0]), float(shape[1])]
     for name in ("laterality", "view", "split"):
         if name in before.table:
@@ -66,10 +70,43 @@ def with_boxes(
         for what, count in (
             ("boxes that reached beyond the image, clipped to it", int((changed & kept).sum())),
             ("boxes outside the image, left out", int(outside.sum())),
+            (f"boxes under {SMALLEST:.0f} pixels, left out", int((small & (sizes > 0).all(axis=1)).sum())),
         )
         if count
     ]
     return replace(before, table=table.reindex(columns=columns), images=images), tuple(notes)
+
+
+def _any_close(sizes: NDArray[np.float64], boxes: pd.DataFrame) -> NDArray[np.bool_]:
+    """Whether each box is as large as one there was: that one stays, moved or not, however small it is."""
+    edges = boxes[list(BOX)].to_numpy(np.float64)
+    there = edges[:, 2:] - edges[:, :2]
+    return np.asarray((np.abs(sizes[:, None] - there) < _SAME).all(axis=2).any(axis=1))
+
+
+def _with_image(findings: Findings, image: str) -> tuple[Findings, str]:
+    """Annotations that name an image, and what they call it: images of one name are told apart by their folders."""
+    if (known := findings.name_of(image)) is not None:
+        return findings, known
+    stem = image_id_of(image)
+    images = findings.images.assign(full_name=findings.images.get("full_name"))
+    longer = {}  # images that were drawn on before and called by their bare name
+    for name, full_name in images["full_name"].dropna().items():
+        if name == stem:
+            longer[name] = _with_folder(full_name)
+    clash = any(image_id_of(str(name)) == stem for name in images.index)
+    image_id = _with_folder(image) if clash else stem
+    images = images.rename(index=longer)
+    if image_id in images.index:
+        raise FindingsError(f"{findings.name}: which of its images {image_id} is, cannot be told; give it longer names")
+    images.loc[image_id] = pd.Series({"full_name": image}, dtype=object)
+    table = findings.table.assign(image_id=findings.table["image_id"].replace(longer))
+    return replace(findings, table=table, images=images), image_id
+
+
+def _with_folder(image: str) -> str:
+    folder, slash, file = "/".join(tidy_name(image).split("/")[-2:]).rpartition("/")
+    return f"{folder}{slash}{image_id_of(file)}"
 
 
 def nothing_annotated() -> Findings:
@@ -90,7 +127,7 @@ def to_write(findings: Findings, edited: Iterable[str]) -> tuple[pd.DataFrame, d
     """
     table, images, remark = findings.table, findings.images, ""
     if any(name.startswith("resized_") for name in table.columns):
-        chosen = [name for name in edited if name in images.index]
+        chosen = [name for image in edited if (name := findings.name_of(image)) is not None]
         left = len(images) - len(chosen)
         table, images = table[table["image_id"].isin(chosen)], images.loc[chosen]
         if left:

@@ -10,7 +10,8 @@ import pandas as pd
 from ..base.cells import write_csv
 from ..base.errors import FindingsError
 from ..base.files import explain_unreadable, write_atomic
-from ..base.names import LACKS_SLUG, image_ids_of, slug
+from ..base.image_names import table_names
+from ..base.names import LACKS_SLUG, slug
 from ..base.provenance import NOTICE, plain, write_json, write_table
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
@@ -71,7 +72,7 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         content = read_json(path, FindingsError)
         names = {entry["id"]: _category(str(entry["name"])) for entry in content["categories"]}
         images = {entry["id"]: entry for entry in content["images"]}
-        ids = dict(zip(images, image_ids_of(str(entry["file_name"]) for entry in images.values()), strict=True))
+        ids = dict(zip(images, table_names(str(entry["file_name"]) for entry in images.values()), strict=True))
         records = [
             {
                 "image_id": ids[entry["image_id"]],

@@ -1,7 +1,7 @@
 """Ground-truth boxes: the tables VinDr-Mammo comes with, plain CSV, and COCO JSON."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..base.errors import FindingsError
-from ..base.names import LACKS_SLUG, slug
+from ..base.image_names import ImageNames, short_name
+from ..base.names import LACKS_SLUG, image_id_of, slug
 from ..base.reading import reads
 from ..base.tables import numbers, read_image_ids, read_table, require
 from ..images.geometry import BOX, clip_boxes
@@ -30,11 +31,12 @@ class Findings:
     Parameters
     ----------
     table
-        One row a box and finding: `image_id`, `finding` (slug), `row_min`, `col_min`, `row_max`, `col_max` (source
-        edges), and where the file has them `laterality`, `view`, `split`, `birads`, `note`; `line` is that of the file.
+        One row a box and finding: `image_id` (with the folders it has in the file), `finding` (slug), `row_min`,
+        `col_min`, `row_max`, `col_max` (source edges), and where the file has them `laterality`, `view`, `split`,
+        `birads`, `note`; `line` is that of the file.
     images
         Every image the file names, boxes or not, indexed by `image_id`: `patient`, `laterality`, `view`, `split`,
-        `height`, `width` (source pixels, NaN when the file does not say).
+        `height`, `width` (source pixels, NaN when the file does not say); `full_name` of those drawn on.
     name
         File name, for messages.
     notes
@@ -45,13 +47,25 @@ class Findings:
     images: pd.DataFrame
     name: str
     notes: tuple[str, ...] = ()
+    _names: ImageNames = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        known = self.images.index.to_series()
+        if "full_name" in self.images:
+            known = self.images["full_name"].fillna(known)
+        object.__setattr__(self, "_names", ImageNames(map(str, known)))
 
     def __repr__(self) -> str:
         names = ", ".join(self.names) or "nothing"
         return f"<Findings {self.name}: {len(self.table)} boxes of {names}; {len(self.images)} images>"
 
-    def __contains__(self, image_id: object) -> bool:
-        return image_id in self.images.index
+    def __contains__(self, image: object) -> bool:
+        return self.name_of(str(image)) is not None
+
+    def name_of(self, image: str) -> str | None:
+        """`image_id` of an image named with as many of its folders as are known; None where none or several fit."""
+        place = self._names.find(image)
+        return None if place is None else str(self.images.index[place])
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -64,7 +78,7 @@ class Findings:
         With the image's `shape` the boxes come in its pixels, clipped to it: VinDr's resized boxes are used for images
         that were cropped and resized already. Boxes made for an image of another size are an error.
         """
-        chosen = self.table[self.table["image_id"] == image_id]
+        chosen = self.table[self.table["image_id"] == self.name_of(image_id)]
         if finding is not None:
             chosen = chosen[chosen["finding"] == slug(finding)]
         if shape is not None and len(chosen):
@@ -76,24 +90,32 @@ class Findings:
     def for_images(self, shapes: Mapping[str, tuple[int, int]]) -> "Findings":
         """Keep only these images, boxes in their pixels clipped to them; `notes` tells what was changed.
 
+        They are called as in `shapes` then, and looked for with the folders they have there.
+
         Raises
         ------
         FindingsError
             The file names none of the images, or all its boxes belong to images of other sizes.
         """
-        known = [image_id for image_id in shapes if image_id in self]
-        if not known:
+        matched = self._names.match(list(shapes))
+        notes = [*self.notes, *(f"{self.name}: {note}" for note in matched.notes)]
+        places = {at: image for at, image in zip(matched.places, shapes, strict=True) if at is not None}
+        if not places:
+            stems = set(map(image_id_of, self.images.index))  # folders matter where the names agree
+            wanted = [short_name(image) if image_id_of(image) in stems else image_id_of(image) for image in shapes]
             raise FindingsError(
                 f"{self.name}: names none of the {len(shapes)} images; it has for example "
-                f"{', '.join(map(repr, self.images.index[:3])) or 'no image'}, wanted are "
-                f"{', '.join(map(repr, list(shapes)[:3])) or 'none'}; names are compared without folder and suffix"
+                f"{', '.join(map(repr, map(short_name, self.images.index[:3]))) or 'no image'}, wanted are "
+                f"{', '.join(map(repr, wanted[:3])) or 'none'}; names are compared without "
+                f"suffix, and where both have folders with these{''.join(f'; {note}' for note in matched.notes)}"
             )
-        notes = list(self.notes)
+        known = self.images.index[list(places)]
+        called = dict(zip(known, places.values(), strict=True))
         others = self.table.loc[~self.table["image_id"].isin(known), "image_id"].unique()
         if len(others):
             notes.append(f"{self.name}: images it names beyond those at hand: {len(others)} (first: {others[0]})")
         rows = self.table[self.table["image_id"].isin(known)]
-        sizes = np.array([shapes[image_id] for image_id in rows["image_id"]]).reshape(-1, 2)
+        sizes = np.array([shapes[called[image_id]] for image_id in rows["image_id"]]).reshape(-1, 2)
         table, changes, misfits = self._fitted(rows, sizes)
         if misfits and table.empty and not changes:
             raise FindingsError(misfits[0])
@@ -101,14 +123,14 @@ class Findings:
             notes.append(f"{misfits[0]} (images with this fault, whose boxes are not used: {len(misfits)})")
         return replace(
             self,
-            table=table.reset_index(drop=True),
-            images=self.images.loc[known],
+            table=table.assign(image_id=table["image_id"].map(called)).reset_index(drop=True),
+            images=self.images.loc[known].rename(index=called).drop(columns="full_name", errors="ignore"),
             notes=(*notes, *changes),
         )
 
     def notes_on(self, shapes: Mapping[str, tuple[int, int]]) -> tuple[str, ...]:
         """What a user should know of the boxes on these few images, where images without boxes are no error."""
-        own = replace(self, table=self.table[self.table["image_id"].isin(shapes)])
+        own = replace(self, table=self.table[self.table["image_id"].isin([self.name_of(image) for image in shapes])])
         try:
             return own.for_images(shapes).notes
         except FindingsError as error:

@@ -53,12 +53,13 @@ def truth_of(findings: "Findings | None", image: Mammogram, frame: Frame, findin
     FindingsError
         The boxes are for an image of another size.
     """
-    if findings is None or image.image_id not in findings:
+    name = findings.name_of(image.full_name) if findings is not None else None
+    if findings is None or name is None:
         none = np.zeros((0, 4))
         return Truth(False, (), (), none, none, np.zeros(0, np.intp))
-    mine = findings.table[findings.table["image_id"] == image.image_id]
-    fitted = replace(findings, table=mine, images=findings.images.loc[[image.image_id]], notes=())
-    fitted = fitted.for_images({image.image_id: image.shape})
+    mine = findings.table[findings.table["image_id"] == name]
+    fitted = replace(findings, table=mine, images=findings.images.loc[[name]], notes=())
+    fitted = fitted.for_images({image.full_name: image.shape})
     table = fitted.table
     source = table[list(BOX)].to_numpy(np.float64)
     given = frame.boxes_to_input(source)

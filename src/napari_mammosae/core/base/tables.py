@@ -11,8 +11,9 @@ import pandas as pd
 from .cells import unguard
 from .errors import FindingsError
 from .files import explain_unreadable
+from .image_names import table_names
 from .limits import check_limit, limit_cells
-from .names import image_ids_of, slug
+from .names import slug
 from .reading import reads, short_reason
 from .text import size_text
 
@@ -104,7 +105,7 @@ def read_image_ids(path: Path, table: pd.DataFrame, columns: Iterable[str], kind
     blank = table.index[table[column] == ""]
     if len(blank):
         raise FindingsError(f"{path.name}, line {blank[0]}: no image is named")
-    return image_ids_of(table[column])
+    return table_names(table[column])
 
 
 def _number(text: str) -> float | None:

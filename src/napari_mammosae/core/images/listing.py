@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import glob
+import os
+import unicodedata
 from collections import Counter
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import ImageError
+from ..base.image_names import tidy_name
 from ..base.limits import check_limit, limit, limit_cells
 from ..base.names import IMAGE_SUFFIXES, image_id_of
 from ..base.reading import reads
@@ -117,10 +121,34 @@ def _from_table(table: Path) -> ImageList:
         raise ImageError(f"{table.name}, row {blank[0]}: 'path' is blank; every row needs the path of an image.")
     if not names:
         raise ImageError(f"{table.name} lists no images.")
-    twice = [name for name, count in Counter(names).items() if count > 1]
+    paths = _found(table.parent, names)
+    files = [tidy_name(os.path.abspath(path)) for path in paths]  # noqa: PTH100  links are files of their own
+    twice = [file for file, count in Counter(files).items() if count > 1]
     if twice:
         raise ImageError(f"{table.name} lists {Path(twice[0]).name} more than once; one row per image is expected.")
-    return _image_list(table.parent, [table.parent / Path(name).expanduser() for name in names], table)
+    return _image_list(table.parent, paths, table)
+
+
+def _found(root: Path, names: list[str]) -> list[Path]:
+    """Files of these names, which tables may spell with other slashes or another Unicode form than the disk does."""
+
+    @cache
+    def composed(folder: Path) -> dict[str, Path]:
+        try:
+            return {unicodedata.normalize("NFC", path.name): path for path in folder.iterdir()}
+        except OSError:
+            return {}
+
+    @cache
+    def found(path: Path) -> Path:
+        if path.exists() or path == path.parent:
+            return path
+        folder = found(path.parent)
+        return composed(folder).get(unicodedata.normalize("NFC", path.name), folder / path.name)
+
+    paths = [root / Path(name).expanduser() for name in names]
+    slashed = [root / Path(name.replace("\\", "/")).expanduser() for name in names]
+    return [path if path.exists() else found(other) for path, other in zip(paths, slashed, strict=True)]
 
 
 def _is_image(path: Path, root: Path) -> bool:

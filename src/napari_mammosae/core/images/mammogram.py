@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..base.errors import ImageError
 from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
+from ..base.image_names import ImageNames
 from ..base.limits import check_limit
 from ..base.names import image_id_of
 from ..base.reading import reading
@@ -57,6 +58,8 @@ class Mammogram:
         Pixels the preprocessing drops on every side: 5 for DICOM.
     crop
         False refuses images that do not have the model's input size already.
+    listed
+        What a list or run calls it, with its folders there; empty for an image that is in none.
     """
 
     pixels: NDArray[Any]
@@ -72,6 +75,7 @@ class Mammogram:
     metadata: Mapping[str, str] = field(default_factory=dict)
     border: int = 0
     crop: bool = True
+    listed: str = ""
     _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
 
     def __repr__(self) -> str:
@@ -83,6 +87,14 @@ class Mammogram:
     def name(self) -> str:
         """What messages call the image: the file name, else the identifier."""
         return self.path.name if self.path else self.image_id
+
+    @property
+    def full_name(self) -> str:
+        """By what tables know the image: its name with as many folders as are known, else the identifier."""
+        if self.listed or self.path is None:
+            return self.listed or self.image_id
+        path = self.path.absolute().as_posix()
+        return path if ImageNames([path]).find(self.image_id) == 0 else self.image_id  # it may be given another name
 
     @property
     def shape(self) -> tuple[int, int]:

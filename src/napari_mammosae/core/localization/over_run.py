@@ -14,6 +14,7 @@ from ..base.names import slug
 from ..base.progress import Report, reporting
 from ..base.provenance import provenance
 from ..images.geometry import clip_boxes
+from ..runs.listed_names import listed_names
 from ..runs.run import Run
 from .boxes import DEFAULT_MIN_AREA, Confidence
 from .detections import SparseMaps, detect, sparse_maps
@@ -60,11 +61,11 @@ def boxes_of_run(run: Run, findings: Findings) -> RunBoxes:
         The annotations name none of the run's images, or all are for images of other sizes.
     """
     images = run.images
-    ids = images["image_id"].astype(str).to_numpy()
+    names = listed_names(images)
     frames = images[list(_FRAME)].to_numpy(np.float64)
-    shapes = {name: (int(rows), int(cols)) for name, rows, cols in zip(ids, *frames[:, :2].T, strict=True)}
+    shapes = {name: (int(rows), int(cols)) for name, rows, cols in zip(names, *frames[:, :2].T, strict=True)}
     fitted = findings.for_images(shapes)
-    row = pd.Index(ids).get_indexer(pd.Index(fitted.table["image_id"]))
+    row = pd.Index(names).get_indexer(pd.Index(fitted.table["image_id"]))
     input_shape = np.array(run.info["preprocessing"]["size"], np.float64)
     crop = frames[row, 2:]
     step = (crop[:, 2:] - crop[:, :2]) / input_shape  # source pixels per input pixel
@@ -76,7 +77,7 @@ def boxes_of_run(run: Run, findings: Findings) -> RunBoxes:
     table = pd.DataFrame({"image": run.numbers[row], "finding": fitted.table["finding"].to_numpy()})
     table[BOX_COLUMNS] = clipped
     return RunBoxes(
-        table[~outside].reset_index(drop=True), np.isin(ids, fitted.images.index), tuple(notes), findings.name
+        table[~outside].reset_index(drop=True), np.isin(names, fitted.images.index), tuple(notes), findings.name
     )
 
 

@@ -74,7 +74,7 @@ def plot_latents(
 
     from ..annotations.boxes import Findings
 
-    table = boxes.boxes(image.image_id, shape=image.shape) if isinstance(boxes, Findings) else boxes
+    table = boxes.boxes(image.full_name, shape=image.shape) if isinstance(boxes, Findings) else boxes
     figure = latents_figure(image, maps, boxes=table, top=top, latents=latents, figure=plt.figure(layout="constrained"))
     return np.array([axis for axis in figure.axes if axis.get_title()], dtype=object)
 

@@ -14,11 +14,12 @@ from ..anatomy.regions import REGIONS
 from ..annotations.positives import positive_of
 from ..base.cells import unguard
 from ..base.errors import RunError
-from ..base.names import image_id_of
+from ..base.image_names import ImageNames, short_name
 from ..base.reading import check_ordinary, reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
 from .layout import FRAME, MAPS, POOLED, REGION_SHARES, Kind, Layout, image_schema
+from .listed_names import listed_names
 from .positive import Positives, find_positives
 from .settings import read_info
 from .tables import check_images, check_values, damaged, read_parquet
@@ -135,6 +136,10 @@ class Run:
         return self._positives.apply(images)
 
     @cached_property
+    def _names(self) -> ImageNames:
+        return ImageNames(listed_names(self.images))
+
+    @cached_property
     def rows(self) -> "pd.DataFrame | None":
         """Finding rows: `row`, `image`, `split`, `label.*`; None where labels came one row an image."""
         if not self._layout.rows.exists():
@@ -236,7 +241,7 @@ class Run:
             yield MapsPart(*(table[name].to_numpy() for name in MAPS.names))
 
     def row_of(self, image: int | str) -> int:
-        """Row of `images` of an image: its id (or file name), or its number in the `image` column.
+        """Row of `images` of an image: its id, its file with as many folders as need be, or its number in `image`.
 
         Raises
         ------
@@ -245,10 +250,15 @@ class Run:
         """
         if isinstance(image, str):
             ids = self.images["image_id"].astype(str).to_numpy()
-            for name in (image, image_id_of(image)):
-                if (rows := np.flatnonzero(ids == name)).size:
-                    return int(rows[0])
-            raise RunError(f"{self.path.name} has no image {image_id_of(image)!r}; it has for example {ids[0]!r}.")
+            if (rows := np.flatnonzero(ids == image)).size == 1:
+                return int(rows[0])
+            matched = self._names.match([image])
+            if (place := matched.places[0]) is not None:
+                return place
+            raise RunError(
+                f"{self.path.name} has no image {short_name(image)!r}; it has for example {short_name(ids[0])!r}"
+                f"{''.join(f'; {note}' for note in matched.notes)}."
+            )
         row = int(np.searchsorted(self.numbers, image))
         if row == len(self) or self.numbers[row] != image:
             raise RunError(f"{self.path.name} has no image number {image}.")

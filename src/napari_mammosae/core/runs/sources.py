@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..annotations.positives import Positive, Uncertain
 from ..base.errors import FindingsError, RunError
 from ..base.files import sha256_file
+from ..base.image_names import ImageNames, short_name
 from ..images.listing import resolve_images
+from .listed_names import listed_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_Found = tuple[Sequence[str | None], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +97,19 @@ def read_sources(
     given = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
     tables = [Path(table) for table in given]
     read = _read_all(tables, listed.table, entries, positive, uncertain)
+    named = [table for table, _ in read[: len(tables)]]
+    found = [_look_up(path.name, table.index, entries) for path, table in zip(tables, named, strict=True)]
     if tables:
-        _check_named([table for table, _ in read[: len(tables)]], entries, tables)
+        _check_named(found, named, entries, tables)
     if listed.table is not None:
         tables.append(listed.table)
+        found.append(([entry.image_id for entry in entries], ()))
     if not tables:
         return Sources(entries, digest, None, None, {}, "", ())
-    joined = _join([table for table, _ in read], entries)
-    rows = next((found for found in (_finding_rows(rows, entries) for _, rows in read) if found is not None), None)
+    keys = [names for names, _ in found]
+    joined = _join([table for table, _ in read], keys)
+    rows_there = (_finding_rows(rows, names) for (_, rows), names in zip(read, keys, strict=True))
+    rows = next((rows for rows in rows_there if rows is not None), None)
     return Sources(
         tuple(_with_facts(entry, joined.iloc[entry.image]) for entry in entries),
         digest,
@@ -108,7 +117,11 @@ def read_sources(
         rows,
         {name: names for table, _ in reversed(read) for name, names in table.attrs.get("categories", {}).items()},
         hashlib.sha256("".join([*map(sha256_file, tables), _answers(positive, uncertain)]).encode()).hexdigest(),
-        tuple(note for table, _ in read for note in table.attrs.get("notes", ())),
+        tuple(
+            note
+            for (table, _), (_, notes) in zip(read, found, strict=True)
+            for note in (*table.attrs.get("notes", ()), *notes)
+        ),
     )
 
 
@@ -184,42 +197,51 @@ def _read_listing(
     return found, None
 
 
-def _join(tables: "list[pd.DataFrame]", entries: Sequence[Entry]) -> "pd.DataFrame":
+def _join(tables: "list[pd.DataFrame]", names: Sequence[Sequence[str | None]]) -> "pd.DataFrame":
     """One row an image, known values of earlier tables first."""
     import pandas as pd
 
     result: pd.DataFrame | None = None
-    for table in tables:
-        keys = [_key(entry, table.index) for entry in entries]
+    for table, keys in zip(tables, names, strict=True):
         part = table.reindex(pd.Index([key if key is not None else "" for key in keys], dtype=object))
         part.loc[[key is None for key in keys], :] = None
-        part = part.set_axis(range(len(entries)), axis=0)
+        part = part.set_axis(range(len(keys)), axis=0)
         result = part if result is None else result.combine_first(part)[_union(result, part)]
     assert result is not None
     return result
 
 
-def _check_named(tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: Sequence[Path]) -> None:
+def _check_named(
+    found: "Sequence[_Found]", tables: "list[pd.DataFrame]", entries: Sequence[Entry], paths: Sequence[Path]
+) -> None:
     """Raise unless a table names one of the images."""
-    if any(_key(entry, table.index) is not None for table in tables for entry in entries):
+    if any(name is not None for names, _ in found for name in names):
         return
-    known = [str(name) for table in tables for name in table.index[:2]]
+    known = [short_name(str(name)) for table in tables for name in table.index[:2]]
     raise RunError(
         f"{', '.join(path.name for path in paths)}: none of the {len(entries)} images is in it. It names images such "
         f"as {', '.join(map(repr, known))}; those to be run are such as {entries[0].image_id!r}."
+        f"{''.join(f' {note}.' for _, notes in found for note in notes)}"
     )
 
 
-def _key(entry: Entry, index: Any) -> str | None:
-    """What a table calls an image: its identifier, its relative path with or without suffix, or its bare name."""
-    from ..base.names import image_id_of
+def _look_up(table: str, index: "pd.Index[Any]", entries: Sequence[Entry]) -> _Found:
+    """What a table calls each image, None where it does not name it, and what a person should know of that.
 
-    stem = image_id_of(entry.name)
-    folder = entry.name.rpartition("/")[0]
-    for name in (entry.image_id, entry.name, f"{folder}/{stem}" if folder else stem):
-        if name in index:
-            return name
-    return None
+    The folders above the root count for images that have none below it, unless no image is found with them.
+    """
+    names, listed = ImageNames(map(str, index)), [_listed(entry) for entry in entries]
+    matched = names.match(
+        [name if "/" in name else entry.path.as_posix() for name, entry in zip(listed, entries, strict=True)]
+    )
+    if not any(place is not None for place in matched.places):
+        matched = names.match(listed)
+    keys = [None if place is None else str(index[place]) for place in matched.places]
+    return keys, tuple(f"{table}: {note}" for note in matched.notes)
+
+
+def _listed(entry: Entry) -> str:
+    return listed_name(entry.image_id, entry.name)
 
 
 def _with_facts(entry: Entry, labels: "pd.Series[Any]") -> Entry:
@@ -233,12 +255,11 @@ def _union(first: "pd.DataFrame", second: "pd.DataFrame") -> list[Any]:
     return [*first.columns, *(name for name in second.columns if name not in first.columns)]
 
 
-def _finding_rows(rows: "pd.DataFrame | None", entries: Sequence[Entry]) -> "pd.DataFrame | None":
+def _finding_rows(rows: "pd.DataFrame | None", keys: Sequence[str | None]) -> "pd.DataFrame | None":
     """Rows of images in the list, where an image may have several; None where none has."""
     if rows is None or not rows["image_id"].duplicated().any():
         return None
-    names = set(rows["image_id"])
-    numbers = {key: entry.image for entry in entries if (key := _key(entry, names)) is not None}
+    numbers = {key: image for image, key in enumerate(keys) if key is not None}
     found = rows[rows["image_id"].isin(numbers)].copy()
     found.insert(1, "image", found["image_id"].map(numbers).astype("int32"))
     return found.drop(columns="image_id").reset_index(drop=True)

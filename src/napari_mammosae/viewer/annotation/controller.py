@@ -207,7 +207,7 @@ class BoxEditor(Controller):
         """Forget the boxes that an earlier session left unsaved."""
         image, self.draft = self.session.image, None
         if image is not None:
-            drop_draft(image.image_id, image.shape)
+            drop_draft(image.full_name, image.shape)
         self.changed.emit()
 
     # Files
@@ -223,9 +223,9 @@ class BoxEditor(Controller):
 
     def _saved(self, findings: Findings, edited: dict[str, tuple[int, int]], said: str) -> None:
         if findings is self.session.findings:
-            for image_id, shape in edited.items():
-                self.unsaved.pop(image_id, None)
-                drop_draft(image_id, shape)
+            for name, shape in edited.items():
+                self.unsaved.pop(name, None)
+                drop_draft(name, shape)
         self.status.tell(said)
         self.changed.emit()
 
@@ -237,7 +237,7 @@ class BoxEditor(Controller):
 
     @property
     def _key(self) -> str:
-        return self.session.image.image_id if self.session.image is not None else ""
+        return self.session.image.full_name if self.session.image is not None else ""
 
     @property
     def _history(self) -> History[ImageBoxTable]:
@@ -247,7 +247,7 @@ class BoxEditor(Controller):
         from ...core.annotations.box_edits import nothing_annotated
 
         findings = self.session.findings or nothing_annotated()
-        return findings.boxes(image.image_id, shape=image.shape)
+        return findings.boxes(image.full_name, shape=image.shape)
 
     def _set(self, row: int, column: str, value: str) -> None:
         boxes = self.boxes()
@@ -286,19 +286,19 @@ class BoxEditor(Controller):
         if image is None:
             return False
         try:
-            findings, notes = with_boxes(self.session.findings, image.image_id, image.shape, boxes)
+            findings, notes = with_boxes(self.session.findings, image.full_name, image.shape, boxes)
         except MammoSAEError as error:
             self.status.tell(str(error), error=True)
             self._show(self._boxes(image))
             return False
         for note in notes:
             self.status.tell(note)
-        after = findings.boxes(image.image_id, shape=image.shape)
+        after = findings.boxes(image.full_name, shape=image.shape)
         self._show(after)
         if box_shapes.same(after, self._boxes(image)):
             return False
         self._mark(findings)
-        self.unsaved[image.image_id] = image.shape
+        self.unsaved[image.full_name] = image.shape
         self.session.findings = findings
         self._keep_draft(image)
         self.changed.emit()
@@ -306,7 +306,7 @@ class BoxEditor(Controller):
 
     def _keep_draft(self, image: Mammogram) -> None:
         try:
-            keep_draft(image.image_id, image.shape, self._boxes(image))
+            keep_draft(image.full_name, image.shape, self._boxes(image))
         except (OSError, MammoSAEError) as error:
             self.status.tell(f"No draft could be kept ({error}); save the boxes soon.", error=True)
 
@@ -366,8 +366,8 @@ class BoxEditor(Controller):
     def _on_image(self, *_: object) -> None:
         self.stop()
         image, self.draft = self.session.image, None
-        if image is not None and image.image_id not in self.unsaved:
-            draft = read_draft(image.image_id, image.shape)
+        if image is not None and image.full_name not in self.unsaved:
+            draft = read_draft(image.full_name, image.shape)
             try:
                 if draft is not None and not box_shapes.same(draft.boxes, self._boxes(image)):
                     self.draft = draft

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ...core.base.progress import Report
     from ...core.models.facts import ModelFacts
 
+_DRAFTED = "image"
+"""What a draft calls its one image: the file says nothing about it."""
+
 
 def save_boxes(
     path: Path, findings: Findings, edited: dict[str, tuple[int, int]], model: ModelFacts | None, report: Report
@@ -60,38 +63,38 @@ class Draft:
     saved: datetime
 
 
-def draft_path(image_id: str, shape: tuple[int, int]) -> Path:
+def draft_path(image: str, shape: tuple[int, int]) -> Path:
     """File of an image's draft; its name says nothing about the image."""
     from platformdirs import user_data_path
 
-    key = hashlib.sha256(f"{image_id} {shape[0]} {shape[1]}".encode()).hexdigest()[:24]
+    key = hashlib.sha256(f"{image} {shape[0]} {shape[1]}".encode()).hexdigest()[:24]
     return user_data_path("napari-mammosae", appauthor=False) / "drafts" / f"boxes-{key}.csv"
 
 
-def keep_draft(image_id: str, shape: tuple[int, int], boxes: pd.DataFrame) -> None:
+def keep_draft(image: str, shape: tuple[int, int], boxes: pd.DataFrame) -> None:
     """Write the boxes of an image; raises OSError where the folder cannot be written."""
     from ...core.annotations.box_files import write_findings
 
-    path = draft_path(image_id, shape)
+    path = draft_path(image, shape)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_findings(path, boxes.assign(image_id=image_id), shapes={image_id: shape}, overwrite=True)
+    write_findings(path, boxes.assign(image_id=_DRAFTED), shapes={_DRAFTED: shape}, overwrite=True)
 
 
-def read_draft(image_id: str, shape: tuple[int, int]) -> Draft | None:
+def read_draft(image: str, shape: tuple[int, int]) -> Draft | None:
     """Read the draft of an image; None where there is none, or a damaged one."""
     from ...core.annotations.boxes import read_findings
     from ...core.base.errors import FindingsError
 
-    path = draft_path(image_id, shape)
+    path = draft_path(image, shape)
     if not path.is_file():
         return None
     try:
-        boxes = read_findings(path).boxes(image_id, shape=shape)
+        boxes = read_findings(path).boxes(_DRAFTED, shape=shape)
     except FindingsError:
         return None
     return Draft(boxes, datetime.fromtimestamp(path.stat().st_mtime))
 
 
-def drop_draft(image_id: str, shape: tuple[int, int]) -> None:
+def drop_draft(image: str, shape: tuple[int, int]) -> None:
     """Forget the draft of an image: its boxes were saved, or are not wanted."""
-    draft_path(image_id, shape).unlink(missing_ok=True)
+    draft_path(image, shape).unlink(missing_ok=True)

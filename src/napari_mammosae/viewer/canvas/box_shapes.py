@@ -121,7 +121,7 @@ def draw_boxes(owned: OwnedLayers, session: Session) -> None:
         seen = owned.find("mammogram") is not None and owned.is_flat and not session.blind
         findings = session.findings if seen else None
         if findings is not None and image is not None:
-            boxes = findings.boxes(image.image_id, shape=image.shape)
+            boxes = findings.boxes(image.full_name, shape=image.shape)
     finally:  # boxes that do not fit must not leave those of the image before
         kept = next((layer for layer in shown if boxes is not None and _only_looked_at(owned, layer)), None)
         for layer in shown:

@@ -195,7 +195,7 @@ class ImageController(Controller):
         with self.status.telling():
             self.status.tell(f"{findings.name}: {len(findings.table):,} boxes of {len(findings.images):,} images.")
             if (image := self.session.image) is not None:
-                notes = findings.for_images({image.image_id: image.shape}).notes
+                notes = findings.for_images({image.full_name: image.shape}).notes
                 self.status.tell(" ".join(notes) or self.status.last_told[0])
         self.session.findings = findings
 

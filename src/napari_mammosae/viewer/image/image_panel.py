@@ -94,7 +94,7 @@ class ImagePart(Part):
         elif image is None:
             text = "loaded"
         else:
-            count = len(findings.boxes(image.image_id))
+            count = len(findings.boxes(image.full_name))
             text = f"{count} on this image" if count else "none on this image"
         self.boxes_label.setText(text)
 

@@ -29,6 +29,8 @@ class Cell:
 
     row: int
     image_id: str
+    name: str
+    """What tables are searched for."""
     activation: float
     caption: str
 
@@ -87,6 +89,7 @@ def grey(path: Path, frame: Frame) -> NDArray[np.uint8]:
 def strongest(run: Run, latent: int, count: int = COUNT) -> list[Cell]:
     """Images that activate a latent most, strongest first, one a patient; labels and prediction in the caption."""
     from ...core.ranking.neighbours import top_images
+    from ...core.runs.listed_names import listed_name
     from .facts import column_of
 
     values = column_of(run.pooled("mean"), latent)
@@ -95,8 +98,8 @@ def strongest(run: Run, latent: int, count: int = COUNT) -> list[Cell]:
     cells = []
     for row in rows:
         present = [name.replace("_", " ") for name, column in labels.items() if column[row] == 1 and _is_binary(column)]
-        image_id = str(run.images["image_id"].iloc[row])
-        cells.append(Cell(int(row), image_id, float(values[row]), ", ".join(present)))
+        image_id, path = run.images[["image_id", "path"]].astype(str).iloc[row]
+        cells.append(Cell(int(row), image_id, listed_name(image_id, path), float(values[row]), ", ".join(present)))
     return cells
 
 
@@ -170,7 +173,7 @@ def make_pictures(
             continue
         try:
             base = cache.get(path, frame)
-            boxes = findings.boxes(cell.image_id, shape=frame.source_shape) if findings is not None else None
+            boxes = findings.boxes(cell.name, shape=frame.source_shape) if findings is not None else None
         except MammoSAEError as error:
             arrived(place, str(error))
             continue

@@ -270,7 +270,7 @@ def likely_finding(findings: "Findings | None", image: Mammogram | None, classes
     if findings is None:
         return ALL_FINDINGS
     everywhere = findings.names
-    here = set(findings.boxes(image.image_id)["finding"]) if image is not None else set()
+    here = set(findings.boxes(image.full_name)["finding"]) if image is not None else set()
     wanted = (*(name for name in classes if name in here), *sorted(here), *(n for n in classes if n in everywhere))
     return next(iter((*wanted, *everywhere)), ALL_FINDINGS)
 

@@ -103,7 +103,7 @@ def draw_figure(
     truth = truth_of(findings, image, maps.frame)
     latents = [int(latent) for latent in order.latents[:PANELS]]
     found = {latent: localize(scope_of(maps, latent, image, truth, None), choice).found for latent in latents}
-    boxes = findings.boxes(image.image_id, shape=image.shape) if findings is not None and truth.annotated else None
+    boxes = findings.boxes(image.full_name, shape=image.shape) if findings is not None and truth.annotated else None
     figure = latents_figure(
         image, maps, boxes=boxes, latents=latents, found=found, source=figure_source(model),
         subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",

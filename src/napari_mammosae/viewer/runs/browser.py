@@ -9,7 +9,9 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from psygnal import Signal
 
+from ...core.base.image_names import ImageNames
 from ...core.runs.image_files import ImageFiles
+from ...core.runs.listed_names import listed_names
 from ..canvas import camera, layers, window
 from ..context import Controller
 from .prefetch import Prefetch, Ready, make_ready
@@ -48,6 +50,7 @@ class RunBrowser(Controller):
         self.images, self.actions = images, actions
         self.rows: NDArray[np.intp] = np.zeros(0, np.intp)
         self._ids: dict[str, int] = {}
+        self._names = ImageNames(())
         self._files: WeakKeyDictionary[Run, ImageFiles] = WeakKeyDictionary()
         self._going: int | None = None
         self._layer: Callable[[], Image | None] = lambda: None
@@ -67,7 +70,9 @@ class RunBrowser(Controller):
     def row(self) -> int | None:
         """Row of the image shown in the run's table; None when it is not one of the run's."""
         image = self.session.image
-        return self._ids.get(image.image_id) if image is not None else None
+        if image is None:
+            return None
+        return self._ids.get(image.image_id) if image.listed else self._names.find(image.full_name)
 
     def next_image(self) -> None:
         """Go to the next image of the list."""
@@ -190,6 +195,7 @@ class RunBrowser(Controller):
         self.rows = np.arange(len(run)) if run is not None else np.zeros(0, np.intp)
         ids = run.images["image_id"].astype(str) if run is not None else ()
         self._ids = {name: row for row, name in enumerate(ids)}
+        self._names = ImageNames(listed_names(run.images) if run is not None else ())
         self.moved.emit(self.row)
 
     def _on_image(self, *_: object) -> None:

@@ -62,9 +62,11 @@ def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, co
         If the file or the kept maps cannot be read.
     """
     from ...core.images.mammogram import read_mammogram
+    from ...core.runs.listed_names import listed_name
     from ..canvas.layers import mammogram_options
 
-    image = read_mammogram(path, image_id=str(run.images["image_id"].iloc[row]))  # longer where names clash
+    image_id, name = run.images[["image_id", "path"]].astype(str).iloc[row]
+    image = read_mammogram(path, image_id=image_id, listed=listed_name(image_id, name))  # longer where names clash
     options, pixels = mammogram_options(image), image.displayed()
     same = handle is None or fits(run, handle.facts)
     if same and run.has_maps:
