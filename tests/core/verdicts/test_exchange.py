@@ -210,3 +210,27 @@ def test_kappa_without_variety_or_common_latents_is_undefined(tmp_path):
 def test_agreement_names_who_is_there(store):
     with pytest.raises(VerdictError, match="no verdict of 'bea' here; annotators: anna"):
         cohen_kappa(store, "anna", "bea")
+
+
+@pytest.mark.parametrize("name", ["out.csv", "out.json"])
+@pytest.mark.parametrize("length", [131_072, 131_073, 999_999])
+@pytest.mark.parametrize("first", ["n", "="])  # a formula gets an apostrophe in front
+def test_a_long_text_is_read_again(tmp_path, name, length, first):
+    note = first + "o" * (length - 1)
+    with VerdictStore(tmp_path / "verdicts.sqlite", "anna") as store:
+        store.decide(SUBJECT, 1, "lesion", note=note)
+        path = export_verdicts(store, tmp_path / name)
+    before = csv.field_size_limit(131_072)  # what a fresh interpreter has
+    try:
+        events, _ = read_events(path)
+    finally:
+        csv.field_size_limit(before)
+    assert [event.note for event in events] == [note]
+
+
+@pytest.mark.parametrize("field", ["note", "concept"])
+def test_a_text_that_no_table_could_hold_is_refused_and_nothing_is_written(tmp_path, field):
+    with VerdictStore(tmp_path / "verdicts.sqlite", "anna") as store:
+        with pytest.raises(VerdictError, match=f"The {field} of a verdict is too long; shorten it to under 1,000,000"):
+            store.decide(SUBJECT, 1, "lesion", **{field: "o" * 1_000_000})
+        assert store.events() == []

@@ -11,7 +11,9 @@ from qtpy.QtWidgets import QFileDialog
 
 import fakes
 from layer_kit import owned
+from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import ImageError, ModelError
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
@@ -308,6 +310,16 @@ def test_boxes_from_a_table(qtbot, viewer, dock, session, monkeypatch, tmp_path)
     truth = owned(viewer).find("truth")
     np.testing.assert_array_equal(truth.data[0][[0, 2]], [[99.5, 49.5], [199.5, 119.5]])
     assert dock.image.boxes_label.text() == "1 on this image"
+
+
+@pytest.mark.parametrize(("patient", "said"), [("P1", "1 on"), ("P2", "2 on"), ("P3", "none on")])
+def test_boxes_of_another_patient_s_image_of_this_name_are_not_drawn(dock, session, tmp_path, patient, said):
+    table = tmp_path / "boxes.csv"
+    rows = "P1/1-1.dcm,Mass,50,100,120,200\nP2/1-1.dcm,Mass,0,0,9,9\nP2/1-1.dcm,Mass,20,30,40,50\n"
+    table.write_text("image,finding,xmin,ymin,xmax,ymax\n" + rows)
+    session.findings = read_findings(table)
+    session.image = read_mammogram(fakes.phantom(), image_id="1-1", path=tmp_path / patient / "1-1.dcm")
+    assert dock.image.boxes_label.text() == f"{said} this image"
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from ..base.provenance import NOTICE, plain, write_json, write_table
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
 from ..images.geometry import BOX
+from .vindr import SEPARATOR
 
 _EXTRA = ("score", "latent", "birads", "note")
 
@@ -101,6 +102,8 @@ def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 def _category(name: str) -> str:
     if not slug(name):
         raise ValueError(f"the category {name!r} {LACKS_SLUG}")
+    if SEPARATOR.search(name):
+        raise ValueError(f"the category {name!r} names several findings; give each a category of its own")
     return slug(name)
 
 

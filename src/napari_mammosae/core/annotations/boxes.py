@@ -193,7 +193,7 @@ def read_findings(path: Path | str) -> Findings:
         return Findings(empty, images, path.name, (f"{path.name}: labels of whole breasts; it holds no boxes",))
     require(path, cells, ["finding_categories" if vindr else "finding", *_XY], "a table of boxes")
     rows = pd.DataFrame({"image_id": image_ids}, index=cells.index)
-    named = categories(path, cells) if vindr else [[text] if text else [] for text in cells["finding"]]
+    named = categories(path, cells, "finding_categories" if vindr else "finding")
     rows["finding"] = pd.Series(named, index=cells.index, dtype=object)
     for name, source in zip(BOX, _XY, strict=True):
         rows[name] = numbers(path, cells, source)

@@ -163,7 +163,7 @@ def _finding_columns(path: Path, cells: pd.DataFrame) -> dict[str, pd.Series]:
     if "finding_categories" in cells:
         lists = [{slug(text) for text in found} for found in categories(path, cells)]
     elif "finding" in cells:
-        lists = [{slug(text)} - {""} for text in cells["finding"]]
+        lists = [{slug(text) for text in found} - {""} for found in categories(path, cells, "finding")]
     else:
         return {}
     names = sorted(set().union(*lists))

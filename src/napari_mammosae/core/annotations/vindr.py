@@ -1,8 +1,7 @@
-"""The findings a row of VinDr-Mammo's tables names: a Python list, saved as text."""
+"""The findings a row of a table names: one, several with marks between them, or a Python list, saved as text."""
 
-import ast
+import re
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -10,31 +9,40 @@ from ..base.errors import FindingsError
 from ..base.names import slug
 from ..base.tables import UNKNOWN
 
-_LONGEST = 4_000
-"""Characters of a list of categories; Python's parser can end the process at very long texts."""
+SEPARATOR = re.compile(r"[;|,]")
+"""What stands between the names of findings."""
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
-def categories(path: Path, cells: pd.DataFrame) -> list[list[str]]:
-    """Read `finding_categories`, a Python list as text: the categories of each row."""
+def categories(path: Path, cells: pd.DataFrame, column: str = "finding_categories") -> list[list[str]]:
+    """Read which findings each row names.
+
+    A list may have lost its commas, as NumPy prints them: ``['Mass' 'Skin Thickening']`` are two findings.
+
+    Raises
+    ------
+    FindingsError
+        A text begins as a list and is none; the message says in which line.
+    """
+    blank = UNKNOWN if column == "finding_categories" else {""}
     known: dict[str, list[str]] = {}
-    for line, text in cells["finding_categories"].items():
+    for line, text in cells[column].items():
         if text not in known:
-            known[text] = _category_list(path, int(str(line)), text)
-    return [known[text] for text in cells["finding_categories"]]
+            known[text] = [] if text.lower() in blank else _findings(path, int(str(line)), column, text)
+    return [known[text] for text in cells[column]]
 
 
-def _category_list(path: Path, line: int, text: str) -> list[str]:
-    if text.lower() in UNKNOWN:
-        return []
-    if not text.startswith(("[", "(")):
-        return [text]
-    try:
-        value: Any = ast.literal_eval(text) if len(text) <= _LONGEST else None
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        value = None
-    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and slug(item) for item in value):
-        raise FindingsError(
-            f"{path.name}, line {line}: finding_categories is {text[:60]!r}; "
-            "expected a list such as ['Mass', 'Skin Thickening']"
-        )
-    return list(value)
+def _findings(path: Path, line: int, column: str, text: str) -> list[str]:
+    is_list = text.startswith("[") or re.match(r"\(\s*['\")]", text)
+    quoted = _QUOTED.findall(text) if is_list else [text]
+    names = [name.strip() for part in quoted for name in SEPARATOR.split(part.strip("'\"") if is_list else part)]
+    found = [name for name in names if name]
+    if is_list:
+        between = SEPARATOR.sub("", _QUOTED.sub("", text))
+        if "".join(between.split()) not in ("[]", "()") or not all(map(slug, names)):
+            raise FindingsError(
+                f"{path.name}, line {line}: {column} is {text[:60]!r}; "
+                "expected a list such as ['Mass', 'Skin Thickening']"
+            )
+    return found

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal, get_args
 
 from ..base.errors import VerdictError
+from ..base.limits import limit
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _SHOWN = 80  # characters of a name in a message
@@ -79,6 +80,11 @@ def check_event(event: Event) -> None:
         raise VerdictError(f"{event.verdict!r} is not a verdict; expected one of {', '.join(VERDICTS)}.")
     if event.latent < 0:
         raise VerdictError(f"Latent {event.latent} does not exist; latents are counted from 0.")
+    for name in COLUMNS:  # a table with a longer text could not be read again; exporting may add an apostrophe
+        if len(str(getattr(event, name))) >= limit("cell"):
+            raise VerdictError(
+                f"The {name} of a verdict is too long; shorten it to under {limit('cell'):,} characters."
+            )
     if not event.annotator.strip():
         raise VerdictError("A verdict needs the annotator's name; none was given.")
     if leads_elsewhere(event.image):
