@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -197,7 +198,8 @@ def test_what_nobody_foresaw_is_one_line_too(
     assert inspect(image, tiny_model, tmp_path / "out") == 1
     assert capsys.readouterr() == ("", "Error: Unexpected ZeroDivisionError: by zero\n")
     assert not (tmp_path / "out").exists()
-    monkeypatch.setattr("sys.flags", type("Flags", (), {"dev_mode": True}))
+    flags = {name: getattr(sys.flags, name) for name in dir(sys.flags) if not name.startswith("_")}
+    monkeypatch.setattr("sys.flags", SimpleNamespace(**flags | {"dev_mode": True}))
     with pytest.raises(ZeroDivisionError):
         inspect(image, tiny_model, tmp_path / "out")
 
