@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from . import options
-from .console import say, working
+from .console import caution, say, working
 
 
 def compare(
@@ -39,6 +39,7 @@ def compare(
         runs = open_run(first, positive=value), open_run(second, positive=value)
     with working("Comparing", quiet=quiet):
         comparison = compared.compare(*runs, label, category)
+    caution(comparison.notes, quiet=quiet)
     with working("Writing", quiet=quiet):
         written = write_comparison(comparison, out, runs, label, figure=figure)
     for apart in comparison.separation.to_dict("records"):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
 
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.comparison.models import ModelSide, compare_models, separation_of
@@ -142,3 +142,28 @@ def test_figures_that_cannot_be_drawn_say_why(tmp_path):
     bare = ModelSide.of("a", side.pool)
     plot_performance(compare_models(bare, bare), tmp_path / "empty.png")
     assert (tmp_path / "empty.png").exists()
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_the_class_in_question_is_measured(label):
+    y = (np.arange(80) % 4 == 0).astype(float)
+    side, _, _ = side_of("a", 1.0, labels=y)
+    side.logits[:3] = 0  # decides for class 1
+    found = compare_models(side, side, label).performance.iloc[0]
+    truth, logits = y == label, side.logits[:, 0] if label else -side.logits[:, 0]
+    decided = (side.logits[:, 0] >= 0) == label
+    assert found["auroc"] == pytest.approx(roc_auc_score(truth, logits))
+    assert found["auprc"] == pytest.approx(average_precision_score(truth, logits))
+    assert found["accuracy"] == pytest.approx((decided == truth).mean())
+    assert found["precision"] == pytest.approx(precision_score(truth, decided))
+    assert found["recall"] == pytest.approx(recall_score(truth, decided))
+
+
+def test_means_of_classes_need_no_prediction():
+    labels = np.arange(80) % 4 + 1.0
+    side, dense, _ = side_of("a", 0.0, labels=labels)
+    logits = np.zeros((80, 4))
+    found = compare_models(*[ModelSide.of("a", side.pool, logits, logits)] * 2, label=4)
+    assert found.performance.empty
+    assert "the predictions of a are not measured: a label is not a class number from 0 to 3" in found.notes[0]
+    assert found.latents.set_index("latent").loc[4, "mean_class_a"] == pytest.approx(dense[labels == 4, 4].mean())

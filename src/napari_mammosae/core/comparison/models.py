@@ -97,9 +97,12 @@ class ModelComparison:
     separation : pandas.DataFrame
         One row a model: see `separation_of`.
     performance : pandas.DataFrame
-        One row a model and prediction ("without SAE", "with SAE"): measures with intervals. Empty without logits.
+        One row a model and prediction ("without SAE", "with SAE"): measures with intervals; those of a single logit
+        are of the class that is compared. Empty without logits that can be measured.
     provenance : dict
         What produced it.
+    notes : tuple of str
+        What there is to say of the images, the models, and the predictions that could not be measured.
     """
 
     a: ModelSide
@@ -109,6 +112,7 @@ class ModelComparison:
     separation: "pd.DataFrame"
     performance: "pd.DataFrame"
     provenance: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         counts = self.latents["state"].value_counts()
@@ -165,13 +169,21 @@ def compare_models(a: ModelSide, b: ModelSide, label: int = 1) -> ModelCompariso
         table |= {f"{name}_{suffix}": values[shown] for name, values in columns.items()}
     table["change"] = table["diff_b"] - table["diff_a"]
     order = np.lexsort((shown, -np.abs(table["change"])))
+    measured: list[dict[str, Any]] = []
+    notes = []
+    for side in (a, b):
+        try:
+            measured += _performance(side, label)
+        except SettingsError as error:  # means of classes need no prediction
+            notes.append(f"the predictions of {side.name} are not measured: {error}")
     return ModelComparison(
         a,
         b,
         label,
         pd.DataFrame(table).iloc[order].reset_index(drop=True),
         pd.DataFrame([{"model": side.name} | separation_of(side, label) for side in (a, b)]),
-        pd.DataFrame([row for side in (a, b) for row in _performance(side)]),
+        pd.DataFrame(measured),
+        notes=tuple(notes),
     )
 
 
@@ -200,13 +212,15 @@ def separation_of(side: ModelSide, label: int = 1) -> dict[str, float]:
     }
 
 
-def _performance(side: ModelSide) -> list[dict[str, Any]]:
+def _performance(side: ModelSide, label: int) -> list[dict[str, Any]]:
     """Measures with intervals, without and with the SAE."""
     rows: list[dict[str, Any]] = []
     for kind, logits in (("without SAE", side.logits), ("with SAE", side.logits_sae)):
         if logits is None:
             continue
         labels = check_labels(side.pool.labels, logits.shape[1])
+        if logits.shape[1] == 1 and label == 0:  # the class in question is the positive one; a logit of 0 decides for 1
+            labels, logits = 1 - labels, -np.where(logits == 0, np.finfo(np.float64).tiny, logits)
         row: dict[str, Any] = {"model": side.name, "prediction": kind, "images": labels.size}
         assert side.pool.patients is not None  # `known` sets them
         note = why_no_intervals(labels, side.pool.patients, logits.shape[1])

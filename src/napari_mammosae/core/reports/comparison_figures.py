@@ -79,7 +79,7 @@ def write_comparison(
     tables, plots = ("latents", "separation", "performance"), (plot_class_means, plot_performance)
     sae = runs[0].info["sae_sha256"]
     line = f"{label}, class {comparison.label} | SAE {sae[:8]}"
-    record = dict(comparison.provenance)
+    record = dict(comparison.provenance) | {"notes": list(comparison.notes)}
     record["runs"] = [
         {"images": side.pool.mean.shape[0]} | run
         for side, run in zip((comparison.a, comparison.b), record["runs"], strict=True)

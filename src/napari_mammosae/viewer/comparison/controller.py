@@ -119,7 +119,9 @@ class ModelComparer(Controller):
             self.table.sort_key = ""  # by the size of the change
             self.table.show(COLUMNS, {column.key: comparison.latents[column.key].to_numpy() for column in COLUMNS})
             counts = comparison.latents["state"].value_counts()
-            self.say(f"{counts.get('gained', 0):,} latents gained, {counts.get('lost', 0):,} lost.")
+            counted = f"{counts.get('gained', 0):,} latents gained, {counts.get('lost', 0):,} lost."
+            notes = [f"{note[:1].upper()}{note[1:].removesuffix('.')}." for note in comparison.notes]
+            self.say(" ".join([counted, *notes]))
         self.changed.emit()
 
     def _written(self, paths: list[Path]) -> None:
