@@ -153,7 +153,7 @@ def view(
     >>> ms.view("phantoms/phantom-000001.png", model="demo", run="run")  # doctest: +SKIP
     """
     from ..core.annotations.boxes import Findings, read_findings
-    from ..core.base.image_names import ImageNames
+    from ..core.base.names import ImageNames
     from ..core.images.mammogram import Mammogram, read_mammogram
     from ..core.runs.listed_names import listed_names
     from ..core.runs.run import Run, open_run

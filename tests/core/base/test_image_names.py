@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from napari_mammosae.core.base.image_names import ImageNames, table_names, tidy_name
+from napari_mammosae.core.base.names import ImageNames, table_names, tidy_name
 
 A_UMLAUT = "ä"
 DECOMPOSED = unicodedata.normalize("NFD", A_UMLAUT)

@@ -8,8 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..base.errors import FindingsError
-from ..base.image_names import tidy_name
-from ..base.names import LACKS_SLUG, image_id_of, slug
+from ..base.names import LACKS_SLUG, image_id_of, slug, tidy_name
 from ..images.geometry import BOX, clip_boxes
 from .boxes import Findings
 

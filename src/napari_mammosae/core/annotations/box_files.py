@@ -10,8 +10,7 @@ import pandas as pd
 from ..base.cells import write_csv
 from ..base.errors import FindingsError
 from ..base.files import explain_unreadable, write_atomic
-from ..base.image_names import table_names
-from ..base.names import LACKS_SLUG, slug
+from ..base.names import LACKS_SLUG, slug, table_names
 from ..base.provenance import NOTICE, plain, write_json, write_table
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json

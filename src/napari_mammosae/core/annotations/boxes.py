@@ -9,8 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..base.errors import FindingsError
-from ..base.image_names import ImageNames, short_name
-from ..base.names import LACKS_SLUG, image_id_of, slug
+from ..base.names import LACKS_SLUG, ImageNames, image_id_of, short_name, slug
 from ..base.reading import reads
 from ..base.tables import numbers, read_image_ids, read_table, require
 from ..images.geometry import BOX, clip_boxes

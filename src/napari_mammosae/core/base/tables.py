@@ -11,9 +11,8 @@ import pandas as pd
 from .cells import unguard
 from .errors import FindingsError
 from .files import explain_unreadable
-from .image_names import table_names
 from .limits import check_limit, limit_cells
-from .names import slug
+from .names import slug, table_names
 from .reading import reads, short_reason
 from .text import size_text
 

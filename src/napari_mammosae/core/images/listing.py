@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.errors import ImageError
-from ..base.image_names import tidy_name
 from ..base.limits import check_limit, limit, limit_cells
-from ..base.names import IMAGE_SUFFIXES, image_id_of
+from ..base.names import IMAGE_SUFFIXES, image_id_of, tidy_name
 from ..base.reading import reads
 
 if TYPE_CHECKING:

@@ -11,9 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from ..base.errors import ImageError
 from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
-from ..base.image_names import ImageNames
 from ..base.limits import check_limit
-from ..base.names import image_id_of
+from ..base.names import ImageNames, image_id_of
 from ..base.reading import reading
 from ..base.text import size_text
 from .dicom import BORDER, Laterality, View, VoiTable, read_dicom

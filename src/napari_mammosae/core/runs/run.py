@@ -14,7 +14,7 @@ from ..anatomy.regions import REGIONS
 from ..annotations.positives import positive_of
 from ..base.cells import unguard
 from ..base.errors import RunError
-from ..base.image_names import ImageNames, short_name
+from ..base.names import ImageNames, short_name
 from ..base.reading import check_ordinary, reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..annotations.positives import Positive, Uncertain
 from ..base.errors import FindingsError, RunError
 from ..base.files import sha256_file
-from ..base.image_names import ImageNames, short_name
+from ..base.names import ImageNames, short_name
 from ..images.listing import resolve_images
 from .listed_names import listed_name
 

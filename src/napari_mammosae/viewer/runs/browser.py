@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from psygnal import Signal
 
-from ...core.base.image_names import ImageNames
+from ...core.base.names import ImageNames
 from ...core.runs.image_files import ImageFiles
 from ...core.runs.listed_names import listed_names
 from ..canvas import camera, layers, window
