@@ -1,5 +1,6 @@
 """`ProcessModel` in a process of its own: against `LocalModel`, cancelled, killed, unloaded."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -196,6 +197,17 @@ def test_unloading_ends_the_process(recipe):
         model.compute(image(), silent)
     model.unload()
     assert lost == []
+
+
+def test_a_model_that_is_dropped_ends_its_process(recipe):
+    opener = ModelOpener()
+    opener.warm_up()
+    model = opener.open(recipe, silent)
+    opener.warm_up()
+    pids = [model.pid, opener._spare.pid]
+    del model, opener
+    gc.collect()
+    assert all(gone(pid) for pid in pids)
 
 
 def test_a_viewer_that_is_killed_takes_the_process_along(recipe, tmp_path):

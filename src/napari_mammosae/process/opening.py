@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import finalize
 
 from ..core.base.progress import ignore
 from .child import Child
@@ -60,6 +61,7 @@ class ModelOpener:
         with self._lock:
             if self._spare is None and not self._closed:
                 self._spare = Child(warm=True)
+                self._end = finalize(self, self._spare.kill)
 
     def open(self, recipe: Mapping[str, Any], report: Report) -> ModelHandle:
         """Load a model.
@@ -78,6 +80,8 @@ class ModelOpener:
         """
         with self._lock:
             spare, self._spare = self._spare, None
+            if spare is not None:
+                self._end.detach()
         return ProcessModel.load(recipe, report, spare if spare is not None and spare.alive else Child())
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod, finalize
 
 from ..core.base.errors import ModelError, ProcessEnded
 from ..core.base.progress import ignore
@@ -49,9 +50,9 @@ class ProcessModel:
         self._recipe, self._facts = settle_recipe(recipe), facts
         self._lock = Lock()
         self._unloaded = False
-        self._child = child
+        self._child: Child | None = None
         if child is not None:
-            child.ended = self._on_ended
+            self._take(child)
 
     @classmethod
     def load(cls, recipe: Mapping[str, Any], report: Report, child: Child) -> ProcessModel:
@@ -134,7 +135,7 @@ class ProcessModel:
                 raise ModelError(self._gone)
             if self._child is not None and self._child.alive:
                 return self._child
-            child = Child(ended=self._on_ended)
+            child = Child()
             try:
                 _, facts = child.call("load", self._recipe, self._facts.heads, report=report)
                 if (facts.model_sha256, facts.sae_sha256) != (self._facts.model_sha256, self._facts.sae_sha256):
@@ -142,10 +143,18 @@ class ProcessModel:
             except BaseException:
                 child.kill()
                 raise
-            self._child, self._facts = child, facts
+            self._facts = facts
+            self._take(child)
             if self._unloaded:
                 child.kill(self._gone)
             return child
+
+    def _take(self, child: Child) -> None:
+        """Work with a process from now on; it ends with this object, which the process's threads do not keep alive."""
+        method = WeakMethod(self._on_ended)
+        child.ended = lambda why: None if (ended := method()) is None else ended(why)
+        finalize(self, child.kill)
+        self._child = child
 
     def _on_ended(self, why: str) -> None:
         if self.lost is not None and not self._unloaded:

@@ -11,6 +11,7 @@ from qtpy.QtCore import QCoreApplication
 from .annotation.controller import BoxEditor
 from .app import keymap
 from .app.jobs import Jobs
+from .app.listening import call_while_alive
 from .app.preferences import preferences
 from .app.session import Session
 from .app.status import Status
@@ -78,6 +79,8 @@ class Workspace:
         ):
             self._undo.callback(keymap.bind(viewer, target, keys))
         self.images.models.warm_up()
+        if (window := getattr(viewer, "window", None)) is not None:  # gone with the window, not with garbage later
+            window._qt_window.destroyed.connect(call_while_alive(self.images.end_processes))
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)
             self._undo.callback(self._disconnect_app)

@@ -73,6 +73,13 @@ class ImageController(Controller):
             self.session.handle = None
             handle.unload()
 
+    def end_processes(self) -> None:
+        """Stop what runs and end the model's process: the window is gone."""
+        self.jobs.cancel()
+        self.models.close()
+        if self.session.handle is not None:
+            self.session.handle.unload()
+
     # Image and boxes
 
     def candidates(self) -> list[Image]:
