@@ -196,7 +196,9 @@ def test_a_broken_model_is_told_and_the_next_one_works(viewer, at_work, qtbot, t
 
 
 def test_unloading_frees_the_weights(viewer, at_work, qtbot):
-    weights = [weakref.ref(p) for p in workspace_of(viewer).session.handle._model.backbone.parameters()]
+    weights = [
+        weakref.ref(p) for p in workspace_of(viewer).session.handle._child._models.model._loaded().backbone.parameters()
+    ]
     qtbot.mouseClick(at_work.job.unload_button, Qt.MouseButton.LeftButton)
     gc.collect()
     assert not any(w() is not None and w().device.type == "cpu" for w in weights)

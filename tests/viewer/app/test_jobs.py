@@ -151,3 +151,15 @@ def test_a_finished_job_holds_on_to_nothing(qtbot, jobs, out):
     del large
     gc.collect()
     assert alive() is None
+
+
+def test_many_jobs_that_wait_keep_no_other_from_running(qtbot):
+    go, done = threading.Event(), []
+    waiting = [Jobs() for _ in range(10)]
+    for jobs in waiting:
+        jobs.start("Waits", lambda report: go.wait(20), lambda _: None, done.append)
+    other = Jobs()
+    other.start("Works", lambda report: "done", done.append, done.append)
+    qtbot.waitUntil(lambda: done == ["done"], timeout=5000)
+    go.set()
+    qtbot.waitUntil(lambda: not any(jobs.busy for jobs in waiting), timeout=5000)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from napari.qt.threading import FunctionWorker
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Qt, QThreadPool, Signal
 
 from ...core.base.errors import Cancelled
 from ...core.base.progress import Meter, Progress, Report
@@ -22,6 +22,10 @@ class _Job:
 
     def cancel(self) -> None:
         self.cancelled = True
+
+
+_THREADS = 16
+"""Of Qt's pool, which has one a core: most jobs wait for another process, a run for hours, and others must not wait."""
 
 
 def _forgotten(*_: object) -> None:
@@ -51,6 +55,8 @@ class Jobs(QObject):
 
     def __init__(self) -> None:
         super().__init__()
+        pool = QThreadPool.globalInstance()
+        pool.setMaxThreadCount(max(pool.maxThreadCount(), _THREADS))
         self.progress: Progress | None = None
         self._job: _Job | None = None
         self._waiting: list[_Job] = []
