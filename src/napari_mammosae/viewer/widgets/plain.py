@@ -14,7 +14,7 @@ from superqt import QElidingLabel
 
 
 class Label(QLabel):
-    """A label whose text is never taken for HTML."""
+    """A label that takes neither its text nor its tooltip for HTML."""
 
     def __init__(self, text: str = "") -> None:
         super().__init__()
@@ -26,17 +26,8 @@ class Label(QLabel):
         super().setToolTip(plain(text))
 
 
-class ElidedLabel(QElidingLabel):
-    """A label that shortens its text to its width, and never takes it for HTML."""
-
-    def __init__(self, text: str = "") -> None:
-        super().__init__()
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setText(text)
-
-    def setToolTip(self, text: str) -> None:
-        """Say something when pointed at, as it is."""
-        super().setToolTip(plain(text))
+class ElidedLabel(Label, QElidingLabel):
+    """A `Label` that shortens its text to its width."""
 
 
 def plain(text: str) -> str:
