@@ -76,3 +76,17 @@ def test_without_a_total_there_is_no_time_left(clock):
 )
 def test_progress_reads_well(state, words):
     assert state.describe() == words
+
+
+def test_the_same_report_again_changes_no_rate(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("napari_mammosae.core.base.progress.time.monotonic", lambda: now[0])
+    meter = Meter()
+    for done in (0, 1, 2):
+        now[0] = 30.0 * done
+        meter("Computing", done, 10)
+    for step in range(100):  # as a process at work sends them while an image takes long
+        now[0] = 60 + 0.2 * step
+        progress = meter("Computing", 2, 10)
+    assert progress.rate == pytest.approx(1 / 30)
+    assert progress.seconds_left == pytest.approx(240)

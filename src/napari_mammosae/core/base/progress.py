@@ -89,7 +89,8 @@ class Meter:
         if begins:
             self._total = total
             self._seen.clear()
-        self._seen.append((time.monotonic(), done))
+        if begins or done != self._seen[-1][1]:  # the same again says that the work goes on, not how fast
+            self._seen.append((time.monotonic(), done))
         (start, low), (end, high) = self._seen[0], self._seen[-1]
         rate = (high - low) / (end - start) if end > start else 0.0
         left = (total - done) / rate if rate > 0 and total else None
