@@ -72,7 +72,8 @@ def test_it_gives_what_a_model_here_gives(model, recipe):
     np.testing.assert_array_equal(model.facts.attribution, here.facts.attribution)
     found, expected = model.compute(image(), silent), here.compute(image(), silent)
     np.testing.assert_array_equal(found.latents, expected.latents)
-    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-7)
+    # another process may add up in another order: equal to the rounding of the largest value
+    np.testing.assert_allclose(found.values, expected.values, rtol=0, atol=2e-6 * expected.values.max())
     np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-5)
     assert found.frame == expected.frame
     assert found.key == ""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pickle
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
 PROTOCOL = 5
-PIECE = 1 << 18
+PIECE = 1 << 20
 """Bytes at a time: a connection asks for memory for a whole message whenever a part of it has arrived."""
 
 Packed = tuple[bytes, list[memoryview]]
-Parts = tuple[bytes, list[bytearray]]
+Parts = tuple[bytes, list[memoryview]]
 
 
 def pack(value: Any) -> Packed:
@@ -36,10 +38,10 @@ def send(connection: Connection, message: tuple[Any, ...], packed: Packed | None
 def receive(connection: Connection) -> tuple[tuple[Any, ...], Parts]:
     """Return a message and the parts of the value that came with it, for `unpack`."""
     message, data, sizes = pickle.loads(connection.recv_bytes())
-    arrays = [bytearray(size) for size in sizes]
+    arrays = [memoryview(np.empty(size, np.uint8)) for size in sizes]  # not filled with zeros first
     for array in arrays:
         start = 0
-        while start < len(array):
+        while start < array.nbytes:
             start += connection.recv_bytes_into(array, start)
     return message, (data, arrays)
 

@@ -72,6 +72,7 @@ class BoxList(QTreeWidget):
             self.header().resizeSection(column, self.fontMetrics().horizontalAdvance(sample) + room)
         self._icons: dict[Fate, QIcon] = {fate: line_icon(fate) for fate in STYLES}
         self.itemSelectionChanged.connect(self._on_selected)
+        self.itemClicked.connect(self._on_selected)  # also on the selected one: the view may have moved away since
         self.itemActivated.connect(self._on_activated)
 
     def sizeHint(self) -> QSize:
@@ -127,7 +128,7 @@ class BoxList(QTreeWidget):
         font.setBold(row.annotated)
         item.setFont(0, font)
 
-    def _on_selected(self) -> None:
+    def _on_selected(self, *_: object) -> None:
         if (row := self.chosen) is not None:
             self.jumped.emit(row)
 
