@@ -1,5 +1,6 @@
 """`models`: which models there are, where their files come from, and what they hold."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -55,14 +56,23 @@ def download(
         with progress(quiet=quiet) as report:
             planned = plan_download(name, report, member)
         for file in planned:
-            say(file.describe(), quiet=quiet)
+            say(file.describe(), quiet=quiet and yes)
         if planned and not yes:
-            typer.confirm("Download this, and accept the licence?", abort=True)
+            _ask(name)
         with progress(quiet=quiet) as report:
             lines = download_model(name, report, member)
         for line in lines:
             say(line, quiet=quiet)
         say(f"{name} is ready", quiet=quiet)
+
+
+def _ask(name: str) -> None:
+    """Have a person accept what was said of size and licence."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(
+            f"give it to accept size and licence; {name} was not downloaded.", param_hint="'--yes'"
+        )
+    typer.confirm("Download, and accept the licence?", abort=True)
 
 
 @models.command()

@@ -181,7 +181,10 @@ def read_model_file(path: Path | str) -> ModelFiles:
 
 
 def _file(entry: FileEntry, key: str, toml: Path) -> Path:
-    file = locate(entry, toml)
+    try:
+        file = locate(entry, toml)
+    except ModelError as error:
+        raise ModelError(f"{toml.name}: {key} = {error}") from None
     if file is None and entry.path.startswith(SCHEME):
         known = toml.parent.name if toml == model_toml(toml.parent.name) else toml.name
         raise ModelError(

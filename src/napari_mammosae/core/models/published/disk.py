@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...base.errors import MammoSAEError, ModelError
+from ...base.errors import DownloadError, ModelError
 from ...base.files import sha256_file
 from ..model_schema import FileEntry
 from .catalogue import PublishedFile, PublishedModel, published_model, published_models
 from .fetch import extract_member, opened_zip
 from .hub import find_cached
-from .paths import choose, is_member, is_published_name
+from .paths import choose, is_member, is_published_name, listed
 from .places import locate, model_toml, models_folder, read_entries, write_model_toml
 
 if TYPE_CHECKING:
@@ -78,18 +78,21 @@ def add_from_disk(path: Path, report: "Report", name: str = "", part: str = "") 
     if not path.exists():
         raise ModelError(f"{path.name}: no such file or folder; check the path")
     added = Added()
-    sources = [one for one in _sources(path, report, added) if part in one.path]
-    sae = _add_sae(sources, added)
+    every = list(_sources(path, report, added))
+    sources = [one for one in every if part in one.path]
+    sae = _add_sae(sources, added) or _add_sae(every, added)
     models = [published_model(name)] if name else published_models().values()
     for model in models:
         kind = "classifier" if model.classifier is not None else "backbone"
-        found = [one for one in sources if (name and _may_be(one, model)) or _is(one, model)]
+        found = [one for one in sources if _is(one, model)]
+        if name:
+            found = found or [one for one in sources if _may_be(one, model)]
         if not found:
             continue
         try:
             _add(model, kind, _only(model, found, path.name), sae, report)
             added.names.append(model.name)
-        except MammoSAEError as error:
+        except (ModelError, DownloadError) as error:
             added.notes.append(str(error))
     added.names += _complete_with_sae(sae, added)
     if not added.names:
@@ -110,7 +113,7 @@ def _sources(path: Path, report: "Report", added: Added) -> Iterator[Source]:
                 yield from [
                     Source(file, info.filename, info.filename) for info in archive.filelist if not info.is_dir()
                 ]
-        except MammoSAEError as error:
+        except DownloadError as error:
             added.notes.append(str(error))
 
 
@@ -145,9 +148,7 @@ def _only(model: PublishedModel, found: Sequence[Source], where: str) -> Source:
         shown = choose(model, [one.shown for one in files], where)
         return next(one for one in files if one.shown == shown)
     if len(files) != 1:
-        raise ModelError(
-            f"{model.name}: {len(files)} files of {where} fit: {'; '.join(one.shown for one in files[:4])}"
-        )
+        raise ModelError(f"{model.name}: {len(files)} files of {where} fit: {listed([one.shown for one in files])}")
     return files[0]
 
 
@@ -178,7 +179,7 @@ def _add_sae(sources: Sequence[Source], added: Added) -> FileEntry | None:
     found = _different([one for one in sources if not one.member and is_published_name(published.name, one.path)])
     if len(found) > 1:
         added.notes.append(
-            f"{len(found)} different files are called {published.name}: {'; '.join(one.shown for one in found[:4])}. "
+            f"{len(found)} different files are called {published.name}: {listed([one.shown for one in found])}. "
             "Choose one with --member and a part of its path"
         )
     elif found:

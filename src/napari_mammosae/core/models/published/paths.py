@@ -33,6 +33,19 @@ def is_published_name(name: str, path: str) -> bool:
     return PurePosixPath(path.replace("\\", "/")).name.casefold() == name.casefold()
 
 
+def listed(paths: Sequence[str]) -> str:
+    """Name at most three files, from where their paths part.
+
+    >>> listed(["fine_tune/mass/a.pth", "fine_tune/mass/b.pth"])
+    'a.pth; b.pth'
+    """
+    parts = [path.replace("\\", "/").split("/") for path in paths]
+    same = 0
+    while all(len(one) > same + 1 and one[same] == parts[0][same] for one in parts):
+        same += 1
+    return "; ".join("/".join(one[same:]) for one in parts[:3]) + ("; …" if len(parts) > 3 else "")
+
+
 def choose(model: PublishedModel, found: Sequence[str], where: str) -> str:
     """Return the one path that was found for a model's classifier.
 
@@ -45,7 +58,7 @@ def choose(model: PublishedModel, found: Sequence[str], where: str) -> str:
         raise ModelError(f"{where} has no {model.member}/*.pth, the classifier of {model.name}")
     if len(found) > 1:
         raise ModelError(
-            f"{model.name}: {len(found)} files of {where} fit: {'; '.join(found[:4])}. Choose one with --member and a "
-            "part of its path"
+            f"{model.name}: {len(found)} files of {where} fit: {listed(found)}. Choose one with --member and a part of "
+            "its path"
         )
     return found[0]

@@ -187,10 +187,10 @@ def alone(remote: Remote, report: "Report") -> Iterator[None]:
     remote.lock.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(remote.lock, fallback_to_soft=False)
     while True:
-        report(f"Waiting for another download of {remote.address.name}")
         try:
-            lock.acquire(timeout=0.5)
+            lock.acquire(timeout=0.2)
         except Timeout:
+            report(f"Waiting for another download of {remote.address.name}")
             continue
         except (OSError, NotImplementedError) as error:  # a drive without locks
             if is_full(error):
