@@ -1,11 +1,10 @@
 """Files from the hub: whole ones into the hub's own cache, and single members of an archive."""
 
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from ...base.caches import cache_folder
 from ...base.errors import DownloadError
@@ -149,12 +148,11 @@ def opened_archive(address: Address, report: "Report") -> Iterator[tuple[ZipFile
 @contextmanager
 def opened_zip(file: Path | RemoteFile, name: str) -> Iterator[ZipFile]:
     """Open a zip archive; DownloadError where it is none or damaged."""
-    try:
-        with ZipFile(file) as archive:
+    with ExitStack() as stack:
+        with reading(name, DownloadError, "a zip archive"):
+            archive = stack.enter_context(ZipFile(file))
             check_limit("keys", len(archive.filelist), f"{name}: {len(archive.filelist):,} members", DownloadError)
-            yield archive
-    except (BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        raise DownloadError(f"{name} cannot be read as a zip archive ({error}); copy or download it again") from error
+        yield archive
 
 
 def find_member(archive: ZipFile, model: PublishedModel, name: str, part: str = "") -> ZipInfo:
