@@ -97,9 +97,7 @@ def read_predictions(file: Path) -> NDArray[np.float64]:
         raise CheckpointError(f"{file.name} stores no predictions; expected a released downstream checkpoint")
     values = np.asarray(found, np.float64)
     if values.ndim not in (1, 2) or not values.size or not np.isfinite(values).all():
-        raise CheckpointError(
-            f"{file.name} stores predictions that are not finite numbers, one for each test row"
-        )
+        raise CheckpointError(f"{file.name} stores predictions that are not finite numbers, one for each test row")
     return values.reshape(len(values), -1)
 
 

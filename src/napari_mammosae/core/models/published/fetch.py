@@ -13,7 +13,7 @@ from ...base.limits import check_grown, check_limit
 from ...base.reading import reading
 from .address import Address
 from .catalogue import PublishedModel
-from .hub import Remote, explaining, find_cached, look_up
+from .hub import Remote, explaining, find_cached, hub_sha256, look_up
 from .paths import choose, is_member
 from .remote_file import NoRanges, RemoteFile, alone, check_room
 
@@ -43,7 +43,7 @@ def fetch_file(address: Address, report: "Report", expected: str = "") -> Path:
     WriteError
         The disk is full.
     """
-    if (there := find_cached(address)) is not None:
+    if (there := find_whole(address)) is not None:
         return there
     remote = look_up(address)
     expected = expected or remote.sha256
@@ -55,6 +55,20 @@ def fetch_file(address: Address, report: "Report", expected: str = "") -> Path:
                 except NoRanges:
                     return _fetch_at_once(remote, report, expected)
         return _link(address)
+
+
+def find_whole(address: Address) -> Path | None:
+    """Return a file of the hub's cache; None where it is not there, and where it was damaged: that one is removed."""
+    path = find_cached(address)
+    if path is None or hub_sha256(path) in ("", sha256_file(path)):
+        return path
+    _remove(path)
+    return None
+
+
+def _remove(path: Path) -> None:
+    for file in (path.resolve(), path):
+        file.unlink(missing_ok=True)
 
 
 def _fetch_blob(remote: Remote, report: "Report", expected: str) -> None:
@@ -100,8 +114,7 @@ def _fetch_at_once(remote: Remote, report: "Report", expected: str) -> Path:
     try:
         check_sha256(path, name, expected)
     except DownloadError:
-        for file in (path.resolve(), path):
-            file.unlink(missing_ok=True)
+        _remove(path)
         raise
     return path
 
@@ -131,7 +144,7 @@ def opened_archive(address: Address, report: "Report") -> Iterator[tuple[ZipFile
     NoRanges
         The server sends whole files only: `fetch_file` fetches it.
     """
-    if (whole := find_cached(address)) is not None:
+    if (whole := find_whole(address)) is not None:
         with opened_zip(whole, address.name) as archive:
             yield archive, None
         return
