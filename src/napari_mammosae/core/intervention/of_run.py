@@ -13,7 +13,6 @@ from ..base.provenance import provenance
 from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
 from ..ranking.orders import Ranking, first_ranks
-from ..ranking.scores import Score
 from ..runs.classes import logits_of_label
 from ..runs.run import Run
 from ..runs.sample import Unit, sample_of
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
+    from ..ranking.scores import Score
 
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 Order: TypeAlias = str | pd.DataFrame | Ranking | Mapping[int, pd.DataFrame | Ranking]

@@ -6,8 +6,10 @@ from typing import Any
 from psygnal import Signal
 
 from ...core.base.progress import Progress
+from ...core.base.text import readable
 from ...core.intervention.sweep import Curve
 from ...core.ranking.scores import Score
+from ...core.runs.positive import undecided
 from ...core.runs.run import Run
 from ...process.handle import ModelHandle
 from ..context import Controller
@@ -132,7 +134,9 @@ class EditOverRun(Controller):
         assert handle is not None
         model = handle.facts
         if not self.label:
-            self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.")
+            names = ", ".join(map(readable, undecided(run.labels, run.info["categories"])))
+            choose = f" Choose the positive value of {names} in the Images dock to score it by that." if names else ""
+            self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.{choose}")
             self._give_up()
             return
         choice, title = RunChoice(self.label, self.score), f"Preparing {run.path.name}"  # type: ignore[arg-type]
