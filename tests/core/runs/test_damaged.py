@@ -191,6 +191,11 @@ def test_what_is_no_parquet(run, name, content):
     refused(run, name)
 
 
+def test_a_table_that_unpacks_to_more_than_it_may(run, monkeypatch):
+    monkeypatch.setenv("NAPARI_MAMMOSAE_MAX_DECODED_BYTES", "10")
+    refused(run, "images.parquet", "unpacked, above the limit of 10 bytes", "NAPARI_MAMMOSAE_MAX_DECODED_BYTES")
+
+
 _HEADER = "image,image_id,path,reason\n"
 
 

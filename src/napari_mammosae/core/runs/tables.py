@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..base.errors import RunError
 from ..base.limits import check_limit
 from ..base.reading import check_ordinary, reading
+from ..base.text import size_text
 from .layout import FRAME
 
 
@@ -40,8 +41,10 @@ def read_parquet(
     with reading(name, RunError, "a table of a run"):
         try:
             check_ordinary(path, name, RunError)
-            rows = pq.read_metadata(path).num_rows
-            check_limit("rows", rows, f"{name}: {rows:,} rows", RunError)
+            about = pq.read_metadata(path)
+            check_limit("rows", about.num_rows, f"{name}: {about.num_rows:,} rows", RunError)
+            size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+            check_limit("decoded_bytes", size, f"{name}: {size_text(size)} unpacked", RunError)
             table = pq.read_table(path, columns=columns, filters=filters, page_checksum_verification=True)
         except FileNotFoundError as error:
             inside = path.relative_to(root).as_posix()
