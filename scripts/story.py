@@ -32,7 +32,7 @@ from napari_mammosae.core.intervention.of_run import cohort_of_run
 from napari_mammosae.core.intervention.random_sets import NotMatched, NullDistribution, random_null
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.focus import focus, places
-from napari_mammosae.core.localization.over_run import boxes_of_run
+from napari_mammosae.core.localization.run_boxes import boxes_of_run
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.phantoms.dataset import write_phantoms

@@ -16,7 +16,7 @@ from napari_mammosae.core.intervention.random_sets import random_null
 from napari_mammosae.core.intervention.sweep import sweep_cohort
 from napari_mammosae.core.ranking.orders import first_ranks, union_mask
 from napari_mammosae.core.ranking.scores import LabelledPool, class_rankings
-from napari_mammosae.core.runs.classes import row_positions
+from napari_mammosae.core.runs.sample import row_positions
 from napari_mammosae.core.stats.measures import BinaryMeasures, binary_measures, multiclass_measures
 
 

@@ -85,6 +85,10 @@ class EditOverRun(Controller):
         return self.effects.measure if self.effects is not None else "accuracy"
 
     @property
+    def _used(self) -> str:
+        return f"{self.effects.used}." if self.effects is not None else ""
+
+    @property
     def marked_k(self) -> int | None:
         """The k that is marked on the curve; None where the set is not the best of the run."""
         state = self.intervention.state
@@ -230,7 +234,7 @@ class EditOverRun(Controller):
         if key != self._drawn or self.effects is None:
             return
         self.curve = curve
-        self._say("")
+        self._say(self._used)
         self._later()
 
     def _bootstrap(self) -> None:
@@ -241,7 +245,8 @@ class EditOverRun(Controller):
     def _take_bands(self, key: tuple[Any, ...] | None, bands: Bands) -> None:
         if key == self._drawn and self.curve is not None:
             self.bands = bands
-            self._say(f"No intervals: {bands.note}." if bands.note else "Grey: 95 % intervals by patient.")
+            about = f"No intervals: {bands.note}." if bands.note else "Grey: 95 % intervals by patient."
+            self._say(f"{about} {self._used}")
 
     def _failed(self, error: Exception) -> None:
         text = str(error)
