@@ -271,16 +271,6 @@ def test_models(tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["models", "verify", "nonsense"]) == 1
 
 
-def test_models_are_not_downloaded_and_that_is_said(capsys: pytest.CaptureFixture[str]):
-    assert main(["models", "download", "demo"]) == 0
-    assert capsys.readouterr().out == "demo comes with the package; nothing to download\n"
-    assert main(["models", "download", "mass-finetuned"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Error: mass-finetuned: this version downloads no weights")
-    assert "model.toml" in said
-    assert said.count("\n") == 1
-
-
 @pytest.mark.parametrize("args", [["demo"], ["view", "a.png"]])
 def test_a_machine_without_a_display_is_told_what_to_do(
     args: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

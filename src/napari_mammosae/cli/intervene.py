@@ -189,7 +189,7 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
             plot_effects({f"{verdict} latents, {settings['mode']}": table}, file, measure=measure, provenance=line)
         else:
             line += f" | order {settings['order']}"
-            plot_curves({settings["label"]: table}, file, measure=measure, provenance=line)
+            plot_curves({settings["label"]: table}, file, measure=measure, provenance=line, notes=record["notes"])
 
 
 def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any]) -> str:
@@ -207,14 +207,23 @@ def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any])
         ]
         lines += [record["remark"]] if record["remark"] else []
         for match in ("count", "activation"):
-            if f"null_{match}" in record:
-                null = record[f"null_{match}"][measure]
-                lines.append(f"{name} after random latents of equal {match}: {null['mean']:.4f} on average")
+            if (null := record.get(f"null_{match}")) is not None:
+                lines.append(f"{name} after random latents of equal {match}: {_null(null, measure)}")
     lines.append(record["used"]["text"])
     if "ranked_on" in record and record["ranked_on"] != record["used"]:
         lines.append(f"ranked: {record['ranked_on']['text']}")
     notes = {note for note in table.get("note", ()) if note}
     return "\n".join([*lines, *(f"no intervals: {note}" for note in sorted(notes))])
+
+
+def _null(null: dict[str, Any], measure: str) -> str:
+    if "left_out" in null:
+        return f"left out; {null['left_out']}"
+    reached = {name: f"{value:.4g}" for name, value in null["activation"].items()}
+    return (
+        f"{null[measure]['mean']:.4f} on average (activation {reached['min']} to {reached['max']}, median "
+        f"{reached['median']}; the set has {reached['wanted']})"
+    )
 
 
 def _interval(row: "pd.Series[Any]", name: str) -> str:

@@ -14,7 +14,7 @@ from napari_mammosae.core.phantoms.dataset import load_truth, write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, make_phantom
 from napari_mammosae.core.phantoms.strokes import draw_line, strands
 
-SEEDS = range(16)
+SEEDS = range(12)
 
 
 @pytest.fixture(scope="module")
@@ -168,7 +168,7 @@ def test_spacing_varies_within_the_measured_range(phantoms):
 
 def test_masses_have_the_size_and_contrast_of_real_ones():
     sizes, contrasts = [], []
-    for seed in range(100, 112):
+    for seed in range(100, 108):
         phantom = make_phantom(seed, mass=True)
         (box,) = phantom.boxes_of("mass")
         extent = np.array([box[2] - box[0], box[3] - box[1]]) * phantom.spacing
@@ -193,7 +193,7 @@ def test_a_mass_is_what_its_mask_says():
 
 def test_clusters_have_fine_specks_and_the_size_of_real_ones():
     sizes, widths = [], []
-    for seed in range(200, 212):
+    for seed in range(200, 208):
         phantom = make_phantom(seed, suspicious_calcification=True)
         (box,) = phantom.boxes_of("suspicious_calcification")
         assert len(phantom.specks) >= 5

@@ -1,5 +1,6 @@
 """Interventions over a run: the images that count, every k of a ranking, and one set of latents before and after."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
@@ -19,9 +20,9 @@ from ..runs.sample import Unit, sample_of
 from ..stats.measures import IntArray
 from .cohort import Cohort
 from .edit import Edit, Form, Mode, mask_of
-from .effects import curve_table, effect
-from .plots import draw_curve, draw_effects
-from .random_sets import random_null
+from .effects import curve_table, effect, lost_ranks_note
+from .plots import draw_curve, draw_effects, draw_notes
+from .random_sets import NotMatched, random_null
 from .sweep import SweepMode
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class KSweep:
         One row a mode and k: `mode`, `form`, `k`, `union_size`, the measures, their 95 % intervals `<measure>_lo` and
         `<measure>_hi`, and `note`: why intervals are blank.
     provenance : dict
-        What produced it.
+        What produced it; under `notes` what a person should know about it.
     """
 
     rows: pd.DataFrame
@@ -67,6 +68,7 @@ class KSweep:
             draw_curve(axis, rows, chosen, str(mode))
         axis.set(ylabel=measure_title(chosen), title=plain(self.provenance["settings"]["label"].replace("_", " ")))
         axis.legend(fontsize="small")
+        draw_notes(axis, self.provenance["notes"])
         return axis
 
 
@@ -147,7 +149,8 @@ def sweep(
     unit
         "row" counts an image once for each of its finding rows.
     compat
-        Rank float32 sigmoids as the published curves do, and count false ties.
+        Rank float32 sigmoids as the published curves do, and count false ties; a `UserWarning` says so where there
+        are any.
     intervals
         Whether to bootstrap by patient.
     logit
@@ -182,10 +185,13 @@ def sweep(
         "ranked_and_scored_on_the_same_images": isinstance(ranking, str)
         and ranked_on == eval_split and not ranking.startswith(PUBLISHED),
     }  # fmt: skip
+    notes = [note for note in (lost_ranks_note(rows),) if note]
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
     record = provenance("intervene", settings, model) | _used(run, label, eval_split, unit)
     if isinstance(ranking, str) and not ranking.startswith(PUBLISHED):
         record["ranked_on"] = sample_of(run, label, ranked_on, unit).used.describe()
-    return KSweep(rows, record)
+    return KSweep(rows, record | {"notes": notes})
 
 
 def intervene(
@@ -219,7 +225,8 @@ def intervene(
     unit
         "row" counts an image once for each of its finding rows.
     null
-        Compare with so many random sets of equal count, and of equal activation.
+        Compare with so many random sets of equal count, and of equal activation within 10 %. What they reach stands
+        in the provenance, under `null_count` and `null_activation`; where no sets reach it, `left_out` says why.
     logit
         The model's class whose logit is scored, where it is not called as the label.
 
@@ -251,15 +258,10 @@ def intervene(
     record |= {"edit": edit.describe(), "remark": edit.remark}
     matches: tuple[Literal["count", "activation"], ...] = ("count", "activation")
     for match in matches if null else ():
-        found = random_null(cohort, edit, match, null)
-        record[f"null_{match}"] = {
-            name: {
-                "observed": found.observed[name],
-                "mean": float(values.mean()),
-                "share_of_random_sets_below": found.share_below(name),
-            }
-            for name, values in found.values.items()
-        }
+        try:
+            record[f"null_{match}"] = random_null(cohort, edit, match, null).describe()
+        except NotMatched as error:
+            record[f"null_{match}"] = {"left_out": str(error)}
     return InterventionEffect(edit, rows, record)
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..base.errors import CheckpointError, ModelError
 from ..base.files import sha256_file
+from ..base.progress import reporting
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
 from .checkpoints import read_backbone, read_classifier, read_head, read_sae_weights
@@ -19,7 +20,8 @@ from .choices import Engine, Precision, check_device, check_engine, check_precis
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
-from .model_files import HeadSource, ModelFiles, find_model
+from .model_files import HeadSource, ModelFiles, embedded_models, find_model
+from .published.download import download_model
 from .released import architecture_of, rename_released
 from .sae import SparseAutoencoder
 
@@ -143,13 +145,15 @@ def load_model(
     precision: Precision = "float32",
     engine: Engine | Literal["auto"] | None = None,
     compile: bool = False,
+    download: bool = False,
 ) -> MammoSAE:
     """Put a model together from a name or from files.
 
     Parameters
     ----------
     name
-        "demo" (embedded, works offline), another known name, or a `model.toml` that names files and sizes.
+        "demo" (embedded, works offline), a published model that was downloaded or added ("mass-finetuned"), or a
+        `model.toml` that names files and sizes.
     backbone
         Mammo-CLIP pre-training checkpoint; not needed beside a classifier, whose own backbone weights win.
     classifier
@@ -172,6 +176,9 @@ def load_model(
         warning says so and PyTorch computes), or "auto". By default what the `model.toml` says, else "auto".
     compile
         The same as ``engine="compiled"``.
+    download
+        Download files of a published model that are not here, which accepts their licences. Without it nothing is ever
+        fetched.
 
     Raises
     ------
@@ -186,10 +193,13 @@ def load_model(
     >>> ms.load_model("demo", device="cpu")
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
-    given = settle_recipe({key: value for key, value in locals().items() if key != "compile"})
+    given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
     if name is not None:
         if backbone or classifier or sae:
             raise ModelError("give either a model's name or files, not both")
+        if download and str(name) not in embedded_models():
+            with reporting(True) as report:
+                download_model(str(name), report)
         files = find_model(name)
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))

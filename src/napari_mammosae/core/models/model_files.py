@@ -1,5 +1,6 @@
 """Models by name, and the `model.toml` that describes one."""
 
+import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,9 @@ from .choices import check_engine
 from .facts import Domain
 from .heads import Task
 from .model_schema import FileEntry, HeadTable, InputTable, ModelTable, validated
+from .published.address import SCHEME
+from .published.catalogue import published_model, published_models
+from .published.places import locate, model_toml
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
 
@@ -108,10 +112,20 @@ def find_model(name: str | Path) -> ModelFiles:
     path = Path(name)
     if path.suffix == ".toml":
         return read_model_file(path)
-    raise ModelError(
-        f"no model is called {str(name)!r}; known are {', '.join(embedded)}. "
-        "For other weights write a model.toml that names the files, or pass the files themselves"
-    )
+    if str(name) not in published_models():
+        near = difflib.get_close_matches(str(name), [*embedded, *published_models()], 1, cutoff=0.5)
+        raise ModelError(
+            f"no model is called {str(name)!r}{f'; did you mean {near[0]}?' if near else '.'} `napari-mammosae models "
+            "list` lists them. For other weights write a model.toml that names the files, or pass the files themselves"
+        )
+    toml = model_toml(str(name))
+    if not toml.is_file():
+        published = published_model(str(name))
+        raise ModelError(
+            f"{name} is not downloaded ({published.size}). Run `napari-mammosae models download {name}`, or `models "
+            "add` for files that you have"
+        )
+    return read_model_file(toml)
 
 
 @reads(ModelError, "a model.toml")
@@ -167,12 +181,20 @@ def read_model_file(path: Path | str) -> ModelFiles:
 
 
 def _file(entry: FileEntry, key: str, toml: Path) -> Path:
-    if entry.path.startswith("hf://"):
-        raise ModelError(f"{toml.name}: {key} = {entry.path!r} is not supported yet; download the file and name it")
-    file = toml.parent / entry.path
-    if not file.is_file():
+    try:
+        file = locate(entry, toml)
+    except ModelError as error:
+        raise ModelError(f"{toml.name}: {key} = {error}") from None
+    if file is None and entry.path.startswith(SCHEME):
+        known = toml.parent.name if toml == model_toml(toml.parent.name) else toml.name
         raise ModelError(
-            f"{toml.name} names {key} = {file.name!r}, which does not exist; file names are relative to {toml.name}"
+            f"{toml.name} names {key} = {entry.path!r}, which is not downloaded; run `napari-mammosae models download "
+            f"{known}`"
+        )
+    if file is None:
+        raise ModelError(
+            f"{toml.name} names {key} = {Path(entry.path).name!r}, which does not exist; file names are relative to "
+            f"{toml.name}"
         )
     return file
 

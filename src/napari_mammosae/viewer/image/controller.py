@@ -18,6 +18,8 @@ from . import tasks
 from .tasks import ModelChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image
 
     from ...core.annotations.boxes import Findings
@@ -145,6 +147,18 @@ class ImageController(Controller):
                 partial(self._take_maps, self.session.generation, handle.facts.device),
                 self.report_failure,
             )
+
+    def download(self, name: str, accept: Callable[[str, str], bool]) -> None:
+        """Download a published model, once `accept`, given its name and its files with licences, returns True."""
+
+        def take(files: str) -> None:
+            if accept(name, files):
+                self.jobs.start(f"Downloading {name}", partial(tasks.download, name), tell, self.report_failure)
+
+        def tell(_: None) -> None:
+            self.status.tell(f"{name} is ready.")
+
+        self.jobs.start(f"Asking for the size of {name}", partial(tasks.plan_download, name), take, self.report_failure)
 
     def cancel(self) -> None:
         """Stop what runs."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
+    from ...core.models.published.catalogue import PublishedModel
     from ...process.handle import ModelHandle
     from ...process.opening import ModelOpener
 
@@ -43,10 +44,34 @@ class ModelChoice:
 
 
 def model_names() -> tuple[str, ...]:
-    """Models that can be loaded by name."""
+    """Models that have a name, whether their files are here or not."""
     from ...core.models.model_files import embedded_models
+    from ...core.models.published.catalogue import published_models
 
-    return tuple(embedded_models())
+    return (*embedded_models(), *published_models())
+
+
+def missing_model(name: str | None) -> PublishedModel | None:
+    """Return the published model of a name whose files are not here; None for all others."""
+    from ...core.models.published.catalogue import published_models
+    from ...core.models.published.places import is_ready
+
+    model = published_models().get(name or "")
+    return None if model is None or is_ready(model.name) else model
+
+
+def plan_download(name: str, report: Report) -> str:
+    """Return size and licence of each file that a model lacks, a line each."""
+    from ...core.models.published.download import plan_download
+
+    return "\n".join(file.describe() for file in plan_download(name, report))
+
+
+def download(name: str, report: Report) -> None:
+    """Download what a model lacks."""
+    from ...core.models.published.download import download_model
+
+    download_model(name, report)
 
 
 def load(models: ModelOpener, choice: ModelChoice, report: Report) -> ModelHandle:

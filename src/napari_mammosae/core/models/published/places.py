@@ -1,0 +1,69 @@
+"""Where models that were downloaded or added are listed: a folder each, with a `model.toml`."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...base.errors import ModelError
+from ...base.files import write_atomic
+from ...base.reading import reads
+from ...base.structured import read_toml
+from ..model_schema import FileEntry, validated
+from .address import SCHEME, Address
+from .catalogue import PublishedModel
+from .hub import find_cached
+
+
+def models_folder() -> Path:
+    """Return the folder of the models that were downloaded or added, in the user's data folder."""
+    from platformdirs import user_data_path
+
+    return user_data_path("napari-mammosae", appauthor=False) / "models"
+
+
+def model_toml(name: str) -> Path:
+    """Return where the `model.toml` of a published model is, once it is downloaded or added."""
+    return models_folder() / name / "model.toml"
+
+
+@reads(ModelError, "a model.toml")
+def read_entries(path: Path) -> dict[str, FileEntry]:
+    """Return the weights files that a `model.toml` names: "classifier", "backbone", "sae", and "head.1" and so on."""
+    table = validated(read_toml(path, ModelError), path.name)
+    named = {"classifier": table.files.classifier, "backbone": table.files.backbone, "sae": table.files.sae}
+    named |= {f"head.{place}": head.file for place, head in enumerate(table.head, start=1)}
+    return {kind: entry for kind, entry in named.items() if entry is not None}
+
+
+def locate(entry: FileEntry, toml: Path) -> Path | None:
+    """Return where a file of a `model.toml` is; None where it is not on this machine."""
+    if entry.path.startswith(SCHEME):
+        return find_cached(Address.parse(entry.path))
+    file = toml.parent / entry.path
+    return file if file.is_file() else None
+
+
+def is_ready(name: str) -> bool:
+    """Whether a published model was downloaded or added, and its files are still there."""
+    toml = model_toml(name)
+    return toml.is_file() and all(locate(entry, toml) is not None for entry in read_entries(toml).values())
+
+
+def write_model_toml(model: PublishedModel, entries: Mapping[str, FileEntry]) -> Path:
+    """Write the `model.toml` of a published model, the last of its files."""
+    lines = [f"name = {_quoted(model.name)}", "", "[files]"]
+    lines += [
+        f"{kind} = {{ path = {_quoted(entry.path)}, sha256 = {_quoted(entry.sha256)} }}"
+        for kind, entry in entries.items()
+    ]
+    if model.classes:
+        lines += ["", "[[head]]", f"classes = [{', '.join(map(_quoted, model.classes))}]"]
+    path = model_toml(model.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with write_atomic(path) as temporary:
+        temporary.write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return path
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
