@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotations.label_values import DENSITIES
-from ..annotations.positives import Positive, normal_text, positive_of, told
+from ..annotations.positives import DENSITIES, Positive, normal_text, positive_of, told
 from ..base.errors import SettingsError
 from ..base.names import slug
 
