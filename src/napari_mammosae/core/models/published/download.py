@@ -154,7 +154,7 @@ def _hash_cached(path: Path, expected: str) -> tuple[str, str]:
     found = sha256_file(path)
     if known and found != known:
         raise DownloadError(
-            f"{path.name} of the hub has the SHA-256 {found[:12]}…, and {known[:12]}… is expected: it is another version"
+            f"{path.name} of the hub has the SHA-256 {found[:12]}…, and {known[:12]}… is expected: another version"
         )
     return found, known
 
