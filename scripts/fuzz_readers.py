@@ -82,6 +82,7 @@ def _run(folder: Path) -> None:
     run.pooled("active_cells")
     for _ in run.regions():
         pass
+    run.features("mean")
     if run.has_maps:
         run.maps(0)
         list(run.map_parts())

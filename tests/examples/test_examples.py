@@ -30,6 +30,45 @@ SAYS = {
 OPENGL = {"notebook"}
 
 
+RUNNER = """
+import os, runpy, sys, traceback
+import torch, napari_mammosae
+from napari_mammosae.core.models import loading
+from napari_mammosae.core.runs.making import make
+
+# copies of a process that has torch loaded already: a new one each time would take seconds
+for line in sys.stdin:
+    script, folder = line.rstrip("\\n").split("\\t")
+    copy = os.fork()
+    if copy == 0:
+        os.chdir(folder)
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            os.dup2(os.open(folder + "." + name, os.O_WRONLY | os.O_CREAT), number)
+        status = 1
+        try:
+            runpy.run_path(script, run_name="__main__")
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def runner():
+    """A process that runs scripts: a script and its folder in, the exit status out."""
+    environment = os.environ | {"MPLBACKEND": "agg"}
+    with subprocess.Popen(
+        [sys.executable, "-c", RUNNER], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -37,17 +76,18 @@ OPENGL = {"notebook"}
         for name in WRITES
     ],
 )
-def test_example_runs(name, tmp_path, request):
+@pytest.mark.timeout(280)
+def test_example_runs(name, tmp_path, request, runner):
     if name in OPENGL:
         request.getfixturevalue("qapp")
-    environment = os.environ | {"MPLBACKEND": "agg"}
-    done = subprocess.run(
-        [sys.executable, EXAMPLES / f"{name}.py"], cwd=tmp_path, env=environment, capture_output=True, text=True,
-        timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert SAYS[name] in done.stdout
-    written = {path.name for path in tmp_path.iterdir()}
+    folder = tmp_path / "here"
+    folder.mkdir()
+    runner.stdin.write(f"{EXAMPLES / f'{name}.py'}\t{folder}\n")
+    runner.stdin.flush()
+    status = runner.stdout.readline().strip()
+    assert status == "0", (tmp_path / "here.stderr").read_text()
+    assert SAYS[name] in (tmp_path / "here.stdout").read_text()
+    written = {path.name for path in folder.iterdir()}
     assert written == WRITES[name] | {"phantoms"}
 
 

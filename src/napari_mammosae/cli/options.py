@@ -8,6 +8,8 @@ import typer
 from ..core.base.errors import ModelError
 from ..core.base.names import slug
 from ..core.models import choices
+from ..core.runs.protocol import ProtocolName
+from ..core.runs.sample import Unit as UnitName
 
 if TYPE_CHECKING:
     from ..core.annotations.positives import Positive as PositiveValue
@@ -81,6 +83,28 @@ Positive = Annotated[
 Uncertain = Annotated[
     Literal["unknown", "positive", "negative"],
     typer.Option("--uncertain", help="What uncertain labels count as: -1 among 0 and 1, or texts such as uncertain."),
+]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="S", help="Rank and measure on the images of this split only.")
+]
+RankSplit = Annotated[
+    str | None, typer.Option("--rank-split", metavar="S", help="Rank on the images of this split only.")
+]
+EvalSplit = Annotated[
+    str | None, typer.Option("--eval-split", metavar="S", help="Measure on the images of this split only.")
+]
+Unit = Annotated[
+    UnitName | None,
+    typer.Option(
+        "--unit",
+        help="row: an image counts once for each finding row, as in the published protocol. Default: image.",
+    ),
+]
+Protocol = Annotated[
+    ProtocolName | None,
+    typer.Option(
+        "--protocol", help="paper: rank on training rows, measure on test rows, with the paper's order and k."
+    ),
 ]
 NoCrop = Annotated[
     bool, typer.Option("--no-crop", help="Use images as they are: already cropped and resized to the model's input.")

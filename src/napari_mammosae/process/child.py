@@ -73,8 +73,9 @@ class Child:
         with suppress(OSError):  # it is gone already, as the receiving thread will find
             self._process.stdin.write(f"{chr(0).join(_path())}\n{json.dumps(setup)}\n".encode(errors="surrogateescape"))
             self._process.stdin.flush()
-        for work in (self._receive, self._log):
-            threading.Thread(target=work, name=f"mammosae-process{work.__name__}", daemon=True).start()
+        self._printing = threading.Thread(target=self._log, name="mammosae-process_log", daemon=True)
+        self._printing.start()
+        threading.Thread(target=self._receive, name="mammosae-process_receive", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -198,6 +199,7 @@ class Child:
     def _why(self) -> str:
         if self._killed:
             return self._killed
+        self._printing.join(1)  # its last line says why it ended
         code = self._process.returncode
         how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
         hint = ", often because memory is short" if code == -9 else f": {self._last}" if self._last else ""

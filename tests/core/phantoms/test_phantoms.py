@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.phantoms.dataset import load_truth, write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, make_phantom
 from napari_mammosae.core.phantoms.strokes import draw_line, strands
 
-SEEDS = range(16)
+SEEDS = range(12)
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +168,7 @@ def test_spacing_varies_within_the_measured_range(phantoms):
 
 def test_masses_have_the_size_and_contrast_of_real_ones():
     sizes, contrasts = [], []
-    for seed in range(100, 112):
+    for seed in range(100, 108):
         phantom = make_phantom(seed, mass=True)
         (box,) = phantom.boxes_of("mass")
         extent = np.array([box[2] - box[0], box[3] - box[1]]) * phantom.spacing
@@ -192,7 +193,7 @@ def test_a_mass_is_what_its_mask_says():
 
 def test_clusters_have_fine_specks_and_the_size_of_real_ones():
     sizes, widths = [], []
-    for seed in range(200, 212):
+    for seed in range(200, 208):
         phantom = make_phantom(seed, suspicious_calcification=True)
         (box,) = phantom.boxes_of("suspicious_calcification")
         assert len(phantom.specks) >= 5
@@ -295,14 +296,18 @@ def test_written_files_say_what_was_drawn(tmp_path):
             np.testing.assert_array_equal(mask, phantom.masks[name])
         assert row["image"] == phantom.image_id
         assert row["patient"] == phantom.patient
-        rows = [r for r in findings + structures if r["image"] == phantom.image_id]
+        rows = [r for r in findings + structures if r["image"] == phantom.image_id and r["xmin"]]
         boxes = {(r["finding"], int(r["ymin"]), int(r["xmin"]), int(r["ymax"]), int(r["xmax"])) for r in rows}
         assert boxes == {(name, *box) for name, box in phantom.boxes}
         for finding in FINDINGS:
             assert (row[finding] == "1") == any(
                 r["finding"] == finding and r["image"] == row["image"] for r in findings
             )
-    assert {r["finding"] for r in findings} <= set(FINDINGS)
+    blank = [r for r in findings if not r["xmin"]]
+    assert {r["image"] for r in blank} == {r["image"] for r in labels if {r[name] for name in FINDINGS} == {"0"}}
+    assert all([*r.values()][1:] == ["No Finding", "", "", "", ""] for r in blank)
+    assert {r["finding"] for r in findings} <= {*FINDINGS, "No Finding"}
+    assert set(read_findings(tmp_path / "findings.csv").images.index) == set(ids)
     assert not {r["finding"] for r in structures} & set(FINDINGS)
     assert not list(tmp_path.rglob(".*"))
 

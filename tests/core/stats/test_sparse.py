@@ -19,8 +19,8 @@ def sparse_case(seed):
     return dense, labels
 
 
-def test_areas_equal_scikit_learn_on_a_thousand_sparse_cases_with_ties():
-    for seed in range(1000):
+def test_areas_equal_scikit_learn_on_hundreds_of_sparse_cases_with_ties():
+    for seed in range(300):
         dense, labels = sparse_case(seed)
         pooled = scipy.sparse.csc_array(dense)
         found, precision = sparse_auroc(pooled, labels), sparse_average_precision(pooled, labels)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from napari.components import ViewerModel
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 import fakes
@@ -337,6 +338,9 @@ def test_jumping_to_a_box(qtbot, dock):
     zoom = viewer.scene.camera.zoom
     tree.itemActivated.emit(tree.topLevelItem(0), 0)
     assert viewer.scene.camera.zoom != zoom
+    viewer.scene.camera.center = (0, 0, 0)  # away, and back by a click on the row that is still selected
+    qtbot.mouseClick(tree.viewport(), Qt.MouseButton.LeftButton, pos=tree.visualItemRect(tree.topLevelItem(0)).center())
+    np.testing.assert_allclose(viewer.scene.camera.center[1:], (143.5, 95.5))
 
 
 def test_latents_that_hit_a_box_come_first(qtbot, dock):

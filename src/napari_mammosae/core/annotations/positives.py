@@ -96,5 +96,5 @@ def question(label: str, names: Iterable[str]) -> str:
     """Return the sentence that asks for the positive value of a label."""
     return (
         f"{label!r} has the values {', '.join(map(str, names))}, and it is not known which one is positive; "
-        "name it with --positive VALUE."
+        "name it with --positive VALUE, or in the Images dock."
     )

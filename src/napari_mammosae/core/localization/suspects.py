@@ -152,7 +152,7 @@ def find_suspects(run: Run, findings: "Findings | None", report: Report) -> tupl
     """
     from ..base.errors import FindingsError
     from .detections import sparse_maps
-    from .over_run import boxes_of_run
+    from .run_boxes import boxes_of_run
 
     image, edges, note = (
         np.zeros(0, np.int64),

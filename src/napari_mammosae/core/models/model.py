@@ -219,8 +219,15 @@ class MammoSAE(HasHeads):
         features = self.autoencoder.decode(latents, only)
         return features.movedim(-1, 1)
 
+    def last_features(self, features: Tensor) -> Tensor:
+        """Feature maps of the last layer, which heads read, of those (N, d, H', W') of the SAE's layer."""
+        if self.block is None:
+            return features
+        with torch.inference_mode():
+            return self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
+
     def logits(self, features: Tensor) -> Tensor:
-        """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W').
+        """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W') of the SAE's layer.
 
         The mean over cells and the linear layer are computed in float64: float32 sigmoids saturate above about 16.6
         and make false ties.
@@ -232,9 +239,10 @@ class MammoSAE(HasHeads):
         """
         if not self.heads:
             raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see predictions")
-        if self.block is not None:
-            with torch.inference_mode():
-                features = self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
+        return self.logits_of_last(self.last_features(features))
+
+    def logits_of_last(self, features: Tensor) -> Tensor:
+        """As `logits`, of feature maps of the last layer."""
         pooled = features.flatten(2).to("cpu").double().mean(2)
         weight, bias = stacked(self.heads, self.backbone.out_channels)
         return F.linear(pooled, torch.from_numpy(weight), torch.from_numpy(bias))

@@ -109,5 +109,8 @@ def opengl_renderer() -> str:
     canvas = get_current_canvas()
     if canvas is None:
         return ""
-    canvas.set_current()
+    try:
+        canvas.set_current()
+    except RuntimeError:  # the current canvas is of a window that was closed
+        return ""
     return str(gl.glGetParameter(gl.GL_RENDERER) or "")

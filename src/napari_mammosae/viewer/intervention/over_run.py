@@ -6,8 +6,10 @@ from typing import Any
 from psygnal import Signal
 
 from ...core.base.progress import Progress
+from ...core.base.text import readable
 from ...core.intervention.sweep import Curve
 from ...core.ranking.scores import Score
+from ...core.runs.positive import undecided
 from ...core.runs.run import Run
 from ...process.handle import ModelHandle
 from ..context import Controller
@@ -85,6 +87,10 @@ class EditOverRun(Controller):
         return self.effects.measure if self.effects is not None else "accuracy"
 
     @property
+    def _used(self) -> str:
+        return f"{self.effects.used}." if self.effects is not None else ""
+
+    @property
     def marked_k(self) -> int | None:
         """The k that is marked on the curve; None where the set is not the best of the run."""
         state = self.intervention.state
@@ -128,7 +134,9 @@ class EditOverRun(Controller):
         assert handle is not None
         model = handle.facts
         if not self.label:
-            self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.")
+            names = ", ".join(map(readable, undecided(run.labels, run.info["categories"])))
+            choose = f" Choose the positive value of {names} in the Images dock to score it by that." if names else ""
+            self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.{choose}")
             self._give_up()
             return
         choice, title = RunChoice(self.label, self.score), f"Preparing {run.path.name}"  # type: ignore[arg-type]
@@ -230,7 +238,7 @@ class EditOverRun(Controller):
         if key != self._drawn or self.effects is None:
             return
         self.curve = curve
-        self._say("")
+        self._say(self._used)
         self._later()
 
     def _bootstrap(self) -> None:
@@ -241,7 +249,8 @@ class EditOverRun(Controller):
     def _take_bands(self, key: tuple[Any, ...] | None, bands: Bands) -> None:
         if key == self._drawn and self.curve is not None:
             self.bands = bands
-            self._say(f"No intervals: {bands.note}." if bands.note else "Grey: 95 % intervals by patient.")
+            about = f"No intervals: {bands.note}." if bands.note else "Grey: 95 % intervals by patient."
+            self._say(f"{about} {self._used}")
 
     def _failed(self, error: Exception) -> None:
         text = str(error)

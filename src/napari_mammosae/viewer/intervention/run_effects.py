@@ -14,6 +14,7 @@ from ...core.models.facts import ModelFacts
 from ...core.ranking.orders import Ranking
 from ...core.ranking.scores import Score
 from ...core.runs.run import Run
+from ...core.runs.sample import Used
 from ...core.stats.measures import FloatArray, IntArray
 from .state import Direction, EditState
 
@@ -76,11 +77,14 @@ class RunEffects:
         Its images of known label, with the logits that go with the label.
     rows
         (n,) their positions in the run's table.
+    used
+        How many they are, and why the others are not among them.
     """
 
     ranking: RunRanking
     cohort: Cohort
     rows: IntArray
+    used: Used
 
     @property
     def choice(self) -> RunChoice:
@@ -133,11 +137,11 @@ def prepare_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) 
         If the label cannot score the model's predictions, or only one class occurs.
     """
     from ...core.intervention.of_run import cohort_of_run
-    from ...core.runs.classes import labelled_rows
+    from ...core.runs.sample import sample_of
 
     report(f"Reading {run.path.name}")
-    cohort = cohort_of_run(run, model, choice.label)
-    return RunEffects(rank_run(run, model, choice, report), cohort, labelled_rows(run, choice.label)[0])
+    cohort, sample = cohort_of_run(run, model, choice.label), sample_of(run, choice.label)
+    return RunEffects(rank_run(run, model, choice, report), cohort, sample.rows, sample.used)
 
 
 def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> RunRanking:

@@ -77,7 +77,7 @@ class RunMeasuresPart(Part):
             told, failed = self.opener.line.last_told
             self.note.setText(told if failed and measures.obstacle == NO_RUN else what)
             return
-        self.note.setText(_title(result, len(self.session.run)))
+        self.note.setText(_title(result))
         self.numbers.setText(_numbers(result))
         self.bars.show_measures([(title, *_value(result, key)) for key, title in BARS.items()])
         self.curve.show_precision_recall(result.curve)
@@ -90,10 +90,11 @@ class RunMeasuresPart(Part):
             self.opener.open(Path(name))
 
 
-def _title(result: "LatentOverRun", n_images: int) -> str:
+def _title(result: "LatentOverRun") -> str:
     found = f"Latent {result.latent}, {readable(result.finding)}"
     boxes, images = int(result.row["boxes"]), int(result.row["images"])
-    return f"{found}: {boxes:,} boxes on {images:,} of {n_images:,} images. " + " ".join(map(sentence, result.notes))
+    notes = (f"{found}: {boxes:,} boxes on {images:,} images", str(result.used), *result.notes)
+    return " ".join(map(sentence, notes))
 
 
 def _numbers(result: "LatentOverRun") -> str:

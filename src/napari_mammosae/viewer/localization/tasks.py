@@ -20,7 +20,8 @@ from .result import Choice, Localization, Scope, localize, scope_of
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
-    from ...core.localization.over_run import LatentOverRun, RunBoxes
+    from ...core.localization.over_run import LatentOverRun
+    from ...core.localization.run_boxes import RunBoxes
 
 
 def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[np.float32]]:
@@ -128,7 +129,8 @@ def measure_over_run(
     FindingsError
         If no image of the run has a box of the finding.
     """
-    from ...core.localization.over_run import boxes_of_run, measure_latent
+    from ...core.localization.over_run import measure_latent
+    from ...core.localization.run_boxes import boxes_of_run
 
     title = f"Measuring latent {latent} over {len(run):,} images"
     report(title)

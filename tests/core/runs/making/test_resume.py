@@ -23,7 +23,7 @@ from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.process import torch_threads
 from napari_mammosae.core.runs.run import open_run
 
-KILLS = 20
+KILLS = 8
 
 RUNNER = """
 import os, sys
@@ -85,7 +85,7 @@ def undisturbed(tmp_path_factory, model, images, labels):
     return out
 
 
-def test_killed_at_twenty_moments_and_resumed(tmp_path, tiny_model, images, labels, undisturbed):
+def test_killed_at_random_moments_and_resumed(tmp_path, tiny_model, images, labels, undisturbed):
     rng, kills, number = random.Random(0), 0, 0
     command = [sys.executable, "-c", RUNNER, str(images), str(labels), str(tiny_model)]
     with subprocess.Popen(
