@@ -1,15 +1,16 @@
 """The paper made again on a small stand-in of VinDr with weights in the released formats."""
 
 import json
-import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
 import skimage.io
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
+from skimage.measure import label, regionprops
 from sklearn.metrics import roc_auc_score
 
 import tiny
@@ -28,14 +29,13 @@ FINDINGS = {"Mass": "mass", "Suspicious Calcification": "suspicious_calcificatio
 @pytest.fixture(scope="module")
 def vindr(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Forty made-up images, two a study: a bright disc where there is a mass, specks for calcification."""
-    root, rng, rows = tmp_path_factory.mktemp("vindr"), np.random.default_rng(0), []
+    root, rows = tmp_path_factory.mktemp("vindr"), []
     for number in range(COUNT):
         study, name = f"study{number // 2:02d}", f"image{number:02d}"
-        pixels = rng.integers(20, 60, (152, 91)).astype(np.uint8)
-        pixels[:, 75:] = 0
+        pixels = tiny.picture(number, (152, 91))
         found = []
         if number % 3 == 0:
-            pixels[50:80, 20:50] += 120
+            pixels[50:80, 20:50] += 90
             found.append(("Mass", 20, 50, 50, 80))
         if number % 4 == 0:
             pixels[100:120:3, 30:50:3] = 250
@@ -66,8 +66,10 @@ def names(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], str
         torch.save({"model": load_file(weights), "epoch": 1}, toml.with_name("classifier.pth"))
         weights.unlink()
         toml.write_text(toml.read_text().replace("classifier.safetensors", "classifier.pth"))
-        shutil.copy(folder / f"{CONCEPTS[0]}-{VARIANTS[0]}" / "sae.safetensors", folder / "sae.safetensors")
-        shutil.copy(folder / "sae.safetensors", toml.parent)
+        if seed == 0:
+            sae = load_file(toml.with_name("sae.safetensors"))
+            sae["encoder_bias"] = torch.zeros(tiny.LATENTS)  # so that half of the latents fire
+        save_file(sae, toml.with_name("sae.safetensors"))
         found[concept, variant] = str(toml)
     return found
 
@@ -136,15 +138,12 @@ def test_table_1(made, concept, variant):
     at, labels = rows_of(run, concept)
     values = json.loads((out / "results.json").read_text())["values"]["auroc"]
     for prediction, column in (("without SAE", "logit"), ("with SAE", "logit_sae")):
-        found = next(
-            v for v in values if (v["concept"], v["variant"], v["prediction"]) == (concept, variant, prediction)
-        )
+        found = one(values, concept=concept, variant=variant, prediction=prediction)
         scores = run.images[f"{column}.{concept}"].to_numpy()[at]
         assert found["here"] == pytest.approx(roc_auc_score(labels, scores), abs=1e-12)
+        assert abs(found["here"] - 0.5) > 0.01
     paper = {"suspicious_calcification": (0.951, 0.978), "mass": (0.786, 0.856)}[concept]
-    without = next(
-        v for v in values if (v["concept"], v["variant"], v["prediction"]) == (concept, variant, "without SAE")
-    )
+    without = one(values, concept=concept, variant=variant, prediction="without SAE")
     assert without["paper"] == paper[VARIANTS.index(variant)]
 
 
@@ -167,15 +166,16 @@ def test_figure_2(made, names):
     at, labels = rows_of(test, concept)
     latents = z[test.path.name].astype(np.float64)[at]
     values = json.loads((out / "results.json").read_text())["values"]["sweep"]
+    seen = set()
     for k in (1, 5, 10):
         chosen = np.union1d(orders[0][:k], orders[1][:k])
         for mode in ("keep", "zero"):
             mask = np.isin(np.arange(tiny.LATENTS), chosen) == (mode == "keep")
             expected = roc_auc_score(labels, (latents[:, mask] * effect[mask]).sum(1))
-            found = next(
-                v for v in values if (v["concept"], v["variant"], v["mode"], v["k"]) == (concept, variant, mode, k)
-            )
+            found = one(values, concept=concept, variant=variant, mode=mode, k=k)
             assert found["here"] == pytest.approx(expected, abs=1e-6), (k, mode)
+            seen.add(expected)
+    assert len(seen) > 3
 
 
 @pytest.mark.slow
@@ -188,6 +188,58 @@ def test_class_means(made):
     for name, chosen in (("mean_class_a", labels == 1), ("mean_rest_a", labels == 0)):
         found = table[name].to_numpy(np.float64)
         np.testing.assert_allclose(found, z[chosen].mean(0)[table["latent"]], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_table_2(made, vindr):
+    """Boxes and average precision of one ranked latent after another, from the run's maps by other means."""
+    out, concept = made[0], "mass"
+    run = open_run(out / "runs" / "mass-finetuned-test")
+    table = pd.read_csv(vindr / "finding_annotations.csv")
+    table = table[table["finding_categories"].str.contains("Mass") & (table["split"] == "test")].set_index("image_id")
+    values = json.loads((out / "results.json").read_text())["values"]["localization"]
+    found = one(values, concept=concept, variant="finetuned", threshold="95th percentile")
+    assert len(found["latents"]) == 10
+    for latent, here in zip(found["latents"], found["here"], strict=True):
+        detections = []
+        for image_id, box in table.iterrows():
+            maps = run.latents(image_id)
+            if maps.row(latent) is not None:
+                detections += [(*one, image_id) for one in detected(maps, latent, box)]
+        assert here == pytest.approx(average_precision(detections, len(table)), abs=1e-3), latent
+
+
+def detected(maps, latent: int, box) -> list[tuple[float, float]]:
+    """Confidence, and IoU with a box, of each region above the 95th percentile."""
+    heat = cv2.resize(np.asarray(maps[latent], np.float32), tiny.SIZE[::-1], interpolation=cv2.INTER_LINEAR)
+    labels = label(heat > np.quantile(heat, 0.95), connectivity=2)
+    row0, col0, row1, col1 = maps.frame.crop
+    rows, cols = (row1 - row0) / tiny.SIZE[0], (col1 - col0) / tiny.SIZE[1]
+    found = []
+    for region in regionprops(labels):
+        top, left, bottom, right = region.bbox
+        if (bottom - top) * (right - left) < 10:
+            continue
+        y0, x0, y1, x1 = top * rows + row0, left * cols + col0, bottom * rows + row0, right * cols + col0
+        inside = max(0, min(y1, box.ymax) - max(y0, box.ymin)) * max(0, min(x1, box.xmax) - max(x0, box.xmin))
+        union = (y1 - y0) * (x1 - x0) + (box.ymax - box.ymin) * (box.xmax - box.xmin) - inside
+        found.append((float(heat[labels == region.label].max()), inside / union))
+    return found
+
+
+def average_precision(detections: list[tuple[float, float, str]], truth: int) -> float:
+    """Area below the precision envelope, each image's box met once, detections by falling confidence."""
+    met: set[str] = set()
+    hits = []
+    for _, overlap, image in sorted(detections, key=lambda one: -one[0]):
+        hits.append(overlap >= 0.25 and image not in met)
+        if hits[-1]:
+            met.add(image)
+    if not any(hits):
+        return 0.0
+    precision = np.cumsum(hits) / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    return float(envelope[hits].sum() / truth)
 
 
 def test_passes_that_are_needed():
