@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from ...core.base.progress import Progress
 from ...core.comparison.models import ModelComparison
+from ...core.runs.protocol import ProtocolName
 from ...core.runs.run import Run
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
@@ -26,6 +27,8 @@ class ModelComparer(Controller):
         Emits the new `text`.
     runs
         The two runs, None where none is chosen.
+    protocol
+        The protocol that is followed; None for all images.
     label, category
         A label that both runs have, and the class that is set against the rest; empty and None while there is none.
     comparison, table
@@ -44,6 +47,7 @@ class ModelComparer(Controller):
         self.runs: list[Run | None] = [None, None]
         self.label = ""
         self.category: int | None = None
+        self.protocol: ProtocolName | None = None
         self.comparison: ModelComparison | None = None
         self.table = ColumnTable()
         self.text = ""
@@ -91,7 +95,13 @@ class ModelComparer(Controller):
         if first is None or second is None or number is None:
             self.say("The label has no class in common in the two runs.")
             return
-        self.jobs.start("Comparing", partial(compared, first, second, self.label, number), self._take, self._failed)
+        work = partial(compared, first, second, self.label, number, self.protocol)
+        self.jobs.start("Comparing", work, self._take, self._failed)
+
+    def choose_protocol(self, protocol: ProtocolName | None) -> None:
+        """Compare over the images of a protocol, or over all."""
+        self.protocol = protocol
+        self.choose_class(self.category)
 
     def export(self, folder: Path) -> None:
         """Write tables and figures while the window goes on; the same files as the command `compare`."""
