@@ -19,10 +19,13 @@ import tiny
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.annotations.labels import read_label_rows, read_labels
 from napari_mammosae.core.base.errors import MammoSAEError
+from napari_mammosae.core.base.progress import ignore
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
 from napari_mammosae.core.models.model_files import read_model_file
+from napari_mammosae.core.models.published.catalogue import published_model
+from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
 from napari_mammosae.core.models.sae import SparseAutoencoder
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
@@ -54,6 +57,12 @@ def _weights(path: Path) -> None:
             read(path)
         except MammoSAEError:
             continue
+
+
+def _archive(path: Path) -> None:
+    with opened_zip(path, path.name) as archive:
+        member = find_member(archive, published_model("mass-finetuned"), path.name)
+        extract_member(archive, member, path.parent / "out" / path.name, ignore)
 
 
 def _sae(path: Path) -> None:
@@ -102,6 +111,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "list": resolve_images,
     "ranking": read_ranking,
     "model.toml": lambda folder: read_model_file(folder / "model.toml"),
+    "archive": _archive,
     "weights": _weights,
     "sae": _sae,
     "run": _run,

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -108,6 +109,10 @@ def _models(folder: Path) -> Iterator[Seed]:
         'task = "multilabel"\n[domain]\nwords = ["a", """b\nc"""]\n'
     )
     yield Seed("model.toml", toml, root)
+    with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for label in ("mass", "density"):
+            archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)
+    yield Seed("archive", folder / "release.zip")
     yield Seed("weights", root / "sae.safetensors")
     yield Seed("sae", root / "sae.safetensors")
     head = recipe.head_weights(8)

@@ -115,3 +115,24 @@ def verify(
     say(f"domain {network.domain.modality}, {network.domain.body_part}", quiet=quiet)
     say(f"model sha256 {network.model_sha256}", quiet=quiet)
     say(f"sae sha256 {network.sae_sha256 or '(no SAE)'}", quiet=quiet)
+
+
+@models.command()
+def check(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, made with a released checkpoint.")],
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="M", help="The run's model, where it is not in `models list`.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare a run with the test predictions that its checkpoint stores, row by row."""
+    from ..core.comparison.stored_predictions import check_predictions
+    from ..core.runs.run import open_run
+
+    with working("Reading the stored predictions", quiet=quiet):
+        found = check_predictions(open_run(run), model)
+    say(found.describe(), quiet=quiet)
+    if found.far:
+        caution(
+            ["the images, their preparation or the order of the rows are not those of the checkpoint."], quiet=quiet
+        )

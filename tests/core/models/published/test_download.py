@@ -14,7 +14,7 @@ import torch
 
 import published_kit as kit
 from hub_server import Hub, reaching, serving
-from napari_mammosae.core.base.errors import Cancelled, DownloadError, ModelError, WriteError
+from napari_mammosae.core.base.errors import Cancelled, CheckpointError, DownloadError, ModelError, WriteError
 from napari_mammosae.core.base.progress import ignore
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model_files import find_model
@@ -97,6 +97,28 @@ def test_a_server_without_ranges_sends_the_whole(hub: Hub, archive: bytes):
     download_model("mass-pretrained", lambda text, done=0, total=0: seen.append((text, done, total)))
     assert load_model("mass-pretrained", device="cpu").heads[0].bias.tolist() == [60.0]
     assert any(text.startswith("Downloading Downstream") and done == total for text, done, total in seen)
+    before = hub.gets.copy()
+    download_model("density-finetuned", ignore)
+    assert hub.gets == before  # the archive is here now
+
+
+def test_a_damaged_file_or_list_is_fetched_again(hub: Hub, cache: Path):
+    download_model("mass-finetuned", ignore)
+    toml = model_toml("mass-finetuned")
+    (weights,) = toml.parent.glob("*.pth")
+    (blob,) = (path for path in cache.rglob("blobs/*") if path.stat().st_size > 1000)
+    for file in (weights, blob):
+        content = file.read_bytes()
+        file.write_bytes(content[:-1] + b"!")
+        with pytest.raises(CheckpointError, match="is expected; copy or download it again"):
+            load_model("mass-finetuned", device="cpu")
+        assert len(plan_download("mass-finetuned", ignore)) == 1
+        download_model("mass-finetuned", ignore)
+        assert file.read_bytes() == content
+    toml.write_text("half a fi")
+    assert not is_ready("mass-finetuned")
+    download_model("mass-finetuned", ignore)
+    assert load_model("mass-finetuned", device="cpu").n_latents == kit.LATENTS
 
 
 @pytest.mark.parametrize("ranges", [True, False])

@@ -12,8 +12,8 @@ from ..model_schema import FileEntry
 from .catalogue import PublishedFile, PublishedModel, published_model, published_models
 from .fetch import extract_member, opened_zip
 from .hub import find_cached
-from .paths import choose, is_member, is_published_name, listed
-from .places import locate, model_toml, models_folder, read_entries, write_model_toml
+from .paths import base_name, choose, is_member, is_published_name, listed
+from .places import known_entries, locate, model_toml, models_folder, write_model_toml
 
 if TYPE_CHECKING:
     from ...base.progress import Report
@@ -161,7 +161,7 @@ def _different(files: Sequence[Source]) -> list[Source]:
 def _add(model: PublishedModel, kind: str, source: Source, sae: FileEntry | None, report: "Report") -> None:
     report(f"Adding {model.name}")
     if source.member:
-        target = model_toml(model.name).parent / Path(source.member).name
+        target = model_toml(model.name).parent / base_name(source.member)
         with opened_zip(source.file, source.file.name) as archive:
             sha256 = extract_member(archive, archive.getinfo(source.member), target, report)
         entry = FileEntry(path=target.name, sha256=sha256)
@@ -188,7 +188,7 @@ def _add_sae(sources: Sequence[Source], added: Added) -> FileEntry | None:
         added.names.append(published.name)
         return entry
     for toml in sorted(models_folder().glob("*/model.toml")):
-        known = read_entries(toml).get("sae")
+        known = known_entries(toml.parent.name).get("sae")
         if known is not None and locate(known, toml) is not None:
             return known
     cached = find_cached(published.address)
@@ -199,11 +199,10 @@ def _complete_with_sae(sae: FileEntry | None, added: Added) -> list[str]:
     """Give the SAE to models that were added before without one; note those that still have none."""
     completed, without = [], []
     for model in published_models().values():
-        toml = model_toml(model.name)
-        if model.sae is None or not toml.is_file():
+        entries = known_entries(model.name)
+        if model.sae is None or not entries:
             continue
-        entries = read_entries(toml)
-        if "sae" in entries and locate(entries["sae"], toml) is not None:
+        if "sae" in entries and locate(entries["sae"], model_toml(model.name)) is not None:
             continue
         if sae is None:
             without.append(model.name)

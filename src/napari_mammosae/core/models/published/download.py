@@ -1,6 +1,5 @@
 """Downloading a published model: what it takes, so that a person can accept it, and the download itself."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,10 @@ from ...base.text import size_text
 from ..model_schema import FileEntry
 from .address import SCHEME, Address
 from .catalogue import PublishedFile, PublishedModel, published_model, published_models
-from .fetch import extract_member, fetch_file, find_member, opened_archive, opened_zip
-from .hub import find_cached, look_up
-from .places import locate, model_toml, read_entries, write_model_toml
+from .fetch import extract_member, fetch_file, find_member, find_whole, opened_archive, opened_zip
+from .hub import hub_sha256, look_up
+from .paths import base_name
+from .places import known_entries, locate, model_toml, read_entries, write_model_toml
 from .remote_file import NoRanges
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def plan_download(name: str, report: "Report", part: str = "") -> list[PlannedFi
         The name is not known, or several members of the archive fit.
     """
     if name.endswith(".toml"):
-        missing = [one for _, one in _addresses(Path(name)) if find_cached(one) is None]
+        missing = [one for _, one in _addresses(Path(name)) if find_whole(one) is None]
         return [PlannedFile(one.name, one, look_up(one).size, _licence_of(one)) for one in missing]
     model = published_model(name)
     here = _files_here(model)
@@ -76,7 +76,7 @@ def plan_download(name: str, report: "Report", part: str = "") -> list[PlannedFi
             continue
         if kind == "classifier":
             planned += _plan_member(model, file, report, part)
-        elif find_cached(file.address) is None:
+        elif find_whole(file.address) is None:
             planned.append(PlannedFile(file.name, file.address, look_up(file.address).size, file.licence))
     return planned
 
@@ -87,7 +87,7 @@ def _plan_member(model: PublishedModel, file: PublishedFile, report: "Report", p
             member = find_member(archive, model, file.name, part)
             if remote is None:
                 return []
-            return [PlannedFile(Path(member.filename).name, file.address, member.compress_size, file.licence)]
+            return [PlannedFile(base_name(member.filename), file.address, member.compress_size, file.licence)]
     except NoRanges:
         return [PlannedFile(file.name, file.address, look_up(file.address).size, file.licence)]
 
@@ -113,8 +113,7 @@ def download_model(name: str, report: "Report", part: str = "") -> list[str]:
             for entry, one in _addresses(Path(name))
         ]
     model = published_model(name)
-    toml = model_toml(name)
-    recorded = read_entries(toml) if toml.is_file() else {}
+    recorded = known_entries(name)
     entries, lines = _files_here(model), []
     for kind, file in model.files.items():
         if kind in entries:
@@ -137,27 +136,25 @@ def _fetch_classifier(
     try:
         with opened_archive(file.address, report) as (archive, remote):
             member = find_member(archive, model, file.name, part)
-            target = folder / Path(member.filename).name
+            target = folder / base_name(member.filename)
             sha256 = extract_member(archive, member, target, report, remote, expected)
             if remote is not None:
                 remote.discard()
     except NoRanges:
         with opened_zip(fetch_file(file.address, report, file.sha256), file.name) as archive:
             member = find_member(archive, model, file.name, part)
-            target = folder / Path(member.filename).name
+            target = folder / base_name(member.filename)
             sha256 = extract_member(archive, member, target, report, expected=expected)
     return FileEntry(path=target.name, sha256=sha256)
 
 
 def _hash_cached(path: Path, expected: str) -> tuple[str, str]:
     """Return the SHA-256 of a file of the hub's cache, and what it was compared with; the cache's names are such."""
-    own = path.resolve().name
-    known = expected or (own if re.fullmatch("[0-9a-f]{64}", own) else "")
+    known = expected or hub_sha256(path)
     found = sha256_file(path)
     if known and found != known:
         raise DownloadError(
-            f"{path.name} in the hub's cache has the SHA-256 {found[:12]}…, and {known[:12]}… is expected; delete it "
-            "and download it again"
+            f"{path.name} of the hub has the SHA-256 {found[:12]}…, and {known[:12]}… is expected: it is another version"
         )
     return found, known
 
@@ -172,10 +169,13 @@ def checksum_line(name: str, sha256: str, known: str) -> str:
 
 
 def _files_here(model: PublishedModel) -> dict[str, FileEntry]:
-    """Return the files that a model's `model.toml` names and that are on this machine."""
-    toml = model_toml(model.name)
-    entries = read_entries(toml) if toml.is_file() else {}
-    return {kind: entry for kind, entry in entries.items() if locate(entry, toml) is not None}
+    """Return the files that a model's `model.toml` names and that are on this machine, whole."""
+    found = {}
+    for kind, entry in known_entries(model.name).items():
+        file = locate(entry, model_toml(model.name))
+        if kind in model.files and file is not None and entry.sha256 in ("", sha256_file(file)):
+            found[kind] = entry
+    return found
 
 
 def _addresses(toml: Path) -> list[tuple[FileEntry, Address]]:

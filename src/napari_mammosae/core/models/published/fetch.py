@@ -1,11 +1,10 @@
 """Files from the hub: whole ones into the hub's own cache, and single members of an archive."""
 
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from ...base.caches import cache_folder
 from ...base.errors import DownloadError
@@ -14,7 +13,7 @@ from ...base.limits import check_grown, check_limit
 from ...base.reading import reading
 from .address import Address
 from .catalogue import PublishedModel
-from .hub import Remote, explaining, find_cached, look_up
+from .hub import Remote, explaining, find_cached, hub_sha256, look_up
 from .paths import choose, is_member
 from .remote_file import NoRanges, RemoteFile, alone, check_room
 
@@ -44,7 +43,7 @@ def fetch_file(address: Address, report: "Report", expected: str = "") -> Path:
     WriteError
         The disk is full.
     """
-    if (there := find_cached(address)) is not None:
+    if (there := find_whole(address)) is not None:
         return there
     remote = look_up(address)
     expected = expected or remote.sha256
@@ -56,6 +55,20 @@ def fetch_file(address: Address, report: "Report", expected: str = "") -> Path:
                 except NoRanges:
                     return _fetch_at_once(remote, report, expected)
         return _link(address)
+
+
+def find_whole(address: Address) -> Path | None:
+    """Return a file of the hub's cache; None where it is not there, and where it was damaged: that one is removed."""
+    path = find_cached(address)
+    if path is None or hub_sha256(path) in ("", sha256_file(path)):
+        return path
+    _remove(path)
+    return None
+
+
+def _remove(path: Path) -> None:
+    for file in (path.resolve(), path):
+        file.unlink(missing_ok=True)
 
 
 def _fetch_blob(remote: Remote, report: "Report", expected: str) -> None:
@@ -101,8 +114,7 @@ def _fetch_at_once(remote: Remote, report: "Report", expected: str) -> Path:
     try:
         check_sha256(path, name, expected)
     except DownloadError:
-        for file in (path.resolve(), path):
-            file.unlink(missing_ok=True)
+        _remove(path)
         raise
     return path
 
@@ -132,7 +144,7 @@ def opened_archive(address: Address, report: "Report") -> Iterator[tuple[ZipFile
     NoRanges
         The server sends whole files only: `fetch_file` fetches it.
     """
-    if (whole := find_cached(address)) is not None:
+    if (whole := find_whole(address)) is not None:
         with opened_zip(whole, address.name) as archive:
             yield archive, None
         return
@@ -149,12 +161,11 @@ def opened_archive(address: Address, report: "Report") -> Iterator[tuple[ZipFile
 @contextmanager
 def opened_zip(file: Path | RemoteFile, name: str) -> Iterator[ZipFile]:
     """Open a zip archive; DownloadError where it is none or damaged."""
-    try:
-        with ZipFile(file) as archive:
+    with ExitStack() as stack:
+        with reading(name, DownloadError, "a zip archive"):
+            archive = stack.enter_context(ZipFile(file))
             check_limit("keys", len(archive.filelist), f"{name}: {len(archive.filelist):,} members", DownloadError)
-            yield archive
-    except (BadZipFile, zlib.error, NotImplementedError, EOFError) as error:
-        raise DownloadError(f"{name} cannot be read as a zip archive ({error}); copy or download it again") from error
+        yield archive
 
 
 def find_member(archive: ZipFile, model: PublishedModel, name: str, part: str = "") -> ZipInfo:

@@ -11,6 +11,7 @@ from ...base.files import is_full, write_error
 from ...base.reading import short_reason
 from .address import Address
 
+_SHA256 = "[0-9a-f]{64}"
 ADD = "or add files that you have with `napari-mammosae models add`"
 
 
@@ -38,7 +39,7 @@ class Remote:
     @property
     def sha256(self) -> str:
         """The SHA-256 that the hub gives; "" where it gives none."""
-        return self.etag if re.fullmatch("[0-9a-f]{64}", self.etag) else ""
+        return self.etag if re.fullmatch(_SHA256, self.etag) else ""
 
     @property
     def blob(self) -> Path:
@@ -65,6 +66,12 @@ def find_cached(address: Address) -> Path | None:
 
     found = try_to_load_from_cache(address.repo, address.path, revision=address.revision)
     return Path(found) if isinstance(found, str) else None
+
+
+def hub_sha256(cached: Path) -> str:
+    """Return the SHA-256 that the hub gave for a file of its cache; "" where it gave none."""
+    name = cached.resolve().name
+    return name if re.fullmatch(_SHA256, name) else ""
 
 
 def look_up(address: Address) -> Remote:

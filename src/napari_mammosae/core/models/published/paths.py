@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import PurePosixPath
 
 from ...base.errors import ModelError
+from ...base.reading import short_line
 from .catalogue import PublishedModel
 
 
@@ -15,6 +15,15 @@ def parts_of(path: str) -> list[str]:
     ['classifier', 'fine_tune', 'mass', 'a.pth']
     """
     return [part for part in path.replace("\\", "/").casefold().split("/") if part]
+
+
+def base_name(path: str) -> str:
+    r"""Return the last part of a path, whichever slash divides it.
+
+    >>> base_name(r"fine_tune\mass\a.pth")
+    'a.pth'
+    """
+    return path.replace("\\", "/").rpartition("/")[2]
 
 
 def is_member(model: PublishedModel, path: str) -> bool:
@@ -30,7 +39,7 @@ def is_member(model: PublishedModel, path: str) -> bool:
 
 def is_published_name(name: str, path: str) -> bool:
     """Whether a path ends in the name of a published file."""
-    return PurePosixPath(path.replace("\\", "/")).name.casefold() == name.casefold()
+    return base_name(path).casefold() == name.casefold()
 
 
 def listed(paths: Sequence[str]) -> str:
@@ -43,7 +52,8 @@ def listed(paths: Sequence[str]) -> str:
     same = 0
     while all(len(one) > same + 1 and one[same] == parts[0][same] for one in parts):
         same += 1
-    return "; ".join("/".join(one[same:]) for one in parts[:3]) + ("; …" if len(parts) > 3 else "")
+    names = [short_line("/".join(one[same:]))[:100] for one in parts[:3]]
+    return "; ".join(names + ["…"] * (len(parts) > 3))
 
 
 def choose(model: PublishedModel, found: Sequence[str], where: str) -> str:

@@ -35,6 +35,15 @@ def read_entries(path: Path) -> dict[str, FileEntry]:
     return {kind: entry for kind, entry in named.items() if entry is not None}
 
 
+def known_entries(name: str) -> dict[str, FileEntry]:
+    """Return the files of a published model that was downloaded or added; none where its `model.toml` is damaged."""
+    toml = model_toml(name)
+    try:
+        return read_entries(toml) if toml.is_file() else {}
+    except ModelError:
+        return {}
+
+
 def locate(entry: FileEntry, toml: Path) -> Path | None:
     """Return where a file of a `model.toml` is; None where it is not on this machine."""
     if entry.path.startswith(SCHEME):
@@ -45,8 +54,8 @@ def locate(entry: FileEntry, toml: Path) -> Path | None:
 
 def is_ready(name: str) -> bool:
     """Whether a published model was downloaded or added, and its files are still there."""
-    toml = model_toml(name)
-    return toml.is_file() and all(locate(entry, toml) is not None for entry in read_entries(toml).values())
+    entries = known_entries(name).values()
+    return bool(entries) and all(locate(entry, model_toml(name)) is not None for entry in entries)
 
 
 def write_model_toml(model: PublishedModel, entries: Mapping[str, FileEntry]) -> Path:
