@@ -98,6 +98,11 @@ class Run:
         return {name: self.info[name] for name in names}
 
     @property
+    def chosen(self) -> dict[str, str]:
+        """The positive texts of labels that are read otherwise than the run's tables number them."""
+        return {label: names[1] for label, names in self._positives.categories.items()}
+
+    @property
     def has_maps(self) -> bool:
         """Whether the run keeps every non-zero cell."""
         return bool(self.info["maps"])

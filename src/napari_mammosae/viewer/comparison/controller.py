@@ -68,7 +68,9 @@ class ModelComparer(Controller):
 
     def open(self, index: int, path: Path) -> None:
         """Take the run in a folder as the first (0) or second (1) one."""
-        self.jobs.start(f"Opening {path.name}", partial(opened, path), partial(self.take_run, index), self._failed)
+        other = self.runs[1 - index]
+        work = partial(opened, path, {} if other is None else other.chosen)
+        self.jobs.start(f"Opening {path.name}", work, partial(self.take_run, index), self._failed)
 
     def take_run(self, index: int, run: Run) -> None:
         """Take a run that is open as the first (0) or second (1) one."""
@@ -120,8 +122,11 @@ class ModelComparer(Controller):
     def _on_run(self, run: Any) -> None:
         if run is not None and self.runs[0] is None:
             self.take_run(0, run)
-        else:
-            self.changed.emit()
+            return
+        for index, own in enumerate(self.runs):
+            if run is not None and own is not None and own is not run and own.path == run.path:
+                self.take_run(index, run)  # read anew, with another positive value of a label
+        self.changed.emit()
 
     def _take(self, comparison: ModelComparison | None) -> None:
         self.comparison = comparison

@@ -9,18 +9,22 @@ from ...core.runs.protocol import ProtocolName, choose
 from ...core.runs.run import Run
 
 
-def opened(path: Path, report: Report) -> Run:
-    """Open a run's folder.
+def opened(path: Path, positive: dict[str, str], report: Report) -> Run:
+    """Open a run's folder; `positive` are the texts that count as positive in the other run.
 
     Raises
     ------
     RunError
         It is no complete run.
     """
+    from ...core.runs.positive import undecided
     from ...core.runs.run import open_run
 
     report(f"Opening {path.name}")
     run = open_run(path)
+    texts = undecided(run.labels, run.info["categories"])
+    known = {label: value for label, value in positive.items() if value in texts.get(label, ())}
+    run = open_run(path, positive=known) if known else run
     report(f"Reading {path.name}")
     _ = run.pooled("mean"), run.images
     return run
