@@ -44,8 +44,7 @@ def mutate(rng: random.Random, data: bytes, name: str) -> bytes:
     """Return a damaged copy of a file's bytes."""
     suffix = name.rpartition(".")[2]
     special = {
-        "png": _png, "json": _json, "pth": _zip, "pt": _zip, "npz": _zip, "zip": _zip, "csv": _text, "toml": _text,
-        "npy": _text,
+        "png": _png, "json": _json, "pth": _zip, "pt": _zip, "npz": _zip, "csv": _text, "toml": _text, "npy": _text,
     }.get(suffix)  # fmt: skip
     if special is not None and rng.random() < 0.6:
         return special(rng, data)

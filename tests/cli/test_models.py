@@ -80,6 +80,7 @@ def test_add(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         shown = capsys.readouterr()
         assert shown.out.splitlines() == [f"added {name}" for name in published_models() if name in kit.NAMES]
         assert shown.err.startswith("Note: suspicious-calcification-finetuned, ")
+        assert rows(capsys)["mass-finetuned"][0] == "ready, no SAE"
         (release / "sparse_autoencoder_final.pt").write_bytes(kit.sae())
         assert main(["models", "add", str(release / "sparse_autoencoder_final.pt"), "-q"]) == 0
         assert [row[0] for row in rows(capsys).values()].count("ready") == 8

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -94,7 +94,8 @@ def _handler(hub: Hub) -> type[BaseHTTPRequestHandler]:
                     hub.cuts -= 1
                     part, self.close_connection = part[: hub.cut], True
                 hub.sent += len(part)
-                self.wfile.write(part)
+                with suppress(ConnectionError):  # whoever asked is gone
+                    self.wfile.write(part)
 
         def _empty(self, status: int, headers: dict[str, str]) -> None:
             self.send_response(status)

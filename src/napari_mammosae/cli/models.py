@@ -26,13 +26,12 @@ def list_models() -> None:
     """List the names that --model takes, with the table cell of the paper that each gives."""
     from ..core.models.model_files import embedded_models
     from ..core.models.published.catalogue import published_models
-    from ..core.models.published.places import is_ready
+    from ..core.models.published.places import state_of
 
     for name, file in embedded_models().items():
         typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}\tsynthetic phantoms")
     for name, model in published_models().items():
-        state = "ready" if is_ready(name) else f"not downloaded: {model.size}"
-        typer.echo("\t".join(filter(None, (name, state, model.about, model.cell))))
+        typer.echo("\t".join(filter(None, (name, state_of(model), model.about, model.cell))))
 
 
 @models.command()

@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias, get_args
 from ..base.errors import SettingsError
 from ..base.names import slug
 
+DENSITIES = ("a", "b", "c", "d")
+"""Categories of breast density, in order: none of them is the positive one."""
+
 Uncertain = Literal["unknown", "positive", "negative"]
 UNCERTAIN: tuple[Uncertain, ...] = get_args(Uncertain)
 Positive: TypeAlias = str | Mapping[str, str]

@@ -6,7 +6,7 @@ from typing import cast
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
-from ..annotations.label_values import DENSITIES
+from ..annotations.positives import DENSITIES
 from ..base.errors import RunError, SettingsError
 from ..base.provenance import provenance
 from ..ranking.files import PUBLISHED, check_order, published_ranking

@@ -25,6 +25,7 @@ def make_run(
     labels: str | Path | Sequence[str | Path] | None = None,
     positive: Positive | None = None,
     uncertain: Uncertain = "unknown",
+    split: str | None = None,
     maps: bool = False,
     workers: int = 0,
     batch: int | None = None,
@@ -51,6 +52,8 @@ def make_run(
         malignant and normal need none.
     uncertain
         What uncertain labels count as, -1 among 0 and 1 for example.
+    split
+        Only images of this split of the label tables.
     maps
         Keep every cell that fires, not only pooled values: needed to localise and for `Run.latents`.
     workers
@@ -79,7 +82,7 @@ def make_run(
     """
     with reporting(progress) as report:
         made = make.write_run(
-            images, model, out, labels=labels, positive=positive, uncertain=uncertain,
+            images, model, out, labels=labels, positive=positive, uncertain=uncertain, split=split,
             maps=maps, workers=workers, batch=batch, crop=crop, strict=strict,
             progress=report,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotations.positives import Positive, normal_text, positive_of, told
+from ..annotations.positives import DENSITIES, Positive, normal_text, positive_of, told
 from ..base.errors import SettingsError
 from ..base.names import slug
 
@@ -49,8 +49,6 @@ def undecided(labels: Iterable[str], categories: Mapping[str, list[str]]) -> dic
     >>> undecided(["shape", "density"], {"shape": ["oval", "round"], "density": ["a", "b", "c", "d"]})
     {'shape': ['oval', 'round']}
     """
-    from ..annotations.label_values import DENSITIES
-
     texts = {label: categories.get(label, []) for label in labels}
     return {
         label: names

@@ -29,8 +29,9 @@ class DownloadPart(Part):
         self.setVisible(missing is not None)
         self.button.setEnabled(not self.images.jobs.busy)
         if missing is not None:
-            self.text.setText(f"not downloaded: {missing.size}")
-            self.text.setToolTip(plain(f"{missing.about}\n{missing.licence}"))
+            model, state = missing
+            self.text.setText(state)
+            self.text.setToolTip(plain(f"{model.about}\n{model.licence}"))
 
     def _download(self) -> None:
         if (name := self.images.choice.name) is not None:

@@ -51,13 +51,13 @@ def model_names() -> tuple[str, ...]:
     return (*embedded_models(), *published_models())
 
 
-def missing_model(name: str | None) -> PublishedModel | None:
-    """Return the published model of a name whose files are not here; None for all others."""
+def missing_model(name: str | None) -> tuple[PublishedModel, str] | None:
+    """Return a published model that lacks files, and what to say of it; None for all others."""
     from ...core.models.published.catalogue import published_models
-    from ...core.models.published.places import is_ready
+    from ...core.models.published.places import READY, state_of
 
     model = published_models().get(name or "")
-    return None if model is None or is_ready(model.name) else model
+    return None if model is None or (state := state_of(model)) == READY else (model, state)
 
 
 def plan_download(name: str, report: Report) -> str:

@@ -294,6 +294,22 @@ def test_two_processes_at_once(hub: Hub, cache: Path, tmp_path: Path):
     assert [process.returncode for process in both] == [0, 0], said
     assert load_model("mass-finetuned", device="cpu").heads[0].bias.tolist() == [20.0]
     assert sum(path.endswith(".pt") for path, _ in hub.gets) == 1
+    (member,) = model_toml("mass-finetuned").parent.glob("*.pth")
+    assert hub.sent < 1.5 * member.stat().st_size  # once, and the archive's directory
+
+
+def test_a_member_that_is_there_is_not_fetched_again(hub: Hub):
+    """Stopped between the classifier and the SAE."""
+    sae = hub.files.pop(kit.SAE.removeprefix("hf://"))
+    with pytest.raises(DownloadError, match="has no such file"):
+        download_model("mass-finetuned", ignore)
+    assert not is_ready("mass-finetuned")
+    hub.put(kit.SAE, sae)
+    assert [file.name for file in plan_download("mass-finetuned", ignore)] == ["sparse_autoencoder_final.pt"]
+    before = hub.sent
+    download_model("mass-finetuned", ignore)
+    assert hub.sent - before < 3 * BLOCK + len(sae)
+    assert load_model("mass-finetuned", device="cpu").heads[0].bias.tolist() == [20.0]
 
 
 def test_several_members_that_fit_are_listed(hub: Hub):

@@ -10,7 +10,7 @@ from ...base.text import size_text
 from ..model_schema import FileEntry
 from .address import SCHEME, Address
 from .catalogue import PublishedFile, PublishedModel, published_model, published_models
-from .fetch import extract_member, fetch_file, find_member, find_whole, opened_archive, opened_zip
+from .fetch import extract_member, fetch_file, find_member, find_whole, is_extracted, opened_archive, opened_zip
 from .hub import hub_sha256, look_up
 from .paths import base_name
 from .places import known_entries, locate, model_toml, read_entries, write_model_toml
@@ -85,9 +85,10 @@ def _plan_member(model: PublishedModel, file: PublishedFile, report: "Report", p
     try:
         with opened_archive(file.address, report) as (archive, remote):
             member = find_member(archive, model, file.name, part)
-            if remote is None:
+            name = base_name(member.filename)
+            if remote is None or is_extracted(member, model_toml(model.name).parent / name):
                 return []
-            return [PlannedFile(base_name(member.filename), file.address, member.compress_size, file.licence)]
+            return [PlannedFile(name, file.address, member.compress_size, file.licence)]
     except NoRanges:
         return [PlannedFile(file.name, file.address, look_up(file.address).size, file.licence)]
 
@@ -154,7 +155,7 @@ def _hash_cached(path: Path, expected: str) -> tuple[str, str]:
     found = sha256_file(path)
     if known and found != known:
         raise DownloadError(
-            f"{path.name} of the hub has the SHA-256 {found[:12]}…, and {known[:12]}… is expected: it is another version"
+            f"{path.name} of the hub has the SHA-256 {found[:12]}…, and {known[:12]}… is expected: another version"
         )
     return found, known
 

@@ -1,5 +1,6 @@
 """Files from the hub: whole ones into the hub's own cache, and single members of an archive."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -174,10 +175,21 @@ def find_member(archive: ZipFile, model: PublishedModel, name: str, part: str = 
     return archive.getinfo(choose(model, [info.filename for info in found], name))
 
 
+def is_extracted(info: ZipInfo, target: Path) -> bool:
+    """Whether a member of an archive is at `target` already, by its size and the archive's checksum."""
+    if not target.is_file() or target.stat().st_size != info.file_size:
+        return False
+    checksum = 0
+    with target.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum == info.CRC
+
+
 def extract_member(
     archive: ZipFile, info: ZipInfo, target: Path, report: "Report", file: RemoteFile | None = None, expected: str = ""
 ) -> str:
-    """Write a member of an archive to `target`, whole or not at all, and return its SHA-256.
+    """Write a member of an archive to `target`, whole or not at all, unless it is there; return its SHA-256.
 
     Parameters
     ----------
@@ -199,6 +211,8 @@ def extract_member(
     WriteError
         The disk is full.
     """
+    if is_extracted(info, target):
+        return check_sha256(target, target.name, expected)
     check_grown(info.compress_size, info.file_size, target.name, DownloadError)
     if file is not None:
         file.fetch(info.header_offset, info.header_offset + _LOCAL_HEADER + info.compress_size)

@@ -13,6 +13,8 @@ from .address import SCHEME, Address
 from .catalogue import PublishedModel
 from .hub import find_cached
 
+READY = "ready"
+
 
 def models_folder() -> Path:
     """Return the folder of the models that were downloaded or added, in the user's data folder."""
@@ -56,6 +58,13 @@ def is_ready(name: str) -> bool:
     """Whether a published model was downloaded or added, and its files are still there."""
     entries = known_entries(name).values()
     return bool(entries) and all(locate(entry, model_toml(name)) is not None for entry in entries)
+
+
+def state_of(model: PublishedModel) -> str:
+    """Return what a list says of a model: ``ready``, ``ready, no SAE`` or ``not downloaded: ...``."""
+    if not is_ready(model.name):
+        return f"not downloaded: {model.size}"
+    return READY if set(model.files) <= set(known_entries(model.name)) else f"{READY}, no SAE"
 
 
 def write_model_toml(model: PublishedModel, entries: Mapping[str, FileEntry]) -> Path:
