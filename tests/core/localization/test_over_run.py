@@ -7,8 +7,12 @@ import pytest
 
 import localize_kit
 import tiny
+from napari_mammosae.core.anatomy.regions import region_masks
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import Cancelled, FindingsError, RunError, SettingsError
+from napari_mammosae.core.images.cells import cell_shares
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.evaluation import LocalizationSettings
 from napari_mammosae.core.localization.finding_order import rank_for_finding
@@ -189,6 +193,32 @@ def test_the_order_follows_split_and_unit(folder, split, unit, rows):
     del with_boxes.images["label.mass"]
     same, _ = rank_for_finding(with_boxes, boxes, "mass")  # the boxes stand for the label
     np.testing.assert_array_equal(same.order, rank_for_finding(run, boxes, "mass")[0].order)
+
+
+@pytest.mark.parametrize("where", ["across", "outside"])
+def test_the_lift_of_a_box_on_the_skin_line(folder, run, tmp_path, where):
+    """The run knows the breast's outline well enough to cut boxes with it; the expected lift is that of the pixels."""
+    image = read_mammogram(folder / "images" / "image-000.png")
+    prepared = image.prepared(Preprocessing(tuple(run.info["preprocessing"]["size"])))
+    masks = region_masks(prepared.pixels, laterality=image.laterality, view=image.view)
+    breast, (height, width) = masks["breast"], prepared.pixels.shape
+    bottom = height // 6
+    rim, top = int(np.flatnonzero(breast[bottom])[-1]), bottom - 20  # the breast is broader below
+    left, right = (rim - 30, rim + 20) if where == "across" else (rim + 6, width)
+    box = prepared.frame.boxes_to_source(np.array([[top, left, bottom, right]], float))[0]
+    table = tmp_path / "one.csv"
+    table.write_text(f"image,finding,xmin,ymin,xmax,ymax\nimage-000,skin,{box[1]},{box[0]},{box[3]},{box[2]}\n")
+    found = localize_latents(run, boxes_of_run(run, read_findings(table)), replace(SETTINGS, resamples=0))
+    inside = np.zeros_like(breast)
+    inside[top:bottom, left:right] = True
+    share, both = cell_shares(breast, run.grid), cell_shares(breast & inside, run.grid)
+    maps = run.latents(0)
+    for row in found.itertuples():
+        cells = maps[row.latent]
+        expected = (cells * both).sum() / (cells * share).sum() / (both.sum() / share.sum()) if both.any() else np.nan
+        assert row.lift == pytest.approx(expected, rel=0.02, nan_ok=True)
+        assert np.isfinite(row.lift) or row.note
+    assert np.isfinite(found["lift"]).any() == (where == "across")
 
 
 def test_it_can_be_stopped(run, boxes):

@@ -81,7 +81,7 @@ def test_the_layout_is_the_published_one(finished, model):
     schema = {field.name: str(field.type) for field in pq.read_schema(finished / "maps" / "part-00000.parquet")}
     assert schema == {"latent": "int32", "image": "int32", "cell": "int32", "value": "halffloat", "scale": "float"}
     assert pq.read_schema(finished / "regions" / "part-00000.parquet").names == [
-        *("image", "cell", "breast", "skin", "pectoral", "border", "marker")
+        *("image", "cell", "breast", "skin", "pectoral", "border", "marker", "breast_parts")
     ]
     text = (finished / "run.json").read_text() + (finished / "images.parquet").read_bytes().decode("latin-1")
     assert str(finished.parent) not in text

@@ -212,6 +212,22 @@ def test_a_run_is_ranked(dock, run, session):
     assert dock.ranking.class_box.currentText() == "present"
 
 
+def test_the_protocol_of_the_paper_ranks_on_training_rows(dock, run, session, qtbot):
+    n = len(run)
+    assert dock.ranking.note.text() == f"run: {n} of {n} images used."
+    run.images["split"] = ["training"] * 10 + ["test"] * (n - 10)
+    run.rows = run.images.iloc[[*range(n), 0, 0]][["image", "split", "label.mass"]].reset_index(drop=True)
+    dock.ranking.protocol_box.click()
+    settle(qtbot, dock)
+    rows = [*range(10), 0, 0]
+    mass, pooled = run.label("mass")[rows] == 1, run.pooled("mean").toarray()[rows]
+    diff = pooled[mass].mean(0) - pooled[~mass].mean(0)
+    assert list(dock.table.visible)[:5] == list(np.lexsort((np.arange(diff.size), -diff)))[:5]
+    assert dock.ranking.note.text() == (
+        f"run: 12 of {n + 2} finding rows used, {n - 10} left out: {n - 10} not of split training."
+    )
+
+
 def test_other_labels_classes_and_scores(dock, run, session, qtbot):
     def choose(box, text):
         box.setCurrentText(text)

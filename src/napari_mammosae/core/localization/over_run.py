@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..annotations.boxes import Findings
 from ..base.errors import FindingsError
 from ..base.names import slug
@@ -142,6 +143,7 @@ def localize_latents(
     counted = {name: counted_images(run, boxes, name, settings.include, settings.split) for name in names}
     images = np.unique(np.concatenate([one.images for one in counted.values()]))
     rows = np.searchsorted(run.numbers, images)
+    regions = _regions(run, images)
     table = localize_run(
         *_columns(run, images, latents),
         boxes.table,
@@ -149,13 +151,15 @@ def localize_latents(
         grid=run.grid,
         input_shape=_input_shape(run),
         patients=run.images["patient"].to_numpy()[rows],
-        regions=_regions(run, images),
+        regions=regions,
         latents=None if latents is None else np.asarray(latents),
         findings={name: one.images for name, one in counted.items()},
         settings=settings,
         progress=progress,
     )
     notes = [*boxes.notes, *(note for one in counted.values() for note in one.notes)]
+    if BREAST_PARTS not in regions:
+        notes.append("the run is of an old format: where a box and the breast cut one cell, the lift is not exact")
     table.attrs = {"used": {name: one.used for name, one in counted.items()}, "notes": notes}
     return table
 
@@ -265,12 +269,12 @@ def _columns(run: Run, images: NDArray[np.int64], latents: Sequence[int] | None)
     return latent, image, cell, value
 
 
-def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    """Shares (k, H' x W') of the regions on these images."""
-    found: dict[str, list[NDArray[np.float32]]] = {}
+def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Shares (k, H' x W') of the regions on these images, and the parts of the breast."""
+    found: dict[str, list[NDArray[Any]]] = {}
     for part in run.regions():
         wanted = np.isin(part.image, images)
-        for name, share in part.shares.items():
+        for name, share in part.everything.items():
             rows = share.reshape(len(share), run.grid[0] * run.grid[1])
             found.setdefault(name, []).append(rows[wanted])
     return {name: np.concatenate(shares) for name, shares in found.items()}

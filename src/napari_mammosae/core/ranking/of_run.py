@@ -12,6 +12,7 @@ from ..base.provenance import provenance
 from ..models.facts import ModelFacts
 from ..runs.classes import categories_of, class_number, logit_of
 from ..runs.making.model_spec import model_of_run
+from ..runs.protocol import ProtocolName, choose
 from ..runs.run import Run
 from ..runs.sample import Sample, Unit, sample_of
 from .orders import Ranking
@@ -198,11 +199,19 @@ class RankingChoice:
         The class that is asked about: 1 for a binary label's positives, else the category's number.
     score
         One of `core.ranking.SCORES`.
+    protocol
+        The protocol whose images count; None for all.
     """
 
     label: str = ""
     category: int = 1
     score: Score = "diff"
+    protocol: ProtocolName | None = None
+
+    def sample(self, run: Run) -> Sample:
+        """Return the images of a run that count."""
+        over = choose(self.protocol)
+        return sample_of(run, self.label, over.rank_split, over.unit)
 
 
 NO_LABEL_SCORES: tuple[Score, ...] = ("mean", "firing_images", "firing_cells", "mean_active", "std")

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
 from ..base.errors import RunError, WriteError
 from ..base.files import is_full, remove_leftovers, write_atomic
@@ -28,7 +29,9 @@ UNSCALED = pa.schema([("latent", pa.int32()), ("image", pa.int32()), ("cell", pa
 """Columns of `maps/` in formats 0 and 1."""
 MAPS = UNSCALED.append(pa.field("scale", pa.float32()))
 """What a cell holds is `value` times `scale`; see `map_values`."""
-REGION_SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name, pa.float32()) for name in REGIONS)])
+SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name, pa.float32()) for name in REGIONS)])
+"""Columns of `regions/` in formats 0 and 1."""
+REGION_SHARES = SHARES.append(pa.field(BREAST_PARTS, pa.uint64()))
 WITH_SCALES = 2
 """The first format whose maps have scales; it brought `features/` too."""
 FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
@@ -81,6 +84,11 @@ class Layout:
 def maps_schema(run_format: int) -> pa.Schema:
     """Columns of the `maps/` parts of a run of some format."""
     return MAPS if run_format >= WITH_SCALES else UNSCALED
+
+
+def regions_schema(run_format: int) -> pa.Schema:
+    """Columns of the `regions/` parts of a run of some format."""
+    return REGION_SHARES if run_format >= WITH_SCALES else SHARES
 
 
 def feature_schema(layer: str) -> pa.Schema:

@@ -1,9 +1,12 @@
 """What a run's readers get of a block of images."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ..anatomy.cell_parts import BREAST_PARTS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,7 +33,16 @@ class RegionsPart:
         int32 (m,), ascending.
     shares
         Region -> float32 (m, H', W').
+    breast_parts
+        uint64 (m, H', W'): parts of the cells that the breast covers, see `anatomy.cell_parts`; None in old runs.
     """
 
     image: NDArray[np.int32]
     shares: dict[str, NDArray[np.float32]]
+    breast_parts: NDArray[np.uint64] | None = None
+
+    @property
+    def everything(self) -> dict[str, NDArray[Any]]:
+        """The shares, and the parts of the breast where they are known."""
+        parts = {} if self.breast_parts is None else {BREAST_PARTS: self.breast_parts}
+        return {**self.shares, **parts}

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
 from ..annotations.positives import positive_of
 from ..base.errors import RunError
@@ -16,7 +17,7 @@ from ..base.names import ImageNames, short_name
 from ..base.reading import reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
-from .layout import FRAME, POOLED, REGION_SHARES, WITH_SCALES, Kind, Layout, feature_schema, image_schema, maps_schema
+from .layout import FRAME, POOLED, WITH_SCALES, Kind, Layout, feature_schema, image_schema, maps_schema, regions_schema
 from .listed_names import listed_names
 from .map_values import decode_unscaled, decode_values
 from .parts import NO_CELLS, MapsPart, RegionsPart
@@ -57,7 +58,7 @@ class Run:
         self.info = info | {"categories": info.get("categories", {}) | self._positives.categories}
         self._layout = Layout(path)
         self._schemas = {
-            "pooled": POOLED, "maps": maps_schema(info["format"]), "regions": REGION_SHARES,
+            "pooled": POOLED, "maps": maps_schema(info["format"]), "regions": regions_schema(info["format"]),
             "features": feature_schema(info["layer"]),
         }  # fmt: skip
         self._pooled: dict[str, csc_array] = {}
@@ -95,6 +96,11 @@ class Run:
         """What the provenance of a result says of a run: its model, SAE, list of images and labels, by their hashes."""
         names = ("model", "model_sha256", "sae_sha256", "list_sha256", "labels_sha256")
         return {name: self.info[name] for name in names}
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """The positive texts of labels that are read otherwise than the run's tables number them."""
+        return {label: names[1] for label, names in self._positives.categories.items()}
 
     @property
     def has_maps(self) -> bool:
@@ -304,7 +310,11 @@ class Run:
             shares = {name: np.zeros((len(numbers), cells), np.float32) for name in REGIONS}
             for name, share in shares.items():
                 share[row, cell] = table[name].to_numpy()
-            yield RegionsPart(numbers, {name: s.reshape(-1, *self.grid) for name, s in shares.items()})
+            parts = None
+            if BREAST_PARTS in self._schemas["regions"].names:
+                parts = np.zeros((len(numbers), *self.grid), np.uint64)
+                parts.reshape(len(numbers), cells)[row, cell] = table[BREAST_PARTS].to_numpy()
+            yield RegionsPart(numbers, {name: s.reshape(-1, *self.grid) for name, s in shares.items()}, parts)
 
     def frame(self, row: int) -> Frame:
         """Where the model input of the image in a row of `images` lies in its source."""

@@ -10,6 +10,7 @@ from ...core.base.text import readable
 from ...core.intervention.sweep import Curve
 from ...core.ranking.scores import Score
 from ...core.runs.positive import undecided
+from ...core.runs.protocol import ProtocolName
 from ...core.runs.run import Run
 from ...process.handle import ModelHandle
 from ..context import Controller
@@ -42,6 +43,8 @@ class EditOverRun(Controller):
         Ranking, sweeping, and the intervals of the curve.
     labels, label, score
         Labels that can score the prediction, the chosen one (empty for none), and the score that ranks the latents.
+    protocol
+        The protocol that is followed; None for all images.
     ranking
         The run's latents in order; None until they are.
     effects
@@ -64,6 +67,7 @@ class EditOverRun(Controller):
         self._undo.callback(self.move.close)
         self.labels: list[str] = []
         self.label, self.score = "", "diff"
+        self.protocol: ProtocolName | None = None
         self.ranking: RunRanking | None = None
         self.effects: RunEffects | None = None
         self.curve: Curve | None = None
@@ -96,6 +100,11 @@ class EditOverRun(Controller):
         state = self.intervention.state
         marked = state.source == "run" and not state.without_spurious and self.curve is not None
         return state.k if marked else None
+
+    def choose_protocol(self, protocol: ProtocolName | None) -> None:
+        """Rank and score on the images of a protocol, or on all."""
+        self.protocol = protocol
+        self._prepare()
 
     def choose(self, *, label: str | None = None, score: Score | None = None) -> None:
         """Score predictions by another label, or rank the latents by another score."""
@@ -139,7 +148,7 @@ class EditOverRun(Controller):
             self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.{choose}")
             self._give_up()
             return
-        choice, title = RunChoice(self.label, self.score), f"Preparing {run.path.name}"  # type: ignore[arg-type]
+        choice, title = RunChoice(self.label, self.score, self.protocol), f"Preparing {run.path.name}"  # type: ignore[arg-type]
         if model.layer == "head":
             work = partial(run_effects.prepare_run, run, model, choice)
             self.jobs.start(title, work, partial(self._take, run, handle), self._not_prepared)

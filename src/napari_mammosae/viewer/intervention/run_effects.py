@@ -13,6 +13,7 @@ from ...core.intervention.sweep import Curve
 from ...core.models.facts import ModelFacts
 from ...core.ranking.orders import Ranking
 from ...core.ranking.scores import Score
+from ...core.runs.protocol import ProtocolName, choose
 from ...core.runs.run import Run
 from ...core.runs.sample import Used
 from ...core.stats.measures import FloatArray, IntArray
@@ -27,10 +28,11 @@ BANDS = 16
 
 @dataclass(frozen=True, slots=True)
 class RunChoice:
-    """What a run is asked: the label that scores predictions, and the score that ranks latents."""
+    """What a run is asked: the label that scores predictions, the score that ranks latents, and which images count."""
 
     label: str
     score: Score = "diff"
+    protocol: ProtocolName | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,7 +142,9 @@ def prepare_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) 
     from ...core.runs.sample import sample_of
 
     report(f"Reading {run.path.name}")
-    cohort, sample = cohort_of_run(run, model, choice.label), sample_of(run, choice.label)
+    over = choose(choice.protocol)
+    cohort = cohort_of_run(run, model, choice.label, split=over.eval_split, unit=over.unit)
+    sample = sample_of(run, choice.label, over.eval_split, over.unit)
     return RunEffects(rank_run(run, model, choice, report), cohort, sample.rows, sample.used)
 
 
@@ -158,9 +162,13 @@ def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> 
     from ...core.runs.classes import logits_of_label
 
     run.check_model(model)
-    logits = logits_of_label(run, choice.label)
+    logits, over = logits_of_label(run, choice.label), choose(choice.protocol)
     report(f"Ranking {run.n_latents:,} latents")
-    return RunRanking(choice, tuple(logits), rank_classes(run, choice.label, choice.score, model))
+    return RunRanking(
+        choice,
+        tuple(logits),
+        rank_classes(run, choice.label, choice.score, model, split=over.rank_split, unit=over.unit),
+    )
 
 
 def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:

@@ -11,7 +11,6 @@ from psygnal import Signal
 from ...core.ranking.of_run import NO_LABEL_SCORES, RankingChoice, attribution_of
 from ...core.ranking.titles import SCORES
 from ...core.runs.classes import classes_of
-from ...core.runs.sample import sample_of
 from ..context import Context, Controller
 from .tasks import rank
 
@@ -121,7 +120,7 @@ class LatentRanking(Controller):
             return
         self.columns = columns
         missing = "" if self.sort_key in columns else f" {SCORES[key[0].score][0]} is not defined here."
-        self._say(f"{run.path.name}: {sample_of(run, key[0].label).used}.{missing}")
+        self._say(f"{run.path.name}: {key[0].sample(run).used}.{missing}")
         self.ranked.emit()
 
     def _failed(self, error: Exception) -> None:

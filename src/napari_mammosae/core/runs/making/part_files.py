@@ -71,7 +71,10 @@ class Block:
         self._pooled.append((number, live, maps.pooled_mean[live], maps.pooled_max[live], maps.active_cells[live]))
         shares = image.regions.reshape(len(REGIONS), -1)
         (cells,) = np.nonzero(shares.any(0))
-        self._regions.append((np.full(len(cells), entry.image, np.int32), cells.astype(np.int32), *shares[:, cells]))
+        parts = image.breast_parts.ravel()[cells]
+        self._regions.append(
+            (np.full(len(cells), entry.image, np.int32), cells.astype(np.int32), *shares[:, cells], parts)
+        )
         self._features.append((entry.image, *(maps.features[name] for name in feature_schema(self.layer).names[1:])))
         if self.keep_maps:
             self._maps.append(cells_of(maps, entry.image))
