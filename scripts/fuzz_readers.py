@@ -57,7 +57,7 @@ def _weights(path: Path) -> None:
 
 
 def _sae(path: Path) -> None:
-    SparseAutoencoder.from_weights(read_sae_weights(path)[0], path.name)
+    SparseAutoencoder.from_weights(read_sae_weights(path).tensors, path.name)
 
 
 def _run(folder: Path) -> None:

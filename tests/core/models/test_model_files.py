@@ -172,7 +172,7 @@ LATER = [
     ("[files]\ntext = 'text.tar'", "files.text is not supported yet"),
     ("[files]\nvocabulary = 'words.txt'", "files.vocabulary is not supported yet"),
     (f"{NAMED}sae = 'hf://a/b.pt'", "files.sae = 'hf://a/b.pt' is not supported yet; download the file and name it"),
-    ("[keys]\nclassifier = 'model_ema'", "keys is not supported yet"),
+    ("[keys]\nclassifier = 3", "keys is {'classifier': 3}; expected a table of texts"),
     (f"{NAMED}engine = 'openvino'", "engine 'openvino' is not supported yet"),
 ]
 

@@ -16,7 +16,8 @@ class MapsPart:
     value: NDArray[np.float32]
 
 
-NO_CELLS = MapsPart(*(np.empty(0, np.int32) for _ in range(3)), np.empty(0, np.float32))
+_NONE = np.empty(0, np.int32)
+NO_CELLS = MapsPart(_NONE, _NONE, _NONE, np.empty(0, np.float32))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
