@@ -135,6 +135,25 @@ def find_model(name: str | Path) -> ModelFiles:
     )
 
 
+def file_stamps(recipe: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of the files that the arguments of `load_model` stand for: other ones, other files.
+
+    Those that are missing or not understood are left out; `load_model` says what is wrong with them.
+    """
+    paths = [Path(recipe[kind]) for kind in ("backbone", "classifier", "sae") if recipe.get(kind) is not None]
+    if (name := recipe.get("name")) is not None:
+        paths += [Path(name)] if Path(name).suffix == ".toml" else []
+        try:
+            files = find_model(name)
+        except ModelError:
+            pass
+        else:
+            named = (files.backbone, files.classifier, files.sae, *(head.file for head in files.extra_heads))
+            paths += [path for path in named if path is not None]
+    there = [(path.name, path.stat()) for path in paths if path.exists()]
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in there)
+
+
 @reads(ModelError, "a model.toml")
 def read_model_file(path: Path | str) -> ModelFiles:
     """Read a `model.toml`; its file names are relative to it.

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...core.base.text import readable
+from ...core.base.text import readable, sentence
 from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
 from ..widgets import ui
@@ -53,7 +53,8 @@ class LatentDetail(Part):
         self.run_note, self.logit_note = Label(), Label()
         self.logits = QTableWidget(0, 3)
         self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
-        self.decoder_note, self.images_note = Label(), Label()
+        self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
+        self.model_note.setWordWrap(True)
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.gallery, "Images")
@@ -61,7 +62,7 @@ class LatentDetail(Part):
         self.tabs.addTab(self._run_page, "Over the run")
         self.tabs.addTab(self._logit_page, "Logit")
         self.tabs.addTab(self._near_tab(), "Nearest")
-        ui.column(self, self.tabs)
+        ui.column(self, self.model_note, self.tabs)
 
         self.tabs.currentChanged.connect(self.refresh)
         for chosen in (self.by_decoder, self.by_images):
@@ -136,6 +137,9 @@ class LatentDetail(Part):
         self.by_images.show_neighbours(facts.by_images if facts is not None else None, self.session.verdicts)
         no_model, no_run = self.session.model is None, self._run() is None
         self.decoder_note.setText("Load the model to see these." if no_model else "Decoder cosine")
+        notes = () if self.session.model is None else self.session.model.notes
+        self.model_note.setText(" ".join(map(sentence, notes)))
+        self.model_note.setVisible(bool(notes))
         self.images_note.setText("Open a run to see these." if no_run else "Fires on the same images")
 
     def _show_logits(self, *_: object) -> None:

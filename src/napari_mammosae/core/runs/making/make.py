@@ -9,6 +9,7 @@ from typing import Any
 from ...annotations.positives import Positive, Uncertain
 from ...base.errors import RunError
 from ...base.progress import Report, ignore
+from ...base.text import sentence
 from ...models.latents import LatentMaps
 from ..layout import Layout, writing
 from ..settings import RunSettings, check_same, model_settings, read_info, write_info
@@ -125,6 +126,8 @@ def write_run(
     _check_folder(layout, info)
     with DecodePool(workers if info is None or not info["complete"] else 0) as pool:
         loaded = load(model)
+        for note in loaded.notes:
+            say(sentence(note))
         computer = Computer(loaded, batch, say)
         settings = RunSettings(
             **model_settings(loaded),
