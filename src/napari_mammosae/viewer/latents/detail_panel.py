@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from ...core.base.text import readable, sentence
+from ...core.base.text import readable
 from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
 from ..widgets import ui
@@ -55,6 +55,7 @@ class LatentDetail(Part):
         self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
         self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
         self.model_note.setWordWrap(True)
+        self.model_note.hide()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.gallery, "Images")
@@ -90,6 +91,9 @@ class LatentDetail(Part):
     def _update(self) -> None:
         session = self.session
         latent, run, handle = session.current, self._run(), session.handle
+        notes = () if session.model is None else session.model.notes
+        self.model_note.setText(" ".join(f"{note}." for note in notes))
+        self.model_note.setVisible(bool(notes))
         if self.tabs.currentWidget() is self.gallery:
             self.gallery.show_latent(latent if run is not None else None)
             return
@@ -137,9 +141,6 @@ class LatentDetail(Part):
         self.by_images.show_neighbours(facts.by_images if facts is not None else None, self.session.verdicts)
         no_model, no_run = self.session.model is None, self._run() is None
         self.decoder_note.setText("Load the model to see these." if no_model else "Decoder cosine")
-        notes = () if self.session.model is None else self.session.model.notes
-        self.model_note.setText(" ".join(map(sentence, notes)))
-        self.model_note.setVisible(bool(notes))
         self.images_note.setText("Open a run to see these." if no_run else "Fires on the same images")
 
     def _show_logits(self, *_: object) -> None:

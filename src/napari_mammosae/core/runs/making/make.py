@@ -9,7 +9,6 @@ from typing import Any
 from ...annotations.positives import Positive, Uncertain
 from ...base.errors import RunError
 from ...base.progress import Report, ignore
-from ...base.text import sentence
 from ...models.latents import LatentMaps
 from ..layout import Layout, writing
 from ..settings import RunSettings, check_same, model_settings, read_info, write_info
@@ -127,7 +126,7 @@ def write_run(
     with DecodePool(workers if info is None or not info["complete"] else 0) as pool:
         loaded = load(model)
         for note in loaded.notes:
-            say(sentence(note))
+            say(f"{note}.")
         computer = Computer(loaded, batch, say)
         settings = RunSettings(
             **model_settings(loaded),
