@@ -66,7 +66,7 @@ def _archive(path: Path) -> None:
 
 
 def _sae(path: Path) -> None:
-    SparseAutoencoder.from_weights(read_sae_weights(path)[0], path.name)
+    SparseAutoencoder.from_weights(read_sae_weights(path).tensors, path.name)
 
 
 def _run(folder: Path) -> None:

@@ -174,7 +174,7 @@ def page(model, find, found, cohorts: dict[str, Cohort], effects, nulls, shares,
         _fill(
             "The embedded classifier was trained on phantoms on which the view marker goes with `mass`: it stands on",
             f"{BIAS:.0%} of the images with a mass and on {1 - BIAS:.0%} of those without. Does it read the marker,",
-            "can one see that, and what happens when one takes it away?",
+            "can we see that, and what happens when we remove it?",
         ),
         "## Finding the latents",
         _fill(
@@ -277,7 +277,7 @@ def _verdict(effects) -> list[str]:
         how = "the interval of the change leaves zero out" if sure else "the interval of the change includes zero"
         found.append(f"{words}, it {kind} by {abs(row['change']):.3f}; {how}.")
     rest = [
-        "Removing latents trains nothing anew: what the network did not learn about masses while it could read the",
+        "Removing latents does not retrain the network: what it did not learn about masses while it could read the",
         "marker stays unlearned.",
     ]
     if gap["after"] > 0:

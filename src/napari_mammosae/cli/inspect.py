@@ -42,9 +42,10 @@ def inspect(
             findings = read_findings(boxes)
             found = findings.boxes(mammogram.full_name, shape=mammogram.shape)
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
-    caution(notes, quiet=quiet)
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision)
+    notes = (*notes, *network.notes)
+    caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)
     with working("Writing", quiet=quiet):

@@ -176,7 +176,7 @@ LATER = [
     ("[input]\nchannels = 1", "input.channels = 1 is not supported yet; use 3"),
     ("[files]\ntext = 'text.tar'", "files.text is not supported yet"),
     ("[files]\nvocabulary = 'words.txt'", "files.vocabulary is not supported yet"),
-    ("[keys]\nclassifier = 'model_ema'", "keys is not supported yet"),
+    ("[keys]\nclassifier = 3", "keys is {'classifier': 3}; expected a table of texts"),
     (f"{NAMED}engine = 'openvino'", "engine 'openvino' is not supported yet"),
 ]
 

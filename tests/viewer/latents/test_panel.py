@@ -307,6 +307,18 @@ def test_contributions_to_the_logits(dock, image, session, qtbot):
     assert table.item(1, 2).text() == "—"
 
 
+def test_what_is_to_know_about_a_model_s_latents_is_said_with_them(dock, image, session, qtbot):
+    settle(qtbot, dock)
+    assert not dock.detail.model_note.isVisible()
+    session.handle = FakeModel(notes=("sae.pt: the decoder's columns have norms of 2 to 3, not 1",))
+    settle(qtbot, dock)
+    assert dock.detail.model_note.isVisible()
+    assert dock.detail.model_note.text() == "sae.pt: the decoder's columns have norms of 2 to 3, not 1."
+    session.handle = None
+    settle(qtbot, dock)
+    assert not dock.detail.model_note.isVisible()
+
+
 def test_the_gallery_shows_the_strongest_images(dock, run, session, qtbot, monkeypatch):
     install(monkeypatch)
     session.findings = Boxes()

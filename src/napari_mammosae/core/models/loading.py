@@ -1,7 +1,8 @@
 """The parts a model is put together from, read from its files and checked against each other."""
 
+import hashlib
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,9 @@ from ..base.files import sha256_file
 from ..base.progress import reporting
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
-from .checkpoints import read_backbone, read_classifier, read_head, read_sae_weights
+from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head, read_sae_weights
 from .choices import Engine, Precision, check_device, check_engine, check_precision, settle_recipe
+from .file_kinds import check_weights_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
@@ -30,11 +32,18 @@ DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Network with batch norms folded, heads (the classifier's own first), and autoencoder."""
+    """Network with batch norms folded, heads (the classifier's own first), and autoencoder.
+
+    Attributes
+    ----------
+    places
+        By "model" and "sae": which of several in its file the backbone or the SAE is.
+    """
 
     backbone: EfficientNetBackbone
     heads: tuple[Head, ...]
     sae: SparseAutoencoder | None
+    places: dict[str, str]
 
 
 def read_parts(files: ModelFiles) -> Parts:
@@ -48,11 +57,15 @@ def read_parts(files: ModelFiles) -> Parts:
         If no weights are named, or the classes do not fit the logits.
     """
     heads: list[Head] = []
+    places: dict[str, str] = {}
+    keys = files.keys
     if files.classifier is not None:
         source = files.classifier
-        classifier = read_classifier(source)
-        encoder = rename_released(classifier.encoder) if classifier.released else classifier.encoder
-        if files.backbone is not None and not _same_weights(encoder, _pretrained(files.backbone)):
+        classifier = read_classifier(source, keys.get("classifier"))
+        encoder, places["model"] = _renamed(classifier.encoder), classifier.encoder.place
+        if files.backbone is not None and not _same_weights(
+            encoder, _renamed(read_backbone(files.backbone, keys.get("backbone")))
+        ):
             warnings.warn(
                 f"{source.name} holds backbone weights of its own, which differ from {files.backbone.name}; "
                 "the classifier's are used",
@@ -61,13 +74,15 @@ def read_parts(files: ModelFiles) -> Parts:
         heads.append(_new_head(files.head, classifier.head_weight, classifier.head_bias, source.name))
     elif files.backbone is not None:
         source = files.backbone
-        encoder = _pretrained(source)
+        pretrained = read_backbone(source, keys.get("backbone"))
+        encoder, places["model"] = _renamed(pretrained), pretrained.place
     else:
         raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
     backbone = _build_backbone(encoder, source.name)
     for extra in files.extra_heads:
         if extra.file is not None:
-            heads.append(_new_head(extra, *read_head(extra.file), extra.file.name))
+            layer = read_head(extra.file, keys.get(extra.name), extra.name)
+            heads.append(_new_head(extra, *layer, extra.file.name))
     for head in heads:
         if head.width != backbone.out_channels:
             raise CheckpointError(
@@ -76,13 +91,13 @@ def read_parts(files: ModelFiles) -> Parts:
             )
     sae = None
     if files.sae is not None:
-        sae = SparseAutoencoder.from_weights(read_sae_weights(files.sae)[0], files.sae.name)
-    return Parts(backbone, tuple(heads), sae)
+        read = read_sae_weights(files.sae, keys.get("sae"))
+        sae, places["sae"] = SparseAutoencoder.from_weights(read.tensors, files.sae.name), read.place
+    return Parts(backbone, tuple(heads), sae, places)
 
 
-def _pretrained(path: Path) -> dict[str, Tensor]:
-    weights, released = read_backbone(path)
-    return rename_released(weights) if released else weights
+def _renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
+    return rename_released(encoder.tensors) if encoder.released else encoder.tensors
 
 
 def _build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
@@ -141,6 +156,7 @@ def load_model(
     task: Task | None = None,
     layer: str | None = None,
     input_size: tuple[int, int] | None = None,
+    keys: Mapping[str, str] | None = None,
     device: str = "auto",
     precision: Precision = "float32",
     engine: Engine | Literal["auto"] | None = None,
@@ -167,6 +183,9 @@ def load_model(
         The layer that the SAE reads, "head" or "blocks.N".
     input_size
         (H, W) of the model's input, 1520 x 912 by default.
+    keys
+        Where a file holds several of what is wanted, averaged weights beside plain ones for example: which to take, by
+        "classifier", "backbone", "sae" or the name of a head with a file, such as ``{"classifier": "model_ema"}``.
     device
         "auto" (cuda, else mps, else cpu), or a torch device.
     precision
@@ -203,14 +222,15 @@ def load_model(
         files = find_model(name)
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
-    files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size)
+    files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size, keys=keys)
     precision, device = check_precision(precision), resolve_device(device)
     chosen = check_engine("compiled" if compile else engine or files.engine)
-    model_sha256, sae_sha256 = (
-        _hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")
-    )
+    hashes = [_hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")]
     with reading(files.classifier or files.backbone or files.name, CheckpointError, "weights of a model"):
         parts = read_parts(files)
+    model_sha256, sae_sha256 = (
+        _hash_of_place(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
+    )
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,
@@ -253,6 +273,8 @@ def _path(value: Path | str | None) -> Path | None:
 def _hash(files: ModelFiles, kind: str) -> str:
     """Hash of a file of the model, "" where there is none; CheckpointError where the model.toml expects another."""
     path = getattr(files, kind)
+    if path is not None:
+        check_weights_file(path)
     found = "" if path is None else sha256_file(path)
     expected = files.hashes.get(kind, found)
     if found != expected:
@@ -260,3 +282,8 @@ def _hash(files: ModelFiles, kind: str) -> str:
             f"{path.name} has the SHA-256 {found[:12]}…, and {expected[:12]}… is expected; copy or download it again"
         )
     return found
+
+
+def _hash_of_place(file_sha256: str, place: str) -> str:
+    """Hash of weights: that of their file, unless others stand in it, for these are not the same model."""
+    return hashlib.sha256(f"{file_sha256} {place}".encode()).hexdigest() if place else file_sha256

@@ -139,7 +139,13 @@ class MammoSAE(HasHeads):
             sae_sha256=self.sae_sha256,
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
+            notes=self.notes,
         )
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about the latents before they are compared: a decoder whose columns are not of unit norm."""
+        return () if self.sae is None or not self.sae.note else (self.sae.note,)
 
     @property
     def width(self) -> int:

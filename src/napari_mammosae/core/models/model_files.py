@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..base.errors import ModelError
 from ..base.reading import reads, short_reason
@@ -57,6 +58,8 @@ class ModelFiles:
         Others, each with a file.
     hashes
         Expected SHA-256 of files, by "backbone", "classifier" and "sae".
+    keys
+        Which of several to take in a file, by "backbone", "classifier", "sae" or a head's name; see `load_model`.
     layer
         The layer that the SAE reads, "head" or "blocks.N".
     engine
@@ -74,6 +77,7 @@ class ModelFiles:
     head: HeadSource = field(default_factory=HeadSource)
     extra_heads: tuple[HeadSource, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
     layer: str = "head"
     engine: str = "auto"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -86,11 +90,28 @@ class ModelFiles:
         task: Task | None = None,
         layer: str | None = None,
         input_size: tuple[int, int] | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> "ModelFiles":
-        """Return a copy with what is given, and not None, in place of what the file says."""
+        """Return a copy with what is given, and not None, in place of what the file says.
+
+        Raises
+        ------
+        ModelError
+            If a key is for none of the files.
+        """
+        known = ("backbone", "classifier", "sae", *(one.name for one in self.extra_heads))
+        for name in keys or ():
+            if name not in known:
+                raise ModelError(f"keys has {name!r}; expected one of {', '.join(known)}")
         head = replace(self.head, classes=tuple(classes or self.head.classes), task=task or self.head.task)
         size = input_size or self.preprocessing.size
-        return replace(self, head=head, layer=layer or self.layer, preprocessing=replace(self.preprocessing, size=size))
+        return replace(
+            self,
+            head=head,
+            keys={**self.keys, **(keys or {})},
+            layer=layer or self.layer,
+            preprocessing=replace(self.preprocessing, size=size),
+        )
 
 
 def embedded_models() -> dict[str, Path]:
@@ -128,6 +149,25 @@ def find_model(name: str | Path) -> ModelFiles:
     return read_model_file(toml)
 
 
+def file_stamps(recipe: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of the files that the arguments of `load_model` stand for: other ones, other files.
+
+    Those that are missing or not understood are left out; `load_model` says what is wrong with them.
+    """
+    paths = [Path(recipe[kind]) for kind in ("backbone", "classifier", "sae") if recipe.get(kind) is not None]
+    if (name := recipe.get("name")) is not None:
+        paths += [Path(name)] if Path(name).suffix == ".toml" else []
+        try:
+            files = find_model(name)
+        except ModelError:
+            pass
+        else:
+            named = (files.backbone, files.classifier, files.sae, *(head.file for head in files.extra_heads))
+            paths += [path for path in named if path is not None]
+    there = [(path.name, path.stat()) for path in paths if path.exists()]
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in there)
+
+
 @reads(ModelError, "a model.toml")
 def read_model_file(path: Path | str) -> ModelFiles:
     """Read a `model.toml`; its file names are relative to it.
@@ -156,7 +196,9 @@ def read_model_file(path: Path | str) -> ModelFiles:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
     table = validated(content, path.name)
     named = {"backbone": table.files.backbone, "classifier": table.files.classifier, "sae": table.files.sae}
-    files = {kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None}
+    files: dict[str, Any] = {
+        kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
+    }
     if not {"classifier", "backbone"} & set(files):
         raise ModelError(
             f"{path.name} names no weights; expected classifier = 'file', or backbone = 'file' for features without a "
@@ -167,7 +209,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from None
     own, extra = _heads(table, path)
-    return ModelFiles(
+    files_of_model = ModelFiles(
         name=table.name or path.parent.name or path.stem,
         head=own,
         extra_heads=extra,
@@ -178,6 +220,10 @@ def read_model_file(path: Path | str) -> ModelFiles:
         domain=Domain(table.domain.modality, table.domain.body_part, tuple(table.domain.words)),
         **files,
     )
+    try:
+        return files_of_model.changed(keys=table.keys)
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}") from None
 
 
 def _file(entry: FileEntry, key: str, toml: Path) -> Path:

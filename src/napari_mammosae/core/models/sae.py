@@ -14,6 +14,8 @@ _RELEASED = {
     "encoder._bias": "encoder_bias",
     "decoder._weight": "decoder_weight",
 }
+_UNIT = 0.01
+"""How far norms of the decoder's columns may be from 1: half precision and training leave less."""
 _COPIES_OF_TIED_BIAS = ("pre_encoder_bias._bias_reference", "post_decoder_bias._bias_reference")
 
 
@@ -53,6 +55,18 @@ class SparseAutoencoder(nn.Module):
     def n_latents(self) -> int:
         """Number of latents, h."""
         return self.decoder_weight.shape[1]
+
+    @property
+    def note(self) -> str:
+        """What to know before activations of different latents are compared, or ""."""
+        norms = torch.linalg.vector_norm(self.decoder_weight.detach().float(), dim=0)
+        least, most = float(norms.min()), float(norms.max())
+        if least >= 1 - _UNIT and most <= 1 + _UNIT:
+            return ""
+        return (
+            f"{self.source}: the decoder's columns have norms of {least:.3g} to {most:.3g}, not 1, so that activations "
+            "of different latents are on different scales"
+        )
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents (..., h), all >= 0, of feature vectors `x` (..., d)."""

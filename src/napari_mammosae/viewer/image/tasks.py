@@ -74,6 +74,13 @@ def download(name: str, report: Report) -> None:
     download_model(name, report)
 
 
+def stamps(choice: ModelChoice) -> Any:
+    """Return what differs where a file of a chosen model is another one now."""
+    from ...core.models.model_files import file_stamps
+
+    return file_stamps(choice.recipe)
+
+
 def load(models: ModelOpener, choice: ModelChoice, report: Report) -> ModelHandle:
     """Load a model."""
     report(f"Loading {choice.title}")

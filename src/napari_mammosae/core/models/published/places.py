@@ -51,7 +51,7 @@ def locate(entry: FileEntry, toml: Path) -> Path | None:
     if entry.path.startswith(SCHEME):
         return find_cached(Address.parse(entry.path))
     file = toml.parent / entry.path
-    return file if file.is_file() else None
+    return file if file.exists() else None
 
 
 def is_ready(name: str) -> bool:

@@ -131,6 +131,8 @@ def write_run(
     _check_folder(layout, info)
     with DecodePool(workers if info is None or not info["complete"] else 0) as pool:
         loaded = load(model)
+        for note in loaded.notes:
+            say(f"{note}.")
         computer = Computer(loaded, batch, say)
         settings = RunSettings(
             **model_settings(loaded),
