@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..annotations.positives import Positive, Uncertain
 from ..base.errors import FindingsError, RunError
 from ..base.files import sha256_file
-from ..base.names import ImageNames, short_name
+from ..base.names import ImageNames, short_name, valid_text
 from ..images.listing import resolve_images
 from .listed_names import listed_name
 
@@ -105,7 +105,7 @@ def read_sources(
         tables.append(listed.table)
         found.append(([entry.image_id for entry in entries], ()))
     if not tables:
-        return Sources(entries, digest, None, None, {}, "", ())
+        return Sources(entries, digest, None, None, {}, "", listed.notes)
     keys = [names for names, _ in found]
     joined = _join([table for table, _ in read], keys)
     rows_there = (_finding_rows(rows, names) for (_, rows), names in zip(read, keys, strict=True))
@@ -127,10 +127,12 @@ def read_sources(
 
 def _relative(path: Path, root: Path) -> str:
     """Name of an image below the root; images of a CSV may lie elsewhere, and an absolute path may name a person."""
+    if path.is_relative_to(root) and ".." not in (below := path.relative_to(root)).parts:
+        return valid_text(below.as_posix())  # as the root's folders are called, links too
     try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
+        return valid_text(path.resolve().relative_to(root.resolve()).as_posix())
     except ValueError:
-        return path.name
+        return valid_text(path.name)
 
 
 def _answers(positive: Positive | None, uncertain: Uncertain) -> str:
