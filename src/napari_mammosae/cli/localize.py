@@ -72,7 +72,7 @@ def localize(
         path, note, short = _written(csv)
         check_replaceable(note, path, short)
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.annotations.boxes import read_findings
+        from ..core.datasets.find import read_boxes
         from ..core.localization import over_run
         from ..core.localization.evaluation import LocalizationSettings
         from ..core.localization.thresholds import Threshold
@@ -84,7 +84,7 @@ def localize(
         with usage("--iou"):
             LocalizationSettings(cut, iou)
         opened = open_run(run)
-        annotated = over_run.boxes_of_run(opened, read_findings(boxes))
+        annotated = over_run.boxes_of_run(opened, read_boxes(boxes))
     caution(annotated.notes, quiet=quiet)
     with progress(quiet=quiet) as report:
         table = over_run.localize(

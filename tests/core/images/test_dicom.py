@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 
 from dicom_factory import COMPRESSED, breast_image, truncate, write_dicom
 from napari_mammosae.core.base.errors import ImageError
-from napari_mammosae.core.images.dicom import hashed_patient
+from napari_mammosae.core.images.dicom_facts import hashed_patient
 from napari_mammosae.core.images.mammogram import Preprocessing, read_mammogram
 from napari_mammosae.core.images.preprocessing import breast_box, to_8bit
 

@@ -181,7 +181,7 @@ def read_findings(path: Path | str) -> Findings:
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
-        return _checked(path.name, *read_coco(path))
+        return checked_findings(path.name, *read_coco(path))
     cells = read_table(path)
     image_ids = read_image_ids(path, cells, ("image_id", "image"), "a table of boxes")
     images = image_facts(path, cells, image_ids)
@@ -202,7 +202,7 @@ def read_findings(path: Path | str) -> Findings:
     for name, source in (("birads", "finding_birads"), ("note", "note")):
         if source in cells:
             rows[name] = cells[source]
-    return _checked(path.name, _one_finding_a_row(path, rows), images, cells.attrs["notes"])
+    return checked_findings(path.name, _one_finding_a_row(path, rows), images, cells.attrs["notes"])
 
 
 def _one_finding_a_row(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
@@ -228,8 +228,8 @@ def _one_finding_a_row(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def _checked(name: str, table: pd.DataFrame, images: pd.DataFrame, notes: Sequence[str] = ()) -> Findings:
-    """Leave out what is no box, clip what reaches beyond its image, and say so."""
+def checked_findings(name: str, table: pd.DataFrame, images: pd.DataFrame, notes: Sequence[str] = ()) -> Findings:
+    """Return boxes and images as `Findings`: what is no box is left out, what reaches beyond its image clipped."""
     notes = list(notes)
     boxes = table[list(BOX)].to_numpy(np.float64)
     inverted = np.any(boxes[:, 2:] < boxes[:, :2], axis=1)

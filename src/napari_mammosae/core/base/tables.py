@@ -53,6 +53,11 @@ def read_table(path: Path) -> pd.DataFrame:
         raise FindingsError(
             f"{path.name}, line {before + reader.line_num}: not a readable CSV ({short_reason(error)})"
         ) from error
+    return table_of(path, rows, lines, separator, notes)
+
+
+def table_of(path: Path, rows: list[list[str]], lines: list[int], separator: str, notes: list[str]) -> pd.DataFrame:
+    """Return rows of text, the header first, as `read_table` does; `lines` are those in the file."""
     if not rows:
         raise FindingsError(f"{path.name}: the file is empty; expected a CSV with a header")
     header, body = rows[0], rows[1:]

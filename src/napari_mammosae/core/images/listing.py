@@ -70,7 +70,7 @@ def resolve_images(images: str | Path) -> ImageList:
     given = Path(images).expanduser()
     if given.is_dir():
         files, notes = walk(given)
-        found = [path for path in files if _is_image(path)]
+        found = [path for path in files if is_image(path)]
         if not found:
             raise ImageError(f"{given.name or given}: no images in this folder; expected {_expected()}.")
         return _image_list(given, found, notes=notes)
@@ -79,7 +79,7 @@ def resolve_images(images: str | Path) -> ImageList:
     if glob.has_magic(str(images)):
         root = _fixed_part(given)
         matches = (Path(match) for match in glob.glob(str(given), recursive=True))  # noqa: PTH207  Path.glob refuses absolute patterns
-        found = sorted(path for path in matches if path.is_file() and not _is_hidden(path, root) and _is_image(path))
+        found = sorted(path for path in matches if path.is_file() and not _is_hidden(path, root) and is_image(path))
         if not found:
             raise ImageError(f"No image matches {given.name}; expected {_expected()}.")
         return _image_list(root, found)
@@ -191,7 +191,8 @@ def _is_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Whether a file is named like an image, or is a DICOM file of any name."""
     # DICOM files often have no suffix, or what looks like one is the end of a dotted identifier
     return path.name.lower().endswith(IMAGE_SUFFIXES) or _has_dicom_magic(path)
 

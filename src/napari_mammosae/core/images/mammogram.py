@@ -15,7 +15,8 @@ from ..base.limits import check_limit
 from ..base.names import ImageNames, image_id_of
 from ..base.reading import reading
 from ..base.text import size_text
-from .dicom import BORDER, Laterality, View, VoiTable, read_dicom
+from .dicom import BORDER, read_dicom
+from .dicom_facts import Laterality, View, VoiTable
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 
