@@ -30,7 +30,7 @@ from .dicom_facts import (
     integer_of,
 )
 from .rasters import inverted, single_plane
-from .sizes import check_jpeg_size, check_size
+from .sizes import check_jpeg_size, check_size, jpeg_ends
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -233,7 +233,7 @@ def _check_stream(path: Path, dataset: "Dataset") -> None:
     except Exception as error:  # the parser of fragments has no common error type
         raise ImageError(f"{path.name}: a damaged DICOM file ({type(error).__name__}); copy it again") from error
     check_jpeg_size(path.name, stream)
-    if stream.startswith(b"\xff\xd8") and b"\xff\xd9" not in stream.rstrip(b"\0")[-16:]:
+    if stream.startswith(b"\xff\xd8") and not jpeg_ends(stream):
         raise ImageError(f"{path.name}: a truncated DICOM file (its compressed image has no end); copy it again")
 
 
