@@ -20,6 +20,7 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.annotations.labels import read_label_rows, read_labels
 from napari_mammosae.core.base.errors import MammoSAEError
 from napari_mammosae.core.base.progress import ignore
+from napari_mammosae.core.datasets.find import find_data_set
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
@@ -48,6 +49,12 @@ def _image(path: Path) -> None:
 def _labels(path: Path) -> None:
     read_labels(path)
     read_label_rows(path)
+
+
+def _data_set(root: Path) -> None:
+    found = find_data_set(root)
+    if found is not None:
+        found.read_boxes()
 
 
 def _weights(path: Path) -> None:
@@ -109,6 +116,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "boxes": read_findings,
     "labels": _labels,
     "list": resolve_images,
+    "data set": _data_set,
     "ranking": read_ranking,
     "model.toml": lambda folder: read_model_file(folder / "model.toml"),
     "archive": _archive,

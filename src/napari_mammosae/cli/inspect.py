@@ -37,9 +37,9 @@ def inspect(
         mammogram = read_mammogram(image, crop=not no_crop)
         found, notes = None, tuple[str, ...]()
         if boxes:
-            from ..core.annotations.boxes import read_findings
+            from ..core.datasets.find import read_boxes
 
-            findings = read_findings(boxes)
+            findings = read_boxes(boxes)
             found = findings.boxes(mammogram.full_name, shape=mammogram.shape)
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     with working(f"Loading {model}", quiet=quiet):

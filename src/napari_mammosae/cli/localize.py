@@ -89,7 +89,7 @@ def localize(
         check_replaceable(note, path, short)
     over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.annotations.boxes import read_findings
+        from ..core.datasets.find import read_boxes
         from ..core.localization import over_run
         from ..core.localization.evaluation import LocalizationSettings
         from ..core.localization.run_boxes import boxes_of_run
@@ -105,7 +105,7 @@ def localize(
         with usage("--order"):
             check_order(over.order or "diff", "ap")
         opened = open_run(run, positive=_positive(positive, finding))
-        annotated = boxes_of_run(opened, read_findings(boxes))
+        annotated = boxes_of_run(opened, read_boxes(boxes))
         order = over.order or "diff"
         rankings = _rankings(opened, annotated, finding, over, int(category))
     with progress(quiet=quiet) as report:

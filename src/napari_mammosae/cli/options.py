@@ -34,7 +34,7 @@ def positive_of_label(given: list[str] | None, label: str) -> "PositiveValue | N
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
 Images = Annotated[
     str,
-    typer.Argument(metavar="IMAGES", help="A folder, a glob in quotes, or a CSV with a column 'path'."),
+    typer.Argument(metavar="IMAGES", help="A folder, a data set's root, a glob in quotes, or a CSV with 'path'."),
 ]
 Model = Annotated[
     str,
@@ -43,7 +43,11 @@ Model = Annotated[
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for the results.")]
 Boxes = Annotated[
     Path | None,
-    typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, or image,finding,xmin,ymin,xmax,ymax."),
+    typer.Option(
+        "--boxes",
+        metavar="CSV",
+        help="Annotated boxes: image,finding,xmin,ymin,xmax,ymax, or a data set's CSV or root.",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICE_WORDS}.")]
 Precision = Annotated[choices.Precision, typer.Option("--precision", help="float32 is exact, bfloat16 faster.")]

@@ -40,7 +40,8 @@ def make_run(
     Parameters
     ----------
     images
-        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+        A folder, a glob, a CSV with a column `path`, whose other columns are labels; or the root of a published data
+        set, or a VinDr CSV.
     model
         A loaded model, the name of one, or a `model.toml`.
     out

@@ -109,7 +109,7 @@ def image_from_pixels(pixels: Any, image_id: str, path: Path | None, report: Rep
 
 
 def read_boxes(path: Path, report: Report) -> Findings:
-    """Read a table of ground-truth boxes."""
-    from ...core.annotations.boxes import read_findings
+    """Read ground-truth boxes: a table, or the folder of a data set."""
+    from ...core.datasets.find import read_boxes as read
 
-    return read_findings(path)
+    return read(path)

@@ -155,9 +155,9 @@ def make_and_open(
     OtherModelError
         Another model than the chosen one is loaded by now.
     """
-    from ...core.images.listing import resolve_images
+    from ...core.datasets.find import list_images
 
-    listed = resolve_images(job.images)
+    listed, _ = list_images(job.images)
     path, notices = BatchJob("make_run", choice.recipe, job).result(report)
     opened = open_run_folder(path, loaded, report)
     handle = model_tasks.load(models, choice, report) if loaded is None else None

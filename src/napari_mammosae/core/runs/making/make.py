@@ -76,7 +76,8 @@ def write_run(
     Parameters
     ----------
     images
-        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+        A folder, a glob, a CSV with a column `path`, whose other columns are labels; or the root of a published data
+        set, or a VinDr CSV.
     model
         See `ModelSpec`. With a scheduler it must be one that can be sent: not the model itself.
     out
