@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..annotations.boxes import Findings, checked_findings
-from ..annotations.label_values import DENSITIES
+from ..annotations.positives import DENSITIES
 from ..base.names import IMAGE_SUFFIXES, table_names, valid_text
 from ..images.geometry import BOX
 from ..images.listing import ImageList, image_ids, is_image, walk
