@@ -22,6 +22,7 @@ from ...models.loading import load_model
 from ...runs.make import make_run
 from ...runs.making.folder import maps_bytes
 from ...runs.protocol import PAPER
+from ...runs.settings import read_info
 from ...runs.sources import read_sources
 from ...runs.splits import sources_of_split
 from ..comparison_figures import plot_class_means
@@ -209,9 +210,12 @@ class Reproduction:
         return self._sources[split]
 
     def _make_run(self, one: Pass) -> Run:
+        folder = self.out / "runs" / one.folder
+        there = read_info(folder)  # maps that an earlier call needed are kept
         return make_run(
-            self.material.images, self.model(one.model), self.out / "runs" / one.folder, labels=self.material.labels,
-            split=one.split, maps=one.maps, workers=self.workers, batch=self.batch, progress=self._progress,
+            self.material.images, self.model(one.model), folder, labels=self.material.labels, split=one.split,
+            maps=one.maps or bool(there and there["maps"]), workers=self.workers, batch=self.batch,
+            progress=self._progress,
         )  # fmt: skip
 
     def _estimate(self) -> None:
