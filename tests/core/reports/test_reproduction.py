@@ -126,6 +126,7 @@ def test_every_part_is_made(made):
         f"## {part.name.replace('table', 'Table ').replace('figure', 'Figure ')}:" in page for part in PARTS.values()
     )
     assert "augmented training images" in page
+    assert "- mass, training: 22 of 22 finding rows used" in page
     assert "pass 8 of 8" in (out / "reproduce.log").read_text()
 
 

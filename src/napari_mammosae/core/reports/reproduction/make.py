@@ -22,6 +22,7 @@ from ...models.loading import load_model
 from ...runs.make import make_run
 from ...runs.making.folder import maps_bytes
 from ...runs.protocol import PAPER
+from ...runs.sample import sample_of
 from ...runs.settings import read_info
 from ...runs.sources import read_sources
 from ...runs.splits import sources_of_split
@@ -170,6 +171,10 @@ class Reproduction:
         for part in self.parts:
             self.say(f"making {part.name}: {part.title}")
             makers[part.kind](part)
+        for one in self.passes:
+            run = self.run(one.model, one.split)
+            used = sample_of(run, one.model[0], unit=unit_of(run)).used
+            self.results.notes.append(f"{one.model[0]}, {one.split}: {used}")
         page = self.out / "results.md"
         record = provenance("reproduce", {
             "parts": [part.name for part in self.parts], "labels": self.material.labels, "boxes": self.material.boxes,
@@ -227,11 +232,11 @@ class Reproduction:
         start = time.perf_counter()
         maps = compute_latents(model, image)
         minutes = sum(counts) * (time.perf_counter() - start) / 60
-        takes = f"{minutes / 60:,.1f} hours" if minutes >= 60 else f"{max(minutes, 1):,.0f} minutes"
+        takes = f"{minutes / 60:,.1f} hours" if minutes >= 60 else f"{max(minutes, 2):,.0f} minutes"
         room = sum(maps_bytes([maps], count) for one, count in zip(self.passes, counts, strict=True) if one.maps)
         self.say(
             f"{len(self.passes)} passes over {sum(counts):,} images in all: about {takes} on {model.device}, less what "
-            f"is done already; the maps take about {size_text(room)}"
+            f"is done already{f'; the maps take about {size_text(room)}' if room else ''}"
         )
 
     def _ranking(self, model: Model) -> dict[int, Ranking]:
@@ -251,6 +256,7 @@ class Reproduction:
             a, b = (self.run((concept, variant), TEST) for variant in VARIANTS)
             found = compare(a, b, concept, unit=unit_of(a))
             self.results.notes += found.notes
+            self.results.notes += [f"{concept}: no interval, {note}" for note in set(found.performance["note"]) if note]
             for variant, (_, rows) in zip(VARIANTS, found.performance.groupby("model", sort=False), strict=True):
                 table = rows.reset_index(drop=True).assign(concept=concept, variant=variant)
                 tables.append(table)

@@ -108,6 +108,9 @@ def _lines(results: Results, parts: Sequence[Part]) -> Iterator[str]:
     yield "## What cannot match, and why"
     yield ""
     yield from (f"- {text}" for text in LIMITS)
+    yield ""
+    yield "## What the numbers rest on"
+    yield ""
     yield from (f"- {note}" for note in dict.fromkeys(results.notes))
 
 
