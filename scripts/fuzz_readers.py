@@ -23,7 +23,7 @@ from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
 from napari_mammosae.core.models.model_files import read_model_file
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
 from napari_mammosae.core.runs.layout import Layout

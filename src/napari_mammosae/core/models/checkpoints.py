@@ -44,13 +44,15 @@ class ClassifierWeights:
 
 
 @reads(CheckpointError, "a weights file")
-def load_tensors(path: Path | str) -> tuple[Any, dict[str, str]]:
+def load_tensors(path: Path | str, start: int = 0) -> tuple[Any, dict[str, str]]:
     """Return what a weights file holds, and its metadata, on the CPU, without running any code from it.
 
     Parameters
     ----------
     path
         A `.safetensors` file, or a file written by `torch.save` (`.pt`, `.pth`, `.tar`).
+    start
+        Byte at which `torch.save` began to write.
 
     Raises
     ------
@@ -64,7 +66,7 @@ def load_tensors(path: Path | str) -> tuple[Any, dict[str, str]]:
         raise CheckpointError(f"{path.name}: no such file in {path.parent.name or 'this folder'}; check the path")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path.name} is empty (0 bytes); copy or download it again")
-    return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path), {})
+    return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path, start), {})
 
 
 def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -79,9 +81,9 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _load_pickle(path: Path) -> Any:
+def _load_pickle(path: Path, start: int) -> Any:
     try:
-        return read_weights_file(path)
+        return read_weights_file(path, start)
     except (CheckpointError, MemoryError):
         raise
     except NotHarmless as refused:
@@ -93,7 +95,7 @@ def _load_pickle(path: Path) -> Any:
     except TooMuch as large:
         raise CheckpointError(f"{path.name} was not loaded: its pickle has {large}") from None
     except Exception as error:
-        if not _starts_as_saved(path):
+        if not _starts_as_saved(path, start):
             raise CheckpointError(f"{path.name} is not a weights file; {_EXPECTED}") from None
         raise CheckpointError(
             f"{path.name} cannot be read ({short_reason(error)}); it looks truncated or damaged: copy or download it "
@@ -207,7 +209,8 @@ def _image_encoder(weights: Mapping[str, Tensor], name: str) -> tuple[dict[str, 
     raise CheckpointError(f"{name} holds no EfficientNet image encoder; found keys such as {some}")
 
 
-def _starts_as_saved(path: Path) -> bool:
+def _starts_as_saved(path: Path, start: int) -> bool:
     """Whether a file begins as torch.save begins it: a zip archive, or in its old format a pickle."""
     with path.open("rb") as file:
+        file.seek(start)
         return file.read(2).startswith((ZIP_START, PICKLE_START))

@@ -1,11 +1,12 @@
 """The parts a model is put together from, read from its files and checked against each other."""
 
+import hashlib
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -14,14 +15,15 @@ from ..base.errors import CheckpointError, ModelError
 from ..base.files import sha256_file
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
-from .checkpoints import read_backbone, read_classifier, read_head, read_sae_weights
+from .checkpoints import read_backbone, read_classifier, read_head
 from .choices import Engine, Precision, check_device, check_engine, check_precision, settle_recipe
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
 from .model_files import HeadSource, ModelFiles, find_model
 from .released import architecture_of, rename_released
-from .sae import SparseAutoencoder
+from .sae.autoencoder import SparseAutoencoder
+from .sae.reading import read_sae, weights_file
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
@@ -72,9 +74,7 @@ def read_parts(files: ModelFiles) -> Parts:
                 f"{head.source}: the classification layer reads {head.width} features, "
                 f"the backbone with it gives {backbone.out_channels}"
             )
-    sae = None
-    if files.sae is not None:
-        sae = SparseAutoencoder.from_weights(read_sae_weights(files.sae)[0], files.sae.name)
+    sae = None if files.sae is None else read_sae(files.sae, files.sae_options)
     return Parts(backbone, tuple(heads), sae)
 
 
@@ -135,6 +135,7 @@ def load_model(
     backbone: Path | str | None = None,
     classifier: Path | str | None = None,
     sae: Path | str | None = None,
+    sae_options: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     task: Task | None = None,
     layer: str | None = None,
@@ -155,7 +156,11 @@ def load_model(
     classifier
         Downstream checkpoint with the image encoder and the linear head.
     sae
-        Sparse autoencoder; without it `encode` raises.
+        Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
+        a name it replaces the named model's.
+    sae_options
+        What its file does not say: `kind`, `k`, `threshold`, `scale`, and `clamp` for codes below zero; see
+        `SaeOptions`.
     classes, task
         Of the classifier's head: one slug a logit, and how logits become probabilities; by default one logit is a
         binary `finding`, four are the multiclass densities a to d.
@@ -188,12 +193,15 @@ def load_model(
     """
     given = settle_recipe({key: value for key, value in locals().items() if key != "compile"})
     if name is not None:
-        if backbone or classifier or sae:
-            raise ModelError("give either a model's name or files, not both")
-        files = find_model(name)
+        if backbone or classifier:
+            raise ModelError("give either a model's name or files, not both; only `sae` goes with a name")
+        files = find_model(name).with_sae(_path(sae))
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
     files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size)
+    files = files.with_sae_options(sae_options)
+    if files.sae is not None:
+        files = replace(files, sae=weights_file(files.sae))
     precision, device = check_precision(precision), resolve_device(device)
     chosen = check_engine("compiled" if compile else engine or files.engine)
     model_sha256, sae_sha256 = (
@@ -201,6 +209,8 @@ def load_model(
     )
     with reading(files.classifier or files.backbone or files.name, CheckpointError, "weights of a model"):
         parts = read_parts(files)
+    if parts.sae is not None and parts.sae.settings_sha256:
+        sae_sha256 = hashlib.sha256(f"{sae_sha256} {parts.sae.settings_sha256}".encode()).hexdigest()
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,

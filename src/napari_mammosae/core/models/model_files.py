@@ -4,6 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ..base.errors import ModelError
 from ..base.reading import reads, short_reason
@@ -13,6 +14,7 @@ from .choices import check_engine
 from .facts import Domain
 from .heads import Task
 from .model_schema import FileEntry, HeadTable, InputTable, ModelTable, validated
+from .sae.options import SaeOptions, settle_options
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
 
@@ -53,6 +55,8 @@ class ModelFiles:
         Others, each with a file.
     hashes
         Expected SHA-256 of files, by "backbone", "classifier" and "sae".
+    sae_options
+        What the SAE's file does not say.
     layer
         The layer that the SAE reads, "head" or "blocks.N".
     engine
@@ -70,6 +74,7 @@ class ModelFiles:
     head: HeadSource = field(default_factory=HeadSource)
     extra_heads: tuple[HeadSource, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
+    sae_options: SaeOptions = field(default_factory=SaeOptions)
     layer: str = "head"
     engine: str = "auto"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -87,6 +92,18 @@ class ModelFiles:
         head = replace(self.head, classes=tuple(classes or self.head.classes), task=task or self.head.task)
         size = input_size or self.preprocessing.size
         return replace(self, head=head, layer=layer or self.layer, preprocessing=replace(self.preprocessing, size=size))
+
+    def with_sae(self, sae: Path | None) -> "ModelFiles":
+        """Return a copy with another SAE, of which nothing is said yet; None for the one there is."""
+        if sae is None:
+            return self
+        hashes = {kind: value for kind, value in self.hashes.items() if kind != "sae"}
+        return replace(self, sae=sae, hashes=hashes, sae_options=SaeOptions())
+
+    def with_sae_options(self, given: Mapping[str, Any] | None) -> "ModelFiles":
+        """Return a copy with some of the SAE's options set; ModelError where one is not known or has a wrong value."""
+        options = replace(self.sae_options, **settle_options(given).given())
+        return replace(self, sae_options=options)
 
 
 def embedded_models() -> dict[str, Path]:
@@ -158,6 +175,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
         head=own,
         extra_heads=extra,
         hashes={kind: entry.sha256 for kind, entry in named.items() if entry is not None and entry.sha256},
+        sae_options=SaeOptions(**table.sae.model_dump()),
         layer=table.layer,
         engine=table.engine,
         preprocessing=_preprocessing(table.input),
@@ -170,7 +188,7 @@ def _file(entry: FileEntry, key: str, toml: Path) -> Path:
     if entry.path.startswith("hf://"):
         raise ModelError(f"{toml.name}: {key} = {entry.path!r} is not supported yet; download the file and name it")
     file = toml.parent / entry.path
-    if not file.is_file():
+    if not file.exists():
         raise ModelError(
             f"{toml.name} names {key} = {file.name!r}, which does not exist; file names are relative to {toml.name}"
         )
