@@ -22,8 +22,11 @@ print("latents of the marker:", marker)
 
 effect = ms.intervene(run, model, latents=marker, mode="zero", label="mass", form="delta", null=20)
 print(effect)
-null = effect.provenance["null_activation"]["auroc"]
-print(f"random latents of equal activation: AUROC {null['mean']:.4f} on average")
+null = effect.provenance["null_activation"]
+if "left_out" in null:
+    print("random latents of equal activation:", null["left_out"])
+else:
+    print(f"random latents of equal activation: AUROC {null['auroc']['mean']:.4f} on average")
 
 # all values of k: the latents in the order of what they add to the logit
 curve = ms.sweep(run, model, "mass", "attribution", ks=range(0, 101, 5), intervals=False)

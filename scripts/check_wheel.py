@@ -19,6 +19,7 @@ NEEDED = (
     rf"{PACKAGE}/napari\.yaml",
     rf"{PACKAGE}/cli/app\.py",
     rf"{PACKAGE}/core/base/errors\.py",
+    rf"{PACKAGE}/core/models/published/models\.toml",
     rf"{PACKAGE}/viewer/reader\.py",
     rf"{PACKAGE}/py\.typed",
     rf"{PACKAGE}/sample_data/.+/model\.toml",

@@ -19,10 +19,14 @@ import tiny
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.annotations.labels import read_label_rows, read_labels
 from napari_mammosae.core.base.errors import MammoSAEError
+from napari_mammosae.core.base.progress import ignore
+from napari_mammosae.core.datasets.find import find_data_set
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
 from napari_mammosae.core.models.model_files import read_model_file
+from napari_mammosae.core.models.published.catalogue import published_model
+from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
@@ -47,6 +51,12 @@ def _labels(path: Path) -> None:
     read_label_rows(path)
 
 
+def _data_set(root: Path) -> None:
+    found = find_data_set(root)
+    if found is not None:
+        found.read_boxes()
+
+
 def _weights(path: Path) -> None:
     load_tensors(path)
     for read in (read_classifier, read_backbone):
@@ -56,8 +66,14 @@ def _weights(path: Path) -> None:
             continue
 
 
+def _archive(path: Path) -> None:
+    with opened_zip(path, path.name) as archive:
+        member = find_member(archive, published_model("mass-finetuned"), path.name)
+        extract_member(archive, member, path.parent / "out" / path.name, ignore)
+
+
 def _sae(path: Path) -> None:
-    SparseAutoencoder.from_weights(read_sae_weights(path)[0], path.name)
+    SparseAutoencoder.from_weights(read_sae_weights(path).tensors, path.name)
 
 
 def _run(folder: Path) -> None:
@@ -73,6 +89,7 @@ def _run(folder: Path) -> None:
     run.pooled("active_cells")
     for _ in run.regions():
         pass
+    run.features("mean")
     if run.has_maps:
         run.maps(0)
         list(run.map_parts())
@@ -99,8 +116,10 @@ READERS: dict[str, Callable[[Path], object]] = {
     "boxes": read_findings,
     "labels": _labels,
     "list": resolve_images,
+    "data set": _data_set,
     "ranking": read_ranking,
     "model.toml": lambda folder: read_model_file(folder / "model.toml"),
+    "archive": _archive,
     "weights": _weights,
     "sae": _sae,
     "run": _run,

@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import tifffile
 import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+import dataset_factory
 import recipe
 import tiny
 from dicom_factory import breast_image, write_dicom
@@ -43,7 +45,7 @@ class Seed:
 def write_seeds(folder: Path) -> list[Seed]:
     """Write all seeds below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    makers = (_images, _tables, _models, _runs, _verdicts, _truth)
+    makers = (_images, _tables, _data_sets, _models, _runs, _verdicts, _truth)
     return [seed for maker in makers for seed in maker(folder)]
 
 
@@ -93,9 +95,28 @@ def _tables(folder: Path) -> Iterator[Seed]:
     ranking = [{"rank": 1, "index": 1, "importance": 0.5}, {"rank": 2, "index": 0, "importance": 0.25}]
     (folder / "class=0.json").write_text(json.dumps(ranking))
     yield from (Seed("boxes", folder / name) for name in ("boxes.csv", "vindr.csv", "boxes.json"))
+    coco["annotations"] = [
+        {"image_id": "1", "category_id": 1, "segmentation": [[1, 2, 30, 2, 3, 40]]},
+        {"image_id": 1, "category_id": 1, "bbox": [], "segmentation": {"size": [64, 48], "counts": [70, 5, 3000]}},
+        {"image_id": 1, "category_id": 1, "bbox": None, "segmentation": {"size": [64, 48], "counts": "X45"}},
+    ]
+    (folder / "polygons.json").write_text(json.dumps(coco))
+    yield Seed("boxes", folder / "polygons.json")
+    (folder / "excel.csv").write_bytes("sep=;\nImage;Größe;Dichte\na;1,5;B\nb;2;c\n".encode("utf-16"))
+    (folder / "latin.csv").write_bytes("image|größe\nä|1,5\n".encode("cp1252"))
+    yield from (Seed("labels", folder / name) for name in ("excel.csv", "latin.csv"))
     yield from (Seed("labels", folder / name) for name in ("labels.csv", "vindr.csv"))
     yield Seed("list", folder / "list.csv")
     yield from (Seed("ranking", folder / name) for name in ("ranking.csv", "class=0.json"))
+
+
+def _data_sets(folder: Path) -> Iterator[Seed]:
+    for name in ("vindr", "cbis", "inbreast", "cmmd", "rsna", "embed"):
+        root = folder / name
+        root.mkdir()
+        getattr(dataset_factory, f"write_{name}")(root)
+        for path in sorted(path for path in root.rglob("*") if path.suffix in (".csv", ".xml")):
+            yield Seed("data set", path, root)
 
 
 def _models(folder: Path) -> Iterator[Seed]:
@@ -108,6 +129,10 @@ def _models(folder: Path) -> Iterator[Seed]:
         'task = "multilabel"\n[domain]\nwords = ["a", """b\nc"""]\n'
     )
     yield Seed("model.toml", toml, root)
+    with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for label in ("mass", "density"):
+            archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)
+    yield Seed("archive", folder / "release.zip")
     yield Seed("weights", root / "sae.safetensors")
     yield Seed("sae", root / "sae.safetensors")
     head = recipe.head_weights(8)

@@ -29,10 +29,10 @@ from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.edit import Edit, mask_of
 from napari_mammosae.core.intervention.effects import effect
 from napari_mammosae.core.intervention.of_run import cohort_of_run
-from napari_mammosae.core.intervention.random_sets import random_null
+from napari_mammosae.core.intervention.random_sets import NotMatched, NullDistribution, random_null
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.focus import focus, places
-from napari_mammosae.core.localization.over_run import boxes_of_run
+from napari_mammosae.core.localization.run_boxes import boxes_of_run
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.phantoms.dataset import write_phantoms
@@ -140,7 +140,7 @@ def tell(folder: Path, count: int) -> None:
         for form in ("delta", "replace")
     }
     nulls = {
-        (name, match): random_null(cohort, Edit(mask, "zero", "delta"), match, draws=200)
+        (name, match): _null(cohort, mask, match)
         for name, cohort in cohorts.items()
         for match in ("count", "activation")
     }
@@ -174,7 +174,7 @@ def page(model, find, found, cohorts: dict[str, Cohort], effects, nulls, shares,
         _fill(
             "The embedded classifier was trained on phantoms on which the view marker goes with `mass`: it stands on",
             f"{BIAS:.0%} of the images with a mass and on {1 - BIAS:.0%} of those without. Does it read the marker,",
-            "can one see that, and what happens when one takes it away?",
+            "can we see that, and what happens when we remove it?",
         ),
         "## Finding the latents",
         _fill(
@@ -195,7 +195,8 @@ def page(model, find, found, cohorts: dict[str, Cohort], effects, nulls, shares,
         "![AUROC before and after](images/story.png)",
         _fill(
             "*delta* keeps what the SAE does not reconstruct, *replace* is the reconstruction alone, as in the",
-            "Mammo-SAE paper. Random latents in place of the chosen ones (200 draws, delta):",
+            "Mammo-SAE paper. Random latents in place of the chosen ones (200 draws, delta), as many of them, or",
+            "others whose mean activation, summed, is within 10 % of the chosen set's:",
         ),
         "\n".join(_null_line(name, nulls) for name in NAMES),
         "## What it says",
@@ -237,12 +238,27 @@ def _effect_table(effects, shares) -> str:
     return "\n".join(lines)
 
 
+def _null(cohort: Cohort, mask: np.ndarray, match) -> NullDistribution | str:
+    """What random sets do, or why there are none."""
+    try:
+        return random_null(cohort, Edit(mask, "zero", "delta"), match, draws=200)
+    except NotMatched as error:
+        return str(error)
+
+
 def _null_line(name: str, nulls) -> str:
     parts = []
     for match in ("count", "activation"):
         found = nulls[name, match]
-        mean, below = found.values["auroc"].mean(), found.share_below("auroc")
-        parts.append(f"equal {match}: AUROC {mean:.3f} on average, below the chosen set's in {below:.0%} of draws")
+        if isinstance(found, str):
+            parts.append(f"equal {match}: left out, {found.rstrip('.')}")
+            continue
+        mean, below, reached = found.values["auroc"].mean(), found.share_below("auroc"), found.activation()
+        parts.append(
+            f"equal {match}: AUROC {mean:.3f} on average, below the chosen set's in {below:.0%} of draws "
+            f"({reached['min'] / found.wanted:.2f} to {reached['max'] / found.wanted:.2f} of its activation, median "
+            f"{reached['median'] / found.wanted:.2f})"
+        )
     return _fill(f"- {NAMES[name]}: {'; '.join(parts)}.")
 
 
@@ -261,7 +277,7 @@ def _verdict(effects) -> list[str]:
         how = "the interval of the change leaves zero out" if sure else "the interval of the change includes zero"
         found.append(f"{words}, it {kind} by {abs(row['change']):.3f}; {how}.")
     rest = [
-        "Removing latents trains nothing anew: what the network did not learn about masses while it could read the",
+        "Removing latents does not retrain the network: what it did not learn about masses while it could read the",
         "marker stays unlearned.",
     ]
     if gap["after"] > 0:

@@ -17,7 +17,10 @@ def test_caches_are_listed_and_emptied(capsys: pytest.CaptureFixture[str]):
     folder.mkdir(parents=True)
     (folder / "a").write_bytes(bytes(3000))
     assert main(["caches", "list"]) == 0
-    assert capsys.readouterr().out == "demo\t3.0 kB\tdemo runs and their synthetic phantoms\n"
+    assert capsys.readouterr().out.splitlines() == [
+        "demo\t3.0 kB\tdemo runs and their synthetic phantoms",
+        "downloads\t0 bytes\tparts of interrupted downloads of models",
+    ]
     assert main(["caches", "empty", "demo"]) == 0
     assert capsys.readouterr().out == "emptied demo, 3.0 kB freed\n"
     assert not folder.exists()
@@ -27,7 +30,7 @@ def test_caches_are_listed_and_emptied(capsys: pytest.CaptureFixture[str]):
 
 def test_an_unknown_cache_is_refused_and_the_log_says_where(capsys: pytest.CaptureFixture[str]):
     assert main(["caches", "empty", "verdicts"]) == 1
-    assert capsys.readouterr().err == "Error: 'verdicts' is not a cache; expected one of: demo.\n"
+    assert capsys.readouterr().err == "Error: 'verdicts' is not a cache; expected one of: demo, downloads.\n"
     assert "ERROR cli: the command failed\n    SettingsError in cache_named (caches.py:" in log_file().read_text()
 
 

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 import napari_mammosae
 import tiny
@@ -55,6 +56,21 @@ def test_inspect_writes_the_numbers_of_the_library(
     assert settings == {
         "image": "breast.png", "model": "model.toml", "boxes": None, "top": 3, "crop": True, "notes": [],
     }  # fmt: skip
+
+
+def test_a_decoder_that_is_not_of_unit_norm_is_noted_with_the_latents(
+    image: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    model = tiny.write_model(tmp_path / "model")
+    weights = load_file(model.parent / "sae.safetensors")
+    save_file(weights | {"decoder_weight": weights["decoder_weight"] * 3}, model.parent / "sae.safetensors")
+    assert inspect(image, model, tmp_path / "out") == 0
+    note = "sae.safetensors: the decoder's columns have norms of 3 to 3, not 1"
+    assert f"Note: {note}" in capsys.readouterr().err
+    record = json.loads((tmp_path / "out" / "prediction.json").read_text())
+    assert record["provenance"]["settings"]["notes"][0].startswith(note)
+    assert main(["run", str(image.parent), "--model", str(model), "--out", str(tmp_path / "run")]) == 0
+    assert note.partition(":")[2] in capsys.readouterr().err
 
 
 def test_quiet_says_nothing(image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -269,16 +285,6 @@ def test_models(tiny_model: Path, capsys: pytest.CaptureFixture[str]):
     assert model.sae_sha256 in said
     assert "features 256 x {} x {}, latents 64".format(*model.grid) in said
     assert main(["models", "verify", "nonsense"]) == 1
-
-
-def test_models_are_not_downloaded_and_that_is_said(capsys: pytest.CaptureFixture[str]):
-    assert main(["models", "download", "demo"]) == 0
-    assert capsys.readouterr().out == "demo comes with the package; nothing to download\n"
-    assert main(["models", "download", "mass-finetuned"]) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("Error: mass-finetuned: this version downloads no weights")
-    assert "model.toml" in said
-    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize("args", [["demo"], ["view", "a.png"]])

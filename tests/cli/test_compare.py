@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -114,7 +115,39 @@ def test_only_images_of_both_runs_are_compared(some, tmp_path, capsys, first, se
         np.testing.assert_allclose(latents["change"], 0, atol=1e-6)
     record = json.loads((out / "comparison.json").read_text())
     assert [run["images"] for run in record["runs"]] == [6, 6]
+    for name, other, run in zip((first, second), (second, first), record["runs"], strict=True):
+        left = sizes[name] - 6
+        said_of = f"6 of {sizes[name]} images used, {left} left out: {left} not in {other}"
+        assert run["used"]["text"] == said_of
+        assert f"{name}: {said_of}" in said
     assert all(note in said for note in record["notes"])
+
+
+@pytest.mark.parametrize("taken", ["latents.csv", "performance.png", "comparison.json"])
+def test_all_files_or_none(folder, tmp_path, capsys, taken, monkeypatch):
+    """A file that cannot take its place leaves none of the others behind, and what was there before stays."""
+    words = ["compare", str(folder / "a"), str(folder / "b"), "--label", "mass", "--out", str(tmp_path / "out"), "-q"]
+    replaced = Path.replace
+
+    def replace(self, target):
+        if Path(target).name == taken and Path(target).parent == tmp_path / "out":
+            raise PermissionError(13, "Permission denied", str(target))
+        return replaced(self, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace)
+        assert main(words) == 1
+    assert f"{taken} cannot be written (Permission denied)" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+    assert main(words) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert len(before) == 6
+    (tmp_path / "out" / taken).unlink()
+    (tmp_path / "out" / taken).mkdir()
+    assert main(words) == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == {
+        name: content for name, content in before.items() if name != taken
+    }
 
 
 def test_runs_without_a_common_image_are_refused(some, tmp_path, capsys):

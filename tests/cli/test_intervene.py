@@ -1,11 +1,13 @@
 """`intervene` on small runs: what its tables hold, and what it refuses."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from safetensors.torch import load_file, save_file
 
 import runs_kit
 import tiny
@@ -102,6 +104,35 @@ def test_ranking_on_one_split_and_scoring_on_another(run_path, tiny_model, tmp_p
     assert (settings["images"], settings["positives"]) == (12, 4)
 
 
+@pytest.mark.filterwarnings("always::UserWarning")
+def test_ranks_lost_to_saturation_are_said_in_the_figure_too(run_path, tmp_path, capsys):
+    weights = load_file(tiny.write_model(tmp_path / "model").parent / "classifier.safetensors")
+    weights["classifier.classification_head.bias"] += 1000  # every probability is 1 in single precision
+    save_file(weights, tmp_path / "model" / "classifier.safetensors")
+    model = tmp_path / "model" / "model.toml"
+    folder = run_path.parent
+    write_run(folder / "images", str(model), tmp_path / "run", labels=folder / "labels.csv", workers=0)
+    capsys.readouterr()
+    note = f"float32 sigmoids lose up to {COUNT - 1} of {COUNT} ranks"
+    for compat in ((), ("--compat",)):
+        plot = tmp_path / f"curve{len(compat)}.svg"
+        assert intervene(tmp_path / "run", model, "--k", "0,3", "--mode", "zero", "--plot", plot, *compat) == 0
+        assert (note in " ".join(capsys.readouterr().err.split())) == bool(compat)
+        assert ("float32 sigmoids lose up to" in plot.read_text()) == bool(compat)
+
+
+def test_random_sets_that_cannot_be_drawn_are_said(run_path, tiny_model, model, tmp_path, capsys):
+    live = np.flatnonzero(open_run(run_path).pooled("mean").sum(axis=0))
+    database = tmp_path / "mine.sqlite"
+    with VerdictStore(database, "reader") as store:
+        for latent in live[1:]:
+            store.decide(Subject(model.model_sha256, model.sae_sha256), int(latent), "spurious")
+    assert intervene(run_path, tiny_model, "--verdict", "spurious", "--verdicts", database, "--null", 3) == 0
+    said = capsys.readouterr().out
+    assert "equal activation: left out; the latents outside the set have an activation of" in said
+    assert "equal count: 0." in said
+
+
 def test_hand_made_masks_before_and_after(run_path, tiny_model, model, tmp_path, capsys):
     live = np.flatnonzero(open_run(run_path).pooled("mean").sum(axis=0))[:3]
     database = tmp_path / "mine.sqlite"
@@ -114,7 +145,7 @@ def test_hand_made_masks_before_and_after(run_path, tiny_model, model, tmp_path,
     assert intervene(run_path, tiny_model, *options, "--plot", tmp_path / "effect.png") == 0
     said = capsys.readouterr().out
     assert "3 spurious latents" in said
-    assert "random latents of equal activation" in said
+    assert re.search(r"equal activation: 0\.\d+ on average \(activation [\d.e-]+ to [\d.e-]+, median", said)
     run, table = open_run(run_path), pd.read_csv(out).set_index("measure")
     mask = np.zeros(64, bool)
     mask[live] = True

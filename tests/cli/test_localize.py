@@ -11,6 +11,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.matching import average_precision, match
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 
 WITH = localize_kit.WITH
@@ -138,3 +139,28 @@ def test_what_was_changed_about_the_boxes_is_noted(folder, capsys, tmp_path):
     assert localize(folder, "--csv", tmp_path / "out.csv", "--quiet", boxes="wild.csv") == 0
     assert capsys.readouterr() == ("", "")
     assert any("clipped" in note for note in json.loads((tmp_path / "out.csv.json").read_text())["notes"])
+
+
+@pytest.mark.parametrize("more", [("--images", "all"), ("--images", "all", "--order", "ap"), ()])
+def test_a_label_of_texts_needs_its_positive_one(folder, tiny_model, tmp_path_factory, capsys, more):
+    """The same figures as with labels of 0 and 1, once it is said which text is positive; a question before."""
+    root = tmp_path_factory.getbasetemp() / "texts"
+    if not root.exists():
+        root.mkdir()
+        labels = pd.read_csv(folder / "labels.csv")
+        labels["mass"] = labels["mass"].map({1: "clear of nothing", 0: "quiet"})  # the alphabet would be wrong
+        labels.to_csv(root / "labels.csv", index=False)
+        write_run(folder / "images", str(tiny_model), root / "run", labels=root / "labels.csv", maps=True, block=5)
+        lines = (folder / "boxes.csv").read_text().split("\n")
+        (root / "boxes.csv").write_text("\n".join(line for line in lines if not line.endswith(",,,,,")))
+    words = ["--finding", "mass", "--resamples", "0", *more]
+    assert localize(root, *words) == 1
+    error = capsys.readouterr().err
+    assert "'mass' has the values clear of nothing, quiet, and it is not known which one is positive" in error
+    assert localize(root, *words, "--positive", "clear of nothing", "--csv", root / "out.csv") == 0
+    said = capsys.readouterr().out
+    assert localize(folder, *words, "--csv", root / "same.csv") == 0
+    assert capsys.readouterr().out.replace("same.csv", "out.csv") == said
+    pd.testing.assert_frame_equal(pd.read_csv(root / "out.csv"), pd.read_csv(root / "same.csv"))
+    used = json.loads((root / "out.csv.json").read_text())["used"]["mass"]
+    assert used["used"] == (14 if more else WITH)

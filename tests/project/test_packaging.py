@@ -24,6 +24,7 @@ GOOD = {
     "napari_mammosae/py.typed": "",
     "napari_mammosae/cli/app.py": "",
     "napari_mammosae/core/base/errors.py": "",
+    "napari_mammosae/core/models/published/models.toml": "",
     "napari_mammosae/viewer/reader.py": "",
     "napari_mammosae/sample_data/demo/model.toml": "",
     "napari_mammosae/sample_data/demo/model.safetensors": "",

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 import tiny
 
-KINDS = ("images", "pooled", "regions", "maps")
+KINDS = ("images", "pooled", "regions", "features", "maps")
 
 
 def write_images(folder: Path, count: int, first_seed: int = 0) -> Path:

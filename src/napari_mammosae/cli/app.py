@@ -14,6 +14,7 @@ from .localize import localize
 from .models import models
 from .phantoms import phantoms
 from .rank import rank
+from .reproduce import reproduce
 from .run import run
 from .train_sae import train_sae
 from .verdicts import verdicts
@@ -55,6 +56,7 @@ app.command()(rank)
 app.command()(localize)
 app.command()(intervene)
 app.command()(compare)
+app.command()(reproduce)
 app.command("train-sae")(train_sae)
 app.add_typer(verdicts)
 app.add_typer(models)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from . import options
-from .console import caution, say, working
+from .console import caution, say, usage, working
 
 
 def compare(
@@ -19,6 +19,19 @@ def compare(
         typer.Option("--class", metavar="C", help="Class set against the rest, number or name. Default: 1, present."),
     ] = None,
     positive: options.Positive = None,
+    order: Annotated[
+        str | None,
+        typer.Option(
+            metavar="O",
+            help="Order of latents.csv: a score of `rank` in the second model, or published:DIR. "
+            "Default: those that change most first.",
+        ),
+    ] = None,
+    split: options.Split = None,
+    rank_split: options.RankSplit = None,
+    eval_split: options.EvalSplit = None,
+    unit: options.Unit = None,
+    protocol: options.Protocol = None,
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figures.")] = "png",
     quiet: options.Quiet = False,
 ) -> None:
@@ -30,15 +43,25 @@ def compare(
     with working("Opening the runs", quiet=quiet):
         from ..core.base.provenance import check_replaceable
         from ..core.comparison import runs as compared
+        from ..core.ranking.files import check_order
         from ..core.reports.comparison_figures import comparison_files, write_comparison
+        from ..core.runs.protocol import choose
         from ..core.runs.run import open_run
 
+        with usage("--order"):
+            if order is not None:
+                check_order(order)
+        over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
         *results, note = comparison_files(out, figure)
         check_replaceable(note, *results)
         value = options.positive_of_label(positive, label)
         runs = open_run(first, positive=value), open_run(second, positive=value)
     with working("Comparing", quiet=quiet):
-        comparison = compared.compare(*runs, label, category)
+        comparison = compared.compare(
+            *runs, label, category, rank_split=over.rank_split, eval_split=over.eval_split, unit=over.unit,
+            order=over.order,
+        )  # fmt: skip
+        comparison.provenance["settings"]["protocol"] = protocol
     caution(comparison.notes, quiet=quiet)
     with working("Writing", quiet=quiet):
         written = write_comparison(comparison, out, runs, label, figure=figure)

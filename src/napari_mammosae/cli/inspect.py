@@ -40,14 +40,15 @@ def inspect(
         mammogram = read_mammogram(image, crop=not no_crop)
         found, notes = None, tuple[str, ...]()
         if boxes:
-            from ..core.annotations.boxes import read_findings
+            from ..core.datasets.find import read_boxes
 
-            findings = read_findings(boxes)
+            findings = read_boxes(boxes)
             found = findings.boxes(mammogram.full_name, shape=mammogram.shape)
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
-    caution(notes, quiet=quiet)
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision, **recipe)
+    notes = (*notes, *network.notes)
+    caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)
     caution((maps.scale_alarm,) if maps.scale_alarm else (), quiet=quiet)

@@ -26,15 +26,17 @@ def intervene(
     ] = None,
     positive: options.Positive = None,
     order: Annotated[
-        str,
-        typer.Option(metavar="O", help="Score that ranks the latents of each class, as in `rank`, or published:DIR."),
-    ] = "diff",
-    rank_split: Annotated[str | None, typer.Option(metavar="S", help="Rank on the images of this split only.")] = None,
-    eval_split: Annotated[str | None, typer.Option(metavar="S", help="Score on the images of this split only.")] = None,
-    unit: Annotated[
-        Literal["image", "row"],
-        typer.Option(help="row: an image counts once for each finding row, as in the published protocol."),
-    ] = "image",
+        str | None,
+        typer.Option(
+            metavar="O",
+            help="Score that ranks the latents of each class, as in `rank`, or published:DIR. Default: diff.",
+        ),
+    ] = None,
+    split: options.Split = None,
+    rank_split: options.RankSplit = None,
+    eval_split: options.EvalSplit = None,
+    unit: options.Unit = None,
+    protocol: options.Protocol = None,
     mode: Annotated[
         Literal["keep", "zero"] | None,
         typer.Option(help="Keep only the set, or set it to zero. Default: both curves; zero with --verdict."),
@@ -81,8 +83,11 @@ def intervene(
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.intervention import of_run
         from ..core.runs.classes import UNNAMED
+        from ..core.runs.protocol import choose
         from ..core.runs.run import open_run
 
+        over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
+        order = over.order or "diff"
         ks = _check_usage(order, k, verdict, plot)
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
@@ -98,8 +103,8 @@ def intervene(
                 label,
                 mode=mode or "zero",
                 form=form,
-                split=eval_split,
-                unit=unit,
+                split=over.eval_split,
+                unit=over.unit,
                 null=null,
                 logit=called,
             )
@@ -109,10 +114,12 @@ def intervene(
         with working("Sweeping over k", quiet=quiet):
             curve = of_run.sweep(
                 opened, loaded, label, order, modes=("keep", "zero") if mode is None else (mode,), form=form,
-                ks=range(opened.n_latents + 1) if k == "all" else ks, rank_split=rank_split, eval_split=eval_split,
-                unit=unit, compat=compat, intervals=k != "all", logit=called,
+                ks=range(opened.n_latents + 1) if k == "all" else ks or over.best(opened.n_latents),
+                rank_split=over.rank_split, eval_split=over.eval_split, unit=over.unit, compat=compat,
+                intervals=k != "all", logit=called,
             )  # fmt: skip
         table, record = curve.table(), curve.provenance
+    record["settings"]["protocol"] = protocol
     if csv is not None:
         from ..core.base.provenance import write_table
 
@@ -130,7 +137,7 @@ def intervene(
 def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | None) -> list[int] | None:
     """Refuse values that no run could make sense of; return the values of k, None for the default or all of them."""
     from ..core.base.errors import SettingsError
-    from ..core.intervention.of_run import check_order
+    from ..core.ranking.files import check_order
     from ..core.reports.intervention_figures import checked
     from ..core.verdicts.store import VERDICTS
 
@@ -182,7 +189,7 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
             plot_effects({f"{verdict} latents, {settings['mode']}": table}, file, measure=measure, provenance=line)
         else:
             line += f" | order {settings['order']}"
-            plot_curves({settings["label"]: table}, file, measure=measure, provenance=line)
+            plot_curves({settings["label"]: table}, file, measure=measure, provenance=line, notes=record["notes"])
 
 
 def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any]) -> str:
@@ -200,11 +207,23 @@ def _summary(table: "pd.DataFrame", verdict: str | None, record: dict[str, Any])
         ]
         lines += [record["remark"]] if record["remark"] else []
         for match in ("count", "activation"):
-            if f"null_{match}" in record:
-                null = record[f"null_{match}"][measure]
-                lines.append(f"{name} after random latents of equal {match}: {null['mean']:.4f} on average")
+            if (null := record.get(f"null_{match}")) is not None:
+                lines.append(f"{name} after random latents of equal {match}: {_null(null, measure)}")
+    lines.append(record["used"]["text"])
+    if "ranked_on" in record and record["ranked_on"] != record["used"]:
+        lines.append(f"ranked: {record['ranked_on']['text']}")
     notes = {note for note in table.get("note", ()) if note}
     return "\n".join([*lines, *(f"no intervals: {note}" for note in sorted(notes))])
+
+
+def _null(null: dict[str, Any], measure: str) -> str:
+    if "left_out" in null:
+        return f"left out; {null['left_out']}"
+    reached = {name: f"{value:.4g}" for name, value in null["activation"].items()}
+    return (
+        f"{null[measure]['mean']:.4f} on average (activation {reached['min']} to {reached['max']}, median "
+        f"{reached['median']}; the set has {reached['wanted']})"
+    )
 
 
 def _interval(row: "pd.Series[Any]", name: str) -> str:

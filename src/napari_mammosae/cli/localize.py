@@ -5,17 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ..core.runs.protocol import Protocol, choose
+from ..core.runs.sample import Unit
 from . import options
 from .console import caution, progress, say, usage, working
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
-    from ..core.localization.over_run import RunBoxes
+    from ..core.annotations.positives import Positive
+    from ..core.localization.run_boxes import RunBoxes
+    from ..core.ranking.orders import Ranking
     from ..core.reports.paper_table import PaperRow
     from ..core.runs.run import Run
+    from ..core.runs.sample import Used
 
 
 def localize(
@@ -42,12 +45,25 @@ def localize(
         list[str] | None,
         typer.Option(metavar="F", help="Only this finding. Can be repeated. Default: all findings with boxes."),
     ] = None,
+    category: Annotated[
+        Literal["0", "1"], typer.Option("--class", help="Rank the latents for the finding (1) or its absence (0).")
+    ] = "1",
+    positive: options.Positive = None,
     order: Annotated[
-        Literal["diff", "ap"],
+        str | None,
         typer.Option(
-            help="Latents in the short table: the first in the ranking by class, or those with the highest AP."
+            metavar="O",
+            help="Order of the short table: a score of `rank`, published:DIR, or ap, the highest first. Default: diff.",
         ),
-    ] = "diff",
+    ] = None,
+    split: options.Split = None,
+    rank_split: options.RankSplit = None,
+    eval_split: options.EvalSplit = None,
+    unit: Annotated[
+        Unit | None,
+        typer.Option(help="row: to rank, an image counts once for each finding row. Default: image."),
+    ] = None,
+    protocol: options.Protocol = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents in the short table.")] = 10,
     resamples: Annotated[
         int,
@@ -71,11 +87,14 @@ def localize(
 
         path, note, short = _written(csv)
         check_replaceable(note, path, short)
+    over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.annotations.boxes import read_findings
+        from ..core.datasets.find import read_boxes
         from ..core.localization import over_run
         from ..core.localization.evaluation import LocalizationSettings
+        from ..core.localization.run_boxes import boxes_of_run
         from ..core.localization.thresholds import Threshold
+        from ..core.ranking.files import check_order
         from ..core.reports.paper_table import paper_table
         from ..core.runs.run import open_run
 
@@ -83,59 +102,79 @@ def localize(
             cut = Threshold.parse(threshold)
         with usage("--iou"):
             LocalizationSettings(cut, iou)
-        opened = open_run(run)
-        annotated = over_run.boxes_of_run(opened, read_findings(boxes))
-    caution(annotated.notes, quiet=quiet)
+        with usage("--order"):
+            check_order(over.order or "diff", "ap")
+        opened = open_run(run, positive=_positive(positive, finding))
+        annotated = boxes_of_run(opened, read_boxes(boxes))
+        order = over.order or "diff"
+        rankings = _rankings(opened, annotated, finding, over, int(category))
     with progress(quiet=quiet) as report:
         table = over_run.localize(
             opened, annotated, threshold=cut, iou=iou, confidence=confidence, min_area=min_area, images=images,
-            finding=finding, resamples=resamples, seed=seed, progress=report,
+            split=over.eval_split, finding=finding, resamples=resamples, seed=seed, progress=report,
         )  # fmt: skip
-    lines, caption = _short_table(opened, annotated, table, order, top)
-    text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {cut}, {_basis(images)}.\n"
+    record = table.attrs["provenance"]
+    caution(record["notes"], quiet=quiet)
+    lines, caption = _short_table(table, str(opened.info["model"]), rankings, order, top)
+    ranked_on = {name: used for name, (_, used) in rankings.items() if used is not None}
+    text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {cut}, {_basis(images)}.\n\n"
+    text += "".join(f"{name}: {used['text']}.\n" for name, used in record["used"].items())
+    text += "".join(f"{name}, ranked: {used}.\n" for name, used in ranked_on.items())
     if csv is not None:
-        record = table.attrs["provenance"]
-        record["settings"] |= {"order": order, "top": top}
+        record["settings"] |= {
+            "order": order, "class": int(category), "rank_split": over.rank_split, "unit": over.unit,
+            "protocol": protocol, "top": top,
+        }  # fmt: skip
+        record["ranked_on"] = {name: used.describe() for name, used in ranked_on.items()}
         _write(csv, table, text, record)
     say(text.rstrip(), quiet=quiet)
     for path in _written(csv) if csv is not None else ():
         say(f"wrote {path}", quiet=quiet)
 
 
+def _positive(given: list[str] | None, finding: list[str] | None) -> "Positive | None":
+    """What `--positive` says; a bare value is that of the finding, where there is one."""
+    return options.positive_of_label(given, finding[0] if finding is not None and len(finding) == 1 else "")
+
+
+def _rankings(
+    run: "Run", boxes: "RunBoxes", names: list[str] | None, over: Protocol, category: int
+) -> dict[str, tuple["Ranking | None", "Used | None"]]:
+    """The latents in order for each finding, and the images that they are ranked on; nothing where AP is the order."""
+    from ..core.base.names import slug
+    from ..core.localization.finding_order import rank_for_finding
+
+    order = over.order or "diff"
+    wanted = boxes.findings if names is None else [slug(name) for name in names]
+    return {
+        name: rank_for_finding(run, boxes, name, order, split=over.rank_split, unit=over.unit, category=category)
+        for name in (wanted if order != "ap" else ())
+        if name in boxes.findings
+    }
+
+
 def _short_table(
-    run: "Run", boxes: "RunBoxes", table: "pd.DataFrame", order: str, top: int
+    table: "pd.DataFrame", model: str, rankings: dict[str, tuple["Ranking | None", "Used | None"]], order: str, top: int
 ) -> tuple[list["PaperRow"], str]:
     """Lines of the Markdown table, and what they show."""
-    from ..core.base.errors import SettingsError
-    from ..core.ranking.orders import Ranking
-    from ..core.ranking.scores import LabelledPool, score_latents
     from ..core.reports.paper_table import paper_row
 
     lines, unranked = [], []
     for name in table["finding"].unique():
-        ranking = None
-        if order == "diff":
-            try:
-                pool = LabelledPool(run.pooled("mean"), _labels(run, boxes, name))
-                ranking = Ranking.of(score_latents(pool, "diff")).order
-            except SettingsError:  # every image has the finding, or none
-                unranked.append(name)
-        lines.append(paper_row(table, name, str(run.info["model"]), ranking, top=top))
-    ranked = "latents by their mean activation with the finding minus that without,"
-    caption = f"Average precision, {ranked}" if order == "diff" else "Average precision, the highest first,"
+        ranking = rankings[name][0] if name in rankings else None
+        if name in rankings and ranking is None:
+            unranked.append(name)
+        lines.append(paper_row(table, name, model, None if ranking is None else ranking.order, top=top))
+    caption = f"Average precision, {_ORDERS.get(order, f'latents in the order {Path(order).name},')}"
     if unranked:
         caption += f" (the highest first for {', '.join(unranked)}: images with and without it are needed to rank)"
     return lines, caption
 
 
-def _labels(run: "Run", boxes: "RunBoxes", finding: str) -> "NDArray[np.float64]":
-    """Which images have a finding, NaN where unknown: the run's own label, else whether it is boxed."""
-    import numpy as np
-
-    if finding in run.labels:
-        return run.label(finding)
-    drawn = boxes.table.loc[boxes.table["finding"] == finding, "image"]
-    return np.where(boxes.named, np.isin(run.numbers, drawn).astype(np.float64), np.nan)
+_ORDERS = {
+    "ap": "the highest first,",
+    "diff": "latents by their mean activation with the finding minus that without,",
+}
 
 
 def _basis(images: str) -> str:

@@ -1,41 +1,97 @@
-"""`models`: which models there are, and what their files hold."""
+"""`models`: which models there are, where their files come from, and what they hold."""
 
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from . import options
-from .console import say, working
+from .console import caution, progress, say, working
 
-models = typer.Typer(name="models", help="List and check models.", no_args_is_help=True, rich_markup_mode=None)
+models = typer.Typer(
+    name="models",
+    help="List, download, add and check models.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_Member = Annotated[
+    str, typer.Option("--member", metavar="PART", help="Part of the path of the file to take, where several fit.")
+]
 
 
 @models.command("list")
 def list_models() -> None:
-    """List the names that --model takes."""
+    """List the names that --model takes, with the table cell of the paper that each gives."""
     from ..core.models.model_files import embedded_models
+    from ..core.models.published.catalogue import published_models
+    from ..core.models.published.places import state_of
 
     for name, file in embedded_models().items():
-        typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}")
+        typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}\tsynthetic phantoms")
+    for name, model in published_models().items():
+        typer.echo("\t".join(filter(None, (name, state_of(model), model.about, model.cell))))
 
 
 @models.command()
 def download(
-    model: Annotated[str, typer.Argument(metavar="M", help="Name of a published model.")],
+    names: Annotated[list[str], typer.Argument(metavar="M", help="Published models, or model.toml files.")],
+    member: _Member = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Accept size and licence without being asked.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say where the files of a model come from; this version fetches none."""
-    from ..core.base.errors import DownloadError
-    from ..core.models.model_files import embedded_models
+    """Download published models: say size and licence, ask, fetch what is missing, verify it.
 
-    if model not in embedded_models():
-        raise DownloadError(
-            f"{model}: this version downloads no weights; expected a model that comes with the package "
-            f"({', '.join(embedded_models())}). Fetch the files from their authors (the page on weights in the "
-            "documentation says where) and name them in a model.toml"
+    An interrupted download is resumed by the same command.
+    """
+    from ..core.models.model_files import embedded_models
+    from ..core.models.published.download import download_model, plan_download
+
+    for name in names:
+        if name in embedded_models():
+            say(f"{name} comes with the package; nothing to download", quiet=quiet)
+            continue
+        with progress(quiet=quiet) as report:
+            planned = plan_download(name, report, member)
+        for file in planned:
+            say(file.describe(), quiet=quiet and yes)
+        if planned and not yes:
+            _ask(name)
+        with progress(quiet=quiet) as report:
+            lines = download_model(name, report, member)
+        for line in lines:
+            say(line, quiet=quiet)
+        say(f"{name} is ready", quiet=quiet)
+
+
+def _ask(name: str) -> None:
+    """Have a person accept what was said of size and licence."""
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(
+            f"give it to accept size and licence; {name} was not downloaded.", param_hint="'--yes'"
         )
-    say(f"{model} comes with the package; nothing to download", quiet=quiet)
+    typer.confirm("Download, and accept the licence?", abort=True)
+
+
+@models.command()
+def add(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A folder, the downloaded archive, or a single file.")],
+    name: Annotated[str, typer.Option("--as", metavar="M", help="The published model that the file is.")] = "",
+    member: _Member = "",
+    quiet: options.Quiet = False,
+) -> None:
+    """Use published files that are on a disk: the archive, its unpacked folder, or single files.
+
+    Files stay where they are; members of an archive are unpacked. Each model is known by its name then.
+    """
+    from ..core.models.published.disk import add_from_disk
+
+    with progress(quiet=quiet) as report:
+        added = add_from_disk(path, report, name, member)
+    for one in added.names:
+        say(f"added {one}", quiet=quiet)
+    caution(added.notes, quiet=quiet)
 
 
 @models.command()
@@ -87,3 +143,24 @@ def export(
         written = export_sae(network, out, format)
     for path in written:
         say(f"wrote {path}", quiet=quiet)
+
+
+@models.command()
+def check(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run, made with a released checkpoint.")],
+    model: Annotated[
+        str | None, typer.Option("--model", metavar="M", help="The run's model, where it is not in `models list`.")
+    ] = None,
+    quiet: options.Quiet = False,
+) -> None:
+    """Compare a run with the test predictions that its checkpoint stores, row by row."""
+    from ..core.comparison.stored_predictions import check_predictions
+    from ..core.runs.run import open_run
+
+    with working("Reading the stored predictions", quiet=quiet):
+        found = check_predictions(open_run(run), model)
+    say(found.describe(), quiet=quiet)
+    if found.far:
+        caution(
+            ["the images, their preparation or the order of the rows are not those of the checkpoint."], quiet=quiet
+        )

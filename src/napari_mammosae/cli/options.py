@@ -8,6 +8,8 @@ import typer
 from ..core.base.errors import ModelError
 from ..core.base.names import slug
 from ..core.models import choices
+from ..core.runs.protocol import ProtocolName
+from ..core.runs.sample import Unit as UnitName
 
 if TYPE_CHECKING:
     from ..core.annotations.positives import Positive as PositiveValue
@@ -43,7 +45,7 @@ def sae_recipe(sae: Path | None, given: list[str] | None) -> dict[str, Any]:
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
 Images = Annotated[
     str,
-    typer.Argument(metavar="IMAGES", help="A folder, a glob in quotes, or a CSV with a column 'path'."),
+    typer.Argument(metavar="IMAGES", help="A folder, a data set's root, a glob in quotes, or a CSV with 'path'."),
 ]
 Model = Annotated[
     str,
@@ -64,7 +66,11 @@ SaeOption = Annotated[
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for the results.")]
 Boxes = Annotated[
     Path | None,
-    typer.Option("--boxes", metavar="CSV", help="Annotated boxes: a VinDr CSV, or image,finding,xmin,ymin,xmax,ymax."),
+    typer.Option(
+        "--boxes",
+        metavar="CSV",
+        help="Annotated boxes: image,finding,xmin,ymin,xmax,ymax, or a data set's CSV or root.",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICE_WORDS}.")]
 Precision = Annotated[choices.Precision, typer.Option("--precision", help="float32 is exact, bfloat16 faster.")]
@@ -104,6 +110,28 @@ Positive = Annotated[
 Uncertain = Annotated[
     Literal["unknown", "positive", "negative"],
     typer.Option("--uncertain", help="What uncertain labels count as: -1 among 0 and 1, or texts such as uncertain."),
+]
+Split = Annotated[
+    str | None, typer.Option("--split", metavar="S", help="Rank and measure on the images of this split only.")
+]
+RankSplit = Annotated[
+    str | None, typer.Option("--rank-split", metavar="S", help="Rank on the images of this split only.")
+]
+EvalSplit = Annotated[
+    str | None, typer.Option("--eval-split", metavar="S", help="Measure on the images of this split only.")
+]
+Unit = Annotated[
+    UnitName | None,
+    typer.Option(
+        "--unit",
+        help="row: an image counts once for each finding row, as in the published protocol. Default: image.",
+    ),
+]
+Protocol = Annotated[
+    ProtocolName | None,
+    typer.Option(
+        "--protocol", help="paper: rank on training rows, measure on test rows, with the paper's order and k."
+    ),
 ]
 NoCrop = Annotated[
     bool, typer.Option("--no-crop", help="Use images as they are: already cropped and resized to the model's input.")

@@ -24,16 +24,18 @@ def rank(
         typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
     ] = None,
     positive: options.Positive = None,
-    score: Annotated[str, typer.Option(metavar="S", help="Score that ranks the latents.")] = "diff",
+    score: Annotated[
+        str | None, typer.Option("--score", "--order", metavar="S", help="Score that ranks the latents. Default: diff.")
+    ] = None,
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
         typer.Option(help="For scores such as mean and std: over the class, the class minus the rest, or all images."),
     ] = None,
-    split: Annotated[str | None, typer.Option(metavar="S", help="Only images of this split.")] = None,
-    unit: Annotated[
-        Literal["image", "row"],
-        typer.Option(help="row: an image counts once for each finding row, as in the published protocol."),
-    ] = "image",
+    split: Annotated[
+        str | None, typer.Option("--split", "--rank-split", metavar="S", help="Only images of this split.")
+    ] = None,
+    unit: options.Unit = None,
+    protocol: options.Protocol = None,
     against: Annotated[
         Path | None, typer.Option(metavar="RUN|CSV|JSON", help="Compare with another run, table or published list.")
     ] = None,
@@ -57,7 +59,10 @@ def rank(
     """
     from ..core.base.errors import SettingsError
     from ..core.ranking.scores import SCORES
+    from ..core.runs.protocol import choose
 
+    over = choose(protocol, split=split, unit=unit, order=score)
+    score = over.order or "diff"
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
@@ -70,9 +75,12 @@ def rank(
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
     with working("Ranking", quiet=quiet):
-        how: dict[str, Any] = {"score": score, "contrast": contrast, "split": split, "unit": unit}
+        how: dict[str, Any] = {
+            "score": score, "contrast": contrast, "split": over.rank_split, "unit": over.unit
+        }  # fmt: skip
         table = rank_run(opened, label, category=category, model=model, intervals=intervals, **how)
         record = table.attrs["provenance"]
+        record["settings"]["protocol"] = protocol
         comparison = None
         if against is not None:
             other = open_run(against, positive=value) if against.is_dir() else against
@@ -85,6 +93,7 @@ def rank(
 
         write_table(csv, table, record)
     say(_summary(table, label, record["settings"]["class"]), quiet=quiet)
+    say(record["used"]["text"], quiet=quiet)
     if comparison is not None and against is not None:
         say(_comparison_text(comparison, against.name), quiet=quiet)
     if csv is not None:

@@ -21,6 +21,9 @@ def run(
     labels: options.Labels = None,
     positive: options.Positive = None,
     uncertain: options.Uncertain = "unknown",
+    split: Annotated[
+        str | None, typer.Option(metavar="S", help="Only images of this split of the label tables.")
+    ] = None,
     maps: Annotated[
         bool, typer.Option("--maps", help="Keep the latent maps. Needed for localisation, galleries and suspects.")
     ] = False,
@@ -56,6 +59,7 @@ def run(
             labels=labels or (),
             positive=value,
             uncertain=uncertain,
+            split=split,
             maps=maps,
             workers=workers,
             batch=batch,

@@ -6,6 +6,7 @@ import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.annotations.positives import Uncertain, parse_positive
 from ..core.base.errors import ModelError
 from .local import LocalModel
 
@@ -29,8 +30,8 @@ class RunJob:
 
     Attributes
     ----------
-    images, out, labels, maps, batch, workers
-        As `write_run` takes them.
+    images, out, labels, maps, batch, workers, positive, uncertain
+        As `write_run` takes them; `positive` in the words of the command line, LABEL=VALUE.
     """
 
     images: str
@@ -39,6 +40,8 @@ class RunJob:
     maps: bool = True
     batch: int | None = None
     workers: int = 1
+    positive: tuple[str, ...] = ()
+    uncertain: Uncertain = "unknown"
 
 
 class Models:
@@ -131,6 +134,8 @@ def make_run(models: Models, report: Report, recipe: Mapping[str, Any], job: Run
         maps=job.maps,
         batch=job.batch,
         workers=job.workers,
+        positive=parse_positive(job.positive),
+        uncertain=job.uncertain,
         progress=report,
         notice=notices.append,
     )

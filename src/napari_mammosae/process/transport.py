@@ -38,7 +38,7 @@ def send(connection: Connection, message: tuple[Any, ...], packed: Packed | None
 def receive(connection: Connection) -> tuple[tuple[Any, ...], Parts]:
     """Return a message and the parts of the value that came with it, for `unpack`."""
     message, data, sizes = pickle.loads(connection.recv_bytes())
-    arrays = [memoryview(np.empty(size, np.uint8)) for size in sizes]  # not filled with zeros first
+    arrays = [np.empty(size, np.uint8).data for size in sizes]  # not filled with zeros first
     for array in arrays:
         start = 0
         while start < array.nbytes:

@@ -81,13 +81,13 @@ def launch_view(
     MammoSAEError
         If no image can be read or the model is not known: said before a window opens.
     """
-    from ..core.annotations.boxes import read_findings
+    from ..core.datasets.find import read_boxes
     from ..core.models.model_files import find_model
     from .reader import read_usable
 
     if model is not None:
         find_model(model)
-    findings = read_findings(boxes) if boxes is not None else None
+    findings = read_boxes(boxes) if boxes is not None else None
     mammograms, left_out = read_usable(images, crop=crop)
     if left_out:
         notice(left_out)
@@ -152,8 +152,9 @@ def view(
     >>> import napari_mammosae as ms
     >>> ms.view("phantoms/phantom-000001.png", model="demo", run="run")  # doctest: +SKIP
     """
-    from ..core.annotations.boxes import Findings, read_findings
+    from ..core.annotations.boxes import Findings
     from ..core.base.names import ImageNames
+    from ..core.datasets.find import read_boxes
     from ..core.images.mammogram import Mammogram, read_mammogram
     from ..core.runs.listed_names import listed_names
     from ..core.runs.run import Run, open_run
@@ -163,7 +164,7 @@ def view(
     opened = run if run is None or isinstance(run, Run) else open_run(run)
     if opened is not None and handle is not None:
         opened.check_model(handle.facts)
-    findings = boxes if boxes is None or isinstance(boxes, Findings) else read_findings(boxes)
+    findings = boxes if boxes is None or isinstance(boxes, Findings) else read_boxes(boxes)
     mammogram = image if image is None or isinstance(image, Mammogram) else read_mammogram(image)
     if mammogram is not None and maps is None:
         if handle is not None and handle.facts.n_latents:

@@ -172,12 +172,12 @@ def test_when_no_image_matches_names_are_shown(tmp_path: Path) -> None:
         found.for_images({"scan_a": (9, 9)})
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("mark", ["", "\ufeff", "sep={}\n", '\ufeff"sep={}"\n'])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_tables_as_people_save_them(tmp_path: Path, separator: str, mark: str, newline: str) -> None:
-    text = (PLAIN.replace("image", " Image ") + "a ,Mass, 1,2,3,4\n\n").replace(",", separator).replace("\n", newline)
-    assert boxes_of(read(tmp_path, mark + text)) == [("a", "mass", 2, 1, 4, 3)]
+    text = mark.format(separator) + (PLAIN.replace("image", " Image ") + "a ,Mass, 1,2,3,4\n\n").replace(",", separator)
+    assert boxes_of(read(tmp_path, text.replace("\n", newline))) == [("a", "mass", 2, 1, 4, 3)]
 
 
 @pytest.mark.parametrize(
@@ -194,10 +194,8 @@ def test_tables_as_people_save_them(tmp_path: Path, separator: str, mark: str, n
         (PLAIN + "a,Mass,1,2,3\n", "line 2: 5 cells where the header has 6"),
         (PLAIN + "a,Mass,1,2,3,4,5\n", "line 2: 7 cells"),
         (PLAIN + "a,Mass,1,2,3,4\nb,Mass,x,2,3,4\n", "line 3: xmin is 'x'; expected a number"),
-        (
-            PLAIN.replace(",", ";") + "a;Mass;1,5;2;3;4\n",
-            "line 2: xmin is '1,5'; expected a number with a decimal point",
-        ),
+        (PLAIN + 'a,Mass,"1,500",2,3,4\n', "line 2: xmin is '1,500'; expected a number with a decimal point"),
+        (PLAIN.replace(",", ";") + "a;Mass;1,5;2;3;4\nb;Mass;1.5;2;3;4\n", "line 2: xmin is '1,5'"),
         (PLAIN + "a,Mass,1,2,inf,4\n", "line 2: xmax is 'inf'"),
         (PLAIN + "a,Mass,1_0,2,3,4\n", "line 2: xmin is '1_0'"),
         (PLAIN + "a,Mass,1,2,,4\n", "line 2: a box with blank coordinates"),
@@ -224,12 +222,13 @@ def test_bad_tables_are_refused(tmp_path: Path, text: str, message: str) -> None
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (PLAIN.encode("utf-16"), "UTF-16"),
-        (PLAIN.encode() + b"a,M\xe4ss,1,2,3,4\n", "not text in UTF-8"),
-        (b"PK\x03\x04\0\0\0", "a binary file"),
+        (PLAIN.encode("utf-16") + b"\0", "damaged UTF-16 text"),
+        (b"\x89PNG\r\n\x1a\n\0", "a binary file"),
+        (b"PK\x03\x04\0\0\0", "a zip file or an Excel workbook; save the sheet as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1", "an Excel workbook; save the sheet as CSV"),
     ],
 )
-def test_what_is_no_utf8_text_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_what_is_no_text_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "boxes.csv").write_bytes(content)
     with pytest.raises(FindingsError, match=rf"boxes\.csv: .*{message}"):
         read_findings(tmp_path / "boxes.csv")
@@ -367,6 +366,77 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
 def test_what_is_no_coco_is_refused(tmp_path: Path, text: str) -> None:
     with pytest.raises(FindingsError, match=r"boxes\.json: (not COCO JSON|values nested)"):
         read(tmp_path, text, "boxes.json")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "edges", "note"),
+    [
+        ({"segmentation": [[10, 20, 30.5, 20, 20, 41]]}, (20, 10, 41, 30.5), "drawn around polygons or masks: 1"),
+        ({"bbox": [], "segmentation": [[1, 2, 3, 2, 3, 5], [0, 9, 2, 9, 2, 12]]}, (2, 0, 12, 3), "drawn around"),
+        ({"bbox": None, "segmentation": [1, 2, 3, 2, 3, 5]}, (2, 1, 5, 3), "drawn around"),
+        ({"bbox": [0, 0, 0, 0], "segmentation": {"size": [6, 4], "counts": [8, 2, 4, 3, 7]}}, (2, 1, 5, 3), "drawn"),
+        ({"segmentation": {"size": [6, 4], "counts": [4, 9, 11]}}, (0, 0, 6, 3), "drawn around"),
+        ({"bbox": None}, None, "without a box, polygon or mask, left out: 1"),
+        ({"bbox": [], "segmentation": []}, None, "without a box, polygon or mask, left out: 1"),
+        ({"bbox": [1, 2, 3, 4], "image_id": "9"}, None, "that the file does not list, left out: 1"),
+        ({"bbox": [1, 2, 3, 4], "category_id": "9"}, None, "that the file does not list, left out: 1"),
+        ({"bbox": [1, 2, 3, 4], "image_id": "1", "category_id": "7"}, (2, 1, 6, 4), None),
+    ],
+)
+def test_coco_as_programs_write_it(
+    tmp_path: Path, annotation: dict, edges: tuple[float, ...] | None, note: str | None
+) -> None:
+    content = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 7, "name": "Mass"}],
+        "annotations": [{"image_id": 1, "category_id": 7} | annotation],
+    }
+    found = read(tmp_path, json.dumps(content), "boxes.json")
+    assert boxes_of(found) == ([("a", "mass", *edges)] if edges else [])
+    assert "a" in found
+    assert (note or "") in " ".join(found.notes)
+
+
+def test_masks_in_compressed_text(tmp_path: Path) -> None:
+    lengths = [8, 2, 4, 3, 40, 5, 900]
+    text = ""
+    for at, length in enumerate(lengths):  # as the COCO tools write them
+        value = length - (lengths[at - 2] if at > 2 else 0)
+        while True:
+            code, value = value & 31, value >> 5
+            more = value != (-1 if code & 16 else 0)
+            text += chr((code | 32 if more else code) + 48)
+            if not more:
+                break
+    mask = np.repeat([0, 1, 0, 1, 0, 1, 0], lengths).reshape(-1, 26)  # a column a row
+    cols, rows = np.nonzero(mask)
+    content = {
+        "images": [{"id": "1", "file_name": "a.png"}],
+        "categories": [{"id": 7, "name": "Mass"}],
+        "annotations": [
+            {"image_id": 1, "category_id": "7", "segmentation": {"size": [26, len(mask)], "counts": counts}}
+            for counts in (text, lengths)
+        ],
+    }
+    found = read(tmp_path, json.dumps(content), "boxes.json")
+    expected = ("a", "mass", rows.min(), cols.min(), rows.max() + 1, cols.max() + 1)
+    assert boxes_of(found) == [expected]
+    assert "repeated boxes, left out: 1" in " ".join(found.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "note"),
+    [
+        (
+            "a,mass,0.1,0.2,0.5,0.6\n",
+            "boxes within 0 to 1, which may be shares of the image but are taken as pixels: 1",
+        ),
+        ("a,mass,30,20,10,40\n", "inverted boxes (minimum beyond maximum), left out: 1 (first: line 2, mass of a)"),
+        ("a,mass,10,40,30,20\n", "inverted boxes (minimum beyond maximum), left out: 1"),
+    ],
+)
+def test_boxes_of_another_convention_are_noted(tmp_path: Path, text: str, note: str) -> None:
+    assert note in " ".join(read(tmp_path, PLAIN + text + "b,mass,1,2,3,4\n").notes)
 
 
 def test_coco_from_elsewhere(tmp_path: Path) -> None:

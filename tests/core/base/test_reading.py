@@ -9,6 +9,8 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.annotations.labels import read_label_rows, read_labels
 from napari_mammosae.core.base.errors import Cancelled, FindingsError, ImageError, MammoSAEError, RunError
 from napari_mammosae.core.base.reading import LONGEST, reading, reads, short_line, short_reason
+from napari_mammosae.core.datasets.inbreast import read_outlines
+from napari_mammosae.core.datasets.sheets import read_sheet
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_sae_weights
@@ -78,6 +80,8 @@ _READERS = {
     "labels.csv": read_labels,
     "rows.csv": read_label_rows,
     "list.csv": resolve_images,
+    "20586908.xml": read_outlines,
+    "sheet.csv": lambda path: read_sheet(path, ["image"]),
     "ranking.csv": read_ranking,
     "class=0.json": read_ranking,
     "model.toml": read_model_file,
@@ -96,8 +100,8 @@ _ODD = {
     "a folder": Path.mkdir,
     "empty": Path.touch,
     "zeros": lambda path: path.write_bytes(bytes(5000)),
-    "UTF-16": lambda path: path.write_text("image,finding\na,b\n", encoding="utf-16"),
-    "Latin-1": lambda path: path.write_bytes("image,Größe\nä,1\n".encode("latin-1")),
+    "UTF-16": lambda path: path.write_text("picture,finding\na,b\n", encoding="utf-16"),
+    "Latin-1": lambda path: path.write_bytes("picture,Größe\nä,1\n".encode("latin-1")),
     "one long line": lambda path: path.write_text("x" * 500_000),
     "a long header": lambda path: path.write_text(",".join(f"column {i}" for i in range(20_000)) + "\n1\n"),
     "deep": lambda path: path.write_text("[" * 200_000),

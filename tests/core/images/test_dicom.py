@@ -14,7 +14,7 @@ from pydicom.sequence import Sequence
 
 from dicom_factory import COMPRESSED, breast_image, truncate, write_dicom
 from napari_mammosae.core.base.errors import ImageError
-from napari_mammosae.core.images.dicom import hashed_patient
+from napari_mammosae.core.images.dicom_facts import hashed_patient
 from napari_mammosae.core.images.mammogram import Preprocessing, read_mammogram
 from napari_mammosae.core.images.preprocessing import breast_box, to_8bit
 
@@ -323,3 +323,23 @@ def test_what_pydicom_says_in_passing_is_kept_from_logs(
     read_mammogram(odd)
     assert caplog.text == ""
     assert [str(warning.message) for warning in recwarn] == []
+
+
+@pytest.mark.parametrize("compression", ["jpeg-lossless", "jpeg-ls"])
+def test_bytes_after_the_end_of_a_stream_do_no_harm(tmp_path: Path, compression: str) -> None:
+    import pydicom
+    from pydicom.encaps import encapsulate, get_frame
+
+    path = write_dicom(tmp_path / "a.dcm", breast_image(), bits=12, compression=compression)
+    dataset = pydicom.dcmread(path)
+    stream = get_frame(dataset.PixelData, 0, number_of_frames=1).rstrip(b"\0")
+    dataset.PixelData = encapsulate([stream + b"\1" * 40])
+    dataset.save_as(path)
+    assert (read_mammogram(path).pixels == breast_image()).all()
+
+
+@pytest.mark.parametrize(("centre", "width"), [("-500", "100"), ("60000", "10")])
+def test_a_window_beside_all_values_is_not_used(tmp_path: Path, centre: str, width: str) -> None:
+    image = read_mammogram(write_dicom(tmp_path / "a.dcm", breast_image(), WindowCenter=centre, WindowWidth=width))
+    plain = read_mammogram(write_dicom(tmp_path / "b.dcm", breast_image()))
+    assert image.contrast_limits() == plain.contrast_limits()

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,9 @@ def test_csv_keeps_its_order_and_names_files_relative_to_itself(tmp_path: Path):
     ("content", "message"),
     [
         ("image,mass\na.png,1\n", r"list\.csv has no column 'path' \(it has image, mass\)"),
-        ("", "it has none"),
+        ("", "the file is empty"),
         ("path\n", "lists no images"),
-        ("path,mass\na.png,1\n,0\n", "row 3: 'path' is blank"),
+        ("path,mass\na.png,1\n,0\n", "line 3: 'path' is blank"),
         ("path\na/x.png\na/x.png\n", "lists x.png more than once"),
     ],
 )
@@ -72,10 +73,33 @@ def test_csv_that_lists_nothing_usable(tmp_path: Path, content: str, message: st
         resolve_images(tmp_path / "list.csv")
 
 
-def test_csv_in_another_encoding(tmp_path: Path):
-    (tmp_path / "list.csv").write_bytes("path\nmädchen.png\n".encode("utf-16"))
-    with pytest.raises(ImageError, match=r"list\.csv is not a CSV in UTF-8"):
-        resolve_images(tmp_path / "list.csv")
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "cp1252"])
+@pytest.mark.parametrize("content", ["path\nmädchen, 2.png\n", "sep=;\nMass;PATH\n0,5;mädchen, 2.png\n"])
+def test_lists_as_programs_save_them(tmp_path: Path, encoding: str, content: str):
+    touch(tmp_path, "mädchen, 2.png")
+    (tmp_path / "list.csv").write_bytes(content.replace("\n", "\r\n").encode(encoding))
+    found = resolve_images(tmp_path / "list.csv")
+    assert found.image_ids == ("mädchen, 2",)
+    assert found.paths[0].exists()
+    said = " ".join(found.notes)
+    assert ("read as Windows-1252" in said) == (encoding == "cp1252")
+    assert ("decimal commas are read as points in mass" in said) == ("Mass" in content)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
+def test_linked_folders_are_followed_once_and_said(tmp_path: Path):
+    touch(tmp_path, "there/x/1.png", "images/own/2.png")
+    root = tmp_path / "images"
+    (root / "a").symlink_to(tmp_path / "there")
+    (root / "b").symlink_to(tmp_path / "there" / "x")
+    (root / "own" / "up").symlink_to(root)
+    (root / "own" / "out").symlink_to(tmp_path)
+    found = resolve_images(root)
+    assert [path.relative_to(root).as_posix() for path in found.paths] == ["a/x/1.png", "own/2.png"]
+    assert found.notes == (
+        "images: linked folders that were followed: 1 (first: a)",
+        "images: linked folders that lead to folders already searched, left out: 3 (first: b)",
+    )
 
 
 def test_nothing_there(tmp_path: Path):

@@ -1,5 +1,8 @@
 """Interventions over a run from objects: against masked sums by hand, and what results show."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -40,6 +43,10 @@ def test_a_set_of_latents_before_and_after(run, model):
     assert table.attrs["provenance"] == result.provenance
     assert result.provenance["edit"]["latents"] == live[:3].tolist()
     assert set(result.provenance["null_count"]["auroc"]) == {"observed", "mean", "share_of_random_sets_below"}
+    pooled = np.asarray(run.pooled("mean").mean(axis=0)).ravel()
+    reached = result.provenance["null_activation"]["activation"]
+    assert reached["wanted"] == pytest.approx(pooled[live[:3]].sum())
+    assert 0.9 <= reached["min"] / reached["wanted"] <= reached["max"] / reached["wanted"] <= 1.1
     assert repr(result) == (
         f"<InterventionEffect zero of 3 latents: AUROC {table.loc['auroc', 'before']:.4f} before, "
         f"{table.loc['auroc', 'after']:.4f} after>"
@@ -48,6 +55,32 @@ def test_a_set_of_latents_before_and_after(run, model):
     assert result.plot(axis) is axis
     drawn = [container.lines[0].get_ydata()[0] for container in axis.containers]
     assert drawn == [table.loc["auroc", "before"], table.loc["auroc", "after"]]
+
+
+def test_random_sets_that_cannot_be_matched_are_left_out_with_the_reason(run, model):
+    live = np.flatnonzero(run.pooled("mean").sum(axis=0))
+    result = intervene(run, model, live[1:], "mass", null=5)
+    assert "left_out" not in result.provenance["null_count"]
+    assert set(result.provenance["null_activation"]) == {"left_out"}
+    assert "outside the set have an activation of" in result.provenance["null_activation"]["left_out"]
+
+
+@pytest.mark.parametrize(("level", "lost"), [(0.0, False), (40.0, True)])
+def test_ranks_that_float32_loses_are_warned_of_and_drawn(run, model, level, lost):
+    facts = replace(model.facts, constant=model.facts.constant + level)
+    ranking = rank(run, "mass", score="auroc", intervals=0)
+    settings = {"modes": ["zero"], "ks": [0, 2], "intervals": False}
+    logits = run.pooled("mean").toarray() @ model.attribution[0] + model.constant[0] + level
+    saturated = np.unique((logits > 17.4).sum() and 1 / (1 + np.exp(-logits.astype(np.float32))))
+    with pytest.warns(UserWarning, match="float32 sigmoids lose up to") if lost else nullcontext():
+        curve = sweep(run, facts, "mass", ranking, compat=True, **settings)
+    assert curve.rows.loc[0, "ranks"] == len(np.unique(logits.round(12)))
+    assert curve.rows.loc[0, "lost_ranks"] == (len(np.unique(logits.round(12))) - len(saturated) if lost else 0)
+    drawn = " ".join(text.get_text().replace("\n", " ") for text in curve.plot(Figure().subplots()).texts)
+    (note,) = curve.provenance["notes"] if lost else ("",)
+    assert note in drawn
+    assert (f"of {curve.rows['ranks'].max()} ranks (zero, k" in note) == lost
+    assert sweep(run, facts, "mass", ranking, **settings).provenance["notes"] == []
 
 
 @pytest.mark.parametrize("given", ["table", "ranking", "mapping"])

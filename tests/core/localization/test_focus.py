@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_mammosae.core.anatomy.cell_parts import BREAST_PARTS, parts_of, shares_in_both
 from napari_mammosae.core.images.cells import box_shares, cell_shares, centres_inside
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.focus import focus, places
@@ -201,3 +202,54 @@ def test_a_map_wholly_inside_the_breast_has_nothing_outside() -> None:
     breast = np.full(GRID, 1 + 1e-16)
     breast[1, :3] = np.nextafter(1.0, 2.0)
     assert measure(cells, [[0, 0, 10, 10]], breast)["outside"] == 0.0
+
+
+FINE, CELLS = (320, 480), (4, 6)  # cells of 80 x 80 pixels, parts of 10 x 10
+ROW, COLUMN = np.mgrid[: FINE[0], : FINE[1]]
+OUTLINES = {
+    "slanted": COLUMN + 0.5 * ROW < 300,
+    "round": (ROW - 160.0) ** 2 + (COLUMN * 0.6) ** 2 < 150.0**2,
+    "hole": ~((abs(ROW - 120) < 20) & (abs(COLUMN - 120) < 20)),
+}
+ON_SKIN = {
+    "slanted": [[50, 200, 150, 330]],
+    "round": [[20, 100, 90, 260], [200, 190, 260, 300]],
+    "hole": [[90, 90, 110, 110], [95, 100, 200, 200]],
+}
+
+
+@pytest.mark.parametrize("name", OUTLINES)
+def test_breast_lift_is_that_of_the_pixels_in_both(name):
+    """The intersection of boxes and breast against that of their pixels, where both cut cells."""
+    breast, boxes = OUTLINES[name], ON_SKIN[name]
+    box = np.zeros(FINE, bool)
+    for top, left, bottom, right in boxes:
+        box[top:bottom, left:right] = True
+    share = cell_shares(breast, CELLS)
+    exact = cell_shares(breast & box, CELLS)
+    both = shares_in_both(boxes, FINE, CELLS, share, parts_of(breast, CELLS))
+    np.testing.assert_allclose(both, exact, atol=0.02)
+    smaller = np.minimum(cell_shares(box, CELLS), share)
+    assert abs(both - exact).max() < 0.2 * abs(smaller - exact).max()
+    cells = np.random.default_rng(0).random(CELLS)
+    at = np.arange(24)
+    maps = sparse_maps(at * 0, at * 0, at, cells.ravel(), CELLS)
+    known = {"breast": share.reshape(1, -1), BREAST_PARTS: parts_of(breast, CELLS).reshape(1, -1)}
+    got = focus(maps, places([0], [0] * len(boxes), boxes, FINE, CELLS, known)).lift[0]
+    expected = (cells * exact).sum() / (cells * share).sum() / (exact.sum() / share.sum())
+    assert got == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("boxes", [[[20, 330, 60, 390]], [[20, 330, 60, 390], [250, 400, 300, 470]]])
+def test_breast_lift_of_boxes_outside_the_breast_is_undefined(boxes):
+    """The first box lies in air, in cells that the breast cuts."""
+    breast = OUTLINES["slanted"]
+    assert not any(breast[top:bottom, left:right].any() for top, left, bottom, right in boxes)
+    share = cell_shares(breast, CELLS)
+    breast_of_box = share[boxes[0][0] // 80, boxes[0][1] // 80]
+    known = {"breast": share.reshape(1, -1), BREAST_PARTS: parts_of(breast, CELLS).reshape(1, -1)}
+    maps = sparse_maps(np.zeros(24), np.zeros(24), np.arange(24), np.ones(24), CELLS)
+    got = focus(maps, places([0], [0] * len(boxes), boxes, FINE, CELLS, known))
+    assert np.isnan(got.lift[0])
+    assert got.lift_image[0] == pytest.approx(1.0)
+    assert breast_of_box >= 0

@@ -1,15 +1,24 @@
 """A run and its annotations: boxes in the model's frame, and one latent's curves against its table."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import localize_kit
 import tiny
+from napari_mammosae.core.anatomy.regions import region_masks
 from napari_mammosae.core.annotations.boxes import read_findings
-from napari_mammosae.core.base.errors import Cancelled, FindingsError, RunError
+from napari_mammosae.core.base.errors import Cancelled, FindingsError, RunError, SettingsError
+from napari_mammosae.core.images.cells import cell_shares
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.evaluation import LocalizationSettings
-from napari_mammosae.core.localization.over_run import boxes_of_run, localize_latents, measure_latent
+from napari_mammosae.core.localization.finding_order import rank_for_finding
+from napari_mammosae.core.localization.matching import average_precision, match
+from napari_mammosae.core.localization.over_run import localize_latents, measure_latent
+from napari_mammosae.core.localization.run_boxes import boxes_of_run
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
@@ -68,15 +77,148 @@ def test_a_silent_latent_has_words_for_what_it_lacks(run, boxes):
     assert found.curve.average_precision == 0
 
 
-def test_images_that_nobody_annotated_do_not_count(folder, run, tmp_path):
-    lines = (folder / "boxes.csv").read_text().split("\n")
+def labelled(folder, labels):
+    """Return the run with other labels of mass."""
+    run = open_run(folder / "run")
+    run.images["label.mass"] = np.array(labels, float)
+    return run
+
+
+NAN = float("nan")
+ALL, FIRST = range(14), range(9)
+LABELS = [1] * 9 + [0] * 5
+LEFT = "used, {0} left out: {0}"
+CASES = {  # label of each image, images that the table names without a box; images that count, what is said
+    "table": ([NAN] * 14, range(9, 14), ALL, "14 of 14 images used"),
+    "label": (LABELS, (), ALL, "14 of 14 images used"),
+    "either": ([NAN] * 11 + [0] * 3, (9,), (*FIRST, 9, 11, 12, 13),
+               f"13 of 14 images {LEFT.format(1)} not annotated for mass"),
+    "neither": ([NAN] * 14, (), FIRST, f"9 of 14 images {LEFT.format(5)} not annotated for mass"),
+    "no box": (
+        [1] * 11 + [0] * 3, (), (*FIRST, 11, 12, 13),
+        f"12 of 14 images {LEFT.format(2)} labelled mass but without a box of it",
+    ),
+    "contrary": ([0] * 14, (), ALL, "14 of 14 images used"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_which_images_are_annotated(folder, tmp_path, case):
+    """AP and false positives of all annotated images, from the images that the case says count."""
+    labels, named, counted, said = CASES[case]
+    lines = [line for line in (folder / "boxes.csv").read_text().split("\n") if line and not line.endswith(",,,,,")]
     path = tmp_path / "some.csv"
-    path.write_text("\n".join(line for line in lines if not line.endswith(",,,,,")))
+    path.write_text("\n".join([*lines, *(f"image-{number:03d},No Finding,,,," for number in named)]) + "\n")
+    run = labelled(folder, labels)
     boxes = boxes_of_run(run, read_findings(path))
-    assert boxes.named.sum() == localize_kit.WITH
-    found = measure_latent(run, boxes, 0, "mass", SETTINGS)
-    assert found.froc is None
-    assert any("no FROC curve" in note for note in found.notes)
+    settings = LocalizationSettings(iou=0.1, resamples=0, include="all")
+    table = localize_latents(run, boxes, settings, findings=["mass"]).set_index("latent")
+    assert str(table.attrs["used"]["mass"]) == said
+    latent = int(table["ap"].idxmax())
+    found = {number: find_regions(run.latents(number)[latent], (190, 114)) for number in counted}
+    truth = boxes.table[boxes.table["finding"] == "mass"]
+    place = [number for number, regions in found.items() for _ in range(len(regions))]
+    score = np.concatenate([regions.maximum for regions in found.values()])
+    edges = np.concatenate([regions.boxes for regions in found.values()])
+    hit = match(np.zeros(len(place)), place, score, edges, truth["image"], truth.iloc[:, 2:], 0.1).hit
+    assert table.loc[latent, "ap"] == pytest.approx(average_precision(score, hit, len(truth)), abs=1e-12)
+    one = measure_latent(run, boxes, latent, "mass", settings)
+    assert str(one.used) == said
+    negative = [number for number in counted if number not in FIRST]
+    if not negative:
+        assert one.froc is None
+        assert any("no FROC curve" in note for note in one.notes)
+        return
+    free = sum(len(found[number]) for number in negative) / len(negative)
+    assert table.loc[latent, "false_positives_per_image"] == pytest.approx(free)
+    assert one.froc.false_positives[-1] == pytest.approx(free)
+    odd = [note for note in one.notes if "says that they are without" in note]
+    assert bool(odd) == (case == "contrary")
+    assert all(note.startswith("9 images have a box of mass") for note in odd)
+
+
+def test_images_with_the_finding_are_counted_too(folder):
+    run = labelled(folder, [1] * 10 + [0] * 4)
+    boxes = boxes_of_run(run, read_findings(folder / "boxes.csv"))
+    used = localize_latents(run, boxes, SETTINGS, findings=["mass"]).attrs["used"]["mass"]
+    assert str(used) == ("9 of 14 images used, 5 left out: 1 labelled mass but without a box of it, 4 without mass")
+    assert (used.used, used.of, sum(used.left_out.values())) == (9, 14, 5)
+
+
+def test_only_images_of_a_split(folder):
+    run = labelled(folder, LABELS)
+    run.images["split"] = ["training"] * 6 + ["test"] * 8
+    boxes = boxes_of_run(run, read_findings(folder / "boxes.csv"))
+    settings = LocalizationSettings(iou=0.1, resamples=0, include="all", split="test")
+    table = localize_latents(run, boxes, settings, findings=["mass"])
+    assert str(table.attrs["used"]["mass"]) == "8 of 14 images used, 6 left out: 6 not of split test"
+    inside = boxes.table[(boxes.table["finding"] == "mass") & (boxes.table["image"] >= 6)]
+    assert set(table["boxes"]) == {len(inside)}
+    assert set(table["images"]) == {3}
+    with pytest.raises(SettingsError, match=r"no split 'validation'; it has test, training"):
+        localize_latents(run, boxes, replace(settings, split="validation"))
+    with pytest.raises(FindingsError, match="no box of 'suspicious_calcification'"):
+        localize_latents(run, boxes, settings, findings=["suspicious_calcification"])
+
+
+def test_a_label_of_texts_needs_its_positive_value(folder):
+    run = labelled(folder, [0] * 9 + [1] * 5)
+    run.info["categories"] = {"mass": ["oval", "round"]}
+    boxes = boxes_of_run(run, read_findings(folder / "boxes.csv"))
+    with pytest.raises(SettingsError, match=r"'mass' has the values oval, round.*--positive VALUE"):
+        localize_latents(run, boxes, replace(SETTINGS, include="all"), findings=["mass"])
+    with pytest.raises(SettingsError, match="--positive VALUE"):
+        rank_for_finding(run, boxes, "mass")
+    run.info["categories"] = {"mass": ["normal", "abnormal"]}
+    run.images["label.mass"] = np.array(LABELS, float)
+    table = localize_latents(run, boxes, replace(SETTINGS, include="all", resamples=0), findings=["mass"])
+    assert table.attrs["used"]["mass"].used == 14
+
+
+@pytest.mark.parametrize(("split", "unit", "rows"), [
+    (None, "image", range(14)), ("training", "image", range(4, 12)), ("training", "row", [*range(4, 12), 4, 4, 11]),
+])  # fmt: skip
+def test_the_order_follows_split_and_unit(folder, split, unit, rows):
+    run = labelled(folder, LABELS)
+    run.images["split"] = ["training" if 4 <= number < 12 else "test" for number in range(14)]
+    extra = [4, 4, 11, 0]
+    run.rows = run.images.iloc[[*range(14), *extra]][["image", "split", "label.mass"]].reset_index(drop=True)
+    boxes = boxes_of_run(run, read_findings(folder / "boxes.csv"))
+    ranking, used = rank_for_finding(run, boxes, "mass", split=split, unit=unit)
+    rows = np.array([*rows])
+    pooled, mass = run.pooled("mean").toarray()[rows], np.array(LABELS)[rows] == 1
+    np.testing.assert_allclose(ranking.scores, pooled[mass].mean(0) - pooled[~mass].mean(0), atol=1e-12)
+    assert used.used == rows.size
+    with_boxes = labelled(folder, LABELS)
+    del with_boxes.images["label.mass"]
+    same, _ = rank_for_finding(with_boxes, boxes, "mass")  # the boxes stand for the label
+    np.testing.assert_array_equal(same.order, rank_for_finding(run, boxes, "mass")[0].order)
+
+
+@pytest.mark.parametrize("where", ["across", "outside"])
+def test_the_lift_of_a_box_on_the_skin_line(folder, run, tmp_path, where):
+    """The run knows the breast's outline well enough to cut boxes with it; the expected lift is that of the pixels."""
+    image = read_mammogram(folder / "images" / "image-000.png")
+    prepared = image.prepared(Preprocessing(tuple(run.info["preprocessing"]["size"])))
+    masks = region_masks(prepared.pixels, laterality=image.laterality, view=image.view)
+    breast, (height, width) = masks["breast"], prepared.pixels.shape
+    bottom = height // 6
+    rim, top = int(np.flatnonzero(breast[bottom])[-1]), bottom - 20  # the breast is broader below
+    left, right = (rim - 30, rim + 20) if where == "across" else (rim + 6, width)
+    box = prepared.frame.boxes_to_source(np.array([[top, left, bottom, right]], float))[0]
+    table = tmp_path / "one.csv"
+    table.write_text(f"image,finding,xmin,ymin,xmax,ymax\nimage-000,skin,{box[1]},{box[0]},{box[3]},{box[2]}\n")
+    found = localize_latents(run, boxes_of_run(run, read_findings(table)), replace(SETTINGS, resamples=0))
+    inside = np.zeros_like(breast)
+    inside[top:bottom, left:right] = True
+    share, both = cell_shares(breast, run.grid), cell_shares(breast & inside, run.grid)
+    maps = run.latents(0)
+    for row in found.itertuples():
+        cells = maps[row.latent]
+        expected = (cells * both).sum() / (cells * share).sum() / (both.sum() / share.sum()) if both.any() else np.nan
+        assert row.lift == pytest.approx(expected, rel=0.02, nan_ok=True)
+        assert np.isfinite(row.lift) or row.note
+    assert np.isfinite(found["lift"]).any() == (where == "across")
 
 
 def test_it_can_be_stopped(run, boxes):

@@ -39,8 +39,8 @@ def test_everything_the_released_files_hold_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(content["predictions"], np.linspace(0, 1, 7, dtype=np.float32))
     assert content["image_ids"].tolist() == ["a", "b"]
     weights = read_classifier(path)
-    assert weights.released
-    assert list(weights.encoder) == ["_conv_stem.weight"]
+    assert weights.encoder.released
+    assert list(weights.encoder.tensors) == ["_conv_stem.weight"]
     assert torch.equal(weights.head_weight, head[recipe.HEAD + "weight"])
     assert torch.equal(weights.head_bias, head[recipe.HEAD + "bias"])
 
@@ -132,7 +132,7 @@ def test_a_pretraining_checkpoint_as_classifier_says_where_it_goes(tmp_path: Pat
     torch.save({"model": {"image_encoder._conv_stem.weight": torch.ones(2)}, "config": {}}, path)
     with pytest.raises(CheckpointError, match=r"pretrained\.tar holds no classification layer.*`backbone`"):
         read_classifier(path)
-    assert list(read_backbone(path)[0]) == ["_conv_stem.weight"]
+    assert list(read_backbone(path).tensors) == ["_conv_stem.weight"]
 
 
 def test_weights_of_something_else(tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_released_formats_load(tmp_path: Path, legacy: bool) -> None:
     assert torch.equal(read_classifier(path).head_weight, head[recipe.HEAD + "weight"])
     sae = tmp_path / "sparse_autoencoder_final.pt"
     torch.save(recipe.sae_weights(8, 16), sae, _use_new_zipfile_serialization=not legacy)
-    assert set(read_sae_weights(sae)[0]) == set(recipe.sae_weights(8, 16))
+    assert set(read_sae_weights(sae).tensors) == set(recipe.sae_weights(8, 16))
 
 
 def _storage(count: int) -> bytes:

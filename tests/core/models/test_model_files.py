@@ -162,6 +162,11 @@ WRONG = [
         f"{NAMED}[[head]]\nname = 'a'\n[[head]]\nname = 'b'",
         "2 [[head]] without a file; only the classifier's",
     ),
+    (f"{NAMED}sae = 'hf://a/b.pt'", "files.sae = 'hf://a/b.pt' is not an address of a file; expected hf://owner/"),
+    (
+        f"{NAMED}sae = 'hf://a/b/c.pt'",
+        "files.sae = 'hf://a/b/c.pt', which is not downloaded; run `napari-mammosae models",
+    ),
     (f"{NAMED}[[head]]\nname = 'a'\nfile = '/home/someone/gone.pth'", "head.1.file = 'gone.pth', which does not exist"),
 ]
 LATER = [
@@ -172,8 +177,7 @@ LATER = [
     ("[input]\nchannels = 1", "input.channels = 1 is not supported yet; use 3"),
     ("[files]\ntext = 'text.tar'", "files.text is not supported yet"),
     ("[files]\nvocabulary = 'words.txt'", "files.vocabulary is not supported yet"),
-    (f"{NAMED}sae = 'hf://a/b.pt'", "files.sae = 'hf://a/b.pt' is not supported yet; download the file and name it"),
-    ("[keys]\nclassifier = 'model_ema'", "keys is not supported yet"),
+    ("[keys]\nclassifier = 3", "keys is {'classifier': 3}; expected a table of texts"),
     (f"{NAMED}engine = 'openvino'", "engine 'openvino' is not supported yet"),
 ]
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.phantoms.dataset import load_truth, write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, make_phantom
 from napari_mammosae.core.phantoms.strokes import draw_line, strands
@@ -295,14 +296,18 @@ def test_written_files_say_what_was_drawn(tmp_path):
             np.testing.assert_array_equal(mask, phantom.masks[name])
         assert row["image"] == phantom.image_id
         assert row["patient"] == phantom.patient
-        rows = [r for r in findings + structures if r["image"] == phantom.image_id]
+        rows = [r for r in findings + structures if r["image"] == phantom.image_id and r["xmin"]]
         boxes = {(r["finding"], int(r["ymin"]), int(r["xmin"]), int(r["ymax"]), int(r["xmax"])) for r in rows}
         assert boxes == {(name, *box) for name, box in phantom.boxes}
         for finding in FINDINGS:
             assert (row[finding] == "1") == any(
                 r["finding"] == finding and r["image"] == row["image"] for r in findings
             )
-    assert {r["finding"] for r in findings} <= set(FINDINGS)
+    blank = [r for r in findings if not r["xmin"]]
+    assert {r["image"] for r in blank} == {r["image"] for r in labels if {r[name] for name in FINDINGS} == {"0"}}
+    assert all([*r.values()][1:] == ["No Finding", "", "", "", ""] for r in blank)
+    assert {r["finding"] for r in findings} <= {*FINDINGS, "No Finding"}
+    assert set(read_findings(tmp_path / "findings.csv").images.index) == set(ids)
     assert not {r["finding"] for r in structures} & set(FINDINGS)
     assert not list(tmp_path.rglob(".*"))
 

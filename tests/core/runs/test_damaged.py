@@ -45,6 +45,8 @@ def read_all(folder: Path) -> Run:
     run.pooled("mean")
     run.pooled("active_cells")
     list(run.regions())
+    run.features("mean")
+    run.features("max")
     list(run.map_parts())
     for number in run.numbers:
         run.latents(int(number))
@@ -163,6 +165,15 @@ def retype(column: str, kind: pa.DataType) -> Callable[[pa.Table], pa.Table]:
         ("maps/part-00001.parquet", change("cell", 24), "a cell beyond the run's 24"),
         ("maps/part-00001.parquet", change("cell", -1), "a cell beyond"),
         ("maps/part-00001.parquet", change("image", 7), "an image that the run does not have"),
+        ("maps/part-00000.parquet", change("scale", 0.0), "a scale that is not a positive number"),
+        ("maps/part-00000.parquet", change("scale", float("nan")), "a scale that is not a positive number"),
+        ("maps/part-00000.parquet", lambda table: table.drop_columns(["scale"]), "it lacks the column scale"),
+        ("features/part-00000.parquet", change("image", 1), "its images are not those of the run"),
+        ("features/part-00001.parquet", change("image", 9), "an image that the run does not have"),
+        ("features/part-00000.parquet", change("mean", [1.0]), "its rows are of different lengths"),
+        ("features/part-00000.parquet", change("max", None), "the column max has gaps"),
+        ("features/part-00000.parquet", change("max", [None]), "different lengths or have gaps"),
+        ("features/part-00001.parquet", lambda table: table.drop_columns(["mean"]), "mean"),
         ("regions/part-00000.parquet", change("cell", 10_000), "a cell beyond"),
         ("regions/part-00000.parquet", change("image", 10_000), "an image that"),
         ("images.parquet", change("image", 2), "not numbered in order"),

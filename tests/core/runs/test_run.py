@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from safetensors.torch import load_file, save_file
 
 import runs_kit
 import tiny
@@ -64,7 +65,7 @@ def test_pooled_values_are_those_of_one_image_at_a_time(finished, expected):
 
 def test_the_layout_is_the_published_one(finished, model):
     names = sorted(path.name for path in finished.iterdir() if not path.name.startswith("."))
-    assert names == ["failures.csv", "images", "images.parquet", "maps", "pooled", "regions", "run.json"]
+    assert names == ["failures.csv", "features", "images", "images.parquet", "maps", "pooled", "regions", "run.json"]
     assert [path.name for path in sorted((finished / "pooled").iterdir())] == [
         f"part-{i:05d}.parquet" for i in range(3)
     ]
@@ -78,9 +79,9 @@ def test_the_layout_is_the_published_one(finished, model):
     schema = {field.name: str(field.type) for field in pq.read_schema(finished / "pooled" / "part-00000.parquet")}
     assert schema == {"image": "int32", "latent": "int32", "mean": "float", "max": "float", "active_cells": "int32"}
     schema = {field.name: str(field.type) for field in pq.read_schema(finished / "maps" / "part-00000.parquet")}
-    assert schema == {"latent": "int32", "image": "int32", "cell": "int32", "value": "halffloat"}
+    assert schema == {"latent": "int32", "image": "int32", "cell": "int32", "value": "halffloat", "scale": "float"}
     assert pq.read_schema(finished / "regions" / "part-00000.parquet").names == [
-        *("image", "cell", "breast", "skin", "pectoral", "border", "marker")
+        *("image", "cell", "breast", "skin", "pectoral", "border", "marker", "breast_parts")
     ]
     text = (finished / "run.json").read_text() + (finished / "images.parquet").read_bytes().decode("latin-1")
     assert str(finished.parent) not in text
@@ -116,15 +117,16 @@ def test_maps_of_one_latent_and_of_one_image(finished, expected, model):
     cells = model.grid[0] * model.grid[1]
     for latent in range(tiny.LATENTS):
         image, cell, value = run.maps(latent)
-        dense = np.zeros((COUNT, cells), np.float16)
+        dense = np.zeros((COUNT, cells), np.float32)
         dense[image, cell] = value
-        np.testing.assert_array_equal(
-            dense, np.stack([maps[latent].ravel() for maps in expected]).astype(np.float16), err_msg=str(latent)
-        )
+        known = np.stack([maps[latent].ravel() for maps in expected])
+        np.testing.assert_allclose(dense, known, rtol=2.0**-11, err_msg=str(latent))
+        assert dense.max() == known.max()
     for number, maps in enumerate(expected):
         found = run.latents(number)
         np.testing.assert_array_equal(found.latents, maps.latents)
-        np.testing.assert_array_equal(found.values, maps.values.astype(np.float16))
+        np.testing.assert_allclose(found.values, maps.values, rtol=2.0**-11)
+        assert (found.rounded, maps.rounded) == (True, False)
         np.testing.assert_array_equal(found.pooled_mean, maps.pooled_mean)
         np.testing.assert_array_equal(found.logits, maps.logits)
         assert (found.shape, found.frame, found.error_norm) == (maps.shape, maps.frame, maps.error_norm)
@@ -160,17 +162,47 @@ def test_reading_one_latent_skips_row_groups(tmp_path, model, images, monkeypatc
     )
 
 
-def test_values_beyond_float16_are_kept_as_its_ends(tmp_path):
-    from napari_mammosae.core.models.latents import LatentMaps
-    from napari_mammosae.core.runs.making.part_files import cells_of
+def test_pooled_channels_give_the_logits(finished, model, images):
+    run = open_run(finished)
+    means, maxima = run.features(), run.features("max")
+    assert means.shape == maxima.shape == (COUNT, model.width)
+    head = model.heads[0]
+    np.testing.assert_allclose(means @ head.weight.T + head.bias, run.logits, rtol=1e-5, atol=1e-5)
+    image = read_mammogram(sorted(images.glob("*.png"))[3])
+    features = model.features(image.to_input(model.preprocessing))[0].flatten(1).double().numpy()
+    np.testing.assert_allclose(means[3], features.mean(1), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(maxima[3], features.max(1), rtol=1e-6)
+    with pytest.raises(RunError, match=r"no pooling 'layer_mean' of channels; choose one of mean, max\."):
+        run.features("layer_mean")
 
-    maps = LatentMaps(
-        (3, 1, 2), np.array([0, 2], np.int32), np.array([[[1e-9, 1e9]], [[0, 1]]], np.float32),
-        *(np.zeros(3, np.float32),) * 2, np.array([2, 0, 1], np.int32), np.zeros(0), np.zeros(0), 0.0,
+
+def test_pooled_channels_of_an_inner_layer_come_beside_those_of_the_last(tmp_path, tiny_model, images):
+    weights = load_file(tiny_model.parent / "sae.safetensors")
+    width = load_model(tiny_model, device="cpu", layer=None).backbone.block_channels(1)
+    weights["encoder_weight"] = weights["encoder_weight"][:, :width]
+    for name in ("decoder_weight", "tied_bias"):
+        weights[name] = weights[name][:width]
+    save_file({name: value.contiguous() for name, value in weights.items()}, tmp_path / "sae.safetensors")
+    inner = load_model(
+        classifier=tiny_model.parent / "classifier.safetensors", sae=tmp_path / "sae.safetensors", layer="blocks.1",
+        classes=tiny.CLASSES, task="multilabel", input_size=tiny.SIZE, device="cpu",
     )  # fmt: skip
-    latent, image, cell, value = cells_of(maps, 7)
-    assert (latent.tolist(), cell.tolist(), image.tolist()) == ([0, 0, 2], [0, 1, 1], [7, 7, 7])
-    assert value.tolist() == [2.0**-24, 65504.0, 1.0]
+    write_run(f"{images}/image-00[0-2].png", inner, tmp_path / "run", workers=0)
+    run = open_run(tmp_path / "run")
+    assert run.features("layer_max").shape == (3, width)
+    head = inner.heads[0]
+    np.testing.assert_allclose(run.features() @ head.weight.T + head.bias, run.logits, rtol=1e-5, atol=1e-5)
+    image = read_mammogram(sorted(images.glob("*.png"))[2])
+    features = inner.features(image.to_input(inner.preprocessing))[0].flatten(1).double().numpy()
+    np.testing.assert_allclose(run.features("layer_mean")[2], features.mean(1), rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_that_an_earlier_version_began_is_not_resumed(tmp_path, model, images):
+    write_run(images, model, tmp_path / "run", block=4, workers=0)
+    info = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "run" / "run.json").write_text(json.dumps(info | {"format": 1, "complete": False}))
+    with pytest.raises(RunError, match=r"run was started by another version, in run format 1 \(this one writes 2\)"):
+        write_run(images, model, tmp_path / "run", block=4, workers=0)
 
 
 def test_workers_batches_and_blocks_do_not_change_a_row(tmp_path, finished, model, images):
@@ -324,7 +356,7 @@ def test_every_image_is_reported(tmp_path, model, images):
 def test_a_run_of_the_format_before_the_first_number_is_read(tmp_path, finished):
     shutil.copytree(finished, tmp_path / "old")
     info = json.loads((finished / "run.json").read_text())
-    assert info.pop("format") == 1
+    assert info.pop("format") == 2
     (tmp_path / "old" / "run.json").write_text(json.dumps(info))
     run = open_run(tmp_path / "old")
     assert run.info["format"] == 0
@@ -348,9 +380,9 @@ def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model, 
 
     with pytest.raises(RunError, match=r"half is not complete \(0 of 3 blocks done\)"):
         open_run(copy("half", complete=False))
-    later = r"newer has run format 2; this napari-mammosae reads formats up to 1\. Update napari-mammosae"
+    later = r"newer has run format 3; this napari-mammosae reads formats up to 2\. Update napari-mammosae"
     with pytest.raises(RunError, match=later):
-        open_run(copy("newer", format=2))
+        open_run(copy("newer", format=3))
     with pytest.raises(RunError, match=later):
         write_run(images, tiny_model, tmp_path / "newer", workers=0)
     with pytest.raises(RunError, match=r"odd has run format 'one'"):

@@ -11,6 +11,7 @@ from napari_mammosae.core.stats.bootstrap import (
     patient_weights,
     percentile_interval,
     too_few,
+    too_few_of_class,
     weighted_measures,
 )
 from napari_mammosae.core.stats.measures import BinaryMeasures, binary_measures
@@ -91,3 +92,18 @@ def test_what_was_not_tested_counts_for_nothing():
     assert benjamini_hochberg([0.01, np.nan, 0.04])[[0, 2]] == pytest.approx([0.02, 0.04])
     assert np.isnan(benjamini_hochberg([0.01, np.nan])[1])
     assert benjamini_hochberg([]).size == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "short"), [((5, 5, 5), None), ((5, 9, 4), 2), ((4, 9, 5), 0), ((9, 9, 0), None), ((1, 1, 1), 0)]
+)
+def test_several_classes_need_five_patients_each(counts, short):
+    labels = np.repeat(np.arange(3.0), counts)
+    patients = np.arange(labels.size)
+    note = too_few_of_class(np.r_[labels, labels], np.r_[patients, patients])  # two views of each
+    found = (
+        ""
+        if short is None
+        else (f"too few patients with an image of class {short} ({counts[short]}; at least 5 needed)")
+    )
+    assert note == found

@@ -120,3 +120,25 @@ def test_it_fits_a_laptop(dock, qtbot, monkeypatch, folder):
     open_both(qtbot, dock, monkeypatch, folder)
     assert dock.minimumSizeHint().height() <= 480
     assert dock.minimumSizeHint().width() <= 420
+
+
+def test_the_protocol_of_the_paper(dock, qtbot, monkeypatch, folder):
+    """Runs without finding rows cannot follow it, which is said; the runs with them rank and measure by its splits."""
+    open_both(qtbot, dock, monkeypatch, folder)
+    assert "A: 16 of 16 images used." in dock.status.text()
+    dock.protocol_box.click()
+    idle(qtbot, dock)
+    assert "has no finding rows" in dock.status.text()
+    assert dock.comparer.comparison is None
+    for run in dock.comparer.runs:
+        run.images["split"] = ["training"] * 10 + ["test"] * 6
+        run.rows = run.images.iloc[[*range(16), 1, 15]][["image", "split", "label.mass"]].reset_index(drop=True)
+    dock.comparer.choose_protocol("paper")
+    idle(qtbot, dock)
+    assert "A: 11 of 18 finding rows used, 7 left out: 7 not of split training." in dock.status.text()
+    assert "A, predictions: 7 of 18 finding rows used, 11 left out: 11 not of split test." in dock.status.text()
+    assert set(dock.comparer.comparison.performance["images"]) == {7}
+    assert dock.protocol_box.isChecked()
+    dock.protocol_box.click()
+    idle(qtbot, dock)
+    assert set(dock.comparer.comparison.performance["images"]) == {16}

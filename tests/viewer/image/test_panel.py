@@ -111,6 +111,15 @@ def test_the_model_is_loaded_once_and_again_when_the_choice_changes(qtbot, viewe
     assert [choice.precision for choice in loads] == ["float32", "bfloat16"]
     assert first.unloaded
     assert session.model.name == "second"
+    dock.job.compute_button.click()
+    idle(qtbot, dock)
+    assert len(loads) == 2
+    monkeypatch.setattr(tasks, "stamps", lambda choice: "other files")
+    dock.job.compute_button.click()
+    idle(qtbot, dock)
+    dock.job.compute_button.click()
+    idle(qtbot, dock)
+    assert len(loads) == 3
 
 
 def test_files_of_one_s_own(dock, monkeypatch, tmp_path):

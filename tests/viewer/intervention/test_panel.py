@@ -404,6 +404,24 @@ def test_the_run_s_curve_and_flips(dock, session, run, model, qtbot, monkeypatch
     assert dock.over_run.move.flips.rowCount(QModelIndex()) == len(dock.over_run.move.flip_rows())
 
 
+def test_the_protocol_of_the_paper_ranks_and_scores_on_other_rows(dock, run, model, qtbot):
+    idle(qtbot, dock)
+    n = len(run)
+    run.images["split"] = ["training"] * 30 + ["test"] * (n - 30)
+    run.rows = run.images.iloc[[*range(n), 0, 40, 40]][["image", "split", "label.mass"]].reset_index(drop=True)
+    dock.run.protocol_box.click()
+    idle(qtbot, dock)
+    ranked, scored = [*range(30), 0], [*range(30, n), 40, 40]
+    mass, dense = run.label("mass"), run.dense
+    rank_mass = mass[ranked] == 1
+    diff = dense[ranked][rank_mass].mean(0) - dense[ranked][~rank_mass].mean(0)
+    mask = np.zeros(64, bool)
+    mask[np.lexsort((np.arange(64), -diff))[:5]] = mask[np.lexsort((np.arange(64), diff))[:5]] = True
+    logits = run.logits[scored, 0] - dense[scored][:, mask] @ model.facts.attribution[0, mask]
+    assert dock.over_run.curve.at(5)["auroc"] == pytest.approx(auroc(mass[scored], logits.round(9)), abs=1e-9)
+    assert dock.over_run.note.endswith(f"{n - 28} of {n + 3} finding rows used, 31 left out: 31 not of split test.")
+
+
 def test_intervals_come_later(dock, run, qtbot):
     qtbot.waitUntil(lambda: dock.over_run.bands is not None, timeout=20_000)
     bands = dock.over_run.bands

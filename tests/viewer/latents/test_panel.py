@@ -212,6 +212,22 @@ def test_a_run_is_ranked(dock, run, session):
     assert dock.ranking.class_box.currentText() == "present"
 
 
+def test_the_protocol_of_the_paper_ranks_on_training_rows(dock, run, session, qtbot):
+    n = len(run)
+    assert dock.ranking.note.text() == f"run: {n} of {n} images used."
+    run.images["split"] = ["training"] * 10 + ["test"] * (n - 10)
+    run.rows = run.images.iloc[[*range(n), 0, 0]][["image", "split", "label.mass"]].reset_index(drop=True)
+    dock.ranking.protocol_box.click()
+    settle(qtbot, dock)
+    rows = [*range(10), 0, 0]
+    mass, pooled = run.label("mass")[rows] == 1, run.pooled("mean").toarray()[rows]
+    diff = pooled[mass].mean(0) - pooled[~mass].mean(0)
+    assert list(dock.table.visible)[:5] == list(np.lexsort((np.arange(diff.size), -diff)))[:5]
+    assert dock.ranking.note.text() == (
+        f"run: 12 of {n + 2} finding rows used, {n - 10} left out: {n - 10} not of split training."
+    )
+
+
 def test_other_labels_classes_and_scores(dock, run, session, qtbot):
     def choose(box, text):
         box.setCurrentText(text)
@@ -289,6 +305,18 @@ def test_contributions_to_the_logits(dock, image, session, qtbot):
     assert table.item(1, 0).text() == f"{weight:+.4g}"
     assert table.item(1, 1).text() == f"{weight * session.maps.pooled_mean[session.current]:+.4g}"
     assert table.item(1, 2).text() == "—"
+
+
+def test_what_is_to_know_about_a_model_s_latents_is_said_with_them(dock, image, session, qtbot):
+    settle(qtbot, dock)
+    assert not dock.detail.model_note.isVisible()
+    session.handle = FakeModel(notes=("sae.pt: the decoder's columns have norms of 2 to 3, not 1",))
+    settle(qtbot, dock)
+    assert dock.detail.model_note.isVisible()
+    assert dock.detail.model_note.text() == "sae.pt: the decoder's columns have norms of 2 to 3, not 1."
+    session.handle = None
+    settle(qtbot, dock)
+    assert not dock.detail.model_note.isVisible()
 
 
 def test_the_gallery_shows_the_strongest_images(dock, run, session, qtbot, monkeypatch):

@@ -82,6 +82,22 @@ def test_a_run_is_opened_measured_and_kept(qtbot, dock, folder, monkeypatch):
     assert part.measures.result is None
 
 
+def test_the_protocol_of_the_paper_measures_on_test_images(qtbot, dock, folder):
+    session = dock.workspace.session
+    dock.workspace.opener.open(folder / "run")
+    idle(qtbot, dock)
+    session.run.images["split"] = ["training"] * 6 + ["test"] * 8
+    session.current = 3
+    assert measured(qtbot, dock).row["images"] == localize_kit.WITH
+    assert "9 of 14 images used, 5 left out: 5 without mass." in dock.run.note.text()
+    dock.run.protocol_box.click()
+    assert dock.run.measures.result is None
+    assert measured(qtbot, dock).row["images"] == localize_kit.WITH - 6
+    assert "3 of 14 images used, 11 left out: 6 not of split test, 5 without mass." in dock.run.note.text()
+    dock.run.protocol_box.click()
+    assert dock.run.measures.result.row["images"] == localize_kit.WITH
+
+
 def test_a_folder_that_is_no_run_is_told_in_the_dock(qtbot, dock, tmp_path, monkeypatch):
     part = dock.run
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))

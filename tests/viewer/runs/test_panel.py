@@ -12,6 +12,9 @@ import tiny
 from fakes import FakeModel
 from in_process import handle_of
 from layer_kit import owned
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.runs.classes import logits_of_label
+from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.process.tasks import RunJob
 from napari_mammosae.viewer.docks import ImagesDock
@@ -256,7 +259,7 @@ def test_kept_maps_of_another_model_are_not_shown(qtbot, opened, tiny_model, tmp
     workspace.browser.next_image()
     idle(qtbot, workspace)
     computed = workspace.session.maps
-    assert computed.values.dtype == np.float32  # computed, not the run's float16
+    assert not computed.rounded  # computed, not the run's
     other.unload()
 
 
@@ -404,6 +407,43 @@ def test_several_tables_of_labels(dock, tmp_path):
     dock.form.batch.value = 4
     order = dock.workspace.opener.entries.job
     assert order == RunJob("images/*.png", tmp_path / "run", (tmp_path / "a.csv", tmp_path / "b.csv"), batch=4)
+
+
+def test_the_form_asks_for_positive_and_uncertain_values(dock, tmp_path):
+    dock.form.images.line_edit.value = "images"
+    dock.form.out.value = tmp_path / "run"
+    dock.form.positive.value = "shape=round, finding=suspect"
+    dock.form.uncertain.value = "negative"
+    job = dock.workspace.opener.entries.job
+    assert (job.positive, job.uncertain) == (("shape=round", "finding=suspect"), "negative")
+
+
+@pytest.mark.parametrize(("value", "positives"), [("round", [0, 3, 6, 9]), ("oval", [1, 2, 4, 5, 7, 8, 10, 11])])
+def test_the_positive_text_is_chosen_in_the_dock(qtbot, dock, tmp_path, tiny_model, value, positives):
+    images = write_images(tmp_path / "images", COUNT)
+    table = {"image": [f"image-{i:03d}" for i in range(COUNT)], "mass": [i % 2 for i in range(COUNT)]}
+    table["shape"] = ["oval" if i % 3 else "round" for i in range(COUNT)]
+    table["side"] = ["outer" if i % 2 else "inner" for i in range(COUNT)]
+    pd.DataFrame(table).to_csv(tmp_path / "labels.csv", index=False)
+    write_run(images, tiny_model, tmp_path / "run", labels=tmp_path / "labels.csv", workers=0)
+    run, part = open_run_in(qtbot, dock.workspace, tmp_path / "run"), dock.run
+    assert part.positive.isVisibleTo(dock)
+    assert [part.label_box.itemData(at) for at in range(part.label_box.count())] == ["shape", "side"]
+    assert part.value_box.currentText() == "not known"
+    root = dock.workspace.browser.files_of(run).root
+    part.value_box.setCurrentText(value)
+    part.value_box.activated.emit(part.value_box.currentIndex())
+    idle(qtbot, dock.workspace)
+    again = dock.workspace.session.run
+    assert np.flatnonzero(again.label("shape") == 1).tolist() == positives
+    assert again.info["categories"]["side"] == ["inner", "outer"]
+    assert dock.workspace.browser.files_of(again).root == root
+    assert part.value_box.currentText() == value
+    with pytest.raises(SettingsError, match="in the Images dock"):
+        logits_of_label(run, "shape", "mass")
+    assert logits_of_label(again, "shape", "mass") == [0]
+    dock.workspace.opener.close_run()
+    assert not part.positive.isVisibleTo(dock)
 
 
 # The parts that know no Qt

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_fill_holes, distance_transform_edt
 
 from ..images.cells import cell_shares
+from .cell_parts import parts_of
 from .pectoral import pectoral_outline
 
 REGIONS = ("breast", "skin", "pectoral", "border", "marker")
@@ -90,10 +91,22 @@ def region_shares(
     spacing: tuple[float, float] | None = None,
 ) -> NDArray[np.float32]:
     """Share of each cell's area that lies in each region, (5, H', W') float32 in the order of `REGIONS`."""
+    return region_cells(pixels, grid, laterality=laterality, view=view, spacing=spacing)[0]
+
+
+def region_cells(
+    pixels: Grey,
+    grid: tuple[int, int],
+    *,
+    laterality: Literal["L", "R"] | None = None,
+    view: Literal["CC", "MLO"] | None = None,
+    spacing: tuple[float, float] | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+    """Return `region_shares`, and which parts of each cell the breast covers, (H', W') uint64; see `parts_of`."""
     masks = region_masks(pixels, laterality=laterality, view=view, spacing=spacing)
     shares = np.stack([cell_shares(masks[name], grid) for name in REGIONS])
     shares[shares < _NOISE] = 0.0
-    return shares.astype(np.float32)
+    return shares.astype(np.float32), parts_of(masks["breast"], grid)
 
 
 def _chest_wall_is_right(small: Grey) -> bool:

@@ -4,20 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..base.cells import write_csv
 from ..base.errors import FindingsError
-from ..base.files import explain_unreadable, write_atomic
-from ..base.names import LACKS_SLUG, slug, table_names
+from ..base.files import write_atomic
 from ..base.provenance import NOTICE, plain, write_json, write_table
-from ..base.reading import reads, short_reason
-from ..base.structured import read_json
 from ..images.geometry import BOX
-from .vindr import SEPARATOR
-
-_EXTRA = ("score", "latent", "birads", "note")
+from .coco import EXTRA
 
 
 def write_findings(
@@ -65,59 +59,11 @@ def write_findings(
         write_csv(temporary, table)
 
 
-@reads(FindingsError, "COCO JSON")
-def read_coco(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Read COCO JSON: the table of boxes and that of images, as in `Findings`."""
-    try:
-        content = read_json(path, FindingsError)
-        names = {entry["id"]: _category(str(entry["name"])) for entry in content["categories"]}
-        images = {entry["id"]: entry for entry in content["images"]}
-        ids = dict(zip(images, table_names(str(entry["file_name"]) for entry in images.values()), strict=True))
-        records = [
-            {
-                "image_id": ids[entry["image_id"]],
-                "finding": names[entry["category_id"]],
-                **dict(zip(BOX, _edges(entry["bbox"]), strict=True)),
-                **{key: entry[key] for key in _EXTRA if key in entry},
-            }
-            for entry in content["annotations"]
-        ]
-        sizes = [[float(entry.get(side) or np.nan) for side in ("height", "width")] for entry in images.values()]
-    except OSError as error:
-        raise FindingsError(explain_unreadable(path, error)) from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
-        raise FindingsError(
-            f"{path.name}: not COCO JSON ({type(error).__name__}: {short_reason(error)}); expected "
-            "images (id, file_name), categories (id, name) and annotations (image_id, category_id, bbox)"
-        ) from error
-    index = pd.Index(list(ids.values()), name="image_id", dtype=object)
-    facts = pd.DataFrame(np.array(sizes).reshape(-1, 2), index=index, columns=["height", "width"])
-    for name in ("split", "view", "laterality", "patient"):
-        facts.insert(0, name, pd.Series([None] * len(facts), index=index, dtype=object))
-    columns = ["image_id", "finding", *BOX, *(key for key in _EXTRA if any(key in record for record in records))]
-    return pd.DataFrame(records, columns=columns), facts[~index.duplicated()]
-
-
-def _category(name: str) -> str:
-    if not slug(name):
-        raise ValueError(f"the category {name!r} {LACKS_SLUG}")
-    if SEPARATOR.search(name):
-        raise ValueError(f"the category {name!r} names several findings; give each a category of its own")
-    return slug(name)
-
-
-def _edges(bbox: Any) -> tuple[float, float, float, float]:
-    left, top, width, height = (float(value) for value in bbox)
-    if not np.isfinite([left, top, width, height]).all():
-        raise ValueError(f"bbox {bbox} is not finite")
-    return top, left, top + height, left + width
-
-
 def _plain(boxes: pd.DataFrame, shapes: dict[str, tuple[int, int]]) -> pd.DataFrame:
     table = pd.DataFrame({"image": boxes["image_id"], "finding": boxes["finding"]})
     for name, source in (("xmin", "col_min"), ("ymin", "row_min"), ("xmax", "col_max"), ("ymax", "row_max")):
         table[name] = boxes[source].astype("float64")
-    for name in _EXTRA:
+    for name in EXTRA:
         if name in boxes:
             table[name] = boxes[name]
     without = [image_id for image_id in shapes if image_id not in set(boxes["image_id"])]
@@ -136,7 +82,7 @@ def _coco(
     annotations = []
     for number, box in enumerate(boxes.to_dict("records"), start=1):
         top, left, bottom, right = (float(box[name]) for name in BOX)
-        extra = {name: box[name] for name in _EXTRA if name in box and not pd.isna(box[name])}
+        extra = {name: box[name] for name in EXTRA if name in box and not pd.isna(box[name])}
         annotations.append(
             {
                 "id": number,

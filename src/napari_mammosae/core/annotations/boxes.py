@@ -1,6 +1,6 @@
 """Ground-truth boxes: the tables VinDr-Mammo comes with, plain CSV, and COCO JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..base.names import LACKS_SLUG, ImageNames, image_id_of, short_name, slug
 from ..base.reading import reads
 from ..base.tables import numbers, read_image_ids, read_table, require
 from ..images.geometry import BOX, clip_boxes
-from .box_files import read_coco
+from .coco import read_coco
 from .labels import image_facts
 from .vindr import categories
 
@@ -181,8 +181,7 @@ def read_findings(path: Path | str) -> Findings:
     """
     path = Path(path)
     if path.suffix.lower() == ".json":
-        table, images = read_coco(path)
-        return _checked(path.name, table, images)
+        return checked_findings(path.name, *read_coco(path))
     cells = read_table(path)
     image_ids = read_image_ids(path, cells, ("image_id", "image"), "a table of boxes")
     images = image_facts(path, cells, image_ids)
@@ -203,7 +202,7 @@ def read_findings(path: Path | str) -> Findings:
     for name, source in (("birads", "finding_birads"), ("note", "note")):
         if source in cells:
             rows[name] = cells[source]
-    return _checked(path.name, _one_finding_a_row(path, rows), images)
+    return checked_findings(path.name, _one_finding_a_row(path, rows), images, cells.attrs["notes"])
 
 
 def _one_finding_a_row(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
@@ -229,12 +228,18 @@ def _one_finding_a_row(path: Path, rows: pd.DataFrame) -> pd.DataFrame:
     return found.reset_index()
 
 
-def _checked(name: str, table: pd.DataFrame, images: pd.DataFrame) -> Findings:
-    """Leave out what is no box, clip what reaches beyond its image, and say so."""
-    notes: list[str] = []
+def checked_findings(name: str, table: pd.DataFrame, images: pd.DataFrame, notes: Sequence[str] = ()) -> Findings:
+    """Return boxes and images as `Findings`: what is no box is left out, what reaches beyond its image clipped."""
+    notes = list(notes)
     boxes = table[list(BOX)].to_numpy(np.float64)
     inverted = np.any(boxes[:, 2:] < boxes[:, :2], axis=1)
     flat = np.any(boxes[:, 2:] == boxes[:, :2], axis=1) & ~inverted
+    tiny = ~flat & ~inverted & (boxes.max(axis=1, initial=-np.inf) <= 1) & (boxes.min(axis=1, initial=0) >= 0)
+    if tiny.any():
+        notes.append(
+            f"{name}: boxes within 0 to 1, which may be shares of the image but are taken as pixels: {tiny.sum()} "
+            f"(first: {_where(table, tiny)})"
+        )
     for wrong, what in ((inverted, "inverted boxes (minimum beyond maximum)"), (flat, "boxes without area")):
         if wrong.any():
             notes.append(f"{name}: {what}, left out: {wrong.sum()} (first: {_where(table, wrong)})")

@@ -8,9 +8,8 @@ import pandas as pd
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, slug
 from ..base.tables import UNKNOWN, numbers
-from .positives import Positive, Uncertain, normal_text, ordered, positive_of, told, value_for
+from .positives import DENSITIES, Positive, Uncertain, normal_text, ordered, positive_of, told, value_for
 
-DENSITIES = ("a", "b", "c", "d")
 _WORDS = {"no": 0, "yes": 1, "n": 0, "y": 1, "false": 0, "true": 1, "negative": 0, "positive": 1, "neg": 0, "pos": 1}
 _WORDS |= {"absent": 0, "present": 1}
 _UNSURE = {"uncertain", "unsure", "not sure", "indeterminate", "undetermined", "equivocal", "unclear", "?"}

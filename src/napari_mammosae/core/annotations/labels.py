@@ -134,7 +134,7 @@ def _rows(
     if {"density", "breast_density"} <= set(cells):  # letters say what they mean, numbers may count from 0 or 1
         unused = "density" if has_letters(cells["breast_density"]) else "breast_density"
     found: dict[str, list[str]] = {}
-    notes: list[str] = []
+    notes: list[str] = list(cells.attrs["notes"])
     told: list[str] = []
     for name in cells:
         if name in _NOT_LABELS or name == unused:

@@ -7,6 +7,9 @@ from typing import Literal, TypeAlias, get_args
 from ..base.errors import SettingsError
 from ..base.names import slug
 
+DENSITIES = ("a", "b", "c", "d")
+"""Categories of breast density, in order: none of them is the positive one."""
+
 Uncertain = Literal["unknown", "positive", "negative"]
 UNCERTAIN: tuple[Uncertain, ...] = get_args(Uncertain)
 Positive: TypeAlias = str | Mapping[str, str]
@@ -96,5 +99,5 @@ def question(label: str, names: Iterable[str]) -> str:
     """Return the sentence that asks for the positive value of a label."""
     return (
         f"{label!r} has the values {', '.join(map(str, names))}, and it is not known which one is positive; "
-        "name it with --positive VALUE."
+        "name it with --positive VALUE, or in the Images dock."
     )

@@ -99,7 +99,10 @@ class FolderCache:
                 raise RunError(f"{name} cannot be removed ({error.strerror or error}).") from error
 
 
-FOLDERS = (FolderCache("demo", "demo runs and their synthetic phantoms", "demo-*"),)
+FOLDERS = (
+    FolderCache("demo", "demo runs and their synthetic phantoms", "demo-*"),
+    FolderCache("downloads", "parts of interrupted downloads of models", "downloads"),
+)
 _in_memory: WeakSet[Cache] = WeakSet()
 
 

@@ -40,6 +40,19 @@ def image_id_of(path: Path | str) -> str:
     return stem if stem and f"{dot}{suffix.lower()}" in IMAGE_SUFFIXES else name
 
 
+def valid_text(name: str) -> str:
+    """Return a file name as text that can be written: bytes that are not UTF-8 are read as Windows-1252.
+
+    >>> valid_text("m\udce4dchen.png")
+    'mädchen.png'
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return name
+
+
 class _Name(NamedTuple):
     folders: tuple[str, ...]
     stem: str

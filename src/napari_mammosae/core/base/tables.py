@@ -10,37 +10,37 @@ import pandas as pd
 
 from .cells import unguard
 from .errors import FindingsError
-from .files import explain_unreadable
 from .limits import check_limit, limit_cells
 from .names import slug, table_names
 from .reading import reads, short_reason
-from .text import size_text
+from .table_text import SEPARATORS, find_separator, read_text, with_points
 
 UNKNOWN = frozenset({"", "nan", "na", "n/a", "null", "unknown"})
 """Cells, in lower case, that hold no value."""
-
-SEPARATORS = (",", ";", "\t")
 
 
 @reads(FindingsError, "a CSV")
 def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV into text: columns named by slug, cells stripped, the index (`line`) the line in the file.
 
-    Commas, semicolons and tabs may separate the cells; the text is UTF-8, with or without a byte order mark.
+    Commas, semicolons, tabs and bars may separate the cells, as Excel's first line ``sep=;`` may say; decimal commas
+    become points. UTF-8, UTF-16 and Windows-1252 are read. ``attrs["notes"]`` has a sentence for everything that was
+    decided.
 
     Raises
     ------
     FindingsError
         The file is missing, empty, not text, ragged, or names a column twice.
     """
-    text = _text(path)
-    lines_there = text.count("\n")
+    whole, notes = read_text(path)
+    lines_there = whole.count("\n")
     check_limit("rows", lines_there, f"{path.name}: {lines_there:,} lines", FindingsError)
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in whole.splitlines() if line.strip()), "")
     count = max(map(first.count, SEPARATORS))
     check_limit("columns", count, f"{path.name}: a header of {count:,} columns", FindingsError)
     limit_cells()
-    separator = max(SEPARATORS, key=lambda mark: len(next(csv.reader([first], delimiter=mark), [])))
+    separator, text = find_separator(whole)
+    before = lines_there - text.count("\n")
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     rows: list[list[str]] = []
     lines: list[int] = []
@@ -48,15 +48,22 @@ def read_table(path: Path) -> pd.DataFrame:
         for row in reader:
             if any(cell.strip() for cell in row):
                 rows.append([unguard(cell.strip()) for cell in row])
-                lines.append(reader.line_num)
+                lines.append(before + reader.line_num)
     except csv.Error as error:
         raise FindingsError(
-            f"{path.name}, line {reader.line_num}: not a readable CSV ({short_reason(error)})"
+            f"{path.name}, line {before + reader.line_num}: not a readable CSV ({short_reason(error)})"
         ) from error
+    return table_of(path, rows, lines, separator, notes)
+
+
+def table_of(path: Path, rows: list[list[str]], lines: list[int], separator: str, notes: list[str]) -> pd.DataFrame:
+    """Return rows of text, the header first, as `read_table` does; `lines` are those in the file."""
     if not rows:
         raise FindingsError(f"{path.name}: the file is empty; expected a CSV with a header")
     header, body = rows[0], rows[1:]
     for row, line in zip(body, lines[1:], strict=True):
+        while len(row) > len(header) and not row[-1]:
+            row.pop()  # a separator at the end of the line
         if len(row) != len(header):
             raise FindingsError(
                 f"{path.name}, line {line}: {len(row)} cells where the header has {len(header)} "
@@ -65,7 +72,16 @@ def read_table(path: Path) -> pd.DataFrame:
     index = pd.Index(lines[1:], name="line", dtype="int64")
     names = _column_names(path, header)
     columns = {name: [row[at] for row in body] for at, name in names.items()}
-    return pd.DataFrame(columns, index=index, dtype=object)
+    table = pd.DataFrame(columns, index=index, dtype=object)
+    pointed = []
+    for name in columns:
+        if (column := with_points(table[name], separator)) is not None:
+            table[name] = column
+            pointed.append(name)
+    if pointed:
+        notes.append(f"{path.name}: decimal commas are read as points in {', '.join(pointed)}")
+    table.attrs = {"notes": notes}
+    return table
 
 
 def numbers(path: Path, table: pd.DataFrame, column: str) -> pd.Series:
@@ -115,26 +131,6 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and "_" not in text else None  # Python reads 1_0 as ten
-
-
-def _text(path: Path) -> str:
-    if path.is_dir():
-        raise FindingsError(f"{path.name}: a folder; expected a CSV file, choose one in it")
-    try:
-        size = path.stat().st_size
-        check_limit("text_bytes", size, f"{path.name}: a table of {size_text(size)}", FindingsError)
-        data = path.read_bytes()
-    except OSError as error:
-        raise FindingsError(explain_unreadable(path, error)) from error
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise FindingsError(f"{path.name}: UTF-16 text; save it as CSV in UTF-8")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise FindingsError(f"{path.name}: not text in UTF-8 (byte {error.start}); save it as CSV in UTF-8") from error
-    if "\0" in text:
-        raise FindingsError(f"{path.name}: a binary file; expected a CSV, save it as CSV in UTF-8")
-    return text
 
 
 def _column_names(path: Path, header: list[str]) -> dict[int, str]:

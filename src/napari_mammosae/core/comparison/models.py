@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, plain
 from ..intervention.measures import check_labels, measures_of, measures_of_resamples, why_no_intervals
+from ..ranking.orders import Ranking
 from ..ranking.scores import LabelledPool
 from ..ranking.statistics import ClassStatistics
 from ..stats.bootstrap import patient_weights, percentile_interval
@@ -91,9 +92,9 @@ class ModelComparison:
     label : int
         Class to compare with the rest.
     latents : pandas.DataFrame
-        One row a latent that fires in either model, largest |change| first: `latent`, `state` ("both", "gained": fires
-        only in b, "lost": only in a), and for each model `mean_class_*`, `mean_rest_*`, `diff_*`, `auroc_*`; `change`
-        is `diff_b - diff_a`.
+        One row a latent that fires in either model, largest |change| first or in the order given: `latent`, `state`
+        ("both", "gained": fires only in b, "lost": only in a), and for each model `mean_class_*`, `mean_rest_*`,
+        `diff_*`, `auroc_*`; `change` is `diff_b - diff_a`.
     separation : pandas.DataFrame
         One row a model: see `separation_of`.
     performance : pandas.DataFrame
@@ -141,8 +142,24 @@ class ModelComparison:
         return axis
 
 
-def compare_models(a: ModelSide, b: ModelSide, label: int = 1) -> ModelComparison:
+def compare_models(
+    a: ModelSide,
+    b: ModelSide,
+    label: int = 1,
+    *,
+    measured: tuple[ModelSide, ModelSide] | None = None,
+    ranking: Ranking | None = None,
+) -> ModelComparison:
     """Compare two models under one SAE; the images need not be the same.
+
+    Parameters
+    ----------
+    a, b, label
+        The models on the images of which class means are taken, and the class that is set against the rest.
+    measured
+        The models on the images on which predictions are measured; by default the same.
+    ranking
+        Order of the latents; by default those that change most come first.
 
     Raises
     ------
@@ -168,12 +185,12 @@ def compare_models(a: ModelSide, b: ModelSide, label: int = 1) -> ModelCompariso
         }
         table |= {f"{name}_{suffix}": values[shown] for name, values in columns.items()}
     table["change"] = table["diff_b"] - table["diff_a"]
-    order = np.lexsort((shown, -np.abs(table["change"])))
-    measured: list[dict[str, Any]] = []
+    order = np.lexsort((shown, -np.abs(table["change"]))) if ranking is None else np.argsort(ranking.ranks[shown])
+    rows: list[dict[str, Any]] = []
     notes = []
-    for side in (a, b):
+    for side in measured or (a, b):
         try:
-            measured += _performance(side, label)
+            rows += _performance(side, label)
         except SettingsError as error:  # means of classes need no prediction
             notes.append(f"the predictions of {side.name} are not measured: {error}")
     return ModelComparison(
@@ -182,7 +199,7 @@ def compare_models(a: ModelSide, b: ModelSide, label: int = 1) -> ModelCompariso
         label,
         pd.DataFrame(table).iloc[order].reset_index(drop=True),
         pd.DataFrame([{"model": side.name} | separation_of(side, label) for side in (a, b)]),
-        pd.DataFrame(measured),
+        pd.DataFrame(rows),
         notes=tuple(notes),
     )
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import glob
 import os
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..base.errors import ImageError
-from ..base.limits import check_limit, limit, limit_cells
-from ..base.names import IMAGE_SUFFIXES, image_id_of, tidy_name
+from ..base.errors import FindingsError, ImageError
+from ..base.names import IMAGE_SUFFIXES, image_id_of, tidy_name, valid_text
 from ..base.reading import reads
 
 if TYPE_CHECKING:
@@ -36,12 +33,15 @@ class ImageList:
         Name without folders and suffix; the path relative to `root` for images whose names clash.
     table : Path or None
         The CSV the images were listed in; its columns beside `path` are labels.
+    notes : tuple of str
+        What a person should know of the search, one sentence each.
     """
 
     root: Path
     paths: tuple[Path, ...]
     image_ids: tuple[str, ...]
     table: Path | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -69,16 +69,17 @@ def resolve_images(images: str | Path) -> ImageList:
     """
     given = Path(images).expanduser()
     if given.is_dir():
-        found = sorted(path for path in given.rglob("*") if path.is_file() and _is_image(path, given))
+        files, notes = walk(given)
+        found = [path for path in files if is_image(path)]
         if not found:
             raise ImageError(f"{given.name or given}: no images in this folder; expected {_expected()}.")
-        return _image_list(given, found)
+        return _image_list(given, found, notes=notes)
     if given.is_file():
         return _from_table(given) if given.suffix.lower() == ".csv" else _image_list(given.parent, [given])
     if glob.has_magic(str(images)):
         root = _fixed_part(given)
         matches = (Path(match) for match in glob.glob(str(given), recursive=True))  # noqa: PTH207  Path.glob refuses absolute patterns
-        found = sorted(path for path in matches if path.is_file() and _is_image(path, root))
+        found = sorted(path for path in matches if path.is_file() and not _is_hidden(path, root) and is_image(path))
         if not found:
             raise ImageError(f"No image matches {given.name}; expected {_expected()}.")
         return _image_list(root, found)
@@ -88,36 +89,35 @@ def resolve_images(images: str | Path) -> ImageList:
 def image_ids(root: Path, paths: Iterable[Path]) -> tuple[str, ...]:
     """One identifier for each path: its name, or where names clash its path relative to `root`, with ``/``."""
     paths = list(paths)
-    names = [image_id_of(path) for path in paths]
+    names = [valid_text(image_id_of(path)) for path in paths]
     counts = Counter(names)
     relative = [path.relative_to(root) if path.is_relative_to(root) else path for path in paths]
-    return tuple(name if counts[name] == 1 else path.as_posix() for name, path in zip(names, relative, strict=True))
+    return tuple(
+        name if counts[name] == 1 else valid_text(path.as_posix()) for name, path in zip(names, relative, strict=True)
+    )
 
 
-def _image_list(root: Path, paths: list[Path], table: Path | None = None) -> ImageList:
-    return ImageList(root, tuple(paths), image_ids(root, paths), table)
+def _image_list(root: Path, paths: list[Path], table: Path | None = None, notes: Iterable[str] = ()) -> ImageList:
+    return ImageList(root, tuple(paths), image_ids(root, paths), table, tuple(notes))
 
 
 @reads(ImageError, "a CSV that lists images")
 def _from_table(table: Path) -> ImageList:
-    limit_cells()
-    with table.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        try:
-            columns = list(rows.fieldnames or ())
-            if "path" not in columns:
-                raise ImageError(
-                    f"{table.name} has no column 'path' (it has {', '.join(columns) or 'none'}); it should list one "
-                    "image per row, relative to the CSV."
-                )
-            most = limit("rows")
-            names = [(row["path"] or "").strip() for row in islice(rows, most + 1)]
-            check_limit("rows", len(names), f"{table.name}: more than {most:,} rows", ImageError)
-        except (UnicodeDecodeError, csv.Error) as error:
-            raise ImageError(f"{table.name} is not a CSV in UTF-8 ({error}).") from error
-    blank = [number for number, name in enumerate(names, start=2) if not name]
-    if blank:
-        raise ImageError(f"{table.name}, row {blank[0]}: 'path' is blank; every row needs the path of an image.")
+    from ..base.tables import read_table
+
+    try:
+        cells = read_table(table)
+    except FindingsError as error:
+        raise ImageError(str(error)) from error
+    if "path" not in cells:
+        raise ImageError(
+            f"{table.name} has no column 'path' (it has {', '.join(map(str, cells)) or 'none'}); it should list one "
+            "image per row, relative to the CSV."
+        )
+    names = list(cells["path"])
+    blank = cells.index[cells["path"] == ""]
+    if len(blank):
+        raise ImageError(f"{table.name}, line {blank[0]}: 'path' is blank; every row needs the path of an image.")
     if not names:
         raise ImageError(f"{table.name} lists no images.")
     paths = _found(table.parent, names)
@@ -125,7 +125,7 @@ def _from_table(table: Path) -> ImageList:
     twice = [file for file, count in Counter(files).items() if count > 1]
     if twice:
         raise ImageError(f"{table.name} lists {Path(twice[0]).name} more than once; one row per image is expected.")
-    return _image_list(table.parent, paths, table)
+    return _image_list(table.parent, paths, table, cells.attrs["notes"])
 
 
 def _found(root: Path, names: list[str]) -> list[Path]:
@@ -150,9 +150,49 @@ def _found(root: Path, names: list[str]) -> list[Path]:
     return [path if path.exists() else found(other) for path, other in zip(paths, slashed, strict=True)]
 
 
-def _is_image(path: Path, root: Path) -> bool:
-    if any(part.startswith(".") for part in path.relative_to(root).parts):
-        return False
+def walk(root: Path) -> tuple[list[Path], list[str]]:
+    """Return the files below a folder, sorted, hidden ones left out, and notes on the linked folders among them.
+
+    Every folder is searched once, by its own name rather than by that of a link to it.
+    """
+    files: list[Path] = []
+    linked: list[Path] = []
+    again: list[Path] = []
+    seen: set[tuple[int, int]] = set()
+    own, links = [root], list[Path]()
+    while own or links:
+        folder = own.pop() if own else links.pop()
+        try:
+            status = folder.stat()
+            inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+        except OSError:  # one that may not be read is left to whoever asks for it by name
+            continue
+        is_link = folder != root and folder.is_symlink()
+        above = is_link and root.resolve().is_relative_to(folder.resolve())
+        if above or (status.st_dev, status.st_ino) in seen:
+            again.append(folder)
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        if is_link:
+            linked.append(folder)
+        files += [path for path in inside if path.is_file()]
+        folders = [path for path in inside if path.is_dir()]
+        own += [path for path in reversed(folders) if not path.is_symlink()]
+        links = [path for path in reversed(folders) if path.is_symlink()] + links
+    notes = [
+        f"{root.name}: linked folders {what}: {len(paths)} (first: {min(paths).relative_to(root).as_posix()})"
+        for paths, what in ((linked, "that were followed"), (again, "that lead to folders already searched, left out"))
+        if paths
+    ]
+    return sorted(files), notes
+
+
+def _is_hidden(path: Path, root: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is named like an image, or is a DICOM file of any name."""
     # DICOM files often have no suffix, or what looks like one is the end of a dotted identifier
     return path.name.lower().endswith(IMAGE_SUFFIXES) or _has_dicom_magic(path)
 

@@ -15,7 +15,8 @@ from ..base.limits import check_limit
 from ..base.names import ImageNames, image_id_of
 from ..base.reading import reading
 from ..base.text import size_text
-from .dicom import BORDER, Laterality, View, VoiTable, read_dicom
+from .dicom import BORDER, read_dicom
+from .dicom_facts import Laterality, View, VoiTable
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 
@@ -132,7 +133,8 @@ class Mammogram:
         """Lowest and highest value of `displayed` to show: the window, else the 0.5 to 99.9 % range without padding."""
         if self.window is not None and self.voi is None:
             centre, width = self.window
-            return centre - width / 2, centre + width / 2
+            if centre - width / 2 < self.pixels.max() and centre + width / 2 > self.pixels.min():
+                return centre - width / 2, centre + width / 2  # one beside all values would show nothing
         step = max(1, int(np.sqrt(self.pixels.size / 250_000)))  # a sample is enough for percentiles
         sample = self.pixels[::step, ::step]
         padded = self._padded(sample)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ImageError
 from ..base.reading import short_reason
-from .sizes import check_jpeg_size, check_png_size, check_size, jpeg_segments
+from .sizes import check_jpeg_size, check_png_size, check_size, jpeg_ends
 
 PNG_START = b"\x89PNG\r\n\x1a\n"
 JPEG_START = b"\xff\xd8\xff"
@@ -114,11 +114,8 @@ def _check_png(path: Path, data: bytes) -> None:
 
 def _check_jpeg(path: Path, data: bytes) -> None:
     """Refuse truncated files: decoders fill what is missing with grey and only warn."""
-    for marker, at in jpeg_segments(data):
-        # within the scan 0xFF is always escaped, so an end marker is the end
-        if marker == 0xDA and data.find(b"\xff\xd9", at + 4) >= 0:
-            return
-    raise ImageError(f"{path.name}: a truncated or damaged JPEG; copy it again")
+    if not jpeg_ends(data):
+        raise ImageError(f"{path.name}: a truncated or damaged JPEG; copy it again")
 
 
 def _read_tiff(path: Path, data: bytes) -> Plane:

@@ -38,6 +38,11 @@ def check_jpeg_size(name: str, data: bytes) -> None:
             check_size(name, rows, cols, 2 * channels)
 
 
+def jpeg_ends(data: bytes) -> bool:
+    """Whether a JPEG has its end marker, whatever follows it: within the scan 0xFF is always escaped."""
+    return any(marker == 0xDA and data.find(b"\xff\xd9", at + 4) >= 0 for marker, at in jpeg_segments(data))
+
+
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, int]]:
     """Yield marker and position of each segment of a JPEG's header, the scan's last."""
     at = 2

@@ -29,8 +29,9 @@ def curve_table(
 ) -> "pd.DataFrame":
     """Tabulate measures and their 95 % intervals for chosen k, one row a mode and k.
 
-    Columns `mode, form, k, union_size`, each measure, with `compat` also `lost_ranks` (distinct logits that tie as
-    float32 sigmoids), `<measure>_lo`, `<measure>_hi` (of the exact ranks) and `note`: why intervals are blank.
+    Columns `mode, form, k, union_size`, each measure, with `compat` also `ranks` (distinct logits) and `lost_ranks`
+    (how many of them tie as float32 sigmoids), `<measure>_lo`, `<measure>_hi` (of the exact ranks) and `note`: why
+    intervals are blank.
 
     Raises
     ------
@@ -47,7 +48,8 @@ def curve_table(
         curve = sweep_cohort(cohort, first, mode, form, compat=compat)
         table = curve.table(ks)
         if compat:
-            table["lost_ranks"] = curve.lost_ranks[np.searchsorted(curve.steps, table["k"], "right") - 1]
+            step = np.searchsorted(curve.steps, table["k"], "right") - 1
+            table["ranks"], table["lost_ranks"] = curve.ranks[step], curve.lost_ranks[step]
         if intervals:
             ends: list[dict[str, float]] = []
             for k in table["k"]:
@@ -64,6 +66,17 @@ def curve_table(
             table["note"] = note
         tables.append(table)
     return pd.concat(tables, ignore_index=True)
+
+
+def lost_ranks_note(table: "pd.DataFrame") -> str:
+    """Say how many ranks the float32 sigmoids of a `curve_table` lose where they lose most, or return ""."""
+    if "lost_ranks" not in table or not table["lost_ranks"].any():
+        return ""
+    row = table.iloc[int(table["lost_ranks"].argmax())]
+    return (
+        f"float32 sigmoids lose up to {row['lost_ranks']:,} of {row['ranks']:,} ranks ({row['mode']}, k {row['k']:,}): "
+        "images of different logits tie, and AUROC and AUPRC change"
+    )
 
 
 def effect(cohort: Cohort, edit: Edit) -> "pd.DataFrame":

@@ -5,7 +5,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from ..base.errors import SettingsError
-from ..stats.bootstrap import FEWEST, too_few, weighted_measures
+from ..stats.bootstrap import too_few, too_few_of_class, weighted_measures
 from ..stats.measures import (
     BinaryMeasures,
     FloatArray,
@@ -70,7 +70,4 @@ def check_labels(labels: ArrayLike | None, n_logits: int) -> FloatArray:
 
 def why_no_intervals(labels: FloatArray, patients: ArrayLike, n_logits: int) -> str:
     """Say why the measures of these images get no intervals, or return an empty string."""
-    if n_logits == 1:
-        return too_few(labels, patients)
-    found = np.unique(np.asarray(patients)).size
-    return f"too few patients ({found}; at least {FEWEST} needed)" if found < FEWEST else ""
+    return too_few(labels, patients) if n_logits == 1 else too_few_of_class(labels, patients)

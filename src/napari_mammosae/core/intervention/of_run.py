@@ -1,8 +1,8 @@
 """Interventions over a run: the images that count, every k of a ranking, and one set of latents before and after."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import numpy as np
@@ -11,18 +11,18 @@ import pandas as pd
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, measure_title, plain
 from ..base.provenance import provenance
-from ..ranking.files import read_published_folder
+from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
 from ..ranking.orders import Ranking, first_ranks
-from ..ranking.scores import SCORES, Score
-from ..runs.classes import Unit, labelled_rows, logits_of_label
+from ..runs.classes import logits_of_label
 from ..runs.run import Run
+from ..runs.sample import Unit, sample_of
 from ..stats.measures import IntArray
 from .cohort import Cohort
 from .edit import Edit, Form, Mode, mask_of
-from .effects import curve_table, effect
-from .plots import draw_curve, draw_effects
-from .random_sets import random_null
+from .effects import curve_table, effect, lost_ranks_note
+from .plots import draw_curve, draw_effects, draw_notes
+from .random_sets import NotMatched, random_null
 from .sweep import SweepMode
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from ..models.facts import ModelFacts
     from ..models.model import MammoSAE
+    from ..ranking.scores import Score
 
-PUBLISHED = "published:"
 DEFAULT_KS = (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 Order: TypeAlias = str | pd.DataFrame | Ranking | Mapping[int, pd.DataFrame | Ranking]
 """A score that ranks the latents for every class, `published:DIR`, or rankings: one, or one a class."""
@@ -47,7 +47,7 @@ class KSweep:
         One row a mode and k: `mode`, `form`, `k`, `union_size`, the measures, their 95 % intervals `<measure>_lo` and
         `<measure>_hi`, and `note`: why intervals are blank.
     provenance : dict
-        What produced it.
+        What produced it; under `notes` what a person should know about it.
     """
 
     rows: pd.DataFrame
@@ -68,6 +68,7 @@ class KSweep:
             draw_curve(axis, rows, chosen, str(mode))
         axis.set(ylabel=measure_title(chosen), title=plain(self.provenance["settings"]["label"].replace("_", " ")))
         axis.legend(fontsize="small")
+        draw_notes(axis, self.provenance["notes"])
         return axis
 
 
@@ -148,7 +149,8 @@ def sweep(
     unit
         "row" counts an image once for each of its finding rows.
     compat
-        Rank float32 sigmoids as the published curves do, and count false ties.
+        Rank float32 sigmoids as the published curves do, and count false ties; a `UserWarning` says so where there
+        are any.
     intervals
         Whether to bootstrap by patient.
     logit
@@ -183,7 +185,13 @@ def sweep(
         "ranked_and_scored_on_the_same_images": isinstance(ranking, str)
         and ranked_on == eval_split and not ranking.startswith(PUBLISHED),
     }  # fmt: skip
-    return KSweep(rows, provenance("intervene", settings, model))
+    notes = [note for note in (lost_ranks_note(rows),) if note]
+    for note in notes:
+        warnings.warn(note, stacklevel=2)
+    record = provenance("intervene", settings, model) | _used(run, label, eval_split, unit)
+    if isinstance(ranking, str) and not ranking.startswith(PUBLISHED):
+        record["ranked_on"] = sample_of(run, label, ranked_on, unit).used.describe()
+    return KSweep(rows, record | {"notes": notes})
 
 
 def intervene(
@@ -217,7 +225,8 @@ def intervene(
     unit
         "row" counts an image once for each of its finding rows.
     null
-        Compare with so many random sets of equal count, and of equal activation.
+        Compare with so many random sets of equal count, and of equal activation within 10 %. What they reach stands
+        in the provenance, under `null_count` and `null_activation`; where no sets reach it, `left_out` says why.
     logit
         The model's class whose logit is scored, where it is not called as the label.
 
@@ -245,18 +254,14 @@ def intervene(
     rows.insert(1, "form", edit.form)
     rows.insert(2, "set_size", int(edit.mask.sum()))
     settings = _settings(run, label, cohort, form, split, unit, logit) | {"mode": mode, "null": null}
-    record = provenance("intervene", settings, model) | {"edit": edit.describe(), "remark": edit.remark}
+    record = provenance("intervene", settings, model) | _used(run, label, split, unit)
+    record |= {"edit": edit.describe(), "remark": edit.remark}
     matches: tuple[Literal["count", "activation"], ...] = ("count", "activation")
     for match in matches if null else ():
-        found = random_null(cohort, edit, match, null)
-        record[f"null_{match}"] = {
-            name: {
-                "observed": found.observed[name],
-                "mean": float(values.mean()),
-                "share_of_random_sets_below": found.share_below(name),
-            }
-            for name, values in found.values.items()
-        }
+        try:
+            record[f"null_{match}"] = random_null(cohort, edit, match, null).describe()
+        except NotMatched as error:
+            record[f"null_{match}"] = {"left_out": str(error)}
     return InterventionEffect(edit, rows, record)
 
 
@@ -278,10 +283,10 @@ def cohort_of_run(
     ModelError
         If what follows the SAE is not linear.
     SettingsError
-        As `logits_of_label` and `labelled_rows`.
+        As `logits_of_label` and `sample_of`.
     """
     run.check_model(model)
-    rows, labels = labelled_rows(run, label, split, unit)
+    sample = sample_of(run, label, split, unit)
     logits = logits_of_label(run, label, logit)
     attribution, constant = model.linear_tail()
     everything = Cohort.of(
@@ -291,13 +296,7 @@ def cohort_of_run(
         logits=run.logits[:, logits],
         patients=run.images["patient"].to_numpy(),
     )
-    return everything.take(rows, labels)
-
-
-def check_order(order: str) -> None:
-    """Raise SettingsError unless an order is a score or `published:DIR`."""
-    if order not in SCORES and not order.startswith(PUBLISHED):
-        raise SettingsError(f"the order {order!r} is unknown; choose one of {', '.join(SCORES)} and published:DIR.")
+    return everything.take(sample.rows, sample.labels)
 
 
 def _entry(run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:
@@ -305,20 +304,13 @@ def _entry(run: Run, model: "MammoSAE", label: str, ranking: Order, split: str |
     if isinstance(ranking, str):
         check_order(ranking)
         if ranking.startswith(PUBLISHED):
-            found: Iterable[Any] = _published(ranking).values()
+            found: Iterable[Any] = published_rankings(ranking).values()
         else:
             found = rank_classes(run, label, cast("Score", ranking), model, split=split, unit=unit).values()
     else:
         found = ranking.values() if isinstance(ranking, Mapping) else [ranking]
     orders = [one.order if isinstance(one, Ranking) else Ranking.of_table(one).order for one in found]
     return first_ranks(orders, run.n_latents)
-
-
-def _published(order: str) -> dict[int, Ranking]:
-    folder = Path(order.removeprefix(PUBLISHED))
-    if not folder.is_dir():
-        raise SettingsError(f"{folder.name} is not a folder of published rankings.")
-    return read_published_folder(folder)
 
 
 def _settings(
@@ -332,6 +324,10 @@ def _settings(
         "run": run.path, "label": label, "unit": unit, "form": form, "eval_split": split, "images": cohort.n_images,
         "logits": [run.classes[place] for place in logits_of_label(run, label, logit)],
     } | counted  # fmt: skip
+
+
+def _used(run: Run, label: str, split: str | None, unit: Unit) -> dict[str, Any]:
+    return {"used": sample_of(run, label, split, unit).used.describe()}
 
 
 def _with_provenance(rows: pd.DataFrame, record: dict[str, Any]) -> pd.DataFrame:

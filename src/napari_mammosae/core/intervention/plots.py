@@ -1,6 +1,7 @@
 """Interventions drawn on axes: a measure over k, and a measure before and after an edit."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,13 @@ def draw_curve(axis: "Axes", table: "pd.DataFrame", measure: str, name: str) -> 
     axis.set_xlim(left=0)
     axis.set_xlabel("k, latents a class")
     axis.grid(alpha=0.3)
+
+
+def draw_notes(axis: "Axes", notes: Sequence[str]) -> None:
+    """Write what a person should know about the curves above them."""
+    if notes:
+        text = textwrap.fill(plain("Note: " + "; ".join(notes)), 60)
+        axis.text(0.0, 1.12, text, transform=axis.transAxes, fontsize=7, color="firebrick", va="bottom")
 
 
 def draw_effects(axis: "Axes", effects: Mapping[str, "pd.DataFrame"], measure: str) -> None:

@@ -42,6 +42,8 @@ class Curve:
         Latents in the union for every k.
     lost_ranks : (S,) int64
         Distinct logits that tie as float32 sigmoids; zeros unless ranked so.
+    ranks : (S,) int64
+        Distinct logits; zeros unless ranked as float32 sigmoids.
     """
 
     mode: SweepMode
@@ -50,6 +52,7 @@ class Curve:
     measures: dict[str, FloatArray]
     union_size: IntArray
     lost_ranks: IntArray
+    ranks: IntArray
 
     def at(self, k: int) -> dict[str, float]:
         """Return the measures of one k."""
@@ -108,22 +111,24 @@ def sweep_cohort(
     if compat and cohort.constant.size > 1:
         raise SettingsError("the published curves are those of two classes; there is nothing to reproduce here.")
     positive = labels == 1
-    steps, lost, rows = [], [], []
+    steps, lost, ranks, rows = [], [], [], []
     for k, logits in _logits_by_step(cohort, first, mode, form, factor or 0.0):
-        ties = 0
+        ties = distinct = 0
         if cohort.constant.size > 1:
             row: tuple[float, ...] = measures_of(labels, logits)
         elif compat:
             scores, ties = compat_scores(logits[:, 0])
+            distinct = np.unique(logits).size
             row = _two_classes(scores, positive, 0.5)
         else:
             row = _two_classes(logits[:, 0], positive, 0.0)
         steps.append(k)
         rows.append(row)
         lost.append(ties)
+        ranks.append(distinct)
     names = BinaryMeasures._fields if cohort.constant.size == 1 else MulticlassMeasures._fields
     columns = dict(zip(names, np.array(rows, dtype=np.float64).T, strict=True))
-    return Curve(mode, form, np.array(steps), columns, union_sizes(first), np.array(lost))
+    return Curve(mode, form, np.array(steps), columns, union_sizes(first), np.array(lost), np.array(ranks))
 
 
 def _two_classes(

@@ -36,6 +36,7 @@ class LocalizationSettings:
     min_area : least height x width of a found box, input pixels
     include : images with the finding only, as in the published table, or all images
     resamples, seed : of the bootstrap by patient; 0 resamples gives no intervals
+    split : only images of this split
     """
 
     threshold: Threshold = DEFAULT_THRESHOLD
@@ -45,6 +46,7 @@ class LocalizationSettings:
     include: Include = "finding"
     resamples: int = 1000
     seed: int = 0
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 < self.iou <= 1.0:
@@ -68,7 +70,7 @@ def localize_run(
     patients: npt.ArrayLike | None = None,
     regions: Mapping[str, npt.ArrayLike] | None = None,
     latents: npt.ArrayLike | None = None,
-    findings: Sequence[str] | None = None,
+    findings: Sequence[str] | Mapping[str, npt.ArrayLike] | None = None,
     settings: LocalizationSettings | None = None,
     progress: Report | None = None,
 ) -> pd.DataFrame:
@@ -83,7 +85,7 @@ def localize_run(
     patients : (k,) patient of each image; without it every image is its own
     regions : area shares (k, H' x W') by region name, as runs keep them; `breast` makes the lift and `outside` known
     latents : which; by default every latent that fires on one of the images
-    findings : which; by default every one that has a box
+    findings : which, and of each, if need be, the images that count for it; by default every one that has a box
     progress : called with heatmaps done and in total; may raise to cancel
 
     Returns
@@ -122,13 +124,15 @@ def localize_run(
     )  # fmt: skip
     parts = []
     for name in names:
-        mine = truth[truth["finding"] == name]
+        here = np.isin(ids, findings[name]) if isinstance(findings, Mapping) else np.ones(ids.size, bool)
+        mine = truth[(truth["finding"] == name) & truth["image"].isin(ids[here])]
         where = places(ids, mine["image"], mine[BOX_COLUMNS], input_shape, grid, areas)
-        ground = _Ground(name, ids, people, mine["image"].to_numpy(np.int64), mine[BOX_COLUMNS].to_numpy(np.float64))
+        owner, drawn = mine["image"].to_numpy(np.int64), mine[BOX_COLUMNS].to_numpy(np.float64)
+        ground = _Ground(name, ids[here], people[here], owner, drawn)
         table = pd.DataFrame({"finding": name, "latent": live})
         notes: list[list[str]] = [[] for _ in live]
         _add_found(table, notes, found, maps, ground, settings)
-        _add_focus(table, notes, focus(maps, where), where.box.mean(axis=1), ground, settings)
+        _add_focus(table, notes, focus(maps, where), where.box.mean(axis=1)[here], ground, settings)
         table["note"] = ["; ".join(lines) for lines in notes]
         parts.append(table)
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"finding": [], "latent": []})

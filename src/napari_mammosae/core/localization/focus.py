@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from ..anatomy.cell_parts import BREAST_PARTS, shares_in_both
 from ..images.cells import box_shares, centres_inside
 from ..stats.measures import ratios
 from .detections import SparseMaps
@@ -58,8 +59,8 @@ def places(
     truth_image, truth_boxes : (b,) and (b, 4), annotated boxes in input edges
     shape, grid : (H, W) and (H', W')
     regions : shares (n, H' x W') by name, rows as in `images`. `breast` is needed for the breast lift. From shares the
-        part of a cell in both box and breast is not known exactly where both cut it: the smaller share is taken, which
-        is exact where one contains the other
+        part of a cell in both box and breast is not known where both cut it: `breast_parts` make it known (see
+        `shares_in_both`), without them the smaller share is taken, which is exact where one contains the other
     """
     given = np.asarray(images, np.int64)
     order = np.argsort(given)
@@ -71,9 +72,18 @@ def places(
         if len(mine):
             box[row] = box_shares(mine, shape, grid).ravel()
             centre[row] = centres_inside(mine, shape, grid).ravel()
-    shares = {name: np.asarray(values, np.float64)[order] for name, values in (regions or {}).items()}
+    known = dict(regions or {})
+    parts = known.pop(BREAST_PARTS, None)
+    shares = {name: np.asarray(values, np.float64)[order] for name, values in known.items()}
     breast = shares.pop("breast", None)
-    return Places(wanted, box, centre, breast, None if breast is None else np.minimum(box, breast), shares)
+    if breast is None:
+        return Places(wanted, box, centre, None, None, shares)
+    both = np.zeros_like(box)
+    for row in np.flatnonzero(box.any(axis=1)).tolist():
+        mine = boxes[owner == wanted[row]]
+        own = None if parts is None else np.asarray(parts)[order[row]]
+        both[row] = shares_in_both(mine, shape, grid, breast[row], own).ravel()
+    return Places(wanted, box, centre, breast, both, shares)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

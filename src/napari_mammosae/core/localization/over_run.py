@@ -1,84 +1,31 @@
 """A run and a table of annotated boxes brought together: every latent measured, or one latent with its curves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..annotations.boxes import Findings
 from ..base.errors import FindingsError
 from ..base.names import slug
 from ..base.progress import Report, reporting
 from ..base.provenance import provenance
-from ..images.geometry import clip_boxes
-from ..runs.listed_names import listed_names
 from ..runs.run import Run
+from ..runs.sample import Used
 from .boxes import DEFAULT_MIN_AREA, Confidence
 from .detections import SparseMaps, detect, sparse_maps
 from .evaluation import BOX_COLUMNS, Include, LocalizationSettings, localize_run
 from .matching import Froc, PrecisionRecall, froc, match, precision_recall
+from .run_boxes import RunBoxes, boxes_of_run, boxes_of_split, counted_images
 from .thresholds import DEFAULT_THRESHOLD, Threshold
 
 Columns = tuple["NDArray[Any]", "NDArray[Any]", "NDArray[Any]", "NDArray[Any]"]
 FIRST_COLUMNS = ("finding", "latent", "ap", "precision", "recall", "mean_best_iou", "pointing", "energy", "lift")
 """What a table begins with; the rest follows in the order in which it is measured."""
-_FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RunBoxes:
-    """Annotated boxes of a run's images.
-
-    Parameters
-    ----------
-    table : columns `image` (as in the run), `finding`, `row_min`, `col_min`, `row_max`, `col_max` (input edges, clipped
-        to what the model saw)
-    named : (n,) bool per row of the run's images: the annotations name the image, with or without boxes
-    notes : what was left out or changed, one sentence each
-    name : the file's, for messages
-    """
-
-    table: pd.DataFrame
-    named: NDArray[np.bool_]
-    notes: tuple[str, ...]
-    name: str = ""
-
-    @property
-    def findings(self) -> tuple[str, ...]:
-        """Findings that have a box, in alphabetical order."""
-        return tuple(sorted(self.table["finding"].unique()))
-
-
-def boxes_of_run(run: Run, findings: Findings) -> RunBoxes:
-    """Put annotated boxes into the model input's frame of a run's images.
-
-    Raises
-    ------
-    FindingsError
-        The annotations name none of the run's images, or all are for images of other sizes.
-    """
-    images = run.images
-    names = listed_names(images)
-    frames = images[list(_FRAME)].to_numpy(np.float64)
-    shapes = {name: (int(rows), int(cols)) for name, rows, cols in zip(names, *frames[:, :2].T, strict=True)}
-    fitted = findings.for_images(shapes)
-    row = pd.Index(names).get_indexer(pd.Index(fitted.table["image_id"]))
-    input_shape = np.array(run.info["preprocessing"]["size"], np.float64)
-    crop = frames[row, 2:]
-    step = (crop[:, 2:] - crop[:, :2]) / input_shape  # source pixels per input pixel
-    boxes = (fitted.table[BOX_COLUMNS].to_numpy(np.float64) - np.tile(crop[:, :2], 2)) / np.tile(step, 2)
-    clipped, _, outside = clip_boxes(boxes, input_shape)
-    notes = list(fitted.notes)
-    if outside.any():
-        notes.append(f"{findings.name}: boxes outside what the model saw, left out: {int(outside.sum())}")
-    table = pd.DataFrame({"image": run.numbers[row], "finding": fitted.table["finding"].to_numpy()})
-    table[BOX_COLUMNS] = clipped
-    return RunBoxes(
-        table[~outside].reset_index(drop=True), np.isin(names, fitted.images.index), tuple(notes), findings.name
-    )
 
 
 def localize(
@@ -90,6 +37,7 @@ def localize(
     confidence: Confidence = "maximum",
     min_area: float = DEFAULT_MIN_AREA,
     images: Include = "finding",
+    split: str | None = None,
     finding: str | Sequence[str] | None = None,
     latents: Sequence[int] | None = None,
     resamples: int = 1000,
@@ -111,7 +59,10 @@ def localize(
     min_area
         Least height x width of a found box, in pixels of the model's input.
     images
-        "finding": those with the finding, as in the published table; "all": all annotated ones.
+        "finding": those with the finding, as in the published table; "all": all annotated ones. These are named by the
+        annotations, with or without a box, or the run's label says that they are without the finding.
+    split
+        Only images of this split.
     finding
         One or several findings; by default all that have boxes.
     latents
@@ -125,8 +76,9 @@ def localize(
     -------
     pandas.DataFrame
         One row a finding and latent: `finding`, `latent`, `ap`, `precision`, `recall`, `mean_best_iou`, `pointing`,
-        `energy`, `lift` and the other columns of `localize_run`. ``attrs["provenance"]`` says what produced it, and
-        what of the boxes was left out.
+        `energy`, `lift` and the other columns of `localize_run`. ``attrs["provenance"]`` says what produced it,
+        under `used` how many images count for each finding and why the others do not, and what of the boxes was left
+        out.
 
     Raises
     ------
@@ -145,18 +97,23 @@ def localize(
     >>> list(boxes.columns[:3])
     ['finding', 'latent', 'ap']
     """
-    settings = LocalizationSettings(Threshold.parse(threshold), iou, confidence, min_area, images, resamples, seed)
+    cut = Threshold.parse(threshold)
+    settings = LocalizationSettings(cut, iou, confidence, min_area, images, resamples, seed, split)
     boxes = findings if isinstance(findings, RunBoxes) else boxes_of_run(run, findings)
     names = [finding] if isinstance(finding, str) else finding
     with reporting(progress) as report:
         table = localize_latents(run, boxes, settings, findings=names, latents=latents, progress=report)
+    used, notes = table.attrs["used"], table.attrs["notes"]
     table = table[[*FIRST_COLUMNS, *(name for name in table if name not in FIRST_COLUMNS)]]
     chosen = {
         "run": run.path, "boxes": boxes.name, "threshold": str(settings.threshold), "iou": iou,
-        "confidence": confidence, "min_area": min_area, "images": images, "finding": names, "latents": latents,
-        "resamples": resamples, "seed": seed,
+        "confidence": confidence, "min_area": min_area, "images": images, "split": split, "finding": names,
+        "latents": latents, "resamples": resamples, "seed": seed,
     }  # fmt: skip
-    table.attrs["provenance"] = provenance("localize", chosen) | {"made_with": run.made_with, "notes": boxes.notes}
+    table.attrs = {
+        "provenance": provenance("localize", chosen)
+        | {"made_with": run.made_with, "used": {name: one.describe() for name, one in used.items()}, "notes": notes}
+    }
     return table
 
 
@@ -171,7 +128,8 @@ def localize_latents(
 ) -> pd.DataFrame:
     """Measure every live latent (or some) of a run against annotated boxes; see `localize_run` for the columns.
 
-    Only images that the annotations name are used: of others nobody said what is on them.
+    ``attrs["used"]`` says how many images count for each finding, see `counted_images`, and ``attrs["notes"]`` what was
+    changed about the boxes and what is odd about the images.
 
     Raises
     ------
@@ -180,22 +138,30 @@ def localize_latents(
     RunError
         The run keeps no maps.
     """
+    boxes = boxes_of_split(run, boxes, settings.split)
     names = _checked(boxes, findings)
-    images = _images(run, boxes, names, settings)
+    counted = {name: counted_images(run, boxes, name, settings.include, settings.split) for name in names}
+    images = np.unique(np.concatenate([one.images for one in counted.values()]))
     rows = np.searchsorted(run.numbers, images)
-    return localize_run(
+    regions = _regions(run, images)
+    table = localize_run(
         *_columns(run, images, latents),
         boxes.table,
         images=images,
         grid=run.grid,
         input_shape=_input_shape(run),
         patients=run.images["patient"].to_numpy()[rows],
-        regions=_regions(run, images),
+        regions=regions,
         latents=None if latents is None else np.asarray(latents),
-        findings=names,
+        findings={name: one.images for name, one in counted.items()},
         settings=settings,
         progress=progress,
     )
+    notes = [*boxes.notes, *(note for one in counted.values() for note in one.notes)]
+    if BREAST_PARTS not in regions:
+        notes.append("the run is of an old format: where a box and the breast cut one cell, the lift is not exact")
+    table.attrs = {"used": {name: one.used for name, one in counted.items()}, "notes": notes}
+    return table
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -208,6 +174,7 @@ class LatentOverRun:
     row : the latent's row of `localize_run`: every measure with its interval, and a `note`
     curve : precision and recall over confidences, on the images the settings include; None without boxes
     froc : sensitivity against false positives per image without the finding; None where there is no such image
+    used : the images that `row` rests on
     notes : what a person should know, one sentence each
     """
 
@@ -216,6 +183,7 @@ class LatentOverRun:
     row: "pd.Series[Any]"
     curve: PrecisionRecall | None
     froc: Froc | None
+    used: Used
     notes: tuple[str, ...]
 
 
@@ -234,17 +202,19 @@ def measure_latent(
     FindingsError, RunError
         As `localize_latents`.
     """
+    boxes = boxes_of_split(run, boxes, settings.split)
     finding = _checked(boxes, [finding])[0]
-    row = localize_latents(run, boxes, settings, findings=[finding], latents=[latent]).iloc[0]
-    images = _images(run, boxes, [finding], replace(settings, include="all"))
+    table = localize_latents(run, boxes, settings, findings=[finding], latents=[latent])
+    row = table.iloc[0]
+    images = counted_images(run, boxes, finding, "all", settings.split).images
     maps = sparse_maps(*_columns(run, images, [latent]), run.grid)
     truth = boxes.table[boxes.table["finding"] == finding]
     with_finding = np.unique(truth["image"])
     curve, free = _curves(run, maps, truth, with_finding, images, settings, progress)
-    notes = [*boxes.notes, *filter(None, str(row["note"]).split("; "))]
+    notes = [*table.attrs["notes"], *filter(None, str(row["note"]).split("; "))]
     if free is None:
         notes.append(f"no FROC curve: no image without {finding.replace('_', ' ')}")
-    return LatentOverRun(latent, finding, row, curve, free, tuple(notes))
+    return LatentOverRun(latent, finding, row, curve, free, table.attrs["used"][finding], tuple(notes))
 
 
 def _curves(
@@ -283,12 +253,6 @@ def _checked(boxes: RunBoxes, findings: Sequence[str] | None) -> list[str]:
     return names
 
 
-def _images(run: Run, boxes: RunBoxes, names: Sequence[str], settings: LocalizationSettings) -> NDArray[np.int64]:
-    if settings.include == "all":
-        return run.numbers[boxes.named].astype(np.int64)
-    return np.unique(boxes.table.loc[boxes.table["finding"].isin(names), "image"].to_numpy(np.int64))
-
-
 def _columns(run: Run, images: NDArray[np.int64], latents: Sequence[int] | None) -> Columns:
     """Kept cells of these images: latent, image, cell, value."""
     if latents is not None and len(latents) == 1:  # the run reads one latent without reading the others
@@ -305,12 +269,12 @@ def _columns(run: Run, images: NDArray[np.int64], latents: Sequence[int] | None)
     return latent, image, cell, value
 
 
-def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[np.float32]]:
-    """Shares (k, H' x W') of the regions on these images."""
-    found: dict[str, list[NDArray[np.float32]]] = {}
+def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+    """Shares (k, H' x W') of the regions on these images, and the parts of the breast."""
+    found: dict[str, list[NDArray[Any]]] = {}
     for part in run.regions():
         wanted = np.isin(part.image, images)
-        for name, share in part.shares.items():
+        for name, share in part.everything.items():
             rows = share.reshape(len(share), run.grid[0] * run.grid[1])
             found.setdefault(name, []).append(rows[wanted])
     return {name: np.concatenate(shares) for name, shares in found.items()}

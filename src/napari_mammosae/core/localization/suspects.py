@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..base.progress import Report
 from ..runs.run import Run
 from ..stats.measures import ratios
@@ -56,14 +57,16 @@ class SuspectTally:
         images
             (n,) all images of the block, also those on which nothing fires.
         regions
-            (n, H' x W') shares by region name: breast, skin, pectoral, border, marker.
+            (n, H' x W') shares by region name: breast, skin, pectoral, border, marker; `breast_parts` where known.
         box_image, boxes
             (b,) and (b, 4) annotated boxes in input edges, where there are any: for the lift.
         """
         numbers = np.asarray(images, np.int64)
-        shares = {name: np.asarray(value, np.float64).reshape(numbers.size, -1) for name, value in regions.items()}
+        given = {name: np.asarray(value).reshape(numbers.size, -1) for name, value in regions.items()}
+        parts = {name: given.pop(name) for name in (BREAST_PARTS,) if name in given}
+        shares = {name: value.astype(np.float64) for name, value in given.items()}
         shares["marker"] = _around(shares["marker"], self._grid) * (1.0 - shares["breast"])
-        where = places(numbers, box_image, boxes, self._shape, self._grid, shares)
+        where = places(numbers, box_image, boxes, self._shape, self._grid, shares | parts)
         measured = focus(maps, where)
 
         def spread(name: str, values: npt.NDArray[np.generic]) -> None:
@@ -152,7 +155,7 @@ def find_suspects(run: Run, findings: "Findings | None", report: Report) -> tupl
     """
     from ..base.errors import FindingsError
     from .detections import sparse_maps
-    from .over_run import boxes_of_run
+    from .run_boxes import boxes_of_run
 
     image, edges, note = (
         np.zeros(0, np.int64),
@@ -175,7 +178,7 @@ def find_suspects(run: Run, findings: "Findings | None", report: Report) -> tupl
         report("Finding where latents fire", done, len(run))
         here = np.isin(image, regions.image)
         maps = sparse_maps(part.latent, part.image, part.cell, part.value, run.grid)
-        tally.add(maps, regions.image, regions.shares, image[here], edges[here])
+        tally.add(maps, regions.image, regions.everything, image[here], edges[here])
         done += len(regions.image)
     report("Finding where latents fire", done, len(run))
     return tally.table(), note

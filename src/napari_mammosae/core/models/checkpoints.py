@@ -5,7 +5,6 @@ a list of tensors, containers, and numpy's plain arrays and numbers, because the
 test predictions and scores beside the weights.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,33 @@ from torch import Tensor
 
 from ..base.errors import CheckpointError, UnsafeCheckpointError
 from ..base.reading import reads, short_reason
+from .file_kinds import SAFETENSORS, check_weights_file
 from .pickled.files import PICKLE_START, ZIP_START, read_weights_file
 from .pickled.machine import NotHarmless, TooMuch
+from .state_dicts import Place, check_known, choose, name_places, places, tables
 
-SAFETENSORS = ".safetensors"
 _EXPECTED = "expected one written by torch.save (.pt, .pth, .tar), or safetensors"
+_STEMS = ("_conv_stem.weight", "conv_stem.weight")
+_DECODERS = ("decoder._weight", "decoder_weight")
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderWeights:
+    """An image encoder.
+
+    Attributes
+    ----------
+    tensors
+        Weights by name.
+    released
+        Whether the names are the released ones.
+    place
+        What tells it from others in its file, such as averaged weights; "" where there are no others.
+    """
+
+    tensors: dict[str, Tensor]
+    released: bool
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,18 +50,26 @@ class ClassifierWeights:
     Attributes
     ----------
     encoder
-        Image encoder weights by name; `released` says whether the names are the released ones.
+        The image encoder.
     head_weight, head_bias
         (C, d) and (C,), float32.
     metadata
         String values stored beside the weights (only in our own files).
     """
 
-    encoder: dict[str, Tensor]
-    released: bool
+    encoder: EncoderWeights
     head_weight: Tensor
     head_bias: Tensor
     metadata: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SaeWeights:
+    """Tensors of an autoencoder by name, the file's metadata, and `place` as of an encoder."""
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+    place: str
 
 
 @reads(CheckpointError, "a weights file")
@@ -62,10 +91,7 @@ def load_tensors(path: Path | str, start: int = 0) -> tuple[Any, dict[str, str]]
         If the file is missing, truncated or of another kind.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"{path.name}: no such file in {path.parent.name or 'this folder'}; check the path")
-    if path.stat().st_size == 0:
-        raise CheckpointError(f"{path.name} is empty (0 bytes); copy or download it again")
+    check_weights_file(path)
     return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path, start), {})
 
 
@@ -104,109 +130,141 @@ def _load_pickle(path: Path, start: int) -> Any:
 
 
 @reads(CheckpointError, "a weights file")
-def read_classifier(path: Path | str) -> ClassifierWeights:
+def read_classifier(path: Path | str, key: str | None = None) -> ClassifierWeights:
     """Read a downstream classifier: the released `.pth` (key `model`), or one of this project's safetensors files.
+
+    Parameters
+    ----------
+    path
+        The file. Its weights may stand under any keys and prefixes.
+    key
+        Which to take of several: keys that lead to them, such as `model_ema`.
 
     Raises
     ------
     CheckpointError
-        If the file holds no image encoder, or no classification layer.
+        If the file holds no image encoder, or no classification layer, or several of either and `key` does not tell
+        which.
     """
     path = Path(path)
     content, metadata = load_tensors(path)
-    weights = _model_part(content, path.name)
-    encoder, released = _image_encoder(weights, path.name)
-    layer = _linear_layer({key: value for key, value in weights.items() if "classification_head." in key}, path.name)
+    encoders, layers = places(content, path.name, _STEMS), _layers(content, path.name)
+    check_known(key, [*name_places(encoders), *name_places(layers)], path.name)
+    encoder = _encoder(encoders, content, key, path.name, "classifier")
+    layer = choose(layers, key, path.name, "classification layers", "classifier")
     if layer is None:
         raise CheckpointError(
             f"{path.name} holds no classification layer (a key ending in classification_head.weight); "
             "a pre-training checkpoint goes to `backbone`, a downstream one to `classifier`"
         )
-    return ClassifierWeights(encoder, released, *layer, metadata)
+    return ClassifierWeights(encoder, *_linear_layer(layer, path.name), metadata)
 
 
 @reads(CheckpointError, "a weights file")
-def read_head(path: Path | str) -> tuple[Tensor, Tensor]:
+def read_head(path: Path | str, key: str | None = None, name: str = "head") -> tuple[Tensor, Tensor]:
     """Read a head on its own: a weight (C, d) and a bias (C,), float32, under any name that ends so.
+
+    Parameters
+    ----------
+    path, key
+        As of `read_classifier`.
+    name
+        Of the head, for messages.
 
     Raises
     ------
     CheckpointError
-        If the file holds something else, or a whole classifier.
+        If the file holds something else, a whole classifier, or several heads.
     """
     path = Path(path)
-    weights = _model_part(load_tensors(path)[0], path.name)
-    if len(weights) > 2:
+    content = load_tensors(path)[0]
+    largest = max((table for _, table in tables(content, path.name)), key=len)
+    if len(largest) > 2:
         raise CheckpointError(
-            f"{path.name} holds {len(weights)} tensors; a head has a weight and a bias. Name a downstream checkpoint "
+            f"{path.name} holds {len(largest)} tensors; a head has a weight and a bias. Name a downstream checkpoint "
             "as `classifier`"
         )
-    layer = _linear_layer(weights, path.name)
+    found = places(content, path.name, ("weight",))
+    check_known(key, name_places(found), path.name)
+    layer = choose(found, key, path.name, "heads", name)
     if layer is None:
-        raise CheckpointError(f"{path.name} holds no weight; found {', '.join(weights)}")
-    return layer
+        raise CheckpointError(f"{path.name} holds no weight; found {', '.join(largest)}")
+    return _linear_layer(layer, path.name)
 
 
-def _linear_layer(tensors: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor] | None:
+@reads(CheckpointError, "a weights file")
+def read_backbone(path: Path | str, key: str | None = None) -> EncoderWeights:
+    """Read the image encoder of a Mammo-CLIP pre-training checkpoint (`.tar`, key `model`); see `read_classifier`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds no image encoder, or several and `key` does not tell which.
+    """
+    path = Path(path)
+    content = load_tensors(path)[0]
+    found = places(content, path.name, _STEMS)
+    check_known(key, name_places(found), path.name)
+    return _encoder(found, content, key, path.name, "backbone")
+
+
+@reads(CheckpointError, "a weights file")
+def read_sae_weights(path: Path | str, key: str | None = None) -> SaeWeights:
+    """Read the tensors of an SAE file and its metadata; see `read_classifier`.
+
+    Raises
+    ------
+    CheckpointError
+        If the file holds no tensors, or several autoencoders and `key` does not tell which.
+    """
+    path = Path(path)
+    content, metadata = load_tensors(path)
+    found = places(content, path.name, _DECODERS)
+    if found:  # other names are those of other tools, where `key` may lead elsewhere
+        check_known(key, name_places(found), path.name)
+    place = choose(found, key, path.name, "autoencoders", "sae")
+    tensors = tables(content, path.name)[0][1] if place is None else place.tensors
+    return SaeWeights(tensors, metadata, _told_apart(place, found))
+
+
+def _encoder(found: list[Place], content: Any, key: str | None, name: str, kind: str) -> EncoderWeights:
+    place = choose(found, key, name, "image encoders", kind)
+    if place is None:
+        some = ", ".join(list(tables(content, name)[0][1])[:3])
+        raise CheckpointError(f"{name} holds no EfficientNet image encoder; found keys such as {some}")
+    own = {key: value for key, value in place.tensors.items() if "classification_head" not in key}
+    return EncoderWeights(own, _STEMS[0] in own, _told_apart(place, found))
+
+
+def _layers(content: Any, name: str) -> list[Place]:
+    """Every classification layer: a weight, and a bias if there is one."""
+    return [
+        Place(
+            (*keys, *key.split(".")[:-1]),
+            {
+                part: table[own]
+                for part in ("weight", "bias")
+                if (own := f"{key.removesuffix('weight')}{part}") in table
+            },
+        )
+        for keys, table in tables(content, name)
+        for key in table
+        if "classification_head." in key and key.endswith(".weight")
+    ]
+
+
+def _linear_layer(place: Place, name: str) -> tuple[Tensor, Tensor]:
     weight, bias = (
-        next((value.float() for key, value in tensors.items() if key.split(".")[-1] == part), None)
-        for part in ("weight", "bias")
+        None if (value := place.tensors.get(part)) is None else value.float() for part in ("weight", "bias")
     )
-    if weight is None:
-        return None
+    assert weight is not None
     if weight.ndim != 2:
         raise CheckpointError(f"{name}: the classification layer has shape {tuple(weight.shape)}, expected (C, d)")
     return weight, torch.zeros(weight.shape[0]) if bias is None else bias
 
 
-@reads(CheckpointError, "a weights file")
-def read_backbone(path: Path | str) -> tuple[dict[str, Tensor], bool]:
-    """Read the image encoder of a Mammo-CLIP pre-training checkpoint (`.tar`, key `model`).
-
-    Returns
-    -------
-    weights, released
-        Weights by name, and whether the names are the released ones.
-
-    Raises
-    ------
-    CheckpointError
-        If the file holds no image encoder.
-    """
-    path = Path(path)
-    return _image_encoder(_model_part(load_tensors(path)[0], path.name), path.name)
-
-
-@reads(CheckpointError, "a weights file")
-def read_sae_weights(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read the tensors of an SAE file and its metadata; a `.pt` may hold them directly or under a key."""
-    path = Path(path)
-    content, metadata = load_tensors(path)
-    if isinstance(content, Mapping) and "state_dict" in content:
-        content = content["state_dict"]
-    return _model_part(content, path.name), metadata
-
-
-def _model_part(content: Any, name: str) -> dict[str, Tensor]:
-    part = content.get("model", content) if isinstance(content, Mapping) else content
-    if not isinstance(part, Mapping):
-        raise CheckpointError(f"{name} holds a {type(part).__name__}; expected a dictionary of named tensors")
-    weights = {str(key): value for key, value in part.items() if isinstance(value, Tensor)}
-    if not weights:
-        raise CheckpointError(f"{name} holds no tensors; expected weights by name, or such a dictionary under `model`")
-    return weights
-
-
-def _image_encoder(weights: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor], bool]:
-    for stem, released in (("_conv_stem.weight", True), ("conv_stem.weight", False)):
-        for key in weights:
-            prefix = key.removesuffix(stem)
-            if key.endswith(stem) and (not prefix or prefix.endswith(".")):
-                own = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-                own = {k: v for k, v in own.items() if "classification_head" not in k}
-                return own, released
-    some = ", ".join(list(weights)[:3])
-    raise CheckpointError(f"{name} holds no EfficientNet image encoder; found keys such as {some}")
+def _told_apart(place: Place | None, found: list[Place]) -> str:
+    return place.name if place is not None and len(found) > 1 else ""
 
 
 def _starts_as_saved(path: Path, start: int) -> bool:

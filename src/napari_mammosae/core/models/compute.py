@@ -83,6 +83,7 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
             spread = one.float().var((2, 3), correction=0).double().sum().item()
             live_ids = live.cpu().numpy().astype(np.int32)
             values = columns.T.float().contiguous().cpu().numpy()
+            last = model.last_features(one)
             results.append(
                 LatentMaps(
                     shape=(z.shape[1], *one.shape[2:]),
@@ -91,11 +92,12 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
                     pooled_mean=_spread(values.mean(1, dtype=np.float64), live_ids, z.shape[1], np.float32),
                     pooled_max=_spread(peak[live].cpu().numpy(), live_ids, z.shape[1], np.float32),
                     active_cells=_spread((values > 0).sum(1), live_ids, z.shape[1], np.int32),
-                    logits=_numbers(model, one),
-                    logits_sae=_numbers(model, reconstruction),
+                    logits=_numbers(model, last),
+                    logits_sae=_numbers(model, model.last_features(reconstruction)),
                     error_norm=missed**0.5,
                     frame=frames[index] if frames else None,
                     fvu=missed / spread if spread else float("nan"),
+                    features=_pooled(last) | (_pooled(one, "layer_") if model.block is not None else {}),
                 )
             )
     return results
@@ -107,5 +109,14 @@ def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: ty
     return full
 
 
-def _numbers(model: MammoSAE, features: Tensor) -> NDArray[np.float64]:
-    return model.logits(features)[0].numpy() if model.heads else np.zeros(0)
+def _pooled(features: Tensor, prefix: str = "") -> dict[str, NDArray[np.float32]]:
+    """Mean, summed in float64, and maximum over the cells of one feature map (1, d, H', W')."""
+    cells = features[0].flatten(1)
+    return {
+        f"{prefix}mean": cells.to("cpu").double().mean(1).float().numpy(),
+        f"{prefix}max": cells.amax(1).float().cpu().numpy(),
+    }
+
+
+def _numbers(model: MammoSAE, last: Tensor) -> NDArray[np.float64]:
+    return model.logits_of_last(last)[0].numpy() if model.heads else np.zeros(0)

@@ -62,6 +62,8 @@ class ModelFacts(HasHeads):
     attribution
         float64 (C, h): what one unit of a latent's mean over the cells adds to each logit. None where what follows the
         SAE is not linear, and without SAE or head.
+    notes
+        What to know about the latents before they are compared, one sentence each.
     constant
         float64 (C,): the logits of an image on which no latent fires; None where `attribution` is.
 
@@ -88,6 +90,7 @@ class ModelFacts(HasHeads):
     each_cell_normalised: bool = False
     attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     constant: NDArray[np.float64] | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
 
     def linear_tail(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return attribution (C, h) and constant (C,).

@@ -1,7 +1,7 @@
 """The latents of one image: every one of the h maps, of which only those that fire take memory. Knows no torch."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -29,7 +29,7 @@ class LatentMaps:
     latents
         int32 (L,), ascending: the latents that fire in at least one cell.
     values
-        float32 or float16 (L, H', W'): their maps, in the same order.
+        float32 (L, H', W'): their maps, in the same order.
     pooled_mean, pooled_max
         float32 (h,): mean and maximum over all H' W' cells, summed in float64.
     active_cells
@@ -43,6 +43,11 @@ class LatentMaps:
         where the features do not vary.
     frame
         Where the model's input lies in the source image; None when the input did not come from an image.
+    rounded
+        Whether `values` come from a run, which keeps them in half precision, and so are less exact than the means.
+    features
+        float32 (d,) each: `mean` and `max` over the cells of the last layer's channels, and, where the SAE reads
+        another layer, `layer_mean` and `layer_max` of that one's. Empty for an image of a run.
     key
         Names the image and model under which the model keeps what an edit of an inner layer starts from; "" where
         nothing is kept, as for the last layer.
@@ -59,6 +64,8 @@ class LatentMaps:
     error_norm: float
     frame: Frame | None = None
     fvu: float = float("nan")
+    rounded: bool = False
+    features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     key: str = ""
 
     def __getitem__(self, index: Index) -> Map:

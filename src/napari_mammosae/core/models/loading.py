@@ -13,14 +13,17 @@ from torch import Tensor
 
 from ..base.errors import CheckpointError, ModelError
 from ..base.files import sha256_file
+from ..base.progress import reporting
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
-from .checkpoints import read_backbone, read_classifier, read_head
+from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
 from .choices import Engine, Precision, check_device, check_engine, check_precision, settle_recipe
+from .file_kinds import check_weights_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
-from .model_files import HeadSource, ModelFiles, find_model
+from .model_files import HeadSource, ModelFiles, embedded_models, find_model
+from .published.download import download_model
 from .released import architecture_of, rename_released
 from .sae.autoencoder import SparseAutoencoder
 from .sae.reading import read_sae, weights_file
@@ -30,11 +33,18 @@ DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Network with batch norms folded, heads (the classifier's own first), and autoencoder."""
+    """Network with batch norms folded, heads (the classifier's own first), and autoencoder.
+
+    Attributes
+    ----------
+    places
+        By "model" and "sae": which of several in its file the backbone or the SAE is.
+    """
 
     backbone: EfficientNetBackbone
     heads: tuple[Head, ...]
     sae: SparseAutoencoder | None
+    places: dict[str, str]
 
 
 def read_parts(files: ModelFiles) -> Parts:
@@ -48,11 +58,15 @@ def read_parts(files: ModelFiles) -> Parts:
         If no weights are named, or the classes do not fit the logits.
     """
     heads: list[Head] = []
+    places: dict[str, str] = {}
+    keys = files.keys
     if files.classifier is not None:
         source = files.classifier
-        classifier = read_classifier(source)
-        encoder = rename_released(classifier.encoder) if classifier.released else classifier.encoder
-        if files.backbone is not None and not _same_weights(encoder, _pretrained(files.backbone)):
+        classifier = read_classifier(source, keys.get("classifier"))
+        encoder, places["model"] = _renamed(classifier.encoder), classifier.encoder.place
+        if files.backbone is not None and not _same_weights(
+            encoder, _renamed(read_backbone(files.backbone, keys.get("backbone")))
+        ):
             warnings.warn(
                 f"{source.name} holds backbone weights of its own, which differ from {files.backbone.name}; "
                 "the classifier's are used",
@@ -61,26 +75,30 @@ def read_parts(files: ModelFiles) -> Parts:
         heads.append(_new_head(files.head, classifier.head_weight, classifier.head_bias, source.name))
     elif files.backbone is not None:
         source = files.backbone
-        encoder = _pretrained(source)
+        pretrained = read_backbone(source, keys.get("backbone"))
+        encoder, places["model"] = _renamed(pretrained), pretrained.place
     else:
         raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
     backbone = _build_backbone(encoder, source.name)
     for extra in files.extra_heads:
         if extra.file is not None:
-            heads.append(_new_head(extra, *read_head(extra.file), extra.file.name))
+            layer = read_head(extra.file, keys.get(extra.name), extra.name)
+            heads.append(_new_head(extra, *layer, extra.file.name))
     for head in heads:
         if head.width != backbone.out_channels:
             raise CheckpointError(
                 f"{head.source}: the classification layer reads {head.width} features, "
                 f"the backbone with it gives {backbone.out_channels}"
             )
-    sae = None if files.sae is None else read_sae(files.sae, files.sae_options)
-    return Parts(backbone, tuple(heads), sae)
+    sae = None
+    if files.sae is not None:
+        sae = read_sae(files.sae, files.sae_options, keys.get("sae"))
+        places["sae"] = sae.place
+    return Parts(backbone, tuple(heads), sae, places)
 
 
-def _pretrained(path: Path) -> dict[str, Tensor]:
-    weights, released = read_backbone(path)
-    return rename_released(weights) if released else weights
+def _renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
+    return rename_released(encoder.tensors) if encoder.released else encoder.tensors
 
 
 def _build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
@@ -140,17 +158,20 @@ def load_model(
     task: Task | None = None,
     layer: str | None = None,
     input_size: tuple[int, int] | None = None,
+    keys: Mapping[str, str] | None = None,
     device: str = "auto",
     precision: Precision = "float32",
     engine: Engine | Literal["auto"] | None = None,
     compile: bool = False,
+    download: bool = False,
 ) -> MammoSAE:
     """Put a model together from a name or from files.
 
     Parameters
     ----------
     name
-        "demo" (embedded, works offline), another known name, or a `model.toml` that names files and sizes.
+        "demo" (embedded, works offline), a published model that was downloaded or added ("mass-finetuned"), or a
+        `model.toml` that names files and sizes.
     backbone
         Mammo-CLIP pre-training checkpoint; not needed beside a classifier, whose own backbone weights win.
     classifier
@@ -168,6 +189,9 @@ def load_model(
         The layer that the SAE reads, "head" or "blocks.N".
     input_size
         (H, W) of the model's input, 1520 x 912 by default.
+    keys
+        Where a file holds several of what is wanted, averaged weights beside plain ones for example: which to take, by
+        "classifier", "backbone", "sae" or the name of a head with a file, such as ``{"classifier": "model_ema"}``.
     device
         "auto" (cuda, else mps, else cpu), or a torch device.
     precision
@@ -177,6 +201,9 @@ def load_model(
         warning says so and PyTorch computes), or "auto". By default what the `model.toml` says, else "auto".
     compile
         The same as ``engine="compiled"``.
+    download
+        Download files of a published model that are not here, which accepts their licences. Without it nothing is ever
+        fetched.
 
     Raises
     ------
@@ -191,26 +218,30 @@ def load_model(
     >>> ms.load_model("demo", device="cpu")
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
-    given = settle_recipe({key: value for key, value in locals().items() if key != "compile"})
+    given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
     if name is not None:
         if backbone or classifier:
             raise ModelError("give either a model's name or files, not both; only `sae` goes with a name")
+        if download and str(name) not in embedded_models():
+            with reporting(True) as report:
+                download_model(str(name), report)
         files = find_model(name).with_sae(_path(sae))
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
-    files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size)
+    files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size, keys=keys)
     files = files.with_sae_options(sae_options)
     if files.sae is not None:
         files = replace(files, sae=weights_file(files.sae))
     precision, device = check_precision(precision), resolve_device(device)
     chosen = check_engine("compiled" if compile else engine or files.engine)
-    model_sha256, sae_sha256 = (
-        _hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")
-    )
+    hashes = [_hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")]
     with reading(files.classifier or files.backbone or files.name, CheckpointError, "weights of a model"):
         parts = read_parts(files)
-    if parts.sae is not None and parts.sae.settings_sha256:
-        sae_sha256 = hashlib.sha256(f"{sae_sha256} {parts.sae.settings_sha256}".encode()).hexdigest()
+    model_sha256, sae_sha256 = (
+        _hash_with(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
+    )
+    if parts.sae is not None:
+        sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,
@@ -253,6 +284,8 @@ def _path(value: Path | str | None) -> Path | None:
 def _hash(files: ModelFiles, kind: str) -> str:
     """Hash of a file of the model, "" where there is none; CheckpointError where the model.toml expects another."""
     path = getattr(files, kind)
+    if path is not None:
+        check_weights_file(path)
     found = "" if path is None else sha256_file(path)
     expected = files.hashes.get(kind, found)
     if found != expected:
@@ -260,3 +293,8 @@ def _hash(files: ModelFiles, kind: str) -> str:
             f"{path.name} has the SHA-256 {found[:12]}…, and {expected[:12]}… is expected; copy or download it again"
         )
     return found
+
+
+def _hash_with(sha256: str, more: str) -> str:
+    """Hash of weights and of what else tells them from others: their place in a file that holds several, settings."""
+    return hashlib.sha256(f"{sha256} {more}".encode()).hexdigest() if more else sha256

@@ -140,7 +140,13 @@ class MammoSAE(HasHeads):
             each_cell_normalised=self.each_cell_normalised,
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
+            notes=self.notes,
         )
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What to know about the latents before they are compared: a decoder whose columns are not of unit norm."""
+        return () if self.sae is None or not self.sae.note else (self.sae.note,)
 
     @property
     def each_cell_normalised(self) -> bool:
@@ -233,8 +239,15 @@ class MammoSAE(HasHeads):
         features = self.autoencoder.decode(latents, only, of)
         return features.movedim(-1, 1)
 
+    def last_features(self, features: Tensor) -> Tensor:
+        """Feature maps of the last layer, which heads read, of those (N, d, H', W') of the SAE's layer."""
+        if self.block is None:
+            return features
+        with torch.inference_mode():
+            return self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
+
     def logits(self, features: Tensor) -> Tensor:
-        """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W').
+        """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W') of the SAE's layer.
 
         The mean over cells and the linear layer are computed in float64: float32 sigmoids saturate above about 16.6
         and make false ties.
@@ -246,9 +259,10 @@ class MammoSAE(HasHeads):
         """
         if not self.heads:
             raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see predictions")
-        if self.block is not None:
-            with torch.inference_mode():
-                features = self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
+        return self.logits_of_last(self.last_features(features))
+
+    def logits_of_last(self, features: Tensor) -> Tensor:
+        """As `logits`, of feature maps of the last layer."""
         pooled = features.flatten(2).to("cpu").double().mean(2)
         weight, bias = stacked(self.heads, self.backbone.out_channels)
         return F.linear(pooled, torch.from_numpy(weight), torch.from_numpy(bias))

@@ -1,5 +1,6 @@
 """Models by name, and the `model.toml` that describes one."""
 
+import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +15,10 @@ from .choices import check_engine
 from .facts import Domain
 from .heads import Task
 from .model_schema import FileEntry, HeadTable, InputTable, ModelTable, validated
-from .sae.options import SaeOptions, settle_options
+from .published.address import SCHEME
+from .published.catalogue import published_model, published_models
+from .published.places import locate, model_toml
+from .sae.options import CONFIGS, SaeOptions, settle_options
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
 
@@ -55,6 +59,8 @@ class ModelFiles:
         Others, each with a file.
     hashes
         Expected SHA-256 of files, by "backbone", "classifier" and "sae".
+    keys
+        Which of several to take in a file, by "backbone", "classifier", "sae" or a head's name; see `load_model`.
     sae_options
         What the SAE's file does not say.
     layer
@@ -74,6 +80,7 @@ class ModelFiles:
     head: HeadSource = field(default_factory=HeadSource)
     extra_heads: tuple[HeadSource, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = field(default_factory=dict)
     sae_options: SaeOptions = field(default_factory=SaeOptions)
     layer: str = "head"
     engine: str = "auto"
@@ -87,18 +94,35 @@ class ModelFiles:
         task: Task | None = None,
         layer: str | None = None,
         input_size: tuple[int, int] | None = None,
+        keys: Mapping[str, str] | None = None,
     ) -> "ModelFiles":
-        """Return a copy with what is given, and not None, in place of what the file says."""
+        """Return a copy with what is given, and not None, in place of what the file says.
+
+        Raises
+        ------
+        ModelError
+            If a key is for none of the files.
+        """
+        known = ("backbone", "classifier", "sae", *(one.name for one in self.extra_heads))
+        for name in keys or ():
+            if name not in known:
+                raise ModelError(f"keys has {name!r}; expected one of {', '.join(known)}")
         head = replace(self.head, classes=tuple(classes or self.head.classes), task=task or self.head.task)
         size = input_size or self.preprocessing.size
-        return replace(self, head=head, layer=layer or self.layer, preprocessing=replace(self.preprocessing, size=size))
+        return replace(
+            self,
+            head=head,
+            keys={**self.keys, **(keys or {})},
+            layer=layer or self.layer,
+            preprocessing=replace(self.preprocessing, size=size),
+        )
 
     def with_sae(self, sae: Path | None) -> "ModelFiles":
         """Return a copy with another SAE, of which nothing is said yet; None for the one there is."""
         if sae is None:
             return self
-        hashes = {kind: value for kind, value in self.hashes.items() if kind != "sae"}
-        return replace(self, sae=sae, hashes=hashes, sae_options=SaeOptions())
+        hashes, keys = ({k: v for k, v in said.items() if k != "sae"} for said in (self.hashes, self.keys))
+        return replace(self, sae=sae, hashes=hashes, keys=keys, sae_options=SaeOptions())
 
     def with_sae_options(self, given: Mapping[str, Any] | None) -> "ModelFiles":
         """Return a copy with some of the SAE's options set; ModelError where one is not known or has a wrong value."""
@@ -125,10 +149,44 @@ def find_model(name: str | Path) -> ModelFiles:
     path = Path(name)
     if path.suffix == ".toml":
         return read_model_file(path)
-    raise ModelError(
-        f"no model is called {str(name)!r}; known are {', '.join(embedded)}. "
-        "For other weights write a model.toml that names the files, or pass the files themselves"
-    )
+    if str(name) not in published_models():
+        near = difflib.get_close_matches(str(name), [*embedded, *published_models()], 1, cutoff=0.5)
+        raise ModelError(
+            f"no model is called {str(name)!r}{f'; did you mean {near[0]}?' if near else '.'} `napari-mammosae models "
+            "list` lists them. For other weights write a model.toml that names the files, or pass the files themselves"
+        )
+    toml = model_toml(str(name))
+    if not toml.is_file():
+        published = published_model(str(name))
+        raise ModelError(
+            f"{name} is not downloaded ({published.size}). Run `napari-mammosae models download {name}`, or `models "
+            "add` for files that you have"
+        )
+    return read_model_file(toml)
+
+
+def file_stamps(recipe: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
+    """Return name, time and size of the files that the arguments of `load_model` stand for: other ones, other files.
+
+    Those that are missing or not understood are left out; `load_model` says what is wrong with them.
+    """
+    paths = [Path(recipe[kind]) for kind in ("backbone", "classifier", "sae") if recipe.get(kind) is not None]
+    if (name := recipe.get("name")) is not None:
+        paths += [Path(name)] if Path(name).suffix == ".toml" else []
+        try:
+            files = find_model(name)
+        except ModelError:
+            pass
+        else:
+            named = (files.backbone, files.classifier, files.sae, *(head.file for head in files.extra_heads))
+            paths += [path for path in named if path is not None]
+    there = [(one.name, one.stat()) for path in paths for one in _files_of(path) if one.exists()]
+    return tuple((name, found.st_mtime_ns, found.st_size) for name, found in there)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file and the settings that may lie beside it, or what a folder holds."""
+    return sorted(path.iterdir()) if path.is_dir() else [path, *(path.with_name(name) for name in CONFIGS)]
 
 
 @reads(ModelError, "a model.toml")
@@ -159,7 +217,9 @@ def read_model_file(path: Path | str) -> ModelFiles:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
     table = validated(content, path.name)
     named = {"backbone": table.files.backbone, "classifier": table.files.classifier, "sae": table.files.sae}
-    files = {kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None}
+    files: dict[str, Any] = {
+        kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
+    }
     if not {"classifier", "backbone"} & set(files):
         raise ModelError(
             f"{path.name} names no weights; expected classifier = 'file', or backbone = 'file' for features without a "
@@ -170,7 +230,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from None
     own, extra = _heads(table, path)
-    return ModelFiles(
+    files_of_model = ModelFiles(
         name=table.name or path.parent.name or path.stem,
         head=own,
         extra_heads=extra,
@@ -182,15 +242,27 @@ def read_model_file(path: Path | str) -> ModelFiles:
         domain=Domain(table.domain.modality, table.domain.body_part, tuple(table.domain.words)),
         **files,
     )
+    try:
+        return files_of_model.changed(keys=table.keys)
+    except ModelError as error:
+        raise ModelError(f"{path.name}: {error}") from None
 
 
 def _file(entry: FileEntry, key: str, toml: Path) -> Path:
-    if entry.path.startswith("hf://"):
-        raise ModelError(f"{toml.name}: {key} = {entry.path!r} is not supported yet; download the file and name it")
-    file = toml.parent / entry.path
-    if not file.exists():
+    try:
+        file = locate(entry, toml)
+    except ModelError as error:
+        raise ModelError(f"{toml.name}: {key} = {error}") from None
+    if file is None and entry.path.startswith(SCHEME):
+        known = toml.parent.name if toml == model_toml(toml.parent.name) else toml.name
         raise ModelError(
-            f"{toml.name} names {key} = {file.name!r}, which does not exist; file names are relative to {toml.name}"
+            f"{toml.name} names {key} = {entry.path!r}, which is not downloaded; run `napari-mammosae models download "
+            f"{known}`"
+        )
+    if file is None:
+        raise ModelError(
+            f"{toml.name} names {key} = {Path(entry.path).name!r}, which does not exist; file names are relative to "
+            f"{toml.name}"
         )
     return file
 

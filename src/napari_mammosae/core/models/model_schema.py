@@ -120,7 +120,7 @@ class ModelTable(_Table):
     input: InputTable = Field(default_factory=InputTable, description="a table")
     sae: SaeTable = Field(default_factory=SaeTable, description="a table")
     head: list[HeadTable] = Field(default_factory=list, description="tables, each beginning with [[head]]")
-    keys: Annotated[Any, Supported()] = None
+    keys: dict[str, str] = Field(default_factory=dict, description="a table of texts")
     domain: DomainTable = Field(default_factory=DomainTable, description="a table")
 
 

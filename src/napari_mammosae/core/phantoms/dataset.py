@@ -60,9 +60,10 @@ def write_phantoms(
 ) -> list[str]:
     """Write the phantoms of seeds `seed` to `seed + count - 1` and return their image ids.
 
-    Leaves `<image_id>.png` (8 bit, 1520 x 912), `findings.csv` (boxes of the two findings), `structures.csv` (boxes of
-    everything else), `labels.csv`, and `truth/<image_id>.npz` with one bit-packed mask a name (`load_truth` reads it).
-    Box columns are pixel edges. Tables are written last, together with `phantoms.json`, which says how they were made.
+    Leaves `<image_id>.png` (8 bit, 1520 x 912), `findings.csv` (boxes of the two findings; a phantom without them has a
+    row "No Finding" without a box, as in VinDr's tables), `structures.csv` (boxes of everything else), `labels.csv`,
+    and `truth/<image_id>.npz` with one bit-packed mask a name (`load_truth` reads it). Box columns are pixel edges.
+    Tables are written last, together with `phantoms.json`, which says how they were made.
 
     Raises
     ------
@@ -145,14 +146,12 @@ def table_files(folder: Path) -> list[Path]:
 def write_tables(folder: Path, phantoms: Iterable[Phantom], record: Mapping[str, Any]) -> None:
     """Write findings.csv, structures.csv and labels.csv, and their record as phantoms.json: all or none."""
     phantoms = list(phantoms)
-    boxes = [
-        (phantom.image_id, name, c0, r0, c1, r1) for phantom in phantoms for name, (r0, c0, r1, c1) in phantom.boxes
-    ]
+    others = [row for phantom in phantoms for row in _box_rows(phantom) if row[1] not in FINDINGS]
     labelled = ((phantom.image_id, phantom.patient, phantom.labels) for phantom in phantoms)
     note, *tables = table_files(folder)
     with write_results(note, record, *tables) as (findings, structures, labels):
-        write_rows(findings, [BOX_COLUMNS, *(row for row in boxes if row[1] in FINDINGS)])
-        write_rows(structures, [BOX_COLUMNS, *(row for row in boxes if row[1] not in FINDINGS)])
+        write_rows(findings, [BOX_COLUMNS, *(row for phantom in phantoms for row in _finding_rows(phantom))])
+        write_rows(structures, [BOX_COLUMNS, *others])
         write_rows(labels, _label_rows(labelled))
 
 
@@ -168,6 +167,16 @@ def write_list(folder: Path, image_ids: Iterable[str]) -> Path:
     with write_atomic(path) as temporary:
         write_rows(temporary, [("path",), *((f"{image_id}.png",) for image_id in image_ids)])
     return path
+
+
+def _box_rows(phantom: Phantom) -> list[tuple[object, ...]]:
+    return [(phantom.image_id, name, c0, r0, c1, r1) for name, (r0, c0, r1, c1) in phantom.boxes]
+
+
+def _finding_rows(phantom: Phantom) -> list[tuple[object, ...]]:
+    """Boxes of the two findings, or one row that says that there is none: it was looked for."""
+    found = [row for row in _box_rows(phantom) if row[1] in FINDINGS]
+    return found or [(phantom.image_id, "No Finding", "", "", "", "")]
 
 
 def _label_rows(images: Iterable[tuple[str, str, dict[str, bool]]]) -> list[tuple[object, ...]]:

@@ -12,6 +12,10 @@ from ..base.errors import SettingsError
 from ..base.reading import reads
 from ..base.structured import read_json
 from .orders import Ranking
+from .scores import SCORES
+
+PUBLISHED = "published:"
+"""What an order begins with that is read from a folder of published rankings."""
 
 CLASS_IN_NAME = re.compile(r"class\W?_?(\d+)", re.IGNORECASE)
 
@@ -70,6 +74,45 @@ def read_published_folder(folder: Path | str) -> dict[int, Ranking]:
     if len({ranking.order.size for _, ranking in found.values()}) > 1:
         raise SettingsError(f"the rankings in {folder.name} are of SAEs of different size.")
     return {label: found[label][1] for label in sorted(found)}
+
+
+def check_order(order: str, *others: str) -> None:
+    """Raise SettingsError unless an order is a score, `published:DIR`, or one of the others.
+
+    >>> check_order("auroc"), check_order("ap", "ap")
+    (None, None)
+    """
+    known = (*others, *SCORES)
+    if order not in known and not order.startswith(PUBLISHED):
+        raise SettingsError(f"the order {order!r} is unknown; choose one of {', '.join(known)} and published:DIR.")
+
+
+def published_rankings(order: str) -> dict[int, Ranking]:
+    """Read the rankings that the order `published:DIR` names, by class number.
+
+    Raises
+    ------
+    SettingsError
+        There is no such folder, or as `read_published_folder`.
+    """
+    folder = Path(order.removeprefix(PUBLISHED))
+    if not folder.is_dir():
+        raise SettingsError(f"{folder.name} is not a folder of published rankings.")
+    return read_published_folder(folder)
+
+
+def published_ranking(order: str, number: int) -> Ranking:
+    """Read the ranking of one class that the order `published:DIR` names.
+
+    Raises
+    ------
+    SettingsError
+        As `published_rankings`; also where the folder does not rank the class.
+    """
+    found = published_rankings(order)
+    if number not in found:
+        raise SettingsError(f"{Path(order).name} ranks the classes {', '.join(map(str, found))}, not {number}.")
+    return found[number]
 
 
 @reads(SettingsError, "a ranking")

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from ..base.errors import MammoSAEError, ModelError, SettingsError
 from ..base.provenance import provenance
 from ..models.facts import ModelFacts
-from ..runs.classes import Unit, categories_of, class_number, labelled_rows, logit_of
+from ..runs.classes import categories_of, class_number, logit_of
 from ..runs.making.model_spec import model_of_run
+from ..runs.protocol import ProtocolName, choose
 from ..runs.run import Run
+from ..runs.sample import Sample, Unit, sample_of
 from .orders import Ranking
 from .scores import Contrast, LabelledPool, Score, class_rankings, score_latents
 from .table import rank_latents
@@ -61,7 +63,7 @@ def rank(
     -------
     pandas.DataFrame
         One row a latent, all h of them, best first: `rank`, `latent`, `score`, `auroc` and the other columns of
-        `rank_latents`. ``attrs["provenance"]`` says what produced it.
+        `rank_latents`. ``attrs["provenance"]`` says what produced it and, under `used`, how many images it rests on.
 
     Raises
     ------
@@ -91,13 +93,16 @@ def rank(
     if model is not None:
         run.check_model(model)
         attribution = attribution_of_class(model, run, label, number)
-    pool = replace(pool_of_run(run, label, split=split, unit=unit), attribution=attribution)
+    sample = sample_of(run, label, split, unit)
+    pool = replace(pool_of_sample(run, sample), attribution=attribution)
     table = rank_latents(pool, score, label=number, contrast=contrast, intervals=intervals)
     settings: dict[str, Any] = {
         "run": run.path, "label": label, "class": number, "score": score, "contrast": contrast, "split": split,
         "unit": unit, "intervals": intervals,
     }  # fmt: skip
-    table.attrs["provenance"] = provenance("rank", settings) | {"made_with": run.made_with}
+    table.attrs["provenance"] = provenance("rank", settings) | {
+        "made_with": run.made_with, "used": sample.used.describe()
+    }  # fmt: skip
     return table
 
 
@@ -109,16 +114,19 @@ def pool_of_run(run: Run, label: str, *, split: str | None = None, unit: Unit = 
     Raises
     ------
     RunError, SettingsError
-        As `labelled_rows`.
+        As `sample_of`.
     """
+    return pool_of_sample(run, sample_of(run, label, split, unit))
+
+
+def pool_of_sample(run: Run, sample: Sample) -> LabelledPool:
+    """Return what latents are ranked from for images that were chosen."""
     pooled = [run.pooled(kind) for kind in ("mean", "max", "active_cells")]
-    patients, labels = run.images["patient"].to_numpy(), None
-    if label:
-        rows, labels = labelled_rows(run, label, split, unit)
-        if not np.array_equal(rows, np.arange(len(run))):
-            pooled = [scipy.sparse.csr_array(matrix)[rows] for matrix in pooled]
-        patients = patients[rows]
-    return LabelledPool(pooled[0], labels, pooled[1], pooled[2], run.grid[0] * run.grid[1], patients=patients)
+    rows = sample.rows
+    if not np.array_equal(rows, np.arange(len(run))):
+        pooled = [scipy.sparse.csr_array(matrix)[rows] for matrix in pooled]
+    patients = run.images["patient"].to_numpy()[rows]
+    return LabelledPool(pooled[0], sample.labels, pooled[1], pooled[2], run.grid[0] * run.grid[1], patients=patients)
 
 
 def rank_classes(
@@ -191,11 +199,19 @@ class RankingChoice:
         The class that is asked about: 1 for a binary label's positives, else the category's number.
     score
         One of `core.ranking.SCORES`.
+    protocol
+        The protocol whose images count; None for all.
     """
 
     label: str = ""
     category: int = 1
     score: Score = "diff"
+    protocol: ProtocolName | None = None
+
+    def sample(self, run: Run) -> Sample:
+        """Return the images of a run that count."""
+        over = choose(self.protocol)
+        return sample_of(run, self.label, over.rank_split, over.unit)
 
 
 NO_LABEL_SCORES: tuple[Score, ...] = ("mean", "firing_images", "firing_cells", "mean_active", "std")

@@ -9,9 +9,11 @@ from ..base.errors import SettingsError
 from ..base.figures import measure_title
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE
-from ..intervention.plots import draw_curve, draw_effects
+from ..intervention.plots import draw_curve, draw_effects, draw_notes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 
@@ -20,7 +22,12 @@ SUFFIXES = (".png", ".pdf", ".svg")
 
 
 def plot_curves(
-    tables: dict[str, pd.DataFrame], path: Path | str, *, measure: str = "auroc", provenance: str = ""
+    tables: dict[str, pd.DataFrame],
+    path: Path | str,
+    *,
+    measure: str = "auroc",
+    provenance: str = "",
+    notes: Sequence[str] = (),
 ) -> None:
     """Draw one curve a name and mode, with its interval as a band, and write PNG, PDF or SVG by the path's suffix.
 
@@ -35,6 +42,8 @@ def plot_curves(
         Column to draw.
     provenance
         One line under the figure: model, SAE, run, order, form.
+    notes
+        What a person should know about the curves, written above them.
 
     Raises
     ------
@@ -55,6 +64,7 @@ def plot_curves(
         axis.set_title(TITLES.get(mode, mode))
     axes[0].set_ylabel(measure_title(measure))
     axes[-1].legend(fontsize="small")
+    draw_notes(axes[0], notes)
     save(figure, path, provenance)
 
 

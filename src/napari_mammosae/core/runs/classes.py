@@ -1,4 +1,4 @@
-"""Labels of a run and the model's logits: which logit speaks for a class of a label, which images count."""
+"""Labels of a run and the model's logits: which logit speaks for a class of a label."""
 
 from __future__ import annotations
 
@@ -15,12 +15,9 @@ from ..stats.predictions import decisions
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import ArrayLike
-
-    from ..stats.measures import BoolArray, FloatArray, IntArray
+    from ..stats.measures import IntArray
     from .run import Run
 
-Unit = Literal["image", "row"]
 UNNAMED = "finding"
 """The class of a single logit that was never named; it is scored against any label of two classes."""
 
@@ -250,70 +247,3 @@ def class_number(run: Run, label: str, given: int | str | None = None) -> int:
         if given is None
         else f"{run.path.name} has no class {wanted!r} of {label!r}; it has {there or 'none'}."
     )
-
-
-def labelled_rows(run: Run, label: str, split: str | None = None, unit: Unit = "image") -> tuple[IntArray, FloatArray]:
-    """Return the positions of images of known label in the run's table, as often as they count, and their labels.
-
-    Parameters
-    ----------
-    run, label
-        The images and what is known about them.
-    split
-        Only images of this split, such as "training".
-    unit
-        "row" counts an image once for each of its finding rows, as the published protocol does.
-
-    Raises
-    ------
-    SettingsError
-        If the run has no finding rows, no such split, or nothing is left.
-    RunError
-        If it has no such label.
-    """
-    values = run.label(label)
-    positions, table = np.arange(len(run)), run.images
-    if unit == "row":
-        if run.rows is None:
-            raise SettingsError(f"{run.path.name} was labelled image by image and has no finding rows; use unit image.")
-        positions, found = row_positions(run.rows["image"].to_numpy(), run.numbers)
-        table = run.rows[found]
-        values = table[f"label.{label}"].to_numpy(np.float64)
-    chosen = ~np.isnan(values)
-    if split is not None:
-        splits = table["split"].to_numpy(object)
-        names = sorted({str(name) for name in splits if isinstance(name, str)})
-        if split not in names:
-            raise SettingsError(f"{run.path.name} has no split {split!r}; it has {', '.join(names) or 'none'}.")
-        chosen &= splits == split
-    if not chosen.any():
-        raise SettingsError(f"no image{f' of split {split!r}' if split else ''} has a known {label!r}.")
-    return positions[chosen], values[chosen]
-
-
-def row_positions(row_images: ArrayLike, images: ArrayLike) -> tuple[IntArray, BoolArray]:
-    """Find the position of each finding row's image among the images of a run, for scoring by row.
-
-    Parameters
-    ----------
-    row_images : (m,)
-        Image of each row (number or name).
-    images : (n,)
-        Images of the run, each once; failed ones are missing.
-
-    Returns
-    -------
-    positions : (k,) int64
-        For the rows whose image is there.
-    found : (m,) bool
-        Which rows those are.
-    """
-    names, wanted = np.asarray(images), np.asarray(row_images)
-    if np.unique(names).size != names.size:
-        raise SettingsError("an image occurs twice in the run; rows cannot be told apart.")
-    if not names.size:
-        raise SettingsError("the run holds no image.")
-    order = np.argsort(names)
-    place = np.minimum(np.searchsorted(names, wanted, sorter=order), names.size - 1)
-    found = np.asarray(names[order[place]] == wanted)
-    return order[place[found]], found

@@ -4,16 +4,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
 from ..base.errors import RunError, WriteError
 from ..base.files import is_full, remove_leftovers, write_atomic
 
-Kind = Literal["images", "pooled", "regions", "maps"]
+Kind = Literal["images", "pooled", "regions", "features", "maps"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 POOLED = pa.schema(
     [
         ("image", pa.int32()),
@@ -23,8 +25,15 @@ POOLED = pa.schema(
         ("active_cells", pa.int32()),
     ]
 )
-MAPS = pa.schema([("latent", pa.int32()), ("image", pa.int32()), ("cell", pa.int32()), ("value", pa.float16())])
-REGION_SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name, pa.float32()) for name in REGIONS)])
+UNSCALED = pa.schema([("latent", pa.int32()), ("image", pa.int32()), ("cell", pa.int32()), ("value", pa.float16())])
+"""Columns of `maps/` in formats 0 and 1."""
+MAPS = UNSCALED.append(pa.field("scale", pa.float32()))
+"""What a cell holds is `value` times `scale`; see `map_values`."""
+SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name, pa.float32()) for name in REGIONS)])
+"""Columns of `regions/` in formats 0 and 1."""
+REGION_SHARES = SHARES.append(pa.field(BREAST_PARTS, pa.uint64()))
+WITH_SCALES = 2
+"""The first format whose maps have scales; it brought `features/` too."""
 FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
 """Columns of `images.parquet` with an image's frame: shape of the source, edges of the crop in it."""
 
@@ -68,8 +77,24 @@ class Layout:
 
     def remove_unfinished(self) -> None:
         """Remove what killed writers left unfinished."""
-        for folder in (self.root, *(self.root / kind for kind in ("images", "pooled", "regions", "maps"))):
+        for folder in (self.root, *(self.root / kind for kind in KINDS)):
             remove_leftovers(folder)
+
+
+def maps_schema(run_format: int) -> pa.Schema:
+    """Columns of the `maps/` parts of a run of some format."""
+    return MAPS if run_format >= WITH_SCALES else UNSCALED
+
+
+def regions_schema(run_format: int) -> pa.Schema:
+    """Columns of the `regions/` parts of a run of some format."""
+    return REGION_SHARES if run_format >= WITH_SCALES else SHARES
+
+
+def feature_schema(layer: str) -> pa.Schema:
+    """Columns of the `features/` parts: channels pooled over cells, of the last layer and, if another, of the SAE's."""
+    names = ("mean", "max") if layer == "head" else ("mean", "max", "layer_mean", "layer_max")
+    return pa.schema([("image", pa.int32()), *((name, pa.list_(pa.float32())) for name in names)])
 
 
 def image_schema(classes: tuple[str, ...]) -> pa.Schema:

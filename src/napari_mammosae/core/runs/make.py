@@ -25,6 +25,7 @@ def make_run(
     labels: str | Path | Sequence[str | Path] | None = None,
     positive: Positive | None = None,
     uncertain: Uncertain = "unknown",
+    split: str | None = None,
     maps: bool = False,
     workers: int = 0,
     batch: int | None = None,
@@ -39,7 +40,8 @@ def make_run(
     Parameters
     ----------
     images
-        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+        A folder, a glob, a CSV with a column `path`, whose other columns are labels; or the root of a published data
+        set, or a VinDr CSV.
     model
         A loaded model, the name of one, or a `model.toml`.
     out
@@ -51,6 +53,8 @@ def make_run(
         malignant and normal need none.
     uncertain
         What uncertain labels count as, -1 among 0 and 1 for example.
+    split
+        Only images of this split of the label tables.
     maps
         Keep every cell that fires, not only pooled values: needed to localise and for `Run.latents`.
     workers
@@ -79,7 +83,7 @@ def make_run(
     """
     with reporting(progress) as report:
         made = make.write_run(
-            images, model, out, labels=labels, positive=positive, uncertain=uncertain,
+            images, model, out, labels=labels, positive=positive, uncertain=uncertain, split=split,
             maps=maps, workers=workers, batch=batch, crop=crop, strict=strict,
             progress=report,
         )  # fmt: skip

@@ -1,13 +1,13 @@
 """Which class of a run's labels is the positive one: renumbered as 1 when the run is opened."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotations.positives import Positive, normal_text, positive_of, told
+from ..annotations.positives import DENSITIES, Positive, normal_text, positive_of, told
 from ..base.errors import SettingsError
 from ..base.names import slug
 
@@ -39,6 +39,22 @@ class Positives:
                 values = table[column].to_numpy(np.float64)
                 table[column] = np.where(np.isnan(values), np.nan, values == one)
         return table
+
+
+def undecided(labels: Iterable[str], categories: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Return the labels of texts of which it is not known which one is positive, with their texts.
+
+    Densities are in an order, and none is positive.
+
+    >>> undecided(["shape", "density"], {"shape": ["oval", "round"], "density": ["a", "b", "c", "d"]})
+    {'shape': ['oval', 'round']}
+    """
+    texts = {label: categories.get(label, []) for label in labels}
+    return {
+        label: names
+        for label, names in texts.items()
+        if len(names) > 1 and positive_of(names) is None and not set(names) <= set(DENSITIES)
+    }
 
 
 def find_positives(

@@ -1,7 +1,6 @@
 """`open_run`: a finished run as tables and sparse matrices, read as they are asked for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,19 +9,21 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
 from ..annotations.positives import positive_of
-from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.names import ImageNames, short_name
-from ..base.reading import check_ordinary, reading
+from ..base.reading import reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
-from .layout import FRAME, MAPS, POOLED, REGION_SHARES, Kind, Layout, image_schema
+from .layout import FRAME, POOLED, WITH_SCALES, Kind, Layout, feature_schema, image_schema, maps_schema, regions_schema
 from .listed_names import listed_names
+from .map_values import decode_unscaled, decode_values
+from .parts import NO_CELLS, MapsPart, RegionsPart
 from .positive import Positives, find_positives
 from .settings import read_info
-from .tables import check_images, check_values, damaged, read_parquet
+from .tables import check_images, check_values, damaged, read_failures, read_parquet, rows_of_lists
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,35 +34,8 @@ if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
 Pooling = Literal["mean", "max", "active_cells"]
-FAILURE_COLUMNS = ["image", "image_id", "path", "reason"]
-_SCHEMAS = {"pooled": POOLED, "maps": MAPS, "regions": REGION_SHARES}
-Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float16]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MapsPart:
-    """Non-zero cells of a block of images, sorted by latent, image, cell: four columns of one length."""
-
-    latent: NDArray[np.int32]
-    image: NDArray[np.int32]
-    cell: NDArray[np.int32]
-    value: NDArray[np.float16]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RegionsPart:
-    """Shares of the cells of a block of images that lie in each region.
-
-    Attributes
-    ----------
-    image
-        int32 (m,), ascending.
-    shares
-        Region -> float32 (m, H', W').
-    """
-
-    image: NDArray[np.int32]
-    shares: dict[str, NDArray[np.float32]]
+FeaturePooling = Literal["mean", "max", "layer_mean", "layer_max"]
+Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
 
 
 class Run:
@@ -83,6 +57,10 @@ class Run:
         self._positives = positives or Positives()
         self.info = info | {"categories": info.get("categories", {}) | self._positives.categories}
         self._layout = Layout(path)
+        self._schemas = {
+            "pooled": POOLED, "maps": maps_schema(info["format"]), "regions": regions_schema(info["format"]),
+            "features": feature_schema(info["layer"]),
+        }  # fmt: skip
         self._pooled: dict[str, csc_array] = {}
 
     def __len__(self) -> int:
@@ -120,6 +98,11 @@ class Run:
         return {name: self.info[name] for name in names}
 
     @property
+    def chosen(self) -> dict[str, str]:
+        """The positive texts of labels that are read otherwise than the run's tables number them."""
+        return {label: names[1] for label, names in self._positives.categories.items()}
+
+    @property
     def has_maps(self) -> bool:
         """Whether the run keeps every non-zero cell."""
         return bool(self.info["maps"])
@@ -153,15 +136,7 @@ class Run:
     @cached_property
     def failures(self) -> "pd.DataFrame":
         """Images that could not be used: `image`, `image_id`, `path`, `reason`."""
-        import pandas as pd
-
-        name = f"{self.path.name}/{self._layout.failures.name}"
-        with reading(name, RunError, "a table of failures"):
-            check_ordinary(self._layout.failures, name, RunError)
-            table = pd.read_csv(self._layout.failures, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
-            if list(table) != FAILURE_COLUMNS or (len(table) and table["image"].dtype.kind != "i"):
-                raise damaged(name, f"it has other columns than {', '.join(FAILURE_COLUMNS)}")
-        return table.map(lambda cell: unguard(cell) if isinstance(cell, str) else cell)
+        return read_failures(self.path, self._layout.failures)
 
     @cached_property
     def numbers(self) -> NDArray[np.int32]:
@@ -210,6 +185,26 @@ class Run:
             self._pooled[kind] = csc_array((value, (row, latent)), shape=(len(self), self.n_latents))
         return self._pooled[kind]
 
+    def features(self, kind: FeaturePooling = "mean") -> NDArray[np.float32]:
+        """Pooled channels (n, d): mean or maximum over the cells of the last layer, which heads read.
+
+        Where the SAE reads an inner layer, "layer_mean" and "layer_max" are those of that layer.
+
+        Raises
+        ------
+        RunError
+            The run is of an earlier format, which did not keep them, or there is no such pooling.
+        """
+        if self.info["format"] < WITH_SCALES:
+            raise RunError(
+                f"{self.path.name} is of run format {self.info['format']}, which keeps no pooled channels; make the "
+                "run again."
+            )
+        if kind not in (known := self._schemas["features"].names[1:]):
+            raise RunError(f"There is no pooling {kind!r} of channels; choose one of {', '.join(known)}.")
+        parts = [self._read("features", block, ["image", kind]) for block in self._blocks()]
+        return rows_of_lists(parts, kind, self.numbers, f"{self.path.name}/features")
+
     def maps(self, latent: int) -> Cells:
         """Every cell where a latent fires: columns image, cell (row * W' + column), value, by image and cell.
 
@@ -223,9 +218,10 @@ class Run:
         self._need_maps()
         if not 0 <= latent < self.n_latents:
             raise RunError(f"{self.path.name} has latents 0 to {self.n_latents - 1}, not {latent}.")
-        found = [self._read("maps", block, filters=[("latent", "==", latent)]) for block in self._blocks()]
-        table = pa.concat_tables([MAPS.empty_table(), *found])
-        return table["image"].to_numpy(), table["cell"].to_numpy(), table["value"].to_numpy()
+        found = [self._cells(block, [("latent", "==", latent)]) for block in self._blocks()]
+        columns = zip(*((part.image, part.cell, part.value) for part in (NO_CELLS, *found)), strict=True)
+        image, cell, value = map(np.concatenate, columns)
+        return image, cell, value
 
     def map_parts(self) -> Iterator[MapsPart]:
         """Go through all kept cells, a block of images at a time.
@@ -237,8 +233,7 @@ class Run:
         """
         self._need_maps()
         for block in self._blocks():
-            table = self._read("maps", block)
-            yield MapsPart(*(table[name].to_numpy() for name in MAPS.names))
+            yield self._cells(block)
 
     def row_of(self, image: int | str) -> int:
         """Row of `images` of an image: its id, its file with as many folders as need be, or its number in `image`.
@@ -265,7 +260,7 @@ class Run:
         return row
 
     def latents(self, image: int | str) -> LatentMaps:
-        """All latents of one image, by its id or its number, as they were computed, values as float16.
+        """All latents of one image, by its id or its number, as they were computed, values rounded to half precision.
 
         Raises
         ------
@@ -282,13 +277,13 @@ class Run:
         row = self.row_of(image)
         image = int(self.numbers[row])
         block = image // self.info["block"]
-        cells = self._read("maps", block, filters=[("image", "==", image)])
+        cells = self._cells(block, [("image", "==", image)])
         pooled = self._read("pooled", block, filters=[("image", "==", image)])
-        live, fires = pooled["latent"].to_numpy(), cells["latent"].to_numpy()
+        live, fires = pooled["latent"].to_numpy(), cells.latent
         if (np.diff(live) <= 0).any() or not np.isin(fires, live).all():
             raise damaged(f"{self.path.name}/pooled", "its latents are not those of the maps, in order")
-        values = np.zeros((len(live), self.grid[0] * self.grid[1]), np.float16)
-        values[np.searchsorted(live, fires), cells["cell"].to_numpy()] = cells["value"].to_numpy()
+        values = np.zeros((len(live), self.grid[0] * self.grid[1]), np.float32)
+        values[np.searchsorted(live, fires), cells.cell] = cells.value
         return LatentMaps(
             shape=(self.n_latents, *self.grid),
             latents=live,
@@ -300,6 +295,7 @@ class Run:
             logits_sae=self.logits_sae[row],
             error_norm=float(self.images["error_norm"].iloc[row]),
             frame=self.frame(row),
+            rounded=True,
         )
 
     def regions(self) -> Iterator[RegionsPart]:
@@ -314,7 +310,11 @@ class Run:
             shares = {name: np.zeros((len(numbers), cells), np.float32) for name in REGIONS}
             for name, share in shares.items():
                 share[row, cell] = table[name].to_numpy()
-            yield RegionsPart(numbers, {name: s.reshape(-1, *self.grid) for name, s in shares.items()})
+            parts = None
+            if BREAST_PARTS in self._schemas["regions"].names:
+                parts = np.zeros((len(numbers), *self.grid), np.uint64)
+                parts.reshape(len(numbers), cells)[row, cell] = table[BREAST_PARTS].to_numpy()
+            yield RegionsPart(numbers, {name: s.reshape(-1, *self.grid) for name, s in shares.items()}, parts)
 
     def frame(self, row: int) -> Frame:
         """Where the model input of the image in a row of `images` lies in its source."""
@@ -350,10 +350,16 @@ class Run:
         names = [f"{prefix}.{name}" for name in self.classes]
         return self.images[names].to_numpy(np.float64).reshape(len(self), len(names))
 
+    def _cells(self, block: int, filters: Any = None) -> MapsPart:
+        table, name = self._read("maps", block, filters=filters), f"{self.path.name}/maps/part-{block:05d}.parquet"
+        latent, image, cell, kept, *scale = (table[column].to_numpy() for column in self._schemas["maps"].names)
+        value = decode_values(kept, scale[0], name) if scale else decode_unscaled(kept, name)
+        return MapsPart(latent, image, cell, value)
+
     def _read(self, kind: Kind, block: int, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
         """Read a part, and check that it names nothing that the run does not have."""
         path = self._layout.part(kind, block)
-        table = read_parquet(self.path, path, _SCHEMAS[kind], columns, filters)
+        table = read_parquet(self.path, path, self._schemas[kind], columns, filters)
         name = f"{self.path.name}/{kind}/{path.name}"
         with reading(name, RunError, "a table of a run"):
             check_values(table, self.numbers, self.n_latents, self.grid[0] * self.grid[1], name)

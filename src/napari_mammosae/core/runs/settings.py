@@ -16,8 +16,9 @@ from .layout import Layout, writing
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
-FORMAT = 1
-"""Of the files that are written now. Format 0, without a number in `run.json`, has the same tables."""
+FORMAT = 2
+"""Of the files that are written now. Formats 1, and 0 without a number in `run.json`, have maps without scales and no
+pooled channels; they are read, but not resumed."""
 
 _ANOTHER = "Give another folder, or make the run again."
 
@@ -124,6 +125,11 @@ def write_info(layout: Layout, settings: RunSettings, **state: Any) -> None:
 
 def check_same(info: dict[str, Any], settings: RunSettings, root: Path) -> None:
     """Raise RunError when a run was started with other settings, naming those that differ."""
+    if info["format"] != FORMAT and not info["complete"]:
+        raise RunError(
+            f"{root.name} was started by another version, in run format {info['format']} (this one writes "
+            f"{FORMAT}). Give another folder."
+        )
     differing = [
         f"{name} ({_short(info.get(name))} then, {_short(value)} now)"
         for name, value in settings.plain().items()

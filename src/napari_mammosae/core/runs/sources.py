@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from ..annotations.positives import Positive, Uncertain
 from ..base.errors import FindingsError, RunError
 from ..base.files import sha256_file
-from ..base.names import ImageNames, short_name
-from ..images.listing import resolve_images
+from ..base.names import ImageNames, short_name, valid_text
+from ..datasets.dataset import DataSet
+from ..datasets.find import list_images
 from .listed_names import listed_name
 
 if TYPE_CHECKING:
@@ -75,7 +76,8 @@ def read_sources(
     Parameters
     ----------
     images
-        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+        A folder, a glob, a CSV with a column `path`, whose other columns are labels; or the root of a published data
+        set, or a VinDr CSV.
     labels
         Label tables (see `read_labels`); where two tables have a column, the first one's known values count.
     positive, uncertain
@@ -88,7 +90,7 @@ def read_sources(
     RunError
         No image is named in the tables.
     """
-    listed = resolve_images(images)
+    listed, data_set = list_images(images)
     entries = tuple(
         Entry(number, image_id, path.absolute(), _relative(path, listed.root))
         for number, (image_id, path) in enumerate(zip(listed.image_ids, listed.paths, strict=True))
@@ -104,8 +106,16 @@ def read_sources(
     if listed.table is not None:
         tables.append(listed.table)
         found.append(([entry.image_id for entry in entries], ()))
-    if not tables:
-        return Sources(entries, digest, None, None, {}, "", ())
+    if data_set is not None:
+        said, rows = data_set.labels, data_set.rows
+        if tables:  # those that are given count
+            said, rows = said.drop(columns=[name for name in said if str(name).startswith("label.")]), None
+            said.attrs = {}
+        read.append((said, rows))
+        tables += data_set.tables
+        found.append(([entry.image_id for entry in entries], _introduce(data_set)))
+    if not tables and data_set is None:
+        return Sources(entries, digest, None, None, {}, "", listed.notes)
     keys = [names for names, _ in found]
     joined = _join([table for table, _ in read], keys)
     rows_there = (_finding_rows(rows, names) for (_, rows), names in zip(read, keys, strict=True))
@@ -117,20 +127,35 @@ def read_sources(
         rows,
         {name: names for table, _ in reversed(read) for name, names in table.attrs.get("categories", {}).items()},
         hashlib.sha256("".join([*map(sha256_file, tables), _answers(positive, uncertain)]).encode()).hexdigest(),
-        tuple(
-            note
-            for (table, _), (_, notes) in zip(read, found, strict=True)
-            for note in (*table.attrs.get("notes", ()), *notes)
+        (
+            *listed.notes,
+            *(
+                note
+                for (table, _), (_, notes) in zip(read, found, strict=True)
+                for note in (*notes, *table.attrs.get("notes", ()))
+            ),
         ),
+    )
+
+
+def _introduce(data_set: DataSet) -> tuple[str, ...]:
+    """Say which data set was recognised, and what comes from it."""
+    labels = [str(name).removeprefix("label.") for name in data_set.labels if str(name).startswith("label.")]
+    women = data_set.labels["patient"].nunique()
+    return (
+        f"{data_set.title}: {len(data_set.images)} images of {women} patients recognised by its layout; labels: "
+        f"{', '.join(labels) or 'none'}. Give its folder as --boxes for its boxes",
     )
 
 
 def _relative(path: Path, root: Path) -> str:
     """Name of an image below the root; images of a CSV may lie elsewhere, and an absolute path may name a person."""
+    if path.is_relative_to(root) and ".." not in (below := path.relative_to(root)).parts:
+        return valid_text(below.as_posix())  # as the root's folders are called, links too
     try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
+        return valid_text(path.resolve().relative_to(root.resolve()).as_posix())
     except ValueError:
-        return path.name
+        return valid_text(path.name)
 
 
 def _answers(positive: Positive | None, uncertain: Uncertain) -> str:

@@ -1,19 +1,26 @@
 """Parquet files of a run, read with their checksums, their columns and values held against what the run says."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from ..base.cells import unguard
 from ..base.errors import RunError
 from ..base.limits import check_limit
 from ..base.reading import check_ordinary, reading
 from ..base.text import size_text
 from .layout import FRAME
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FAILURE_COLUMNS = ["image", "image_id", "path", "reason"]
 
 
 def read_parquet(
@@ -59,6 +66,19 @@ def read_parquet(
     return table
 
 
+def read_failures(root: Path, path: Path) -> "pd.DataFrame":
+    """Return the table of a run's images that could not be used; RunError where it is damaged."""
+    import pandas as pd
+
+    name = f"{root.name}/{path.name}"
+    with reading(name, RunError, "a table of failures"):
+        check_ordinary(path, name, RunError)
+        table = pd.read_csv(path, dtype=dict.fromkeys(("image_id", "path", "reason"), str))
+        if list(table) != FAILURE_COLUMNS or (len(table) and table["image"].dtype.kind != "i"):
+            raise damaged(name, f"it has other columns than {', '.join(FAILURE_COLUMNS)}")
+    return table.map(lambda cell: unguard(cell) if isinstance(cell, str) else cell)
+
+
 def check_images(table: pa.Table, count: int, name: str) -> None:
     """Raise RunError unless the table of images names each of them once, in order, with a crop that lies in it."""
     numbers = table["image"].to_numpy()
@@ -78,6 +98,26 @@ def check_values(table: pa.Table, numbers: NDArray[np.int32], latents: int, cell
     place = np.minimum(np.searchsorted(numbers, images), max(0, len(numbers) - 1))
     if len(images) and (not len(numbers) or (numbers[place] != images).any()):
         raise damaged(name, "an image that the run does not have")
+
+
+def rows_of_lists(parts: Sequence[pa.Table], column: str, numbers: NDArray[np.int32], name: str) -> NDArray[np.float32]:
+    """Return a column of lists, one an image, as (n, length).
+
+    Raises
+    ------
+    RunError
+        The images are not these numbers in order, or the lists differ in length or have gaps.
+    """
+    if not len(numbers):
+        return np.zeros((0, 0), np.float32)
+    table = pa.concat_tables(parts)
+    if not np.array_equal(table["image"].to_numpy(), numbers):
+        raise damaged(name, "its images are not those of the run, in order")
+    values = pc.list_flatten(table[column])
+    if len(pc.unique(pc.list_value_length(table[column]))) > 1 or values.null_count:
+        raise damaged(name, "its rows are of different lengths or have gaps")
+    wide: NDArray[np.float32] = values.to_numpy().reshape(len(numbers), -1 if len(values) else 0)
+    return wide
 
 
 def within(values: NDArray[Any], count: int) -> bool:

@@ -1,12 +1,13 @@
 """Intervals by patient: a bootstrap that draws patients, since a second view is no new evidence."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import SettingsError
-from .measures import BinaryMeasures, FloatArray, binary_labels, finite_scores
+from .measures import BinaryMeasures, BoolArray, FloatArray, binary_labels, finite_scores
 
 RESAMPLES = 1_000
 COVERAGE = 0.95
@@ -54,13 +55,23 @@ def patient_weights(patients: ArrayLike, resamples: int = RESAMPLES, seed: int =
 def too_few(labels: ArrayLike, patients: ArrayLike) -> str:
     """Why no interval can be given for a two-class measure, or an empty string where one can."""
     positive = binary_labels(labels)
+    return _too_few(patients, {"a positive image": positive, "a negative image": ~positive})
+
+
+def too_few_of_class(labels: ArrayLike, patients: ArrayLike) -> str:
+    """Why no interval can be given for a measure over several classes, as each one that occurs needs patients."""
+    values = np.asarray(labels)
+    return _too_few(patients, {f"an image of class {number:g}": values == number for number in np.unique(values)})
+
+
+def _too_few(patients: ArrayLike, groups: Mapping[str, BoolArray]) -> str:
     names = np.asarray(patients)
-    if names.shape != positive.shape:
-        raise SettingsError(f"{positive.size} labels but {names.size} patients; they must go together.")
-    for name, rows in (("positive", positive), ("negative", ~positive)):
+    for what, rows in groups.items():
+        if names.shape != rows.shape:
+            raise SettingsError(f"{rows.size} labels but {names.size} patients; they must go together.")
         found = np.unique(names[rows]).size
         if found < FEWEST:
-            return f"too few patients with a {name} image ({found}; at least {FEWEST} needed)"
+            return f"too few patients with {what} ({found}; at least {FEWEST} needed)"
     return ""
 
 

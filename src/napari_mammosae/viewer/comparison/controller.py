@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from ...core.base.progress import Progress
 from ...core.comparison.models import ModelComparison
+from ...core.runs.protocol import ProtocolName
 from ...core.runs.run import Run
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
@@ -26,6 +27,8 @@ class ModelComparer(Controller):
         Emits the new `text`.
     runs
         The two runs, None where none is chosen.
+    protocol
+        The protocol that is followed; None for all images.
     label, category
         A label that both runs have, and the class that is set against the rest; empty and None while there is none.
     comparison, table
@@ -44,6 +47,7 @@ class ModelComparer(Controller):
         self.runs: list[Run | None] = [None, None]
         self.label = ""
         self.category: int | None = None
+        self.protocol: ProtocolName | None = None
         self.comparison: ModelComparison | None = None
         self.table = ColumnTable()
         self.text = ""
@@ -64,7 +68,9 @@ class ModelComparer(Controller):
 
     def open(self, index: int, path: Path) -> None:
         """Take the run in a folder as the first (0) or second (1) one."""
-        self.jobs.start(f"Opening {path.name}", partial(opened, path), partial(self.take_run, index), self._failed)
+        other = self.runs[1 - index]
+        work = partial(opened, path, {} if other is None else other.chosen)
+        self.jobs.start(f"Opening {path.name}", work, partial(self.take_run, index), self._failed)
 
     def take_run(self, index: int, run: Run) -> None:
         """Take a run that is open as the first (0) or second (1) one."""
@@ -91,7 +97,13 @@ class ModelComparer(Controller):
         if first is None or second is None or number is None:
             self.say("The label has no class in common in the two runs.")
             return
-        self.jobs.start("Comparing", partial(compared, first, second, self.label, number), self._take, self._failed)
+        work = partial(compared, first, second, self.label, number, self.protocol)
+        self.jobs.start("Comparing", work, self._take, self._failed)
+
+    def choose_protocol(self, protocol: ProtocolName | None) -> None:
+        """Compare over the images of a protocol, or over all."""
+        self.protocol = protocol
+        self.choose_class(self.category)
 
     def export(self, folder: Path) -> None:
         """Write tables and figures while the window goes on; the same files as the command `compare`."""
@@ -110,8 +122,11 @@ class ModelComparer(Controller):
     def _on_run(self, run: Any) -> None:
         if run is not None and self.runs[0] is None:
             self.take_run(0, run)
-        else:
-            self.changed.emit()
+            return
+        for index, own in enumerate(self.runs):
+            if run is not None and own is not None and own is not run and own.path == run.path:
+                self.take_run(index, run)  # read anew, with another positive value of a label
+        self.changed.emit()
 
     def _take(self, comparison: ModelComparison | None) -> None:
         self.comparison = comparison

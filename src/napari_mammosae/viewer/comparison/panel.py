@@ -5,6 +5,7 @@ from pathlib import Path
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
 
 from ...core.comparison.models import ModelComparison
 from ..widgets import ui
@@ -43,6 +44,7 @@ class ComparePanel(Dock):
         )
         self.label_box = ui.chooser(7, "Label that both runs share")
         self.class_box = ui.chooser(7, "Class to compare with the rest")
+        self.protocol_box = ui.protocol_box()
         self.plots = [MeansPlot(), MeansPlot()]
         self.facts = ui.wrapped()
         self.facts.setTextFormat(Qt.TextFormat.RichText)
@@ -53,6 +55,7 @@ class ComparePanel(Dock):
         self.status = ui.wrapped()
         self.label_box.activated.connect(lambda: self.comparer.choose_label(self.label_box.currentText()))
         self.class_box.activated.connect(lambda: self.comparer.choose_class(self.class_box.currentData()))
+        self.protocol_box.toggled.connect(lambda on: self.comparer.choose_protocol("paper" if on else None))
         self.view.entered.connect(self._go_to)
 
     def _lay_out(self) -> None:
@@ -62,6 +65,7 @@ class ComparePanel(Dock):
         form.addRow("First", row(self.names[0], self.use_button, self.open_buttons[0]))
         form.addRow("Second", row(self.names[1], self.open_buttons[1]))
         form.addRow("Label", row(self.label_box, self.class_box))
+        form.addRow(self.protocol_box)
         self.form = form
         ui.column(
             content, form, self.empty, *self.plots, self.facts, self.view, grow=self.view, margins=(6, 6, 6, 6)
@@ -100,9 +104,12 @@ class ComparePanel(Dock):
         self.label_box.addItems(one.labels)
         self.label_box.setCurrentText(one.label)
         ui.offer(self.class_box, [(name, number) for number, name in one.classes], one.category)
+        with signals_blocked(self.protocol_box):
+            self.protocol_box.setChecked(one.protocol is not None)
         both = None not in one.runs
         self.empty.setVisible(not both)
-        self.form.setRowVisible(2, both)
+        for line in (2, 3):
+            self.form.setRowVisible(line, both)
         self.export_button.setEnabled(one.comparison is not None)
         self.use_button.setEnabled(self.session.run is not None)
         widgets: tuple[QWidget, ...] = (*self.plots, self.facts, self.view)

@@ -5,21 +5,26 @@ from pathlib import Path
 from ...core.base.progress import Report
 from ...core.comparison.models import ModelComparison
 from ...core.runs.classes import classes_of
+from ...core.runs.protocol import ProtocolName, choose
 from ...core.runs.run import Run
 
 
-def opened(path: Path, report: Report) -> Run:
-    """Open a run's folder.
+def opened(path: Path, positive: dict[str, str], report: Report) -> Run:
+    """Open a run's folder; `positive` are the texts that count as positive in the other run.
 
     Raises
     ------
     RunError
         It is no complete run.
     """
+    from ...core.runs.positive import undecided
     from ...core.runs.run import open_run
 
     report(f"Opening {path.name}")
     run = open_run(path)
+    texts = undecided(run.labels, run.info["categories"])
+    known = {label: value for label, value in positive.items() if value in texts.get(label, ())}
+    run = open_run(path, positive=known) if known else run
     report(f"Reading {path.name}")
     _ = run.pooled("mean"), run.images
     return run
@@ -31,7 +36,7 @@ def classes_in_both(a: Run, b: Run, label: str) -> list[tuple[int, str]]:
     return [(number, name) for number, name in classes_of(a, label) if number in other]
 
 
-def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelComparison:
+def compared(a: Run, b: Run, label: str, number: int, protocol: ProtocolName | None, report: Report) -> ModelComparison:
     """Compare the models of two runs.
 
     Raises
@@ -42,7 +47,10 @@ def compared(a: Run, b: Run, label: str, number: int, report: Report) -> ModelCo
     from ...core.comparison.runs import compare
 
     report(f"Comparing {a.path.name} with {b.path.name}")
-    return compare(a, b, label, number)
+    over = choose(protocol)
+    return compare(
+        a, b, label, number, rank_split=over.rank_split, eval_split=over.eval_split, unit=over.unit, order=over.order
+    )
 
 
 def written(comparison: ModelComparison, folder: Path, runs: tuple[Run, Run], label: str, report: Report) -> list[Path]:

@@ -18,6 +18,8 @@ from . import tasks
 from .tasks import ModelChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image
 
     from ...core.annotations.boxes import Findings
@@ -54,7 +56,8 @@ class ImageController(Controller):
         chosen = preferences()
         self.models = ModelOpener()
         self.choice = ModelChoice(name=chosen.model, device=chosen.device, precision=chosen.precision)
-        self._loaded: ModelChoice | None = None
+        self._loaded: tuple[ModelChoice, Any] | None = None
+        self._stamps: Any = None
         self._wanted = False  # the user has asked for latents that are not there yet
         self._lost = Lost()
         self.listen(self._lost.told, self._on_lost)
@@ -131,7 +134,8 @@ class ImageController(Controller):
             self.session.image = image = None
         if image is None:
             self._read_layer(layer)
-        elif handle is None or self._loaded != choice:
+        elif handle is None or self._loaded != (choice, tasks.stamps(choice)):
+            self._stamps = tasks.stamps(choice)  # of before the loading: files that change meanwhile are read again
             self.jobs.start(
                 f"Loading {choice.title}",
                 partial(tasks.load, self.models, choice),
@@ -145,6 +149,18 @@ class ImageController(Controller):
                 partial(self._take_maps, self.session.generation, handle.facts.device),
                 self.report_failure,
             )
+
+    def download(self, name: str, accept: Callable[[str, str], bool]) -> None:
+        """Download a published model, once `accept`, given its name and its files with licences, returns True."""
+
+        def take(files: str) -> None:
+            if accept(name, files):
+                self.jobs.start(f"Downloading {name}", partial(tasks.download, name), tell, self.report_failure)
+
+        def tell(_: None) -> None:
+            self.status.tell(f"{name} is ready.")
+
+        self.jobs.start(f"Asking for the size of {name}", partial(tasks.plan_download, name), take, self.report_failure)
 
     def cancel(self) -> None:
         """Stop what runs."""
@@ -209,7 +225,9 @@ class ImageController(Controller):
     def take_model(self, choice: ModelChoice, handle: ModelHandle) -> None:
         """Go on with a model that was loaded for a choice."""
         handle.lost = self._lost.told.emit
-        before, self.session.handle, self._loaded = self.session.handle, handle, choice
+        stamps, self._stamps = self._stamps, None
+        self._loaded = choice, tasks.stamps(choice) if stamps is None else stamps
+        before, self.session.handle = self.session.handle, handle
         if before is not None:
             before.unload()
         self.status.tell(f"{handle.facts.name} loaded on {handle.facts.device}.")

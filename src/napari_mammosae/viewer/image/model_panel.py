@@ -10,6 +10,7 @@ from ..widgets import ui
 from ..widgets.parts import Part, row
 from ..widgets.plain import ElidedLabel
 from .controller import ImageController
+from .download_panel import DownloadPart
 from .tasks import ModelChoice, model_names
 
 FILES = "Local files…"
@@ -80,6 +81,9 @@ class ModelPart(Part):
 
         form = ui.form(self)
         form.addRow("Model", self.name_box)
+        self.download = DownloadPart(images)
+        self._undo.callback(self.download.cleanup)
+        form.addRow(self.download)
         form.addRow(self.files)
         form.addRow("Run on", row(self.device_box, self.precision_box))
 
@@ -107,3 +111,4 @@ class ModelPart(Part):
             remember("model", name=self.name_box.currentText())
         remember("model", device=device, precision=precision)
         self.images.choice = choice
+        self.download.refresh()

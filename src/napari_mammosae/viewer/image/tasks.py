@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
+    from ...core.models.published.catalogue import PublishedModel
     from ...process.handle import ModelHandle
     from ...process.opening import ModelOpener
 
@@ -43,10 +44,41 @@ class ModelChoice:
 
 
 def model_names() -> tuple[str, ...]:
-    """Models that can be loaded by name."""
+    """Models that have a name, whether their files are here or not."""
     from ...core.models.model_files import embedded_models
+    from ...core.models.published.catalogue import published_models
 
-    return tuple(embedded_models())
+    return (*embedded_models(), *published_models())
+
+
+def missing_model(name: str | None) -> tuple[PublishedModel, str] | None:
+    """Return a published model that lacks files, and what to say of it; None for all others."""
+    from ...core.models.published.catalogue import published_models
+    from ...core.models.published.places import READY, state_of
+
+    model = published_models().get(name or "")
+    return None if model is None or (state := state_of(model)) == READY else (model, state)
+
+
+def plan_download(name: str, report: Report) -> str:
+    """Return size and licence of each file that a model lacks, a line each."""
+    from ...core.models.published.download import plan_download
+
+    return "\n".join(file.describe() for file in plan_download(name, report))
+
+
+def download(name: str, report: Report) -> None:
+    """Download what a model lacks."""
+    from ...core.models.published.download import download_model
+
+    download_model(name, report)
+
+
+def stamps(choice: ModelChoice) -> Any:
+    """Return what differs where a file of a chosen model is another one now."""
+    from ...core.models.model_files import file_stamps
+
+    return file_stamps(choice.recipe)
 
 
 def load(models: ModelOpener, choice: ModelChoice, report: Report) -> ModelHandle:
@@ -77,7 +109,7 @@ def image_from_pixels(pixels: Any, image_id: str, path: Path | None, report: Rep
 
 
 def read_boxes(path: Path, report: Report) -> Findings:
-    """Read a table of ground-truth boxes."""
-    from ...core.annotations.boxes import read_findings
+    """Read ground-truth boxes: a table, or the folder of a data set."""
+    from ...core.datasets.find import read_boxes as read
 
-    return read_findings(path)
+    return read(path)

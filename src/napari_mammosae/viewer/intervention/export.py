@@ -177,9 +177,12 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
     settings = facts | {"direction": state.direction, "explained_class": model.classes[state.logit]}
     if run is not None:
         settings |= {"run": run.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
+        settings["protocol"] = run.effects.choice.protocol
     note = stem.with_name(stem.name + ".json")
     results = [stem.with_name(stem.name + suffix) for suffix in (*tables, *((".png",) if view.terms else ()))]
     origin = provenance("intervene (dock)", settings, model) | {"edit": edit.describe()}
+    if run is not None:
+        origin["used"] = run.effects.used.describe()
     with write_results(note, origin, *results) as files:
         for file, table in zip(files, tables.values(), strict=False):
             write_csv(file, table.assign(**{key: value for key, value in facts.items() if key not in table}))

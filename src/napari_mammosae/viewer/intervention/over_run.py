@@ -6,8 +6,11 @@ from typing import Any
 from psygnal import Signal
 
 from ...core.base.progress import Progress
+from ...core.base.text import readable
 from ...core.intervention.sweep import Curve
 from ...core.ranking.scores import Score
+from ...core.runs.positive import undecided
+from ...core.runs.protocol import ProtocolName
 from ...core.runs.run import Run
 from ...process.handle import ModelHandle
 from ..context import Controller
@@ -40,6 +43,8 @@ class EditOverRun(Controller):
         Ranking, sweeping, and the intervals of the curve.
     labels, label, score
         Labels that can score the prediction, the chosen one (empty for none), and the score that ranks the latents.
+    protocol
+        The protocol that is followed; None for all images.
     ranking
         The run's latents in order; None until they are.
     effects
@@ -62,6 +67,7 @@ class EditOverRun(Controller):
         self._undo.callback(self.move.close)
         self.labels: list[str] = []
         self.label, self.score = "", "diff"
+        self.protocol: ProtocolName | None = None
         self.ranking: RunRanking | None = None
         self.effects: RunEffects | None = None
         self.curve: Curve | None = None
@@ -85,11 +91,20 @@ class EditOverRun(Controller):
         return self.effects.measure if self.effects is not None else "accuracy"
 
     @property
+    def _used(self) -> str:
+        return f"{self.effects.used}." if self.effects is not None else ""
+
+    @property
     def marked_k(self) -> int | None:
         """The k that is marked on the curve; None where the set is not the best of the run."""
         state = self.intervention.state
         marked = state.source == "run" and not state.without_spurious and self.curve is not None
         return state.k if marked else None
+
+    def choose_protocol(self, protocol: ProtocolName | None) -> None:
+        """Rank and score on the images of a protocol, or on all."""
+        self.protocol = protocol
+        self._prepare()
 
     def choose(self, *, label: str | None = None, score: Score | None = None) -> None:
         """Score predictions by another label, or rank the latents by another score."""
@@ -128,10 +143,12 @@ class EditOverRun(Controller):
         assert handle is not None
         model = handle.facts
         if not self.label:
-            self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.")
+            names = ", ".join(map(readable, undecided(run.labels, run.info["categories"])))
+            choose = f" Choose the positive value of {names} in the Images dock to score it by that." if names else ""
+            self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.{choose}")
             self._give_up()
             return
-        choice, title = RunChoice(self.label, self.score), f"Preparing {run.path.name}"  # type: ignore[arg-type]
+        choice, title = RunChoice(self.label, self.score, self.protocol), f"Preparing {run.path.name}"  # type: ignore[arg-type]
         if model.linear:
             work = partial(run_effects.prepare_run, run, model, choice)
             self.jobs.start(title, work, partial(self._take, run, handle), self._not_prepared)
@@ -230,7 +247,7 @@ class EditOverRun(Controller):
         if key != self._drawn or self.effects is None:
             return
         self.curve = curve
-        self._say("")
+        self._say(self._used)
         self._later()
 
     def _bootstrap(self) -> None:
@@ -241,7 +258,8 @@ class EditOverRun(Controller):
     def _take_bands(self, key: tuple[Any, ...] | None, bands: Bands) -> None:
         if key == self._drawn and self.curve is not None:
             self.bands = bands
-            self._say(f"No intervals: {bands.note}." if bands.note else "Grey: 95 % intervals by patient.")
+            about = f"No intervals: {bands.note}." if bands.note else "Grey: 95 % intervals by patient."
+            self._say(f"{about} {self._used}")
 
     def _failed(self, error: Exception) -> None:
         text = str(error)

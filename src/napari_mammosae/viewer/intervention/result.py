@@ -74,7 +74,7 @@ def view_of(model: ModelFacts, maps: LatentMaps, edit: Edit, logit: int) -> Edit
     from ...core.intervention.image_edit import edit_image
 
     effect = edit_image(maps, *model.linear_tail(), edit)
-    if maps.values.dtype == np.float16 and edit.region is None:
+    if maps.rounded and edit.region is None:
         effect = replace(effect, **_exact_logits(model, maps, edit))
     live = np.asarray(maps.latents, dtype=np.int64)
     return EditView(

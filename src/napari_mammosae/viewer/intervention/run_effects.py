@@ -13,7 +13,9 @@ from ...core.intervention.sweep import Curve
 from ...core.models.facts import ModelFacts
 from ...core.ranking.orders import Ranking
 from ...core.ranking.scores import Score
+from ...core.runs.protocol import ProtocolName, choose
 from ...core.runs.run import Run
+from ...core.runs.sample import Used
 from ...core.stats.measures import FloatArray, IntArray
 from .state import Direction, EditState
 
@@ -26,10 +28,11 @@ BANDS = 16
 
 @dataclass(frozen=True, slots=True)
 class RunChoice:
-    """What a run is asked: the label that scores predictions, and the score that ranks latents."""
+    """What a run is asked: the label that scores predictions, the score that ranks latents, and which images count."""
 
     label: str
     score: Score = "diff"
+    protocol: ProtocolName | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,11 +79,14 @@ class RunEffects:
         Its images of known label, with the logits that go with the label.
     rows
         (n,) their positions in the run's table.
+    used
+        How many they are, and why the others are not among them.
     """
 
     ranking: RunRanking
     cohort: Cohort
     rows: IntArray
+    used: Used
 
     @property
     def choice(self) -> RunChoice:
@@ -133,11 +139,13 @@ def prepare_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) 
         If the label cannot score the model's predictions, or only one class occurs.
     """
     from ...core.intervention.of_run import cohort_of_run
-    from ...core.runs.classes import labelled_rows
+    from ...core.runs.sample import sample_of
 
     report(f"Reading {run.path.name}")
-    cohort = cohort_of_run(run, model, choice.label)
-    return RunEffects(rank_run(run, model, choice, report), cohort, labelled_rows(run, choice.label)[0])
+    over = choose(choice.protocol)
+    cohort = cohort_of_run(run, model, choice.label, split=over.eval_split, unit=over.unit)
+    sample = sample_of(run, choice.label, over.eval_split, over.unit)
+    return RunEffects(rank_run(run, model, choice, report), cohort, sample.rows, sample.used)
 
 
 def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> RunRanking:
@@ -154,9 +162,13 @@ def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> 
     from ...core.runs.classes import logits_of_label
 
     run.check_model(model)
-    logits = logits_of_label(run, choice.label)
+    logits, over = logits_of_label(run, choice.label), choose(choice.protocol)
     report(f"Ranking {run.n_latents:,} latents")
-    return RunRanking(choice, tuple(logits), rank_classes(run, choice.label, choice.score, model))
+    return RunRanking(
+        choice,
+        tuple(logits),
+        rank_classes(run, choice.label, choice.score, model, split=over.rank_split, unit=over.unit),
+    )
 
 
 def curve_of(effects: RunEffects, state: EditState, report: Report) -> Curve:

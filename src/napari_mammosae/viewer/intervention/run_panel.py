@@ -2,6 +2,7 @@
 
 from qtpy.QtCore import QModelIndex, QSize
 from qtpy.QtWidgets import QAbstractItemView, QListView
+from superqt.utils import signals_blocked
 
 from ...core.intervention.sweep import Curve
 from ...core.ranking.titles import SCORES
@@ -28,12 +29,16 @@ class EditOverRunPart(Part):
         self.label_box = ui.chooser(7, "Label of the run that predictions are scored by")
         scores = {name: SCORES[name] for name in RANKINGS}
         self.score_box = ui.chooser(7, "Score that ranks the latents of each class", scores)
+        self.protocol_box = ui.protocol_box()
         self.choosers = row(self.label_box, self.score_box)
         self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), hint(ui.wrapped())
         self._undo.callback(self.move_part.cleanup)
-        ui.column(self, self.choosers, self.plot, self.move_part, self.note, grow=self.move_part, spacing=3)
+        ui.column(
+            self, self.choosers, self.protocol_box, self.plot, self.move_part, self.note, grow=self.move_part, spacing=3
+        )
         self.label_box.activated.connect(lambda: over_run.choose(label=self.label_box.currentData()))
         self.score_box.activated.connect(lambda: over_run.choose(score=self.score_box.currentData()))
+        self.protocol_box.toggled.connect(lambda on: over_run.choose_protocol("paper" if on else None))
         self.plot.dragged.connect(lambda k: self.intervention.change(k=k))
         self.plot.released.connect(self.intervention.settle)
         self.plot.show_curve(None, "")
@@ -45,8 +50,11 @@ class EditOverRunPart(Part):
         """Follow the run."""
         one = self.over_run
         ui.offer(self.label_box, [(label.replace("_", " "), label) for label in one.labels], one.label)
+        with signals_blocked(self.protocol_box):
+            self.protocol_box.setChecked(one.protocol is not None)
         self.score_box.setCurrentIndex(self.score_box.findData(one.score))
-        self.choosers.setVisible(self.session.run is not None and bool(one.labels))
+        for chooser in (self.choosers, self.protocol_box):
+            chooser.setVisible(self.session.run is not None and bool(one.labels))
         for widget in (self.plot, self.move_part):
             widget.setVisible(one.effects is not None and not self.session.blind)
         if one.curve is not self._curve:

@@ -53,7 +53,9 @@ class LatentDetail(Part):
         self.run_note, self.logit_note = Label(), Label()
         self.logits = QTableWidget(0, 3)
         self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
-        self.decoder_note, self.images_note = Label(), Label()
+        self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
+        self.model_note.setWordWrap(True)
+        self.model_note.hide()
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
         self.tabs.addTab(self.gallery, "Images")
@@ -61,7 +63,7 @@ class LatentDetail(Part):
         self.tabs.addTab(self._run_page, "Over the run")
         self.tabs.addTab(self._logit_page, "Logit")
         self.tabs.addTab(self._near_tab(), "Nearest")
-        ui.column(self, self.tabs)
+        ui.column(self, self.model_note, self.tabs)
 
         self.tabs.currentChanged.connect(self.refresh)
         for chosen in (self.by_decoder, self.by_images):
@@ -89,6 +91,9 @@ class LatentDetail(Part):
     def _update(self) -> None:
         session = self.session
         latent, run, handle = session.current, self._run(), session.handle
+        notes = () if session.model is None else session.model.notes
+        self.model_note.setText(" ".join(f"{note}." for note in notes))
+        self.model_note.setVisible(bool(notes))
         if self.tabs.currentWidget() is self.gallery:
             self.gallery.show_latent(latent if run is not None else None)
             return

@@ -120,7 +120,7 @@ class LatentRanking(Controller):
             return
         self.columns = columns
         missing = "" if self.sort_key in columns else f" {SCORES[key[0].score][0]} is not defined here."
-        self._say(f"{len(run):,} images of {run.path.name}.{missing}")
+        self._say(f"{run.path.name}: {key[0].sample(run).used}.{missing}")
         self.ranked.emit()
 
     def _failed(self, error: Exception) -> None:

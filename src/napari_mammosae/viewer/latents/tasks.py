@@ -22,11 +22,11 @@ def rank(
     """
     from dataclasses import replace
 
-    from ...core.ranking.of_run import pool_of_run
+    from ...core.ranking.of_run import pool_of_sample
     from ...core.ranking.table import COLUMNS, rank_latents
 
     report(f"Reading {run.path.name}")
-    pool = replace(pool_of_run(run, choice.label), attribution=attribution)
+    pool = replace(pool_of_sample(run, choice.sample(run)), attribution=attribution)
     report(f"Ranking {run.n_latents:,} latents over {len(run):,} images")
     table = rank_latents(pool, choice.score, label=choice.category)
     latents = table["latent"].to_numpy()

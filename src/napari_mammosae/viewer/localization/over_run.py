@@ -15,7 +15,8 @@ from .tasks import measure_over_run
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
-    from ...core.localization.over_run import LatentOverRun, RunBoxes
+    from ...core.localization.over_run import LatentOverRun
+    from ...core.localization.run_boxes import RunBoxes
 
 NO_RUN = "Open a run to measure the current latent over many images."
 NO_MAPS = "keeps pooled values only; make a run with maps (`run --maps`) to localise over it."

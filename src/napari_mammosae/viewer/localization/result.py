@@ -16,6 +16,7 @@ from ...core.localization.combination import CombinedMap
 from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
 from ...core.localization.thresholds import Threshold
 from ...core.models.latents import LatentMaps
+from ...core.runs.protocol import ProtocolName, choose
 from .latent_set import LatentSet
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Choice:
         Smallest IoU of a true positive.
     finding
         Which annotated boxes count; empty for all.
+    protocol
+        Over a run: the protocol that is followed; None for all images.
     """
 
     kind: ThresholdKind = "quantile"
@@ -50,6 +53,7 @@ class Choice:
     confidence: Confidence = "maximum"
     iou: float = 0.25
     finding: str = ALL_FINDINGS
+    protocol: ProtocolName | None = None
 
     @property
     def threshold(self) -> Threshold:
@@ -63,7 +67,8 @@ class Choice:
         """All of it as the core takes it for a run."""
         from ...core.localization.evaluation import LocalizationSettings
 
-        return LocalizationSettings(self.threshold, self.iou, self.confidence, self.min_area)
+        split = choose(self.protocol).eval_split
+        return LocalizationSettings(self.threshold, self.iou, self.confidence, self.min_area, split=split)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,10 +1,12 @@
 """The current latent over the open run: measures with intervals, precision-recall and FROC curves."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout
+from superqt.utils import signals_blocked
 
 from ...core.base.text import readable, sentence
 from ..runs.opener import RunOpener
@@ -36,6 +38,7 @@ class RunMeasuresPart(Part):
         self.measures, self.opener = measures, opener
         self.note = ui.wrapped()
         self.open_button = ui.button("Open a run…", "Folder that `napari-mammosae run` wrote, with --maps", self._open)
+        self.protocol_box = ui.protocol_box()
         self.measure_button = ui.button("Measure over the run", clicked=self.measures.measure)
         self.progress = JobBar(measures.jobs, opener.jobs)
         self.numbers = ui.wrapped()
@@ -47,6 +50,7 @@ class RunMeasuresPart(Part):
         layout.setSpacing(4)
         layout.addWidget(self.note)
         layout.addWidget(row(self.measure_button, self.open_button))
+        layout.addWidget(self.protocol_box)
         layout.addWidget(self.progress)
         layout.addWidget(self.numbers)
         layout.addWidget(self.bars, 1)
@@ -56,6 +60,7 @@ class RunMeasuresPart(Part):
         layout.addLayout(curves, 1)
         layout.addStretch(0)  # keeps the rest at the top while there is no plot
 
+        self.protocol_box.toggled.connect(self._take_protocol)
         self.listen(self.measures.changed, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self.note.setText)
@@ -66,8 +71,11 @@ class RunMeasuresPart(Part):
         """Show the result, or why there is none."""
         measures, result = self.measures, self.measures.result
         busy = self.progress.busy
+        with signals_blocked(self.protocol_box):
+            self.protocol_box.setChecked(measures.choice.protocol is not None)
         self.open_button.setVisible(measures.obstacle == NO_RUN)
         self.open_button.setEnabled(not busy)
+        self.protocol_box.setVisible(measures.obstacle != NO_RUN)
         self.measure_button.setVisible(measures.obstacle != NO_RUN)
         self.measure_button.setEnabled(not busy and not measures.obstacle and result is None)
         for plot in (self.bars, self.curve, self.froc, self.numbers):
@@ -77,12 +85,16 @@ class RunMeasuresPart(Part):
             told, failed = self.opener.line.last_told
             self.note.setText(told if failed and measures.obstacle == NO_RUN else what)
             return
-        self.note.setText(_title(result, len(self.session.run)))
+        self.note.setText(_title(result))
         self.numbers.setText(_numbers(result))
         self.bars.show_measures([(title, *_value(result, key)) for key, title in BARS.items()])
         self.curve.show_precision_recall(result.curve)
         self.froc.show_froc(result.froc)
         self.froc.setVisible(result.froc is not None)
+
+    def _take_protocol(self, on: bool) -> None:
+        localizer = self.measures.localizer
+        localizer.choice = replace(localizer.choice, protocol="paper" if on else None)
 
     def _open(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Open a run")
@@ -90,10 +102,11 @@ class RunMeasuresPart(Part):
             self.opener.open(Path(name))
 
 
-def _title(result: "LatentOverRun", n_images: int) -> str:
+def _title(result: "LatentOverRun") -> str:
     found = f"Latent {result.latent}, {readable(result.finding)}"
     boxes, images = int(result.row["boxes"]), int(result.row["images"])
-    return f"{found}: {boxes:,} boxes on {images:,} of {n_images:,} images. " + " ".join(map(sentence, result.notes))
+    notes = (f"{found}: {boxes:,} boxes on {images:,} images", str(result.used), *result.notes)
+    return " ".join(map(sentence, notes))
 
 
 def _numbers(result: "LatentOverRun") -> str:

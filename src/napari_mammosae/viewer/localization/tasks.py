@@ -1,7 +1,7 @@
 """What localising needs that takes a while: done in the worker thread. Knows no Qt."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,23 +20,25 @@ from .result import Choice, Localization, Scope, localize, scope_of
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
-    from ...core.localization.over_run import LatentOverRun, RunBoxes
+    from ...core.localization.over_run import LatentOverRun
+    from ...core.localization.run_boxes import RunBoxes
 
 
-def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[np.float32]]:
-    """Shares of the cells that lie in the breast and other regions of an image."""
+def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[Any]]:
+    """Shares of the cells that lie in the breast and other regions of an image, and the parts of the breast."""
     import napari_mammosae.core.localization  # noqa: F401  (brings pandas: better here than in the GUI thread)
 
-    from ...core.anatomy.regions import REGIONS, region_shares
+    from ...core.anatomy.cell_parts import BREAST_PARTS
+    from ...core.anatomy.regions import REGIONS, region_cells
 
     report("Outlining the breast")
     prepared = image.prepared(model.preprocessing)
     step = prepared.frame.scale
     spacing = None if image.spacing is None else (image.spacing[0] * step[0], image.spacing[1] * step[1])
-    shares = region_shares(
+    shares, parts = region_cells(
         prepared.pixels, model.grid, laterality=image.laterality, view=image.view, spacing=spacing
     )  # fmt: skip
-    return dict(zip(REGIONS, shares, strict=True))
+    return {**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}
 
 
 def overlaps_with_box(
@@ -62,7 +64,7 @@ def localize_together(
     several: LatentSet,
     image: Mammogram,
     truth: Truth,
-    regions: dict[str, NDArray[np.float32]] | None,
+    regions: dict[str, NDArray[Any]] | None,
     choice: Choice,
     report: Report,
 ) -> Localization:
@@ -128,7 +130,8 @@ def measure_over_run(
     FindingsError
         If no image of the run has a box of the finding.
     """
-    from ...core.localization.over_run import boxes_of_run, measure_latent
+    from ...core.localization.over_run import measure_latent
+    from ...core.localization.run_boxes import boxes_of_run
 
     title = f"Measuring latent {latent} over {len(run):,} images"
     report(title)

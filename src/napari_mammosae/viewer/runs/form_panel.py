@@ -3,10 +3,11 @@
 from functools import partial
 from pathlib import Path
 
-from magicgui.widgets import CheckBox, ComboBox, SpinBox, show_file_dialog
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox, show_file_dialog
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
+from ...core.annotations.positives import UNCERTAIN
 from ..widgets import ui
 from ..widgets.forms import PathEdit, form_of
 from ..widgets.parts import Part
@@ -50,6 +51,14 @@ class RunForm(Part):
             label="Decoders", min=0, max=64, value=entries.workers,
             tooltip="Number of decoding processes; 0 decodes in the main process",
         )  # fmt: skip
+        self.positive = LineEdit(
+            label="Positive", value=entries.positive,
+            tooltip="Positive text of labels, such as shape=round, separated by commas; known pairs need none",
+        )  # fmt: skip
+        self.uncertain = ComboBox(
+            label="Uncertain", choices=UNCERTAIN, value=entries.uncertain,
+            tooltip="What uncertain labels count as: -1 among 0 and 1, or texts such as uncertain",
+        )  # fmt: skip
         self.model, self.note, self.start_button = ElidedLabel(), Label(), QPushButton("Start")
         self.note.setWordWrap(True)
         menu = QMenu(self)  # in place of the button's own action, which knows folders alone
@@ -57,7 +66,8 @@ class RunForm(Part):
             menu.addAction(text).triggered.connect(partial(self._choose_images, mode))
         self.images.choose_btn.native.setMenu(menu)
 
-        entered = (self.images, self.labels, self.out, self.maps, self.batch, self.workers)
+        entered = (self.images, self.labels, self.out, self.maps, self.batch, self.workers, self.positive,
+                   self.uncertain)  # fmt: skip
         form = form_of(*entered)
         form.insertRow(3, "Model", self.model)
         ui.column(self, form, self.note, self.start_button, spacing=4).addStretch(1)
@@ -77,7 +87,14 @@ class RunForm(Part):
     def _take(self, *_: object) -> None:
         """Hand in what is written, so that it outlives this form."""
         self.opener.entries = RunEntries(
-            self.images.text, self.labels.text, self.out.text, self.maps.value, self.batch.value, self.workers.value
+            self.images.text,
+            self.labels.text,
+            self.out.text,
+            self.maps.value,
+            self.batch.value,
+            self.workers.value,
+            self.positive.value,
+            self.uncertain.value,
         )
         self._refresh()
 

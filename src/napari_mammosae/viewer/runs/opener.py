@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,9 @@ class RunOpener(Controller):
         What to do again once the loaded model is unloaded; None when no other model is in the way.
     entries
         What is written in the form for a new run.
+    undecided, positive
+        Labels of the run's texts of which it is not known which one is positive, with their texts; and those that were
+        chosen.
     """
 
     def __init__(self, context: Context, images: ImageController, browser: RunBrowser) -> None:
@@ -45,6 +49,8 @@ class RunOpener(Controller):
         self.line = Status()
         self.entries = RunEntries()
         self.blocked: Callable[[], None] | None = None
+        self.undecided: dict[str, list[str]] = {}
+        self.positive: dict[str, str] = {}
         self.jobs.cancelled.connect(self._on_cancelled)
         self.listen(self.session.events.model, self._on_model)
 
@@ -52,6 +58,22 @@ class RunOpener(Controller):
         """Open a run's folder."""
         work = partial(tasks.open_run_folder, path, self.session.model)
         self._start(f"Opening {path.name}", work, partial(self.open, path))
+
+    def choose_positive(self, label: str, value: str) -> None:
+        """Read the open run anew, with a text of a label as its positive value; all other texts count as one class."""
+        run, positive = self.session.run, self.positive | {label: value}
+        if run is None:
+            return
+        root = self.browser.files_of(run).root
+
+        def take(opened: Opened) -> None:
+            self.positive = positive
+            self._take(replace(opened, root=root, undecided=self.undecided))
+
+        work = partial(tasks.open_run_folder, run.path, self.session.model, positive=positive)
+        self.blocked = None
+        again = partial(self.choose_positive, label, value)
+        self.jobs.start(f"Opening {run.path.name}", work, take, partial(self._failed, again))
 
     def open_demo(self) -> None:
         """Open the embedded model's run over synthetic phantoms; it is made on first use."""
@@ -78,10 +100,14 @@ class RunOpener(Controller):
 
     def _start(self, title: str, work: Callable[[Report], Opened], again: Callable[[], None]) -> None:
         self.blocked = None
-        self.jobs.start(title, work, self._take, partial(self._failed, again))
+        self.jobs.start(title, work, self._take_opened, partial(self._failed, again))
+
+    def _take_opened(self, opened: Opened) -> None:
+        self.positive = {}
+        self._take(opened)
 
     def _take(self, opened: Opened) -> None:
-        run = opened.run
+        run, self.undecided = opened.run, opened.undecided
         if self.session.handle is None and opened.handle is not None and opened.choice is not None:
             self.images.take_model(opened.choice, opened.handle)
         if opened.root is not None:

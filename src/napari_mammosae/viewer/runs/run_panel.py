@@ -5,9 +5,11 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
+from ...core.base.text import readable
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
+from ..widgets.plain import Label
 from .opener import RunOpener
 
 FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
@@ -38,6 +40,9 @@ class RunPart(Part):
         self.progress = JobBar(opener.jobs)
         self.progress.cancel_button.setToolTip("Stop. Finished images are kept, and the run can be resumed.")
         self.unload_button = ui.button("Unload model and continue", clicked=self.opener.unload_and_retry)
+        self.label_box = ui.chooser(8, "Label of texts of which it is not known which one is positive")
+        self.value_box = ui.chooser(8, "Text that counts as positive; all others count as one class")
+        self.positive = row(Label("Positive"), self.label_box, self.value_box)
         self.warning = ui.warning_sign()
         self.status = ui.wrapped()
 
@@ -45,11 +50,14 @@ class RunPart(Part):
             self,
             row(self.demo_button, self.open_button, self.new_button, self.close_button, stretch=0),
             self.progress,
+            self.positive,
             row(self.warning, self.status, stretch=1),
             self.unload_button,
             spacing=4,
         )
 
+        self.label_box.activated.connect(self._offer_values)
+        self.value_box.activated.connect(self._choose_positive)
         self.progress.turned.connect(self._refresh)
         self.progress.said.connect(self._say)
         self.listen(self.opener.line.told, self._on_told)
@@ -62,6 +70,9 @@ class RunPart(Part):
             button.setEnabled(not busy)
         self.close_button.setVisible(run is not None)
         self.unload_button.setVisible(not busy and self.opener.blocked is not None)
+        self.positive.setVisible(run is not None and bool(self.opener.undecided))
+        ui.offer(self.label_box, [(readable(name), name) for name in self.opener.undecided], self._label)
+        self._offer_values()
         self._on_told(*self.opener.line.last_told)
         if busy:
             self._say(self.progress.text)
@@ -76,6 +87,23 @@ class RunPart(Part):
     def _say(self, text: str, error: bool = False) -> None:
         self.warning.setVisible(error)
         self.status.setText(text)
+
+    @property
+    def _label(self) -> str:
+        """The label whose texts are offered."""
+        labels, chosen = list(self.opener.undecided), self.label_box.currentData()
+        return chosen if chosen in labels else labels[0] if labels else ""
+
+    def _offer_values(self, *_: object) -> None:
+        label = self._label
+        values = [(value, value) for value in self.opener.undecided.get(label, ())]
+        ui.offer(self.value_box, [("not known", None), *values], self.opener.positive.get(label))
+        self.value_box.setEnabled(not self.opener.jobs.busy)
+
+    def _choose_positive(self, *_: object) -> None:
+        if (value := self.value_box.currentData()) is not None:
+            self.opener.choose_positive(self._label, value)
+        self._offer_values()
 
     def _choose(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Folder of a run")

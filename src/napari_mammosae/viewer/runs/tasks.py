@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,10 @@ from ..image import tasks as model_tasks
 from ..image.tasks import ModelChoice
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ...core.annotations.boxes import Findings
+    from ...core.annotations.positives import Uncertain
     from ...core.base.progress import Report
     from ...core.models.facts import ModelFacts
     from ...core.runs.run import Run
@@ -33,6 +36,8 @@ class RunEntries:
     maps: bool = True
     batch: int = 0
     workers: int = 1
+    positive: str = ""
+    uncertain: Uncertain = "unknown"
 
     @property
     def job(self) -> RunJob | None:
@@ -41,7 +46,11 @@ class RunEntries:
         if not images or not out:
             return None
         labels = tuple(Path(part.strip()).expanduser() for part in self.labels.split(",") if part.strip())
-        return RunJob(images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers)
+        positive = tuple(part.strip() for part in self.positive.split(",") if part.strip())
+        return RunJob(
+            images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers, positive,
+            self.uncertain,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +67,8 @@ class Opened:
         Folder its image files lie in; None when only guesses are left.
     note
         A sentence for the user.
+    undecided
+        Labels of texts of which it is not known which one is positive, with their texts.
     """
 
     run: Run
@@ -66,14 +77,17 @@ class Opened:
     findings: Findings | None = None
     root: Path | None = None
     note: str = ""
+    undecided: dict[str, list[str]] = field(default_factory=dict)
 
 
 class OtherModelError(RunError):
     """The run does not belong to the model that is loaded."""
 
 
-def open_run_folder(path: Path, loaded: ModelFacts | None, report: Report) -> Opened:
-    """Open a run, its tables read, so that nothing is left to wait for.
+def open_run_folder(
+    path: Path, loaded: ModelFacts | None, report: Report, positive: Mapping[str, str] | None = None
+) -> Opened:
+    """Open a run, its tables read, so that nothing is left to wait for; `positive` as `open_run` takes it.
 
     Raises
     ------
@@ -82,10 +96,14 @@ def open_run_folder(path: Path, loaded: ModelFacts | None, report: Report) -> Op
     OtherModelError
         It was made with another model than the loaded one.
     """
+    from ...core.runs.positive import undecided
     from ...core.runs.run import open_run
 
     report(f"Opening {path.name}")
     run = open_run(path)
+    open_labels = undecided(run.labels, run.info["categories"])
+    if positive:
+        run = open_run(path, positive=positive)
     if loaded is not None:
         try:
             run.check_model(loaded)
@@ -99,7 +117,7 @@ def open_run_folder(path: Path, loaded: ModelFacts | None, report: Report) -> Op
         if failed
         else ""
     )
-    return Opened(run, note=note)
+    return Opened(run, note=note, undecided=open_labels)
 
 
 def open_demo_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
@@ -137,9 +155,9 @@ def make_and_open(
     OtherModelError
         Another model than the chosen one is loaded by now.
     """
-    from ...core.images.listing import resolve_images
+    from ...core.datasets.find import list_images
 
-    listed = resolve_images(job.images)
+    listed, _ = list_images(job.images)
     path, notices = BatchJob("make_run", choice.recipe, job).result(report)
     opened = open_run_folder(path, loaded, report)
     handle = model_tasks.load(models, choice, report) if loaded is None else None

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDoubleSpinBox,
     QFormLayout,
@@ -91,6 +92,12 @@ def offer(box: QComboBox, choices: Iterable[tuple[Any, ...]], chosen: Any) -> No
             for tip in about:
                 box.setItemData(at, tip, Qt.ItemDataRole.ToolTipRole)
     box.setCurrentIndex(box.findData(chosen))
+
+
+def protocol_box() -> QCheckBox:
+    """Make the choice of the paper's protocol, which several docks have."""
+    tip = "Rank on the training rows, measure on the test rows, and count finding rows, as in the paper"
+    return tipped(QCheckBox("Paper's protocol"), tip)
 
 
 def number_box(low: float, high: float, step: float, decimals: int = 2, tip: str = "") -> QDoubleSpinBox:

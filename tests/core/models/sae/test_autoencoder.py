@@ -59,3 +59,19 @@ def test_decoding_some_latents_takes_the_others_as_silent(weights: dict[str, tor
     some = torch.tensor([2, 7, 23])
     z[:, some] = torch.rand(4, 3)
     torch.testing.assert_close(sae.decode(z[:, some], some), sae.decode(z))
+
+
+@pytest.mark.parametrize(
+    ("factor", "note"),
+    [
+        (1.0, ""),
+        (1.002, ""),
+        (1e-6, "sae.pt: the decoder's columns have norms of 1e-06 to 1e-06, not 1"),
+        (torch.linspace(0.5, 2, 24), "norms of 0.5 to 2, not 1, so that activations of different latents are on"),
+    ],
+)
+def test_a_decoder_that_is_not_of_unit_norm_is_noted(weights: dict[str, torch.Tensor], factor, note: str) -> None:
+    decoder = weights["decoder._weight"]
+    weights["decoder._weight"] = decoder / decoder.norm(dim=1, keepdim=True) * factor
+    found = SparseAutoencoder.from_weights(weights, "sae.pt").note
+    assert (note in found) if note else found == ""

@@ -9,13 +9,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import tiny
-from napari_mammosae.core.base.errors import ModelError
+from napari_mammosae.core.base.errors import CheckpointError, ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.image_edit import edit_image
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.model_files import file_stamps
 from napari_mammosae.core.training.reconstruction import ReconstructionStats
 from napari_mammosae.process.local import LocalModel
 
@@ -113,6 +114,29 @@ def test_options_come_from_the_file_and_from_the_call(tiny_model: Path, tmp_path
     assert model.sae_sha256 != other.sae_sha256
     again = load_model(**model.recipe)
     assert again.sae_sha256 == model.sae_sha256
+
+
+def test_a_file_of_several_saes_needs_a_key(tiny_model: Path, tmp_path: Path) -> None:
+    one = load_file(write_sae(tmp_path / "one") / "sae_weights.safetensors")
+    two = one | {"b_dec": one["b_dec"] + 1}
+    folder = write_sae(tmp_path / "both")
+    (folder / "sae_weights.safetensors").unlink()
+    torch.save({"plain": one, "ema": two}, folder / "sae.pt")
+    with pytest.raises(CheckpointError, match="no weights under the key 'emma'; it has plain and ema"):
+        load_model(tiny_model, sae=folder, keys={"sae": "emma"}, device="cpu")
+    first, second = (load_model(tiny_model, sae=folder, keys={"sae": key}, device="cpu") for key in ("plain", "ema"))
+    torch.testing.assert_close(second.sae.tied_bias, first.sae.tied_bias + 1)
+    assert first.sae_sha256 != second.sae_sha256
+
+
+def test_settings_beside_an_sae_that_change_are_read_again(tiny_model: Path, tmp_path: Path) -> None:
+    folder = write_sae(tmp_path / "sae", architecture="topk", k=7)
+    recipes = [{"name": tiny_model, "sae": path} for path in (folder, folder / "sae_weights.safetensors")]
+    before = [file_stamps(recipe) for recipe in recipes]
+    settings = folder / "cfg.json"
+    settings.write_text(settings.read_text().replace('"k": 7', '"k": 11'))
+    for recipe, stamps in zip(recipes, before, strict=True):
+        assert file_stamps(recipe) != stamps
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,8 @@ _RELEASED = {
     "encoder._bias": "encoder_bias",
     "decoder._weight": "decoder_weight",
 }
+_UNIT = 0.01
+"""How far norms of the decoder's columns may be from 1: half precision and training leave less."""
 _COPIES_OF_TIED_BIAS = ("pre_encoder_bias._bias_reference", "post_decoder_bias._bias_reference")
 
 
@@ -49,6 +51,8 @@ class SparseAutoencoder(nn.Module):
         (d,), added after the decoder and, if `centred`, subtracted before the encoder.
     source
         Name of the file it was read from, for messages.
+    place
+        What tells it from others in its file; "" where there are no others.
     settings_sha256
         Of what was read or given beside the weights and changes what they mean; "" where they stand alone.
     """
@@ -65,7 +69,7 @@ class SparseAutoencoder(nn.Module):
     ) -> None:
         super().__init__()
         self.source = "the SAE"
-        self.settings_sha256 = ""
+        self.place = self.settings_sha256 = ""
         self.encoder_weight = nn.Parameter(torch.zeros(latents, width))
         self.encoder_bias = nn.Parameter(torch.zeros(latents))
         self.decoder_weight = nn.Parameter(torch.zeros(width, latents))
@@ -101,6 +105,18 @@ class SparseAutoencoder(nn.Module):
         if self.norm is not None:
             parts.append(f"{self.norm.kind} of each cell")
         return ", ".join(parts)
+
+    @property
+    def note(self) -> str:
+        """What to know before activations of different latents are compared, or ""."""
+        norms = torch.linalg.vector_norm(self.decoder_weight.detach().float(), dim=0)
+        least, most = float(norms.min()), float(norms.max())
+        if least >= 1 - _UNIT and most <= 1 + _UNIT:
+            return ""
+        return (
+            f"{self.source}: the decoder's columns have norms of {least:.3g} to {most:.3g}, not 1, so that activations "
+            "of different latents are on different scales"
+        )
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents (..., h), all >= 0, of feature vectors `x` (..., d)."""

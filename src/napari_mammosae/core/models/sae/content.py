@@ -12,9 +12,7 @@ from torch import Tensor
 from ...base.errors import CheckpointError
 from ...base.reading import reading
 from ...base.structured import read_json
-from .options import SaeOptions
-
-CONFIGS = ("cfg.json", "config.json")
+from .options import CONFIGS, SaeOptions
 
 
 @dataclass(eq=False)

@@ -8,6 +8,8 @@ from ...base.errors import ModelError
 
 Kind = Literal["relu", "topk", "batchtopk", "jumprelu", "gated"]
 KINDS = get_args(Kind)
+CONFIGS = ("cfg.json", "config.json")
+"""Files of settings that tools write beside weights."""
 
 
 @dataclass(frozen=True, slots=True)

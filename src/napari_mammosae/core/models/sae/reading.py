@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ...base.errors import CheckpointError
 from ...base.reading import reads
 from ...base.structured import parse_json
 from ..checkpoints import load_tensors, read_sae_weights
+from ..state_dicts import Place, check_known, choose, name_places, tables
 from .autoencoder import SparseAutoencoder
 from .content import SaeContent
 from .formats import dictionary_learning, msae, openai, overcomplete, prisma, saelens, saev, sparsify
@@ -51,7 +53,7 @@ def weights_file(path: Path) -> Path:
 
 
 @reads(CheckpointError, "the weights of an SAE")
-def read_sae(path: Path | str, options: SaeOptions | None = None) -> SparseAutoencoder:
+def read_sae(path: Path | str, options: SaeOptions | None = None, key: str | None = None) -> SparseAutoencoder:
     """Read an SAE: a released file, one of this package, or one of another tool.
 
     Parameters
@@ -60,6 +62,8 @@ def read_sae(path: Path | str, options: SaeOptions | None = None) -> SparseAutoe
         Its file or folder.
     options
         What the file does not say.
+    key
+        Which to take of several: keys that lead to its weights, such as `ema`.
 
     Raises
     ------
@@ -70,12 +74,14 @@ def read_sae(path: Path | str, options: SaeOptions | None = None) -> SparseAutoe
     path = weights_file(Path(path))
     header, start = _header(path)
     if header is None:
-        weights = read_sae_weights(path)[0]
-        if _DECODERS.intersection(weights):
+        weights = read_sae_weights(path, key)
+        if _DECODERS.intersection(weights.tensors):
             if options.given().items() - {("kind", "relu")}:
                 raise CheckpointError(f"{path.name} says all there is to know of it; give no options for it")
-            return SparseAutoencoder.from_weights(weights, path.name)
-    content = _content(path, header, start, options)
+            released = SparseAutoencoder.from_weights(weights.tensors, path.name)
+            released.place = weights.place
+            return released
+    content, place = _content(path, header, start, options, key)
     format = next((one for one in FORMATS if one.recognises(content)), None)
     if format is None:
         raise CheckpointError(
@@ -83,18 +89,25 @@ def read_sae(path: Path | str, options: SaeOptions | None = None) -> SparseAutoe
             "Expected a released file, one of train-sae, or one of the tools that the documentation names"
         )
     sae: SparseAutoencoder = format.read(content)
+    sae.place = place
     settings = [options.given(), dict(vars(content).get("config", {}))]
     if any(settings):
         sae.settings_sha256 = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
     return sae
 
 
-def _content(path: Path, header: dict[str, Any] | None, start: int, options: SaeOptions) -> SaeContent:
+def _content(
+    path: Path, header: dict[str, Any] | None, start: int, options: SaeOptions, key: str | None
+) -> tuple[SaeContent, str]:
+    """Return what a file holds, or its part under `key`, and what tells that part from others."""
     content, _ = load_tensors(path, start)
     values: Mapping[Any, Any] = content if isinstance(content, Mapping) else {}
-    for key in ("state_dict", "model"):
-        if isinstance(values.get(key), Mapping):
-            content = values[key]
+    told = ""
+    if key is not None:
+        content, told = _part(content, key, path.name)
+    else:
+        for usual in ("state_dict", "model"):
+            content = values[usual] if isinstance(values.get(usual), Mapping) else content
     if not isinstance(content, Mapping):
         raise CheckpointError(f"{path.name} holds a {type(content).__name__}; expected a dictionary of named tensors")
     tensors = {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
@@ -103,7 +116,15 @@ def _content(path: Path, header: dict[str, Any] | None, start: int, options: Sae
             f"{path.name} holds no tensors; expected weights by name, or such a dictionary under `model`"
         )
     others = {str(key): value for part in (content, values) for key, value in part.items() if str(key) not in tensors}
-    return SaeContent(path, tensors, others, options, header)
+    return SaeContent(path, tensors, others, options, header), told
+
+
+def _part(content: Any, key: str, file: str) -> tuple[Any, str]:
+    found = name_places([Place(keys, tensors) for keys, tensors in tables(content, file)])
+    check_known(key, found, file)
+    place = choose(found, key, file, "sets of weights", "sae")
+    assert place is not None
+    return reduce(lambda part, name: part[name], place.path, content), place.name if len(found) > 1 else ""
 
 
 def _header(path: Path) -> tuple[dict[str, Any] | None, int]:

@@ -53,7 +53,7 @@ def run_blocks(
     with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
         written: Future[int] | None = None
         for number, entries in blocks.items():
-            block = Block(number, settings.classes, settings.maps)
+            block = Block(number, settings.classes, settings.maps, settings.layer)
             for batch in _batches(stream, len(entries), computer.batch):
                 if cancelled():
                     raise Cancelled(STOPPED)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...anatomy.regions import region_shares
+from ...anatomy.regions import region_cells
 from ...base.errors import ImageError
 from ...base.files import sha256_file
 from ...images.geometry import Frame
@@ -34,6 +34,8 @@ class Decoded:
     view: str | None
     regions: NDArray[np.float32]
     """(5, H', W'): shares of each cell, in the order of `regions.REGIONS`."""
+    breast_parts: NDArray[np.uint64]
+    """(H', W'): see `cell_parts`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Decoder:
             image.patient,
             image.laterality,
             image.view,
-            region_shares(
+            *region_cells(
                 prepared.pixels,
                 self.grid,
                 laterality=image.laterality or entry.laterality,

@@ -13,6 +13,7 @@ from ...models.latents import LatentMaps
 from ..layout import Layout, writing
 from ..settings import RunSettings, check_same, model_settings, read_info, write_info
 from ..sources import Sources, read_sources
+from ..splits import sources_of_split
 from .assemble import assemble
 from .blocks import blocks_of, run_blocks
 from .compute import Computer
@@ -55,6 +56,7 @@ def write_run(
     labels: str | Path | Sequence[str | Path] | None = None,
     positive: Positive | None = None,
     uncertain: Uncertain = "unknown",
+    split: str | None = None,
     maps: bool = False,
     workers: int = 1,
     batch: int | None = None,
@@ -74,7 +76,8 @@ def write_run(
     Parameters
     ----------
     images
-        A folder, a glob, or a CSV with a column `path`, whose other columns are labels.
+        A folder, a glob, a CSV with a column `path`, whose other columns are labels; or the root of a published data
+        set, or a VinDr CSV.
     model
         See `ModelSpec`. With a scheduler it must be one that can be sent: not the model itself.
     out
@@ -83,6 +86,8 @@ def write_run(
         One or more label tables; see `read_labels`.
     positive, uncertain
         Which texts of labels are positive, and what uncertain ones count as; see `read_labels`.
+    split
+        Only images of this split of the label tables.
     maps
         Keep every non-zero cell of every latent, not only pooled values.
     workers
@@ -119,12 +124,16 @@ def write_run(
     layout = Layout(Path(out).absolute())  # workers of a cluster start elsewhere
     say = notice or logger.info
     sources = read_sources(images, labels, positive, uncertain)
+    if split is not None:
+        sources = sources_of_split(sources, split)
     for note in sources.notes:
         say(note)
     info = read_info(layout.root)
     _check_folder(layout, info)
     with DecodePool(workers if info is None or not info["complete"] else 0) as pool:
         loaded = load(model)
+        for note in loaded.notes:
+            say(f"{note}.")
         computer = Computer(loaded, batch, say)
         settings = RunSettings(
             **model_settings(loaded),

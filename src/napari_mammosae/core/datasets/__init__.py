@@ -1,0 +1,1 @@
+"""Published data sets, recognised by the layout of their folders."""
