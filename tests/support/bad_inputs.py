@@ -97,7 +97,7 @@ IMAGES: list[Case] = [
 HEADER = "image,finding,xmin,ymin,xmax,ymax"
 TABLES: list[Case] = [
     ("gone.csv", lambda path: None, ("no such file", "check the path")),
-    ("folder.csv", Path.mkdir, ("a folder", "expected a CSV file")),
+    ("folder.csv", Path.mkdir, ("a folder", "give a table of boxes")),
     ("empty.csv", Path.touch, ("the file is empty", "expected a CSV with a header")),
     (
         "some.csv",
@@ -124,7 +124,7 @@ TABLES: list[Case] = [
         lambda path: path.write_text(f"{HEADER}\nbreast,mass,1,2\n"),
         ("line 2: 4 cells where the header has 6", "cut off"),
     ),
-    ("image.csv", lambda path: path.write_bytes(b"\x89PNG\0\0\0\0"), ("not text in UTF-8", "save it as CSV")),
+    ("image.csv", lambda path: path.write_bytes(b"\x89PNG\0\0\0\0"), ("a binary file", "save it as CSV")),
     ("other.json", lambda path: path.write_text('{"boxes": []}'), ("not COCO JSON", "expected images")),
 ]
 

@@ -19,7 +19,7 @@ from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.training.reconstruction import ReconstructionStats
 
 SAMPLE_DATA = Path(napari_mammosae.__file__).parent / "sample_data"
-COUNT = 24
+COUNT = 36
 
 
 @pytest.fixture(scope="module")

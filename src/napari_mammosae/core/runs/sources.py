@@ -10,12 +10,12 @@ from ..annotations.positives import Positive, Uncertain
 from ..base.errors import FindingsError, RunError
 from ..base.files import sha256_file
 from ..base.names import ImageNames, short_name, valid_text
-from ..datasets.dataset import DataSet
-from ..datasets.find import list_images
 from .listed_names import listed_name
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ..datasets.dataset import DataSet
 
 _Found = tuple[Sequence[str | None], tuple[str, ...]]
 
@@ -90,6 +90,8 @@ def read_sources(
     RunError
         No image is named in the tables.
     """
+    from ..datasets.find import list_images  # pandas: not in the processes that decode, which know an `Entry`
+
     listed, data_set = list_images(images)
     entries = tuple(
         Entry(number, image_id, path.absolute(), _relative(path, listed.root))
@@ -138,7 +140,7 @@ def read_sources(
     )
 
 
-def _introduce(data_set: DataSet) -> tuple[str, ...]:
+def _introduce(data_set: "DataSet") -> tuple[str, ...]:
     """Say which data set was recognised, and what comes from it."""
     labels = [str(name).removeprefix("label.") for name in data_set.labels if str(name).startswith("label.")]
     women = data_set.labels["patient"].nunique()
