@@ -27,7 +27,7 @@ from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone,
 from napari_mammosae.core.models.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
 from napari_mammosae.core.runs.layout import Layout

@@ -15,7 +15,8 @@ from .core.models.compute import compute_latents as compute_latents
 from .core.models.latents import LatentMaps as LatentMaps
 from .core.models.loading import load_model as load_model
 from .core.models.model import MammoSAE as MammoSAE
-from .core.models.sae import SparseAutoencoder as SparseAutoencoder
+from .core.models.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
+from .core.models.sae.export import export_sae as export_sae
 from .core.phantoms.dataset import make_phantoms as make_phantoms
 from .core.ranking.of_run import rank as rank
 from .core.reports.latents_figure import plot_latents as plot_latents

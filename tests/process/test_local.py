@@ -19,7 +19,7 @@ from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.process.handle import ModelHandle
 from napari_mammosae.process.local import IMAGES_KEPT, LocalModel
 

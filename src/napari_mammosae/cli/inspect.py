@@ -12,6 +12,8 @@ def inspect(
     image: options.Image,
     model: options.Model,
     out: options.OutFolder,
+    sae: options.Sae = None,
+    sae_option: options.SaeOption = None,
     boxes: options.Boxes = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Latents shown in the figure.")] = 10,
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figure.")] = "png",
@@ -25,6 +27,7 @@ def inspect(
 
     Writes latents.csv (every latent: mean, maximum, active cells, attribution), maps.npz, prediction.json, figure.png.
     """
+    recipe = options.sae_recipe(sae, sae_option)
     with working(f"Reading {image.name}", quiet=quiet):
         from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
@@ -43,13 +46,22 @@ def inspect(
             found = findings.boxes(mammogram.full_name, shape=mammogram.shape)
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     with working(f"Loading {model}", quiet=quiet):
-        network = load_model(model, device=device, precision=precision)
+        network = load_model(model, device=device, precision=precision, **recipe)
     notes = (*notes, *network.notes)
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)
+    caution((maps.scale_alarm,) if maps.scale_alarm else (), quiet=quiet)
     with working("Writing", quiet=quiet):
-        settings = {"image": image, "model": model, "boxes": boxes, "top": top, "crop": not no_crop, "notes": notes}
+        settings = {
+            "image": image,
+            "model": model,
+            **recipe,
+            "boxes": boxes,
+            "top": top,
+            "crop": not no_crop,
+            "notes": notes,
+        }
         written = write_inspection(
             out, network, mammogram, maps, boxes=found, top=top, figure=f"figure.{figure}", settings=settings
         )

@@ -1,7 +1,7 @@
 """Options that several commands share, spelled once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,6 +31,17 @@ def positive_of_label(given: list[str] | None, label: str) -> "PositiveValue | N
         return parse_positive(given, slug(label))
 
 
+def sae_recipe(sae: Path | None, given: list[str] | None) -> dict[str, Any]:
+    """Return the arguments of `load_model` that `--sae` and `--sae-option` stand for; those not given are left out."""
+    from ..core.models.sae.options import parse_options, settle_options
+
+    try:
+        options = settle_options(parse_options(given or ())).given()
+    except ModelError as error:
+        raise typer.BadParameter(f"{error}.", param_hint="--sae-option") from None
+    return ({"sae": sae} if sae else {}) | ({"sae_options": options} if options else {})
+
+
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
 Images = Annotated[
     str,
@@ -39,6 +50,18 @@ Images = Annotated[
 Model = Annotated[
     str,
     typer.Option("--model", metavar="M", help="A name from `models list`, or a model.toml that names files."),
+]
+Sae = Annotated[
+    Path | None,
+    typer.Option(
+        "--sae", metavar="PATH", help="SAE to use in place of the model's: a file or folder of any known tool."
+    ),
+]
+SaeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--sae-option", metavar="NAME=VALUE", help="What the SAE's file does not say, such as k=32. Repeat for more."
+    ),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for the results.")]
 Boxes = Annotated[

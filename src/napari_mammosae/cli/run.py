@@ -16,6 +16,8 @@ def run(
         Path,
         typer.Option(metavar="RUN", file_okay=False, help="Folder of the run. An unfinished run in it is resumed."),
     ],
+    sae: options.Sae = None,
+    sae_option: options.SaeOption = None,
     labels: options.Labels = None,
     positive: options.Positive = None,
     uncertain: options.Uncertain = "unknown",
@@ -48,7 +50,7 @@ def run(
 
     keep_freed_memory()
     value = options.positive_of_label(positive, "")
-    spec = {"name": model, "device": device, "precision": precision}
+    spec = {"name": model, "device": device, "precision": precision} | options.sae_recipe(sae, sae_option)
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = write_run(
             images,

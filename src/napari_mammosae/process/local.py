@@ -72,7 +72,7 @@ class LocalModel:
             features, maps = features_and_latents(model, prepared, name)
         finally:
             self._renew(model)
-        if model.block is None:
+        if model.linear:
             return maps
         key = _key_of(prepared, self._facts)
         self._keep(key, features.cpu())

@@ -37,7 +37,7 @@ class SmallModel:
         centred = features - self.tied[:, None, None]
         return torch.relu(torch.einsum("hd,ndij->nhij", self.encoder, centred) + self.encoder_bias[:, None, None])
 
-    def decode(self, latents):
+    def decode(self, latents, only=None, of=None):
         return torch.einsum("dh,nhij->ndij", self.decoder, latents) + self.tied[:, None, None]
 
     def logits(self, features):

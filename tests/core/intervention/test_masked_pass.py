@@ -16,7 +16,7 @@ from napari_mammosae.core.intervention.image_edit import edit_image
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model, resolve_device
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.model_files import find_model, read_model_file
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 
 SIZE = (160, 96)
 
@@ -215,7 +215,7 @@ def test_settings_that_mean_nothing(tiny: Path) -> None:
     with pytest.raises(ModelError, match="no model is called 'nonsense'"):
         load_model("nonsense")
     with pytest.raises(ModelError, match="not both"):
-        load_model("demo", sae="x.pt")
+        load_model("demo", classifier="x.pth")
     with pytest.raises(ModelError, match=r"expected \(N, 3, H, W\)"):
         load_model(tiny, classes=["a", "b"], device="cpu").features(torch.zeros(1, 1, 64, 64))
 

@@ -171,8 +171,9 @@ WRONG = [
 ]
 LATER = [
     ("[backbone]\nkind = 'timm'\narchitecture = 'resnet50'", "backbone.kind = 'timm' is not supported yet"),
-    ("[sae]\nkind = 'topk'\nk = 32", "sae.kind = 'topk' is not supported yet"),
-    ("[sae]\nthreshold = 0.5", "sae.threshold is not supported yet"),
+    ("[sae]\nkind = 'other'", "sae.kind is 'other'; expected one of relu, topk"),
+    ("[sae]\nk = 0", "sae.k is 0; expected a whole number of at least 1"),
+    ("[sae]\nscale = -1.0", "sae.scale is -1.0; expected a positive number"),
     ("[input]\nchannels = 1", "input.channels = 1 is not supported yet; use 3"),
     ("[files]\ntext = 'text.tar'", "files.text is not supported yet"),
     ("[files]\nvocabulary = 'words.txt'", "files.vocabulary is not supported yet"),

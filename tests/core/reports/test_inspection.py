@@ -42,9 +42,9 @@ def test_contributions_add_up_to_the_logit_of_the_reconstruction(example: Exampl
         np.testing.assert_array_equal(table[f"attribution.{name}"], model.attribution[index])
 
 
-@pytest.mark.parametrize(("layer", "classes"), [("blocks.3", tiny.CLASSES), ("head", ())])
-def test_without_a_classifier_or_on_an_inner_layer_nothing_is_attributed(example: Example, layer: str, classes: tuple):
-    model = SimpleNamespace(layer=layer, classes=classes)
+@pytest.mark.parametrize(("linear", "classes"), [(False, tiny.CLASSES), (True, ())])
+def test_without_a_classifier_or_a_linear_tail_nothing_is_attributed(example: Example, linear: bool, classes: tuple):
+    model = SimpleNamespace(linear=linear, classes=classes)
     assert list(latent_table(model, example[2]).columns) == ["latent", "mean", "max", "active_cells"]
 
 

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog
 import intervene_kit
 import tiny
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.process.local import LocalModel
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.image import tasks

@@ -46,10 +46,10 @@ def masked_logits(model: "MammoSAE", x: "Tensor", edits: Sequence[Edit]) -> Floa
         for edit in edits:
             edit.check(model.n_latents, grid)
         latents = model.encode(features)
-        plain = model.decode(latents) if any(edit.form == "delta" for edit in edits) else None
+        plain = model.decode(latents, of=features) if any(edit.form == "delta" for edit in edits) else None
         found = []
         for edit in edits:
-            changed = model.decode(edited_latents(latents, edit))
+            changed = model.decode(edited_latents(latents, edit), of=features)
             if edit.form == "delta":
                 assert plain is not None
                 changed = features.to(changed) + (changed - plain)

@@ -73,13 +73,15 @@ class SaeWeights:
 
 
 @reads(CheckpointError, "a weights file")
-def load_tensors(path: Path | str) -> tuple[Any, dict[str, str]]:
+def load_tensors(path: Path | str, start: int = 0) -> tuple[Any, dict[str, str]]:
     """Return what a weights file holds, and its metadata, on the CPU, without running any code from it.
 
     Parameters
     ----------
     path
         A `.safetensors` file, or a file written by `torch.save` (`.pt`, `.pth`, `.tar`).
+    start
+        Byte at which `torch.save` began to write.
 
     Raises
     ------
@@ -90,7 +92,7 @@ def load_tensors(path: Path | str) -> tuple[Any, dict[str, str]]:
     """
     path = Path(path)
     check_weights_file(path)
-    return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path), {})
+    return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path, start), {})
 
 
 def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -105,9 +107,9 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _load_pickle(path: Path) -> Any:
+def _load_pickle(path: Path, start: int) -> Any:
     try:
-        return read_weights_file(path)
+        return read_weights_file(path, start)
     except (CheckpointError, MemoryError):
         raise
     except NotHarmless as refused:
@@ -119,7 +121,7 @@ def _load_pickle(path: Path) -> Any:
     except TooMuch as large:
         raise CheckpointError(f"{path.name} was not loaded: its pickle has {large}") from None
     except Exception as error:
-        if not _starts_as_saved(path):
+        if not _starts_as_saved(path, start):
             raise CheckpointError(f"{path.name} is not a weights file; {_EXPECTED}") from None
         raise CheckpointError(
             f"{path.name} cannot be read ({short_reason(error)}); it looks truncated or damaged: copy or download it "
@@ -218,7 +220,8 @@ def read_sae_weights(path: Path | str, key: str | None = None) -> SaeWeights:
     path = Path(path)
     content, metadata = load_tensors(path)
     found = places(content, path.name, _DECODERS)
-    check_known(key, name_places(found), path.name)
+    if found:  # other names are those of other tools, where `key` may lead elsewhere
+        check_known(key, name_places(found), path.name)
     place = choose(found, key, path.name, "autoencoders", "sae")
     tensors = tables(content, path.name)[0][1] if place is None else place.tensors
     return SaeWeights(tensors, metadata, _told_apart(place, found))
@@ -264,7 +267,8 @@ def _told_apart(place: Place | None, found: list[Place]) -> str:
     return place.name if place is not None and len(found) > 1 else ""
 
 
-def _starts_as_saved(path: Path) -> bool:
+def _starts_as_saved(path: Path, start: int) -> bool:
     """Whether a file begins as torch.save begins it: a zip archive, or in its old format a pickle."""
     with path.open("rb") as file:
+        file.seek(start)
         return file.read(2).startswith((ZIP_START, PICKLE_START))

@@ -78,8 +78,9 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
                 )
             live = torch.nonzero(peak > 0).squeeze(1)
             columns = z[:, live]
-            reconstruction = model.decode(columns.T.reshape(1, -1, *one.shape[2:]), live)
-            error = (one.float() - reconstruction.float()).square().sum(1).double().mean().sqrt().item()
+            reconstruction = model.decode(columns.T.reshape(1, -1, *one.shape[2:]), live, one)
+            missed = (one.float() - reconstruction.float()).square().sum(1).double().mean().item()
+            spread = one.float().var((2, 3), correction=0).double().sum().item()
             live_ids = live.cpu().numpy().astype(np.int32)
             values = columns.T.float().contiguous().cpu().numpy()
             last = model.last_features(one)
@@ -93,8 +94,9 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
                     active_cells=_spread((values > 0).sum(1), live_ids, z.shape[1], np.int32),
                     logits=_numbers(model, last),
                     logits_sae=_numbers(model, model.last_features(reconstruction)),
-                    error_norm=error,
+                    error_norm=missed**0.5,
                     frame=frames[index] if frames else None,
+                    fvu=missed / spread if spread else float("nan"),
                     features=_pooled(last) | (_pooled(one, "layer_") if model.block is not None else {}),
                 )
             )

@@ -57,6 +57,8 @@ class ModelFacts(HasHeads):
     model_sha256, sae_sha256
         Hashes of the weights files of backbone and SAE, empty when the weights did not come from a file. Heads added
         later do not change them.
+    each_cell_normalised
+        Whether the SAE normalises the features of each cell, so that a unit of a latent adds more to some cells.
     attribution
         float64 (C, h): what one unit of a latent's mean over the cells adds to each logit. None where what follows the
         SAE is not linear, and without SAE or head.
@@ -85,6 +87,7 @@ class ModelFacts(HasHeads):
     domain: Domain = field(default_factory=Domain)
     model_sha256: str = ""
     sae_sha256: str = ""
+    each_cell_normalised: bool = False
     attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     constant: NDArray[np.float64] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
@@ -98,11 +101,24 @@ class ModelFacts(HasHeads):
             If there are none; the message says why.
         """
         if self.attribution is None or self.constant is None:
-            raise ModelError(why_not_linear(self.name, self.layer, bool(self.n_latents), bool(self.heads)))
+            has_sae, has_head = bool(self.n_latents), bool(self.heads)
+            raise ModelError(why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised))
         return self.attribution, self.constant
 
+    @property
+    def linear(self) -> bool:
+        """Whether latents add up to the logits, so that edits have closed forms."""
+        return not self.obstacle
 
-def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool) -> str:
+    @property
+    def obstacle(self) -> str:
+        """What keeps latents from adding up to the logits, as the start of a sentence; empty where nothing does."""
+        if self.layer != "head":
+            return f"The SAE reads {self.layer}: the layers after it are not linear"
+        return "The SAE normalises each cell: latents do not add up to the logits" if self.each_cell_normalised else ""
+
+
+def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool, each_cell_normalised: bool) -> str:
     """Say why nothing is known of what each latent adds to the logits; an empty string where it is."""
     if layer != "head":
         return (
@@ -110,4 +126,6 @@ def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool) -> str:
         )
     if not has_head:
         return f"{name} has no classifier; load a downstream checkpoint to see attributions"
+    if each_cell_normalised:
+        return "the SAE normalises each cell by its own size, so no latent has one share of the logit"
     return "" if has_sae else f"{name} was loaded without a sparse autoencoder; give `sae` a file"

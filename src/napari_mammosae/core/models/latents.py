@@ -38,6 +38,9 @@ class LatentMaps:
         float64 (C,): of the image, and of its SAE reconstruction; C is 0 for a model without a classifier.
     error_norm
         Root of the mean over cells of the squared Euclidean norm of feature minus reconstruction.
+    fvu
+        Share of the features' variance over the cells that the reconstruction misses; NaN for an image of a run, and
+        where the features do not vary.
     frame
         Where the model's input lies in the source image; None when the input did not come from an image.
     rounded
@@ -60,6 +63,7 @@ class LatentMaps:
     logits_sae: NDArray[np.float64]
     error_norm: float
     frame: Frame | None = None
+    fvu: float = float("nan")
     rounded: bool = False
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     key: str = ""
@@ -86,6 +90,15 @@ class LatentMaps:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    @property
+    def scale_alarm(self) -> str:
+        """What to say where the SAE explains less than the mean does; empty where it explains more."""
+        if not self.fvu > 1:
+            return ""
+        return (
+            f"The SAE's reconstruction is worse than the mean (FVU {self.fvu:.3g}): the input scale probably differs."
+        )
 
     def __repr__(self) -> str:
         h, rows, cols = self.shape

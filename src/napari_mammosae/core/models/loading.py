@@ -3,10 +3,10 @@
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -16,7 +16,7 @@ from ..base.files import sha256_file
 from ..base.progress import reporting
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
-from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head, read_sae_weights
+from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
 from .choices import Engine, Precision, check_device, check_engine, check_precision, settle_recipe
 from .file_kinds import check_weights_file
 from .heads import Head, Task
@@ -25,7 +25,8 @@ from .model import MammoSAE
 from .model_files import HeadSource, ModelFiles, embedded_models, find_model
 from .published.download import download_model
 from .released import architecture_of, rename_released
-from .sae import SparseAutoencoder
+from .sae.autoencoder import SparseAutoencoder
+from .sae.reading import read_sae, weights_file
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
@@ -91,8 +92,8 @@ def read_parts(files: ModelFiles) -> Parts:
             )
     sae = None
     if files.sae is not None:
-        read = read_sae_weights(files.sae, keys.get("sae"))
-        sae, places["sae"] = SparseAutoencoder.from_weights(read.tensors, files.sae.name), read.place
+        sae = read_sae(files.sae, files.sae_options, keys.get("sae"))
+        places["sae"] = sae.place
     return Parts(backbone, tuple(heads), sae, places)
 
 
@@ -152,6 +153,7 @@ def load_model(
     backbone: Path | str | None = None,
     classifier: Path | str | None = None,
     sae: Path | str | None = None,
+    sae_options: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     task: Task | None = None,
     layer: str | None = None,
@@ -175,7 +177,11 @@ def load_model(
     classifier
         Downstream checkpoint with the image encoder and the linear head.
     sae
-        Sparse autoencoder; without it `encode` raises.
+        Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
+        a name it replaces the named model's.
+    sae_options
+        What its file does not say: `kind`, `k`, `threshold`, `scale`, and `clamp` for codes below zero; see
+        `SaeOptions`.
     classes, task
         Of the classifier's head: one slug a logit, and how logits become probabilities; by default one logit is a
         binary `finding`, four are the multiclass densities a to d.
@@ -214,23 +220,28 @@ def load_model(
     """
     given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
     if name is not None:
-        if backbone or classifier or sae:
-            raise ModelError("give either a model's name or files, not both")
+        if backbone or classifier:
+            raise ModelError("give either a model's name or files, not both; only `sae` goes with a name")
         if download and str(name) not in embedded_models():
             with reporting(True) as report:
                 download_model(str(name), report)
-        files = find_model(name)
+        files = find_model(name).with_sae(_path(sae))
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
     files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size, keys=keys)
+    files = files.with_sae_options(sae_options)
+    if files.sae is not None:
+        files = replace(files, sae=weights_file(files.sae))
     precision, device = check_precision(precision), resolve_device(device)
     chosen = check_engine("compiled" if compile else engine or files.engine)
     hashes = [_hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")]
     with reading(files.classifier or files.backbone or files.name, CheckpointError, "weights of a model"):
         parts = read_parts(files)
     model_sha256, sae_sha256 = (
-        _hash_of_place(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
+        _hash_with(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
     )
+    if parts.sae is not None:
+        sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,
@@ -284,6 +295,6 @@ def _hash(files: ModelFiles, kind: str) -> str:
     return found
 
 
-def _hash_of_place(file_sha256: str, place: str) -> str:
-    """Hash of weights: that of their file, unless others stand in it, for these are not the same model."""
-    return hashlib.sha256(f"{file_sha256} {place}".encode()).hexdigest() if place else file_sha256
+def _hash_with(sha256: str, more: str) -> str:
+    """Hash of weights and of what else tells them from others: their place in a file that holds several, settings."""
+    return hashlib.sha256(f"{sha256} {more}".encode()).hexdigest() if more else sha256

@@ -22,7 +22,8 @@ from .choices import Engine, Precision
 from .facts import Domain, ModelFacts, why_not_linear
 from .heads import HasHeads, Head, check_heads, stacked
 from .memory import first_line, out_of_memory
-from .sae import SparseAutoencoder
+from .sae.autoencoder import SparseAutoencoder
+from .sae.fitting import where_it_fits
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -77,8 +78,7 @@ class MammoSAE(HasHeads):
         if self.sae is not None and self.sae.width != self.width:
             raise ModelError(
                 f"{self.sae.source} reads {self.sae.width} features but layer {self.layer} of "
-                f"{self.backbone.architecture.name} has {self.width}; it was trained on another backbone or layer: "
-                "choose the SAE that belongs to this one, or another `layer`"
+                f"{self.backbone.architecture.name} has {self.width}; {where_it_fits(self.sae, self.backbone)}"
             )
         dtype = DTYPES[self.precision]
         self.backbone = self.backbone.eval().requires_grad_(False)
@@ -137,6 +137,7 @@ class MammoSAE(HasHeads):
             domain=self.domain,
             model_sha256=self.model_sha256,
             sae_sha256=self.sae_sha256,
+            each_cell_normalised=self.each_cell_normalised,
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
             notes=self.notes,
@@ -146,6 +147,16 @@ class MammoSAE(HasHeads):
     def notes(self) -> tuple[str, ...]:
         """What to know about the latents before they are compared: a decoder whose columns are not of unit norm."""
         return () if self.sae is None or not self.sae.note else (self.sae.note,)
+
+    @property
+    def each_cell_normalised(self) -> bool:
+        """Whether the SAE normalises the features of each cell."""
+        return self.sae is not None and self.sae.norm is not None
+
+    @property
+    def linear(self) -> bool:
+        """Whether latents add up to the logits, so that edits have closed forms."""
+        return self.block is None and not self.each_cell_normalised
 
     @property
     def width(self) -> int:
@@ -211,10 +222,11 @@ class MammoSAE(HasHeads):
         z = self.autoencoder.encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
         return z.movedim(-1, 1)
 
-    def decode(self, latents: Tensor, only: Tensor | None = None) -> Tensor:
+    def decode(self, latents: Tensor, only: Tensor | None = None, of: Tensor | None = None) -> Tensor:
         """Feature maps (N, d, H', W') that latents (N, h, H', W') stand for.
 
-        With `only` (L,) the maps given are those of these latents, (N, L, H', W'), all others being silent.
+        With `only` (L,) the maps given are those of these latents, (N, L, H', W'), all others being silent. `of` are
+        the feature maps that were encoded, which an SAE needs that normalises each cell.
 
         Raises
         ------
@@ -222,7 +234,9 @@ class MammoSAE(HasHeads):
             If the model has no SAE.
         """
         latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
-        features = self.autoencoder.decode(latents, only)
+        if of is not None:
+            of = of.to(latents).movedim(1, -1)
+        features = self.autoencoder.decode(latents, only, of)
         return features.movedim(-1, 1)
 
     def last_features(self, features: Tensor) -> Tensor:
@@ -319,7 +333,8 @@ class MammoSAE(HasHeads):
         return self.autoencoder
 
     def _why_not_linear(self) -> str:
-        return why_not_linear(self.name, self.layer, self.sae is not None, bool(self.heads))
+        has_sae, has_head = self.sae is not None, bool(self.heads)
+        return why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised)
 
     def _check(self, heads: tuple[Head, ...]) -> None:
         check_heads(heads)

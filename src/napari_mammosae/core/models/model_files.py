@@ -18,6 +18,7 @@ from .model_schema import FileEntry, HeadTable, InputTable, ModelTable, validate
 from .published.address import SCHEME
 from .published.catalogue import published_model, published_models
 from .published.places import locate, model_toml
+from .sae.options import CONFIGS, SaeOptions, settle_options
 
 SAMPLE_DATA = Path(__file__).parents[2] / "sample_data"
 
@@ -60,6 +61,8 @@ class ModelFiles:
         Expected SHA-256 of files, by "backbone", "classifier" and "sae".
     keys
         Which of several to take in a file, by "backbone", "classifier", "sae" or a head's name; see `load_model`.
+    sae_options
+        What the SAE's file does not say.
     layer
         The layer that the SAE reads, "head" or "blocks.N".
     engine
@@ -78,6 +81,7 @@ class ModelFiles:
     extra_heads: tuple[HeadSource, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
     keys: Mapping[str, str] = field(default_factory=dict)
+    sae_options: SaeOptions = field(default_factory=SaeOptions)
     layer: str = "head"
     engine: str = "auto"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
@@ -112,6 +116,18 @@ class ModelFiles:
             layer=layer or self.layer,
             preprocessing=replace(self.preprocessing, size=size),
         )
+
+    def with_sae(self, sae: Path | None) -> "ModelFiles":
+        """Return a copy with another SAE, of which nothing is said yet; None for the one there is."""
+        if sae is None:
+            return self
+        hashes, keys = ({k: v for k, v in said.items() if k != "sae"} for said in (self.hashes, self.keys))
+        return replace(self, sae=sae, hashes=hashes, keys=keys, sae_options=SaeOptions())
+
+    def with_sae_options(self, given: Mapping[str, Any] | None) -> "ModelFiles":
+        """Return a copy with some of the SAE's options set; ModelError where one is not known or has a wrong value."""
+        options = replace(self.sae_options, **settle_options(given).given())
+        return replace(self, sae_options=options)
 
 
 def embedded_models() -> dict[str, Path]:
@@ -164,8 +180,13 @@ def file_stamps(recipe: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
         else:
             named = (files.backbone, files.classifier, files.sae, *(head.file for head in files.extra_heads))
             paths += [path for path in named if path is not None]
-    there = [(path.name, path.stat()) for path in paths if path.exists()]
+    there = [(one.name, one.stat()) for path in paths for one in _files_of(path) if one.exists()]
     return tuple((name, found.st_mtime_ns, found.st_size) for name, found in there)
+
+
+def _files_of(path: Path) -> list[Path]:
+    """Return a file and the settings that may lie beside it, or what a folder holds."""
+    return sorted(path.iterdir()) if path.is_dir() else [path, *(path.with_name(name) for name in CONFIGS)]
 
 
 @reads(ModelError, "a model.toml")
@@ -214,6 +235,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
         head=own,
         extra_heads=extra,
         hashes={kind: entry.sha256 for kind, entry in named.items() if entry is not None and entry.sha256},
+        sae_options=SaeOptions(**table.sae.model_dump()),
         layer=table.layer,
         engine=table.engine,
         preprocessing=_preprocessing(table.input),

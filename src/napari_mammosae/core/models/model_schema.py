@@ -11,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from ..base.errors import ModelError
 from .heads import Task
+from .sae.options import Kind
 
 MOVED: dict[str, tuple[str | int, ...]] = {
     "classifier": ("files", "classifier"),
@@ -84,10 +85,11 @@ class InputTable(_Table):
 class SaeTable(_Table):
     """What kind of autoencoder the SAE is, and what its file lacks."""
 
-    kind: Annotated[str, Supported(("relu",))] = Field(default="relu", description="text")
-    k: Annotated[Any, Supported()] = None
-    threshold: Annotated[Any, Supported()] = None
-    scale: Annotated[Any, Supported()] = None
+    kind: Kind | None = Field(default=None, description=f"one of {', '.join(get_args(Kind))}")
+    k: int | None = Field(default=None, ge=1, description="a whole number of at least 1")
+    threshold: float | None = Field(default=None, allow_inf_nan=False, description="a number")
+    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="a positive number")
+    clamp: bool = Field(default=False, description="true or false")
 
 
 class HeadTable(_Table):

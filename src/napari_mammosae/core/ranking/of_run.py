@@ -179,7 +179,7 @@ def attribution_of_class(model: "MammoSAE | ModelFacts", run: Run, label: str, n
 
 def attribution_of(model: ModelFacts | None, run: Run, choice: "RankingChoice") -> NDArray[np.float64] | None:
     """Return `attribution_of_class` for a choice; None without a model, and where it has none for the class."""
-    if model is None or model.layer != "head" or not choice.label:
+    if model is None or not model.linear or not choice.label:
         return None
     try:
         return attribution_of_class(model, run, choice.label, choice.category)

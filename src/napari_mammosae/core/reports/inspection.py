@@ -26,10 +26,11 @@ def latent_table(model: "MammoSAE", maps: LatentMaps) -> "pd.DataFrame":
 
     Columns: ``latent``, ``mean`` and ``max`` over the cells, ``active_cells``; for each class ``attribution.<class>``,
     what one unit of the mean adds to the logit, and ``contribution.<class>``, what this latent adds on this image. The
-    last two are left out where they are not exact: without a classifier, or for an SAE on an inner layer.
+    last two are left out where they are not exact: without a classifier, for an SAE on an inner layer, and for one
+    that normalises each cell.
     """
     table = maps.table()
-    if model.layer == "head":
+    if model.linear:
         for name, attribution in zip(model.classes, model.attribution if model.classes else (), strict=True):
             table[f"attribution.{name}"] = attribution
             table[f"contribution.{name}"] = attribution * table["mean"]
@@ -52,6 +53,7 @@ def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[st
         "logit_sae": by_class(maps.logits_sae),
         "probability_sae": by_class(model.probabilities(maps.logits_sae)),
         "error_norm": maps.error_norm,
+        "fvu": None if np.isnan(maps.fvu) else maps.fvu,
         "grid": maps.shape[1:],
         "latents": maps.shape[0],
         "live_latents": len(maps.latents),

@@ -16,7 +16,7 @@ from ..base.errors import RunError, WriteError
 from ..base.files import write_atomic
 
 if TYPE_CHECKING:
-    from ..models.sae import SparseAutoencoder
+    from ..models.sae.autoencoder import SparseAutoencoder
 
 logger = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from .sae_training import SAETrainingSettings, check_settings, evaluate_sae, tra
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
-    from ..models.sae import SparseAutoencoder
+    from ..models.sae.autoencoder import SparseAutoencoder
 
 
 def fit_sae(

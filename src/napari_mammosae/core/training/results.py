@@ -16,7 +16,7 @@ from .sae_training import SAETrainingSettings
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
-    from ..models.sae import SparseAutoencoder
+    from ..models.sae.autoencoder import SparseAutoencoder
 
 
 @dataclass(frozen=True, slots=True, eq=False)

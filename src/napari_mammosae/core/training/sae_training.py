@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..base.errors import Cancelled, SettingsError
-from ..models.sae import SparseAutoencoder
+from ..models.sae.autoencoder import SparseAutoencoder
 from .checkpoint import Checkpoint, EpochRecord, TrainingState
 from .reconstruction import ReconstructionStats
 

@@ -44,6 +44,8 @@ class PredictionPart(Part):
         for line, p in enumerate(predictions(model, maps), start=1):
             plain, through = f"{p.probability:.3f} ({p.logit:+.2f})", f"{p.probability_sae:.3f} ({p.logit_sae:+.2f})"
             self._add(line, readable(p.name), plain, through)
+        if maps.scale_alarm:
+            self._add(self._grid.rowCount(), maps.scale_alarm)
 
     def _add(self, line: int, *texts: str) -> None:
         for column, text in enumerate(texts):

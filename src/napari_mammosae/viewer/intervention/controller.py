@@ -191,10 +191,8 @@ class Intervention(Controller):
         model, maps, state = self.session.model, self.session.maps, self.state
         if model is None or maps is None:
             raise SettingsError("Compute the latents of an image first.")
-        if model.layer != "head":
-            raise SettingsError(
-                f"The SAE reads {model.layer}: the layers after it are not linear, so the set cannot be found."
-            )
+        if not model.linear:
+            raise SettingsError(f"{model.obstacle}, so the set cannot be found.")
         factor = state.factor if state.mode == "scale" and state.factor != 1 else 0.0
         flip = flip_of(model, maps, state, factor)
         if flip.found:
@@ -245,7 +243,7 @@ class Intervention(Controller):
         if not model.classes:
             raise SettingsError(f"{model.name} has no classifier, so there is no prediction to edit.")
         edit = self.edit()
-        if model.layer == "head":
+        if model.linear:
             return view_of(model, maps, edit, min(self.state.logit, len(model.classes) - 1))
         if not changes_something(edit):
             return passed_view(model, maps, edit, maps.logits_sae if edit.form == "replace" else maps.logits)

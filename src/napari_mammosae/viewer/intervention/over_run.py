@@ -22,7 +22,7 @@ from .state import EditState
 
 NO_RUN = "Open a run to see what the edit does to many images."
 NO_SWEEP = (
-    "The SAE reads {layer}: every edit needs a pass of every image through the network, so there is no curve here, and "
+    "{why}: every edit needs a pass of every image through the network, so there is no curve here, and "
     "no prediction of the run. Its ranking gives sets for the image shown. In Python: core.intervention.masked_logits."
 )
 _BANDS_WAIT = 600  # milliseconds without a change before intervals are worked out
@@ -149,7 +149,7 @@ class EditOverRun(Controller):
             self._give_up()
             return
         choice, title = RunChoice(self.label, self.score, self.protocol), f"Preparing {run.path.name}"  # type: ignore[arg-type]
-        if model.layer == "head":
+        if model.linear:
             work = partial(run_effects.prepare_run, run, model, choice)
             self.jobs.start(title, work, partial(self._take, run, handle), self._not_prepared)
         else:
@@ -175,7 +175,7 @@ class EditOverRun(Controller):
     def _take_ranking(self, run: Run, handle: ModelHandle, ranking: RunRanking) -> None:
         if run is not self.session.run or handle is not self.session.handle:
             return
-        layer = handle.facts.layer
+        facts = handle.facts
         self.ranking, self._of = ranking, run
         entries: dict[tuple[Any, int], Any] = {}
 
@@ -186,7 +186,7 @@ class EditOverRun(Controller):
             return entries[key]
 
         self.intervention.sources.run_entry = entry
-        self._say("" if layer == "head" else NO_SWEEP.format(layer=layer))
+        self._say("" if facts.linear else NO_SWEEP.format(why=facts.obstacle.partition(":")[0]))
         state = self.intervention.state
         if state.source == "image" and state.k == 0 and not self.intervention.can_undo:
             self.intervention.use_run()

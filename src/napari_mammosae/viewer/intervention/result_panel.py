@@ -139,10 +139,12 @@ class PassPart(Part):
     def refresh(self, *_: object) -> None:
         """Follow the intervention."""
         model, busy = self.session.model, self.jobs.busy
-        inner = model is not None and self.session.maps is not None and model.layer != "head" and bool(model.classes)
+        inner = model is not None and self.session.maps is not None and not model.linear and bool(model.classes)
         self.setVisible(inner)
         if model is not None and inner:
-            self.why.setText(f"The SAE reads {model.layer}: each edit needs a pass through the rest of the network.")
+            self.why.setText(
+                f"{model.obstacle.partition(':')[0]}: each edit needs a pass through the rest of the network."
+            )
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)
         self.compute_button.setVisible(not busy)
         self._say(self.progress.text if busy else self.intervention.pass_note)

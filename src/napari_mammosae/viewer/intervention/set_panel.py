@@ -128,7 +128,7 @@ class SetPart(Part):
         """Follow the intervention."""
         one, state, model = self.intervention, self.intervention.state, self.session.model
         known = model is not None and self.session.maps is not None
-        inner = model is not None and model.layer != "head"
+        inner = model is not None and not model.linear
         for widget in (self.switch, self.flip_button, self.reset_button):
             widget.setEnabled(known and not (inner and widget is self.flip_button))
         self.flip_button.setToolTip(NO_FLIP if inner else FLIP)

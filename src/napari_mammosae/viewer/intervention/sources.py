@@ -91,7 +91,7 @@ class EditSources:
         model, maps = self._session.model, self._session.maps
         assert model is not None
         assert maps is not None
-        weight = model.linear_tail()[0][logit] if model.layer == "head" else np.ones(maps.shape[0])
+        weight = model.linear_tail()[0][logit] if model.linear else np.ones(maps.shape[0])
         if source == "image":
             return np.asarray(weight * maps.pooled_mean.astype(np.float64))
         region = self.region

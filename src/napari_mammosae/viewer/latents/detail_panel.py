@@ -149,9 +149,9 @@ class LatentDetail(Part):
         known = facts is not None and facts.weights is not None and model is not None
         self.logits.setVisible(known)
         if not known or facts is None or facts.weights is None or model is None:
-            inner = model is not None and model.layer != "head"
+            inner = model is not None and not model.linear
             self.logit_note.setText(
-                "The SAE reads an inner layer: contributions to the logit are not a sum there."
+                "The SAE reads an inner layer, or normalises each cell: contributions to the logit are not a sum there."
                 if inner
                 else MODEL_NEEDED
             )

@@ -113,8 +113,8 @@ def no_class_map(model: ModelFacts) -> str:
     """Say why a model has no class activation map; an empty string where it has one."""
     if not model.classes:
         return f"{model.name} has no classifier, so there is no class activation map."
-    if model.layer != "head":
-        return f"The SAE reads {model.layer}: the layers after it are not linear, so there is no class activation map."
+    if not model.linear:
+        return f"{model.obstacle}, so there is no class activation map."
     return ""
 
 

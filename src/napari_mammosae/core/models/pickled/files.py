@@ -22,8 +22,10 @@ _SHARING = 4
 """How many times its size a file's tensors may take together: several can be views of one storage."""
 
 
-def read_weights_file(path: Path) -> Any:
+def read_weights_file(path: Path, start: int = 0) -> Any:
     """Return what a file of `torch.save` holds: containers, numbers, plain numpy arrays, and tensors on the CPU.
+
+    What comes before the byte `start` is another's.
 
     Raises
     ------
@@ -36,9 +38,10 @@ def read_weights_file(path: Path) -> Any:
     """
     with path.open("rb") as file:
         names = harmless_names(TensorBudget(path.stat().st_size * _SHARING + FREE_BYTES))
+        file.seek(start)
         if file.read(2).startswith(ZIP_START):
             return _read_zip(path, file, names)
-        file.seek(0)
+        file.seek(start)
         return _read_old(path, file, names)
 
 

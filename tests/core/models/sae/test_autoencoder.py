@@ -4,7 +4,7 @@ import torch
 
 import recipe
 from napari_mammosae.core.base.errors import CheckpointError
-from napari_mammosae.core.models.sae import SparseAutoencoder
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 
 
 @pytest.fixture

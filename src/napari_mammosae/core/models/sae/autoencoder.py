@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..base.errors import CheckpointError
+from ...base.errors import CheckpointError, ModelError
+from .activations import Activation, Relu, SoftCap
+from .cell_norm import CellNorm
 
 _RELEASED = {
     "tied_bias": "tied_bias",
@@ -20,31 +22,60 @@ _COPIES_OF_TIED_BIAS = ("pre_encoder_bias._bias_reference", "post_decoder_bias._
 
 
 class SparseAutoencoder(nn.Module):
-    """ReLU autoencoder with a bias tied around it (Mammo-SAE section 2.1; the released files' parametrisation).
+    """An encoder, an activation and a linear decoder; by default that of Mammo-SAE (section 2.1) and its files.
 
-    ``z = relu((x - b) W_enc^T + b_enc)`` and ``x' = z W_dec^T + b``.
+    ``z = act((x - b) W_enc^T + b_enc)`` and ``x' = z W_dec^T + b``, with ``act`` a ReLU by default.
+
+    Parameters
+    ----------
+    width, latents
+        d and h.
+    activation
+        What makes latents of pre-activations.
+    norm
+        Normalises the features of each cell, and its inverse the reconstruction; None for none.
+    centred
+        Whether the bias is subtracted before the encoder too.
+    groups
+        Sizes of a Matryoshka SAE's groups of latents, the most general first; empty for other SAEs.
 
     Attributes
     ----------
     encoder_weight
         (h, d).
     encoder_bias
-        (h,).
+        (h,); zeros for a gated SAE, whose activation has the biases.
     decoder_weight
         (d, h); columns of unit Euclidean norm after training.
     tied_bias
-        (d,), subtracted before the encoder and added after the decoder.
+        (d,), added after the decoder and, if `centred`, subtracted before the encoder.
     source
         Name of the file it was read from, for messages.
+    place
+        What tells it from others in its file; "" where there are no others.
+    settings_sha256
+        Of what was read or given beside the weights and changes what they mean; "" where they stand alone.
     """
 
-    def __init__(self, width: int, latents: int) -> None:
+    def __init__(
+        self,
+        width: int,
+        latents: int,
+        *,
+        activation: Activation | None = None,
+        norm: CellNorm | None = None,
+        centred: bool = True,
+        groups: tuple[int, ...] = (),
+    ) -> None:
         super().__init__()
         self.source = "the SAE"
+        self.place = self.settings_sha256 = ""
         self.encoder_weight = nn.Parameter(torch.zeros(latents, width))
         self.encoder_bias = nn.Parameter(torch.zeros(latents))
         self.decoder_weight = nn.Parameter(torch.zeros(width, latents))
         self.tied_bias = nn.Parameter(torch.zeros(width))
+        self.activation = activation or Relu()
+        self.norm, self.centred, self.groups = norm, centred, groups
 
     @property
     def width(self) -> int:
@@ -55,6 +86,25 @@ class SparseAutoencoder(nn.Module):
     def n_latents(self) -> int:
         """Number of latents, h."""
         return self.decoder_weight.shape[1]
+
+    @property
+    def kind(self) -> str:
+        """What it is: relu, topk, batchtopk, jumprelu, groupmax or gated."""
+        return self.activation.kind
+
+    @property
+    def words(self) -> str:
+        """What it is, in words: the kind, its `k`, the groups, and how inputs are normalised."""
+        inner = self.activation.inner if isinstance(self.activation, SoftCap) else self.activation
+        k = getattr(inner, "k", None)
+        parts = [self.kind, *([f"k {k}"] if k else [])]
+        if isinstance(self.activation, SoftCap):
+            parts.append(f"soft cap {self.activation.cap:g}")
+        if self.groups:
+            parts.append(f"groups of {', '.join(map(str, self.groups))}")
+        if self.norm is not None:
+            parts.append(f"{self.norm.kind} of each cell")
+        return ", ".join(parts)
 
     @property
     def note(self) -> str:
@@ -70,20 +120,35 @@ class SparseAutoencoder(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Latents (..., h), all >= 0, of feature vectors `x` (..., d)."""
-        return F.linear(x - self.tied_bias, self.encoder_weight, self.encoder_bias).relu_()
+        if self.norm is not None:
+            x = self.norm.apply_to(x)
+        centred = x - self.tied_bias if self.centred else x
+        z: Tensor = self.activation(F.linear(centred, self.encoder_weight, self.encoder_bias))
+        return z
 
-    def decode(self, z: Tensor, latents: Tensor | None = None) -> Tensor:
+    def decode(self, z: Tensor, latents: Tensor | None = None, of: Tensor | None = None) -> Tensor:
         """Feature vectors (..., d) that the latents `z` (..., h) stand for.
 
         With `latents` (L,), `z` is (..., L) and holds these latents only, all others being zero: as most are silent,
-        this saves most of the work.
+        this saves most of the work. `of` (..., d) are the features that were encoded; an SAE with a `norm` takes their
+        mean and size from them.
+
+        Raises
+        ------
+        ModelError
+            If the SAE has a `norm` and `of` is not given.
         """
         weight = self.decoder_weight if latents is None else self.decoder_weight[:, latents]
-        return F.linear(z, weight, self.tied_bias)
+        decoded = F.linear(z, weight, self.tied_bias)
+        if self.norm is None:
+            return decoded
+        if of is None:
+            raise ModelError(f"{self.source} normalises each cell; decoding needs the features that were encoded")
+        return self.norm.undo(decoded, of)
 
     def forward(self, x: Tensor) -> Tensor:
         """Reconstruction (..., d) of `x` (..., d)."""
-        return self.decode(self.encode(x))
+        return self.decode(self.encode(x), of=x)
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "SparseAutoencoder":

@@ -1,0 +1,1 @@
+"""Sparse autoencoders: their one generic form, and reading and writing the files of other tools."""
