@@ -21,6 +21,7 @@ from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
+from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.panel import NOTHING
 from napari_mammosae.viewer.workspace import workspace_of
 from waiting import is_due
@@ -385,6 +386,25 @@ def test_judging_blind_hides_what_could_sway(dock, run, image, session, qtbot):
     session.blind = False
     assert written("run.auroc")
     assert dock.detail.tabs.isTabVisible(1)
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_blind_judge_is_shown_no_rank(dock, run, image, session, follows):
+    if not follows:
+        session.order = Order.by_score(np.arange(64.0), "suspicion")
+    before = session.order.latents.copy()
+    dock.latents.filter = LatentFilter(column="run.auroc", low=0.5)
+    assert dock.table.visible.size < 64
+    session.blind = True
+    assert list(dock.table.visible) == list(session.order.latents) == list(range(64))
+    section = [column.key for column in dock.table.columns].index("run.auroc")
+    dock.view.horizontalHeader().sectionClicked.emit(section)
+    assert list(dock.table.visible) == list(session.order.latents) == list(range(64))
+    session.blind = False
+    assert dock.table.visible.size < 64
+    dock.latents.filter = LatentFilter()
+    assert list(session.order.latents) == list(before)
+    assert dock.table.sort_key == "run.diff"
 
 
 def test_a_region_is_a_table_order(dock, image, session, qtbot):

@@ -633,3 +633,29 @@ def test_the_dock_fits_a_laptop(qtbot, dock):
     hint = dock.minimumSizeHint()
     assert hint.height() <= 480
     assert hint.width() <= 400
+
+
+# Judging blind
+
+
+def test_a_blind_judge_sees_what_is_found_and_nothing_of_what_is_annotated(qtbot, dock):
+    session = dock.workspace.session
+    choose(qtbot, dock, finding="suspicious_calcification")
+    session.current = SPOTS
+    settled(qtbot, dock)
+    before = texts(dock)
+    assert "missed" in found_layer(dock).features["fate"].tolist()
+    session.blind = True
+    assert set(found_layer(dock).features["fate"]) == {"unjudged"}
+    assert not any(found_layer(dock).features["label"])
+    assert {row[0] for row in texts(dock)} == {STYLES["unjudged"].title}
+    assert not any(row.annotated for row in dock.localizer.current.rows)
+    look_at(dock.workspace, "other")
+    settled(qtbot, dock)
+    assert dock.localizer.choice.finding == "suspicious_calcification"
+    assert set(found_layer(dock).features["fate"]) == {"unjudged"}
+    look_at(dock.workspace, "case")
+    session.current = SPOTS
+    session.blind = False
+    settled(qtbot, dock)
+    assert texts(dock) == before
