@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 import tiny
+from fake_run import FakeRun
 from fakes import FakeModel
 from in_process import handle_of
 from layer_kit import owned
@@ -230,6 +231,20 @@ def test_blind_hides_labels_and_predictions(opened):
     opened.workspace.session.blind = False
     assert "mass" in [column.title for column in opened.list.table.columns]
     assert len(listed(opened)) < COUNT
+
+
+@pytest.mark.parametrize("images", [3, 24])
+def test_another_run_of_any_length_takes_the_place_of_the_one_before(opened, tmp_path, images):
+    opened.list.view.viewport().grab()  # the view has drawn cells of the run before
+    other = FakeRun(tmp_path, images=images, latents=opened.workspace.session.run.n_latents, write=False)
+    other.images[["laterality", "view"]] = "L", "CC"
+    other.logits = np.zeros((images, len(other.classes)), np.float32)
+    opened.workspace.session.run = other
+    assert listed(opened) == list(range(images))
+    assert [cell(opened, row, "Image") for row in (0, images - 1)] == [
+        other.images["image_id"][i] for i in (0, images - 1)
+    ]
+    assert all(cell(opened, row, "Reviewed") == f"0 / {(other.pooled().toarray()[row] > 0).sum()}" for row in (0, 2))
 
 
 def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, run_path):
