@@ -20,6 +20,7 @@ from napari_mammosae.core.ranking.scores import score_latents
 from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LatentsDock
+from napari_mammosae.viewer.latents import side_by_side
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
 from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.panel import NOTHING
@@ -453,6 +454,44 @@ def test_pins_side_by_side_and_back(dock, image, session, viewer, qtbot):
     assert [layer.visible for layer in viewer.layers] == [True] * len(before)
     assert len(viewer.layers) == len(before)
     assert viewer.canvas.grid.model_dump() == grid
+
+
+class Shifting:
+    """Boxes on one image and none on another, as polygons may be drawn by hand."""
+
+    def __init__(self, count):
+        self.table = Boxes.table.iloc[:count]
+
+    def boxes(self, image_id, finding=None, *, shape=None):
+        return self.table
+
+
+@pytest.mark.parametrize("shape", ["none", "polygon"])
+def test_side_by_side_with_a_layer_of_no_boxes_or_of_a_polygon(dock, image, session, viewer, shape):
+    session.findings = Shifting(1)
+    session.findings = Shifting(0)  # the layer stays, empty
+    truth = owned(viewer).find("truth")
+    if shape == "polygon":
+        truth.add_polygons(np.array([[10, 10], [10, 50], [30, 70], [60, 40], [50, 10]], float))
+    session.pins = (1,)
+    dock.side_by_side.show()
+    copies = [layer for layer in viewer.layers if owned(viewer).role_of(layer) == "comparison"]
+    assert len(copies) == (2 if shape == "none" else 3)
+    assert all(layer.visible for layer in copies)
+    if shape == "polygon":
+        corners = copies[-1].data[:, 0]
+        np.testing.assert_allclose([corners.min(axis=0), corners.max(axis=0)], [[10, 10], [60, 70]])
+    dock.side_by_side.restore()
+
+
+def test_a_comparison_that_fails_hides_nothing(dock, image, session, viewer, monkeypatch):
+    session.pins = (1,)
+    before = [layer.visible for layer in viewer.layers]
+    monkeypatch.setattr(side_by_side, "_copy_of_pin", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dock.side_by_side.show()
+    assert [layer.visible for layer in viewer.layers] == before
+    assert not dock.side_by_side.shown
 
 
 def test_another_image_is_compared_in_its_turn(dock, image, session, viewer, qtbot):
