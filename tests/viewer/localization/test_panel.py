@@ -361,6 +361,8 @@ def test_latents_that_hit_a_box_come_first(qtbot, dock):
     for latent, value in expected.items():
         assert session.order.scores[latent] == pytest.approx(value)
     assert "hit the mass box" in dock.actions_part.status.text()
+    look_at(dock.workspace, "other")
+    assert "IoU" not in dock.workspace.scene.viewer.canvas.overlays.text.text
 
 
 # Drawing

@@ -189,14 +189,14 @@ class Localizer(Controller):
             return
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
-        done = partial(self._take_order, maps, name)
+        done = partial(self._take_order, maps, self.session.image, name)
         self.jobs.start(f"Finding images of latents that hit {name}", work, done, self.status.report_failure)
 
-    def _take_order(self, maps: Any, name: str, overlaps: NDArray[np.float64]) -> None:
+    def _take_order(self, maps: Any, image: Any, name: str, overlaps: NDArray[np.float64]) -> None:
         if maps is not self.session.maps:
             return
         hits = int((overlaps >= self._choice.iou).sum())
-        self.session.order = Order.by_score(overlaps, f"IoU with {name}")
+        self.session.order = Order.by_score(overlaps, f"IoU with {name}", image)
         if hits:
             self.session.current = int(self.session.order.latents[0])
         what = f"{hits:,} latents hit {name} at IoU {self._choice.iou:g}" if hits else f"no latent hits {name}"
