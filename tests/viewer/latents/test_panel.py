@@ -389,6 +389,21 @@ def test_judging_blind_hides_what_could_sway(dock, run, image, session, qtbot):
     assert dock.detail.tabs.isTabVisible(1)
 
 
+def test_judging_in_the_order_of_verdicts_moves_nothing(dock, image, session):
+    said = {4: "spurious", 9: "lesion"}
+    session.verdicts = said.get
+    section = [column.key for column in dock.table.columns].index("verdict")
+    dock.view.horizontalHeader().sectionClicked.emit(section)
+    before, session.current = session.order.latents.tolist(), 30
+    assert before[:2] == [9, 4]
+    said[30] = "anatomy"
+    session.events.verdicts.emit(session.verdicts)
+    assert session.order.latents.tolist() == dock.table.visible.tolist() == before
+    assert dock.table.index(before.index(30), section).data() == "anatomy"
+    dock.latents.filter = LatentFilter(verdict="anatomy")
+    assert dock.table.visible.tolist() == [30]
+
+
 @pytest.mark.parametrize("follows", [True, False])
 def test_a_blind_judge_is_shown_no_rank(dock, run, image, session, follows):
     if not follows:

@@ -9,7 +9,7 @@ from psygnal import Signal
 from ..app.order import BY_IMAGE, Order
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
-from ..widgets.columns import ENERGY, LATENT, Column, default_sort
+from ..widgets.columns import ENERGY, LATENT, VERDICT, Column, default_sort
 from .filters import LatentFilter
 from .ranking import LatentRanking
 from .region import RegionQuery
@@ -44,8 +44,9 @@ class LatentList(Controller):
         self._follows = order is None or order.name == BY_IMAGE
         self.table.rearranged.connect(self._push_order)
         events = self.session.events
-        for event in (events.maps, events.model, events.run, events.verdicts):
+        for event in (events.maps, events.model, events.run):
             self.listen(event, self.fill)
+        self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._on_blind)
         self.listen(events.order, self._on_order)
         self.listen(ranking.ranked, self._on_ranked)
@@ -112,6 +113,18 @@ class LatentList(Controller):
             order, self._set_aside = self._set_aside, None
             if self.session.order is not None and order.latents.size == self.session.order.latents.size:
                 self.session.order = order
+
+    def _on_verdicts(self, *_: object) -> None:
+        """Rows that are sorted by the verdicts stay where they are while somebody judges."""
+        if self.table.sort_key != VERDICT.key or VERDICT.key not in self.table.values:
+            self.fill()
+            return
+        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
+        if VERDICT.key not in values or len(values[VERDICT.key]) != self.table.size:
+            self.fill()
+            return
+        self.table.replace(VERDICT, values[VERDICT.key])
+        self.table.filter(self._allowed(columns).mask(values))
 
     def _on_ranked(self) -> None:
         """A ranking is there, or gone: the table takes its order."""
