@@ -488,6 +488,23 @@ def test_wrong_predictions_of_a_category():
     assert words == ["density b", "density a", "mass", "no mass"]
 
 
+def test_a_label_that_says_no_itself_is_not_negated_twice():
+    run = SimpleNamespace(labels=("no_finding",), label=lambda name: np.array([0.0, 1.0, 0.0]), info={})
+    assert [words for words, _, _ in finding_choices(run)] == ["no finding", "finding"]
+
+
+@pytest.mark.parametrize(("image", "kept"), [("elsewhere", True), ("image-000", False)])
+def test_boxes_of_none_of_the_run_s_images_do_not_replace_those_there(qtbot, opened, tmp_path, image, kept):
+    images, before = opened.workspace.images, None
+    for name, of in (("own.csv", "image-001"), ("other.csv", image)):
+        (tmp_path / name).write_text(f"image,finding,xmin,ymin,xmax,ymax\n{of},mass,1,1,9,9\n")
+        before = opened.workspace.session.findings
+        images.load_boxes(tmp_path / name)
+        idle(qtbot, opened.workspace)
+    assert (opened.workspace.session.findings is before) == kept
+    assert ("names none of the 12 images" in opened.workspace.status.last_told[0]) == kept
+
+
 def test_filters_of_labels_that_are_not_known():
     run = small_run(__len__=lambda: 3)
     assert ImageFilter().mask(run) is None
