@@ -6,6 +6,7 @@ from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.app.session import MOST_PINS, Session
 from napari_mammosae.viewer.canvas.latent_view import resolve
+from napari_mammosae.viewer.widgets.columns import VERDICT
 
 
 @pytest.fixture
@@ -48,6 +49,26 @@ def test_an_image_with_its_latents_changes_them_once(session):
     other = latent_maps(seed=8)
     session.show(image, other)
     assert seen[2:] == [("maps", other, other)]
+
+
+@pytest.mark.parametrize("of", ["image", "run"])
+def test_scores_measured_on_one_image_or_run_are_not_shown_over_another(session, of):
+    session.run = object()
+    session.order = Order.by_score(np.arange(64.0), "IoU with the mass box", getattr(session, of))
+    session.maps = latent_maps(seed=3)
+    assert session.order.name == "IoU with the mass box"
+    session.run, session.image = object(), mammogram(1)
+    session.maps = latent_maps(seed=4)
+    assert session.order.name == BY_IMAGE
+    assert "IoU" not in resolve(session).text
+
+
+@pytest.mark.parametrize("scores", [np.full(64, np.nan), np.where(np.arange(64) % 2, 1.0, np.nan)])
+def test_an_order_without_a_score_is_named_without_a_number(session, scores):
+    session.order = Order.of(np.arange(64), scores, VERDICT.order_name)
+    session.current = 2
+    assert "in the order of verdict" in resolve(session).text
+    assert "nan" not in resolve(session).text
 
 
 def test_orders_that_nobody_can_tell_apart():

@@ -10,9 +10,11 @@ from qtpy.QtWidgets import QFileDialog
 import compare_kit
 from napari_mammosae.core.comparison.models import ModelSide, compare_models
 from napari_mammosae.core.ranking.scores import LabelledPool
+from napari_mammosae.core.runs.classes import classes_of
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.comparison.table import COLUMNS
 from napari_mammosae.viewer.docks import CompareDock
+from napari_mammosae.viewer.widgets.small_plot import class_colors
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +144,13 @@ def test_the_protocol_of_the_paper(dock, qtbot, monkeypatch, folder):
     dock.protocol_box.click()
     idle(qtbot, dock)
     assert set(dock.comparer.comparison.performance["images"]) == {16}
+
+
+def test_a_class_has_the_colour_it_has_among_the_latents(qtbot, dock, monkeypatch, folder):
+    open_both(qtbot, dock, monkeypatch, folder)
+    run = open_run(folder / "a")
+    names = [name for _, name in classes_of(run, "mass")]
+    among_latents = dict(zip(names, class_colors(len(names)), strict=True))
+    legend = {label.text: sample.item.opts["pen"].color().name() for sample, label in dock.plots[0]._legend.items}
+    assert legend["present"] == among_latents["present"]
+    assert legend["rest"] == among_latents["absent"]

@@ -20,7 +20,9 @@ from napari_mammosae.core.ranking.scores import score_latents
 from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LatentsDock
+from napari_mammosae.viewer.latents import side_by_side
 from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, RUN_NEEDED
+from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.panel import NOTHING
 from napari_mammosae.viewer.workspace import workspace_of
 from waiting import is_due
@@ -387,6 +389,40 @@ def test_judging_blind_hides_what_could_sway(dock, run, image, session, qtbot):
     assert dock.detail.tabs.isTabVisible(1)
 
 
+def test_judging_in_the_order_of_verdicts_moves_nothing(dock, image, session):
+    said = {4: "spurious", 9: "lesion"}
+    session.verdicts = said.get
+    section = [column.key for column in dock.table.columns].index("verdict")
+    dock.view.horizontalHeader().sectionClicked.emit(section)
+    before, session.current = session.order.latents.tolist(), 30
+    assert before[:2] == [9, 4]
+    said[30] = "anatomy"
+    session.events.verdicts.emit(session.verdicts)
+    assert session.order.latents.tolist() == dock.table.visible.tolist() == before
+    assert dock.table.index(before.index(30), section).data() == "anatomy"
+    dock.latents.filter = LatentFilter(verdict="anatomy")
+    assert dock.table.visible.tolist() == [30]
+
+
+@pytest.mark.parametrize("follows", [True, False])
+def test_a_blind_judge_is_shown_no_rank(dock, run, image, session, follows):
+    if not follows:
+        session.order = Order.by_score(np.arange(64.0), "suspicion")
+    before = session.order.latents.copy()
+    dock.latents.filter = LatentFilter(column="run.auroc", low=0.5)
+    assert dock.table.visible.size < 64
+    session.blind = True
+    assert list(dock.table.visible) == list(session.order.latents) == list(range(64))
+    section = [column.key for column in dock.table.columns].index("run.auroc")
+    dock.view.horizontalHeader().sectionClicked.emit(section)
+    assert list(dock.table.visible) == list(session.order.latents) == list(range(64))
+    session.blind = False
+    assert dock.table.visible.size < 64
+    dock.latents.filter = LatentFilter()
+    assert list(session.order.latents) == list(before)
+    assert dock.table.sort_key == "run.diff"
+
+
 def test_a_region_is_a_table_order(dock, image, session, qtbot):
     dock.query.draw("rectangle")
     dock.query.layer.add([[[0, 0], [0, 100], [100, 100], [100, 0]]], shape_type="rectangle")
@@ -433,6 +469,44 @@ def test_pins_side_by_side_and_back(dock, image, session, viewer, qtbot):
     assert [layer.visible for layer in viewer.layers] == [True] * len(before)
     assert len(viewer.layers) == len(before)
     assert viewer.canvas.grid.model_dump() == grid
+
+
+class Shifting:
+    """Boxes on one image and none on another, as polygons may be drawn by hand."""
+
+    def __init__(self, count):
+        self.table = Boxes.table.iloc[:count]
+
+    def boxes(self, image_id, finding=None, *, shape=None):
+        return self.table
+
+
+@pytest.mark.parametrize("shape", ["none", "polygon"])
+def test_side_by_side_with_a_layer_of_no_boxes_or_of_a_polygon(dock, image, session, viewer, shape):
+    session.findings = Shifting(1)
+    session.findings = Shifting(0)  # the layer stays, empty
+    truth = owned(viewer).find("truth")
+    if shape == "polygon":
+        truth.add_polygons(np.array([[10, 10], [10, 50], [30, 70], [60, 40], [50, 10]], float))
+    session.pins = (1,)
+    dock.side_by_side.show()
+    copies = [layer for layer in viewer.layers if owned(viewer).role_of(layer) == "comparison"]
+    assert len(copies) == (2 if shape == "none" else 3)
+    assert all(layer.visible for layer in copies)
+    if shape == "polygon":
+        corners = copies[-1].data[:, 0]
+        np.testing.assert_allclose([corners.min(axis=0), corners.max(axis=0)], [[10, 10], [60, 70]])
+    dock.side_by_side.restore()
+
+
+def test_a_comparison_that_fails_hides_nothing(dock, image, session, viewer, monkeypatch):
+    session.pins = (1,)
+    before = [layer.visible for layer in viewer.layers]
+    monkeypatch.setattr(side_by_side, "_copy_of_pin", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        dock.side_by_side.show()
+    assert [layer.visible for layer in viewer.layers] == before
+    assert not dock.side_by_side.shown
 
 
 def test_another_image_is_compared_in_its_turn(dock, image, session, viewer, qtbot):

@@ -16,7 +16,7 @@ from napari_mammosae.core.localization.matching import iou
 from napari_mammosae.core.localization.upsampling import upsample
 from napari_mammosae.viewer.annotation.files import draft_path, read_draft
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.docks import LocalizeDock
+from napari_mammosae.viewer.docks import LocalizeDock, ModelDock
 from napari_mammosae.viewer.localization.found_boxes import STYLES
 from napari_mammosae.viewer.workspace import workspace_of
 from waiting import is_due
@@ -361,6 +361,8 @@ def test_latents_that_hit_a_box_come_first(qtbot, dock):
     for latent, value in expected.items():
         assert session.order.scores[latent] == pytest.approx(value)
     assert "hit the mass box" in dock.actions_part.status.text()
+    look_at(dock.workspace, "other")
+    assert "IoU" not in dock.workspace.scene.viewer.canvas.overlays.text.text
 
 
 # Drawing
@@ -633,3 +635,45 @@ def test_the_dock_fits_a_laptop(qtbot, dock):
     hint = dock.minimumSizeHint()
     assert hint.height() <= 480
     assert hint.width() <= 400
+
+
+@pytest.mark.parametrize("edges", [["300,10,200,40"], ["900,900,950,950"], ["300,10,200,40", "900,900,950,950"]])
+def test_an_image_whose_boxes_are_all_unusable_makes_nothing_wrong(qtbot, workspace, tmp_path, edges):
+    path = tmp_path / "bad.csv"
+    path.write_text("image,finding,xmin,ymin,xmax,ymax\n" + "".join(f"case,mass,{one}\n" for one in edges))
+    workspace.session.findings = read_findings(path)
+    dock, model_dock = LocalizeDock(workspace.scene.viewer), ModelDock(workspace.scene.viewer)
+    for one in (dock, model_dock):
+        qtbot.addWidget(one)
+    settled(qtbot, dock)
+    assert set(found_layer(dock).features["fate"]) == {"unjudged"}
+    assert model_dock.image.boxes_label.text() == "none on this image"
+    look_at(workspace, "clean")  # not named by the file
+    settled(qtbot, dock)
+    assert set(found_layer(dock).features["fate"]) == {"unjudged"}
+
+
+# Judging blind
+
+
+def test_a_blind_judge_sees_what_is_found_and_nothing_of_what_is_annotated(qtbot, dock):
+    session = dock.workspace.session
+    choose(qtbot, dock, finding="suspicious_calcification")
+    session.current = SPOTS
+    settled(qtbot, dock)
+    before = texts(dock)
+    assert "missed" in found_layer(dock).features["fate"].tolist()
+    session.blind = True
+    assert set(found_layer(dock).features["fate"]) == {"unjudged"}
+    assert not any(found_layer(dock).features["label"])
+    assert {row[0] for row in texts(dock)} == {STYLES["unjudged"].title}
+    assert not any(row.annotated for row in dock.localizer.current.rows)
+    look_at(dock.workspace, "other")
+    settled(qtbot, dock)
+    assert dock.localizer.choice.finding == "suspicious_calcification"
+    assert set(found_layer(dock).features["fate"]) == {"unjudged"}
+    look_at(dock.workspace, "case")
+    session.current = SPOTS
+    session.blind = False
+    settled(qtbot, dock)
+    assert texts(dock) == before

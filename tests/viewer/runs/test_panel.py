@@ -9,6 +9,7 @@ import pytest
 from qtpy.QtCore import Qt
 
 import tiny
+from fake_run import FakeRun
 from fakes import FakeModel
 from in_process import handle_of
 from layer_kit import owned
@@ -230,6 +231,20 @@ def test_blind_hides_labels_and_predictions(opened):
     opened.workspace.session.blind = False
     assert "mass" in [column.title for column in opened.list.table.columns]
     assert len(listed(opened)) < COUNT
+
+
+@pytest.mark.parametrize("images", [3, 24])
+def test_another_run_of_any_length_takes_the_place_of_the_one_before(opened, tmp_path, images):
+    opened.list.view.viewport().grab()  # the view has drawn cells of the run before
+    other = FakeRun(tmp_path, images=images, latents=opened.workspace.session.run.n_latents, write=False)
+    other.images[["laterality", "view"]] = "L", "CC"
+    other.logits = np.zeros((images, len(other.classes)), np.float32)
+    opened.workspace.session.run = other
+    assert listed(opened) == list(range(images))
+    assert [cell(opened, row, "Image") for row in (0, images - 1)] == [
+        other.images["image_id"][i] for i in (0, images - 1)
+    ]
+    assert all(cell(opened, row, "Reviewed") == f"0 / {(other.pooled().toarray()[row] > 0).sum()}" for row in (0, 2))
 
 
 def test_a_run_of_another_model_is_refused_until_that_is_unloaded(qtbot, dock, run_path):
@@ -471,6 +486,23 @@ def test_wrong_predictions_of_a_category():
     assert list(wrong_predictions(run)) == ["density"]  # nothing predicts the mass
     words = [words for words, _, _ in finding_choices(run)]
     assert words == ["density b", "density a", "mass", "no mass"]
+
+
+def test_a_label_that_says_no_itself_is_not_negated_twice():
+    run = SimpleNamespace(labels=("no_finding",), label=lambda name: np.array([0.0, 1.0, 0.0]), info={})
+    assert [words for words, _, _ in finding_choices(run)] == ["no finding", "finding"]
+
+
+@pytest.mark.parametrize(("image", "kept"), [("elsewhere", True), ("image-000", False)])
+def test_boxes_of_none_of_the_run_s_images_do_not_replace_those_there(qtbot, opened, tmp_path, image, kept):
+    images, before = opened.workspace.images, None
+    for name, of in (("own.csv", "image-001"), ("other.csv", image)):
+        (tmp_path / name).write_text(f"image,finding,xmin,ymin,xmax,ymax\n{of},mass,1,1,9,9\n")
+        before = opened.workspace.session.findings
+        images.load_boxes(tmp_path / name)
+        idle(qtbot, opened.workspace)
+    assert (opened.workspace.session.findings is before) == kept
+    assert ("names none of the 12 images" in opened.workspace.status.last_told[0]) == kept
 
 
 def test_filters_of_labels_that_are_not_known():

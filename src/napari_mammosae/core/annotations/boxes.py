@@ -40,12 +40,15 @@ class Findings:
         File name, for messages.
     notes
         What was left out or changed, one sentence each, for the user to see.
+    left_out
+        Images of which every box was left out: what is annotated on them is not known.
     """
 
     table: pd.DataFrame
     images: pd.DataFrame
     name: str
     notes: tuple[str, ...] = ()
+    left_out: frozenset[str] = frozenset()
     _names: ImageNames = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -248,11 +251,13 @@ def checked_findings(name: str, table: pd.DataFrame, images: pd.DataFrame, notes
     outside &= ~inverted & ~flat
     kept = ~inverted & ~flat & ~outside
     notes += _clip_notes(name, int((changed & kept).sum()), int(outside.sum()))
+    named = table["image_id"]
     table = table.assign(**dict(zip(BOX, clipped.T, strict=True)))[kept]
+    left_out = frozenset(named) - frozenset(table["image_id"])
     repeated = table.duplicated(["image_id", "finding", *BOX]).to_numpy()
     if repeated.any():
         notes.append(f"{name}: repeated boxes, left out: {repeated.sum()} (first: {_where(table, repeated)})")
-    return Findings(table[~repeated].reset_index(drop=True), images, name, tuple(notes))
+    return Findings(table[~repeated].reset_index(drop=True), images, name, tuple(notes), left_out)
 
 
 def _clip_notes(name: str, clipped: int, outside: int) -> list[str]:

@@ -1,6 +1,6 @@
 """The order in which latents are stacked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,18 +20,21 @@ class Order:
         (h,) float, score of each *latent* (not rank); nan where it has none.
     name
         What the score is, as shown to the user.
+    measured_on
+        The image or the run the score was measured on; None where it holds for others, too.
     """
 
     latents: NDArray[np.intp]
     scores: NDArray[np.float64]
     name: str
     ranks: NDArray[np.intp]
+    measured_on: object = None
 
     @classmethod
-    def by_score(cls, scores: ArrayLike, name: str) -> "Order":
+    def by_score(cls, scores: ArrayLike, name: str, measured_on: object = None) -> "Order":
         """Highest score first; equal scores and missing ones (last) by latent number."""
         values = np.asarray(scores, dtype=np.float64)
-        return cls.of(np.argsort(-values, kind="stable"), values, name)
+        return replace(cls.of(np.argsort(-values, kind="stable"), values, name), measured_on=measured_on)
 
     @classmethod
     def of(cls, latents: ArrayLike, scores: ArrayLike, name: str) -> "Order":

@@ -55,7 +55,10 @@ def resolve(session: Session) -> LatentView | None:
     where = f"maximum {maximum:.3g}, fires in {fires:,} of {cells:,} cells" if fires else "silent on this image"
     lines = [f"latent {latent}", where]
     if not session.blind:
-        lines[:1] = [f"rank {rank + 1:,} of {maps.shape[0]:,}   latent {latent}", f"{order.name} {score:.4g}"]
+        lines[:1] = [
+            f"rank {rank + 1:,} of {maps.shape[0]:,}   latent {latent}",
+            f"{order.name} {score:.4g}" if np.isfinite(score) else f"in the order of {order.name}",
+        ]
     if session.verdicts is not None and (verdict := session.verdicts(latent)):
         lines.append(verdict)
     return LatentView(rank, latent, score, maximum, contrast_limits(session, maps, latent), "\n".join(lines))

@@ -29,14 +29,14 @@ class MeansPlot(SmallPlot):
         """Draw the means of a model."""
         rest, own = side.statistics.rest(label).means
         self.clear()
-        for means, title, color in zip((rest, own), ("rest", name), class_colors(2), strict=True):
+        for means, title, color in zip((rest, own), ("rest", name), class_colors(2)[::-1], strict=True):
             latents = np.flatnonzero(means)
             x = np.repeat(latents, 2)
             y = np.stack([np.zeros(latents.size), means[latents]], axis=1).ravel()
             self.addItem(pg.PlotDataItem(x, y, connect="pairs", pen=pg.mkPen(color, width=1), name=escape(title)))
         self.top = float(max(own.max(initial=0.0), rest.max(initial=0.0))) or 1.0
         best = int(np.argmax(np.abs(own - rest)))
-        text = pg.TextItem(str(best), anchor=(0.5, 1.0), color=class_colors(2)[1])
+        text = pg.TextItem(str(best), anchor=(0.5, 1.0), color=class_colors(2)[0])
         text.setPos(best, 0.9 * max(own[best], rest[best]))  # the tallest would end up above the plot
         self.addItem(text)
         self.setLabel("bottom", f"latent of {side.name}", **{"font-size": "8pt"})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QObject, Signal
 
 from ...core.base.names import image_id_of
+from ...core.runs.listed_names import listed_names
 from ...process.opening import ModelOpener
 from ..app.preferences import preferences
 from ..canvas import layers, window
@@ -215,6 +216,13 @@ class ImageController(Controller):
             self.status.tell(f"{image.image_id}: {image.shape[0]:,} x {image.shape[1]:,} pixels.")
 
     def _take_boxes(self, findings: Findings) -> None:
+        run = self.session.run
+        if run is not None and self.session.findings is not None:
+            named = listed_names(run.images)
+            if not any(name in findings for name in named):
+                what = f"{findings.name} names none of the {len(named):,} images of {run.path.name}."
+                self.status.tell(f"{what} The boxes stay as they were.", error=True)
+                return
         with self.status.telling():
             self.status.tell(f"{findings.name}: {len(findings.table):,} boxes of {len(findings.images):,} images.")
             if (image := self.session.image) is not None:

@@ -1,9 +1,11 @@
 """Which layer is the mammogram, its boxes, and how its grey levels are shown."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from qtpy.QtWidgets import QComboBox, QFileDialog
 
+from ...core.base.errors import FindingsError
 from ..app.keymap import tooltip
 from ..canvas import window as display
 from ..canvas.actions import CanvasActions
@@ -94,7 +96,9 @@ class ImagePart(Part):
         elif image is None:
             text = "loaded"
         else:
-            count = len(findings.boxes(image.full_name))
+            count = 0
+            with suppress(FindingsError):  # boxes for another size are none on this one
+                count = len(findings.boxes(image.full_name, shape=image.shape))
             text = f"{count} on this image" if count else "none on this image"
         self.boxes_label.setText(text)
 

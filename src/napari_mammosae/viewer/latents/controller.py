@@ -1,12 +1,15 @@
 """The table of all latents: what it holds, its filter and order, and the stack that takes its order."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from psygnal import Signal
 
 from ..app.order import BY_IMAGE, Order
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
-from ..widgets.columns import ENERGY, LATENT, default_sort
+from ..widgets.columns import ENERGY, LATENT, VERDICT, Column, default_sort
 from .filters import LatentFilter
 from .ranking import LatentRanking
 from .region import RegionQuery
@@ -36,12 +39,15 @@ class LatentList(Controller):
         self._filter = LatentFilter()
         self._sorts: list[str] = []
         self._order: Order | None = None
+        self._set_aside: Order | None = None
         order = self.session.order
         self._follows = order is None or order.name == BY_IMAGE
         self.table.rearranged.connect(self._push_order)
         events = self.session.events
-        for event in (events.maps, events.model, events.run, events.verdicts, events.blind):
+        for event in (events.maps, events.model, events.run):
             self.listen(event, self.fill)
+        self.listen(events.verdicts, self._on_verdicts)
+        self.listen(events.blind, self._on_blind)
         self.listen(events.order, self._on_order)
         self.listen(ranking.ranked, self._on_ranked)
         self.listen(query.changed, self._on_region)
@@ -56,7 +62,12 @@ class LatentList(Controller):
     def filter(self, wanted: LatentFilter) -> None:
         self._filter = wanted
         if self.table.size:
-            self.table.filter(wanted.mask(self.table.values))
+            self.table.filter(self._allowed(self.table.columns).mask(self.table.values))
+
+    def _allowed(self, columns: Sequence[Column]) -> LatentFilter:
+        """The filter, without a range of values that are hidden from a blind judge."""
+        sways = self.session.blind and any(one.sways and one.key == self._filter.column for one in columns)
+        return replace(self._filter, low=None, high=None) if sways else self._filter
 
     @property
     def follows(self) -> bool:
@@ -75,18 +86,45 @@ class LatentList(Controller):
         columns, values = collect(self.session, self.query.columns, self.ranking.columns)
         if sort_by:
             self.prefer(sort_by)
+        blind = self.session.blind
         by_key = {column.key: column for column in columns}
         wanted = next((by_key[key] for key in reversed(self._sorts) if key in by_key), default_sort(columns))
+        if blind and wanted.sways:
+            wanted = LATENT
         changed = wanted.key != self.table.sort_key
         if changed:
             self.table.reveal(wanted)
-        self.table.blind = self.session.blind
-        self.table.show(columns, values, self._filter.mask(values) if len(values[LATENT.key]) else None)
+        self.table.blind = blind
+        self.table.show(columns, values, self._allowed(columns).mask(values) if len(values[LATENT.key]) else None)
         self.filled.emit(changed)
 
     def prefer(self, key: str) -> None:
         """Remember what the table is to be sorted by: the last of these columns that is there."""
         self._sorts = [*(one for one in self._sorts if one != key), key]
+
+    def _on_blind(self, blind: bool) -> None:
+        """The place in a ranking would sway a judge: the stack takes the table's order, and has its own again after."""
+        if blind:
+            self._set_aside = None if self._follows else self.session.order
+        self.fill()
+        if blind:
+            self._give_order()
+        elif self._set_aside is not None:
+            order, self._set_aside = self._set_aside, None
+            if self.session.order is not None and order.latents.size == self.session.order.latents.size:
+                self.session.order = order
+
+    def _on_verdicts(self, *_: object) -> None:
+        """Rows that are sorted by the verdicts stay where they are while somebody judges."""
+        if self.table.sort_key != VERDICT.key or VERDICT.key not in self.table.values:
+            self.fill()
+            return
+        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
+        if VERDICT.key not in values or len(values[VERDICT.key]) != self.table.size:
+            self.fill()
+            return
+        self.table.replace(VERDICT, values[VERDICT.key])
+        self.table.filter(self._allowed(columns).mask(values))
 
     def _on_ranked(self) -> None:
         """A ranking is there, or gone: the table takes its order."""
@@ -96,8 +134,12 @@ class LatentList(Controller):
         self.fill(sort_by=ENERGY.key)
 
     def _push_order(self) -> None:
+        if self._follows:
+            self._give_order()
+
+    def _give_order(self) -> None:
         """Let the stack take the table's order."""
-        if not self._follows or not self.table.size:
+        if not self.table.size:
             return
         column = self.table.sort_column
         scores = self.table.values[column.key] if column.format else np.full(self.table.size, np.nan)

@@ -10,8 +10,10 @@ from napari.components import ViewerModel
 from napari.layers import Image, Layer, Shapes, Vectors
 from psygnal import Signal
 
+from ...core.images.geometry import BOX
 from ...core.models.latents import LatentMaps
-from ..canvas.layers import pixels_of
+from ..canvas.box_shapes import read
+from ..canvas.layers import pixels_of, rectangles
 from ..canvas.owned import PIXELS
 from ..canvas.pins import pin_layer
 from ..context import Context, Controller
@@ -59,7 +61,11 @@ class SideBySide(Controller):
         else:
             self.restore(announce=False)
             self._before = ExitStack()
-            self._arrange(viewer, session.maps, image_layer, self._before)
+            try:
+                self._arrange(viewer, session.maps, image_layer, self._before)
+            except BaseException:  # never leave the user with every layer hidden
+                self.restore()
+                raise
         self.toggled.emit(self.shown)
 
     def restore(self, *, announce: bool = True) -> None:
@@ -81,7 +87,10 @@ class SideBySide(Controller):
     def _arrange(self, viewer: ViewerModel, maps: LatentMaps, image_layer: Image, undo: ExitStack) -> None:
         grid, before = viewer.canvas.grid, list(viewer.layers)
         cells, owned = self.scene.cells_to_pixels(maps), self.scene.owned
-        truths, pins = owned.with_role("truth"), {owned.facts(pin)["latent"]: pin for pin in owned.with_role("pin")}
+        truths, pins = (
+            [layer for layer in owned.with_role("truth") if layer.nshapes],
+            {owned.facts(pin)["latent"]: pin for pin in owned.with_role("pin")},
+        )
         undo.callback(_restore_camera(viewer))
         active = viewer.layers.selection.active
         if active is not None:
@@ -167,7 +176,7 @@ def _copy_of_pin(own: Image | None, maps: LatentMaps, latent: int) -> Image:
 
 def _copy_of_truth(layer: Shapes) -> Vectors:
     """The annotated boxes once more, four lines each: a layer of lines is made in a fraction of a second."""
-    corners = np.asarray(layer.data, float).reshape(-1, 4, 2)
+    corners = rectangles(read(layer)[list(BOX)].to_numpy(float))
     lines = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2).reshape(-1, 2, 2)
     return Vectors(
         lines,

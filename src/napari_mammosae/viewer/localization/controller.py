@@ -72,6 +72,7 @@ class Localizer(Controller):
         events = self.session.events
         self.listen(events.maps, self._on_maps)
         self.listen(events.findings, self._on_findings)
+        self.listen(events.blind, self._on_blind)
         self.listen(events.current, self._on_latent)
         self.listen(events.pins, self._on_pins)
         self.listen(events.order, self._on_order)
@@ -188,14 +189,14 @@ class Localizer(Controller):
             return
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
-        done = partial(self._take_order, maps, name)
+        done = partial(self._take_order, maps, self.session.image, name)
         self.jobs.start(f"Finding images of latents that hit {name}", work, done, self.status.report_failure)
 
-    def _take_order(self, maps: Any, name: str, overlaps: NDArray[np.float64]) -> None:
+    def _take_order(self, maps: Any, image: Any, name: str, overlaps: NDArray[np.float64]) -> None:
         if maps is not self.session.maps:
             return
         hits = int((overlaps >= self._choice.iou).sum())
-        self.session.order = Order.by_score(overlaps, f"IoU with {name}")
+        self.session.order = Order.by_score(overlaps, f"IoU with {name}", image)
         if hits:
             self.session.current = int(self.session.order.latents[0])
         what = f"{hits:,} latents hit {name} at IoU {self._choice.iou:g}" if hits else f"no latent hits {name}"
@@ -223,6 +224,12 @@ class Localizer(Controller):
         self._choose_finding()
         self._later()
 
+    def _on_blind(self, *_: object) -> None:
+        """A blind judge sees what was found, and nothing of what is annotated: at once, not a moment later."""
+        self._scope = None
+        self._choose_finding()
+        self.update()
+
     def _on_latent(self, *_: object) -> None:
         if self._together.is_alone:
             self._scope = None
@@ -246,6 +253,8 @@ class Localizer(Controller):
     def _choose_finding(self) -> None:
         """Begin with a finding that is there, until the user chooses."""
         findings, model = self.session.findings, self.session.model
+        if self.session.blind:
+            return  # the finding to begin with would say what is annotated
         known = findings.names if findings is not None else ()
         if self._finding_chosen and self._choice.finding in (*known, ALL_FINDINGS):
             return
@@ -267,7 +276,8 @@ class Localizer(Controller):
         assert image is not None
         assert maps is not None
         assert maps.frame is not None
-        return truth_of(self.session.findings, image, maps.frame, self._choice.finding)
+        findings = None if self.session.blind else self.session.findings
+        return truth_of(findings, image, maps.frame, self._choice.finding)
 
     # The layers
 

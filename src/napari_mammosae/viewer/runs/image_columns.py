@@ -146,7 +146,8 @@ def _category(label: str, value: float, names: Any) -> str:
         name = names[int(value)] if int(value) < len(names) else int(value)
         return f"{readable(label)} {str(name).replace('_', ' ')}"
     if value in (0.0, 1.0):
-        return f"{'' if value else ABSENT}{readable(label)}"
+        name = readable(label)
+        return name if value else name.removeprefix(ABSENT) if name.startswith(ABSENT) else f"{ABSENT}{name}"
     return f"{readable(label)} {value:g}"
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
@@ -25,6 +26,7 @@ class RunImageList(Controller):
         self.table.rearranged.connect(self._on_rearranged)
         self._filter = ImageFilter()
         self._columns: list[Listed] = []
+        self._listed: Any = None
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.blind, self._show)
         self.listen(self.session.events.verdicts, self._on_verdicts)
@@ -48,7 +50,7 @@ class RunImageList(Controller):
     def _on_run(self, *_: object) -> None:
         run = self.session.run
         self._filter = ImageFilter(self._filter.text)
-        self._columns = []
+        self._columns, self._listed = [], run
         if run is not None:
             first, *others = image_columns(run)
             self._columns = [first, review_column(run, self._reviewed()), *others]
@@ -66,7 +68,7 @@ class RunImageList(Controller):
 
     def _on_verdicts(self, *_: object) -> None:
         run = self.session.run
-        if run is not None and self._columns:
+        if run is not None and run is self._listed:  # verdicts come with another run before its images do
             self._columns[1] = review_column(run, self._reviewed())
             self.table.replace(*self._columns[1])
 

@@ -124,7 +124,7 @@ class SuspectSearch(Controller):
         if self._values:
             column = self._column
             name = column.name if column is SUSPICION else f"{SUSPICION.name}, {column.name}"
-            self.session.order = Order.by_score(self._values[column.key], name)
+            self.session.order = Order.by_score(self._values[column.key], name, self.session.run)
 
     @property
     def _column(self) -> Column:

@@ -63,7 +63,9 @@ class Column:
 
 
 LATENT = Column("latent", "Latent", "Number of the latent", "latent", "d", rising=True, shown=True, name="number")
-VERDICT = Column("verdict", "Verdict", "Verdicts given on the latent", "verdict", "", rising=True, shown=True)
+VERDICT = Column(
+    "verdict", "Verdict", "Verdicts given on the latent", "verdict", "", rising=True, shown=True, name="verdict"
+)
 
 MEAN = Column("image.mean", "Mean here", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
 MAXIMUM = Column(

@@ -136,6 +136,8 @@ class ColumnTableView(QTableView):
 
     def _sort_by_section(self, section: int) -> None:
         column = self.table.columns[section]
+        if self.table.blind and column.sways:
+            return  # the order would tell what the cells hide
         again = column.key == self.table.sort_key
         self.sort_by(column, rising=not self.table.rising if again else None)
         self.scrollToTop()
