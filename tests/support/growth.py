@@ -85,6 +85,8 @@ def rounds(kind: str, folder: Path, model: Path, count: int):
             for step in range(100):
                 viewer.dims.set_point(0, (7 * step + number) % tiny.LATENTS)
                 QTest.qWait(1)
+            viewer.dims.set_point(0, 0)  # what a latent's boxes and measures are depends on the latent
+            QTest.qWait(500)
         else:
             for row in range(IMAGES):
                 workspace.browser.show(row)

@@ -8,6 +8,7 @@ from .. import __version__
 from .caches import caches
 from .compare import compare
 from .diagnose import Diagnose
+from .figure import figure
 from .inspect import inspect
 from .intervene import intervene
 from .localize import localize
@@ -50,6 +51,7 @@ def _common(
 app.command()(demo)
 app.command()(view)
 app.command()(inspect)
+app.command()(figure)
 app.command()(run)
 app.command()(phantoms)
 app.command()(rank)
