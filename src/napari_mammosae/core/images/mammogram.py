@@ -16,7 +16,9 @@ from ..base.names import ImageNames, image_id_of
 from ..base.reading import reading
 from ..base.text import size_text
 from .dicom import BORDER, read_dicom
-from .dicom_facts import Laterality, View, VoiTable
+from .dicom_display import VoiTable
+from .dicom_facts import Laterality, View
+from .kinds import is_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 
@@ -54,6 +56,8 @@ class Mammogram:
         Lookup table for display.
     metadata
         What may be shown about the image; nothing in it identifies a person.
+    notes
+        What was decided in reading the file that a person should know, a clause each.
     border
         Pixels the preprocessing drops on every side: 5 for DICOM.
     crop
@@ -73,6 +77,7 @@ class Mammogram:
     padding: tuple[float, float] | None = None
     voi: VoiTable | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     border: int = 0
     crop: bool = True
     listed: str = ""
@@ -231,7 +236,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     start = _start(path)
     size = path.stat().st_size
     check_limit("decoded_bytes", size, f"{path.name}: a file of {size_text(size)}", ImageError)
-    if start[128:132] == b"DICM":
+    if is_dicom(start):
         dicom = read_dicom(path)
         return {fact.name: getattr(dicom, fact.name) for fact in fields(dicom)} | {"border": BORDER}
     if path.suffix.lower() in DICOM_SUFFIXES:
