@@ -2,6 +2,8 @@
 
 import re
 
+DICOM_SUFFIXES = (".dcm", ".dicom", ".dic")
+
 START_BYTES = 1024
 """Bytes that are enough to tell."""
 

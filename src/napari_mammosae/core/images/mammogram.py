@@ -18,7 +18,7 @@ from ..base.text import size_text
 from .dicom import BORDER, read_dicom
 from .dicom_display import VoiTable
 from .dicom_facts import Laterality, View
-from .kinds import is_dicom
+from .kinds import DICOM_SUFFIXES, is_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .geometry import Frame
-
-DICOM_SUFFIXES = (".dcm", ".dicom", ".dic")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

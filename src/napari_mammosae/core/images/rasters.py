@@ -137,10 +137,12 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
             photometric = int(file.pages.first.photometric)
             try:
                 array = np.asarray(page.asarray())
-            except ValueError as error:
-                if "imagecodecs" not in str(error):  # an optional dependency; OpenCV knows these compressions too
+            except (ValueError, NotImplementedError) as error:
+                if "imagecodecs" not in str(error):  # an optional dependency; OpenCV knows these files too
                     raise
                 array = _decode(path, data)
+                if array.dtype == np.uint16 and 8 < page.bitspersample < 16:  # OpenCV moves packed bits to the top
+                    array = array >> (16 - page.bitspersample)
                 already = photometric == 0 and array.dtype == np.uint8  # OpenCV inverts 8-bit files itself
                 photometric = 1 if already else photometric
     except ImageError:
@@ -151,7 +153,7 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
         raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale: save it as grey")
     if array.ndim == 3 and series.axes == "SYX" and array.shape == series.shape:
         array = np.moveaxis(array, 0, -1)
-    plane = single_plane(array, path.name)
+    plane = single_plane(array.view(np.uint8) if array.dtype == bool else array, path.name)
     return inverted(plane) if photometric == 0 and plane.size and plane.dtype.kind in "iuf" else plane
 
 
@@ -161,7 +163,8 @@ def _check_strips(path: Path, page: Any, data: bytes) -> None:
     opened = kinds.get(int(page.compression))
     if opened is None:
         return
-    expected = math.prod(page.chunks) * max(1, page.bitspersample // 8)
+    ends = math.prod(page.chunks[:-1]) if page.bitspersample % 8 else 0  # packed lines begin with a byte of their own
+    expected = math.prod(page.chunks) * page.bitspersample // 8 + ends
     for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
         if len(opened().decompress(data[start : start + length], expected + 1)) > expected:
             raise ImageError(f"{path.name}: a damaged TIFF, a strip unpacks to more than its size; copy it again")
