@@ -45,6 +45,15 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
+def markdown(text: str) -> str:
+    r"""A text from a file for a page in Markdown, where it reads as it is.
+
+    >>> markdown("a_b|<c>")
+    'a\\_b\\|\\<c\\>'
+    """
+    return re.sub(r"([\\`*_\[\]<>&|$^~#])", r"\\\1", text)
+
+
 def numbers_of(text: str) -> list[int]:
     """Read a list of latents such as ``3, 17 40-44``.
 
