@@ -156,7 +156,7 @@ def test_a_thumbnail_does_not_hide_a_truncated_jpeg(tmp_path: Path) -> None:
     path.write_bytes(data[:2] + inside + data[2:])
     read_mammogram(path)
     path.write_bytes(data[:2] + inside + data[2 : len(data) // 2])
-    with pytest.raises(ImageError, match="truncated or damaged JPEG"):
+    with pytest.raises(ImageError, match="truncated JPEG"):
         read_mammogram(path)
 
 
@@ -191,8 +191,8 @@ def test_a_png_whose_pixels_end_early_is_refused(tmp_path: Path) -> None:
         ("text.png", b"hello world, this is text", "not an image known here; expected DICOM, PNG"),
         ("table.csv", b"image,mass\na,1\n", "not an image known here"),
         ("start.png", b"\x89PNG\r\n\x1a\n", "truncated PNG"),
-        ("start.jpg", b"\xff\xd8\xff", "truncated or damaged JPEG"),
-        ("start.tif", b"II*\0", "truncated or damaged TIFF"),
+        ("start.jpg", b"\xff\xd8\xff", "truncated JPEG"),
+        ("start.tif", b"II*\0", "truncated TIFF"),
         ("start.npy", b"\x93NUMPY", "not a plain NPY array"),
     ],
 )

@@ -187,9 +187,8 @@ def _load(path: Path) -> "Dataset":
     except InvalidDicomError as error:
         raise ImageError(f"{path.name}: not a DICOM file (its header is missing); export it again") from error
     except Exception as error:  # damaged files make the parser fail in many ways; its words may quote the patient
-        raise ImageError(
-            f"{path.name}: a truncated or damaged DICOM file ({type(error).__name__}); copy it again"
-        ) from error
+        kind = "truncated" if isinstance(error, EOFError) else "damaged"
+        raise ImageError(f"{path.name}: a {kind} DICOM file ({type(error).__name__}); copy it again") from error
 
 
 def _without_preamble(path: Path) -> io.BytesIO:

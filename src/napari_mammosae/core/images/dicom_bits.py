@@ -30,7 +30,7 @@ def keep_stored_bits(pixels: Values, dataset: "Dataset") -> tuple[Values, list[s
         return pixels, notes  # values that fill the upper bits are the same ones, times a power of two
     spare = pixels.dtype.type(allocated - stored)
     masked = (pixels << spare) >> spare  # in a signed type the shift back extends the sign
-    if not _has_overlay(dataset, stored) and _goes_on(pixels, masked, stored):
+    if not _has_overlay(dataset, stored) and _goes_on(pixels, stored):
         above = f"values from {pixels.min()} to {pixels.max()} need more than the {stored} bits of Bits Stored"
         return pixels, [*notes, f"{above} (0028,0101), so all their bits are used"]
     return masked, [*notes, f"bits above the {stored} of Bits Stored (0028,0101) are dropped"]
@@ -69,12 +69,12 @@ def _has_overlay(dataset: "Dataset", stored: int) -> bool:
     return any((integer_of(place.value) or 0) >= stored for place in places if place is not None)
 
 
-def _goes_on(pixels: Values, masked: Values, stored: int) -> bool:
-    """Whether the bits above those stored belong to the values: they count up, or steps are smaller with them."""
-    above = pixels >> pixels.dtype.type(stored if pixels.dtype.kind == "u" else stored - 1)
-    found = np.unique(above)
-    if found.size == int(found[-1]) - int(found[0]) + 1:
+def _goes_on(pixels: Values, stored: int) -> bool:
+    """Whether the bits above those stored count on, rather than being flags: single bits, or one pattern."""
+    signed = pixels.dtype.kind == "i"
+    above = np.unique(pixels >> pixels.dtype.type(stored - signed))
+    above = np.unique(above ^ (above >> pixels.dtype.type(8 * pixels.dtype.itemsize - 1)) if signed else above)
+    flags = above[above > 0]
+    if flags.size == above[-1]:  # none is left out
         return True
-    edges = above[:, 1:] != above[:, :-1]
-    with_them, without = (np.median(np.abs(np.diff(a.astype(np.int64), axis=1))[edges]) for a in (pixels, masked))
-    return bool(with_them < without)
+    return flags.size > 1 and bool((flags & (flags - 1)).any())

@@ -52,6 +52,7 @@ def decode_pixels(path: Path, dataset: "Dataset") -> tuple[NDArray[Any], list[st
         if not stream_ends(stream):
             raise ImageError(f"{path.name}: a truncated DICOM file (its compressed image has no end); copy it again")
     heard: list[str] = []
+    dataset.pixel_array_options(correct_unused_bits=False)  # which bits are unused is decided by the values too
     try:
         with _hearing(heard) if syntax.is_encapsulated else nullcontext():
             return np.asarray(dataset.pixel_array), notes
@@ -127,7 +128,7 @@ def _refuse(path: Path, dataset: "Dataset", syntax: "UID", error: Exception, hea
         ) from error
     lines = [line.strip() for line in said.splitlines()[1:]] if "all available plugins" in said else [said]
     own = [line for line in (*heard, *lines) if "'NoneType'" not in line and not line.startswith("Unsupported JPEG")]
-    reason = short_line("; ".join(dict.fromkeys(line.partition(" - ")[0] for line in own)))[:130]
+    reason = short_line("; ".join(dict.fromkeys(line.partition(" - ")[0] for line in own)))[:90]
     keyword = next(name for name in PIXELS if name in dataset)
     element = dataset[keyword]
     what = f"{path.name}: {element.name} {element.tag} in {syntax.name}"

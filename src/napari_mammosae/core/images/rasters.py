@@ -115,7 +115,7 @@ def _check_png(path: Path, data: bytes) -> None:
 def _check_jpeg(path: Path, data: bytes) -> None:
     """Refuse truncated files: decoders fill what is missing with grey and only warn."""
     if not jpeg_ends(data):
-        raise ImageError(f"{path.name}: a truncated or damaged JPEG; copy it again")
+        raise ImageError(f"{path.name}: a truncated JPEG, it has no end marker; copy it again")
 
 
 def _read_tiff(path: Path, data: bytes) -> Plane:
@@ -148,7 +148,8 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
     except ImageError:
         raise
     except Exception as error:  # tifffile follows offsets found in the file: a damaged one makes it raise anything
-        raise ImageError(f"{path.name}: a truncated or damaged TIFF ({short_reason(error)}); copy it again") from error
+        kind = "truncated" if _lacks_directory(data) else "damaged"
+        raise ImageError(f"{path.name}: a {kind} TIFF ({short_reason(error)}); copy it again") from error
     if photometric == 3:
         raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale: save it as grey")
     if array.ndim == 3 and series.axes == "SYX" and array.shape == series.shape:
@@ -157,8 +158,22 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
     return inverted(plane) if photometric == 0 and plane.size and plane.dtype.kind in "iuf" else plane
 
 
+def _lacks_directory(data: bytes) -> bool:
+    """Whether a TIFF ends before its first directory, which may lie behind the pixels."""
+    order, big = "<" if data.startswith(b"II") else ">", b"+" in data[2:4]
+    try:
+        return bool(struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0] >= len(data))
+    except struct.error:
+        return True
+
+
 def _check_strips(path: Path, page: Any, data: bytes) -> None:
-    """Refuse strips and tiles that unpack to more than they should: tifffile would take the memory for all of it."""
+    """Refuse strips and tiles that are cut off, or unpack to more than they should.
+
+    tifffile would fill the first with zeros, and take the memory for all of the others.
+    """
+    if any(start + length > len(data) for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)):
+        raise ImageError(f"{path.name}: a truncated TIFF, it ends before its pixels do; copy it again")
     kinds: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
     opened = kinds.get(int(page.compression))
     if opened is None:
