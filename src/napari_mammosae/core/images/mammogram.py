@@ -12,7 +12,7 @@ from ..base.errors import ImageError
 from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
 from ..base.limits import check_limit
-from ..base.names import ImageNames, image_id_of
+from ..base.names import ImageNames, image_id_of, valid_text
 from ..base.reading import reading
 from ..base.text import size_text
 from .dicom import BORDER, read_dicom
@@ -89,14 +89,14 @@ class Mammogram:
     @property
     def name(self) -> str:
         """What messages call the image: the file name, else the identifier."""
-        return self.path.name if self.path else self.image_id
+        return valid_text(self.path.name) if self.path else self.image_id
 
     @property
     def full_name(self) -> str:
         """By what tables know the image: its name with as many folders as are known, else the identifier."""
         if self.listed or self.path is None:
             return self.listed or self.image_id
-        path = self.path.absolute().as_posix()
+        path = valid_text(self.path.absolute().as_posix())
         return path if ImageNames([path]).find(self.image_id) == 0 else self.image_id  # it may be given another name
 
     @property
@@ -218,7 +218,7 @@ def read_mammogram(
     if isinstance(source, (str, Path)):
         path = Path(source)
         with reading(path, ImageError, "a mammogram"):
-            found = {"image_id": image_id_of(path), "path": path, **_read_file(path)}
+            found = {"image_id": valid_text(image_id_of(path)), "path": path, **_read_file(path)}
             found["pixels"] = _usable(found["pixels"], path.name)
     else:
         name = image_id or "array"
