@@ -48,10 +48,12 @@ def sentence(text: str) -> str:
 def markdown(text: str) -> str:
     r"""A text from a file for a page in Markdown, where it reads as it is.
 
-    >>> markdown("a_b|<c>")
-    'a\\_b\\|\\<c\\>'
+    >>> print(markdown("a_b|<c>"))
+    a\_b&#124;&#60;c&#62;
     """
-    return re.sub(r"([\\`*_\[\]<>&|$^~#])", r"\\\1", text)
+    # a backslash is not known before every mark, an entity is
+    escaped = re.sub(r"[<>&|$^~#]", lambda mark: f"&#{ord(mark[0])};", text)
+    return re.sub(r"([\\`*_\[\]])", r"\\\1", escaped)
 
 
 def numbers_of(text: str) -> list[int]:
