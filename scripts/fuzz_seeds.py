@@ -15,12 +15,13 @@ import numpy as np
 import pyarrow.parquet as pq
 import tifffile
 import torch
+from pydicom.uid import HTJ2KLossless, JPEGExtended12Bit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import dataset_factory
 import recipe
 import tiny
-from dicom_factory import breast_image, write_dicom
+from dicom_factory import breast_image, write_dicom, write_stream
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,22 @@ def _images(folder: Path) -> Iterator[Seed]:
     write_dicom(folder / "white.dcm", deep, photometric="MONOCHROME1", PixelPaddingValue=0)
     for kind in ("rle", "jpeg2000", "jpeg-lossless", "jpeg-ls"):
         write_dicom(folder / f"{kind}.dcm", deep, compression=kind)
+    yield from _odd_dicoms(folder, deep)
     names = (
         "a.png deep.png colours.png a.jpg a.tif white.tif zlib.tif truth.tif float.tif a.npy float.npy a.dcm white.dcm"
     )
     for name in [*names.split(), "rle.dcm", "jpeg2000.dcm", "jpeg-lossless.dcm", "jpeg-ls.dcm"]:
         yield Seed("image", folder / name)
+
+
+def _odd_dicoms(folder: Path, deep: np.ndarray) -> Iterator[Seed]:
+    window = {"WindowCenter": "2000", "WindowWidth": "900", "VOILUTFunction": "SIGMOID"}
+    path = write_dicom(folder / "plain.dcm", deep, bits=10, PixelRepresentation=None, **window)
+    (folder / "unmarked.dcm").write_bytes(path.read_bytes()[132:])
+    with np.load(Path(__file__).parents[1] / "tests" / "data" / "streams.npz") as streams:
+        for kind, syntax in (("jpeg12", JPEGExtended12Bit), ("htj2k", HTJ2KLossless)):
+            write_stream(folder / f"{kind}.dcm", streams[kind].tobytes(), syntax, streams["pixels"])
+    yield from (Seed("image", folder / f"{name}.dcm") for name in ("plain", "unmarked", "jpeg12", "htj2k"))
 
 
 def _tables(folder: Path) -> Iterator[Seed]:

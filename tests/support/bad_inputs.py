@@ -48,7 +48,7 @@ IMAGES: list[Case] = [
     ("words.dcm", lambda path: path.write_text("words " * 100), ("not a DICOM file", "export it again")),
     ("notes.txt", lambda path: path.write_text("words " * 100), ("not an image known here", "expected DICOM, PNG")),
     ("cut.png", _cut_png, ("truncated PNG", "copy it again")),
-    ("cut.dcm", lambda path: truncate(_dicom(path)), ("truncated or damaged", "copy it again")),
+    ("cut.dcm", lambda path: truncate(_dicom(path)), ("is truncated", "copy it again")),
     ("cut_j2k.dcm", lambda path: truncate(_dicom(path, compression="jpeg2000")), ("truncated", "copy it again")),
     ("bare.dcm", _without_image, ("without an image", "expected a mammogram")),
     ("colour.png", _colour, ("a colour image", "save it as grey")),

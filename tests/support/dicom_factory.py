@@ -5,7 +5,9 @@ from typing import Any
 
 import gdcm
 import numpy as np
+import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.encaps import encapsulate
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, generate_uid
 
 DIGITAL_MAMMOGRAPHY = "1.2.840.10008.5.1.4.1.1.1.2"
@@ -75,6 +77,17 @@ def write_dicom(
     dataset.save_as(path, enforce_file_format=True)
     if compression is not None:
         _compress(path, COMPRESSED[compression])
+    return path
+
+
+def write_stream(path: Path, stream: bytes, syntax: str, pixels: np.ndarray, **elements: Any) -> Path:
+    """Write a compressed image as it is; `pixels` give the header its sizes."""
+    dataset = pydicom.dcmread(write_dicom(path, pixels, bits=12, **elements))
+    dataset.PixelData = encapsulate([stream + b"\0" * (len(stream) % 2)])
+    dataset["PixelData"].is_undefined_length = True
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = syntax
+    dataset.save_as(path, enforce_file_format=True)
     return path
 
 

@@ -1,20 +1,25 @@
 """Text from colleagues' files is shown as it is: nothing in it is taken for HTML or for a formula."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QTextDocument
-from qtpy.QtWidgets import QApplication, QLabel, QListWidget, QTableView, QTreeWidget, QWidget
+from qtpy.QtWidgets import QApplication, QLabel, QListWidget, QMenu, QTableView, QTreeWidget, QWidget
 
 import fakes
 from in_process import handle_of
 from napari_mammosae.core.base.figures import plain as drawn_plainly
+from napari_mammosae.core.intervention.plots import draw_curve
+from napari_mammosae.core.reports.intervention_figures import plot_curves
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer import docks
 from napari_mammosae.viewer.app.preferences import remember
-from napari_mammosae.viewer.widgets.plain import ElidedLabel, Label, plain
+from napari_mammosae.viewer.comparison.panel import _facts
+from napari_mammosae.viewer.widgets.plain import ElidedLabel, Label, plain, unmarked
 from napari_mammosae.viewer.widgets.small_plot import SmallPlot
 from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle, open_run_in
@@ -71,6 +76,49 @@ def test_figures_take_no_formula(text):
     assert title.get_text().replace("\\$", "$") == text
     fakes.mammogram(image_id=text).plot(figure.subplots())
     figure.canvas.draw()
+
+
+NAMES = [HOSTILE, "_mass", "$a_b$ & <c>^2", "__"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_legends_and_lines_of_provenance_have_every_name(tmp_path, name):
+    rows = pd.DataFrame({"k": [1, 2], "auroc": [0.5, 0.6], "mode": "keep"})
+    axis = Figure().subplots()
+    draw_curve(axis, rows, "auroc", name)
+    (entry,) = axis.legend().get_texts()
+    assert entry.get_text().removeprefix("\u200b").replace("\\$", "$") == name
+    plot_curves({name: rows}, tmp_path / "a.svg", provenance=name)
+    assert (tmp_path / "a.svg").stat().st_size
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_menus_show_ampersands(qtbot, name):
+    menu = QMenu()
+    qtbot.addWidget(menu)
+    shown = menu.addAction(unmarked(name)).text()
+    assert shown.replace("&&", "\0").replace("&", "").replace("\0", "&") == name
+
+
+def test_a_comparison_names_its_models_as_they_are(qapp):
+    scores = pd.DataFrame(
+        {
+            "model": [HOSTILE, "b"],
+            "prediction": "model",
+            "auroc": 0.5,
+            "auroc_lo": 0.4,
+            "auroc_hi": 0.6,
+            "note": ["", "<few>"],
+        }
+    )
+    separation = {key: [1.0, 2.0] for key in ("live", "distance", "relative", "cosine")}
+    sides = SimpleNamespace(name=HOSTILE), SimpleNamespace(name="b")
+    made = SimpleNamespace(a=sides[0], b=sides[1], separation=separation, performance=scores)
+    document = QTextDocument()
+    document.setHtml(_facts(made))
+    text = document.toPlainText()
+    assert HOSTILE in text
+    assert "<few>" in text
 
 
 @pytest.fixture

@@ -54,8 +54,9 @@ def working(what: str, *, quiet: bool) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(what):
+    with Console(stderr=True).status(Text(what)):  # brackets in a name are not for rich
         yield
 
 

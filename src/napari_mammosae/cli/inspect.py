@@ -47,7 +47,7 @@ def inspect(
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision, **recipe)
-    notes = (*notes, *network.notes)
+    notes = (*mammogram.notes, *mammogram.frame_for(network.preprocessing).notes, *notes, *network.notes)
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)

@@ -1,5 +1,7 @@
 """Reports of long work, and the rate and time left that follow from them."""
 
+import re
+
 import pytest
 
 from napari_mammosae.core.base import progress
@@ -90,3 +92,11 @@ def test_the_same_report_again_changes_no_rate(monkeypatch):
         progress = meter("Computing", 2, 10)
     assert progress.rate == pytest.approx(1 / 30)
     assert progress.seconds_left == pytest.approx(240)
+
+
+@pytest.mark.parametrize("name", ["[red]a[/b].png", "a[bold].png", "[/]"])
+def test_brackets_in_names_are_shown(name, capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress.reporting(True) as report:
+        report(f"Reading {name}", 1, 2)
+    assert name in re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", capsys.readouterr().err)

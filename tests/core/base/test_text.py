@@ -1,12 +1,23 @@
 """Numbers, names and lists as people read them."""
 
+import html
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_mammosae.core.base.errors import SettingsError
-from napari_mammosae.core.base.text import duration, numbers_of, readable, sentence, size_text, text_of
+from napari_mammosae.core.base.text import duration, markdown, numbers_of, readable, sentence, size_text, text_of
+
+
+@given(st.text(st.sampled_from("ab_*<>&|$^~#[]`\\"), max_size=12))
+def test_names_in_markdown_read_as_they_are(text):
+    made = markdown(text)
+    marks = re.sub(r"\\[\\`*_\[\]]|&#\d+;", "", made)
+    assert not set(marks) - set("ab"), "whatever means something is escaped"
+    assert html.unescape(re.sub(r"\\([\\`*_\[\]])", r"\1", made)) == text
 
 
 def test_slugs_are_read_as_words():

@@ -4,7 +4,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_factory import breast_image, write_dicom
 from napari_mammosae.core.base.errors import ImageError
 from napari_mammosae.core.images.listing import image_ids, resolve_images
 
@@ -139,3 +142,48 @@ def test_links_to_one_file_are_two_images(tmp_path: Path):
     (tmp_path / "b.png").symlink_to("a.png")
     (tmp_path / "list.csv").write_text("path\na.png\nb.png\n")
     assert resolve_images(tmp_path / "list.csv").image_ids == ("a", "b")
+
+
+def dicom_of(path: Path, sop_class: str) -> Path:
+    """A file with the class in its meta header, without pixels."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = sop_class, "1.2.3"
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset = Dataset()
+    dataset.file_meta, dataset.SOPClassUID, dataset.SOPInstanceUID = meta, sop_class, "1.2.3"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+@pytest.mark.parametrize("pattern", ["", "/**/*"])
+def test_directories_reports_and_attributes_are_no_images(tmp_path: Path, pattern: str):
+    touch(tmp_path, "P1/1-1.dcm", "P1/._1-1.dcm", "__MACOSX/P1/._1-1.dcm", "P1/.DS_Store")
+    write_dicom(tmp_path / "P1" / "1-1.dcm", breast_image())
+    for name, sop_class in {
+        "DICOMDIR": "1.2.840.10008.1.3.10",
+        "P1/sr.dcm": "1.2.840.10008.5.1.4.1.1.88.50",
+        "P1/sr2.dcm": "1.2.840.10008.5.1.4.1.1.88.22",
+        "P1/key": "1.2.840.10008.5.1.4.1.1.88.59",
+        "P1/shown.dcm": "1.2.840.10008.5.1.4.1.1.11.1",
+        "P1/letter.dcm": "1.2.840.10008.5.1.4.1.1.104.1",
+    }.items():
+        dicom_of(tmp_path / name, sop_class)
+    found = resolve_images(f"{tmp_path}{pattern}")
+    assert [path.relative_to(tmp_path).as_posix() for path in found.paths] == ["P1/1-1.dcm"]
+    said = "\n".join(found.notes)
+    assert "a DICOM directory, left out: 1 (first: DICOMDIR)" in said
+    assert "a structured report, left out: 3 (first: key)" in said
+    assert len(found.notes) == 4
+
+
+def test_one_file_that_is_named_is_listed_whatever_it_is(tmp_path: Path):
+    report = dicom_of(tmp_path / "sr.dcm", "1.2.840.10008.5.1.4.1.1.88.50")
+    assert resolve_images(report).paths == (report,)
+
+
+@pytest.mark.parametrize("start", [b"\x08\0\0\0\x10\0\0\0", b"\x02\0\x01\0data", b"\x08\0\x05\0\xff\xff\xff\xff"])
+def test_numbers_in_a_file_are_no_elements(tmp_path: Path, start: bytes):
+    (tmp_path / "table").write_bytes(start + bytes(range(200)))
+    touch(tmp_path, "a.png")
+    assert names(tmp_path, tmp_path) == ["a.png"]

@@ -13,6 +13,7 @@ from PIL import Image
 
 from dicom_factory import breast_image, write_dicom
 from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.images.mammogram import Preprocessing, read_mammogram
 from napari_mammosae.core.images.preprocessing import to_8bit
 
@@ -156,7 +157,7 @@ def test_a_thumbnail_does_not_hide_a_truncated_jpeg(tmp_path: Path) -> None:
     path.write_bytes(data[:2] + inside + data[2:])
     read_mammogram(path)
     path.write_bytes(data[:2] + inside + data[2 : len(data) // 2])
-    with pytest.raises(ImageError, match="truncated or damaged JPEG"):
+    with pytest.raises(ImageError, match="truncated JPEG"):
         read_mammogram(path)
 
 
@@ -191,8 +192,8 @@ def test_a_png_whose_pixels_end_early_is_refused(tmp_path: Path) -> None:
         ("text.png", b"hello world, this is text", "not an image known here; expected DICOM, PNG"),
         ("table.csv", b"image,mass\na,1\n", "not an image known here"),
         ("start.png", b"\x89PNG\r\n\x1a\n", "truncated PNG"),
-        ("start.jpg", b"\xff\xd8\xff", "truncated or damaged JPEG"),
-        ("start.tif", b"II*\0", "truncated or damaged TIFF"),
+        ("start.jpg", b"\xff\xd8\xff", "truncated JPEG"),
+        ("start.tif", b"II*\0", "truncated TIFF"),
         ("start.npy", b"\x93NUMPY", "not a plain NPY array"),
     ],
 )
@@ -356,3 +357,56 @@ def test_frames_lead_back_to_the_pixels() -> None:
     spot = np.argwhere(made.pixels > 240).mean(axis=0, keepdims=True)
     assert np.abs(made.frame.to_source_points(spot) - [[121.5, 61.5]]).max() < 0.6
     assert to_8bit(pixels)[122, 62] == 255
+
+
+def write_tiff(path: Path, strip: bytes, shape: tuple[int, int], bits: int, photometric: int, zipped: bool) -> Path:
+    """A TIFF of one strip, its values packed, every row from a new byte on."""
+    strip = zlib.compress(strip) if zipped else strip
+    strip += b"\0" * (len(strip) % 2)
+    rows, cols = shape
+    tags = {256: cols, 257: rows, 258: bits, 259: 8 if zipped else 1, 262: photometric, 273: 8, 277: 1, 278: rows}
+    tags[279] = len(strip)
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(strip)) + strip + directory)
+    return path
+
+
+@pytest.mark.parametrize("white_is_zero", [False, True])
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("cols", [31, 32])
+@pytest.mark.parametrize("bits", [1, 12])
+def test_packed_tiffs_are_read(tmp_path: Path, bits: int, cols: int, zipped: bool, white_is_zero: bool) -> None:
+    values = np.random.default_rng(0).integers(0, 1 << bits, (20, cols))
+    values[0, :2] = 0, (1 << bits) - 1
+    lines = ("".join(f"{value:0{bits}b}" for value in row) for row in values)
+    strip = b"".join(int(line.ljust(-(-len(line) // 8) * 8, "0"), 2).to_bytes(-(-len(line) // 8)) for line in lines)
+    path = write_tiff(tmp_path / "a.tif", strip, values.shape, bits, 0 if white_is_zero else 1, zipped)
+    assert_array_equal(read_mammogram(path).pixels, (1 << bits) - 1 - values if white_is_zero else values)
+
+
+def test_bilevel_faxes_are_read(tmp_path: Path) -> None:
+    Image.fromarray(GREY8 > 99).save(tmp_path / "a.tif", compression="group4")
+    pixels = read_mammogram(tmp_path / "a.tif").pixels
+    assert_array_equal(pixels == pixels.max(), GREY8 > 99)
+
+
+@pytest.mark.parametrize("cut", ["directory", "strip"])
+def test_tiffs_say_whether_they_end_too_early_or_are_damaged(tmp_path: Path, cut: str) -> None:
+    path = write_tiff(tmp_path / "a.tif", bytes(200), (10, 20), 8, 1, False)
+    data = bytearray(path.read_bytes())
+    if cut == "directory":
+        path.write_bytes(data[:150])
+    else:
+        data[8 + 200 + 2 + 12 * 8 + 8 :][:4] = b""
+        struct.pack_into("<I", data, 8 + 200 + 2 + 12 * 8 + 8, 5000)
+        path.write_bytes(data)
+    with pytest.raises(ImageError, match=r"^a\.tif: a truncated TIFF"):
+        read_mammogram(path)
+
+
+@pytest.mark.parametrize(("crop", "said"), [((760, 456), ""), ((700, 456), "2.2 times"), ((1500, 228), "4.0 times")])
+def test_a_breast_enlarged_more_than_twice_is_noted(crop: tuple[int, int], said: str) -> None:
+    notes = Frame((2000, 1000), (0, 0, *crop), (1520, 912)).notes
+    assert bool(notes) == bool(said)
+    assert all(f"the breast is enlarged {said}" in note for note in notes)

@@ -79,9 +79,10 @@ def test_a_table_reads_back_as_the_ranking_it_was(tmp_path):
         ("a.json", '[{"rank": 0, "index": 0}]', "not a published ranking"),
         ("a.json", "[]", "0 entries"),
         ("a.json", '[{"rank": 0, "index": 1, "importance": 0}]', "do not hold each"),
-        ("a.csv", "latent,score\n0,1\n", "columns rank, latent and score"),
-        ("a.csv", "", "columns rank, latent and score"),
-        ("a.csv", "rank,latent,score\n1,0,x\n", "must be numbers"),
+        ("a.csv", "latent,score\n0,1\n", "needs the columns rank"),
+        ("a.csv", "", "the file is empty"),
+        ("a.csv", "rank,latent,score\n1,0,x\n", "line 2: score is 'x'"),
+        ("a.csv", "rank,latent,score\n1,0.5,1\n", "whole numbers"),
         ("a.csv", "rank,latent,score\n1,0,1\n1,1,1\n", "the same rank"),
     ],
 )
@@ -91,10 +92,26 @@ def test_files_that_are_no_ranking_are_named(tmp_path, name, text, said):
         read_ranking(tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["none.json", "none.csv"])
-def test_a_missing_file_is_named(tmp_path, name):
-    with pytest.raises(SettingsError, match=f"{name} cannot be read"):
+@pytest.mark.parametrize(("name", "said"), [("none.json", "cannot be read"), ("none.csv", "no such file")])
+def test_a_missing_file_is_named(tmp_path, name, said):
+    with pytest.raises(SettingsError, match=f"{name}.*{said}"):
         read_ranking(tmp_path / name)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nRank;Latent;Score;Live\n1;2;0,75;TRUE\n2;0;0,5;FALSE\n3;1;-0,25;True\n",
+        "rank\tlatent\tscore\tlive\tgröße\n3\t1\t-0.25\ttrue\t\n1\t2\t0.75\ttrue\t\n2\t0\t0.5\tfalse\t\n",
+    ],
+)
+def test_rankings_as_programs_save_them(tmp_path, text, encoding):
+    (tmp_path / "a.csv").write_bytes(text.encode(encoding))
+    found = read_ranking(tmp_path / "a.csv")
+    assert found.order.tolist() == [2, 0, 1]
+    assert found.scores.tolist() == [0.5, -0.25, 0.75]
+    assert found.live.tolist() == [False, True, True]
 
 
 def test_folders_that_do_not_fit_say_why(tmp_path):

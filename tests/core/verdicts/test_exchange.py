@@ -111,7 +111,7 @@ HEAD = "time,annotator,model,sae,latent,verdict\n"
         ("a.csv", HEAD + LINE.replace(",12,", ",x,"), "a.csv, event 1: invalid literal"),
         ("a.csv", HEAD + "2025-03-01T10:00Z,carl\n", "a.csv, event 1: model, sae, latent, verdict missing"),
         ("a.csv", HEAD + LINE.replace("carl", ""), "needs the annotator's name"),
-        ("a.csv", b"\xff\xfe\x00", "a.csv is not a readable CSV file"),
+        ("a.csv", b"\xff\xfe\x00", "a.csv: damaged UTF-16 text"),
         ("a.json", "{", "a.json is not a readable JSON file"),
         ("a.json", "[]", "a.json holds no verdicts"),
         ("a.json", '{"events": [3]}', "a.json, event 1: expected an object"),
@@ -234,3 +234,14 @@ def test_a_text_that_no_table_could_hold_is_refused_and_nothing_is_written(tmp_p
         with pytest.raises(VerdictError, match=f"The {field} of a verdict is too long; shorten it to under 1,000,000"):
             store.decide(SUBJECT, 1, "lesion", **{field: "o" * 1_000_000})
         assert store.events() == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize(("first", "mark"), [("sep=;\r\n", ";"), ("", ";"), ("", "\t"), ("", "|")])
+def test_verdicts_as_excel_saves_them(store, tmp_path, encoding, first, mark):
+    lines = (HEAD + LINE).replace("carl", "Jürgen").replace("time", "Time").replace("verdict", "VERDICT", 1)
+    table = tmp_path / "a.csv"
+    table.write_bytes((first + lines.replace(",", mark).replace("\n", "\r\n")).encode(encoding))
+    plain = tmp_path / "b.csv"
+    plain.write_text((HEAD + LINE).replace("carl", "Jürgen"), encoding="utf-8")
+    assert read_events(table) == read_events(plain)

@@ -22,6 +22,11 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
+def in_legend(text: str) -> str:
+    """Return a text from a file for a legend, which would leave out names that begin with an underscore."""
+    return f"\u200b{plain(text)}" if text.startswith("_") else plain(text)
+
+
 def measure_title(name: str) -> str:
     """Return what an axis says of a measure: ``auroc`` becomes ``AUROC``, ``mean_iou`` becomes ``mean iou``."""
     return name.upper() if name in ("auroc", "auprc") else name.replace("_", " ")

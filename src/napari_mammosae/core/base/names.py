@@ -68,7 +68,7 @@ def tidy_name(name: str) -> str:
     >>> tidy_name("./P1\\1-1.dcm")
     'P1/1-1.dcm'
     """
-    path = posixpath.normpath(unicodedata.normalize("NFC", str(name)).replace("\\", "/"))
+    path = posixpath.normpath(unicodedata.normalize("NFC", valid_text(str(name))).replace("\\", "/"))
     return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
 
 

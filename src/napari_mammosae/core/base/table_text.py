@@ -1,15 +1,20 @@
 """The text of a table as programs save it: its encoding, what separates its cells, its decimal mark."""
 
+from __future__ import annotations
+
 import csv
 import re
-from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from .errors import FindingsError
 from .files import explain_unreadable
 from .limits import check_limit
 from .text import size_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
 
 SEPARATORS = (",", ";", "\t", "|")
 """What may stand between cells; the first one where a header has none of them."""
@@ -28,6 +33,21 @@ _WHOLE = re.compile(r"[-+]?\d+")
 
 def read_text(path: Path) -> tuple[str, list[str]]:
     """Return the text of a table, lines ending in a line feed, and what a person should know of its encoding.
+
+    Raises
+    ------
+    FindingsError
+        The file cannot be read, or is not text.
+    """
+    text, notes = decode_text(path)
+    text = text.rstrip("\x1a").replace("\r\n", "\n")
+    if _BINARY.search(text):
+        raise FindingsError(f"{path.name}: a binary file; expected a CSV, save it as CSV in UTF-8")
+    return text, notes
+
+
+def decode_text(path: Path) -> tuple[str, list[str]]:
+    """Return the text of a table, character by character, and what a person should know of its encoding.
 
     UTF-8, and UTF-16 or UTF-32 where the file is marked so or every other byte is zero; else Windows-1252.
 
@@ -56,10 +76,7 @@ def read_text(path: Path) -> tuple[str, list[str]]:
             raise FindingsError(f"{path.name}: damaged {encoding.upper()} text; save it as CSV in UTF-8") from error
         text = data.decode("cp1252", "replace")
         notes.append(f"{path.name}: not UTF-8; read as Windows-1252, so check names with accents")
-    text = text.removeprefix("\ufeff").rstrip("\x1a").replace("\r\n", "\n")
-    if _BINARY.search(text):
-        raise FindingsError(f"{path.name}: a binary file; expected a CSV, save it as CSV in UTF-8")
-    return text, notes
+    return text.removeprefix("\ufeff"), notes
 
 
 def find_separator(text: str) -> tuple[str, str]:

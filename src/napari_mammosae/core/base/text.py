@@ -45,6 +45,17 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
+def markdown(text: str) -> str:
+    r"""A text from a file for a page in Markdown, where it reads as it is.
+
+    >>> print(markdown("a_b|<c>"))
+    a\_b&#124;&#60;c&#62;
+    """
+    # a backslash is not known before every mark, an entity is
+    escaped = re.sub(r"[<>&|$^~#]", lambda mark: f"&#{ord(mark[0])};", text)
+    return re.sub(r"([\\`*_\[\]])", r"\\\1", escaped)
+
+
 def numbers_of(text: str) -> list[int]:
     """Read a list of latents such as ``3, 17 40-44``.
 

@@ -14,7 +14,7 @@ from ..annotations.boxes import Findings, checked_findings
 from ..annotations.positives import DENSITIES
 from ..base.names import IMAGE_SUFFIXES, table_names, valid_text
 from ..images.geometry import BOX
-from ..images.listing import ImageList, image_ids, is_image, walk
+from ..images.listing import ImageList, choose_images, image_ids, walk
 
 FACTS = ("patient", "laterality", "view", "split")
 
@@ -69,17 +69,21 @@ class Folder:
     @property
     def notes(self) -> list[str]:
         """What the search has to say."""
-        return self._found[1]
+        return [*self._found[1], *self._chosen[1]]
 
     @property
     def files(self) -> list[Path]:
         """All files, sorted."""
         return self._found[0]
 
-    @cached_property
+    @property
     def images(self) -> list[Path]:
         """Files that look like images."""
-        return [path for path in self.files if is_image(path)]
+        return self._chosen[0]
+
+    @cached_property
+    def _chosen(self) -> tuple[list[Path], list[str]]:
+        return choose_images(self.files)
 
     def named(self, pattern: str) -> list[Path]:
         """Return the files whose whole name fits a pattern in any case, those near the root first."""

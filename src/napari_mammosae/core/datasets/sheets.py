@@ -33,8 +33,8 @@ def _read_workbook(path: Path) -> pd.DataFrame:
         cells = pd.read_excel(path, header=None, dtype=object)
     except ImportError as error:
         raise MissingPackageError(
-            f"{path.name}: reading it needs {package}; install it with: pip install {package}, or save the sheet as "
-            f"{path.stem}.csv in the same folder"
+            f'{path.name}: reading it needs {package}; install it with: pip install "napari-mammosae[excel]", or save '
+            f"the sheet as {path.stem}.csv in the same folder"
         ) from error
     rows = [["" if pd.isna(cell) else _text(cell) for cell in row] for row in cells.to_numpy().tolist()]
     return table_of(path, rows, list(range(1, len(rows) + 1)), ";", [])

@@ -18,6 +18,10 @@ BOX = ("row_min", "col_min", "row_max", "col_max")
 """Columns of a table of boxes: edges in pixels, half open."""
 
 
+ENLARGED = 2
+"""How many times a breast may be enlarged on its way to the model's input without a note."""
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Where a model input came from: the crop of the source image that was resized to it.
@@ -55,6 +59,17 @@ class Frame:
         """Source pixels per input pixel, for rows and columns."""
         row0, col0, row1, col1 = self.crop
         return (row1 - row0) / self.input_shape[0], (col1 - col0) / self.input_shape[1]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of it: the breast is enlarged more than twice."""
+        factor = 1 / min(self.scale)
+        if factor <= ENLARGED:
+            return ()
+        return (
+            f"the breast is enlarged {factor:.1f} times for the model, which was trained on finer images; use the "
+            "image in full resolution",
+        )
 
     @property
     def affine(self) -> Floats:

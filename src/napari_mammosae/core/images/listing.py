@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ..base.errors import FindingsError, ImageError
 from ..base.names import IMAGE_SUFFIXES, image_id_of, tidy_name, valid_text
 from ..base.reading import reads
+from .kinds import DICOM_SUFFIXES, START_BYTES, is_dicom, kind_without_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,19 +71,21 @@ def resolve_images(images: str | Path) -> ImageList:
     given = Path(images).expanduser()
     if given.is_dir():
         files, notes = walk(given)
-        found = [path for path in files if is_image(path)]
+        found, left_out = choose_images(files)
         if not found:
             raise ImageError(f"{given.name or given}: no images in this folder; expected {_expected()}.")
-        return _image_list(given, found, notes=notes)
+        return _image_list(given, found, notes=[*notes, *left_out])
     if given.is_file():
         return _from_table(given) if given.suffix.lower() == ".csv" else _image_list(given.parent, [given])
     if glob.has_magic(str(images)):
         root = _fixed_part(given)
         matches = (Path(match) for match in glob.glob(str(given), recursive=True))  # noqa: PTH207  Path.glob refuses absolute patterns
-        found = sorted(path for path in matches if path.is_file() and not _is_hidden(path, root) and is_image(path))
+        found, left_out = choose_images(
+            sorted(path for path in matches if path.is_file() and not _is_hidden(path, root))
+        )
         if not found:
             raise ImageError(f"No image matches {given.name}; expected {_expected()}.")
-        return _image_list(root, found)
+        return _image_list(root, found, notes=left_out)
     raise ImageError(f"{given.name} does not exist; give an image, a folder, a glob, or a CSV with a column 'path'.")
 
 
@@ -180,7 +183,8 @@ def walk(root: Path) -> tuple[list[Path], list[str]]:
         own += [path for path in reversed(folders) if not path.is_symlink()]
         links = [path for path in reversed(folders) if path.is_symlink()] + links
     notes = [
-        f"{root.name}: linked folders {what}: {len(paths)} (first: {min(paths).relative_to(root).as_posix()})"
+        f"{root.name}: linked folders {what}: {len(paths)} "
+        f"(first: {valid_text(min(paths).relative_to(root).as_posix())})"
         for paths, what in ((linked, "that were followed"), (again, "that lead to folders already searched, left out"))
         if paths
     ]
@@ -191,19 +195,31 @@ def _is_hidden(path: Path, root: Path) -> bool:
     return any(part.startswith(".") for part in path.relative_to(root).parts)
 
 
-def is_image(path: Path) -> bool:
-    """Whether a file is named like an image, or is a DICOM file of any name."""
-    # DICOM files often have no suffix, or what looks like one is the end of a dotted identifier
-    return path.name.lower().endswith(IMAGE_SUFFIXES) or _has_dicom_magic(path)
+def choose_images(files: Iterable[Path]) -> tuple[list[Path], list[str]]:
+    """Return files named like images and DICOM files of any name, and notes on DICOM files that hold no image."""
+    chosen: list[Path] = []
+    others: dict[str, list[Path]] = {}
+    for path in files:
+        # DICOM files often have no suffix, or what looks like one is the end of a dotted identifier
+        suffix = next((suffix for suffix in IMAGE_SUFFIXES if path.name.lower().endswith(suffix)), "")
+        start = _start(path) if suffix in ("", *DICOM_SUFFIXES) else b""
+        if kind := kind_without_image(start):
+            others.setdefault(kind, []).append(path)
+        elif suffix or is_dicom(start):
+            chosen.append(path)
+    notes = [
+        f"DICOM files that hold no image but {kind}, left out: {len(paths)} (first: {valid_text(paths[0].name)})"
+        for kind, paths in others.items()
+    ]
+    return chosen, notes
 
 
-def _has_dicom_magic(path: Path) -> bool:
+def _start(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:  # PS3.10: 128 bytes of preamble, then "DICM"
-            file.seek(128)
-            return file.read(4) == b"DICM"
+        with path.open("rb", buffering=0) as file:
+            return file.read(START_BYTES)
     except OSError:  # one that may not be read is left to whoever asks for it by name
-        return False
+        return b""
 
 
 def _fixed_part(pattern: Path) -> Path:

@@ -12,11 +12,13 @@ from ..base.errors import ImageError
 from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
 from ..base.limits import check_limit
-from ..base.names import ImageNames, image_id_of
+from ..base.names import ImageNames, image_id_of, valid_text
 from ..base.reading import reading
 from ..base.text import size_text
 from .dicom import BORDER, read_dicom
-from .dicom_facts import Laterality, View, VoiTable
+from .dicom_display import VoiTable
+from .dicom_facts import Laterality, View
+from .kinds import DICOM_SUFFIXES, is_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from .geometry import Frame
-
-DICOM_SUFFIXES = (".dcm", ".dicom", ".dic")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +54,8 @@ class Mammogram:
         Lookup table for display.
     metadata
         What may be shown about the image; nothing in it identifies a person.
+    notes
+        What was decided in reading the file that a person should know, a clause each.
     border
         Pixels the preprocessing drops on every side: 5 for DICOM.
     crop
@@ -73,6 +75,7 @@ class Mammogram:
     padding: tuple[float, float] | None = None
     voi: VoiTable | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     border: int = 0
     crop: bool = True
     listed: str = ""
@@ -86,14 +89,14 @@ class Mammogram:
     @property
     def name(self) -> str:
         """What messages call the image: the file name, else the identifier."""
-        return self.path.name if self.path else self.image_id
+        return valid_text(self.path.name) if self.path else self.image_id
 
     @property
     def full_name(self) -> str:
         """By what tables know the image: its name with as many folders as are known, else the identifier."""
         if self.listed or self.path is None:
             return self.listed or self.image_id
-        path = self.path.absolute().as_posix()
+        path = valid_text(self.path.absolute().as_posix())
         return path if ImageNames([path]).find(self.image_id) == 0 else self.image_id  # it may be given another name
 
     @property
@@ -215,7 +218,7 @@ def read_mammogram(
     if isinstance(source, (str, Path)):
         path = Path(source)
         with reading(path, ImageError, "a mammogram"):
-            found = {"image_id": image_id_of(path), "path": path, **_read_file(path)}
+            found = {"image_id": valid_text(image_id_of(path)), "path": path, **_read_file(path)}
             found["pixels"] = _usable(found["pixels"], path.name)
     else:
         name = image_id or "array"
@@ -231,7 +234,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     start = _start(path)
     size = path.stat().st_size
     check_limit("decoded_bytes", size, f"{path.name}: a file of {size_text(size)}", ImageError)
-    if start[128:132] == b"DICM":
+    if is_dicom(start):
         dicom = read_dicom(path)
         return {fact.name: getattr(dicom, fact.name) for fact in fields(dicom)} | {"border": BORDER}
     if path.suffix.lower() in DICOM_SUFFIXES:

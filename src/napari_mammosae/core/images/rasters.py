@@ -115,7 +115,7 @@ def _check_png(path: Path, data: bytes) -> None:
 def _check_jpeg(path: Path, data: bytes) -> None:
     """Refuse truncated files: decoders fill what is missing with grey and only warn."""
     if not jpeg_ends(data):
-        raise ImageError(f"{path.name}: a truncated or damaged JPEG; copy it again")
+        raise ImageError(f"{path.name}: a truncated JPEG, it has no end marker; copy it again")
 
 
 def _read_tiff(path: Path, data: bytes) -> Plane:
@@ -137,31 +137,49 @@ def _read_tiff(path: Path, data: bytes) -> Plane:
             photometric = int(file.pages.first.photometric)
             try:
                 array = np.asarray(page.asarray())
-            except ValueError as error:
-                if "imagecodecs" not in str(error):  # an optional dependency; OpenCV knows these compressions too
+            except (ValueError, NotImplementedError) as error:
+                if "imagecodecs" not in str(error):  # an optional dependency; OpenCV knows these files too
                     raise
                 array = _decode(path, data)
+                if array.dtype == np.uint16 and 8 < page.bitspersample < 16:  # OpenCV moves packed bits to the top
+                    array = array >> (16 - page.bitspersample)
                 already = photometric == 0 and array.dtype == np.uint8  # OpenCV inverts 8-bit files itself
                 photometric = 1 if already else photometric
     except ImageError:
         raise
     except Exception as error:  # tifffile follows offsets found in the file: a damaged one makes it raise anything
-        raise ImageError(f"{path.name}: a truncated or damaged TIFF ({short_reason(error)}); copy it again") from error
+        kind = "truncated" if _lacks_directory(data) else "damaged"
+        raise ImageError(f"{path.name}: a {kind} TIFF ({short_reason(error)}); copy it again") from error
     if photometric == 3:
         raise ImageError(f"{path.name}: a TIFF with a colour palette; expected grayscale: save it as grey")
     if array.ndim == 3 and series.axes == "SYX" and array.shape == series.shape:
         array = np.moveaxis(array, 0, -1)
-    plane = single_plane(array, path.name)
+    plane = single_plane(array.view(np.uint8) if array.dtype == bool else array, path.name)
     return inverted(plane) if photometric == 0 and plane.size and plane.dtype.kind in "iuf" else plane
 
 
+def _lacks_directory(data: bytes) -> bool:
+    """Whether a TIFF ends before its first directory, which may lie behind the pixels."""
+    order, big = "<" if data.startswith(b"II") else ">", b"+" in data[2:4]
+    try:
+        return bool(struct.unpack_from(f"{order}{'Q' if big else 'I'}", data, 8 if big else 4)[0] >= len(data))
+    except struct.error:
+        return True
+
+
 def _check_strips(path: Path, page: Any, data: bytes) -> None:
-    """Refuse strips and tiles that unpack to more than they should: tifffile would take the memory for all of it."""
+    """Refuse strips and tiles that are cut off, or unpack to more than they should.
+
+    tifffile would fill the first with zeros, and take the memory for all of the others.
+    """
+    if any(start + length > len(data) for start, length in zip(page.dataoffsets, page.databytecounts, strict=True)):
+        raise ImageError(f"{path.name}: a truncated TIFF, it ends before its pixels do; copy it again")
     kinds: dict[int, Any] = {8: zlib.decompressobj, 32946: zlib.decompressobj, 34925: lzma.LZMADecompressor}
     opened = kinds.get(int(page.compression))
     if opened is None:
         return
-    expected = math.prod(page.chunks) * max(1, page.bitspersample // 8)
+    ends = math.prod(page.chunks[:-1]) if page.bitspersample % 8 else 0  # packed lines begin with a byte of their own
+    expected = math.prod(page.chunks) * page.bitspersample // 8 + ends
     for start, length in zip(page.dataoffsets, page.databytecounts, strict=True):
         if len(opened().decompress(data[start : start + length], expected + 1)) > expected:
             raise ImageError(f"{path.name}: a damaged TIFF, a strip unpacks to more than its size; copy it again")

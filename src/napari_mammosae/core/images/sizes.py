@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from ..base.errors import ImageError
 from ..base.limits import check_limit
@@ -26,16 +27,40 @@ def check_png_size(name: str, data: bytes) -> None:
     check_size(name, rows, cols, max(1, depth // 8) * {0: 1, 4: 2, 6: 4}.get(kind, 3))
 
 
-def check_jpeg_size(name: str, data: bytes) -> None:
-    """Look at the header of a JPEG or JPEG 2000 stream."""
+class StreamSize(NamedTuple):
+    """What the header of a compressed image says of it."""
+
+    rows: int
+    cols: int
+    bits: int
+    channels: int
+
+
+def stream_size(data: bytes) -> StreamSize | None:
+    """Read the header of a JPEG, JPEG-LS or JPEG 2000 stream; None for another one."""
     if data.startswith(J2K_START):
         right, bottom, left, top = struct.unpack_from(">IIII", data, 8)
-        check_size(name, max(0, bottom - top), max(0, right - left), 4)
-        return
-    for marker, at in jpeg_segments(data):
-        if marker in _JPEG_SIZES:
-            rows, cols, channels = struct.unpack_from(">HHB", data, at + 5)
-            check_size(name, rows, cols, 2 * channels)
+        channels, depth = struct.unpack_from(">HB", data, 40)
+        return StreamSize(max(0, bottom - top), max(0, right - left), (depth & 0x7F) + 1, channels)
+    if data.startswith(b"\xff\xd8"):
+        for marker, at in jpeg_segments(data):
+            if marker in _JPEG_SIZES:
+                bits, rows, cols, channels = struct.unpack_from(">BHHB", data, at + 4)
+                return StreamSize(rows, cols, bits, channels)
+    return None
+
+
+def check_jpeg_size(name: str, data: bytes) -> None:
+    """Look at the header of a JPEG or JPEG 2000 stream."""
+    if size := stream_size(data):
+        check_size(name, size.rows, size.cols, 4 if data.startswith(J2K_START) else 2 * size.channels)
+
+
+def stream_ends(data: bytes) -> bool:
+    """Whether a stream of JPEG's family has its end marker, which cannot occur within the image; True for others."""
+    if data.startswith(J2K_START):
+        return data.find(b"\xff\xd9", 42) >= 0
+    return jpeg_ends(data) if data.startswith(b"\xff\xd8") else True
 
 
 def jpeg_ends(data: bytes) -> bool:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..base.figures import measure_title, plain
+from ..base.figures import in_legend, measure_title, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def draw_curve(axis: "Axes", table: "pd.DataFrame", measure: str, name: str) -> None:
     """Draw a measure over k, with its interval as a band where the table has one; k on a logarithmic axis."""
     rows = table.sort_values("k")
-    (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=plain(name))
+    (line,) = axis.plot(rows["k"], rows[measure], marker=".", label=in_legend(name))
     if f"{measure}_lo" in rows:
         ends = rows[f"{measure}_lo"].to_numpy(), rows[f"{measure}_hi"].to_numpy()
         if np.isfinite(ends[0]).any():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..base.errors import SettingsError
+from ..base.errors import FindingsError, SettingsError
 from ..base.reading import reads
 from ..base.structured import read_json
 from .orders import Ranking
@@ -117,7 +117,7 @@ def published_ranking(order: str, number: int) -> Ranking:
 
 @reads(SettingsError, "a ranking")
 def read_ranking(path: Path | str) -> Ranking:
-    """Read a ranking from a published JSON list or from a CSV with the columns `rank`, `latent` and `score`.
+    """Read a ranking from a published JSON list, or from a table with the columns `rank`, `latent` and `score`.
 
     Raises
     ------
@@ -127,20 +127,18 @@ def read_ranking(path: Path | str) -> Ranking:
     path = Path(path)
     if path.suffix.lower() == ".json":
         return read_published(path)
-    import pandas as pd
+    from ..base.tables import numbers, read_table, require
 
     try:
-        table = pd.read_csv(path)
-        columns = [
-            table[name].to_numpy() for name in ("rank", "latent", "score", "live") if name in table or name != "live"
-        ]
-    except OSError as error:
-        raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
-    except (ValueError, KeyError) as error:
-        raise SettingsError(
-            f"{path.name} is not a ranking: the columns rank, latent and score were expected."
-        ) from error
-    return _ranking(path, *columns)
+        table = read_table(path)
+        require(path, table, ("rank", "latent", "score"), "a ranking")
+        columns = [numbers(path, table, name).to_numpy() for name in ("rank", "latent", "score")]
+    except FindingsError as error:
+        raise SettingsError(str(error)) from error
+    if not (columns[1] == np.floor(columns[1])).all():
+        raise SettingsError(f"{path.name}: the latents must be whole numbers.")
+    live = table["live"].str.lower().map({"true": True, "false": False}).to_numpy() if "live" in table else None
+    return _ranking(path, columns[0], columns[1], columns[2], live)
 
 
 def _ranking(

@@ -1,6 +1,7 @@
 """Verdicts as CSV and JSON, and the merging of what several people recorded."""
 
 import csv
+import io
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
@@ -12,12 +13,13 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ..base.cells import guard, unguard
-from ..base.errors import VerdictError
+from ..base.errors import FindingsError, VerdictError
 from ..base.files import sha256_file
 from ..base.limits import check_limit, limit, limit_cells
 from ..base.provenance import beside, provenance, write_json, write_results
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
+from ..base.table_text import decode_text, find_separator
 from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
 from .store import VerdictStore
 
@@ -165,15 +167,20 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
 
 
 def _read_csv(path: Path) -> list[dict[str, Any]]:
+    """Rows of a table, its texts as they are: `read_table` would strip them, and take numbers for those of Excel."""
     limit_cells()
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = [name for name in NEEDED if name not in (reader.fieldnames or ())]
-        if missing:
-            raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
-        rows = list(islice(reader, limit("rows") + 1))
-        check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
-        return [{name: unguard(cell) for name, cell in row.items() if isinstance(cell, str)} for row in rows]
+    try:
+        separator, text = find_separator(decode_text(path)[0])
+    except FindingsError as error:
+        raise VerdictError(str(error)) from error
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+    header = [title.strip().lower() for title in next(lines, [])]
+    missing = [name for name in NEEDED if name not in header]
+    if missing:
+        raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
+    rows = list(islice(filter(None, lines), limit("rows") + 1))
+    check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
+    return [dict(zip(header, map(unguard, row), strict=False)) for row in rows]
 
 
 def _read_json(path: Path) -> tuple[list[dict[str, Any]], list[str]]:

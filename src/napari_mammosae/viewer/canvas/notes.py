@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Image
 
+from ...core.base.text import sentence
 from .layers import may_be_mammogram, tags, world_affine
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def notes_on(scene: Scene) -> list[str]:
     if layer is None:
         refused = [refusal(other) for other in reversed(viewer.layers) if isinstance(other, Image)]
         return [text for text in refused if text][:1]
-    return [text for text in (_on_axes(viewer), _on_place(layer), *_on_others(scene)) if text]
+    return [text for text in (_on_axes(viewer), _on_place(layer), *_on_image(scene), *_on_others(scene)) if text]
 
 
 def refusal(layer: Image) -> str:
@@ -60,6 +61,13 @@ def _on_place(layer: Image) -> str:
     if linear[0, 0] > 0 and np.allclose(linear, linear[0, 0] * np.eye(2), rtol=1e-6, atol=1e-6 * abs(linear[0, 0])):
         return ""
     return f"{layer.name} is turned, mirrored or stretched on the canvas. The model sees its pixels as they are."
+
+
+def _on_image(scene: Scene) -> list[str]:
+    """What reading the image has to say, and its way to the model's input."""
+    image, maps = scene.session.image, scene.session.maps
+    frame = None if maps is None else maps.frame
+    return [sentence(note) for note in (*(image.notes if image else ()), *(frame.notes if frame else ()))]
 
 
 def _on_others(scene: Scene) -> list[str]:

@@ -1,6 +1,7 @@
 """The *Compare models* dock: two runs of two models under one SAE, side by side."""
 
 from functools import partial
+from html import escape
 from pathlib import Path
 
 from qtpy.QtCore import Qt
@@ -145,7 +146,7 @@ class ComparePanel(Dock):
 
 def _facts(comparison: ModelComparison) -> str:
     """Separation and performance as a small table."""
-    cells = [["", comparison.a.name, comparison.b.name]]
+    cells = [["", escape(comparison.a.name), escape(comparison.b.name)]]
     apart = comparison.separation
     for title, name, form in (
         ("live latents", "live", "{:,.0f}"),
@@ -164,7 +165,7 @@ def _facts(comparison: ModelComparison) -> str:
             ends = f"<br>[{one[f'{measure}_lo']:.3f}, {one[f'{measure}_hi']:.3f}]" if one and not one["note"] else ""
             texts.append(f"{one[measure]:.3f}{ends}" if one else "")
         cells.append([f"{measure.upper() if measure == 'auroc' else measure} {kind}", *texts])
-    why = [f"{name}: no intervals, {note}." for name, note in _notes(comparison).items()]
+    why = [escape(f"{name}: no intervals, {note}.") for name, note in _notes(comparison).items()]
     lines = ("".join(f"<td>{cell}&nbsp;&nbsp;</td>" for cell in line) for line in cells)
     return "<table>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>" + "<br>".join(why)
 

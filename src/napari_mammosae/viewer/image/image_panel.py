@@ -59,6 +59,7 @@ class ImagePart(Part):
         self.listen(actions.windowed, self._show_window)
         scene = self.context.scene
         self.listen(scene.arranged, self._show_notes)
+        self.listen(self.session.events.maps, self._show_notes)
         if (viewer := scene.viewer) is not None:
             for event in (viewer.layers.events.inserted, viewer.layers.events.removed, viewer.layers.events.renamed):
                 self.listen(event, self.refresh)

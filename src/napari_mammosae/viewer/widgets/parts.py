@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea
 
 from ..app.listening import connect_until, debounce_until, new_undo
 from ..context import Context
+from .plain import unmarked
 
 NOTICE = "Research use only, not for diagnosis."
 
@@ -53,7 +54,7 @@ class Dock(Part):
     def event(self, event: Any) -> bool:
         """Name the window's dock as soon as this lies in it."""
         if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
-            dock.setWindowTitle(dock.windowTitle().partition(" (")[0].replace("&&", "&").replace("&", "&&"))
+            dock.setWindowTitle(unmarked(dock.windowTitle().partition(" (")[0].replace("&&", "&")))
         return bool(super().event(event))
 
 

@@ -30,6 +30,11 @@ class ElidedLabel(Label, QElidingLabel):
     """A `Label` that shortens its text to its width."""
 
 
+def unmarked(text: str) -> str:
+    """Return a text for a menu, a button, a tab or a title, where Qt takes an ampersand for the mark of a shortcut."""
+    return text.replace("&", "&&")
+
+
 def plain(text: str) -> str:
     """Return what makes Qt show a text as it is, for tooltips and dialogs, which have no format to choose."""
     return f"<p>{escape(text).replace(chr(10), '<br>')}</p>" if "<" in text or "&" in text else text

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
 from .column_table import ColumnTable
 from .columns import SOURCES, Column
-from .plain import plain
+from .plain import plain, unmarked
 
 _WIDEST_TITLE = 130  # pixels; the tooltip has all of it
 _TYPICAL_ROWS = 200  # as many decide how wide a column of texts is
@@ -110,7 +110,7 @@ class ColumnTableView(QTableView):
                 part = parts.get(column.source) or menu.addMenu(SOURCES[column.source])
                 parts[column.source] = part
             part.setToolTipsVisible(True)
-            action = part.addAction(column.title)
+            action = part.addAction(unmarked(column.title))
             action.setToolTip(plain(column.tooltip))
             action.setCheckable(True)
             action.setChecked(column.key not in self.table.hidden)

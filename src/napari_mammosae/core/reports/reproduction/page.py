@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from ...base.files import write_atomic
 from ...base.provenance import NOTICE
+from ...base.text import markdown
 from ...models.published.catalogue import published_models
 from .parts import FIGURE2, LIMITS, Part, model_name
 
@@ -111,7 +113,7 @@ def _lines(results: Results, parts: Sequence[Part]) -> Iterator[str]:
     yield ""
     yield "## What the numbers rest on"
     yield ""
-    yield from (f"- {note}" for note in dict.fromkeys(results.notes))
+    yield from (f"- {markdown(note)}" for note in dict.fromkeys(results.notes))
 
 
 def _row(*cells: object) -> str:
@@ -163,7 +165,7 @@ def _localization(results: Results, part: Part) -> Iterator[str]:
 
 def _pictures(results: Results, part: Part) -> Iterator[str]:
     for name in results.pictures.get(part.name, []):
-        yield f"![{name.removesuffix('.png')}]({name})"
+        yield f"![{markdown(name.removesuffix('.png'))}]({quote(name)})"
         yield ""
 
 

@@ -11,6 +11,7 @@ from ..sources import Entry
 from .compute import Computer
 from .decode import Decoded, Decoder, Failed
 from .decode_pool import DecodePool
+from .image_notes import ImageNotes
 from .part_files import Block
 
 STOPPED = "The run was stopped. Give the same command again to resume it."
@@ -36,10 +37,12 @@ def run_blocks(
     decode: Decoder,
     counted: Counted,
     cancelled: Callable[[], bool],
+    notes: ImageNotes | None = None,
 ) -> None:
     """Compute and write blocks, while later images are decoded and the block before is written.
 
     A batch never spans two blocks, so that results do not depend on which blocks were done before.
+    What is to be said of single images is added to `notes`.
 
     Raises
     ------
@@ -57,6 +60,8 @@ def run_blocks(
             for batch in _batches(stream, len(entries), computer.batch):
                 if cancelled():
                     raise Cancelled(STOPPED)
+                if notes is not None:
+                    notes.add(batch)
                 counted(len(batch), _compute(batch, computer, block))
             if written is not None:
                 written.result()

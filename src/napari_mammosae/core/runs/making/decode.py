@@ -36,6 +36,8 @@ class Decoded:
     """(5, H', W'): shares of each cell, in the order of `regions.REGIONS`."""
     breast_parts: NDArray[np.uint64]
     """(H', W'): see `cell_parts`."""
+    notes: tuple[str, ...] = ()
+    """What a person should know of the image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Decoder:
                 view=image.view or entry.view,
                 spacing=_input_spacing(image.spacing, prepared.frame),
             ),
+            notes=(*image.notes, *prepared.frame.notes),
         )
 
 

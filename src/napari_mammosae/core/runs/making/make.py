@@ -20,6 +20,7 @@ from .compute import Computer
 from .decode import Decoded, Decoder
 from .decode_pool import DecodePool
 from .folder import check_space, hold_alone, maps_bytes
+from .image_notes import ImageNotes
 from .model_spec import ModelSpec, load
 
 logger = logging.getLogger(__name__)
@@ -168,7 +169,10 @@ def write_run(
             counted = _Counter(settings.images, settings.images - left, progress or ignore)
             stop = cancel or _never
             if scheduler is None:
-                run_blocks(blocks, settings, layout, computer, pool, decode, counted, stop)
+                notes = ImageNotes()
+                run_blocks(blocks, settings, layout, computer, pool, decode, counted, stop, notes)
+                for note in notes:
+                    say(f"{note}.")
             else:
                 from .dask_cluster import insecurity, schedule_blocks
 
