@@ -85,8 +85,9 @@ def read_sae(path: Path | str, options: SaeOptions | None = None, key: str | Non
     format = next((one for one in FORMATS if one.recognises(content)), None)
     if format is None:
         raise CheckpointError(
-            f"{path.name} is not a sparse autoencoder of a known kind; found {', '.join(list(content.tensors)[:4])}. "
-            "Expected a released file, one of train-sae, or one of the tools that the documentation names"
+            f"{path.name} is not a sparse autoencoder of a known kind; found {len(content.tensors)} tensors such as "
+            f"{', '.join(list(content.tensors)[:2])}, expected the released file, one of train-sae, or of another tool "
+            "that the documentation names"
         )
     sae: SparseAutoencoder = format.read(content)
     sae.place = place
