@@ -107,6 +107,16 @@ class MammoSAE(HasHeads):
             raise ModelError(f"no layer {self.layer!r}; there are 'head' and 'blocks.0' to 'blocks.{last}'")
         return int(found.group(1))
 
+    def differs_by_heads_only(self, other: "MammoSAE") -> bool:
+        """Whether another model computes the same features and latents: equal weights, SAE, layer and preparation."""
+        mine, theirs = self.backbone.state_dict(), other.backbone.state_dict()
+        alike = ("layer", "preprocessing", "sae_sha256", "device", "precision", "engine")
+        return (
+            all(getattr(self, name) == getattr(other, name) for name in alike)
+            and mine.keys() == theirs.keys()
+            and all(torch.equal(value, theirs[name]) for name, value in mine.items())
+        )
+
     @property
     def head_weight(self) -> NDArray[np.float64]:
         """Weights (C, d) of all heads in order, on the CPU."""

@@ -210,7 +210,9 @@ def test_a_file_that_says_all_takes_no_options(tmp_path: Path) -> None:
 
 def test_weights_of_something_else_are_refused(tmp_path: Path) -> None:
     save_file({"layer.weight": torch.zeros(3, 4)}, tmp_path / "other.safetensors")
-    assert "is not a sparse autoencoder of a known kind; found layer.weight" in refusal(tmp_path / "other.safetensors")
+    assert "is not a sparse autoencoder of a known kind; found layer.weight, expected" in refusal(
+        tmp_path / "other.safetensors"
+    )
 
 
 @pytest.mark.parametrize(

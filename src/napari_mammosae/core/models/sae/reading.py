@@ -85,7 +85,7 @@ def read_sae(path: Path | str, options: SaeOptions | None = None, key: str | Non
     format = next((one for one in FORMATS if one.recognises(content)), None)
     if format is None:
         raise CheckpointError(
-            f"{path.name} is not a sparse autoencoder of a known kind; found {len(content.tensors)} tensors such as "
+            f"{path.name} is not a sparse autoencoder of a known kind; found "
             f"{', '.join(list(content.tensors)[:2])}, expected the released file, one of train-sae, or of another tool "
             "that the documentation names"
         )

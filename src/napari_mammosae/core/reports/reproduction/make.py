@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ...annotations.boxes import read_findings
@@ -82,16 +82,25 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """One model over the images of one split; with maps where boxes or pictures need them."""
+    """One model over the images of one split; with maps where boxes or pictures need them.
+
+    `also` names models that differ from it by their heads alone, and are computed with it.
+    """
 
     model: Model
     split: str
     maps: bool
+    also: tuple[Model, ...] = ()
+
+    @property
+    def models(self) -> tuple[Model, ...]:
+        """All models that it computes."""
+        return (self.model, *self.also)
 
     @property
     def folder(self) -> str:
         """Name of its run."""
-        return f"{model_name(*self.model)}-{self.split}"
+        return f"{self.model[1] if self.also else model_name(*self.model)}-{self.split}"
 
 
 def plan_passes(parts: Sequence[Part], *, ranked: bool) -> list[Pass]:
@@ -160,9 +169,11 @@ class Reproduction:
             As what it calls; what was finished stays, and the same call goes on from there.
         """
         self.out.mkdir(parents=True, exist_ok=True)
+        self._share_passes()
         self._estimate()
         for number, one in enumerate(self.passes, start=1):
-            self.say(f"pass {number} of {len(self.passes)}: {model_name(*one.model)}, {one.split} images")
+            names = " and ".join(model_name(*model) for model in one.models)
+            self.say(f"pass {number} of {len(self.passes)}: {names}, {one.split} images")
             self._make_run(one)
         makers = {
             "auroc": self._aurocs, "sweep": self._sweeps, "localization": self._localization,
@@ -171,10 +182,11 @@ class Reproduction:
         for part in self.parts:
             self.say(f"making {part.name}: {part.title}")
             makers[part.kind](part)
-        for one in self.passes:
-            run = self.run(one.model, one.split)
-            used = sample_of(run, one.model[0], unit=unit_of(run)).used
-            self.results.notes.append(f"{one.model[0]}, {one.split}: {used}")
+        for (concept, _), run, split in (
+            (key, self._make_run(one), one.split) for one in self.passes for key in one.models
+        ):
+            used = sample_of(run, concept, unit=unit_of(run)).used
+            self.results.notes.append(f"{concept}, {split}: {used}")
         page = self.out / "results.md"
         record = provenance("reproduce", {
             "parts": [part.name for part in self.parts], "labels": self.material.labels, "boxes": self.material.boxes,
@@ -205,7 +217,7 @@ class Reproduction:
 
     def run(self, model: Model, split: str) -> Run:
         """Return a run that was made."""
-        return self._make_run(next(one for one in self.passes if (one.model, one.split) == (model, split)))
+        return self._make_run(next(one for one in self.passes if model in one.models and one.split == split))
 
     def sources(self, split: str) -> Sources:
         """Return the images of a split."""
@@ -213,6 +225,26 @@ class Reproduction:
             every = read_sources(self.material.images, self.material.labels)
             self._sources = {name: sources_of_split(every, name) for name in {one.split for one in self.passes}}
         return self._sources[split]
+
+    def _share_passes(self) -> None:
+        """Let models that differ by their heads alone be one model, whose passes compute the logits of all."""
+        wanted = dict.fromkeys(one.model for one in self.passes)
+        for variant in VARIANTS:
+            first, *others = [key for key in wanted if key[1] == variant] or [("", variant)]
+            for key in others:
+                model, other = self.model(first), self.model(key)
+                if model.differs_by_heads_only(other):
+                    for head in other.heads:
+                        model.add_head(replace(head, name=f"{key[0]} {head.name}"))
+                    self._models[key] = model
+        found: dict[tuple[int, str], Pass] = {}
+        for one in self.passes:
+            place = id(self.model(one.model)), one.split
+            there = found.get(place)
+            found[place] = (
+                one if there is None else replace(there, maps=there.maps or one.maps, also=(*there.also, one.model))
+            )
+        self.passes = list(found.values())
 
     def _make_run(self, one: Pass) -> Run:
         folder = self.out / "runs" / one.folder
