@@ -21,6 +21,7 @@ os.environ["NAPARI_CONFIG"] = str(_HOME / "napari.yaml")
 os.environ["HF_HOME"] = str(_HOME / "huggingface")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["MPLBACKEND"] = "agg"
+os.environ["NAPARI_MAMMOSAE_ENGINE"] = "torch"  # whose results are compared bit for bit
 for _variable in ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
     os.environ[_variable] = str(_HOME / _variable.lower())
 if sys.platform == "linux":

@@ -19,6 +19,7 @@ def inspect(
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figure.")] = "png",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
+    engine: options.Engine = None,
     batch: options.Batch = 1,
     no_crop: options.NoCrop = False,
     quiet: options.Quiet = False,
@@ -46,7 +47,7 @@ def inspect(
             found = findings.boxes(mammogram.full_name, shape=mammogram.shape)
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     with working(f"Loading {model}", quiet=quiet):
-        network = load_model(model, device=device, precision=precision, **recipe)
+        network = load_model(model, device=device, precision=precision, engine=engine, **recipe)
     notes = (*mammogram.notes, *mammogram.frame_for(network.preprocessing).notes, *notes, *network.notes)
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):

@@ -74,6 +74,10 @@ Boxes = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICE_WORDS}.")]
 Precision = Annotated[choices.Precision, typer.Option("--precision", help="float32 is exact, bfloat16 faster.")]
+Engine = Annotated[
+    choices.AnyEngine | None,
+    typer.Option("--engine", help="What computes features. Default: that of the model.toml, else auto."),
+]
 PreferredDevice = Annotated[
     str | None,
     typer.Option("--device", metavar="D", callback=_known_device, help=f"{choices.DEVICE_WORDS}. Default: preference."),

@@ -33,6 +33,7 @@ def reproduce(
     workers: options.Workers = 1,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
+    engine: options.Engine = None,
     batch: options.AutoBatch = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -61,7 +62,7 @@ def reproduce(
             parts,
             out,
             pictures=pictures.split(",") if pictures else (),
-            how={"device": device, "precision": precision},
+            how={"device": device, "precision": precision, "engine": engine},
             workers=workers,
             batch=batch,
             say=lambda text: say(text, quiet=quiet),

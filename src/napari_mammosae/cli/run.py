@@ -36,6 +36,7 @@ def run(
     ] = False,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
+    engine: options.Engine = None,
     batch: options.AutoBatch = None,
     no_crop: options.NoCrop = False,
     quiet: options.Quiet = False,
@@ -50,7 +51,9 @@ def run(
 
     keep_freed_memory()
     value = options.positive_of_label(positive, "")
-    spec = {"name": model, "device": device, "precision": precision} | options.sae_recipe(sae, sae_option)
+    spec = {"name": model, "device": device, "precision": precision, "engine": engine} | options.sae_recipe(
+        sae, sae_option
+    )
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = write_run(
             images,

@@ -38,6 +38,7 @@ def train_sae(
     workers: options.Workers = 1,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
+    engine: options.Engine = None,
     batch: options.Batch = 1,
     no_crop: options.NoCrop = False,
     quiet: options.Quiet = False,
@@ -61,7 +62,7 @@ def train_sae(
         from ..core.training.results import finish_training
         from ..core.training.sae_training import SAETrainingSettings
 
-        network = load_model(model, device=device, precision=precision)
+        network = load_model(model, device=device, precision=precision, engine=engine)
     settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, cells, resample_every, seed)
     folder = TrainingFolder.of(out)
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:

@@ -155,7 +155,7 @@ WRONG = [
     ("[files]\nsae = { path = 'a', sha256 = '1f' }", "files.sae.sha256 is '1f'; expected 64 hexadecimal digits"),
     ("head = 3", "head is 3; expected tables, each beginning with [[head]]"),
     ("files = '/home/someone/weights'", "files is 'weights'; expected a table"),
-    (f"{NAMED}engine = 'warp'", "engine 'warp' is not known; choose auto, torch or compiled"),
+    (f"{NAMED}engine = 'warp'", "engine 'warp' is not known; choose auto, torch, compiled or openvino"),
     ("classes = ['a']\n[[head]]\nname = 'b'", "classes belongs in a [[head]]; move it there"),
     ("sae = 'a'\n[files]\nsae = 'a'", "sae and files.sae are both given; keep one of them"),
     (
@@ -178,7 +178,6 @@ LATER = [
     ("[files]\ntext = 'text.tar'", "files.text is not supported yet"),
     ("[files]\nvocabulary = 'words.txt'", "files.vocabulary is not supported yet"),
     ("[keys]\nclassifier = 3", "keys is {'classifier': 3}; expected a table of texts"),
-    (f"{NAMED}engine = 'openvino'", "engine 'openvino' is not supported yet"),
 ]
 
 

@@ -54,16 +54,17 @@ def test_it_shows_what_holds_and_saves_with_ok(qtbot, monkeypatch):
     def act(dialog):
         for name in ("Model", "Annotator"):
             seen[name] = widget(dialog, name).text()
-        for name in ("Device", "Precision", "Colour scale", "Colormap"):
+        for name in ("Device", "Precision", "Engine", "Colour scale", "Colormap"):
             seen[name] = widget(dialog, name).currentText()
-        assert len(dialog.findChildren(QComboBox)) == 4
+        assert len(dialog.findChildren(QComboBox)) == 5
         assert len(dialog.findChildren(QLineEdit)) == 2
         change(dialog)
 
     answer(monkeypatch, act)
     edit_preferences(parent)
     assert seen == {
-        "Model": "demo", "Device": "auto", "Precision": "float32", "Colour scale": "own scale", "Colormap": "magma",
+        "Model": "demo", "Device": "auto", "Precision": "float32", "Engine": "auto",
+        "Colour scale": "own scale", "Colormap": "magma",
         "Annotator": "",
     }  # fmt: skip
     assert preferences() == Preferences(device="cpu", contrast="shared", colormap="magma", annotator="anna")

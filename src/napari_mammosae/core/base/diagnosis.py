@@ -16,6 +16,7 @@ QT_BINDINGS = ("PyQt6", "PySide6", "PyQt5", "PySide2")
 PACKAGES = (
     "napari", *QT_BINDINGS, "qtpy", "vispy", "torch", "torchvision", "timm", "numpy", "scipy", "pandas", "pyarrow",
     "scikit-image", "opencv-python-headless", "pydicom", "python-gdcm", "distributed", "huggingface_hub",
+    "openvino",
 )  # fmt: skip
 """What a fault can depend on; packages that are not installed are left out of the report."""
 

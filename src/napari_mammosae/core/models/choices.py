@@ -1,7 +1,9 @@
 """How a model is run: names of devices, number formats and engines, and what `load_model` is given. Knows no torch."""
 
+import os
 import re
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,13 +12,15 @@ from ..base.errors import ModelError
 Precision = Literal["float32", "bfloat16"]
 """Number format of weights and features: "float32" is exact, "bfloat16" changes features by about 3 %."""
 
-Engine = Literal["torch", "compiled"]
-"""What computes the features: PyTorch as it is, or through `torch.compile`."""
+Engine = Literal["torch", "compiled", "openvino"]
+"""What computes the features: PyTorch as it is, or through `torch.compile`, or OpenVINO on the CPU."""
+
+AnyEngine = Literal["auto", "torch", "compiled", "openvino"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-ENGINES: tuple[Engine, ...] = get_args(Engine)
-LATER = ("openvino",)
-"""Engines that a later version will have."""
+ENGINES: tuple[AnyEngine, ...] = get_args(AnyEngine)
+ENGINE_VARIABLE = "NAPARI_MAMMOSAE_ENGINE"
+"""Environment variable that says which engine "auto" is."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_WORDS = "auto, cpu, cuda, cuda:N or mps"
 
@@ -41,8 +45,8 @@ def check_precision(name: str) -> Precision:
     return name
 
 
-def check_engine(name: str) -> Engine:
-    """Return the engine that a name means; "auto" is PyTorch.
+def check_engine(name: str) -> AnyEngine:
+    """Return the name of an engine, or "auto".
 
     Raises
     ------
@@ -52,14 +56,38 @@ def check_engine(name: str) -> Engine:
     Examples
     --------
     >>> check_engine("auto")
+    'auto'
+    """
+    if name not in ENGINES:
+        raise ModelError(f"engine {name!r} is not known; choose {', '.join(ENGINES[:-1])} or {ENGINES[-1]}")
+    return name
+
+
+def choose_engine(name: str, device: str) -> Engine:
+    """Return the engine that a name means on a device (not "auto").
+
+    "auto" is OpenVINO on a CPU where it is installed, and PyTorch elsewhere, unless `ENGINE_VARIABLE` names another.
+
+    Raises
+    ------
+    ModelError
+        If it is not known, or does not compute on this device.
+
+    Examples
+    --------
+    >>> choose_engine("auto", "cuda")
     'torch'
     """
-    if name == "auto":
+    on_cpu = device == "cpu"
+    if check_engine(name) == "auto":
+        fastest = "openvino" if find_spec("openvino") else "torch"
+        name = (os.environ.get(ENGINE_VARIABLE) or fastest) if on_cpu else "torch"
+    engine = check_engine(name)
+    if engine == "auto":
         return "torch"
-    if name not in ENGINES:
-        why = "supported yet" if name in LATER else "known"
-        raise ModelError(f"engine {name!r} is not {why}; choose auto, {' or '.join(ENGINES)}")
-    return name
+    if engine == "openvino" and not on_cpu:
+        raise ModelError(f"engine 'openvino' computes on the CPU, not on {device}; choose device cpu or engine torch")
+    return engine
 
 
 def check_device(name: str) -> str:

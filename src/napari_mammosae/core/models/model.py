@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
 from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
+from .engines.openvino import Pass, converted_passes
 from .facts import Domain, ModelFacts, why_not_linear
 from .heads import HasHeads, Head, check_heads, stacked
 from .memory import first_line, out_of_memory
@@ -48,7 +49,7 @@ class MammoSAE(HasHeads):
     preprocessing, domain
         What the model expects of its input, and what kind of images it is for.
     engine
-        What computes the features.
+        What computes the features and what follows an inner layer.
     model_sha256
         Hash of the file that the backbone's weights came from: the classifier checkpoint, whose own backbone wins, else
         the pre-training checkpoint. Empty when they did not come from a file. Heads added later do not change it.
@@ -82,10 +83,12 @@ class MammoSAE(HasHeads):
             )
         dtype = DTYPES[self.precision]
         self.backbone = self.backbone.eval().requires_grad_(False)
+        self._extract, self._finish = self._torch_passes()
+        if self.engine == "openvino":
+            self._use_openvino()
         self.backbone = self.backbone.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.sae is not None:
             self.sae = self.sae.requires_grad_(False).to(self.device, dtype)
-        self._extract = self.backbone.forward if self.block is None else self._to_block
         if self.engine == "compiled":
             self._extract = torch.compile(self._extract)
 
@@ -214,11 +217,7 @@ class MammoSAE(HasHeads):
             try:
                 return self._extract(x)
             except Exception as error:
-                if self.engine != "compiled" or out_of_memory(error):
-                    raise
-                warnings.warn(f"torch.compile failed ({first_line(error)}); continuing without it", stacklevel=2)
-                self.engine = "torch"
-                self._extract = self.backbone.forward if self.block is None else self._to_block
+                self._give_up_engine(error)
                 return self._extract(x)
 
     def encode(self, features: Tensor) -> Tensor:
@@ -254,7 +253,12 @@ class MammoSAE(HasHeads):
         if self.block is None:
             return features
         with torch.inference_mode():
-            return self.backbone.from_block(features.to(self.device, DTYPES[self.precision]), self.block)
+            features = features.to(self.device, DTYPES[self.precision])
+            try:
+                return self._finish(features)
+            except Exception as error:
+                self._give_up_engine(error)
+                return self._finish(features)
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W') of the SAE's layer.
@@ -319,6 +323,8 @@ class MammoSAE(HasHeads):
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""
+        if self.engine == "openvino":
+            self._extract, self._finish = self._torch_passes()  # lets go of the network's copy
         for module in (self.backbone, self.sae):
             if module is not None:
                 module.to("meta")
@@ -326,9 +332,32 @@ class MammoSAE(HasHeads):
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
 
-    def _to_block(self, x: Tensor) -> Tensor:
-        assert self.block is not None
-        return self.backbone.to_block(x, self.block)
+    def _torch_passes(self) -> tuple[Pass, Pass]:
+        """Passes of the backbone itself: from the image to the SAE's layer, and from there to the last."""
+        block = len(self.backbone.blocks) - 1 if self.block is None else self.block
+        extract: Pass = self.backbone.forward
+        if self.block is not None:
+            extract = partial(self.backbone.to_block, block=block)
+        return extract, partial(self.backbone.from_block, block=block)
+
+    def _use_openvino(self) -> None:
+        """Compute with a copy of the backbone, which is still float32 and on the CPU."""
+        key = f"{self.model_sha256[:32]}-{self.layer}" if self.model_sha256 else ""
+        try:
+            self._extract, self._finish = converted_passes(self.backbone, self.block, key, self.precision == "bfloat16")
+        except ModelError:
+            raise
+        except Exception as error:
+            self._give_up_engine(error)
+
+    def _give_up_engine(self, error: Exception) -> None:
+        """Go back to PyTorch and say so, where an engine has failed; raise what is not the engine's fault."""
+        if self.engine == "torch" or out_of_memory(error):
+            raise error
+        what = "torch.compile" if self.engine == "compiled" else "OpenVINO"
+        warnings.warn(f"{what} failed ({first_line(error)}); continuing without it", stacklevel=3)
+        self.engine = "torch"
+        self._extract, self._finish = self._torch_passes()
 
     @property
     def autoencoder(self) -> SparseAutoencoder:

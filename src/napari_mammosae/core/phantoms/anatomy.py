@@ -1,18 +1,24 @@
 """The breast itself: outline, skin, nipple, pectoral muscle and tissue, drawn in mm with the chest wall at column 0."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy.interpolate import splev, splprep
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from .noise import Field, power_law, smoothstep, steered, upsampled
+from .noise import Field, bands, power_law, smoothstep, steered, upsampled
 from .strokes import strands
 
 INPUT_SHAPE = (1520, 912)
+EDGE = -0.5
+"""Depth in mm from which on there is nothing but air."""
+
+Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +47,43 @@ class Build:
 class Geometry:
     """Where things lie, per pixel, in mm and radians.
 
-    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air); `radius` and
-    `angle` are polar about the nipple; `muscle` is the depth inside the pectoral muscle and `nipple_depth` inside the
-    nipple (both negative outside). `nipple` is (row, column); `muscle_direction` the way the muscle's fibres run.
+    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air); `muscle` is the
+    depth inside the pectoral muscle and `nipple_depth` inside the nipple (both negative outside). `nipple` is (row,
+    column); `muscle_direction` the way the muscle's fibres run. `windows` are bands of rows that together hold all of
+    the breast; beyond them is air.
     """
 
     spacing: tuple[float, float]
     row: Field
     column: Field
     depth: Field
-    radius: Field
-    angle: Field
     muscle: Field
     nipple_depth: Field
     nipple: tuple[float, float]
     muscle_direction: float
+    windows: tuple[Window, ...]
+
+    @property
+    def radius(self) -> Field:
+        """Distance per pixel from the point that ducts run to, behind the nipple's tip."""
+        row, column = self._from_nipple
+        return np.asarray(np.sqrt(row**2 + column**2))
+
+    @property
+    def angle(self) -> Field:
+        """Direction per pixel as seen from there, 0 towards the chest wall."""
+        row, column = self._from_nipple
+        return np.asarray(np.arctan2(row, -column))
+
+    @property
+    def _from_nipple(self) -> tuple[Field, Field]:
+        return self.row - self.nipple[0], self.column - (self.nipple[1] + 2.0)
+
+    def parts(self) -> Iterator[tuple[Window, "Geometry"]]:
+        """Yield each window and the geometry in it."""
+        for rows, columns in self.windows:
+            fields = {name: getattr(self, name)[rows, columns] for name in ("depth", "muscle", "nipple_depth")}
+            yield (rows, columns), replace(self, row=self.row[rows], column=self.column[:, columns], **fields)
 
 
 def outline(rng: np.random.Generator, view: str, build: Build, size: tuple[float, float], reach: float) -> Field:
@@ -104,7 +132,8 @@ def signed_depth(contour: Field, size: tuple[float, float]) -> Field:
     dense = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.2)), endpoint=False) for a, b in pairwise(contour)]
     line = np.concatenate(dense)
     tangent = np.gradient(line, axis=0)
-    distance, nearest = cKDTree(line, leafsize=32).query(nodes)
+    tree = cKDTree(line, leafsize=64, compact_nodes=False, balanced_tree=False)  # the fastest for a line
+    distance, nearest = tree.query(nodes)
     offset = nodes - line[nearest]
     side = tangent[nearest, 0] * offset[:, 1] - tangent[nearest, 1] * offset[:, 0]
     return np.asarray(np.where(side < 0, distance, -distance), np.float32).reshape(grid)
@@ -126,14 +155,11 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
     dr, dc = (row - tip[0]) / half_width, (column - (tip[1] - 1.0)) / (protrusion + 1.0)
     stump = (1 - np.sqrt(np.abs(dr) ** 2.6 + np.abs(dc) ** 2.6)) * np.float32(min(half_width, protrusion))
     fillet = 2.4
-    blend = np.clip(0.5 + 0.5 * (stump - depth) / fillet, 0, 1)
-    joined = depth + (stump - depth) * blend + fillet * blend * (1 - blend)
-    near = (np.abs(dr) < 3.5) & (np.abs(dc) < 4.0)
-    depth = np.where(near, joined, depth).astype(np.float32)
+    near = np.ix_(np.flatnonzero(np.abs(dr) < 3.5), np.flatnonzero(np.abs(dc) < 4.0))
+    skin, nipple = depth[near], stump[near]
+    blend = np.clip(0.5 + 0.5 * (nipple - skin) / fillet, 0, 1)
+    depth[near] = skin + (nipple - skin) * blend + fillet * blend * (1 - blend)
 
-    origin = (float(tip[0]), float(tip[1]) + 2.0)
-    radius = np.sqrt((row - origin[0]) ** 2 + (column - origin[1]) ** 2)
-    angle = np.arctan2(row - origin[0], origin[1] - column)
     muscle = np.full(INPUT_SHAPE, -50.0, np.float32)
     direction = 0.0
     if view == "MLO":
@@ -153,83 +179,111 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
         row,
         column,
         depth,
-        radius,
-        angle,
         muscle,
         stump.astype(np.float32),
         (float(tip[0]), float(tip[1])),
         direction,
+        tuple(_windows(depth)),
     )
 
 
-def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> tuple[Field, Field]:
-    """Tissue brightness before tone mapping (about 0 for fat, 1 for gland) and the glandular share, per pixel."""
-    g, shape, spacing = geometry, INPUT_SHAPE, geometry.spacing
+def _windows(depth: Field) -> Iterator[Window]:
+    """Bands of rows, from the chest wall to the last column that is not all air."""
+    for rows in bands(len(depth)):
+        columns = np.flatnonzero((depth[rows] > EDGE).any(0))
+        if len(columns):
+            yield rows, slice(0, int(columns[-1]) + 1)
+
+
+def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> Field:
+    """Tissue brightness before tone mapping (about 0 for fat, 1 for gland) per pixel, 0 in air."""
+    shape, spacing = INPUT_SHAPE, geometry.spacing
     low_shape, low_spacing = (shape[0] // 4, shape[1] // 4), (spacing[0] * 4, spacing[1] * 4)
     reach = shape[1] * spacing[1]
-
-    # Glandular tissue: a cone that opens from the nipple towards the chest wall, with a ragged edge and fatty lobules.
-    axis = rng.normal(0, 0.12)
-    forward = g.radius * np.cos(g.angle - axis)
-    sideways = np.abs(g.radius * np.sin(g.angle - axis))
-    cone = np.exp(-((sideways / (10 + 0.55 * np.clip(forward, 0, None))) ** 2) / 1.2)
-    cone *= 1 - 0.75 * smoothstep(forward, 0.55 * reach, rng.uniform(0.85, 1.1) * reach)
-    cone *= smoothstep(g.depth, 3.0, 17.0)
+    axis, cone_end = rng.normal(0, 0.12), rng.uniform(0.85, 1.1) * reach
     ragged = upsampled(power_law(rng, low_shape, low_spacing, 3.2, 38.0, 0.8), shape)
-    amount = 2.1 * cone - 1.35 + 1.0 * build.density + 0.55 * ragged
-    gland = expit(3.6 * amount)
-    gland *= smoothstep(g.depth, 2.0, 9.0)
-
     # Fibres run towards the nipple; inside the muscle, along it.
-    direction = np.where(g.muscle > 0, np.float32(geometry.muscle_direction), -g.angle).astype(np.float32)
+    direction = -geometry.angle
+    direction[geometry.muscle > 0] = geometry.muscle_direction
     texture = steered(rng, shape, spacing, build.exponent, 14.0, direction, 0.6)
     strands_fine = strands(rng, geometry.spacing, shape, geometry.nipple, 520, (3.0, 8.0, 24.0), (0.2, 0.45), 0.55)
     strands_long = strands(rng, geometry.spacing, shape, geometry.nipple, 70, (12.0, 28.0, 60.0), (0.3, 0.75), 0.40)
 
-    muscle = smoothstep(g.muscle, -0.6, 1.2)
     clouds = upsampled(power_law(rng, low_shape, low_spacing, 3.0, 24.0, 0.6), shape)
-    out = 0.16 + 0.52 * gland + texture * (0.070 + 0.065 * gland) + 0.09 * clouds * (0.5 + gland)
-    out += (1 - 0.5 * gland) * (0.30 * strands_fine + 0.38 * strands_long)
-    out += 0.05 * upsampled(power_law(rng, low_shape, low_spacing, 3.0, 70.0), shape)
-    striated = 0.56 + 0.07 * clouds + 0.07 * texture + 0.16 * strands_fine + 0.34 * smoothstep(g.muscle, 0.0, 45.0)
-    out += muscle * (striated - 0.90 * out)
+    haze = upsampled(power_law(rng, low_shape, low_spacing, 3.0, 70.0), shape)
     roll = rng.uniform(12.0, 24.0)
-    thickness = np.sqrt(1 - (1 - np.clip(g.depth / roll, 0, 1)) ** 2)
-    out = np.logaddexp(0, out * 7) / 7  # tissue absorbs: never below nothing
-    return (out * (0.45 + 0.55 * thickness)).astype(np.float32), gland.astype(np.float32)
+
+    body = np.zeros(shape, np.float32)
+    for window, g in geometry.parts():
+        # Glandular tissue: a cone that opens from the nipple towards the chest wall, with a ragged edge and fatty
+        # lobules.
+        radius, angle = g.radius, g.angle - axis
+        forward = radius * np.cos(angle)
+        sideways = np.abs(radius * np.sin(angle))
+        cone = np.exp(-((sideways / (10 + 0.55 * np.clip(forward, 0, None))) ** 2) / 1.2)
+        cone *= 1 - 0.75 * smoothstep(forward, 0.55 * reach, cone_end)
+        cone *= smoothstep(g.depth, 3.0, 17.0)
+        gland = expit(3.6 * (2.1 * cone - 1.35 + 1.0 * build.density + 0.55 * ragged[window]))
+        gland *= smoothstep(g.depth, 2.0, 9.0)
+        cloud, fibres, strand = clouds[window], texture[window], strands_fine[window]
+        out = 0.16 + 0.52 * gland + fibres * (0.070 + 0.065 * gland) + 0.09 * cloud * (0.5 + gland)
+        out += (1 - 0.5 * gland) * (0.30 * strand + 0.38 * strands_long[window])
+        out += 0.05 * haze[window]
+        striated = 0.56 + 0.07 * cloud + 0.07 * fibres + 0.16 * strand + 0.34 * smoothstep(g.muscle, 0.0, 45.0)
+        out += smoothstep(g.muscle, -0.6, 1.2) * (striated - 0.90 * out)
+        thickness = np.sqrt(1 - (1 - np.clip(g.depth / roll, 0, 1)) ** 2)
+        out = np.logaddexp(0, out * 7) / 7  # tissue absorbs: never below nothing
+        body[window] = out * (0.45 + 0.55 * thickness)
+    return body
 
 
 def tone(rng: np.random.Generator, body: Field, geometry: Geometry) -> Field:
     """Grey levels: 5, 50 and 95 % of the breast at about 40, 90 and 155 of 255, as in published crops."""
     low, middle, high = np.quantile(body[geometry.depth > 2.0][::7], [0.05, 0.5, 0.95])
     to_low, to_middle, to_high = rng.normal(40, 2), rng.normal(90, 4), rng.normal(155, 4)
-    x = (body - low) / (high - low)
     # The parabola through the three points, as long as it still rises at both ends.
     at = float((middle - low) / (high - low))
     wanted = (to_middle - to_low) / (to_high - to_low)
     curve = float(np.clip((wanted - at) / (at * (at - 1)), -0.35, 0.35))
-    grey = to_low + (to_high - to_low) * (x + curve * x * (x - 1))
     floor, ceiling = 14.0, 200.0
-    grey = floor + 8 * np.logaddexp(0, (grey - floor) / 8)
-    high_grey = ceiling + 40 * np.tanh((grey - ceiling) / 40)
-    return np.asarray(np.where(grey > ceiling, high_grey, grey), np.float32)
+    levels = np.zeros_like(body)
+    for window in geometry.windows:
+        x = (body[window] - low) / (high - low)
+        grey = to_low + (to_high - to_low) * (x + curve * x * (x - 1))
+        grey = floor + 8 * softplus((grey - floor) / 8)
+        bright = grey > ceiling
+        grey[bright] = ceiling + 40 * np.tanh((grey[bright] - ceiling) / 40)
+        levels[window] = grey
+    return levels
+
+
+def softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(1 + e^x) by array instructions, which `logaddexp` does not use."""
+    return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 
 
 def cover(rng: np.random.Generator, geometry: Geometry, grey: Field) -> Field:
     """Add skin and nipple to the tissue and fade into air, which is 0."""
-    g = geometry
-    skin = rng.uniform(1.2, 1.9)
-    wide = upsampled(power_law(rng, (95, 57), (g.spacing[0] * 16, g.spacing[1] * 16), 3.0, 40.0), INPUT_SHAPE)
-    band = smoothstep(g.depth, -0.4, 1.0) * (1 - smoothstep(g.depth, skin * 0.8, skin * 2.6))
-    out = grey + band * np.clip(rng.uniform(38, 60) + 14 * wide, 10, 90)
-    out += rng.uniform(30, 50) * smoothstep(g.nipple_depth, -1.0, 3.0)
-    # Behind the nipple the areola is thick and the ducts converge.
-    out += 22 * np.exp(-((g.radius / 9.0) ** 2))
-    fade = smoothstep(g.depth, -0.5, rng.uniform(2.2, 3.6))
-    return np.asarray(out * fade, np.float32)
+    skin, spacing = rng.uniform(1.2, 1.9), (geometry.spacing[0] * 16, geometry.spacing[1] * 16)
+    wide = upsampled(power_law(rng, (95, 57), spacing, 3.0, 40.0), INPUT_SHAPE)
+    skin_level, nipple_level, fade = rng.uniform(38, 60), rng.uniform(30, 50), rng.uniform(2.2, 3.6)
+    image = np.zeros_like(grey)
+    for window, g in geometry.parts():
+        band = smoothstep(g.depth, -0.4, 1.0) * (1 - smoothstep(g.depth, skin * 0.8, skin * 2.6))
+        out = grey[window] + band * np.clip(skin_level + 14 * wide[window], 10, 90)
+        out += nipple_level * smoothstep(g.nipple_depth, -1.0, 3.0)
+        # Behind the nipple the areola is thick and the ducts converge.
+        out += 22 * np.exp(-((g.radius / 9.0) ** 2))
+        image[window] = out * smoothstep(g.depth, EDGE, fade)
+    return image
 
 
 def grain(rng: np.random.Generator, image: Field) -> Field:
     """Quantum noise, a little blurred by the detector and by resizing."""
-    noise = cv2.GaussianBlur(rng.standard_normal(image.shape, dtype=np.float32), (0, 0), 0.6)
-    return (image + noise * np.float32(rng.uniform(5.0, 8.5)) * np.clip(image / 60, 0, 1)).astype(np.float32)
+    noise: Field = rng.standard_normal(image.shape, dtype=np.float32)
+    noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), 0.6), np.float32)
+    noise *= np.float32(rng.uniform(5.0, 8.5))
+    for rows in bands(len(image)):
+        noise[rows] *= np.clip(image[rows] / 60, 0, 1)
+        noise[rows] += image[rows]
+    return noise

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from .anatomy import INPUT_SHAPE, Geometry
-from .lesions import Mask
+from .lesions import Mask, window_of
 from .noise import Field, smoothstep
 from .strokes import curve, draw_line
 
@@ -170,7 +170,12 @@ def add_benign_speck(rng: np.random.Generator, image: Field, geometry: Geometry)
 
 
 def _disc(image: Field, geometry: Geometry, row: int, column: int, radius: float, level: float) -> Mask:
-    distance = np.hypot(geometry.row - geometry.row[row], geometry.column - geometry.column[:, column])
+    centre = float(geometry.row[row, 0]), float(geometry.column[0, column])
+    window = window_of(centre, radius + 0.12, geometry.spacing)
+    down, across = geometry.row[window[0]], geometry.column[:, window[1]]
+    distance = np.hypot(down - geometry.row[row], across - geometry.column[:, column])
     soft = (1 - smoothstep(distance, radius - 0.12, radius + 0.12)).astype(np.float32)
-    image += soft * (level - image)
-    return np.asarray(soft > 0.5)
+    image[window] += soft * (level - image[window])
+    mask = np.zeros(image.shape, bool)
+    mask[window] = soft > 0.5
+    return mask

@@ -1,5 +1,6 @@
 """The two findings: masses, smooth, lobulated or spiculated, and clusters of fine calcifications."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .anatomy import INPUT_SHAPE, Geometry
+from .anatomy import INPUT_SHAPE, Geometry, Window
 from .noise import Field
 from .strokes import curve, draw_line
 
@@ -50,7 +51,7 @@ def add_mass(rng: np.random.Generator, image: Field, geometry: Geometry) -> Lesi
     radius = 0.5 * size / extent
     centre, deviation = _place(rng, image, geometry, radius)
     row, column = geometry.row - centre[0], geometry.column - centre[1]
-    window = _window(centre, 0.5 * size * 1.5 + 4, spacing)
+    window = window_of(centre, 0.5 * size * 1.5 + 4, spacing)
     row, column = row[window[0]], column[:, window[1]]
 
     phi = np.arctan2(row, column)
@@ -190,7 +191,7 @@ def _speck(
     strength: float,
 ) -> tuple[int, int, int, int]:
     """Add one speck, `width` by `length` mm between its half-maxima, to `layer`; its box in pixel edges."""
-    (window_rows, window_columns) = _window((point[0], point[1]), length * 1.5, spacing)
+    window_rows, window_columns = window_of((point[0], point[1]), length * 1.5, spacing)
     row = (np.arange(window_rows.start, window_rows.stop) + 0.5)[:, None] * spacing[0] - point[0]
     column = (np.arange(window_columns.start, window_columns.stop) + 0.5)[None] * spacing[1] - point[1]
     along = row * np.sin(angle) + column * np.cos(angle)
@@ -211,7 +212,7 @@ def _pixels(points: np.ndarray, spacing: np.ndarray) -> tuple[NDArray[np.intp], 
     return np.clip(index[:, 0], 0, INPUT_SHAPE[0] - 1), np.clip(index[:, 1], 0, INPUT_SHAPE[1] - 1)
 
 
-def _window(centre: tuple[float, float], reach: float, spacing: np.ndarray) -> tuple[slice, slice]:
+def window_of(centre: tuple[float, float], reach: float, spacing: Sequence[float] | np.ndarray) -> Window:
     """Pixels within `reach` mm of a centre, as slices cut at the image's border."""
     bounds = []
     for axis in (0, 1):

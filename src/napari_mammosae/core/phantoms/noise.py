@@ -1,11 +1,18 @@
 """Random fields: power-law noise on grids whose pixels are not square, and noise steered along given directions."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 Field = NDArray[np.float32]
+
+
+def bands(rows: int, height: int = 40) -> Iterator[slice]:
+    """Bands of rows: what is computed of one of them stays in the processor's cache."""
+    return (slice(top, top + height) for top in range(0, rows, height))
 
 
 def frequencies(shape: tuple[int, int], spacing: tuple[float, float]) -> tuple[Field, Field]:
@@ -22,9 +29,17 @@ def white_spectrum(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[
     return pairs.view(np.complex64)[..., 0]
 
 
+def inverse(spectrum: NDArray[np.complex64], shape: tuple[int, int]) -> Field:
+    """Real field of a half spectrum, which is overwritten; `irfft2` takes a third longer for the same."""
+    lines = fft.ifft(spectrum, axis=0, norm="forward", overwrite_x=True)
+    field: Field = fft.irfft(lines, n=shape[1], axis=1, norm="forward", overwrite_x=True)
+    field *= np.float32(1 / (shape[0] * shape[1]))
+    return field
+
+
 def to_field(spectrum: NDArray[np.complex64], shape: tuple[int, int]) -> Field:
     """Real field of a half spectrum, scaled to zero mean and unit deviation."""
-    field: Field = fft.irfft2(spectrum, s=shape).astype(np.float32, copy=False)
+    field = inverse(spectrum, shape)
     field -= field.mean()
     field /= field.std()
     return field
@@ -63,27 +78,36 @@ def steered(
     direction: fibrous texture that follows the anatomy, at the price of a few inverse transforms.
     """
     rows, columns = frequencies(shape, spacing)
-    square = rows**2 + columns**2
-    white = white_spectrum(rng, shape) * (square + np.float32(longest**-2)) ** np.float32(-exponent / 4)
-    square[0, 0] = 1.0
-    # Doubled angles, of the wave vectors and of the direction: no trigonometry per pixel and orientation.
-    wave_cos, wave_sin = (columns**2 - rows**2) / square, 2 * rows * columns / square
-    cos, sin = np.cos(2 * direction), np.sin(2 * direction)
+    white = white_spectrum(rng, shape)
+    turns = 2 * np.pi * np.arange(orientations) / orientations
+    axes = list(zip(np.cos(turns).astype(np.float32), np.sin(turns).astype(np.float32), strict=True))
+    spectra = [np.empty_like(white) for _ in axes]
+    for band in bands(shape[0]):
+        across = rows[band]
+        square = across**2 + columns**2
+        here = white[band] * (square + np.float32(longest**-2)) ** np.float32(-exponent / 4)
+        square[square == 0] = 1.0
+        # Doubled angles, of the wave vectors and of the direction: no trigonometry per pixel and orientation.
+        wave_cos, wave_sin = (columns**2 - across**2) / square, 2 * across * columns / square
+        for (c, s), spectrum in zip(axes, spectra, strict=True):
+            lobe = 0.5 * (1 - wave_cos * c - wave_sin * s)  # texture along the orientation has its power across it
+            lobe *= lobe
+            lobe *= np.float32(strength)
+            lobe += np.float32(1 - strength)
+            np.multiply(here, lobe, out=spectrum[band])
+    fields = [inverse(spectrum, shape) for spectrum in spectra]
     total = np.zeros(shape, np.float32)
-    power = np.zeros(shape, np.float32)
-    for k in range(orientations):
-        c, s = np.float32(np.cos(2 * np.pi * k / orientations)), np.float32(np.sin(2 * np.pi * k / orientations))
-        lobe = 0.5 * (1 - wave_cos * c - wave_sin * s)  # texture along the orientation has its power across it
-        lobe *= lobe
-        lobe *= np.float32(strength)
-        lobe += np.float32(1 - strength)
-        weight = 0.5 * (1 + cos * c + sin * s)
-        weight *= weight
-        total += weight * fft.irfft2(white * lobe, s=shape)
-        weight *= weight
-        power += weight
-    # The orientations share their white noise, so their blend lies between an incoherent and a coherent sum.
-    total /= np.sqrt(power)
+    for band in bands(shape[0]):
+        cos, sin = np.cos(2 * direction[band]), np.sin(2 * direction[band])
+        power = np.zeros_like(cos)
+        for (c, s), field in zip(axes, fields, strict=True):
+            weight = 0.5 * (1 + cos * c + sin * s)
+            weight *= weight
+            total[band] += weight * field[band]
+            weight *= weight
+            power += weight
+        # The orientations share their white noise, so their blend lies between an incoherent and a coherent sum.
+        total[band] /= np.sqrt(power)
     total -= total.mean()
     total /= total.std()
     return total

@@ -114,7 +114,7 @@ def make_phantom(
 
     rng = np.random.default_rng([_ANATOMY, seed])
     geometry = lay_out(rng, view, build)
-    image = cover(rng, geometry, tone(rng, tissue(rng, build, geometry)[0], geometry))
+    image = cover(rng, geometry, tone(rng, tissue(rng, build, geometry), geometry))
 
     masks: dict[str, Mask] = {}
     boxes: list[tuple[str, Box]] = []

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from .noise import Field
+from .noise import Field, bands
 
 SUBPIXEL_BITS = 4
 _POINTS = 12  # of a strand
@@ -101,7 +101,9 @@ def strands(
         _draw(canvas, *line, spacing)
         if i in forked:
             _draw(canvas, *next(branches), spacing)
-    soft = cv2.GaussianBlur(canvas, (0, 0), 0.8).astype(np.float32)
-    soft += 0.3 * cv2.GaussianBlur(canvas, (0, 0), 3.0)
-    soft /= 255
+    sharp, wide = (cv2.GaussianBlur(canvas, (0, 0), deviation) for deviation in (0.8, 3.0))
+    soft = np.empty(shape, np.float32)
+    for band in bands(shape[0]):
+        soft[band] = sharp[band] + 0.3 * wide[band]
+        soft[band] /= 255
     return soft

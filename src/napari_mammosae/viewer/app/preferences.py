@@ -15,6 +15,7 @@ class Preferences:
     model: str = "demo"
     device: str = "auto"
     precision: str = "float32"
+    engine: str = "auto"
     contrast: str = "latent"
     colormap: str = "ember"
     annotator: str = ""
@@ -29,6 +30,7 @@ def preferences() -> Preferences:
         model=stored.model.name,
         device=stored.model.device,
         precision=stored.model.precision,
+        engine=stored.model.engine,
         contrast=stored.display.contrast,
         colormap=stored.display.colormap,
         annotator=stored.verdicts.annotator,

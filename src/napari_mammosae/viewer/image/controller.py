@@ -56,7 +56,9 @@ class ImageController(Controller):
         self.jobs, self.actions = context.jobs, actions
         chosen = preferences()
         self.models = ModelOpener()
-        self.choice = ModelChoice(name=chosen.model, device=chosen.device, precision=chosen.precision)
+        self.choice = ModelChoice(
+            name=chosen.model, device=chosen.device, precision=chosen.precision, engine=chosen.engine
+        )
         self._loaded: tuple[ModelChoice, Any] | None = None
         self._stamps: Any = None
         self._wanted = False  # the user has asked for latents that are not there yet

@@ -17,6 +17,7 @@ FILES = "Local files…"
 WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("float32", "bfloat16")
+ENGINES = ("auto", "torch", "compiled", "openvino")
 
 
 class FileRow(QWidget):
@@ -63,6 +64,9 @@ class ModelPart(Part):
         self.device_box.setCurrentText(choice.device)
         self.precision_box.addItems(PRECISIONS)
         self.precision_box.setCurrentText(choice.precision)
+        self.engine_box = ui.tipped(QComboBox(), "auto: OpenVINO on a CPU where it is installed, else PyTorch")
+        self.engine_box.addItems(ENGINES)
+        self.engine_box.setCurrentText(choice.engine)
 
         tip = "Downstream checkpoint (.pth), or a model.toml that names all files"
         self.classifier = FileRow("Classifier", tip, choice.classifier)
@@ -85,9 +89,9 @@ class ModelPart(Part):
         self._undo.callback(self.download.cleanup)
         form.addRow(self.download)
         form.addRow(self.files)
-        form.addRow("Run on", row(self.device_box, self.precision_box))
+        form.addRow("Run on", row(self.device_box, self.precision_box, self.engine_box))
 
-        for box in (self.name_box, self.device_box, self.precision_box):
+        for box in (self.name_box, self.device_box, self.precision_box, self.engine_box):
             box.currentTextChanged.connect(self._take)
         for part in (self.classifier, self.sae, self.backbone):
             part.changed.connect(self._take)
@@ -97,18 +101,17 @@ class ModelPart(Part):
     def _take(self) -> None:
         by_files = self.name_box.currentText() == FILES
         self.files.setVisible(by_files)
-        device, precision = self.device_box.currentText(), self.precision_box.currentText()
+        boxes = {"device": self.device_box, "precision": self.precision_box, "engine": self.engine_box}
+        how = {name: box.currentText() for name, box in boxes.items()}
         described = self.classifier.path
         if by_files and described is not None and described.suffix == ".toml":
-            choice = ModelChoice(str(described), device=device, precision=precision)
+            choice = ModelChoice(str(described), **how)
         elif by_files:
             classes = tuple(name.strip() for name in self.classes.text().split(",") if name.strip())
-            choice = ModelChoice(
-                None, self.backbone.path, self.classifier.path, self.sae.path, classes, device, precision
-            )
+            choice = ModelChoice(None, self.backbone.path, self.classifier.path, self.sae.path, classes, **how)
         else:
-            choice = ModelChoice(self.name_box.currentText(), device=device, precision=precision)
+            choice = ModelChoice(self.name_box.currentText(), **how)
             remember("model", name=self.name_box.currentText())
-        remember("model", device=device, precision=precision)
+        remember("model", **how)
         self.images.choice = choice
         self.download.refresh()

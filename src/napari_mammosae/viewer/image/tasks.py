@@ -30,6 +30,7 @@ class ModelChoice:
     classes: tuple[str, ...] = ()
     device: str = "auto"
     precision: str = "float32"
+    engine: str = "auto"
 
     @property
     def title(self) -> str:
@@ -40,7 +41,8 @@ class ModelChoice:
     @property
     def recipe(self) -> dict[str, Any]:
         """The arguments of `load_model` for it."""
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"classes": self.classes or None}
+        settled = {"classes": self.classes or None, "engine": None if self.engine == "auto" else self.engine}
+        return {field.name: getattr(self, field.name) for field in fields(self)} | settled
 
 
 def model_names() -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""What computes features instead of PyTorch."""
