@@ -41,15 +41,17 @@ class Build:
 class Geometry:
     """Where things lie, per pixel, in mm and radians.
 
-    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air); `radius` and
-    `angle` are polar about the nipple; `muscle` is the depth inside the pectoral muscle and `nipple_depth` inside the
-    nipple (both negative outside). `nipple` is (row, column); `muscle_direction` the way the muscle's fibres run.
+    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air), `bare_depth`
+    the same without a nipple; `radius` and `angle` are polar about the nipple; `muscle` is the depth inside the pectoral
+    muscle and `nipple_depth` inside the nipple (both negative outside). `nipple` is (row, column); `muscle_direction`
+    the way the muscle's fibres run.
     """
 
     spacing: tuple[float, float]
     row: Field
     column: Field
     depth: Field
+    bare_depth: Field
     radius: Field
     angle: Field
     muscle: Field
@@ -119,7 +121,7 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
     protrusion = rng.uniform(1.0, 3.5)
     contour = outline(rng, view, build, size, size[1] - protrusion - 0.3)
     coarse = signed_depth(contour, size)
-    depth = upsampled(coarse, INPUT_SHAPE)
+    bare = depth = upsampled(coarse, INPUT_SHAPE)
     tip = contour[np.argmax(contour[:, 1])]
     half_width = rng.uniform(4.0, 6.5)
     # The nipple is a rounded stump in profile, blended into the outline with a small fillet.
@@ -153,6 +155,7 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
         row,
         column,
         depth,
+        bare,
         radius,
         angle,
         muscle,
@@ -215,17 +218,23 @@ def tone(rng: np.random.Generator, body: Field, geometry: Geometry) -> Field:
     return np.asarray(np.where(grey > ceiling, high_grey, grey), np.float32)
 
 
-def cover(rng: np.random.Generator, geometry: Geometry, grey: Field) -> Field:
-    """Add skin and nipple to the tissue and fade into air, which is 0."""
+def cover(rng: np.random.Generator, geometry: Geometry, grey: Field, nipple: bool = True) -> Field:
+    """Add skin and nipple to the tissue and fade into air, which is 0; without a nipple, all beyond 30 mm stays."""
     g = geometry
+    depth = g.depth if nipple else g.bare_depth
     skin = rng.uniform(1.2, 1.9)
     wide = upsampled(power_law(rng, (95, 57), (g.spacing[0] * 16, g.spacing[1] * 16), 3.0, 40.0), INPUT_SHAPE)
-    band = smoothstep(g.depth, -0.4, 1.0) * (1 - smoothstep(g.depth, skin * 0.8, skin * 2.6))
+    band = smoothstep(depth, -0.4, 1.0) * (1 - smoothstep(depth, skin * 0.8, skin * 2.6))
     out = grey + band * np.clip(rng.uniform(38, 60) + 14 * wide, 10, 90)
-    out += rng.uniform(30, 50) * smoothstep(g.nipple_depth, -1.0, 3.0)
+    stump = rng.uniform(30, 50) * smoothstep(g.nipple_depth, -1.0, 3.0)
     # Behind the nipple the areola is thick and the ducts converge.
-    out += 22 * np.exp(-((g.radius / 9.0) ** 2))
-    fade = smoothstep(g.depth, -0.5, rng.uniform(2.2, 3.6))
+    areola = 22 * np.exp(-((g.radius / 9.0) ** 2))
+    if nipple:
+        out += stump
+        out += areola
+    else:
+        out += np.where(g.radius > 30.0, areola, 0.0)
+    fade = smoothstep(depth, -0.5, rng.uniform(2.2, 3.6))
     return np.asarray(out * fade, np.float32)
 
 
