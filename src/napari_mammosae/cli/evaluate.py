@@ -41,6 +41,10 @@ def evaluate(
     embeddings: Annotated[
         Path | None, typer.Option(metavar="RUN", help="Run of another model; says which images look alike.")
     ] = None,
+    pairs: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Pairs made by `phantoms --pairs`: which latents react to one thing alone."),
+    ] = None,
     intervals: Annotated[bool, typer.Option(help="95 % intervals of AUROCs by patient.")] = True,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Random seed of the permutations.")] = 0,
     out: Annotated[
@@ -73,7 +77,7 @@ def evaluate(
         found = evaluate_run(
             opened, labels, pools=pools, permutations=permutations, permute_by=permute_by, split=split,
             confounders=confounder or (), model=model, untrained=others[0], embeddings=others[1], intervals=intervals,
-            seed=seed, progress=report,
+            seed=seed, pairs=pairs, pair_runs=folder, progress=report,
         )  # fmt: skip
     page = write_report(folder, found)
     caution(found.notes, quiet=quiet)
@@ -90,6 +94,11 @@ def _summary(found: "ConceptEvaluation") -> str:
     for row in found.table().query("accepted").head(SHOWN).to_dict("records"):
         badge = " (confounder)" if row["confounder"] else ""
         lines.append(f"{row['latent']:>7} {row['r']:>7.3f} {row['auroc']:>7.4f}  {row['concept']}{badge}")
+    if found.pairs is not None:
+        answering = found.pairs.groupby("units", sort=False)["answering"].sum()
+        lines += [
+            f"pairs: {count} latents of the {name} answer to one thing alone" for name, count in answering.items()
+        ]
     if found.shortcuts is not None:
         count = found.shortcuts["latent"].dropna().nunique()
         lines.append(f"shortcuts: {count} latents go with a confounder and push a prediction")

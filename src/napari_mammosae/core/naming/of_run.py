@@ -15,6 +15,7 @@ from ..runs.sample import Used, in_split, unread_images
 from .concepts import make_concepts
 from .evaluation import measure_units
 from .monosemanticity import unit_rows
+from .pairs_of_model import evaluate_pairs
 from .permutation import PermuteBy, permute_patients
 from .result import ConceptEvaluation
 from .run_labels import labels_of_run
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..runs.run import Run
     from ..stats.measures import BoolArray, FloatArray, IntArray
     from .evaluation import Measured
+    from .pair_measures import PairMeasures
 
 
 def evaluate(
@@ -45,6 +47,8 @@ def evaluate(
     model: MammoSAE | str | None = None,
     untrained: Run | None = None,
     embeddings: Run | None = None,
+    pairs: str | Path | None = None,
+    pair_runs: str | Path | None = None,
     intervals: bool = True,
     seed: int = 0,
     progress: bool | Report = False,
@@ -73,6 +77,10 @@ def evaluate(
     embeddings
         A run of another model over the same images, whose channels say which images look alike; by default the run's
         own, which the SAE reads itself.
+    pairs
+        A folder of pairs of images that differ by one thing, made by `phantoms --pairs`; needs the model.
+    pair_runs
+        Folder for the runs over the pairs, which are resumed if they are there; by default beside the pairs.
     intervals
         Whether AUROCs get 95 % intervals (DeLong, clustered by patient).
     progress
@@ -132,18 +140,29 @@ def evaluate(
             measure_units(other, concepts, patients, shuffled, alike, progress=report) for other in others
         )
         shortcuts = _shortcuts(run, rows, measured, model, notes)
+        paired = None if pairs is None else _pairs(run, model, Path(pairs), pair_runs, seed, report)
     settings: dict[str, Any] = {
         "run": run.path, "labels": [Path(path).name for path in given], "pools": list(pools),
         "permutations": permutations, "permute_by": permute_by, "split": split, "seed": seed, "intervals": intervals,
         "confounders": sorted(concepts.confounders), "untrained": None if untrained is None else untrained.path,
-        "embeddings": (embeddings or run).path,
+        "embeddings": (embeddings or run).path, "pairs": None if pairs is None else Path(pairs),
     }  # fmt: skip
     people = int(np.unique(patients).size)
     record = provenance("evaluate", settings) | {
         "made_with": run.made_with, "used": used.describe() | {"patients": people}, "threshold": measured.threshold,
         "left_out": dict(concepts.left_out), "notes": notes,
     }  # fmt: skip
-    return ConceptEvaluation(measured, baselines, shortcuts, used, people, run.n_latents, tuple(notes), record)
+    return ConceptEvaluation(
+        measured, baselines, shortcuts, used, people, run.n_latents, tuple(notes), record, paired or ()
+    )
+
+
+def _pairs(
+    run: Run, model: MammoSAE | str | None, pairs: Path, runs: str | Path | None, seed: int, progress: Report
+) -> tuple[PairMeasures, ...]:
+    found = model_of_run(run, model) if model is None or isinstance(model, str) else model
+    run.check_model(found)
+    return evaluate_pairs(pairs, found, Path(runs or pairs.parent / f"{pairs.name}-runs"), seed=seed, progress=progress)
 
 
 def _images_used(run: Run, labels: dict[str, FloatArray], split: str | None) -> tuple[IntArray, Used]:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ..stats.measures import BoolArray, FloatArray, IntArray
 
 SELECTIVE, TELLING = 0.5, 0.9
-"""A latent answers to a thing alone if at least half of all its changes is for that thing, and its AUROC on the pairs of
-it is at least 0.9 (or at most 0.1: it falls silent)."""
+"""A latent answers to a thing alone if at least half of all its changes is for that thing, and its AUROC on the pairs
+of it is at least 0.9 (or at most 0.1: it falls silent)."""
 COLUMNS = (
     *("units", "thing", "pairs", "live", "answering", "latent", "pool", "selectivity", "auroc", "mean_change"),
     "score",
@@ -62,7 +62,7 @@ class PairMeasures:
     def selectivity(self) -> FloatArray:
         """(P, U, T) share of each thing in all changes of a latent; 0 where nothing changes it."""
         whole = self.change.sum(axis=2, keepdims=True)
-        return np.divide(self.change, whole, out=np.zeros_like(self.change), where=whole > 0)
+        return np.asarray(np.divide(self.change, whole, out=np.zeros_like(self.change), where=whole > 0))
 
     @property
     def score(self) -> FloatArray:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ..runs.sample import Used
     from .evaluation import Measured
+    from .pair_measures import PairMeasures
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,8 +41,8 @@ class ConceptEvaluation:
         What to know about the numbers.
     provenance
         What produced them.
-    pairs
-        Which latents react to one thing alone, see `measure_pairs`; None where no pairs were given.
+    pair_measures
+        How latents react to one thing alone, those of the trained SAE and of an untrained one; empty without pairs.
     """
 
     latents: Measured
@@ -52,7 +53,7 @@ class ConceptEvaluation:
     n_latents: int
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
-    pairs: pd.DataFrame | None = None
+    pair_measures: tuple[PairMeasures, ...] = ()
 
     def __repr__(self) -> str:
         of = self.latents
@@ -164,6 +165,14 @@ class ConceptEvaluation:
                 }
             )  # fmt: skip
         return pd.DataFrame(rows)
+
+    @property
+    def pairs(self) -> pd.DataFrame | None:
+        """One row a thing, for the trained SAE and for an untrained one, see `PairMeasures`; None without pairs."""
+        import pandas as pd
+
+        tables = [measures.table() for measures in self.pair_measures]
+        return pd.concat(tables, ignore_index=True) if tables else None
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw how many live latents are accepted for each concept; those of confounders in red."""

@@ -42,9 +42,9 @@ class Geometry:
     """Where things lie, per pixel, in mm and radians.
 
     `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air), `bare_depth`
-    the same without a nipple; `radius` and `angle` are polar about the nipple; `muscle` is the depth inside the pectoral
-    muscle and `nipple_depth` inside the nipple (both negative outside). `nipple` is (row, column); `muscle_direction`
-    the way the muscle's fibres run.
+    the same without a nipple; `radius` and `angle` are polar about the nipple; `muscle` is the depth inside the
+    pectoral muscle and `nipple_depth` inside the nipple (both negative outside). `nipple` is (row, column);
+    `muscle_direction` the way the muscle's fibres run.
     """
 
     spacing: tuple[float, float]

@@ -160,9 +160,8 @@ def make_phantom(
     depth, muscle, stump = geometry.depth if nipple else geometry.bare_depth, geometry.muscle, geometry.nipple_depth
     air = geometry.depth < -1.5  # the same with and without a nipple, so that plates keep their places
     if laterality == "R":
-        image, depth, muscle, stump, air = (
-            np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, stump, air)
-        )
+        image, depth, muscle, stump = (np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, stump))
+        air = np.ascontiguousarray(air[:, ::-1])
         width = image.shape[1]
         masks = {name: np.ascontiguousarray(mask[:, ::-1]) for name, mask in masks.items()}
         boxes = [(name, (r0, width - c1, r1, width - c0)) for name, (r0, c0, r1, c1) in boxes]
