@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ..stats.measures import BoolArray, FloatArray, IntArray
 
+ROUNDING = 1e-12
 _BATCH = 300  # columns of permuted labels at a time: 10 MB for 4,000 images
 
 
@@ -67,13 +68,14 @@ def standardised(values: FloatArray) -> FloatArray:
     """Return columns of mean 0 and length 1; NaN where a column does not vary."""
     centred = values - values.mean(axis=0)
     length = np.sqrt(np.einsum("ij,ij->j", centred, centred))
-    flat = length <= 1e-12 * np.sqrt(len(values)) * np.abs(values).max(axis=0, initial=0.0)
+    flat = length <= ROUNDING * np.sqrt(len(values)) * np.abs(values).max(axis=0, initial=0.0)
     return np.asarray(centred / np.where(flat, np.nan, length))
 
 
 def pearson(x: FloatArray, y: FloatArray) -> FloatArray:
     """Return Pearson's r of every column of (n, U) with every column of (n, C)."""
-    return np.clip(standardised(x).T @ standardised(y), -1.0, 1.0)
+    r = np.clip(standardised(x).T @ standardised(y), -1.0, 1.0)
+    return np.where(np.abs(r) < ROUNDING, 0.0, r)
 
 
 def aurocs(x: FloatArray, y: FloatArray) -> FloatArray:
@@ -148,7 +150,7 @@ def correlate_by_chance(
     z = standardised(values)
     x = np.nan_to_num(z)
     y, partial = standardised(concepts[:, whole]), concepts[:, ~whole]
-    limit = np.abs(r) * (1 - 1e-12)
+    limit = np.abs(r) * (1 - ROUNDING)
     batch = max(1, _BATCH // max(concept_count, 1))
     for start in range(0, count, batch):
         drawn = rows[start : start + batch]
@@ -184,4 +186,4 @@ def _partly_known(x: FloatArray, drawn: FloatArray) -> FloatArray:
     top = count * _products(x, y) - sums * ones
     below = (count * squares - sums**2) * (count * ones - ones**2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(below > 1e-12 * count**2, top / np.sqrt(below), np.nan)
+        return np.where(below > ROUNDING * count**2, top / np.sqrt(below), np.nan)
