@@ -8,6 +8,7 @@ from .. import __version__
 from .caches import caches
 from .compare import compare
 from .diagnose import Diagnose
+from .evaluate import evaluate
 from .figure import figure
 from .inspect import inspect
 from .intervene import intervene
@@ -58,6 +59,7 @@ app.command()(rank)
 app.command()(localize)
 app.command()(intervene)
 app.command()(compare)
+app.command()(evaluate)
 app.command()(reproduce)
 app.command("train-sae")(train_sae)
 app.add_typer(verdicts)

@@ -16,10 +16,24 @@ def phantoms(
     marker_bias: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="P(view marker | mass) = 1 - P(marker | no mass).")
     ] = 0.5,
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="N pairs for each of several things, with and without exactly that thing.")
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Synthetic phantoms: images, findings.csv, structures.csv, labels.csv and true masks in truth/."""
+    """Synthetic phantoms: images, findings.csv, structures.csv, labels.csv and true masks in truth/.
+
+    With --pairs: pairs.csv in place of the other tables.
+    """
     from ..core.base.errors import SettingsError
+
+    if pairs:
+        from ..core.phantoms.pairs import write_pairs
+
+        with progress(quiet=quiet) as report:
+            drawn = write_pairs(folder, count, seed, progress=report)
+        say(f"wrote {len(drawn.rows)} pairs of synthetic phantoms into {folder}", quiet=quiet)
+        return
 
     numbered = {f"phantom-{seed + i:06d}" for i in range(count)}
     if others := sorted({path.stem for path in folder.glob("phantom-*.png")} - numbered):

@@ -47,16 +47,17 @@ class Build:
 class Geometry:
     """Where things lie, per pixel, in mm and radians.
 
-    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air); `muscle` is the
-    depth inside the pectoral muscle and `nipple_depth` inside the nipple (both negative outside). `nipple` is (row,
-    column); `muscle_direction` the way the muscle's fibres run. `windows` are bands of rows that together hold all of
-    the breast; beyond them is air.
+    `row` (H, 1) and `column` (1, W) are plain coordinates; `depth` is below the skin (negative in air), `bare_depth`
+    the same without a nipple; `muscle` is the depth inside the pectoral muscle and `nipple_depth` inside the nipple
+    (both negative outside). `nipple` is (row, column); `muscle_direction` the way the muscle's fibres run. `windows`
+    are bands of rows that together hold all of the breast; beyond them is air.
     """
 
     spacing: tuple[float, float]
     row: Field
     column: Field
     depth: Field
+    bare_depth: Field
     muscle: Field
     nipple_depth: Field
     nipple: tuple[float, float]
@@ -82,7 +83,8 @@ class Geometry:
     def parts(self) -> Iterator[tuple[Window, "Geometry"]]:
         """Yield each window and the geometry in it."""
         for rows, columns in self.windows:
-            fields = {name: getattr(self, name)[rows, columns] for name in ("depth", "muscle", "nipple_depth")}
+            names = ("depth", "bare_depth", "muscle", "nipple_depth")
+            fields = {name: getattr(self, name)[rows, columns] for name in names}
             yield (rows, columns), replace(self, row=self.row[rows], column=self.column[:, columns], **fields)
 
 
@@ -148,7 +150,8 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
     protrusion = rng.uniform(1.0, 3.5)
     contour = outline(rng, view, build, size, size[1] - protrusion - 0.3)
     coarse = signed_depth(contour, size)
-    depth = upsampled(coarse, INPUT_SHAPE)
+    bare = upsampled(coarse, INPUT_SHAPE)
+    depth = bare.copy()
     tip = contour[np.argmax(contour[:, 1])]
     half_width = rng.uniform(4.0, 6.5)
     # The nipple is a rounded stump in profile, blended into the outline with a small fillet.
@@ -179,6 +182,7 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
         row,
         column,
         depth,
+        bare,
         muscle,
         stump.astype(np.float32),
         (float(tip[0]), float(tip[1])),
@@ -262,19 +266,24 @@ def softplus(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))))
 
 
-def cover(rng: np.random.Generator, geometry: Geometry, grey: Field) -> Field:
-    """Add skin and nipple to the tissue and fade into air, which is 0."""
+def cover(rng: np.random.Generator, geometry: Geometry, grey: Field, nipple: bool = True) -> Field:
+    """Add skin and nipple to the tissue and fade into air, which is 0; without a nipple, all beyond 30 mm stays."""
     skin, spacing = rng.uniform(1.2, 1.9), (geometry.spacing[0] * 16, geometry.spacing[1] * 16)
     wide = upsampled(power_law(rng, (95, 57), spacing, 3.0, 40.0), INPUT_SHAPE)
     skin_level, nipple_level, fade = rng.uniform(38, 60), rng.uniform(30, 50), rng.uniform(2.2, 3.6)
     image = np.zeros_like(grey)
     for window, g in geometry.parts():
-        band = smoothstep(g.depth, -0.4, 1.0) * (1 - smoothstep(g.depth, skin * 0.8, skin * 2.6))
+        depth = g.depth if nipple else g.bare_depth
+        band = smoothstep(depth, -0.4, 1.0) * (1 - smoothstep(depth, skin * 0.8, skin * 2.6))
         out = grey[window] + band * np.clip(skin_level + 14 * wide[window], 10, 90)
-        out += nipple_level * smoothstep(g.nipple_depth, -1.0, 3.0)
         # Behind the nipple the areola is thick and the ducts converge.
-        out += 22 * np.exp(-((g.radius / 9.0) ** 2))
-        image[window] = out * smoothstep(g.depth, EDGE, fade)
+        areola = 22 * np.exp(-((g.radius / 9.0) ** 2))
+        if nipple:
+            out += nipple_level * smoothstep(g.nipple_depth, -1.0, 3.0)
+            out += areola
+        else:
+            out += np.where(g.radius > 30.0, areola, 0.0)
+        image[window] = out * smoothstep(depth, EDGE, fade)
     return image
 
 

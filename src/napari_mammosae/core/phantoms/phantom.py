@@ -1,6 +1,6 @@
 """One synthetic mammogram from one seed, with everything that is on it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -88,13 +88,18 @@ def make_phantom(
     mass: bool | None = None,
     suspicious_calcification: bool | None = None,
     marker: bool | None = None,
+    skin_fold: bool | None = None,
+    clip: bool | None = None,
+    nipple: bool = True,
+    density: float | None = None,
 ) -> Phantom:
     """Make the phantom of a seed; the same call gives the same pixels, however many others are made.
 
     Four consecutive seeds (from a multiple of four) are one patient: left CC and MLO, right CC and MLO, of one build;
     findings are drawn for each image on its own, each with a probability of 0.4. `marker_bias` is the probability of a
     view marker on an image with a mass, and one minus it on an image without. The other arguments overrule the draw and
-    leave the rest of the image as it would have been.
+    leave the rest of the image as it would have been; only findings look for their places on what is there before them.
+    `density` runs from 0 (fatty) to 1 (dense).
     """
     if seed < 0:
         raise ValueError(f"the seed of a phantom is {seed}; it must not be negative")
@@ -102,6 +107,8 @@ def make_phantom(
         raise ValueError(f"marker_bias is {marker_bias}; it is a probability, from 0 to 1")
     patient, turn = divmod(seed, 4)
     build = Build.of_patient(np.random.default_rng([_PATIENT, patient]))
+    if density is not None:
+        build = replace(build, density=density)
     laterality = laterality or ("L", "L", "R", "R")[turn]
     view = view or ("CC", "MLO", "CC", "MLO")[turn]
 
@@ -114,7 +121,7 @@ def make_phantom(
 
     rng = np.random.default_rng([_ANATOMY, seed])
     geometry = lay_out(rng, view, build)
-    image = cover(rng, geometry, tone(rng, tissue(rng, build, geometry), geometry))
+    image = cover(rng, geometry, tone(rng, tissue(rng, build, geometry), geometry), nipple)
 
     masks: dict[str, Mask] = {}
     boxes: list[tuple[str, Box]] = []
@@ -133,14 +140,15 @@ def make_phantom(
         keep("mass", lesion.mask)
         contrast = lesion.contrast
     rng = np.random.default_rng([_CONFOUNDERS, seed])
-    for name, chance, add in (
-        ("skin_fold", 0.20, confounders.add_skin_fold),
-        ("benign_calcification", 0.30, confounders.add_benign_speck),
-        ("bead", 0.30, confounders.add_bead),
-        ("clip", 0.12, confounders.add_clip),
+    for name, chance, add, wanted in (
+        ("skin_fold", 0.20, confounders.add_skin_fold, skin_fold),
+        ("benign_calcification", 0.30, confounders.add_benign_speck, None),
+        ("bead", 0.30, confounders.add_bead, None),
+        ("clip", 0.12, confounders.add_clip, clip),
     ):
         own = rng.spawn(1)[0]
-        if own.random() < chance:
+        drawn_here = own.random() < chance
+        if drawn_here if wanted is None else wanted:
             keep(name, add(own, image, geometry))
     image = grain(rng, image)
     if cluster:
@@ -149,9 +157,11 @@ def make_phantom(
         specks = lesion.specks
 
     # A right breast is drawn as a left one and turned over before letters are burned in.
-    depth, muscle, nipple = geometry.depth, geometry.muscle, geometry.nipple_depth
+    depth, muscle, stump = geometry.depth if nipple else geometry.bare_depth, geometry.muscle, geometry.nipple_depth
+    air = geometry.depth < -1.5  # the same with and without a nipple, so that plates keep their places
     if laterality == "R":
-        image, depth, muscle, nipple = (np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, nipple))
+        image, depth, muscle, stump = (np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, stump))
+        air = np.ascontiguousarray(air[:, ::-1])
         width = image.shape[1]
         masks = {name: np.ascontiguousarray(mask[:, ::-1]) for name, mask in masks.items()}
         boxes = [(name, (r0, width - c1, r1, width - c0)) for name, (r0, c0, r1, c1) in boxes]
@@ -161,11 +171,10 @@ def make_phantom(
     breast = depth > 0
     keep("breast", breast)
     keep("skin", breast & (depth < 2.0))
-    keep("nipple", (nipple > -0.5) & breast)
+    keep("nipple", (stump > -0.5) & breast & nipple)
     keep("pectoral", (muscle > 0) & breast)
     boxes += added
 
-    air = depth < -1.5
     image[~breast & (depth < -1.0)] = 0
     if "bead" in masks:
         outside = masks["bead"] & ~breast
