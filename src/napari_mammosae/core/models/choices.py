@@ -20,7 +20,7 @@ LATER = ("openvino",)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_WORDS = "auto, cpu, cuda, cuda:N or mps"
 
-_FILES = ("backbone", "classifier", "sae")
+_FILES = ("backbone", "classifier", "sae", "text", "vocabulary")
 
 
 def check_precision(name: str) -> Precision:

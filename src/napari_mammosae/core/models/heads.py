@@ -16,6 +16,34 @@ Task = Literal["binary", "multilabel", "multiclass"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """A text that a head stands for, or a pair of texts.
+
+    Attributes
+    ----------
+    text, against
+        What the logit speaks for, and what it speaks against; without the latter it has no decision.
+    direction
+        float64 (p,): the unit vector of the text, minus that of the one against it, in the space shared with images.
+    scale
+        What the training multiplied cosines by; for probabilities, which nobody has calibrated.
+    note
+        What to know before it is relied on, in a few words; "" for nothing.
+    """
+
+    text: str
+    against: str
+    direction: NDArray[np.float64] = field(repr=False)
+    scale: float = 1.0
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+        return f"“{self.text}” – “{self.against}”" if self.against else f"“{self.text}”"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Head:
     """A linear layer on the average of the last feature map, and what its logits mean.
 
@@ -34,6 +62,8 @@ class Head:
         float64 (C, d) and (C,).
     source
         Name of the file it was read from, or another short word on where it comes from.
+    prompt
+        The text that it stands for: its logit is then the numerator of a cosine. None for all other heads.
 
     Raises
     ------
@@ -53,6 +83,7 @@ class Head:
     weight: NDArray[np.float64] = field(repr=False)
     bias: NDArray[np.float64] = field(repr=False)
     source: str = ""
+    prompt: Prompt | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("weight", self.weight), ("bias", self.bias)):
@@ -84,9 +115,18 @@ class Head:
         """Length of the feature vector it reads, d."""
         return int(self.weight.shape[1])
 
+    @property
+    def decides(self) -> bool:
+        """Whether its logits decide for a class; that of a single text is only more or less."""
+        return self.prompt is None or bool(self.prompt.against)
+
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head."""
-        return probabilities(logits, self.task)
+        """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head.
+
+        Those of a pair of texts are not calibrated; those of a single text are NaN.
+        """
+        found = probabilities(logits, self.task)
+        return found if self.decides else np.full_like(found, np.nan)
 
 
 def check_heads(heads: Sequence[Head]) -> None:

@@ -179,6 +179,25 @@ def logits_of_label(run: Run, label: str, called: str | None = None) -> list[int
     return [found.logit]
 
 
+def check_two_classes(run: Run, label: str) -> None:
+    """Check that one logit can speak for class 1 of a label.
+
+    Raises
+    ------
+    RunError
+        The run has no such label.
+    SettingsError
+        It has other classes than 0 and 1, or it is not known which of two is positive.
+    """
+    numbers, categories = {number for number, _ in classes_of(run, label)}, categories_of(run, label)
+    if categories and positive_of(categories) != 1:
+        raise SettingsError(question(label, categories))
+    if not numbers <= {0, 1}:
+        raise SettingsError(
+            f"one logit cannot be scored against the classes {', '.join(map(str, sorted(numbers)))} of {label!r}."
+        )
+
+
 def predictions_of(run: Run, label: str) -> IntArray:
     """Return the class of a label that the model decides for on each image, (n,) int64.
 

@@ -1,0 +1,1 @@
+"""What latents stand for: labels, texts and names, each with its score."""
