@@ -16,7 +16,7 @@ from ..models.heads import Head
 from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
 from ..ranking.orders import Ranking, first_ranks, union_mask
-from ..runs.classes import check_two_classes, logits_of_label
+from ..runs.classes import added_class, check_two_classes, logits_of_label
 from ..runs.run import Run
 from ..runs.sample import Unit, sample_of
 from ..stats.measures import IntArray
@@ -179,7 +179,7 @@ def sweep(
     """
     cohort = cohort_of_run(run, model, label, split=eval_split, unit=unit, logit=logit)
     ranked_on = rank_split or eval_split
-    first = _entry(run, model, label, ranking, ranked_on, unit)
+    first = _entry(run, model, label, ranking, ranked_on, unit, logit)
     h = cohort.n_latents
     chosen = [*(k for k in DEFAULT_KS if k < h), h] if ks is None else list(ks)
     rows = curve_table(cohort, first, chosen, modes, form, compat=compat, intervals=intervals)
@@ -300,14 +300,15 @@ def cohort_of_run(
     run.check_model(model)
     sample = sample_of(run, label, split, unit)
     attribution, constant = model.linear_tail()
-    head = added_head(run, model, logit)
-    if head is None:
+    added = added_class(run, model, logit)
+    head = None if added is None else model.head_of(added)
+    if added is None or head is None:
         places = logits_of_label(run, label, logit)
         logits = run.logits[:, places]
     else:
         check_two_classes(run, label)
-        places = [model.classes.index(str(_class_of(model, str(logit))))]
-        logits = run.logits_of(head)[:, [places[0] - model.logits_of(head.name).start]]
+        places = [added]
+        logits = run.logits_of(head)[:, [added - model.logits_of(head.name).start]]
     everything = Cohort.of(
         run.pooled("mean"),
         attribution[places],
@@ -319,32 +320,24 @@ def cohort_of_run(
     return everything.take(sample.rows, sample.labels)
 
 
-def added_head(run: Run, model: "MammoSAE | ModelFacts", logit: str | None) -> Head | None:
-    """Return the head of one of the model's classes that the run was not made with; None for one that it was."""
-    if logit is None or slug(logit) in run.classes:
-        return None
-    found = _class_of(model, logit)
-    return None if found is None else model.head_of(model.classes.index(found))
-
-
 def prompted(run: Run, model: "MammoSAE | ModelFacts", logit: str | None) -> Head | None:
     """Return the head of a class that stands for a text; None for all others."""
-    head = added_head(run, model, logit)
-    return head if head is not None and head.prompt is not None else None
+    place = added_class(run, model, logit)
+    return None if place is None or model.head_of(place).prompt is None else model.head_of(place)
 
 
-def _class_of(model: "MammoSAE | ModelFacts", logit: str) -> str | None:
-    return next((name for name in model.classes if slug(name) == slug(logit)), None)
-
-
-def _entry(run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:
+def _entry(
+    run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit, logit: str | None
+) -> IntArray:
     """The k at which each latent enters the union of every class's best k."""
     if isinstance(ranking, str):
         check_order(ranking)
         if ranking.startswith(PUBLISHED):
             found: Iterable[Any] = published_rankings(ranking).values()
         else:
-            found = rank_classes(run, label, cast("Score", ranking), model, split=split, unit=unit).values()
+            found = rank_classes(
+                run, label, cast("Score", ranking), model, split=split, unit=unit, logit=logit
+            ).values()
     else:
         found = ranking.values() if isinstance(ranking, Mapping) else [ranking]
     orders = [one.order if isinstance(one, Ranking) else Ranking.of_table(one).order for one in found]

@@ -178,6 +178,12 @@ def stacked(heads: Sequence[Head], width: int) -> tuple[NDArray[np.float64], NDA
     )
 
 
+def lasting_logits(heads: Sequence[Head]) -> list[int]:
+    """Return which of all logits are not those of prompts: a run keeps these, and gives the others at any time."""
+    owners = [head for head in heads for _ in head.classes]
+    return [place for place, head in enumerate(owners) if head.prompt is None]
+
+
 def logits_of(heads: Sequence[Head], name: str) -> slice:
     """Return which of all logits are those of one head: a slice of logits, attributions and constants.
 

@@ -179,6 +179,13 @@ def logits_of_label(run: Run, label: str, called: str | None = None) -> list[int
     return [found.logit]
 
 
+def added_class(run: Run, predictor: Predictor, called: str | None) -> int | None:
+    """Return the place of a model's class that the run was not made with, such as a prompt's; None for all others."""
+    if called is None or slug(called) in run.classes:
+        return None
+    return next((place for place, name in enumerate(predictor.classes) if slug(name) == slug(called)), None)
+
+
 def check_two_classes(run: Run, label: str) -> None:
     """Check that one logit can speak for class 1 of a label.
 
