@@ -5,7 +5,7 @@
 
 Sentences are drawn from the phantoms' truth; each is true of some images and not of others, and the cosine learns to
 tell which. The view marker goes with a mass here too, less often than for the classifier's head, so that the tower has
-the same built-in flaw. The image side is the pooled features of the demo's classifier, which is left as it is. About ten
+the same built-in flaw. The image side is the pooled features of the demo's classifier, which stays as it is. About ten
 minutes on two cores, half of it for drawing phantoms; the seeds make the same tower again.
 """
 

@@ -17,6 +17,7 @@ from .core.models.loading import load_model as load_model
 from .core.models.model import MammoSAE as MammoSAE
 from .core.models.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
 from .core.models.sae.export import export_sae as export_sae
+from .core.naming.text_heads import text_head as text_head
 from .core.phantoms.dataset import make_phantoms as make_phantoms
 from .core.ranking.of_run import rank as rank
 from .core.reports.latents_figure import plot_latents as plot_latents

@@ -152,6 +152,26 @@ def words_of(text: str) -> list[str]:
     return list(split_words(text))
 
 
+def split_prompt(text: str) -> tuple[str, str]:
+    """Read what stands in one field: a text, or a pair with | between.
+
+    Raises
+    ------
+    SettingsError
+        If a text is empty or too long, or there are more than two.
+
+    Examples
+    --------
+    >>> split_prompt("mass | no mass"), split_prompt("view marker")
+    (('mass', 'no mass'), ('view marker', ''))
+    """
+    parts = text.split("|")
+    if len(parts) > 2:
+        raise SettingsError(f"the prompt has {len(parts)} parts; write one text, or two with | between.")
+    first, *second = map(clean_prompt, parts)
+    return first, second[0] if second else ""
+
+
 def clean_prompt(text: str) -> str:
     """Return a prompt with plain spaces; SettingsError where nothing is left, or too much."""
     found = " ".join(text.split())
