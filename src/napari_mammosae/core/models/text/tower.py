@@ -48,7 +48,7 @@ class TextTower:
     pooling: Pooling = "eos"
     longest: int = 256
     source: str = ""
-    _known: dict[str, Vectors] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[tuple[int, ...], Vectors] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if len(self.pieces.words) != self.bert.vocabulary:
@@ -61,15 +61,15 @@ class TextTower:
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Return the unit vectors (n, p) of texts."""
-        new = list(dict.fromkeys(text for text in texts if text not in self._known))
-        new.sort(key=len)  # texts of like length share a batch, so that little is filled up
+        longest = min(self.longest, self.bert.longest)
+        ids = [tuple(self.pieces.encode(text, longest)) for text in texts]
+        new = sorted({one for one in ids if one not in self._known}, key=len)  # little is to be filled up then
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._known.update(zip(batch, self._encode(batch), strict=True))
-        return np.stack([self._known[text] for text in texts])
+        return np.stack([self._known[one] for one in ids])
 
-    def _encode(self, texts: Sequence[str]) -> Vectors:
-        ids = [self.pieces.encode(text, min(self.longest, self.bert.longest)) for text in texts]
+    def _encode(self, ids: Sequence[tuple[int, ...]]) -> Vectors:
         states = self.bert.encode(ids, self.pieces.padding)
         if self.pooling == "mean":
             pooled = np.stack([state[: len(one)].mean(axis=0) for one, state in zip(ids, states, strict=True)])
