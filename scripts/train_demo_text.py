@@ -56,12 +56,12 @@ def main() -> None:
     write(out, tensors, pieces, trained_for)
 
 
-def phantom_features(path: Path, count: int) -> tuple[np.ndarray, Truth, str]:
+def phantom_features(path: Path, count: int, first: int = FIRST_SEED) -> tuple[np.ndarray, Truth, str]:
     """Pooled features (n, d) of phantoms, computed once, what is on them, and the hash of the classifier."""
     model = load_model("demo", device="cpu")
     if not path.exists():
         pooled, masks, views = [], [], []
-        for seed in range(FIRST_SEED, FIRST_SEED + count):
+        for seed in range(first, first + count):
             phantom = make_phantom(seed)
             pooled.append(model.features(to_input(phantom.pixels[None]))[0].double().mean((1, 2)).numpy())
             masks.append(" ".join(phantom.masks))

@@ -130,3 +130,14 @@ def vector_by_hand(tensors: dict[str, torch.Tensor], ids: list[int], pooling: st
     name = "text_projection.projection"
     vector = tensors[f"{name}.weight"].double().numpy() @ pooled + tensors[f"{name}.bias"].double().numpy()
     return vector / np.linalg.norm(vector)
+
+
+def write_model(folder: Path) -> Path:
+    """Write a tiny model that has a text tower, and return its model.toml."""
+    import tiny
+
+    toml = tiny.write_model(folder)
+    write_checkpoint(folder / "b5.tar", folder / "classifier.safetensors")
+    write_vocabulary(folder)
+    toml.write_text(f'{toml.read_text()}\n[files]\ntext = "b5.tar"\nvocabulary = "vocab.txt"\n')
+    return toml

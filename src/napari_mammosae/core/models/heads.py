@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ModelError
 from ..base.names import slug
+from ..base.text import readable
 from ..stats.predictions import probabilities
 
 Task = Literal["binary", "multilabel", "multiclass"]
@@ -123,10 +124,10 @@ class Head:
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head.
 
-        Those of a pair of texts are not calibrated; those of a single text are NaN.
+        A prompt's are NaN: its logit is the numerator of a cosine, and nobody has calibrated that.
         """
         found = probabilities(logits, self.task)
-        return found if self.decides else np.full_like(found, np.nan)
+        return found if self.prompt is None else np.full_like(found, np.nan)
 
 
 def check_heads(heads: Sequence[Head]) -> None:
@@ -232,6 +233,11 @@ def probabilities_of(heads: Sequence[Head], logits: ArrayLike) -> NDArray[np.flo
     return found
 
 
+def title_of(head: Head, name: str) -> str:
+    """Return what people read for one of a head's classes."""
+    return head.prompt.title if head.prompt is not None else readable(name)
+
+
 class HasHeads:
     """What the heads of a model say of its logits."""
 
@@ -247,6 +253,11 @@ class HasHeads:
     def task(self) -> Task:
         """Task of the first head, "binary" without any; that of a single logit is ``head_of(logit).task``."""
         return task_of(self.heads)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What people read for the classes, one a logit."""
+        return tuple(title_of(head, name) for head in self.heads for name in head.classes)
 
     def head_of(self, logit: int) -> Head:
         """Head that a logit belongs to; ModelError if there is no such logit."""

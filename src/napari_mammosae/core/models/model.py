@@ -20,7 +20,7 @@ from ..images.preprocessing import Preprocessing
 from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .facts import Domain, ModelFacts, why_not_linear
-from .heads import HasHeads, Head, check_heads, stacked
+from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
 from .memory import first_line, out_of_memory
 from .sae.autoencoder import SparseAutoencoder
 from .sae.fitting import where_it_fits
@@ -331,7 +331,7 @@ class MammoSAE(HasHeads):
         return self.attribution, self.constant
 
     def predict(self, image: Mammogram) -> dict[str, float]:
-        """Return the probability of every class for a mammogram.
+        """Return the probability of every class for a mammogram; prompts have none.
 
         Raises
         ------
@@ -348,7 +348,8 @@ class MammoSAE(HasHeads):
         ['mass', 'suspicious_calcification']
         """
         logits = self.logits(self.features(image.to_input(self.preprocessing)))[0].numpy()
-        return {name: float(p) for name, p in zip(self.classes, self.probabilities(logits), strict=True)}
+        found = self.probabilities(logits)
+        return {self.classes[place]: float(found[place]) for place in lasting_logits(self.heads)}
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""
