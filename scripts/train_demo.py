@@ -59,6 +59,8 @@ name = "demo"
 [files]
 classifier = "classifier.safetensors"
 sae = "sae.safetensors"
+text = "text.safetensors"
+vocabulary = "vocabulary.txt"
 
 [input]
 size = [1520, 912]

@@ -19,6 +19,7 @@ from .core.models.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
 from .core.models.sae.export import export_sae as export_sae
 from .core.naming.of_run import evaluate as evaluate
 from .core.naming.result import ConceptEvaluation as ConceptEvaluation
+from .core.naming.text_heads import text_head as text_head
 from .core.phantoms.dataset import make_phantoms as make_phantoms
 from .core.ranking.of_run import rank as rank
 from .core.reports.latents_figure import plot_latents as plot_latents

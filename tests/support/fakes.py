@@ -83,6 +83,11 @@ class FakeModel:
     def add_head(self, head: Head) -> None:
         raise ModelError("the fake takes no heads")
 
+    def encode_texts(self, texts: Sequence[str]) -> tuple[np.ndarray, tuple[str, ...]]:
+        raise ModelError("the fake has no text tower")
+
+    joint_space = text_agreement = encode_texts
+
     def memory(self) -> MemoryUse:
         return MemoryUse(self.facts.device, 0, 0)
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import options
+from . import options, prompting
 from .console import caution, say, working
 
 
@@ -14,6 +14,10 @@ def inspect(
     out: options.OutFolder,
     sae: options.Sae = None,
     sae_option: options.SaeOption = None,
+    prompt: prompting.Prompt = None,
+    text: prompting.Text = None,
+    vocab: prompting.Vocabulary = None,
+    approximate: prompting.Approximate = False,
     boxes: options.Boxes = None,
     top: Annotated[int, typer.Option(metavar="N", min=1, help="Latents shown in the figure.")] = 10,
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figure.")] = "png",
@@ -27,14 +31,15 @@ def inspect(
     """Latents, maps, prediction and a figure of one image.
 
     Writes latents.csv (every latent: mean, maximum, active cells, attribution), maps.npz, prediction.json, figure.png.
+    With --prompt: the logit and cosine of a text too, and what every latent adds to it.
     """
-    recipe = options.sae_recipe(sae, sae_option)
+    recipe = options.sae_recipe(sae, sae_option) | prompting.text_recipe(prompt, text, vocab)
     with working(f"Reading {image.name}", quiet=quiet):
         from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
         from ..core.models.loading import load_model
-        from ..core.reports.inspection import inspection_files, write_inspection
+        from ..core.reports.inspection import inspection_files, prompt_line, write_inspection
 
         table, arrays, note, picture = inspection_files(out, f"figure.{figure}")
         check_replaceable(note, table, arrays, picture)
@@ -48,6 +53,7 @@ def inspect(
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision, engine=engine, **recipe)
+        head = prompting.add_prompt(network, prompt, approximate=approximate, quiet=quiet)
     notes = (*mammogram.notes, *mammogram.frame_for(network.preprocessing).notes, *notes, *network.notes)
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
@@ -62,13 +68,17 @@ def inspect(
             "top": top,
             "crop": not no_crop,
             "notes": notes,
+            **({} if prompt is None else {"prompt": prompt, "approximate": approximate}),
         }
         written = write_inspection(
             out, network, mammogram, maps, boxes=found, top=top, figure=f"figure.{figure}", settings=settings
         )
     probabilities = network.probabilities(maps.logits)
     for name, probability in zip(network.classes, probabilities, strict=True):
-        say(f"{name}: probability {probability:.4f}", quiet=quiet)
+        if head is None or name != head.classes[0]:
+            say(f"{name}: probability {probability:.4f}", quiet=quiet)
+    if head is not None:
+        say(prompt_line(head, network, maps), quiet=quiet)
     say(f"{len(maps.latents)} of {maps.shape[0]} latents fire", quiet=quiet)
     for path in written:
         say(f"wrote {path}", quiet=quiet)

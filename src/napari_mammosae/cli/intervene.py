@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..core.runs.making.model_spec import model_of_run
-from . import options
+from . import options, prompting
 from .console import caution, check_results, say, usage, working
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def intervene(
             "--class", metavar="C", help="Class of the model that predicts the label, if it is called otherwise."
         ),
     ] = None,
+    prompt: prompting.Prompt = None,
     positive: options.Positive = None,
     order: Annotated[
         str | None,
@@ -68,6 +69,9 @@ def intervene(
     model: Annotated[
         str | None, typer.Option(metavar="M", help="The model of the run, if its name is not in `models list`.")
     ] = None,
+    text: prompting.Text = None,
+    vocab: prompting.Vocabulary = None,
+    approximate: prompting.Approximate = False,
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
@@ -77,9 +81,12 @@ def intervene(
     """Keep or zero the best k latents of every class, for many k, and measure the predictions.
 
     One row a mode and k, with 95 % intervals by patient. With --verdict: the latents people gave that verdict, with
-    every measure before and after. Exact: no image is computed again.
+    every measure before and after. With --prompt: the logit of a text instead of a class's. Exact: no image is computed
+    again.
     """
     check_results(csv, plot)
+    if called is not None and prompt is not None:
+        raise typer.BadParameter("it takes the place of --class; leave one out.", param_hint="'--prompt'")
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.intervention import of_run
         from ..core.runs.classes import UNNAMED
@@ -92,7 +99,9 @@ def intervene(
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
     with working("Loading the model", quiet=quiet):
-        loaded = model_of_run(opened, model)
+        loaded = model_of_run(opened, model, **prompting.text_recipe(prompt, text, vocab))
+        head = prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
+        called = called if head is None else head.classes[0]
     if verdict is not None:
         with working("Measuring", quiet=quiet):
             latents = _judged(opened, verdict, verdicts)

@@ -7,7 +7,7 @@ import typer
 
 from ..core.runs.protocol import Protocol, choose
 from ..core.runs.sample import Unit
-from . import options
+from . import options, prompting
 from .console import caution, progress, say, usage, working
 
 if TYPE_CHECKING:
@@ -56,6 +56,13 @@ def localize(
             help="Order of the short table: a score of `rank`, published:DIR, or ap, the highest first. Default: diff.",
         ),
     ] = None,
+    prompt: prompting.Prompt = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="M", help="With --prompt: the model of the run, if its name is not listed.")
+    ] = None,
+    tower: prompting.Text = None,
+    vocab: prompting.Vocabulary = None,
+    approximate: prompting.Approximate = False,
     split: options.Split = None,
     rank_split: options.RankSplit = None,
     eval_split: options.EvalSplit = None,
@@ -81,12 +88,15 @@ def localize(
     """Average precision, pointing game, energy, lift ... of every latent, for every finding.
 
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
+    With --prompt, those that add most to the logit of a text, on average over the images, come first.
     """
     if csv is not None:
         from ..core.base.provenance import check_replaceable
 
         path, note, short = _written(csv)
         check_replaceable(note, path, short)
+    if order is not None and prompt is not None:
+        raise typer.BadParameter("it takes the place of --order; leave one out.", param_hint="'--prompt'")
     over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.datasets.find import read_boxes
@@ -95,7 +105,10 @@ def localize(
         from ..core.localization.run_boxes import boxes_of_run
         from ..core.localization.thresholds import Threshold
         from ..core.ranking.files import check_order
+        from ..core.ranking.of_run import rank
+        from ..core.ranking.orders import Ranking
         from ..core.reports.paper_table import paper_table
+        from ..core.runs.making.model_spec import model_of_run
         from ..core.runs.run import open_run
 
         with usage("--threshold"):
@@ -107,7 +120,16 @@ def localize(
         opened = open_run(run, positive=_positive(positive, finding))
         annotated = boxes_of_run(opened, read_boxes(boxes))
         order = over.order or "diff"
-        rankings = _rankings(opened, annotated, finding, over, int(category))
+        given = prompting.text_recipe(prompt, tower, vocab)
+        if prompt is None:
+            rankings = _rankings(opened, annotated, finding, over, int(category))
+        else:
+            order = f"of the prompt {' '.join(prompt.split('/'))}"
+            loaded = model_of_run(opened, model, **given)
+            head = prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
+            assert head is not None
+            ranked = rank(opened, model=loaded, logit=head.classes[0], score="attribution", split=over.rank_split)
+            rankings = dict.fromkeys(annotated.findings, (Ranking.of_table(ranked), None))
     with progress(quiet=quiet) as report:
         table = over_run.localize(
             opened, annotated, threshold=cut, iou=iou, confidence=confidence, min_area=min_area, images=images,
@@ -123,7 +145,7 @@ def localize(
     if csv is not None:
         record["settings"] |= {
             "order": order, "class": int(category), "rank_split": over.rank_split, "unit": over.unit,
-            "protocol": protocol, "top": top,
+            "protocol": protocol, "top": top, **({} if prompt is None else {"prompt": prompt}),
         }  # fmt: skip
         record["ranked_on"] = {name: used.describe() for name, used in ranked_on.items()}
         _write(csv, table, text, record)

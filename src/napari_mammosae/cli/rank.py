@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from . import options
+from . import options, prompting
 from .console import check_results, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ..core.models.heads import Head
     from ..core.ranking.compare import RankingComparison
 
 SHOWN = 10
@@ -18,7 +19,10 @@ SHOWN = 10
 
 def rank(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
-    label: Annotated[str, typer.Option(metavar="L", help="Label of the run.")],
+    label: Annotated[
+        str, typer.Option(metavar="L", help="Label of the run. With --prompt it may be left out: all images count.")
+    ] = "",
+    prompt: prompting.Prompt = None,
     category: Annotated[
         str | None,
         typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
@@ -45,6 +49,9 @@ def rank(
     model: Annotated[
         str | None, typer.Option(metavar="M", help="The run's model: adds the attribution to the class's logit.")
     ] = None,
+    text: prompting.Text = None,
+    vocab: prompting.Vocabulary = None,
+    approximate: prompting.Approximate = False,
     csv: Annotated[
         Path | None,
         typer.Option(
@@ -53,8 +60,9 @@ def rank(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Rank all latents for a label, with every score beside the one ranked by.
+    """Rank all latents for a label or a prompt, with every score beside the one ranked by.
 
+    With --prompt: by what they add to the logit of the text, over all images or over the class.
     With --against: rank correlation, overlap of the best k, and the latents that moved most.
     """
     from ..core.base.errors import SettingsError
@@ -62,7 +70,10 @@ def rank(
     from ..core.runs.protocol import choose
 
     over = choose(protocol, split=split, unit=unit, order=score)
-    score = over.order or "diff"
+    score = over.order or ("diff" if prompt is None else "attribution")
+    if not label and prompt is None:
+        raise typer.BadParameter("name a label of the run, or write a --prompt.", param_hint="'--label'")
+    given = prompting.text_recipe(prompt, text, vocab)
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
@@ -70,21 +81,24 @@ def rank(
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.ranking.compare import compare_with
         from ..core.ranking.of_run import rank as rank_run
+        from ..core.runs.making.model_spec import model_of_run
         from ..core.runs.run import open_run
 
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
+        loaded = None if model is None and prompt is None else model_of_run(opened, model, **given)
+        head = None if loaded is None else prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
     with working("Ranking", quiet=quiet):
         how: dict[str, Any] = {
             "score": score, "contrast": contrast, "split": over.rank_split, "unit": over.unit
-        }  # fmt: skip
-        table = rank_run(opened, label, category=category, model=model, intervals=intervals, **how)
+        } | ({} if head is None else {"logit": head.classes[0]})  # fmt: skip
+        table = rank_run(opened, label, category=category, model=loaded, intervals=intervals, **how)
         record = table.attrs["provenance"]
         record["settings"]["protocol"] = protocol
         comparison = None
         if against is not None:
             other = open_run(against, positive=value) if against.is_dir() else against
-            comparison = compare_with(table, opened, other, label, category=category, model=model, **how)
+            comparison = compare_with(table, opened, other, label, category=category, model=loaded, **how)
             table = comparison.with_moves(table)
             record["settings"]["against"] = against.name
             record["comparison"] = comparison.describe()
@@ -92,7 +106,7 @@ def rank(
         from ..core.base.provenance import write_table
 
         write_table(csv, table, record)
-    say(_summary(table, label, record["settings"]["class"]), quiet=quiet)
+    say(_summary(table, label, record["settings"]["class"], head), quiet=quiet)
     say(record["used"]["text"], quiet=quiet)
     if comparison is not None and against is not None:
         say(_comparison_text(comparison, against.name), quiet=quiet)
@@ -100,10 +114,12 @@ def rank(
         say(f"wrote {csv}", quiet=quiet)
 
 
-def _summary(table: "pd.DataFrame", label: str, number: int) -> str:
+def _summary(table: "pd.DataFrame", label: str, number: int, head: "Head | None") -> str:
     best = table.head(SHOWN)
+    what = [f"{label}, class {number}"] if label else []
+    what += [head.prompt.title] if head is not None and head.prompt is not None else []
     lines = [
-        f"{label}, class {number}: {int(table['live'].sum())} of {len(table)} latents fire",
+        f"{'; '.join(what)}: {int(table['live'].sum())} of {len(table)} latents fire",
         f"{'rank':>5} {'latent':>7} {'score':>11} {'auroc':>7}",
     ]
     lines += [

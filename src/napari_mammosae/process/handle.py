@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
+    from ..core.models.text.space import JointSpace
+    from ..core.models.text.tower import Vectors
     from ..core.stats.measures import FloatArray, IntArray
 
 
@@ -124,6 +126,26 @@ class ModelHandle(Protocol):
         ModelError
             If it does not fit the model, or its name or one of its classes is taken.
         """
+        ...
+
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Vectors, tuple[str, ...]]:
+        """Unit vectors (n, p) of texts, and the words that the text tower does not know; the tower is loaded once.
+
+        Raises
+        ------
+        ModelError
+            If the model has no text tower or was unloaded.
+        CheckpointError, UnsafeCheckpointError
+            If the tower's files are not what they should be.
+        """
+        ...
+
+    def joint_space(self) -> JointSpace:
+        """Where images and latents lie in the space they share with texts; errors as `encode_texts`."""
+        ...
+
+    def text_agreement(self) -> float:
+        """How nearly images are embedded as by the backbone that the tower was trained with; errors as above."""
         ...
 
     def memory(self) -> MemoryUse:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
     from ..core.models.model import MammoSAE
+    from ..core.models.text.space import JointSpace
+    from ..core.models.text.tower import Vectors
     from ..core.stats.measures import FloatArray, IntArray
 
 IMAGES_KEPT = 8
@@ -111,6 +113,18 @@ class LocalModel:
         model = self._loaded()
         model.add_head(head)
         self._renew(model)
+
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Vectors, tuple[str, ...]]:
+        """Unit vectors of texts, and the words that the text tower does not know; see `ModelHandle`."""
+        return self._loaded().encode_texts(texts)
+
+    def joint_space(self) -> JointSpace:
+        """Where images and latents lie in the space they share with texts; see `ModelHandle`."""
+        return self._loaded().joint_space()
+
+    def text_agreement(self) -> float:
+        """How nearly images are embedded as by the text tower's own backbone; see `ModelHandle`."""
+        return self._loaded().text_agreement()
 
     def memory(self) -> MemoryUse:
         """What the model takes of the memory now."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
+    from ..core.models.text.space import JointSpace
+    from ..core.models.text.tower import Vectors
     from ..core.stats.measures import FloatArray, IntArray
 
 
@@ -50,6 +52,7 @@ class ProcessModel:
         self._recipe, self._facts = settle_recipe(recipe), facts
         self._lock = Lock()
         self._unloaded = False
+        self._space: JointSpace | None = None
         self._child: Child | None = None
         if child is not None:
             self._take(child)
@@ -99,6 +102,21 @@ class ProcessModel:
     def add_head(self, head: Head) -> None:
         """Add a head after the ones there are; see `ModelHandle`."""
         self._ask("add_head", head)
+
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Vectors, tuple[str, ...]]:
+        """Unit vectors of texts, and the words that the text tower does not know; see `ModelHandle`."""
+        found: tuple[Vectors, tuple[str, ...]] = self._ask("encode_texts", list(texts))
+        return found
+
+    def joint_space(self) -> JointSpace:
+        """Where images and latents lie in the space they share with texts; see `ModelHandle`."""
+        if self._space is None:
+            self._space = self._ask("joint_space")
+        return self._space
+
+    def text_agreement(self) -> float:
+        """How nearly images are embedded as by the text tower's own backbone; see `ModelHandle`."""
+        return float(self._ask("text_agreement"))
 
     def memory(self) -> MemoryUse:
         """What the model takes of the memory now; nothing while there is no process."""

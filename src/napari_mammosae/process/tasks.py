@@ -112,6 +112,21 @@ def add_head(models: Models, report: Report, head: Head) -> Answer:
     return models.answer(None)
 
 
+def encode_texts(models: Models, report: Report, texts: Sequence[str]) -> Answer:
+    """Unit vectors of texts, and the words that the text tower does not know."""
+    return models.answer(models.model.encode_texts(texts))
+
+
+def joint_space(models: Models, report: Report) -> Answer:
+    """Where images and latents lie in the space they share with texts."""
+    return models.answer(models.model.joint_space())
+
+
+def text_agreement(models: Models, report: Report) -> Answer:
+    """How nearly images are embedded as by the text tower's own backbone."""
+    return models.answer(models.model.text_agreement())
+
+
 def memory(models: Models, report: Report) -> Answer:
     """What the model takes of the memory."""
     return models.answer(models.model.memory())
@@ -157,6 +172,9 @@ TASKS: dict[str, Callable[..., Any]] = {
     "pass_edits": pass_edits,
     "neighbours": neighbours,
     "add_head": add_head,
+    "encode_texts": encode_texts,
+    "joint_space": joint_space,
+    "text_agreement": text_agreement,
     "memory": memory,
     "make_run": make_run,
     "make_demo_run": make_demo_run,

@@ -7,11 +7,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..base.errors import SettingsError
-from ..stats.measures import BinaryMeasures, BoolArray, FloatArray, IntArray, MulticlassMeasures
+from ..stats.measures import BoolArray, FloatArray, IntArray
 from ..stats.predictions import decisions
 from ..stats.sparse import activations
 from .edit import Edit, Form
-from .measures import check_labels, measures_of
+from .measures import Measures, check_labels, measures_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -32,6 +32,8 @@ class Cohort:
         The model's own, without the SAE; needed for the form "delta".
     patients : (n,) or None
         Patient of each image; without them each image is a patient of its own.
+    decides
+        Whether the logits decide for a class; that of a single text does not.
     """
 
     pooled: Any
@@ -40,6 +42,7 @@ class Cohort:
     labels: FloatArray | None = None
     logits: FloatArray | None = None
     patients: Any = None
+    decides: bool = True
 
     @classmethod
     def of(
@@ -50,6 +53,7 @@ class Cohort:
         labels: ArrayLike | None = None,
         logits: ArrayLike | None = None,
         patients: ArrayLike | None = None,
+        decides: bool = True,
     ) -> "Cohort":
         """Check that the parts fit, and leave out images of unknown label (NaN).
 
@@ -78,7 +82,7 @@ class Cohort:
             if rows is not None and np.shape(rows) != (n,):
                 raise SettingsError(f"{np.size(rows)} {name} for {n} images; they must go together.")
         names = np.arange(n) if patients is None else np.asarray(patients)
-        cohort = cls(matrix, weight, bias, None, original, names)
+        cohort = cls(matrix, weight, bias, None, original, names, decides)
         if labels is None:
             return cohort
         values = np.asarray(labels, dtype=np.float64)
@@ -146,7 +150,7 @@ class Cohort:
             return self._sum(np.where(targets, edit.factor, 1.0)) + (self.constant + level)
         return self.original() - self._sum(np.where(targets, 1.0 - edit.factor, 0.0)) + level
 
-    def measure(self, logits: FloatArray) -> BinaryMeasures | MulticlassMeasures:
+    def measure(self, logits: FloatArray) -> Measures:
         """Measure logits (n, C) against the labels.
 
         Raises
@@ -154,10 +158,12 @@ class Cohort:
         SettingsError
             If there are no labels or only one class occurs.
         """
-        return measures_of(check_labels(self.labels, self.constant.size), logits)
+        return measures_of(check_labels(self.labels, self.constant.size), logits, self.decides)
 
     def flips(self, after: FloatArray, form: Form) -> IntArray:
         """Return the positions of the images that logits (n, C) decide otherwise than the unedited ones of the form."""
+        if not self.decides:
+            return np.zeros(0, np.int64)
         return np.flatnonzero(decisions(self.before(form)) != decisions(after))
 
     def _sum(self, weight: FloatArray) -> FloatArray:

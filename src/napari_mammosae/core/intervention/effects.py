@@ -56,7 +56,7 @@ def curve_table(
                 row: dict[str, float] = {}
                 if weights is not None:
                     logits = cohort.logits_after(Edit(union_mask(first, int(k)), mode, form))
-                    for name, samples in measures_of_resamples(labels, logits, weights).items():
+                    for name, samples in measures_of_resamples(labels, logits, weights, cohort.decides).items():
                         interval = percentile_interval(samples)
                         row |= {f"{name}_lo": interval.lo, f"{name}_hi": interval.hi}
                 else:
@@ -88,20 +88,27 @@ def effect(cohort: Cohort, edit: Edit) -> "pd.DataFrame":
         One row a measure: `measure`, `before`, `before_lo`, `before_hi`, `after`, `after_lo`, `after_hi`, `change`,
         `change_lo`, `change_hi`, `note`.
     """
+    return change_of_measures(cohort, cohort.before(edit.form), cohort.logits_after(edit))
+
+
+def change_of_measures(cohort: Cohort, before: FloatArray, after: FloatArray) -> "pd.DataFrame":
+    """As `effect`, from logits (n, C) before and after."""
     import pandas as pd
 
     labels = check_labels(cohort.labels, cohort.constant.size)
     note = why_no_intervals(labels, cohort.patients, cohort.constant.size)
-    logits = {"before": cohort.before(edit.form), "after": cohort.logits_after(edit)}
+    logits = {"before": before, "after": after}
     found = {name: cohort.measure(values)._asdict() for name, values in logits.items()}
     samples: dict[str, dict[str, FloatArray]] = {}
     if not note:
         weights = patient_weights(cohort.patients)
-        samples = {name: measures_of_resamples(labels, values, weights) for name, values in logits.items()}
+        samples = {
+            name: measures_of_resamples(labels, values, weights, cohort.decides) for name, values in logits.items()
+        }
     rows = []
     for measure in found["before"]:
-        before, after = found["before"][measure], found["after"][measure]
-        row: dict[str, object] = {"measure": measure, "before": before, "after": after, "change": after - before}
+        start, stop = found["before"][measure], found["after"][measure]
+        row: dict[str, object] = {"measure": measure, "before": start, "after": stop, "change": stop - start}
         for name in ("before", "after", "change"):
             nan = np.array([np.nan])
             pair = [samples[side][measure] if samples else nan for side in ("before", "after")]

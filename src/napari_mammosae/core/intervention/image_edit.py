@@ -82,6 +82,28 @@ def edit_image(maps: LatentMaps, attribution: FloatArray, constant: FloatArray, 
     return ImageEdit(start, stop, np.stack([before, after]).reshape(2, -1, *grid))
 
 
+def change_of_means(maps: LatentMaps, edit: Edit) -> FloatArray:
+    """Return how an edit changes the mean of each latent over the cells of one image, (h,) float64.
+
+    Raises
+    ------
+    SettingsError
+        If the sizes do not fit.
+    """
+    h, *grid = maps.shape
+    edit.check(h, (grid[0], grid[1]))
+    cells, live = grid[0] * grid[1], np.asarray(maps.latents, dtype=np.int64)
+    inside = np.ones(cells, np.bool_) if edit.region is None else edit.region.ravel()
+    chosen = edit.targets[live]
+    found = np.zeros(h)
+    if edit.mode == "clamp" and edit.value:
+        found[edit.targets] = edit.value * inside.sum() / cells
+        found[live[chosen]] = 0.0
+    values = maps.values.reshape(live.size, cells)[chosen][:, inside].astype(np.float64)
+    found[live[chosen]] += (edit.new_values(values) - values).sum(axis=1) / cells
+    return found
+
+
 def _change(flat: FloatArray, share: FloatArray, edit: Edit, live: IntArray) -> FloatArray:
     """Change (C, cells) of what the latents that fire add at each cell."""
     targets = edit.targets[live]

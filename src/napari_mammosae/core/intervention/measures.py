@@ -1,5 +1,7 @@
 """From logits to decisions and measures, for one logit (two classes) or one a class (several)."""
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
@@ -10,6 +12,7 @@ from ..stats.measures import (
     BinaryMeasures,
     FloatArray,
     MulticlassMeasures,
+    RankMeasures,
     binary_labels,
     binary_measures,
     confusion_measures,
@@ -17,19 +20,29 @@ from ..stats.measures import (
 )
 from ..stats.predictions import decisions
 
+Measures: TypeAlias = BinaryMeasures | RankMeasures | MulticlassMeasures
 
-def measures_of(labels: ArrayLike, logits: FloatArray) -> BinaryMeasures | MulticlassMeasures:
+
+def fields_of(n_logits: int, decides: bool = True) -> tuple[str, ...]:
+    """Names of the measures of so many logits: without those of decisions where they decide nothing."""
+    return (MulticlassMeasures if n_logits > 1 else BinaryMeasures if decides else RankMeasures)._fields
+
+
+def measures_of(labels: ArrayLike, logits: FloatArray, decides: bool = True) -> Measures:
     """Measure logits (n, C) against labels (n,): 0/1 for one logit, class numbers for several."""
     if logits.shape[1] == 1:
-        return binary_measures(labels, logits[:, 0])
+        found = binary_measures(labels, logits[:, 0])
+        return found if decides else RankMeasures(found.auroc, found.auprc)
     return multiclass_measures(labels, decisions(logits))
 
 
-def measures_of_resamples(labels: ArrayLike, logits: FloatArray, weights: NDArray[np.int32]) -> dict[str, FloatArray]:
+def measures_of_resamples(
+    labels: ArrayLike, logits: FloatArray, weights: NDArray[np.int32], decides: bool = True
+) -> dict[str, FloatArray]:
     """Measure every resample, weights (B, n), by name: (B,) each."""
     if logits.shape[1] == 1:
         found = weighted_measures(labels, logits[:, 0], weights)
-        return {name: getattr(found, name) for name in BinaryMeasures._fields}
+        return {name: getattr(found, name) for name in fields_of(1, decides)}
     size = logits.shape[1]
     cell = np.asarray(labels).astype(np.int64) * size + decisions(logits)
     counts = weights @ (cell[:, None] == np.arange(size * size)).astype(np.int32)

@@ -10,11 +10,13 @@ import pandas as pd
 
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, measure_title, plain
+from ..base.names import slug
 from ..base.provenance import provenance
+from ..models.heads import Head
 from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
-from ..ranking.orders import Ranking, first_ranks
-from ..runs.classes import logits_of_label
+from ..ranking.orders import Ranking, first_ranks, union_mask
+from ..runs.classes import added_class, check_two_classes, logits_of_label
 from ..runs.run import Run
 from ..runs.sample import Unit, sample_of
 from ..stats.measures import IntArray
@@ -22,6 +24,7 @@ from .cohort import Cohort
 from .edit import Edit, Form, Mode, mask_of
 from .effects import curve_table, effect, lost_ranks_note
 from .plots import draw_curve, draw_effects, draw_notes
+from .prompt_scores import COSINE_MEASURE, PromptedCohort
 from .random_sets import NotMatched, random_null
 from .sweep import SweepMode
 
@@ -154,7 +157,8 @@ def sweep(
     intervals
         Whether to bootstrap by patient.
     logit
-        The model's class whose logit is scored, where it is not called as the label.
+        The model's class whose logit is scored, where it is not called as the label; that of a prompt, for example,
+        whose measures have the AUROC of its cosines beside them.
 
     Raises
     ------
@@ -175,10 +179,14 @@ def sweep(
     """
     cohort = cohort_of_run(run, model, label, split=eval_split, unit=unit, logit=logit)
     ranked_on = rank_split or eval_split
-    first = _entry(run, model, label, ranking, ranked_on, unit)
+    first = _entry(run, model, label, ranking, ranked_on, unit, logit)
     h = cohort.n_latents
     chosen = [*(k for k in DEFAULT_KS if k < h), h] if ks is None else list(ks)
     rows = curve_table(cohort, first, chosen, modes, form, compat=compat, intervals=intervals)
+    if (prompt := prompted(run, model, logit)) is not None:
+        seen = PromptedCohort.of(run, model, prompt, cohort, sample_of(run, label, eval_split, unit).rows)
+        found = [seen.auroc(Edit(union_mask(first, k), mode, form)) for mode in modes for k in chosen]
+        rows.insert(list(rows.columns).index("auprc"), COSINE_MEASURE, found)
     settings = _settings(run, label, cohort, form, eval_split, unit, logit) | {
         "order": ranking if isinstance(ranking, str) else "given", "rank_split": ranked_on, "modes": list(modes),
         "compat": compat, "k": chosen if ks is not None and intervals else None if ks is None else "all",
@@ -228,7 +236,8 @@ def intervene(
         Compare with so many random sets of equal count, and of equal activation within 10 %. What they reach stands
         in the provenance, under `null_count` and `null_activation`; where no sets reach it, `left_out` says why.
     logit
-        The model's class whose logit is scored, where it is not called as the label.
+        The model's class whose logit is scored, where it is not called as the label; that of a prompt, for example,
+        whose measures have the AUROC of its cosines beside them.
 
     Raises
     ------
@@ -250,6 +259,9 @@ def intervene(
     cohort = cohort_of_run(run, model, label, split=split, unit=unit, logit=logit)
     edit = Edit(mask_of(latents, run.n_latents), mode, form, value)
     rows = effect(cohort, edit)
+    if (prompt := prompted(run, model, logit)) is not None:
+        seen = PromptedCohort.of(run, model, prompt, cohort, sample_of(run, label, split, unit).rows)
+        rows = pd.concat([rows, seen.effect(edit)], ignore_index=True)
     rows.insert(0, "mode", edit.mode)
     rows.insert(1, "form", edit.form)
     rows.insert(2, "set_size", int(edit.mask.sum()))
@@ -287,26 +299,45 @@ def cohort_of_run(
     """
     run.check_model(model)
     sample = sample_of(run, label, split, unit)
-    logits = logits_of_label(run, label, logit)
     attribution, constant = model.linear_tail()
+    added = added_class(run, model, logit)
+    head = None if added is None else model.head_of(added)
+    if added is None or head is None:
+        places = logits_of_label(run, label, logit)
+        logits = run.logits[:, places]
+    else:
+        check_two_classes(run, label)
+        places = [added]
+        logits = run.logits_of(head)[:, [added - model.logits_of(head.name).start]]
     everything = Cohort.of(
         run.pooled("mean"),
-        attribution[logits],
-        constant[logits],
-        logits=run.logits[:, logits],
+        attribution[places],
+        constant[places],
+        logits=logits,
         patients=run.images["patient"].to_numpy(),
+        decides=head is None or head.decides,
     )
     return everything.take(sample.rows, sample.labels)
 
 
-def _entry(run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit) -> IntArray:
+def prompted(run: Run, model: "MammoSAE | ModelFacts", logit: str | None) -> Head | None:
+    """Return the head of a class that stands for a text; None for all others."""
+    place = added_class(run, model, logit)
+    return None if place is None or model.head_of(place).prompt is None else model.head_of(place)
+
+
+def _entry(
+    run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit, logit: str | None
+) -> IntArray:
     """The k at which each latent enters the union of every class's best k."""
     if isinstance(ranking, str):
         check_order(ranking)
         if ranking.startswith(PUBLISHED):
             found: Iterable[Any] = published_rankings(ranking).values()
         else:
-            found = rank_classes(run, label, cast("Score", ranking), model, split=split, unit=unit).values()
+            found = rank_classes(
+                run, label, cast("Score", ranking), model, split=split, unit=unit, logit=logit
+            ).values()
     else:
         found = ranking.values() if isinstance(ranking, Mapping) else [ranking]
     orders = [one.order if isinstance(one, Ranking) else Ranking.of_table(one).order for one in found]
@@ -317,12 +348,14 @@ def _settings(
     run: Run, label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit, logit: str | None
 ) -> dict[str, Any]:
     labels = np.asarray(cohort.labels).astype(int)
+    added = logit is not None and slug(logit) not in run.classes
+    called = [logit] if added else [run.classes[place] for place in logits_of_label(run, label, logit)]
     counted: dict[str, Any] = {"classes": np.bincount(labels).tolist()}
     if cohort.constant.size == 1:
         counted = {"positives": int(labels.sum())}
     return {
         "run": run.path, "label": label, "unit": unit, "form": form, "eval_split": split, "images": cohort.n_images,
-        "logits": [run.classes[place] for place in logits_of_label(run, label, logit)],
+        "logits": called,
     } | counted  # fmt: skip
 
 

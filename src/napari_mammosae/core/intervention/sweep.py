@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from ..base.errors import SettingsError
 from ..ranking.orders import union_sizes
-from ..stats.measures import BinaryMeasures, FloatArray, IntArray, MulticlassMeasures, sorted_measures
+from ..stats.measures import BinaryMeasures, FloatArray, IntArray, sorted_measures
 from .cohort import Cohort
 from .edit import FORMS, Form
-from .measures import check_labels, compat_scores, measures_of
+from .measures import check_labels, compat_scores, fields_of, measures_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,8 +126,8 @@ def sweep_cohort(
         rows.append(row)
         lost.append(ties)
         ranks.append(distinct)
-    names = BinaryMeasures._fields if cohort.constant.size == 1 else MulticlassMeasures._fields
-    columns = dict(zip(names, np.array(rows, dtype=np.float64).T, strict=True))
+    names = fields_of(cohort.constant.size, cohort.decides)
+    columns = dict(zip(names, np.array(rows, dtype=np.float64).T, strict=False))  # the two areas come first
     return Curve(mode, form, np.array(steps), columns, union_sizes(first), np.array(lost), np.array(ranks))
 
 

@@ -73,7 +73,7 @@ class SaeWeights:
 
 
 @reads(CheckpointError, "a weights file")
-def load_tensors(path: Path | str, start: int = 0) -> tuple[Any, dict[str, str]]:
+def load_tensors(path: Path | str, start: int = 0, *, mapped: bool = False) -> tuple[Any, dict[str, str]]:
     """Return what a weights file holds, and its metadata, on the CPU, without running any code from it.
 
     Parameters
@@ -82,6 +82,8 @@ def load_tensors(path: Path | str, start: int = 0) -> tuple[Any, dict[str, str]]
         A `.safetensors` file, or a file written by `torch.save` (`.pt`, `.pth`, `.tar`).
     start
         Byte at which `torch.save` began to write.
+    mapped
+        Leave tensors in the file until they are looked at.
 
     Raises
     ------
@@ -92,7 +94,7 @@ def load_tensors(path: Path | str, start: int = 0) -> tuple[Any, dict[str, str]]
     """
     path = Path(path)
     check_weights_file(path)
-    return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path, start), {})
+    return _load_safetensors(path) if path.suffix == SAFETENSORS else (_load_pickle(path, start, mapped), {})
 
 
 def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -107,9 +109,9 @@ def _load_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         ) from error
 
 
-def _load_pickle(path: Path, start: int) -> Any:
+def _load_pickle(path: Path, start: int, mapped: bool) -> Any:
     try:
-        return read_weights_file(path, start)
+        return read_weights_file(path, start, mapped=mapped)
     except (CheckpointError, MemoryError):
         raise
     except NotHarmless as refused:
@@ -193,7 +195,7 @@ def read_head(path: Path | str, key: str | None = None, name: str = "head") -> t
 
 
 @reads(CheckpointError, "a weights file")
-def read_backbone(path: Path | str, key: str | None = None) -> EncoderWeights:
+def read_backbone(path: Path | str, key: str | None = None, *, mapped: bool = False) -> EncoderWeights:
     """Read the image encoder of a Mammo-CLIP pre-training checkpoint (`.tar`, key `model`); see `read_classifier`.
 
     Raises
@@ -202,7 +204,7 @@ def read_backbone(path: Path | str, key: str | None = None) -> EncoderWeights:
         If the file holds no image encoder, or several and `key` does not tell which.
     """
     path = Path(path)
-    content = load_tensors(path)[0]
+    content = load_tensors(path, mapped=mapped)[0]
     found = places(content, path.name, _STEMS)
     check_known(key, name_places(found), path.name)
     return _encoder(found, content, key, path.name, "backbone")

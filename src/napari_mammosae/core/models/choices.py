@@ -24,7 +24,7 @@ ENGINE_VARIABLE = "NAPARI_MAMMOSAE_ENGINE"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_WORDS = "auto, cpu, cuda, cuda:N or mps"
 
-_FILES = ("backbone", "classifier", "sae")
+_FILES = ("backbone", "classifier", "sae", "text", "vocabulary")
 
 
 def check_precision(name: str) -> Precision:

@@ -9,10 +9,39 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import ModelError
 from ..base.names import slug
+from ..base.text import readable
 from ..stats.predictions import probabilities
 
 Task = Literal["binary", "multilabel", "multiclass"]
 """How logits become probabilities: a sigmoid of the only one, a sigmoid of each, one softmax of all."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prompt:
+    """A text that a head stands for, or a pair of texts.
+
+    Attributes
+    ----------
+    text, against
+        What the logit speaks for, and what it speaks against; without the latter it has no decision.
+    direction
+        float64 (p,): the unit vector of the text, minus that of the one against it, in the space shared with images.
+    scale
+        What the training multiplied cosines by; for probabilities, which nobody has calibrated.
+    note
+        What to know before it is relied on, in a few words; "" for nothing.
+    """
+
+    text: str
+    against: str
+    direction: NDArray[np.float64] = field(repr=False)
+    scale: float = 1.0
+    note: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people read."""
+        return f"“{self.text}” – “{self.against}”" if self.against else f"“{self.text}”"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +63,8 @@ class Head:
         float64 (C, d) and (C,).
     source
         Name of the file it was read from, or another short word on where it comes from.
+    prompt
+        The text that it stands for: its logit is then the numerator of a cosine. None for all other heads.
 
     Raises
     ------
@@ -53,6 +84,7 @@ class Head:
     weight: NDArray[np.float64] = field(repr=False)
     bias: NDArray[np.float64] = field(repr=False)
     source: str = ""
+    prompt: Prompt | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("weight", self.weight), ("bias", self.bias)):
@@ -84,9 +116,18 @@ class Head:
         """Length of the feature vector it reads, d."""
         return int(self.weight.shape[1])
 
+    @property
+    def decides(self) -> bool:
+        """Whether its logits decide for a class; that of a single text is only more or less."""
+        return self.prompt is None or bool(self.prompt.against)
+
     def probabilities(self, logits: ArrayLike) -> NDArray[np.float64]:
-        """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head."""
-        return probabilities(logits, self.task)
+        """Probabilities of this head's logits (..., C): a sigmoid each, or one softmax for a multiclass head.
+
+        A prompt's are NaN: its logit is the numerator of a cosine, and nobody has calibrated that.
+        """
+        found = probabilities(logits, self.task)
+        return found if self.prompt is None else np.full_like(found, np.nan)
 
 
 def check_heads(heads: Sequence[Head]) -> None:
@@ -138,6 +179,12 @@ def stacked(heads: Sequence[Head], width: int) -> tuple[NDArray[np.float64], NDA
     )
 
 
+def lasting_logits(heads: Sequence[Head]) -> list[int]:
+    """Return which of all logits are not those of prompts: a run keeps these, and gives the others at any time."""
+    owners = [head for head in heads for _ in head.classes]
+    return [place for place, head in enumerate(owners) if head.prompt is None]
+
+
 def logits_of(heads: Sequence[Head], name: str) -> slice:
     """Return which of all logits are those of one head: a slice of logits, attributions and constants.
 
@@ -186,6 +233,11 @@ def probabilities_of(heads: Sequence[Head], logits: ArrayLike) -> NDArray[np.flo
     return found
 
 
+def title_of(head: Head, name: str) -> str:
+    """Return what people read for one of a head's classes."""
+    return head.prompt.title if head.prompt is not None else readable(name)
+
+
 class HasHeads:
     """What the heads of a model say of its logits."""
 
@@ -201,6 +253,11 @@ class HasHeads:
     def task(self) -> Task:
         """Task of the first head, "binary" without any; that of a single logit is ``head_of(logit).task``."""
         return task_of(self.heads)
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """What people read for the classes, one a logit."""
+        return tuple(title_of(head, name) for head in self.heads for name in head.classes)
 
     def head_of(self, logit: int) -> Head:
         """Head that a logit belongs to; ModelError if there is no such logit."""

@@ -1,7 +1,7 @@
 """The latents of one image: every one of the h maps, of which only those that fire take memory. Knows no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -9,10 +9,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import MissingPackageError, SettingsError
 from ..images.geometry import Frame, cell_affine
+from .heads import stacked
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from .facts import ModelFacts
 
 Map = NDArray[np.float32]
 Index: TypeAlias = int | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
@@ -47,7 +50,8 @@ class LatentMaps:
         Whether `values` come from a run, which keeps them in half precision, and so are less exact than the means.
     features
         float32 (d,) each: `mean` and `max` over the cells of the last layer's channels, and, where the SAE reads
-        another layer, `layer_mean` and `layer_max` of that one's. Empty for an image of a run.
+        another layer, `layer_mean` and `layer_max` of that one's. An image of a run has the first two, or none where
+        the run is of an early format.
     key
         Names the image and model under which the model keeps what an edit of an inner layer starts from; "" where
         nothing is kept, as for the last layer.
@@ -103,6 +107,28 @@ class LatentMaps:
     def __repr__(self) -> str:
         h, rows, cols = self.shape
         return f"<LatentMaps {h} x {rows} x {cols}: {len(self.latents)} latents fire>"
+
+    def with_heads(self, facts: "ModelFacts") -> "LatentMaps":
+        """Return a copy with the logits of heads that were added since, from the pooled features and the means.
+
+        NaN where these are not kept, or what follows the latents is not linear.
+        """
+        known = self.logits.size
+        if known >= len(facts.classes):
+            return self
+        weight, bias = stacked(facts.heads, facts.heads[0].width)
+        logits = logits_sae = np.full(len(facts.classes) - known, np.nan)
+        if "mean" in self.features:
+            logits = weight[known:] @ self.features["mean"].astype(np.float64) + bias[known:]
+        if facts.attribution is not None and facts.constant is not None:
+            live = self.latents
+            added = facts.attribution[known:, live] @ self.pooled_mean[live].astype(np.float64)
+            logits_sae = facts.constant[known:] + added
+        return replace(
+            self,
+            logits=np.concatenate([self.logits, logits]),
+            logits_sae=np.concatenate([self.logits_sae, logits_sae]),
+        )
 
     def table(self, sort: str | None = None) -> "pd.DataFrame":
         """Return one row a latent, all h of them: `latent`, `mean` and `max` over the cells, `active_cells`.

@@ -27,6 +27,7 @@ from .published.download import download_model
 from .released import architecture_of, rename_released
 from .sae.autoencoder import SparseAutoencoder
 from .sae.reading import read_sae, weights_file
+from .text.reading import TextFiles
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
@@ -63,9 +64,9 @@ def read_parts(files: ModelFiles) -> Parts:
     if files.classifier is not None:
         source = files.classifier
         classifier = read_classifier(source, keys.get("classifier"))
-        encoder, places["model"] = _renamed(classifier.encoder), classifier.encoder.place
+        encoder, places["model"] = renamed(classifier.encoder), classifier.encoder.place
         if files.backbone is not None and not _same_weights(
-            encoder, _renamed(read_backbone(files.backbone, keys.get("backbone")))
+            encoder, renamed(read_backbone(files.backbone, keys.get("backbone")))
         ):
             warnings.warn(
                 f"{source.name} holds backbone weights of its own, which differ from {files.backbone.name}; "
@@ -76,10 +77,10 @@ def read_parts(files: ModelFiles) -> Parts:
     elif files.backbone is not None:
         source = files.backbone
         pretrained = read_backbone(source, keys.get("backbone"))
-        encoder, places["model"] = _renamed(pretrained), pretrained.place
+        encoder, places["model"] = renamed(pretrained), pretrained.place
     else:
         raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
-    backbone = _build_backbone(encoder, source.name)
+    backbone = build_backbone(encoder, source.name)
     for extra in files.extra_heads:
         if extra.file is not None:
             layer = read_head(extra.file, keys.get(extra.name), extra.name)
@@ -97,11 +98,13 @@ def read_parts(files: ModelFiles) -> Parts:
     return Parts(backbone, tuple(heads), sae, places)
 
 
-def _renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
+def renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
+    """Return the weights of an encoder under this package's names."""
     return rename_released(encoder.tensors) if encoder.released else encoder.tensors
 
 
-def _build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
+def build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
+    """Put a network together from the weights of one file, batch norms folded; see `read_parts`."""
     try:
         architecture = architecture_of(weights)
     except ModelError as error:
@@ -153,6 +156,8 @@ def load_model(
     backbone: Path | str | None = None,
     classifier: Path | str | None = None,
     sae: Path | str | None = None,
+    text: Path | str | None = None,
+    vocabulary: Path | str | None = None,
     sae_options: Mapping[str, Any] | None = None,
     classes: Sequence[str] | None = None,
     task: Task | None = None,
@@ -179,6 +184,9 @@ def load_model(
     sae
         Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
         a name it replaces the named model's.
+    text, vocabulary
+        For prompts: the pre-training checkpoint whose text tower is used, by default the `backbone`, and its
+        `vocab.txt`, by default that in the local Hugging Face cache. Nothing of them is read before the first prompt.
     sae_options
         What its file does not say: `kind`, `k`, `threshold`, `scale`, and `clamp` for codes below zero; see
         `SaeOptions`.
@@ -191,7 +199,8 @@ def load_model(
         (H, W) of the model's input, 1520 x 912 by default.
     keys
         Where a file holds several of what is wanted, averaged weights beside plain ones for example: which to take, by
-        "classifier", "backbone", "sae" or the name of a head with a file, such as ``{"classifier": "model_ema"}``.
+        "classifier", "backbone", "sae", "text" or the name of a head with a file, such as
+        ``{"classifier": "model_ema"}``.
     device
         "auto" (cuda, else mps, else cpu), or a torch device.
     precision
@@ -223,13 +232,14 @@ def load_model(
     given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
     if name is not None:
         if backbone or classifier:
-            raise ModelError("give either a model's name or files, not both; only `sae` goes with a name")
+            raise ModelError("give either a model's name or files, not both; only `sae` and `text` go with a name")
         if download and str(name) not in embedded_models():
             with reporting(True) as report:
                 download_model(str(name), report)
         files = find_model(name).with_sae(_path(sae))
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
+    files = files.with_text(_path(text), _path(vocabulary))
     files = files.changed(classes=classes, task=task, layer=layer, input_size=input_size, keys=keys)
     files = files.with_sae_options(sae_options)
     if files.sae is not None:
@@ -239,6 +249,9 @@ def load_model(
     device = "cpu" if (asked, device) == ("openvino", "auto") else resolve_device(device)
     chosen = choose_engine(asked, device)
     hashes = [_hash(files, name) for name in ("classifier" if files.classifier else "backbone", "sae")]
+    for kind in ("text", "vocabulary"):
+        if kind in files.hashes:
+            _hash(files, kind)
     with reading(files.classifier or files.backbone or files.name, CheckpointError, "weights of a model"):
         parts = read_parts(files)
     model_sha256, sae_sha256 = (
@@ -259,6 +272,7 @@ def load_model(
         domain=files.domain,
         model_sha256=model_sha256,
         sae_sha256=sae_sha256,
+        text=_text_files(files),
     )
     model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
     model.recipe = given | {"device": device, "engine": chosen}
@@ -279,6 +293,12 @@ def resolve_device(device: str) -> str:
     if not there[device.partition(":")[0]]:
         raise ModelError(f"device {device!r} is not available on this machine; choose auto or cpu")
     return device
+
+
+def _text_files(files: ModelFiles) -> TextFiles | None:
+    """Where the text tower is: in a file of its own, else in the pre-training checkpoint."""
+    text = files.text or files.backbone
+    return None if text is None else TextFiles(text, files.vocabulary, files.keys.get("text"))
 
 
 def _path(value: Path | str | None) -> Path | None:

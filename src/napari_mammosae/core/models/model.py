@@ -3,7 +3,7 @@
 import gc
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -21,12 +21,20 @@ from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .engines.openvino import Pass, converted_passes
 from .facts import Domain, ModelFacts, why_not_linear
-from .heads import HasHeads, Head, check_heads, stacked
+from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
 from .memory import first_line, out_of_memory
 from .sae.autoencoder import SparseAutoencoder
 from .sae.fitting import where_it_fits
+from .text.of_model import ModelText
+from .text.reading import TextFiles
+from .text.space import JointSpace
+from .text.tower import Vectors
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+_COLUMNS = 2_048
+"""Latents whose attribution is worked out at once."""
 
 
 @dataclass(eq=False, repr=False)
@@ -55,6 +63,8 @@ class MammoSAE(HasHeads):
         the pre-training checkpoint. Empty when they did not come from a file. Heads added later do not change it.
     sae_sha256
         Hash of the SAE's file, in the same way.
+    text
+        Where its text tower is, for prompts.
     recipe
         The arguments by which `load_model` made it, so that another process can load the same; None for a model that
         was put together or changed in another way.
@@ -72,6 +82,7 @@ class MammoSAE(HasHeads):
     domain: Domain = field(default_factory=Domain)
     model_sha256: str = ""
     sae_sha256: str = ""
+    text: TextFiles | None = None
     recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -186,6 +197,30 @@ class MammoSAE(HasHeads):
         """Cells (H', W') of the SAE's layer for the model's input size."""
         return self.backbone.grid(self.preprocessing.size, self.block)
 
+    @cached_property
+    def _texts(self) -> ModelText:
+        return ModelText(self, self.text)
+
+    def encode_texts(self, texts: Sequence[str]) -> tuple[Vectors, tuple[str, ...]]:
+        """Return the unit vectors (n, p) of texts, and the words that the text tower does not know.
+
+        Raises
+        ------
+        ModelError
+            If the model has no text tower, or its tower belongs to another backbone.
+        CheckpointError, UnsafeCheckpointError
+            If the tower's files are not what they should be.
+        """
+        return self._texts.encode(texts)
+
+    def joint_space(self) -> JointSpace:
+        """Where its images and latents lie in the space they share with texts; errors as `encode_texts`."""
+        return self._texts.space
+
+    def text_agreement(self) -> float:
+        """Measure how nearly it embeds images as the backbone does that the text tower was trained with, a cosine."""
+        return self._texts.agreement()
+
     def add_head(self, head: Head) -> None:
         """Add a head after the ones there are: its logits come last, and the model's hashes stay.
 
@@ -197,8 +232,9 @@ class MammoSAE(HasHeads):
         heads = (*self.heads, head)
         self._check(heads)
         self.heads = heads
-        for known in ("attribution", "constant"):
-            vars(self).pop(known, None)
+        vars(self).pop("constant", None)
+        if "attribution" in (known := vars(self)):
+            known["attribution"] = np.concatenate([known["attribution"], self._attribution_of(head.weight)])
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps (N, d, H', W') of normalised images `x` (N, 3, H, W), any size.
@@ -290,7 +326,14 @@ class MammoSAE(HasHeads):
         ModelError
             If the layer is not "head" (what follows is not linear there), or there is no SAE or no head.
         """
-        return np.asarray(self.head_weight @ self._sae_of_tail().decoder_weight.double().cpu().numpy())
+        return self._attribution_of(self.head_weight)
+
+    def _attribution_of(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Multiply with the decoder in double precision, a piece at a time: whole it would take 268 MB."""
+        decoder = self._sae_of_tail().decoder_weight
+        starts = range(0, decoder.shape[1], _COLUMNS)
+        pieces = [weight @ decoder[:, start : start + _COLUMNS].double().cpu().numpy() for start in starts]
+        return np.concatenate(pieces, axis=1)
 
     @cached_property
     def constant(self) -> NDArray[np.float64]:
@@ -302,7 +345,7 @@ class MammoSAE(HasHeads):
         return self.attribution, self.constant
 
     def predict(self, image: Mammogram) -> dict[str, float]:
-        """Return the probability of every class for a mammogram.
+        """Return the probability of every class for a mammogram; prompts have none.
 
         Raises
         ------
@@ -319,7 +362,8 @@ class MammoSAE(HasHeads):
         ['mass', 'suspicious_calcification']
         """
         logits = self.logits(self.features(image.to_input(self.preprocessing)))[0].numpy()
-        return {name: float(p) for name, p in zip(self.classes, self.probabilities(logits), strict=True)}
+        found = self.probabilities(logits)
+        return {self.classes[place]: float(found[place]) for place in lasting_logits(self.heads)}
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""

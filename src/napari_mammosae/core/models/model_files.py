@@ -14,7 +14,7 @@ from ..images.preprocessing import Preprocessing
 from .choices import check_engine
 from .facts import Domain
 from .heads import Task
-from .model_schema import FileEntry, HeadTable, InputTable, ModelTable, validated
+from .model_schema import FILE_KINDS, FileEntry, HeadTable, InputTable, ModelTable, validated
 from .published.address import SCHEME
 from .published.catalogue import published_model, published_models
 from .published.places import locate, model_toml
@@ -51,16 +51,17 @@ class ModelFiles:
     ----------
     name
         Shown to people and kept with results.
-    backbone, classifier, sae
-        Weights files; see `load_model`.
+    backbone, classifier, sae, text, vocabulary
+        Files; see `load_model`.
     head
         The classifier's own head.
     extra_heads
         Others, each with a file.
     hashes
-        Expected SHA-256 of files, by "backbone", "classifier" and "sae".
+        Expected SHA-256 of files, by "backbone", "classifier", "sae", "text" and "vocabulary".
     keys
-        Which of several to take in a file, by "backbone", "classifier", "sae" or a head's name; see `load_model`.
+        Which of several to take in a file, by "backbone", "classifier", "sae", "text" or a head's name; see
+        `load_model`.
     sae_options
         What the SAE's file does not say.
     layer
@@ -77,6 +78,8 @@ class ModelFiles:
     backbone: Path | None = None
     classifier: Path | None = None
     sae: Path | None = None
+    text: Path | None = None
+    vocabulary: Path | None = None
     head: HeadSource = field(default_factory=HeadSource)
     extra_heads: tuple[HeadSource, ...] = ()
     hashes: Mapping[str, str] = field(default_factory=dict)
@@ -103,7 +106,7 @@ class ModelFiles:
         ModelError
             If a key is for none of the files.
         """
-        known = ("backbone", "classifier", "sae", *(one.name for one in self.extra_heads))
+        known = ("backbone", "classifier", "sae", "text", *(one.name for one in self.extra_heads))
         for name in keys or ():
             if name not in known:
                 raise ModelError(f"keys has {name!r}; expected one of {', '.join(known)}")
@@ -123,6 +126,12 @@ class ModelFiles:
             return self
         hashes, keys = ({k: v for k, v in said.items() if k != "sae"} for said in (self.hashes, self.keys))
         return replace(self, sae=sae, hashes=hashes, keys=keys, sae_options=SaeOptions())
+
+    def with_text(self, text: Path | None, vocabulary: Path | None) -> "ModelFiles":
+        """Return a copy with another text tower, and another vocabulary; None for the ones there are."""
+        if text is not None:
+            self = replace(self, text=text, vocabulary=None)
+        return self if vocabulary is None else replace(self, vocabulary=vocabulary)
 
     def with_sae_options(self, given: Mapping[str, Any] | None) -> "ModelFiles":
         """Return a copy with some of the SAE's options set; ModelError where one is not known or has a wrong value."""
@@ -170,7 +179,7 @@ def file_stamps(recipe: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
 
     Those that are missing or not understood are left out; `load_model` says what is wrong with them.
     """
-    paths = [Path(recipe[kind]) for kind in ("backbone", "classifier", "sae") if recipe.get(kind) is not None]
+    paths = [Path(recipe[kind]) for kind in FILE_KINDS if recipe.get(kind) is not None]
     if (name := recipe.get("name")) is not None:
         paths += [Path(name)] if Path(name).suffix == ".toml" else []
         try:
@@ -178,7 +187,7 @@ def file_stamps(recipe: Mapping[str, Any]) -> tuple[tuple[str, int, int], ...]:
         except ModelError:
             pass
         else:
-            named = (files.backbone, files.classifier, files.sae, *(head.file for head in files.extra_heads))
+            named = (*(getattr(files, kind) for kind in FILE_KINDS), *(head.file for head in files.extra_heads))
             paths += [path for path in named if path is not None]
     there = [(one.name, one.stat()) for path in paths for one in _files_of(path) if one.exists()]
     return tuple((name, found.st_mtime_ns, found.st_size) for name, found in there)
@@ -216,7 +225,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
     table = validated(content, path.name)
-    named = {"backbone": table.files.backbone, "classifier": table.files.classifier, "sae": table.files.sae}
+    named: dict[str, FileEntry | None] = {kind: getattr(table.files, kind) for kind in FILE_KINDS}
     files: dict[str, Any] = {
         kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
     }

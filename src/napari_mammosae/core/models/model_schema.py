@@ -54,14 +54,18 @@ class FileEntry(_Table):
 _FILE = "a file name, or a table of path and sha256"
 
 
+FILE_KINDS = ("classifier", "backbone", "sae", "text", "vocabulary")
+"""What a `model.toml` names files for, besides heads."""
+
+
 class FilesTable(_Table):
     """Weights files."""
 
     backbone: FileEntry | None = Field(default=None, description=_FILE)
     classifier: FileEntry | None = Field(default=None, description=_FILE)
     sae: FileEntry | None = Field(default=None, description=_FILE)
-    text: Annotated[Any, Supported()] = None
-    vocabulary: Annotated[Any, Supported()] = None
+    text: FileEntry | None = Field(default=None, description=_FILE)
+    vocabulary: FileEntry | None = Field(default=None, description=_FILE)
 
 
 class BackboneTable(_Table):

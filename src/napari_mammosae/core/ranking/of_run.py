@@ -8,14 +8,16 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from ..base.errors import MammoSAEError, ModelError, SettingsError
+from ..base.names import slug
 from ..base.provenance import provenance
 from ..models.facts import ModelFacts
-from ..runs.classes import categories_of, class_number, logit_of
+from ..runs.classes import added_class, categories_of, class_number, logit_of
 from ..runs.making.model_spec import model_of_run
 from ..runs.protocol import ProtocolName, choose
 from ..runs.run import Run
 from ..runs.sample import Sample, Unit, sample_of
 from .orders import Ranking
+from .prompt_changes import removal_changes
 from .scores import Contrast, LabelledPool, Score, class_rankings, score_latents
 from .table import rank_latents
 
@@ -35,6 +37,7 @@ def rank(
     split: str | None = None,
     unit: Unit = "image",
     model: "MammoSAE | str | None" = None,
+    logit: str | None = None,
     intervals: int | None = 100,
 ) -> "pd.DataFrame":
     """Rank all latents of a run for a class of a label, with every score beside the one ranked by.
@@ -56,6 +59,10 @@ def rank(
     model
         The run's model, or its name; adds what each latent contributes to the logit of the class. It is loaded by
         the name the run knows where the score is "attribution" and none is given.
+    logit
+        One of the model's classes that the run was not made with, such as a prompt's, for which the attribution is
+        taken; a prompt needs no label then. Its table says, as `cosine_change`, how the cosine changes on average when
+        a latent is removed.
     intervals
         Latents, best first, that get 95 % intervals; None for all that fire.
 
@@ -92,13 +99,20 @@ def rank(
     attribution = None
     if model is not None:
         run.check_model(model)
-        attribution = attribution_of_class(model, run, label, number)
+        attribution = attribution_of_class(model, run, label, number, logit)
     sample = sample_of(run, label, split, unit)
     pool = replace(pool_of_sample(run, sample), attribution=attribution)
     table = rank_latents(pool, score, label=number, contrast=contrast, intervals=intervals)
+    if model is not None and (place := added_class(run, model, logit)) is not None:
+        head = model.head_of(place)
+        if head.prompt is not None:
+            rows = np.unique(sample.rows)
+            pooled, features = scipy.sparse.csr_array(run.pooled("mean"))[rows], run.features("mean")[rows]
+            changes = removal_changes(head, model.joint_space(), pooled, features.astype(np.float64))
+            table.insert(list(table.columns).index("attribution") + 1, "cosine_change", changes[table["latent"]])
     settings: dict[str, Any] = {
         "run": run.path, "label": label, "class": number, "score": score, "contrast": contrast, "split": split,
-        "unit": unit, "intervals": intervals,
+        "unit": unit, "intervals": intervals, **({"logit": logit} if logit else {}),
     }  # fmt: skip
     table.attrs["provenance"] = provenance("rank", settings) | {
         "made_with": run.made_with, "used": sample.used.describe()
@@ -137,6 +151,7 @@ def rank_classes(
     *,
     split: str | None = None,
     unit: Unit = "image",
+    logit: str | None = None,
 ) -> dict[int, Ranking]:
     """Rank the latents for every class of a label, each against the rest, by class number.
 
@@ -154,15 +169,19 @@ def rank_classes(
     return {
         number: Ranking.of(
             score_latents(
-                replace(pool, attribution=attribution_of_class(model, run, label, number)), "attribution", number
+                replace(pool, attribution=attribution_of_class(model, run, label, number, logit)), "attribution", number
             )
         )
         for number in class_rankings(pool, "diff")
     }
 
 
-def attribution_of_class(model: "MammoSAE | ModelFacts", run: Run, label: str, number: int) -> NDArray[np.float64]:
+def attribution_of_class(
+    model: "MammoSAE | ModelFacts", run: Run, label: str, number: int, logit: str | None = None
+) -> NDArray[np.float64]:
     """Return what one unit of each latent's mean adds to the logit that speaks for a class of a label, (h,).
+
+    `logit` names a class of the model that the run was not made with; it speaks for class 1, and against class 0.
 
     Raises
     ------
@@ -173,6 +192,11 @@ def attribution_of_class(model: "MammoSAE | ModelFacts", run: Run, label: str, n
     """
     if model.n_latents != run.n_latents:
         raise ModelError(f"{model.name} has {model.n_latents} latents, {run.path.name} {run.n_latents}.")
+    place = added_class(run, model, logit)
+    if place is not None:
+        return np.asarray(model.linear_tail()[0][place] * (1 if number else -1))
+    if logit is not None and slug(logit) not in run.classes:
+        raise SettingsError(f"the model has no class {logit!r} besides those of {run.path.name}.")
     found = logit_of(model, label, number, categories_of(run, label))
     return np.asarray(model.linear_tail()[0][found.logit] * found.sign)
 

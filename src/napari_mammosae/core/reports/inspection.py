@@ -12,6 +12,8 @@ from ..base.files import sha256_file
 from ..base.provenance import provenance, write_results
 from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
+from ..intervention.prompt_scores import score_image
+from ..models.heads import Head
 from ..models.latents import LatentMaps
 from .latents_figure import figure_source, latents_figure, save_figure
 
@@ -41,8 +43,9 @@ def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[st
     """Logits and probabilities, from the features and from their SAE reconstruction, and how far apart these are."""
     frame = _frame(maps)
 
-    def by_class(values: np.ndarray[Any, Any]) -> dict[str, float]:
-        return {name: float(value) for name, value in zip(model.classes, values, strict=True)}
+    def by_class(values: np.ndarray[Any, Any]) -> dict[str, float | None]:
+        pairs = zip(model.classes, values, strict=True)
+        return {name: None if np.isnan(value) else float(value) for name, value in pairs}
 
     return {
         "image_id": image.image_id,
@@ -52,6 +55,7 @@ def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[st
         "probability": by_class(model.probabilities(maps.logits)),
         "logit_sae": by_class(maps.logits_sae),
         "probability_sae": by_class(model.probabilities(maps.logits_sae)),
+        **_prompts(model, maps),
         "error_norm": maps.error_norm,
         "fvu": None if np.isnan(maps.fvu) else maps.fvu,
         "grid": maps.shape[1:],
@@ -59,6 +63,33 @@ def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[st
         "live_latents": len(maps.latents),
         "frame": {"source_shape": frame.source_shape, "crop": frame.crop, "input_shape": frame.input_shape},
     }
+
+
+def prompt_line(head: Head, model: "MammoSAE", maps: LatentMaps) -> str:
+    """Say what a prompt's logit and cosine are on an image."""
+    score = score_image(head, model.joint_space(), maps)
+    assert head.prompt is not None
+    chance = f", probability {score.probability:.4f} (uncalibrated)" if head.decides else ""
+    return f"{head.prompt.title}: logit {score.logit:+.4f}, cosine {score.cosine:+.4f}{chance}"
+
+
+def _prompts(model: "MammoSAE", maps: LatentMaps) -> dict[str, Any]:
+    """What prompts say of an image, by class; nothing for a model without."""
+    found: dict[str, Any] = {}
+    for head in model.heads:
+        if head.prompt is None:
+            continue
+        score = score_image(head, model.joint_space(), maps)
+        found[head.classes[0]] = {
+            "text": head.prompt.text,
+            "against": head.prompt.against or None,
+            "logit": score.logit,
+            "cosine": score.cosine,
+            "norm": score.norm,
+            "probability_uncalibrated": score.probability if head.decides else None,
+            "note": head.prompt.note or None,
+        }
+    return {"prompts": found} if found else {}
 
 
 def map_arrays(maps: LatentMaps) -> dict[str, np.ndarray[Any, Any]]:
@@ -138,7 +169,8 @@ def inspection_files(folder: Path, figure: str = "figure.png") -> list[Path]:
 
 def _headline(model: "MammoSAE", maps: LatentMaps) -> str:
     probabilities = model.probabilities(maps.logits)
-    predicted = ", ".join(f"{name} {p:.3f}" for name, p in zip(model.classes, probabilities, strict=True))
+    pairs = zip(model.classes, probabilities, strict=True)
+    predicted = ", ".join(f"{name} {p:.3f}" for name, p in pairs if not np.isnan(p))
     return f"{model.name}: {predicted}" if predicted else model.name
 
 

@@ -179,6 +179,32 @@ def logits_of_label(run: Run, label: str, called: str | None = None) -> list[int
     return [found.logit]
 
 
+def added_class(run: Run, predictor: Predictor, called: str | None) -> int | None:
+    """Return the place of a model's class that the run was not made with, such as a prompt's; None for all others."""
+    if called is None or slug(called) in run.classes:
+        return None
+    return next((place for place, name in enumerate(predictor.classes) if slug(name) == slug(called)), None)
+
+
+def check_two_classes(run: Run, label: str) -> None:
+    """Check that one logit can speak for class 1 of a label.
+
+    Raises
+    ------
+    RunError
+        The run has no such label.
+    SettingsError
+        It has other classes than 0 and 1, or it is not known which of two is positive.
+    """
+    numbers, categories = {number for number, _ in classes_of(run, label)}, categories_of(run, label)
+    if categories and positive_of(categories) != 1:
+        raise SettingsError(question(label, categories))
+    if not numbers <= {0, 1}:
+        raise SettingsError(
+            f"one logit cannot be scored against the classes {', '.join(map(str, sorted(numbers)))} of {label!r}."
+        )
+
+
 def predictions_of(run: Run, label: str) -> IntArray:
     """Return the class of a label that the model decides for on each image, (n,) int64.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
 from ..annotations.positives import positive_of
-from ..base.errors import RunError
+from ..base.errors import ModelError, RunError
 from ..base.names import ImageNames, short_name
 from ..base.reading import reading
 from ..images.geometry import Frame
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from ..annotations.positives import Positive
     from ..models.facts import ModelFacts
+    from ..models.heads import Head
     from ..models.model import MammoSAE
 
 Pooling = Literal["mean", "max", "active_cells"]
@@ -205,6 +206,23 @@ class Run:
         parts = [self._read("features", block, ["image", kind]) for block in self._blocks()]
         return rows_of_lists(parts, kind, self.numbers, f"{self.path.name}/features")
 
+    def logits_of(self, head: "Head") -> NDArray[np.float64]:
+        """Logits (n, C) of a head that the run was not made with, such as a prompt's, from the pooled channels.
+
+        Raises
+        ------
+        RunError
+            The run keeps no pooled channels.
+        ModelError
+            The head reads another number of channels.
+        """
+        features = self.features("mean").astype(np.float64)
+        if features.shape[1] != head.width:
+            raise ModelError(
+                f"the head {head.name!r} reads {head.width} features, {self.path.name} keeps {features.shape[1]}."
+            )
+        return features @ head.weight.T + head.bias
+
     def maps(self, latent: int) -> Cells:
         """Every cell where a latent fires: columns image, cell (row * W' + column), value, by image and cell.
 
@@ -282,6 +300,11 @@ class Run:
         live, fires = pooled["latent"].to_numpy(), cells.latent
         if (np.diff(live) <= 0).any() or not np.isin(fires, live).all():
             raise damaged(f"{self.path.name}/pooled", "its latents are not those of the maps, in order")
+        features: dict[str, NDArray[np.float32]] = {}
+        if self.info["format"] >= WITH_SCALES:
+            kept = self._read("features", block, filters=[("image", "==", image)])
+            one, name = np.array([image], np.int32), f"{self.path.name}/features"
+            features = {kind: rows_of_lists([kept], kind, one, name)[0] for kind in ("mean", "max")}
         values = np.zeros((len(live), self.grid[0] * self.grid[1]), np.float32)
         values[np.searchsorted(live, fires), cells.cell] = cells.value
         return LatentMaps(
@@ -296,6 +319,7 @@ class Run:
             error_norm=float(self.images["error_norm"].iloc[row]),
             frame=self.frame(row),
             rounded=True,
+            features=features,
         )
 
     def regions(self) -> Iterator[RegionsPart]:

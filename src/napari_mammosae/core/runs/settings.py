@@ -10,6 +10,7 @@ from ..base.provenance import NOTICE, write_json
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
 from ..images.preprocessing import Preprocessing
+from ..models.heads import lasting_logits
 from .info_schema import defaults, fault_of
 from .layout import Layout, writing
 
@@ -73,7 +74,7 @@ def model_settings(model: "MammoSAE") -> dict[str, Any]:
     return {
         "grid": model.grid,
         "latents": model.n_latents,
-        "classes": model.classes,
+        "classes": tuple(model.classes[place] for place in lasting_logits(model.heads)),
         "task": model.task,
         "layer": model.layer,
         "model_sha256": model.model_sha256,

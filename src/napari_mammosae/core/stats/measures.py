@@ -27,6 +27,13 @@ class BinaryMeasures(NamedTuple):
     f1: float
 
 
+class RankMeasures(NamedTuple):
+    """The two areas alone, for scores that decide nothing."""
+
+    auroc: float
+    auprc: float
+
+
 class MulticlassMeasures(NamedTuple):
     """Share of right decisions, and F1 averaged over the classes that occur."""
 

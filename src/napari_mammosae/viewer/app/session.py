@@ -149,7 +149,10 @@ class Session:
 
     @property
     def maps(self) -> LatentMaps | None:
-        """All latents of `image` under `model`."""
+        """All latents of `image` under `model`, with the logits of heads that were added since."""
+        model = self.model
+        if self._maps is not None and model is not None:
+            self._maps = self._maps.with_heads(model)
         return self._maps
 
     @maps.setter

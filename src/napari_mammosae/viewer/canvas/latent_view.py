@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...core.base.text import readable
-
 if TYPE_CHECKING:
     from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
@@ -94,14 +92,23 @@ def predictions(model: ModelFacts, maps: LatentMaps) -> list[Prediction]:
     """Every class's logit and probability on the image."""
     columns = (maps.logits, model.probabilities(maps.logits), maps.logits_sae, model.probabilities(maps.logits_sae))
     return [
-        Prediction(name, *(float(value) for value in row)) for name, *row in zip(model.classes, *columns, strict=True)
+        Prediction(name, *(float(value) for value in row)) for name, *row in zip(model.titles, *columns, strict=True)
     ]
 
 
 def prediction_text(rows: list[Prediction]) -> str:
     """Lines for the canvas: probability, logit, and both with the SAE, short enough for a laptop's canvas."""
     return "\n".join(
-        f"{readable(row.name)} {row.probability:.3f} ({row.logit:+.2f}), "
-        f"SAE {row.probability_sae:.3f} ({row.logit_sae:+.2f})"
+        f"{row.name} {chance_text(row.probability)} ({row.logit:+.2f}), "
+        f"SAE {chance_text(row.probability_sae)} ({row.logit_sae:+.2f})"
         for row in rows
     )
+
+
+def chance_text(probability: float) -> str:
+    """A probability as people read it; a dash for a prompt, which has none.
+
+    >>> chance_text(0.5), chance_text(float("nan"))
+    ('0.500', '–')
+    """
+    return "–" if np.isnan(probability) else f"{probability:.3f}"

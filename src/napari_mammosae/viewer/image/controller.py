@@ -16,6 +16,7 @@ from ..canvas import layers, window
 from ..canvas.notes import refusal
 from ..context import Controller
 from . import tasks
+from .prompts import Prompts
 from .tasks import ModelChoice
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class ImageController(Controller):
     ----------
     models
         Opens models, in processes of their own.
+    prompts
+        Texts that were asked for.
     choice
         The model to compute with; it is loaded when it is needed.
     """
@@ -56,6 +59,7 @@ class ImageController(Controller):
         self.jobs, self.actions = context.jobs, actions
         chosen = preferences()
         self.models = ModelOpener()
+        self.prompts = Prompts(context)
         self.choice = ModelChoice(
             name=chosen.model, device=chosen.device, precision=chosen.precision, engine=chosen.engine
         )
@@ -74,6 +78,7 @@ class ImageController(Controller):
         """Stop what runs, give the model's memory back, look at no more layers."""
         self.jobs.cancel()
         super().close()
+        self.prompts.close()
         self.models.close()
         if (handle := self.session.handle) is not None:
             self.session.handle = None

@@ -6,13 +6,12 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QSpinBox
 from superqt.utils import signals_blocked
 
-from ...core.base.text import readable
 from ..app.keymap import tooltip
 from ..app.preferences import remember
 from ..app.session import MOST_PINS, ContrastMode
 from ..canvas.actions import CONTRAST_TITLES, CanvasActions
 from ..canvas.colors import COLORMAPS
-from ..canvas.latent_view import predictions, resolve
+from ..canvas.latent_view import chance_text, predictions, resolve
 from ..context import Context
 from ..widgets import ui
 from ..widgets.parts import Part, row
@@ -42,8 +41,8 @@ class PredictionPart(Part):
             return
         self._add(0, "Prediction (logit)", "model", "with SAE")
         for line, p in enumerate(predictions(model, maps), start=1):
-            plain, through = f"{p.probability:.3f} ({p.logit:+.2f})", f"{p.probability_sae:.3f} ({p.logit_sae:+.2f})"
-            self._add(line, readable(p.name), plain, through)
+            plain = f"{chance_text(p.probability)} ({p.logit:+.2f})"
+            self._add(line, p.name, plain, f"{chance_text(p.probability_sae)} ({p.logit_sae:+.2f})")
         if maps.scale_alarm:
             self._add(self._grid.rowCount(), maps.scale_alarm)
 

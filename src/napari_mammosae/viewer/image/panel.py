@@ -12,6 +12,7 @@ from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
 from .model_panel import ModelPart
+from .prompt_panel import PromptPart
 
 
 class ModelPanel(Dock):
@@ -23,12 +24,23 @@ class ModelPanel(Dock):
         self.image = ImagePart(images, actions)
         self.model = ModelPart(images)
         self.prediction = PredictionPart(self.context)
+        self.prompt = PromptPart(images.prompts)
         self.latent = LatentPart(self.context, actions)
         self.diagnosis = DiagnosisPanel(self.session)
         self.job = JobPart(images)
-        self.own(self.image, self.model, self.prediction, self.latent, self.job)
+        self.own(self.image, self.model, self.prediction, self.prompt, self.latent, self.job)
         content = QWidget()
-        parts = (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis)
+        parts = (
+            self.image,
+            _line(),
+            self.model,
+            _line(),
+            self.prediction,
+            self.prompt,
+            self.latent,
+            _line(),
+            self.diagnosis,
+        )
         ui.column(content, *parts, margins=(6, 6, 6, 6)).addStretch(1)
         scrolled = Scrolled(content)
         ui.column(self, scrolled, self.job, grow=scrolled)

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
     from ...core.images.mammogram import Mammogram
+    from ...core.models.heads import Head
     from ...core.models.latents import LatentMaps
     from ...core.models.published.catalogue import PublishedModel
+    from ...core.models.text.space import JointSpace
     from ...process.handle import ModelHandle
     from ...process.opening import ModelOpener
 
@@ -94,6 +96,20 @@ def compute(handle: ModelHandle, image: Mammogram, report: Report) -> LatentMaps
     maps = handle.compute(image, report)
     report("Showing the latents")
     return maps
+
+
+def add_prompt(
+    handle: ModelHandle, texts: tuple[str, str], approximate: bool, report: Report
+) -> tuple[Head, JointSpace]:
+    """Make a prompt one more head of a model, unless it is one; also return the space its texts share with images."""
+    from ...core.naming.text_heads import find_prompt, make_head
+
+    report("Reading the prompt")
+    head = find_prompt(handle.facts.heads, *texts)
+    if head is None:
+        head = make_head(handle, *texts, approximate=approximate)
+        handle.add_head(head)
+    return head, handle.joint_space()
 
 
 def read_image(path: Path, report: Report) -> Mammogram:

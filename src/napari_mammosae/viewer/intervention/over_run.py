@@ -76,6 +76,7 @@ class EditOverRun(Controller):
         self._of: Run | None = None  # the run whose ranking it is
         self._rested: Run | None = None  # a run that is gone, while an edit still has to leave its ranking
         self._logit = -1
+        self._added: str | None = None  # the class looked at, where the run was not made with it
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
         self._later = self.debounced(self._bootstrap, _BANDS_WAIT)
@@ -134,7 +135,9 @@ class EditOverRun(Controller):
         assert model is not None
         self._logit = self.intervention.state.logit
         name = model.classes[self._logit] if self._logit < len(model.classes) else ""
-        self.labels = run_effects.labels_for(run, name) if name in run.classes else []
+        prompted = bool(name) and model.head_of(self._logit).prompt is not None
+        self._added = name if prompted else None
+        self.labels = run_effects.labels_for(run, name) if prompted or name in run.classes else []
         self.label = self.labels[0] if self.labels else ""
 
     def _prepare(self) -> None:
@@ -148,7 +151,7 @@ class EditOverRun(Controller):
             self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.{choose}")
             self._give_up()
             return
-        choice, title = RunChoice(self.label, self.score, self.protocol), f"Preparing {run.path.name}"  # type: ignore[arg-type]
+        choice, title = RunChoice(self.label, self.score, self.protocol, self._added), f"Preparing {run.path.name}"  # type: ignore[arg-type]
         if model.linear:
             work = partial(run_effects.prepare_run, run, model, choice)
             self.jobs.start(title, work, partial(self._take, run, handle), self._not_prepared)

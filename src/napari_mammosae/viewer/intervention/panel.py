@@ -5,7 +5,9 @@ from pathlib import Path
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ...core.base.errors import MammoSAEError
+from ...core.intervention.edit import Edit
 from ..image.controller import ImageController
+from ..image.prompt_panel import PromptPart
 from ..runs.browser import RunBrowser
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
@@ -27,7 +29,8 @@ class IntervenePanel(Dock):
         self.passing = PassPart(self.intervention)
         self.result = ResultPart(self.intervention)
         self.run = EditOverRunPart(self.over_run, browser)
-        self.own(self.set, self.passing, self.result, self.run)
+        self.prompt = PromptPart(images.prompts, self._prompt_edit)
+        self.own(self.set, self.prompt, self.passing, self.result, self.run)
         self.export_button = ui.button(
             "Export…", "Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG", self._on_export
         )
@@ -42,12 +45,14 @@ class IntervenePanel(Dock):
             ui.column(page, part, margins=(4, 4, 4, 4))
             self.tabs.add(page, title, tip)
         content = QWidget()
-        ui.column(content, self.set, self.passing, self.tabs, grow=self.tabs, margins=(6, 6, 6, 6))
+        ui.column(content, self.set, self.prompt, self.passing, self.tabs, grow=self.tabs, margins=(6, 6, 6, 6))
         scrolled, foot = Scrolled(content), row(notice, self.export_button)
         foot.layout().setContentsMargins(6, 0, 6, 6)
         ui.column(self, self.set.banner, scrolled, self.status, foot, grow=scrolled, spacing=2)
         self.status.setVisible(False)
         self.listen(self.intervention.changed, self._refresh)
+        self.listen(self.intervention.changed, self.prompt.refresh)
+        self.listen(images.prompts.asked, self._on_asked)
         self.listen(exporter.said, self._on_said)
         self.listen(exporter.jobs.ended, self._refresh)
         self.listen(self.context.status.told, self._on_told)
@@ -58,6 +63,13 @@ class IntervenePanel(Dock):
 
     def _refresh(self, *_: object) -> None:
         self.export_button.setEnabled(self.intervention.view is not None and not self.exporter.jobs.busy)
+
+    def _prompt_edit(self) -> Edit | None:
+        view = self.intervention.view
+        return view.edit if view is not None and self.intervention.is_on else None
+
+    def _on_asked(self, place: int) -> None:
+        self.intervention.change(logit=place)
 
     def _on_export(self) -> None:
         image = self.session.image

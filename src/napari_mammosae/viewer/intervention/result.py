@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ...core.base.errors import SettingsError
 from ...core.intervention.edit import Edit
 from ...core.intervention.image_edit import ImageEdit
 from ...core.intervention.smallest_flip import FlipSet
@@ -138,6 +139,8 @@ def flip_of(model: ModelFacts, maps: LatentMaps, state: EditState, factor: float
     """Find the fewest latents that, multiplied by a factor, change the decision for the class looked at."""
     from ...core.intervention.smallest_flip import smallest_flip
 
+    if not model.head_of(state.logit).decides:
+        raise SettingsError("A single prompt decides nothing. Write a pair with | between.")
     logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
     live = np.asarray(maps.latents, dtype=np.int64)
     parts = model.linear_tail()[0][logits, live] * maps.pooled_mean[live].astype(np.float64)

@@ -5,7 +5,7 @@ from typing import cast
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from ...core.base.text import readable
+from ..canvas.latent_view import chance_text
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
@@ -57,9 +57,10 @@ class ResultPart(Part):
         self.setVisible(view is not None and not self.session.blind)
         if [self.class_box.itemData(i) for i in range(self.class_box.count())] != list(classes):
             self.class_box.clear()
-            for name in classes:
-                self.class_box.addItem(readable(name), name)
-            self._build(classes)
+            titles = model.titles if model is not None else ()
+            for name, title in zip(classes, titles, strict=True):
+                self.class_box.addItem(title, name)
+            self._build(titles)
         self.map_box.setCurrentIndex(list(MAPS).index(one.map_kind))
         if view is None or model is None or self.session.maps is None:
             self.waterfall.show_terms(())
@@ -68,9 +69,11 @@ class ResultPart(Part):
         effect = view.effect
         self._heads[1].setText(BEFORE[view.edit.form])
         for line, cells in enumerate(self._cells):
-            cells[0].setText(f"{view.before[line]:.3f} ({effect.before[line]:+.2f})")
-            cells[1].setText(f"{view.after[line]:.3f} ({effect.after[line]:+.2f})")
-            cells[0].setToolTip(f"The model itself: {view.model[line]:.3f} ({self.session.maps.logits[line]:+.2f})")
+            cells[0].setText(f"{chance_text(view.before[line])} ({effect.before[line]:+.2f})")
+            cells[1].setText(f"{chance_text(view.after[line])} ({effect.after[line]:+.2f})")
+            cells[0].setToolTip(
+                f"The model itself: {chance_text(view.model[line])} ({self.session.maps.logits[line]:+.2f})"
+            )
             changed = cells[0].text() != cells[1].text()
             font = cells[-1].font()
             if font.bold() != changed:
@@ -82,7 +85,7 @@ class ResultPart(Part):
         for widget in (self.waterfall, self.map_label, self.map_box):
             widget.setVisible(linear)
 
-    def _build(self, classes: tuple[str, ...]) -> None:
+    def _build(self, titles: tuple[str, ...]) -> None:
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()  # until it is deleted
@@ -95,8 +98,8 @@ class ResultPart(Part):
                 head.setAlignment(right)
             self._grid.addWidget(head, 0, column)
         self._cells = []
-        for line, name in enumerate(classes, start=1):
-            title = Label(readable(name))
+        for line, name in enumerate(titles, start=1):
+            title = Label(name)
             title.setWordWrap(True)
             self._grid.addWidget(title, line, 0)
             cells = [Label(), Label()]

@@ -28,11 +28,15 @@ BANDS = 16
 
 @dataclass(frozen=True, slots=True)
 class RunChoice:
-    """What a run is asked: the label that scores predictions, the score that ranks latents, and which images count."""
+    """What a run is asked: the label that scores predictions, the score that ranks latents, and which images count.
+
+    `logit` names a class that the run was not made with, such as a prompt's.
+    """
 
     label: str
     score: Score = "diff"
     protocol: ProtocolName | None = None
+    logit: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,11 +119,15 @@ class Bands:
 
 def labels_for(run: Run, logit: str) -> list[str]:
     """Labels of a run that can score a logit, the one of its name first."""
-    from ...core.runs.classes import logits_of_label
+    from ...core.runs.classes import check_two_classes, logits_of_label
 
     found = []
     for name in run.labels:
         try:
+            if logit not in run.classes:
+                check_two_classes(run, name)
+                found.append(name)
+                continue
             places = logits_of_label(run, name)
         except SettingsError:
             continue
@@ -143,7 +151,7 @@ def prepare_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) 
 
     report(f"Reading {run.path.name}")
     over = choose(choice.protocol)
-    cohort = cohort_of_run(run, model, choice.label, split=over.eval_split, unit=over.unit)
+    cohort = cohort_of_run(run, model, choice.label, split=over.eval_split, unit=over.unit, logit=choice.logit)
     sample = sample_of(run, choice.label, over.eval_split, over.unit)
     return RunEffects(rank_run(run, model, choice, report), cohort, sample.rows, sample.used)
 
@@ -159,15 +167,16 @@ def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> 
         If latents are to be ranked by attribution, which such a model has not.
     """
     from ...core.ranking.of_run import rank_classes
-    from ...core.runs.classes import logits_of_label
+    from ...core.runs.classes import added_class, logits_of_label
 
     run.check_model(model)
-    logits, over = logits_of_label(run, choice.label), choose(choice.protocol)
+    over, added = choose(choice.protocol), added_class(run, model, choice.logit)
+    logits = logits_of_label(run, choice.label) if added is None else [added]
     report(f"Ranking {run.n_latents:,} latents")
     return RunRanking(
         choice,
         tuple(logits),
-        rank_classes(run, choice.label, choice.score, model, split=over.rank_split, unit=over.unit),
+        rank_classes(run, choice.label, choice.score, model, split=over.rank_split, unit=over.unit, logit=choice.logit),
     )
 
 

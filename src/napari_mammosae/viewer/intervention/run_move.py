@@ -90,10 +90,11 @@ class RunMove(Controller):
         else:
             before, name = self._start[edit.form], effects.measure
             flipped = (before.decided != moved.decided).nonzero()[0]
-            self.measures = (
-                f"{_title(name)} {before.measures[name]:.4f} → {moved.measures[name]:.4f}; "
-                f"{flipped.size:,} of {effects.cohort.n_images:,} predictions flip"
-            )
+            self.measures = f"{_title(name)} {before.measures[name]:.4f} → {moved.measures[name]:.4f}"
+            if effects.cohort.decides:
+                self.measures += f"; {flipped.size:,} of {effects.cohort.n_images:,} predictions flip"
+            else:
+                flipped = flipped[:0]
             rows = [*zip(flipped, before.decided[flipped], moved.decided[flipped], strict=True)]
             self.flips.show(rows, self._describe)
             self.intervals = PENDING

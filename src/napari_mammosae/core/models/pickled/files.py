@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,14 +19,17 @@ from .machine import NotHarmless, read_pickle
 
 ZIP_START, PICKLE_START = b"PK", b"\x80"
 _MAGIC, _PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
+_LOCAL_HEADER = 30
+"""Bytes before the name of a member of a zip archive."""
 _SHARING = 4
 """How many times its size a file's tensors may take together: several can be views of one storage."""
 
 
-def read_weights_file(path: Path, start: int = 0) -> Any:
+def read_weights_file(path: Path, start: int = 0, *, mapped: bool = False) -> Any:
     """Return what a file of `torch.save` holds: containers, numbers, plain numpy arrays, and tensors on the CPU.
 
-    What comes before the byte `start` is another's.
+    What comes before the byte `start` is another's. With `mapped` the tensors of a zip archive are views of the file,
+    read where they are looked at: what is not needed of a large file costs nothing.
 
     Raises
     ------
@@ -40,12 +44,12 @@ def read_weights_file(path: Path, start: int = 0) -> Any:
         names = harmless_names(TensorBudget(path.stat().st_size * _SHARING + FREE_BYTES))
         file.seek(start)
         if file.read(2).startswith(ZIP_START):
-            return _read_zip(path, file, names)
+            return _read_zip(path, file, names, mapped)
         file.seek(start)
         return _read_old(path, file, names)
 
 
-def _read_zip(path: Path, file: IO[bytes], names: Any) -> Any:
+def _read_zip(path: Path, file: IO[bytes], names: Any, mapped: bool) -> Any:
     with zipfile.ZipFile(file) as archive:
         members = {member.filename: member for member in archive.infolist()}
         check_grown(
@@ -65,6 +69,9 @@ def _read_zip(path: Path, file: IO[bytes], names: Any) -> Any:
             kind, key, count = _identified(identifier)
             if key not in storages:
                 member = members[f"{root}data/{key}"]
+                if mapped and (place := _place(file, member)) is not None:
+                    storages[key] = Storage(_mapped(path, place, kind, count, member.file_size))
+                    return storages[key]
                 storages[key] = Storage(_empty(kind, count, member.file_size))
                 with archive.open(member) as data:
                     _fill(storages[key].values, data)
@@ -113,6 +120,28 @@ def _identified(identifier: Any) -> tuple[StorageKind, str, int]:
     if type(kind) is not StorageKind or type(key) is not str or type(count) is not int or count < 0:
         raise NotHarmless("a storage of something else than numbers")
     return kind, key, count
+
+
+def _place(file: IO[bytes], member: zipfile.ZipInfo) -> int | None:
+    """Byte at which the content of a member begins; None where it is packed."""
+    if member.compress_type != zipfile.ZIP_STORED:
+        return None
+    file.seek(member.header_offset)
+    header = file.read(_LOCAL_HEADER)
+    name, extra = struct.unpack("<HH", header[26:])
+    return member.header_offset + _LOCAL_HEADER + int(name) + int(extra)
+
+
+def _mapped(path: Path, place: int, kind: StorageKind, count: int, there: int) -> Tensor:
+    """View a storage in the file; what is written to it stays in memory."""
+    size = count * kind.dtype.itemsize
+    if size > there:
+        raise ValueError("a storage larger than the file")
+    if not size or kind.dtype is torch.bool:  # whose bytes must be 0 or 1
+        raw = np.fromfile(path, np.uint8, size, offset=place).clip(max=1)
+    else:
+        raw = np.memmap(path, np.uint8, "c", place, (size,))
+    return torch.from_numpy(raw).view(kind.dtype)
 
 
 def _empty(kind: StorageKind, count: int, there: int) -> Tensor:

@@ -8,7 +8,7 @@ from ...base.errors import ModelError
 from ...base.files import write_atomic
 from ...base.reading import reads
 from ...base.structured import read_toml
-from ..model_schema import FileEntry, validated
+from ..model_schema import FILE_KINDS, FileEntry, validated
 from .address import SCHEME, Address
 from .catalogue import PublishedModel
 from .hub import find_cached
@@ -30,9 +30,9 @@ def model_toml(name: str) -> Path:
 
 @reads(ModelError, "a model.toml")
 def read_entries(path: Path) -> dict[str, FileEntry]:
-    """Return the weights files that a `model.toml` names: "classifier", "backbone", "sae", and "head.1" and so on."""
+    """Return the weights files that a `model.toml` names: by what they are, heads as "head.1" and so on."""
     table = validated(read_toml(path, ModelError), path.name)
-    named = {"classifier": table.files.classifier, "backbone": table.files.backbone, "sae": table.files.sae}
+    named = {kind: getattr(table.files, kind) for kind in FILE_KINDS}
     named |= {f"head.{place}": head.file for place, head in enumerate(table.head, start=1)}
     return {kind: entry for kind, entry in named.items() if entry is not None}
 

@@ -1,6 +1,7 @@
 """Batches of decoded images through the model, within the memory there is."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -67,9 +68,12 @@ class Computer:
 
     def _compute(self, images: Sequence[Decoded]) -> list[LatentMaps]:
         from ...models.compute import latents_of_features
+        from ...models.heads import lasting_logits
 
         x = stack_inputs(images, self.model.preprocessing)
-        return latents_of_features(self.model, self.model.features(x), [image.frame for image in images])
+        found = latents_of_features(self.model, self.model.features(x), [image.frame for image in images])
+        kept = lasting_logits(self.model.heads)
+        return [replace(one, logits=one.logits[kept], logits_sae=one.logits_sae[kept]) for one in found]
 
 
 def stack_inputs(images: Sequence[Decoded], preprocessing: Preprocessing) -> "torch.Tensor":

@@ -35,13 +35,13 @@ def load(model: ModelSpec) -> MammoSAE:
     return model()  # type: ignore[operator]
 
 
-def model_of_run(run: Run, model: str | None) -> MammoSAE:
-    """Load the model of a run: the one named, else the one it says it was made with."""
+def model_of_run(run: Run, model: str | None, **settings: Any) -> MammoSAE:
+    """Load the model of a run: the one named, else the one it says it was made with; `settings` as of `load_model`."""
     from ...models.loading import load_model
 
     name = str(run.info["model"])
     try:
-        return load_model(model or name, device="cpu")
+        return load_model(model or name, device="cpu", **settings)
     except MammoSAEError as error:
         if model is not None:
             raise
