@@ -130,13 +130,18 @@ def truth_layer(boxes: pd.DataFrame, image_rows: int) -> Shapes:
         name="ground truth",
         features={"finding": [name.replace("_", " ") for name in names]},
         edge_color=colors,
-        edge_width=max(1.0, image_rows / 300),
+        edge_width=line_width(image_rows),
         face_color="transparent",
         text={"string": "{finding}", "color": colors, "size": 12, "anchor": "upper_left"},
         axis_labels=("row", "column"),
     )
     layer.editable = False  # annotations are looked at here, not drawn
     return layer
+
+
+def line_width(image_rows: int) -> float:
+    """Width of lines over an image, in its pixels."""
+    return max(1.0, image_rows / 300)
 
 
 def rectangles(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

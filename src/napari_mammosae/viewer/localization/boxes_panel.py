@@ -195,7 +195,7 @@ class BoxesPart(Part):
         if self.localizer.problem:
             return self.localizer.problem
         if self.localizer.combining.busy:
-            return "Combining heatmaps …"
+            return "Comparing boxes …" if self.localizer.together.is_alone else "Combining heatmaps …"
         if self.session.image is None:
             return "Open a mammogram first (dock Model & image)."
         return "Compute the latents of the image first (dock Model & image)."
