@@ -36,6 +36,7 @@ from .runs.opener import RunOpener
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
 from .verdicts.suspects import SuspectSearch
+from .widgets.key_list import open_with_key
 
 Owned = TypeVar("Owned", bound=Controller)
 
@@ -80,6 +81,7 @@ class Workspace:
             self._undo.callback(keymap.bind(viewer, target, keys))
         self.images.models.warm_up()
         if (window := getattr(viewer, "window", None)) is not None:  # gone with the window, not with garbage later
+            open_with_key(window._qt_window)
             window._qt_window.destroyed.connect(call_while_alive(self.images.end_processes))
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)

@@ -44,7 +44,8 @@ def dock(viewer, qtbot):
 
 def settled(qtbot, localizer):
     qtbot.waitUntil(
-        lambda: not (localizer.outline.jobs.busy or localizer.combining.busy or is_due(localizer._later)), timeout=30_000
+        lambda: not (localizer.outline.jobs.busy or localizer.combining.busy or is_due(localizer._later)),
+        timeout=30_000,
     )
 
 

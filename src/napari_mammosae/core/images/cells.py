@@ -23,7 +23,9 @@ def cell_shares(mask: npt.ArrayLike, grid: Shape) -> Doubles:
     return _means(values, *(np.linspace(0.0, n, k + 1) for n, k in zip(values.shape, grid, strict=True)))
 
 
-def box_shares(boxes: npt.ArrayLike, shape: tuple[float, float], grid: Shape, within: npt.ArrayLike | None = None) -> Doubles:
+def box_shares(
+    boxes: npt.ArrayLike, shape: tuple[float, float], grid: Shape, within: npt.ArrayLike | None = None
+) -> Doubles:
     """Share of each cell's area that the union of boxes covers, (H', W') float64; with `within`, union and mask.
 
     Parameters

@@ -32,8 +32,6 @@ def lines_layer(name: str, width: float) -> Vectors:
 
 def draw_lines(layer: Vectors, corners: NDArray[np.float64], colors: Sequence[Any]) -> None:
     """Show other boxes, each in its colour."""
-    from napari.utils.colormaps.standardize_color import transform_color
-
     layer.data = lines_of(corners)
     if len(corners):
         names = sorted(set(colors))

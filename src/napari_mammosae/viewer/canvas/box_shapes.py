@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Shapes
 
 from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
@@ -16,7 +17,7 @@ from .colors import finding_color
 
 if TYPE_CHECKING:
     import pandas as pd
-    from napari.layers import Shapes, Vectors
+    from napari.layers import Vectors
     from numpy.typing import NDArray
 
     from ..app.session import Session
@@ -145,7 +146,7 @@ def draw_boxes(owned: OwnedLayers, session: Session) -> None:
 
 def is_drawable(layer: Shapes | Vectors) -> bool:
     """Whether a layer of annotated boxes is one of shapes, not of lines."""
-    return layer._type_string == "shapes"
+    return isinstance(layer, Shapes)
 
 
 def _may_stay(owned: OwnedLayers, layer: Shapes | Vectors, many: bool) -> bool:

@@ -12,6 +12,7 @@ from qtpy.QtCore import QTimer
 from ...core.base.errors import SettingsError
 from ...core.images.geometry import cell_affine
 from . import colors, layers
+from .arrangement import Arrangement
 from .box_shapes import draw_boxes
 from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
@@ -94,6 +95,7 @@ class Scene:
             self._connect(event, callback)
         self._colorbar = Colorbar(viewer, self.owned)
         self._undo.callback(self._colorbar.cleanup)
+        self._undo.callback(Arrangement(viewer, self.owned).cleanup)
 
     def cleanup(self) -> None:
         """Cut every connection; layers stay as they are."""

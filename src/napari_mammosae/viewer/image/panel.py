@@ -31,7 +31,7 @@ class ModelPanel(Dock):
         parts = (self.image, _line(), self.model, _line(), self.prediction, self.latent, _line(), self.diagnosis)
         ui.column(content, *parts, margins=(6, 6, 6, 6)).addStretch(1)
         scrolled = Scrolled(content)
-        ui.column(self, scrolled, self.job, grow=scrolled)
+        ui.column(self, scrolled, self.image.notes, self.job, grow=scrolled)
         self.job.layout().setContentsMargins(6, 0, 6, 6)
         if self.context.scene.image_layer is None and (layer := self._likely_image()) is not None:
             images.use_layer(layer)

@@ -135,10 +135,7 @@ class Localizer(Controller):
         self.problem, self.several = "", None
         self.combining.cancel()
         try:
-            if self._together.is_alone:
-                current = self._localize_current()
-            else:
-                current = self._localize_several()
+            current = self._localize_current() if self._together.is_alone else self._localize_several()
         except MammoSAEError as error:
             self.problem, current = str(error), None
         self._take(current)
