@@ -219,6 +219,13 @@ def show_example(viewer: ViewerModel) -> Workspace:
     return workspace
 
 
+def open_docks(viewer: Viewer) -> None:
+    """Open all docks that are not open, as tabs (menu File > IO Utilities > Mammo-SAE)."""
+    from .sessions.window import open_commands
+
+    open_commands(viewer.window._qt_window)
+
+
 def open_dock(viewer: Viewer, name: str) -> Any:
     """Open a dock by its display name and return it.
 

@@ -173,13 +173,7 @@ class ImageController(Controller):
         if image is None:
             self._read_layer(layer)
         elif handle is None or self._loaded != (choice, tasks.stamps(choice)):
-            self._stamps = tasks.stamps(choice)  # of before the loading: files that change meanwhile are read again
-            self.jobs.start(
-                f"Loading {choice.title}",
-                partial(tasks.load, self.models, choice),
-                partial(self.take_model, choice),
-                self.report_failure,
-            )
+            self.load()
         else:
             self.jobs.start(
                 f"Computing the latents of {image.image_id}",
@@ -187,6 +181,17 @@ class ImageController(Controller):
                 partial(self._take_maps, self.session.generation, handle.facts.device),
                 self.report_failure,
             )
+
+    def load(self) -> None:
+        """Load the chosen model, and compute then if latents were asked for."""
+        choice = self.choice
+        self._stamps = tasks.stamps(choice)  # of before the loading: files that change meanwhile are read again
+        self.jobs.start(
+            f"Loading {choice.title}",
+            partial(tasks.load, self.models, choice),
+            partial(self.take_model, choice),
+            self.report_failure,
+        )
 
     def download(self, name: str, accept: Callable[[str, str], bool]) -> None:
         """Download a published model, once `accept`, given its name and its files with licences, returns True."""
