@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .stack import LatentStack
 
 
+RANK = "rank"
+"""What the axis of the stack is called, and so its slider."""
 KEY = "napari-mammosae"
 """Where `layer.metadata` holds what a layer is about: `mammogram` (a `Mammogram`) and `findings` on images that were
 opened, `drawn_over` (an image's identifier) on what was drawn. Copies carry it along, so it says nothing of whose a
@@ -116,7 +118,7 @@ def latents_layer(stack: LatentStack, limits: tuple[float, float], colormap: str
         blending="translucent",
         interpolation2d="linear",
         projection_mode="none",
-        axis_labels=("order", "row", "column"),
+        axis_labels=(RANK, "row", "column"),
     )
 
 

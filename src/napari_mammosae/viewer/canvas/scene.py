@@ -18,6 +18,7 @@ from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
+from .rank_slider import count_from_one
 from .redraw import Colorbar, drawn_once
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
@@ -189,6 +190,7 @@ class Scene:
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
             self._colorbar.show_later()
+            count_from_one(viewer)
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
             self.owned.lay(layer, cells)
