@@ -129,7 +129,7 @@ def test_the_tab_of_the_dock_reads_as_its_name(viewer, qtbot, way):
         menu_action(viewer, "Layers", "Visualize", "Model & image").trigger()
     else:
         open_dock(viewer, MODEL_DOCK)
-    open_dock(viewer, "Latents", tabify=True)
+    open_dock(viewer, "Latents")
     qtbot.waitUntil(lambda: {"Model && image", "Latents"} <= set(tab_texts(viewer)))
     dock = dock_of(viewer).parent()
     assert dock.name == "Model & image (Mammo-SAE)"  # what napari and the title bar call it

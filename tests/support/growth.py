@@ -57,7 +57,7 @@ def open_viewer(folder: Path, model: Path):
     workspace = workspace_of(viewer)
     workspace.images.choice = ModelChoice(str(model), device="cpu")
     for name in (launch.MODEL_DOCK, *launch._other_docks()):
-        launch.open_dock(viewer, name, tabify=True)
+        launch.open_dock(viewer, name)
     workspace.images.open_image(folder / "images" / "0.npy", compute=True)
     wait(lambda: workspace.session.maps is not None)
     return viewer, workspace

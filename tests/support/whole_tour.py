@@ -25,7 +25,7 @@ def wait(ready, what: str) -> None:
 def tour(folder: Path) -> None:
     session = workspace.session
     for name in (launch.MODEL_DOCK, *launch._other_docks()):
-        launch.open_dock(viewer, name, tabify=True)
+        launch.open_dock(viewer, name)
     wait(lambda: session.maps is not None, "computing")
     workspace.opener.make(RunJob(str(folder / "phantoms"), folder / "run", (folder / "phantoms" / "labels.csv",)))
     wait(lambda: session.run is not None, "making a run")

@@ -10,6 +10,8 @@ from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
 from .localization.panel import LocalizePanel
 from .runs.panel import ImagesPanel
+from .sessions.controller import keeper_of
+from .sessions.panel import SessionPart
 from .verdicts.panel import VerdictsPanel
 from .workspace import workspace_of
 
@@ -21,6 +23,10 @@ class ModelDock(ModelPanel):
         work = workspace_of(napari_viewer)
         super().__init__(work.images, work.actions)
         self.workspace = work
+        self.saved = SessionPart(keeper_of(work))
+        self.own(self.saved)
+        self.layout().insertWidget(self.layout().count() - 1, self.saved)
+        self.saved.layout().setContentsMargins(6, 0, 6, 0)
 
 
 class ImagesDock(ImagesPanel):

@@ -38,10 +38,9 @@ def launch_demo(screenshot: Path | None = None) -> None:
     """
     viewer = _viewer()
     workspace = show_example(viewer)
-    _tabs_at_the_side(viewer)
     first = open_dock(viewer, MODEL_DOCK)
     for name in _other_docks():
-        open_dock(viewer, name, tabify=True)
+        open_dock(viewer, name)
     first.show()
     first.raise_()
     _fit_when_laid_out(workspace)
@@ -220,7 +219,14 @@ def show_example(viewer: ViewerModel) -> Workspace:
     return workspace
 
 
-def open_dock(viewer: Viewer, name: str, *, tabify: bool = False) -> Any:
+def open_docks(viewer: Viewer) -> None:
+    """Open all docks that are not open, as tabs (menu File > IO Utilities > Mammo-SAE)."""
+    from .sessions.window import open_commands
+
+    open_commands(viewer.window._qt_window)
+
+
+def open_dock(viewer: Viewer, name: str) -> Any:
     """Open a dock by its display name and return it.
 
     It goes by the name that napari's menus give it, so that the menu shows and hides this one: the window's own
@@ -232,7 +238,7 @@ def open_dock(viewer: Viewer, name: str, *, tabify: bool = False) -> Any:
     manifest = PluginManager.instance().get_manifest(PLUGIN)
     widget = next(one for one in manifest.contributions.widgets or [] if one.display_name == name)
     title = menu_item_template.format(manifest.display_name, name)
-    return viewer.window.add_dock_widget(widget.get_callable()(viewer), name=title, tabify=tabify)
+    return viewer.window.add_dock_widget(widget.get_callable()(viewer), name=title)
 
 
 def _viewer(*, show: bool = True) -> Viewer:
@@ -240,20 +246,12 @@ def _viewer(*, show: bool = True) -> Viewer:
     from qtpy.QtGui import QGuiApplication
 
     from .reader import prefer_for_mammograms
+    from .widgets.window_size import fit_window
 
     viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis", show=show)
-    screen = QGuiApplication.primaryScreen().availableGeometry()
-    viewer.window.resize(min(1600, screen.width()), min(1000, screen.height()))
+    fit_window(viewer.window._qt_window, QGuiApplication.primaryScreen().availableGeometry())
     prefer_for_mammograms()
     return viewer
-
-
-def _tabs_at_the_side(viewer: Viewer) -> None:
-    """Put the docks' tabs where all of their names can be read: side by side they do not fit a laptop's screen."""
-    from qtpy.QtCore import Qt
-    from qtpy.QtWidgets import QTabWidget
-
-    viewer.window._qt_window.setTabPosition(Qt.DockWidgetArea.RightDockWidgetArea, QTabWidget.TabPosition.East)
 
 
 def _fit_when_laid_out(workspace: Workspace) -> None:

@@ -14,9 +14,27 @@ _VINDR = "*" + "[0-9a-f]" * 32 + ".png"
 _OWN = ("*.dcm", "*.dicom", "*.dic", "*.DCM", "*.DICOM", "*phantom-[0-9]*.png", _VINDR)
 
 
-def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[Any]] | None:
-    """Return a reader for one file or several; each becomes a layer of its own."""
+def get_reader(path: str | list[str] | None = None) -> Callable[[str | list[str]], list[Any]] | None:
+    """Return a reader for one file or several; each becomes a layer of its own.
+
+    napari's command palette lists every command and gives this one no path: then the user chooses the files.
+    """
+    if path is None:
+        _open_chosen()
+        return None
     return read
+
+
+def _open_chosen() -> None:
+    import napari
+    from qtpy.QtWidgets import QFileDialog
+
+    from .image.image_panel import IMAGES
+
+    if (viewer := napari.current_viewer()) is not None:
+        names, _ = QFileDialog.getOpenFileNames(viewer.window._qt_window, "Open mammograms", "", IMAGES)
+        if names:
+            viewer.open(names, plugin=PLUGIN)
 
 
 def read(path: str | list[str]) -> list[Any]:
@@ -37,6 +55,12 @@ def read(path: str | list[str]) -> list[Any]:
         raise
     if note:
         _tell(note)
+    import napari
+
+    from .workspace import workspace_of
+
+    if (viewer := napari.current_viewer()) is not None:
+        workspace_of(viewer)  # it shows the image opened last alone; on each other they would be one picture
     return [(image.displayed(), mammogram_options(image), "image") for image in images]
 
 

@@ -36,6 +36,7 @@ from .runs.opener import RunOpener
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
 from .verdicts.suspects import SuspectSearch
+from .widgets.key_list import open_with_key
 
 Owned = TypeVar("Owned", bound=Controller)
 
@@ -53,11 +54,14 @@ class Workspace:
         What the viewer looks at, how that looks, its one heavy job, and the line for the user; together the `context`.
     actions, images, reviewer, browser, opener
         Drawing, image and model, verdicts, the images of a run, and runs.
+    companions
+        What packages that build on this one add, by name; given to `own`, they end with it.
     """
 
     def __init__(self, viewer: ViewerModel) -> None:
         chosen = preferences()
         self._undo = ExitStack()
+        self.companions: dict[str, Controller] = {}
         self.session, self.jobs, self.status = Session(), Jobs(), Status(FIRST)
         self.session.contrast = chosen.contrast  # type: ignore[assignment]
         self.scene = Scene(viewer, self.session, self.status.telling, chosen.colormap)
@@ -70,7 +74,7 @@ class Workspace:
         self._undo.callback(self.images.close)
         self._undo.callback(self.scene.cleanup)
         for controller in (self.reviewer, self.browser, self.opener):
-            self._own(controller)
+            self.own(controller)
         for target, keys in (
             (self.actions, keymap.KEYS),
             (self.reviewer, keymap.REVIEW_KEYS),
@@ -80,6 +84,7 @@ class Workspace:
             self._undo.callback(keymap.bind(viewer, target, keys))
         self.images.models.warm_up()
         if (window := getattr(viewer, "window", None)) is not None:  # gone with the window, not with garbage later
+            open_with_key(window._qt_window)
             window._qt_window.destroyed.connect(call_while_alive(self.images.end_processes))
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)
@@ -95,83 +100,84 @@ class Workspace:
     @cached_property
     def image_list(self) -> RunImageList:
         """Which images of the run are listed."""
-        return self._own(RunImageList(self.context, self.browser, self.reviewer.book.verdicts))
+        return self.own(RunImageList(self.context, self.browser, self.reviewer.book.verdicts))
 
     @cached_property
     def editor(self) -> BoxEditor:
         """Boxes drawn by hand."""
-        return self._own(BoxEditor(self.context))
+        return self.own(BoxEditor(self.context))
 
     @cached_property
     def ranking(self) -> LatentRanking:
         """The ranking of the run's latents."""
-        return self._own(LatentRanking(self.context))
+        return self.own(LatentRanking(self.context))
 
     @cached_property
     def query(self) -> RegionQuery:
         """The drawn region."""
-        return self._own(RegionQuery(self.context))
+        return self.own(RegionQuery(self.context))
 
     @cached_property
     def latents(self) -> LatentList:
         """The table of latents."""
-        return self._own(LatentList(self.context, self.ranking, self.query))
+        return self.own(LatentList(self.context, self.ranking, self.query))
 
     @cached_property
     def pictures(self) -> GalleryPictures:
         """The pictures of the gallery."""
-        return self._own(GalleryPictures(self.context, self.browser))
+        return self.own(GalleryPictures(self.context, self.browser))
 
     @cached_property
     def side_by_side(self) -> SideBySide:
         """The comparison of pinned latents."""
-        return self._own(SideBySide(self.context))
+        return self.own(SideBySide(self.context))
 
     @cached_property
     def suspects(self) -> SuspectSearch:
         """The search for suspects."""
-        return self._own(SuspectSearch(self.context, self.reviewer.book))
+        return self.own(SuspectSearch(self.context, self.reviewer.book))
 
     @cached_property
     def exchange(self) -> VerdictExchange:
         """Verdicts in and out of their file."""
-        return self._own(VerdictExchange(self.context, self.reviewer))
+        return self.own(VerdictExchange(self.context, self.reviewer))
 
     @cached_property
     def localizer(self) -> Localizer:
         """Boxes from heatmaps."""
-        return self._own(Localizer(self.context, self.reviewer.book.verdicts))
+        return self.own(Localizer(self.context, self.reviewer.book.verdicts))
 
     @cached_property
     def measures(self) -> RunMeasures:
         """Localisation over the run."""
-        return self._own(RunMeasures(self.localizer))
+        return self.own(RunMeasures(self.localizer))
 
     @cached_property
     def intervention(self) -> Intervention:
         """The edit of latents."""
-        return self._own(Intervention(self.context, self.reviewer.book.verdicts))
+        return self.own(Intervention(self.context, self.reviewer.book.verdicts))
 
     @cached_property
     def over_run(self) -> EditOverRun:
         """The edit over the run."""
-        return self._own(EditOverRun(self.intervention))
+        return self.own(EditOverRun(self.intervention))
 
     @cached_property
     def exporter(self) -> EditExporter:
         """The edit as files."""
-        return self._own(EditExporter(self.over_run))
+        return self.own(EditExporter(self.over_run))
 
     @cached_property
     def comparer(self) -> ModelComparer:
         """Two runs compared."""
-        return self._own(ModelComparer(self.context))
+        return self.own(ModelComparer(self.context))
 
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents marked spurious, or back."""
         self.intervention.toggle_spurious()
 
-    def _own(self, controller: Owned) -> Owned:
+    def own(self, controller: Owned) -> Owned:
+        """End a controller with the workspace."""
         self._undo.callback(controller.close)
         return controller
 

@@ -14,7 +14,7 @@ from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import ImageError, ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.viewer.docks import ModelDock
+from napari_mammosae.viewer.docks import LatentsDock, ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
 
@@ -391,11 +391,11 @@ def test_the_notice_is_there(dock):
 
 
 def test_every_key_is_listed_in_the_dock(dock):
-    from qtpy.QtWidgets import QLabel
+    from qtpy.QtWidgets import QPushButton
 
     from napari_mammosae.viewer.app.keymap import help_rows
 
-    table = next(label for label in dock.findChildren(QLabel) if label.text() == "Keys").toolTip()
+    table = next(button for button in dock.findChildren(QPushButton) if button.text() == "Keys ?").toolTip()
     assert all(f"<b>{key}</b>" in table and meaning in table for key, meaning in help_rows())
 
 
@@ -407,3 +407,44 @@ def test_the_dock_fits_a_laptop(dock):
 def test_paths_of_a_chosen_file_are_not_shown(dock):
     dock.model.classifier.set_path(Path("/home/someone/secret/c.pth"))
     assert dock.model.classifier.name.text() == "c.pth"
+
+
+# Stacks, long names, the order of opening docks
+
+
+def test_the_slice_shown_of_a_stack_is_computed(qtbot, viewer, dock, session):
+    """As `napari FOLDER` opens one."""
+    images = np.stack([fakes.phantom(seed) for seed in range(3)])
+    viewer.add_image(images, name="folder")
+    assert "folder" in dock.image.layer_box.placeholderText()
+    assert dock.image.notes.text.startswith("folder has 3 axes")
+    assert "New… in the Images dock" in dock.image.notes.text
+    viewer.dims.set_current_step(0, 1)
+    dock.job.compute_button.click()
+    idle(qtbot, dock)
+    assert session.image.image_id == "folder 2"
+    np.testing.assert_array_equal(session.image.pixels, images[1])
+    assert session.maps is not None
+    assert not viewer.layers["folder"].visible
+    assert viewer.layers["folder 2"].visible
+
+
+def test_the_table_of_latents_does_not_choose_the_first_latent(qtbot, viewer, dock, session):
+    """The Latents dock is opened before anything is computed."""
+    viewer.add_image(fakes.phantom(), name="case")
+    latents = LatentsDock(viewer)
+    qtbot.addWidget(latents)
+    idle(qtbot, dock)
+    dock.job.compute_button.click()
+    idle(qtbot, dock)
+    assert session.rank == 0
+    assert session.current == int(np.argmax(session.maps.pooled_mean))
+    latents.cleanup()
+
+
+def test_a_long_name_makes_no_dock_wider(qtbot, viewer, dock, session):
+    width = dock.minimumSizeHint().width()
+    viewer.add_image(fakes.phantom(), name="x" * 300)
+    idle(qtbot, dock)
+    assert "x" * 300 in dock.job.status.text()
+    assert dock.minimumSizeHint().width() == width

@@ -83,7 +83,7 @@ def test_the_edit_is_written_on_the_canvas(viewer, dock, qtbot):
     rows, cols = np.nonzero(amber[1])
     assert rows.min() > edited.shape[0] / 2  # at the bottom, on the left
     assert cols.min() < 20
-    assert viewer.canvas.overlays[EDITED].text.splitlines()[0].strip().endswith("without 1 latent (delta)")
+    assert viewer.canvas.overlays[EDITED].text.splitlines()[0].strip().endswith("without 1 latent (replace)")
     dock.intervention.undo()
     qtbot.wait(50)
     after = viewer.screenshot(canvas_only=True, flash=False)

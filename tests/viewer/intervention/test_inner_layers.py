@@ -94,7 +94,7 @@ def test_nothing_is_edited_at_first(dock):
     assert dock.result.waterfall.isHidden()
     assert dock.result.map_box.isHidden()
     assert not dock.set.flip_button.isEnabled()
-    assert shown(dock, 0)[1] == pytest.approx(dock.session.maps.logits[0], abs=0.006)
+    assert shown(dock, 0)[1] == pytest.approx(dock.session.maps.logits_sae[0], abs=0.006)
 
 
 @pytest.mark.parametrize("form", ["delta", "replace"])
@@ -218,7 +218,7 @@ def test_features_that_are_not_kept_are_computed_once(dock, model, qtbot, monkey
         compute(qtbot, dock)
         latents = np.argsort(-dock.session.maps.pooled_mean, kind="stable")[:k]
         found = dock.intervention.view.effect.after
-        np.testing.assert_allclose(found, by_hand(model, dock.session.image, latents, "delta"), rtol=1e-5)
+        np.testing.assert_allclose(found, by_hand(model, dock.session.image, latents, "replace"), rtol=1e-5)
     assert len(calls) == 1 + 2  # for the passes, and by hand
 
 

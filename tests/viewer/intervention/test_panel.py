@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Shapes
-from qtpy.QtCore import QModelIndex, QPoint, Qt
+from qtpy.QtCore import QModelIndex, QPoint, QPointF, Qt
 from qtpy.QtWidgets import QFileDialog
 
 import fakes
@@ -19,10 +19,12 @@ from napari_mammosae.core.base.text import numbers_of, text_of
 from napari_mammosae.core.images.geometry import cell_affine
 from napari_mammosae.core.intervention.effects import effect
 from napari_mammosae.core.stats.measures import auroc
+from napari_mammosae.viewer.app.history import History
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention import run_move
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
+from napari_mammosae.viewer.intervention.state import EditState
 from napari_mammosae.viewer.widgets.log_slider import KSlider
 
 
@@ -59,6 +61,8 @@ def look_at(qtbot, viewer, dock, seed=0, name="phantom"):
 def dock(qtbot, viewer, model):
     dock = make_dock(qtbot, viewer)
     look_at(qtbot, viewer, dock)
+    dock.intervention.change(form="delta")  # what the tests below work out by hand
+    dock.intervention._history = History(dock.intervention.state)
     yield dock
     idle(qtbot, dock)
     dock.workspace.close()
@@ -594,3 +598,73 @@ def test_nothing_keeps_the_viewer_alive(qtbot, model):
     dock.deleteLater()
     del dock
     qtbot.waitUntil(lambda: gc.collect() is not None and gone() is None)
+
+
+# The curve under the mouse and the keyboard
+
+
+def test_a_drag_or_a_click_on_the_curve_sets_k_and_ctrl_z_undoes_it(dock, run, qtbot):
+    dock.show()
+    dock.activateWindow()
+    dock.tabs.setCurrentIndex(1)
+    plot, one = dock.run.plot, dock.intervention
+    qtbot.waitUntil(lambda: dock.over_run.curve is not None)
+    one.change(k=3)
+    one.settle()
+    view = plot.plotItem.vb
+    qtbot.waitUntil(lambda: view.width() > 100)
+
+    def place_of(k):
+        return plot.mapFromScene(view.mapViewToScene(QPointF(np.log1p(k), np.mean(view.viewRange()[1]))))
+
+    qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=place_of(20))
+    assert abs(one.state.k - 20) <= 1
+    qtbot.waitUntil(plot.hasFocus)
+    plot.marker.setValue(np.log1p(7))
+    plot.marker.sigDragged.emit(plot.marker)
+    assert one.state.k == 7
+    plot.marker.sigPositionChangeFinished.emit(plot.marker)
+    qtbot.keyClick(plot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert abs(one.state.k - 20) <= 1
+    qtbot.keyClick(plot, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert one.state.k == 3
+
+
+def test_the_curve_is_not_shown_for_another_set(dock, run, session, qtbot):
+    dock.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: dock.over_run.curve is not None)
+    part = dock.run
+    assert part.plot.isVisibleTo(part)
+    dock.set.flip_button.click()
+    assert dock.intervention.state.source == "list"
+    assert not part.plot.isVisibleTo(part)
+    assert "best of the run" in part.other_set.text()
+    assert part.other_set.isVisibleTo(part)
+    dock.intervention.undo()
+    assert part.plot.isVisibleTo(part)
+
+
+def test_a_set_that_is_larger_than_k_says_why(dock, run, qtbot):
+    dock.intervention.change(source="run", direction="both", k=5)
+    size = int(dock.intervention.view.edit.mask.sum())
+    assert 5 < size <= 10
+    assert dock.set.note.text().startswith(f"The best 5 of each class: a set of {size};")
+    dock.intervention.change(direction="up")
+    assert dock.set.note.text().startswith("A set of 5;")
+
+
+def test_the_form_to_begin_with_is_the_command_s():
+    from inspect import signature
+
+    from napari_mammosae.cli.intervene import intervene
+
+    assert EditState().form == signature(intervene).parameters["form"].default
+
+
+def test_the_banner_moves_no_control(dock, session, qtbot):
+    dock.resize(400, 700)
+    dock.show()
+    before = dock.set.k_slider.mapTo(dock, QPoint(0, 0))
+    dock.intervention.change(source="image", k=5)
+    qtbot.waitUntil(dock.set.banner.isVisible)
+    assert dock.set.k_slider.mapTo(dock, QPoint(0, 0)) == before

@@ -101,3 +101,18 @@ def test_another_image_has_none_of_these_boxes(qtbot, dock):
     viewer.layers.remove(other)
     qtbot.wait(50)
     assert owned(viewer).find("found") is None
+
+
+def test_boxes_of_the_latent_before_are_not_seen_over_the_next_heatmap(qtbot, dock):
+    viewer, localizer = dock.viewer_for_test, dock.localizer
+    localizer.session.current = 3
+    settled(qtbot, dock)
+    assert localizer.current.boxes.fate == ("hit",)  # with its text
+    localizer.session.current = 7
+    at_once = picture(viewer)
+    found = owned(viewer).find("found")
+    found.visible = False
+    np.testing.assert_array_equal(picture(viewer), at_once)
+    found.visible = True
+    settled(qtbot, dock)
+    assert np.any(picture(viewer) != at_once)

@@ -13,12 +13,15 @@ from fake_run import FakeRun
 from fakes import FakeModel
 from in_process import handle_of
 from layer_kit import owned
+from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.base.remembered import state_folder
 from napari_mammosae.core.runs.classes import logits_of_label
+from napari_mammosae.core.runs.image_files import ImageFiles
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.process.tasks import RunJob
-from napari_mammosae.viewer.docks import ImagesDock
+from napari_mammosae.viewer.docks import ImagesDock, ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.runs.image_columns import ImageFilter, finding_choices, wrong_predictions
 from napari_mammosae.viewer.runs.tasks import RunEntries
@@ -511,3 +514,39 @@ def test_filters_of_labels_that_are_not_known():
     assert ImageFilter(label="density", value=1.0).mask(run).tolist() == [False, True, False]
     assert ImageFilter(label="gone").mask(run) is None
     assert ImageFilter(text="B").mask(run).tolist() == [False, True, False]
+
+
+# What is remembered, and what is kept
+
+
+@pytest.mark.parametrize("named", ["when it was made", "by hand"])
+def test_a_run_reopened_knows_where_its_images_lie(qtbot, viewer, tmp_path, tiny_model, named):
+    """They lie neither beside the run nor around it."""
+    images = write_images(tmp_path / "far" / "away" / "pictures", 3)
+    path = write_run(images, tiny_model, tmp_path / "elsewhere" / "deep" / "below" / "run", workers=0).path
+    if named == "by hand":
+        for file in state_folder().iterdir():
+            file.unlink()
+        assert ImageFiles(open_run(path)).path(0) is None
+        ImageFiles(open_run(path)).root = images
+    assert ImageFiles(open_run(path)).path(2) == images / "image-002.png"
+    assert "pictures" not in (path / "run.json").read_text()
+
+
+def test_back_to_the_run_s_boxes(qtbot, dock, run_path, tmp_path):
+    open_run_in(qtbot, dock.workspace, run_path)
+    session, images = dock.session, dock.workspace.images
+    own, other = (tmp_path / name for name in ("own.csv", "other.csv"))
+    for path, size in ((own, 50), (other, 70)):
+        path.write_text(f"image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,20,30,{20 + size},{30 + size}\n")
+    session.findings = before = read_findings(own)
+    part = ModelDock(dock.workspace.scene.viewer).image
+    assert not part.run_boxes_button.isVisibleTo(part)
+    images.load_boxes(other)
+    idle(qtbot, dock.workspace)
+    assert session.findings is not before
+    assert part.run_boxes_button.isVisibleTo(part)
+    part.run_boxes_button.click()
+    assert session.findings is before
+    assert not part.run_boxes_button.isVisibleTo(part)
+    part.cleanup()

@@ -42,6 +42,8 @@ class Findings:
         What was left out or changed, one sentence each, for the user to see.
     left_out
         Images of which every box was left out: what is annotated on them is not known.
+    source
+        The file or data set they were read from; None for boxes that come from none.
     """
 
     table: pd.DataFrame
@@ -49,6 +51,7 @@ class Findings:
     name: str
     notes: tuple[str, ...] = ()
     left_out: frozenset[str] = frozenset()
+    source: Path | None = None
     _names: ImageNames = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -160,7 +163,6 @@ class Findings:
         return rows.assign(**dict(zip(BOX, clipped.T, strict=True)))[kept], notes, misfits
 
 
-@reads(FindingsError, "a table of boxes")
 def read_findings(path: Path | str) -> Findings:
     """Read boxes.
 
@@ -182,7 +184,11 @@ def read_findings(path: Path | str) -> Findings:
     >>> ms.read_findings("phantoms/findings.csv").names
     ('mass', 'suspicious_calcification')
     """
-    path = Path(path)
+    return replace(_read_findings(Path(path)), source=Path(path).absolute())
+
+
+@reads(FindingsError, "a table of boxes")
+def _read_findings(path: Path) -> Findings:
     if path.suffix.lower() == ".json":
         return checked_findings(path.name, *read_coco(path))
     cells = read_table(path)

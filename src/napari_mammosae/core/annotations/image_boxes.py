@@ -71,11 +71,11 @@ def truth_of(findings: "Findings | None", image: Mammogram, frame: Frame, findin
     notes = fitted.notes
     if beyond:
         notes = (*notes, f"boxes beyond the part of the image that the model saw, left out: {beyond}")
-    names, remarks = table["finding"].astype(str), texts(table, "note")
+    names, remarks = table["finding"].astype(str).tolist(), texts(table, "note")
     at = np.flatnonzero(wanted)
     known = len(table) > 0 or not (len(mine) or name in findings.left_out)
     return Truth(
-        known, tuple(names.iloc[i] for i in at), tuple(remarks[i] for i in at), source[at], clipped[at], at, notes
+        known, tuple(names[i] for i in at), tuple(remarks[i] for i in at), source[at], clipped[at], at, notes
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Numbers, names and lists as people read them."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,15 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a sentence.
+
+    >>> listed(["recall", "best IoU", "pointing"])
+    'recall, best IoU and pointing'
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def sentence(text: str) -> str:

@@ -1,5 +1,6 @@
 """Which data set lies in a folder, and what follows for lists of images and boxes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..annotations.boxes import Findings, read_findings
@@ -53,4 +54,4 @@ def read_boxes(path: Path | str) -> Findings:
     found = find_data_set(path)
     if found is None:
         raise FindingsError(f"{path.name}: a folder that is not a known data set; give a table of boxes")
-    return found.read_boxes()
+    return replace(found.read_boxes(), source=path.absolute())

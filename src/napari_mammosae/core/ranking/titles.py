@@ -19,7 +19,6 @@ SCORES = {
 }
 """Scores a latent can be ranked by: title and meaning."""
 
-
 _INTERVALS = {
     "auroc_lo": ("AUROC from", "Lower end of the AUROC's 95 % interval, by patient; of the best 100"),
     "auroc_hi": ("AUROC to", "Upper end of the AUROC's 95 % interval, by patient; of the best 100"),
@@ -30,3 +29,33 @@ _INTERVALS = {
     "mean_rest": ("Mean rest", "Mean over the images of the other classes"),
     "mean_all": ("Mean all", "Mean over all images"),
 }
+
+_IN_WORDS = {
+    "standardised": "standardised difference",
+    "auroc": "AUROC",
+    "auroc_max": "AUROC of the maximum",
+    "average_precision": "average precision",
+    "attribution": "contribution to the logit",
+    "firing_images": "share of images with activation",
+    "firing_cells": "share of cells with activation",
+    "mean_active": "mean over images with activation",
+    "std": "standard deviation",
+    "entropy_prior": "entropy over prior",
+    "auroc_lo": "lower end of the AUROC's interval",
+    "auroc_hi": "upper end of the AUROC's interval",
+    "diff_lo": "lower end of the difference's interval",
+    "diff_hi": "upper end of the difference's interval",
+    "p_value": "p value",
+    "q_value": "q value",
+    "mean_rest": "mean over the rest",
+    "mean_all": "mean over all images",
+}
+
+
+def in_words(score: str) -> str:
+    """Return what a sentence calls a score or one of its intervals: written out, where a column's title is short.
+
+    >>> in_words("standardised"), in_words("diff")
+    ('standardised difference', 'difference')
+    """
+    return _IN_WORDS.get(score) or {**SCORES, **_INTERVALS}[score][0].lower()

@@ -1,18 +1,25 @@
-"""Where the image files of a run are: a run keeps their relative names only."""
+"""Where the image files of a run are: a run keeps their relative names, a person's own folder the rest."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from ..base.remembered import recall, remember
 
+if TYPE_CHECKING:
     from .run import Run
 
 _FOLDERS = ("", "images", "phantoms")
 """Where images are looked for, from the run's folder and the two around it."""
+_REMEMBERED = "image-folders"
+
+
+def remember_folder(run: Path, folder: Path) -> None:
+    """Remember for this person where the images of a run lie."""
+    remember(_REMEMBERED, str(run.absolute()), str(folder.absolute()))
 
 
 class ImageFiles:
@@ -28,7 +35,8 @@ class ImageFiles:
 
     def __init__(self, run: Run) -> None:
         self._names = [str(name) for name in run.images["path"]]
-        self._root = self._likely_root(run.path.absolute())
+        self._run = run.path.absolute()
+        self._root = self._likely_root()
 
     @property
     def root(self) -> Path | None:
@@ -39,6 +47,8 @@ class ImageFiles:
     def root(self, root: Path | None) -> None:
         if root != self._root:
             self._root = root
+            if root is not None and self._holds_first(root):
+                remember_folder(self._run, root)
             self.changed.emit()
 
     def path(self, row: int) -> Path | None:
@@ -48,7 +58,11 @@ class ImageFiles:
         path = self._root / self._names[row]
         return path if path.is_file() else None
 
-    def _likely_root(self, run: Path) -> Path | None:
-        """A folder beside or around the run that holds the first of its images."""
-        near = (parent / name for parent in (run, *run.parents[:2]) for name in _FOLDERS)
-        return next((folder for folder in near if self._names and (folder / self._names[0]).is_file()), None)
+    def _likely_root(self) -> Path | None:
+        """The folder that was named last, or one beside or around the run; it holds the first of the images."""
+        known = recall(_REMEMBERED).get(str(self._run))
+        near = (parent / name for parent in (self._run, *self._run.parents[:2]) for name in _FOLDERS)
+        return next((one for one in (*([Path(known)] if known else []), *near) if self._holds_first(one)), None)
+
+    def _holds_first(self, folder: Path) -> bool:
+        return bool(self._names) and (folder / self._names[0]).is_file()

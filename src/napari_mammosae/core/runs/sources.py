@@ -64,6 +64,14 @@ class Sources:
     labels_sha256: str
     notes: tuple[str, ...]
 
+    @property
+    def root(self) -> Path | None:
+        """The folder that the names of the images are relative to; None where they are not."""
+        for entry in self.entries[:1]:
+            if entry.path.as_posix().endswith(f"/{entry.name}"):
+                return entry.path.parents[len(Path(entry.name).parts) - 1]
+        return None
+
 
 def read_sources(
     images: str | Path,

@@ -108,6 +108,9 @@ class BoxEditor(Controller):
         if boxes is None:
             return
         layer = self.scene.owned.find("truth")
+        if layer is not None and not box_shapes.is_drawable(layer):
+            self.scene.owned.remove(layer)  # lines, which cannot be moved
+            layer = None
         if layer is None:
             layer = box_shapes.empty_layer(image.shape[0])
             self.scene.owned.add(layer, "truth")

@@ -19,6 +19,8 @@ class Key:
     help: str
 
 
+HELP = "?"
+
 # Those of the controller, of verdicts, and of a run's images.
 KEYS = (
     Key("H", "toggle_overlays", "hide or show everything drawn over the mammogram"),
@@ -43,7 +45,7 @@ BROWSE_KEYS = (
 )
 EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents marked spurious"),)
 ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS)
-NAPARI_KEYS = (("Left / Right", "previous / next latent"),)
+NAPARI_KEYS = (("Left / Right", "previous / next latent"), (HELP, "this list of keys"))
 
 
 def key_for(action: str) -> str:

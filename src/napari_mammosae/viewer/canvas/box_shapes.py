@@ -5,17 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Shapes
 
 from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
 from ...core.base.text import readable
 from ...core.images.geometry import BOX
 from . import layers
+from .box_lines import MANY, draw_lines, lines_layer
 from .colors import finding_color
 
 if TYPE_CHECKING:
     import pandas as pd
-    from napari.layers import Shapes
+    from napari.layers import Vectors
     from numpy.typing import NDArray
 
     from ..app.session import Session
@@ -53,7 +55,7 @@ def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:
     colors = [finding_color(name) for name in names]
     if names:
         layer.edge_color = colors
-        layer.edge_width = [max(1.0, image_rows / 300)] * len(names)
+        layer.edge_width = [layers.line_width(image_rows)] * len(names)
         layer.face_color = "transparent"
     layer.features = features
     if names:
@@ -123,18 +125,30 @@ def draw_boxes(owned: OwnedLayers, session: Session) -> None:
         if findings is not None and image is not None:
             boxes = findings.boxes(image.full_name, shape=image.shape)
     finally:  # boxes that do not fit must not leave those of the image before
-        kept = next((layer for layer in shown if boxes is not None and _only_looked_at(owned, layer)), None)
+        many = boxes is not None and len(boxes) > MANY
+        kept = next((layer for layer in shown if boxes is not None and _may_stay(owned, layer, many)), None)
         for layer in shown:
             if layer is not kept:
                 owned.remove(layer)
     if boxes is None or image is None:
         return
-    if kept is not None:
+    if many:
+        if kept is None:
+            kept = lines_layer("ground truth", layers.line_width(image.shape[0]))
+            owned.add(kept, "truth")
+        corners = layers.rectangles(boxes[list(BOX)].to_numpy(np.float64))
+        draw_lines(kept, corners, [finding_color(str(name)) for name in boxes["finding"]])
+    elif kept is not None:
         write(kept, boxes, image.shape[0])
     elif len(boxes):
         owned.add(layers.truth_layer(boxes, image.shape[0]), "truth")
 
 
-def _only_looked_at(owned: OwnedLayers, layer: Shapes) -> bool:
-    """Whether nobody draws into a layer of boxes, nor has."""
-    return layer.mode == "pan_zoom" and "shows" not in owned.facts(layer)
+def is_drawable(layer: Shapes | Vectors) -> bool:
+    """Whether a layer of annotated boxes is one of shapes, not of lines."""
+    return isinstance(layer, Shapes)
+
+
+def _may_stay(owned: OwnedLayers, layer: Shapes | Vectors, many: bool) -> bool:
+    """Whether a layer of boxes can show others: its kind fits their number, and nobody draws into it, nor has."""
+    return is_drawable(layer) is not many and layer.mode == "pan_zoom" and "shows" not in owned.facts(layer)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 
 _FILL = 0.86  # of the canvas: the prediction below the image hides nothing of it, a burned-in marker least of all
+_NAPARI_FILL, _NEAR = 0.95, 0.01
 
 
 def extent_shown(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
@@ -37,6 +38,17 @@ def fit(viewer: ViewerModel, layer: Layer) -> None:
     camera = viewer.scene.camera
     camera.center = (*camera.center[:-2], *(low + high) / 2)
     camera.zoom = _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
+
+
+def leave_room(viewer: ViewerModel, layer: Layer) -> None:
+    """Zoom out as far as the texts need, if the camera looks at all of a layer as napari's Home does.
+
+    napari asks for the same view without a margin to export figures, which are left as large as they are.
+    """
+    low, high = extent_shown(viewer, layer)
+    filled = viewer.scene.camera.zoom * float(np.max((high - low) / viewer.canvas.viewbox_size(viewer.layers)))
+    if abs(filled - _NAPARI_FILL) < _NEAR:
+        viewer.scene.camera.zoom *= _FILL / _NAPARI_FILL
 
 
 @contextmanager

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .stack import LatentStack
 
 
+RANK = "rank"
+"""What the axis of the stack is called, and so its slider."""
 KEY = "napari-mammosae"
 """Where `layer.metadata` holds what a layer is about: `mammogram` (a `Mammogram`) and `findings` on images that were
 opened, `drawn_over` (an image's identifier) on what was drawn. Copies carry it along, so it says nothing of whose a
@@ -116,7 +118,7 @@ def latents_layer(stack: LatentStack, limits: tuple[float, float], colormap: str
         blending="translucent",
         interpolation2d="linear",
         projection_mode="none",
-        axis_labels=("order", "row", "column"),
+        axis_labels=(RANK, "row", "column"),
     )
 
 
@@ -130,13 +132,18 @@ def truth_layer(boxes: pd.DataFrame, image_rows: int) -> Shapes:
         name="ground truth",
         features={"finding": [name.replace("_", " ") for name in names]},
         edge_color=colors,
-        edge_width=max(1.0, image_rows / 300),
+        edge_width=line_width(image_rows),
         face_color="transparent",
         text={"string": "{finding}", "color": colors, "size": 12, "anchor": "upper_left"},
         axis_labels=("row", "column"),
     )
     layer.editable = False  # annotations are looked at here, not drawn
     return layer
+
+
+def line_width(image_rows: int) -> float:
+    """Width of lines over an image, in its pixels."""
+    return max(1.0, image_rows / 300)
 
 
 def rectangles(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -30,6 +30,17 @@ def notes_on(scene: Scene) -> list[str]:
     return [text for text in (_on_axes(viewer), _on_place(layer), *_on_image(scene), *_on_others(scene)) if text]
 
 
+def is_stack(layer: Layer) -> bool:
+    """Whether a layer is a stack of grey-scale images, of which one is shown."""
+    return (
+        isinstance(layer, Image)
+        and layer.ndim == 3
+        and not (layer.rgb or layer.multiscale)
+        and layer.data.shape[-1] > 1
+        and "drawn_over" not in tags(layer)
+    )
+
+
 def refusal(layer: Image) -> str:
     """Why an image layer cannot be the mammogram, and what to do; empty where it can be, or need not be."""
     if may_be_mammogram(layer) or "drawn_over" in tags(layer):
@@ -38,6 +49,8 @@ def refusal(layer: Image) -> str:
     cure = (
         "Remove its last axis."
         if shape[-1] == 1
+        else "Compute latents takes the slice shown; New… in the Images dock takes a folder of images."
+        if is_stack(layer)
         else "Right-click it in the layer list and choose Split Stack."
         if layer.ndim == 3
         else "Open a single image of it."

@@ -39,6 +39,7 @@ FONT = 8
 PLATE = "mammosae_plate"
 """Key of what lies behind the latent's text: an empty text with a box that stays as it is while the lines fit on it."""
 _EM_SPACE, _HARD_SPACE = "\u2003", "\u00a0"  # blanks at the end of a line have no width, but a hard one has
+_STEP = 6  # ems by which it grows, so that it stays as it is at most steps
 _EM_PER_LETTER = 0.54  # wide for a letter, about right for a digit
 _AREA = (200.0, 90.0)
 """Height and width in canvas pixels, from the top right corner, of a colourbar with its numbers."""
@@ -82,9 +83,9 @@ def fit_plate(viewer: ViewerModel, text: str) -> None:
         overlays.text.events.visible.connect_setattr(plate, "visible", maxargs=1)
         overlays.text.events.font_size.connect_setattr(plate, "font_size", maxargs=1)
     lines = text.split("\n")
-    ems, rows = 1 + ceil(_EM_PER_LETTER * max(map(len, lines))), 1 + len(lines)
+    ems, rows = _STEP * ceil((1 + _EM_PER_LETTER * max(map(len, lines))) / _STEP), 1 + len(lines)
     there = overlays[PLATE].text.split("\n")
-    if not (ems <= len(there[0]) <= 1.4 * ems and rows <= len(there) <= rows + 1):
+    if (ems, rows) != (len(there[0]), len(there)):  # the same for the same text, whatever stood there before
         overlays[PLATE].text = _EM_SPACE * (ems - 1) + _HARD_SPACE + "\n" * (rows - 1)
 
 

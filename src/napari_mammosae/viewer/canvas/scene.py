@@ -12,11 +12,13 @@ from qtpy.QtCore import QTimer
 from ...core.base.errors import SettingsError
 from ...core.images.geometry import cell_affine
 from . import colors, layers
+from .arrangement import Arrangement
 from .box_shapes import draw_boxes
 from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
+from .rank_slider import count_from_one
 from .redraw import Colorbar, drawn_once
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
@@ -94,6 +96,7 @@ class Scene:
             self._connect(event, callback)
         self._colorbar = Colorbar(viewer, self.owned)
         self._undo.callback(self._colorbar.cleanup)
+        self._undo.callback(Arrangement(viewer, self.owned).cleanup)
 
     def cleanup(self) -> None:
         """Cut every connection; layers stay as they are."""
@@ -187,6 +190,7 @@ class Scene:
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
             self._colorbar.show_later()
+            count_from_one(viewer)
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
             self.owned.lay(layer, cells)

@@ -6,6 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from ...core.base.names import image_id_of
@@ -13,7 +15,7 @@ from ...core.runs.listed_names import listed_names
 from ...process.opening import ModelOpener
 from ..app.preferences import preferences
 from ..canvas import layers, window
-from ..canvas.notes import refusal
+from ..canvas.notes import is_stack, refusal
 from ..context import Controller
 from . import tasks
 from .prompts import Prompts
@@ -21,8 +23,6 @@ from .tasks import ModelChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from napari.layers import Image
 
     from ...core.annotations.boxes import Findings
     from ...core.images.mammogram import Mammogram
@@ -52,6 +52,8 @@ class ImageController(Controller):
         Texts that were asked for.
     choice
         The model to compute with; it is loaded when it is needed.
+    run_boxes
+        The boxes that the open run came with, while others are shown; None otherwise.
     """
 
     def __init__(self, context: Context, actions: CanvasActions) -> None:
@@ -65,11 +67,13 @@ class ImageController(Controller):
         )
         self._loaded: tuple[ModelChoice, Any] | None = None
         self._stamps: Any = None
+        self.run_boxes: Findings | None = None
         self._wanted = False  # the user has asked for latents that are not there yet
         self._lost = Lost()
         self.listen(self._lost.told, self._on_lost)
         self.listen(self.jobs.cancelled, self._on_cancelled)
         self.listen(self.session.events.image, self._on_image)
+        self.listen(self.session.events.run, self._on_run)
         self.listen(self.scene.replaced, self._on_replaced)
         if (viewer := self.scene.viewer) is not None:
             self.listen(viewer.layers.events.inserted, self._on_inserted)
@@ -123,15 +127,48 @@ class ImageController(Controller):
         else:
             self._read_layer(layer)
 
+    @property
+    def stack(self) -> Image | None:
+        """The topmost visible stack of images, of which a slice can be the mammogram."""
+        viewer = self.scene.viewer
+        shown = reversed(viewer.layers) if viewer is not None else ()
+        return next((layer for layer in shown if layer.visible and is_stack(layer)), None)
+
+    def use_slice(self) -> bool:
+        """Take the slice shown of a stack as the mammogram, in a layer of its own; False without a stack."""
+        stack, viewer = self.stack, self.scene.viewer
+        if stack is None or viewer is None:
+            return False
+        at = int(viewer.dims.current_step[viewer.dims.ndim - stack.ndim])
+        layer = Image(
+            np.asarray(stack.data[at]), name=f"{stack.name} {at + 1}", colormap=stack.colormap,
+            contrast_limits=stack.contrast_limits, scale=stack.scale[1:], translate=stack.translate[1:],
+            units=stack.units[1:], axis_labels=("row", "column"), rgb=False, multiscale=False,
+        )  # fmt: skip
+        stack.visible = False
+        viewer.add_layer(layer)
+        self.use_layer(layer)
+        return True
+
     def load_boxes(self, path: Path) -> None:
         """Read a table of ground-truth boxes; those of the image shown are drawn."""
         work = partial(tasks.read_boxes, path)
         self.jobs.start(f"Reading {path.name}", work, self._take_boxes, self.report_failure, patient=True)
 
+    def show_run_boxes(self) -> None:
+        """Show the boxes again that the run came with."""
+        boxes, self.run_boxes = self.run_boxes, None
+        if boxes is not None:
+            self.session.findings = boxes
+
     # Model and latents
 
     def compute(self) -> None:
         """Compute every latent of the image, loading the chosen model and reading the image first if need be."""
+        if self.scene.image_layer is None and self.stack is not None:
+            self._wanted = True
+            self.use_slice()  # which computes once it is read
+            return
         layer, image = self.scene.image_layer, self.session.image
         if layer is None:
             self.status.tell("Open a mammogram or choose a layer first.", error=True)
@@ -143,13 +180,7 @@ class ImageController(Controller):
         if image is None:
             self._read_layer(layer)
         elif handle is None or self._loaded != (choice, tasks.stamps(choice)):
-            self._stamps = tasks.stamps(choice)  # of before the loading: files that change meanwhile are read again
-            self.jobs.start(
-                f"Loading {choice.title}",
-                partial(tasks.load, self.models, choice),
-                partial(self.take_model, choice),
-                self.report_failure,
-            )
+            self.load()
         else:
             self.jobs.start(
                 f"Computing the latents of {image.image_id}",
@@ -157,6 +188,17 @@ class ImageController(Controller):
                 partial(self._take_maps, self.session.generation, handle.facts.device),
                 self.report_failure,
             )
+
+    def load(self) -> None:
+        """Load the chosen model, and compute then if latents were asked for."""
+        choice = self.choice
+        self._stamps = tasks.stamps(choice)  # of before the loading: files that change meanwhile are read again
+        self.jobs.start(
+            f"Loading {choice.title}",
+            partial(tasks.load, self.models, choice),
+            partial(self.take_model, choice),
+            self.report_failure,
+        )
 
     def download(self, name: str, accept: Callable[[str, str], bool]) -> None:
         """Download a published model, once `accept`, given its name and its files with licences, returns True."""
@@ -235,6 +277,8 @@ class ImageController(Controller):
             if (image := self.session.image) is not None:
                 notes = findings.for_images({image.full_name: image.shape}).notes
                 self.status.tell(" ".join(notes) or self.status.last_told[0])
+        if run is not None and self.run_boxes is None:
+            self.run_boxes = self.session.findings
         self.session.findings = findings
 
     def take_model(self, choice: ModelChoice, handle: ModelHandle) -> None:
@@ -262,6 +306,9 @@ class ImageController(Controller):
     def _on_image(self, image: Mammogram | None) -> None:
         if image is None and self.scene.image_layer is None:
             self.cancel()
+
+    def _on_run(self, *_: object) -> None:
+        self.run_boxes = None
 
     def _on_replaced(self) -> None:
         """The mammogram's layer holds other data: what came from the former ones goes, and these are read."""

@@ -34,6 +34,9 @@ class ImagePart(Part):
             "Load ground-truth boxes: a VinDr-Mammo CSV, or one with image, finding, xmin … ymax",
             self._open_boxes,
         )
+        self.run_boxes_button = ui.button(
+            "Back to the run's boxes", "Show the boxes that the open run came with", images.show_run_boxes
+        )
         self.window_box = ui.tipped(
             QComboBox(), tooltip("Grey levels on the screen; the model always sees the whole range", "next_window")
         )
@@ -46,16 +49,17 @@ class ImagePart(Part):
 
         self.notes = Banner()
 
-        form = ui.form(self)
+        self.form = form = ui.form(self)
         form.addRow("Image", row(self.layer_box, self.open_button))
         form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
+        form.addRow("", self.run_boxes_button)
         form.addRow("Window", row(self.window_box, self.invert_button))
-        form.addRow(self.notes)
 
         self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
         self.listen(self.session.events.image, self.refresh)
-        self.listen(self.session.events.findings, self._show_boxes)
+        for event in (self.session.events.findings, self.session.events.run):
+            self.listen(event, self._show_boxes)
         self.listen(actions.windowed, self._show_window)
         scene = self.context.scene
         self.listen(scene.arranged, self._show_notes)
@@ -71,7 +75,9 @@ class ImagePart(Part):
         self._layers = self.images.candidates()
         self.layer_box.clear()
         self.layer_box.addItems([layer.name for layer in self._layers])
-        self.layer_box.setPlaceholderText("choose a layer" if self._layers else "no image is open")
+        stack = self.images.stack
+        empty = f"{stack.name}: a stack" if stack is not None else "no image is open"
+        self.layer_box.setPlaceholderText("choose a layer" if self._layers else empty)
         self.layer_box.setCurrentIndex(self._layers.index(chosen) if chosen in self._layers else -1)
         self._show_boxes()
         self._show_window()
@@ -102,6 +108,7 @@ class ImagePart(Part):
                 count = len(findings.boxes(image.full_name, shape=image.shape))
             text = f"{count} on this image" if count else "none on this image"
         self.boxes_label.setText(text)
+        self.form.setRowVisible(self.run_boxes_button, self.images.run_boxes is not None)
 
     def _show_window(self, *_: object) -> None:
         names = display.preset_names(self.session.image)

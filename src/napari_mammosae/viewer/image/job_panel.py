@@ -1,10 +1,9 @@
 """Compute, cancel, unload; what is going on, and what went wrong."""
 
-from qtpy.QtWidgets import QLabel
-
 from ..app.keymap import help_rows
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
+from ..widgets.key_list import show_keys
 from ..widgets.parts import NOTICE, Part, hint, row
 from ..widgets.plain import Label
 from .controller import ImageController
@@ -30,7 +29,7 @@ class JobPart(Part):
             "Model, device, colours and annotator that a new window starts with",
             lambda: edit_preferences(self),
         )
-        keys = ui.tipped(QLabel("Keys"), key_table())  # not a `Label`: the table is meant as HTML
+        keys = ui.button("Keys ?", key_table(), lambda: show_keys(self.window()))
 
         ui.column(
             self,

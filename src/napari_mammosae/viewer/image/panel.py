@@ -43,7 +43,7 @@ class ModelPanel(Dock):
         )
         ui.column(content, *parts, margins=(6, 6, 6, 6)).addStretch(1)
         scrolled = Scrolled(content)
-        ui.column(self, scrolled, self.job, grow=scrolled)
+        ui.column(self, scrolled, self.image.notes, self.job, grow=scrolled)
         self.job.layout().setContentsMargins(6, 0, 6, 6)
         if self.context.scene.image_layer is None and (layer := self._likely_image()) is not None:
             images.use_layer(layer)

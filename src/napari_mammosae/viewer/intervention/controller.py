@@ -124,6 +124,11 @@ class Intervention(Controller):
         source = self.state.source if ranked else "image"
         self.change(source=source, mode="zero", k=0, inside_region=False, without_spurious=False)
 
+    def restore(self, state: EditState) -> None:
+        """Make a state that was saved the present one; not a step of undo."""
+        self._history = History(state)
+        self.update()
+
     def use_run(self) -> None:
         """Take sets from the run's ranking from now on: what one expects once a run is open, not a step of undo."""
         self._history.state = replace(self.state, source="run")

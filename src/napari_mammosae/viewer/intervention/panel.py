@@ -48,8 +48,10 @@ class IntervenePanel(Dock):
         ui.column(content, self.set, self.prompt, self.passing, self.tabs, grow=self.tabs, margins=(6, 6, 6, 6))
         scrolled, foot = Scrolled(content), row(notice, self.export_button)
         foot.layout().setContentsMargins(6, 0, 6, 6)
-        ui.column(self, self.set.banner, scrolled, self.status, foot, grow=scrolled, spacing=2)
+        ui.column(self, scrolled, self.set.banner, self.status, foot, grow=scrolled, spacing=2)
         self.status.setVisible(False)
+        for keys, action in (("Ctrl+Z", self.intervention.undo), ("Ctrl+Shift+Z", self.intervention.redo)):
+            ui.on_keys(self, keys, action)
         self.listen(self.intervention.changed, self._refresh)
         self.listen(self.intervention.changed, self.prompt.refresh)
         self.listen(images.prompts.asked, self._on_asked)

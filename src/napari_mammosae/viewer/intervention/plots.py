@@ -69,7 +69,7 @@ class WaterfallPlot(SmallPlot):
 
 
 class SweepPlot(SmallPlot):
-    """A measure over k on a logarithmic axis; the line at the current k can be dragged.
+    """A measure over k on a logarithmic axis; the line at the current k can be dragged, or brought with a click.
 
     `dragged` emits k while the line moves, `released` when it is let go.
     """
@@ -80,6 +80,7 @@ class SweepPlot(SmallPlot):
     def __init__(self) -> None:
         super().__init__(height=150)
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
+        self.setFocusPolicy(Qt.FocusPolicy.ClickFocus)  # for undo; the box beside the slider has the arrow keys
         self.setLabel("bottom", "k", **{"font-size": "8pt"})
         self._most = 1
         self._low, self._high = pg.PlotDataItem(), pg.PlotDataItem()
@@ -90,6 +91,7 @@ class SweepPlot(SmallPlot):
             self.addItem(item)
         self.marker.sigDragged.connect(self._on_drag)
         self.marker.sigPositionChangeFinished.connect(lambda *_: self.released.emit())
+        self.scene().sigMouseClicked.connect(self._on_click)
         self._recolor()
 
     def wheelEvent(self, event: Any) -> None:
@@ -137,7 +139,16 @@ class SweepPlot(SmallPlot):
         self.setYRange(low - room, high + room, padding=0)
 
     def _on_drag(self, *_: object) -> None:
-        self.dragged.emit(min(round(float(np.expm1(self.marker.value()))), self._most))
+        self._emit(self.marker.value())
+
+    def _on_click(self, event: Any) -> None:
+        """A click beside the line brings it there."""
+        if self.marker.isVisible() and event.button() == Qt.MouseButton.LeftButton:
+            self._emit(self.plotItem.vb.mapSceneToView(event.scenePos()).x())
+            self.released.emit()
+
+    def _emit(self, place: float) -> None:
+        self.dragged.emit(min(max(round(float(np.expm1(place))), 0), self._most))
 
     def _on_color(self, color: Any) -> None:
         if hasattr(self, "_line"):

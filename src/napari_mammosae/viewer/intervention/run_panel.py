@@ -32,10 +32,14 @@ class EditOverRunPart(Part):
         self.protocol_box = ui.protocol_box()
         self.choosers = row(self.label_box, self.score_box)
         self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), hint(ui.wrapped())
+        self.other_set = hint(
+            ui.wrapped("The curve over k is for the set best of the run. Choose it to see the curve.")
+        )
         self._undo.callback(self.move_part.cleanup)
         ui.column(
-            self, self.choosers, self.protocol_box, self.plot, self.move_part, self.note, grow=self.move_part, spacing=3
-        )
+            self, self.choosers, self.protocol_box, self.plot, self.other_set, self.move_part, self.note,
+            grow=self.move_part, spacing=3,
+        )  # fmt: skip
         self.label_box.activated.connect(lambda: over_run.choose(label=self.label_box.currentData()))
         self.score_box.activated.connect(lambda: over_run.choose(score=self.score_box.currentData()))
         self.protocol_box.toggled.connect(lambda on: over_run.choose_protocol("paper" if on else None))
@@ -55,8 +59,10 @@ class EditOverRunPart(Part):
         self.score_box.setCurrentIndex(self.score_box.findData(one.score))
         for chooser in (self.choosers, self.protocol_box):
             chooser.setVisible(self.session.run is not None and bool(one.labels))
-        for widget in (self.plot, self.move_part):
-            widget.setVisible(one.effects is not None and not self.session.blind)
+        ready = one.effects is not None and not self.session.blind
+        self.move_part.setVisible(ready)
+        self.plot.setVisible(ready and one.marked_k is not None)
+        self.other_set.setVisible(ready and one.curve is not None and one.marked_k is None)
         if one.curve is not self._curve:
             self._curve, self._bands = one.curve, None
             self.plot.show_curve(one.curve, one.measure)

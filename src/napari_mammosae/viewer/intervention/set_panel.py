@@ -44,8 +44,8 @@ MODES = {
     "scale": ("scale by", "The set's latents are multiplied by a factor"),
 }
 FORMS = {
-    "delta": ("keep SAE error", "delta: add the change to the features, so that the SAE error is kept"),
     "replace": ("reconstruction", "replace: the SAE's reconstruction takes the features' place, as published"),
+    "delta": ("keep SAE error", "delta: add the change to the features, so that the SAE error is kept"),
 }
 
 
@@ -119,8 +119,6 @@ class SetPart(Part):
         self.flip_button.clicked.connect(self._on_flip)
         self.reset_button.clicked.connect(self.intervention.reset)
         self.compute_button.clicked.connect(self.images.compute)
-        for keys, action in (("Ctrl+Z", self.intervention.undo), ("Ctrl+Shift+Z", self.intervention.redo)):
-            ui.on_keys(self, keys, action)
         self.listen(self.intervention.changed, self.refresh)
         self.listen(self.session.events.run, self.refresh)
 
@@ -176,7 +174,7 @@ class SetPart(Part):
             return "Compute the latents of an image to edit them."
         if one.awaited is not None:
             size = int(one.awaited.mask.sum())
-            return f"A set of {size:,}. The prediction with this edit is not computed yet."
+            return f"{self._set_of(size)}. The prediction with this edit is not computed yet."
         if one.view is None:
             return one.problem[:1].upper() + one.problem[1:]
         edit, view = one.view.edit, one.view
@@ -184,9 +182,15 @@ class SetPart(Part):
         if not one.is_on:
             return "Nothing is edited: raise k, or choose a set."
         verb = {"zero": "removed", "keep": "removed", "scale": "scaled"}[edit.mode]
-        text = f"A set of {size:,}; {fire:,} that fire on this image are {verb}."
+        text = f"{self._set_of(size)}; {fire:,} that fire on this image are {verb}."
         remark = edit.remark
         return f"{text} {remark[:1].upper()}{remark[1:]}." if remark else text
+
+    def _set_of(self, size: int) -> str:
+        """How many latents a set has, and why they are not k."""
+        state = self.intervention.state
+        many = state.is_ranked and size != state.k and size < self.k_slider.box.maximum()
+        return f"The best {state.k:,} of each class: a set of {size:,}" if many else f"A set of {size:,}"
 
     def _on_switch(self) -> None:
         self.intervention.toggle_spurious()

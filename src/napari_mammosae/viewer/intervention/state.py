@@ -47,7 +47,7 @@ class EditState:
     source: Source = "image"
     direction: Direction = "both"
     mode: EditMode = "zero"
-    form: Form = "delta"
+    form: Form = "replace"
     factor: float = 0.5
     k: int = 0
     numbers: str = ""

@@ -142,6 +142,8 @@ class LatentList(Controller):
         if not self.table.size:
             return
         column = self.table.sort_column
+        if column is LATENT and self.session.order is None:
+            return  # before an image's latents are there, their numbers are no order to begin with
         scores = self.table.values[column.key] if column.format else np.full(self.table.size, np.nan)
         name = column.order_name
         if column.source == "run" and (label := self.ranking.choice.label):

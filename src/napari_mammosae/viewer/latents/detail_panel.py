@@ -52,7 +52,8 @@ class LatentDetail(Part):
         self.histogram, self.means = ActivationPlot(), ClassMeansPlot()
         self.run_note, self.logit_note = Label(), Label()
         self.logits = QTableWidget(0, 3)
-        self.by_decoder, self.by_images = NeighbourList(), NeighbourList()
+        self.logits.setAccessibleName("What the latent adds to each logit")
+        self.by_decoder, self.by_images = NeighbourList("by decoder direction"), NeighbourList("by common images")
         self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
         self.model_note.setWordWrap(True)
         self.model_note.hide()
@@ -201,8 +202,9 @@ class LatentDetail(Part):
 class NeighbourList(QListWidget):
     """Latents near another one; clicking goes there."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
         super().__init__()
+        self.setAccessibleName(f"Nearest latents {what}")
         self.setToolTip("Click to go to that latent")
         self.setUniformItemSizes(True)
 

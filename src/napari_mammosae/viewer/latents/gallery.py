@@ -35,6 +35,7 @@ class Gallery(Part):
         self._latent: int | None = None
         self._cells: list[Cell] = []
         self.list = QListWidget()
+        self.list.setAccessibleName("Images that excite the latent most")
         self.list.setViewMode(QListView.ViewMode.IconMode)
         self.list.setResizeMode(QListView.ResizeMode.Adjust)
         self.list.setMovement(QListView.Movement.Static)

@@ -38,6 +38,7 @@ class LatentsPanel(Dock):
         self.ranking, self.filters = RankingPart(latents.ranking), FilterPart()
         self.table = latents.table
         self.view = ColumnTableView(self.table)
+        self.view.setAccessibleName("Latents")
         self.detail = LatentDetail(latents.ranking, pictures)
         self.own(self.ranking, self.detail)
         self.count, self.status = Label(), Label()
@@ -158,6 +159,7 @@ class LatentsPanel(Dock):
         tool = action.text().lower()
         if tool in TOOLS:
             self.query.draw(tool)
+            self._say(f"{TOOLS[tool]}." if self.query.layer is not None else "")
         else:
             self.query.clear()
 

@@ -8,8 +8,9 @@ from weakref import WeakKeyDictionary
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from ...core.base.text import sentence
 from ...core.ranking.of_run import NO_LABEL_SCORES, RankingChoice, attribution_of
-from ...core.ranking.titles import SCORES
+from ...core.ranking.titles import SCORES, in_words
 from ...core.runs.classes import classes_of
 from ..context import Context, Controller
 from .tasks import rank
@@ -119,7 +120,7 @@ class LatentRanking(Controller):
         if run is not self.session.run or key[0] != self.choice:
             return
         self.columns = columns
-        missing = "" if self.sort_key in columns else f" {SCORES[key[0].score][0]} is not defined here."
+        missing = "" if self.sort_key in columns else f" {sentence(f'{in_words(key[0].score)} is not defined here')}"
         self._say(f"{run.path.name}: {key[0].sample(run).used}.{missing}")
         self.ranked.emit()
 

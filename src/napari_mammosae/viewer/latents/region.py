@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from napari.layers import Labels, Shapes
 from napari.layers.base import ActionType
+from napari.utils.colormaps import DirectLabelColormap
 from numpy.typing import NDArray
 from psygnal import Signal
 from qtpy.QtCore import QTimer
@@ -20,7 +21,7 @@ from ..context import Context, Controller
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
 TOOLS: dict[Tool, str] = {
     "rectangle": "Drag a rectangle on the mammogram",
-    "polygon": "Click the corners of a polygon, double-click the last",
+    "polygon": "Click the corners of a polygon; double-click the last one to finish",
     "brush": "Paint the region; every stroke asks again",
 }
 _MODES = {"rectangle": "add_rectangle", "polygon": "add_polygon"}
@@ -78,6 +79,7 @@ class RegionQuery(Controller):
         viewer.layers.selection.active = layer
         layer.mode = _MODES.get(tool, "paint")
         layer.help = TOOLS[tool]
+        self.status.tell(f"{TOOLS[tool]}.")
 
     def clear(self) -> None:
         """Remove the region and what came of it."""
@@ -172,7 +174,8 @@ def brush_layer(shape: tuple[int, int]) -> Labels:
     layer = Labels(
         np.zeros(shape, np.uint8),
         name="region",
-        opacity=0.35,
+        opacity=0.5,
+        colormap=DirectLabelColormap(color_dict={0: "transparent", None: _COLOR}),
         axis_labels=("row", "column"),
     )
     layer.brush_size = max(8, shape[0] // 25)

@@ -12,7 +12,8 @@ from psygnal import Signal
 
 from ...core.images.geometry import BOX
 from ...core.models.latents import LatentMaps
-from ..canvas.box_shapes import read
+from ..canvas.box_lines import lines_layer, lines_of
+from ..canvas.box_shapes import is_drawable, read
 from ..canvas.layers import pixels_of, rectangles
 from ..canvas.owned import PIXELS
 from ..canvas.pins import pin_layer
@@ -88,7 +89,7 @@ class SideBySide(Controller):
         grid, before = viewer.canvas.grid, list(viewer.layers)
         cells, owned = self.scene.cells_to_pixels(maps), self.scene.owned
         truths, pins = (
-            [layer for layer in owned.with_role("truth") if layer.nshapes],
+            [layer for layer in owned.with_role("truth") if len(layer.data)],
             {owned.facts(pin)["latent"]: pin for pin in owned.with_role("pin")},
         )
         undo.callback(_restore_camera(viewer))
@@ -174,18 +175,16 @@ def _copy_of_pin(own: Image | None, maps: LatentMaps, latent: int) -> Image:
     return copy
 
 
-def _copy_of_truth(layer: Shapes) -> Vectors:
+def _copy_of_truth(layer: Shapes | Vectors) -> Vectors:
     """The annotated boxes once more, four lines each: a layer of lines is made in a fraction of a second."""
-    corners = rectangles(read(layer)[list(BOX)].to_numpy(float))
-    lines = np.stack([corners, np.roll(corners, -1, axis=1) - corners], axis=2).reshape(-1, 2, 2)
-    return Vectors(
-        lines,
-        name="boxes",
-        edge_color=np.repeat(layer.edge_color, 4, axis=0),
-        edge_width=max(layer.edge_width, default=1.0),
-        vector_style="line",
-        axis_labels=("row", "column"),
-    )
+    if not is_drawable(layer):
+        copy: Vectors = Vectors.create(*layer.as_layer_data_tuple())
+        copy.name = "boxes"
+        return copy
+    copy = lines_layer("boxes", max(layer.edge_width, default=1.0))
+    copy.data = lines_of(rectangles(read(layer)[list(BOX)].to_numpy(float)))
+    copy.edge_color = np.repeat(layer.edge_color, 4, axis=0)
+    return copy
 
 
 @contextmanager

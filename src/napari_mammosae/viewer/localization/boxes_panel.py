@@ -8,7 +8,7 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QLabel, QTreeWidget, QTreeWidgetItem
 from superqt.utils import signals_blocked
 
-from ...core.base.text import sentence
+from ...core.base.text import listed, sentence
 from ...core.localization.one_image import Fate, Measure
 from ..widgets import ui
 from ..widgets.parts import Part, hint
@@ -24,16 +24,30 @@ class Title:
 
     title: str
     tooltip: str
+    name: str = ""
+
+    @property
+    def in_words(self) -> str:
+        """What a sentence calls it."""
+        return self.name or self.title.lower()
 
 
 MEASURES = {
     "recall": Title("Recall", "Share of the annotated boxes that a true positive meets"),
     "precision": Title("Precision", "Share of the found boxes that are true positives"),
-    "mean_best_iou": Title("Best IoU", "Highest overlap of a found box with an annotated one, mean over the annotated"),
+    "mean_best_iou": Title(
+        "Best IoU", "Highest overlap of a found box with an annotated one, mean over the annotated", "best IoU"
+    ),
     "pointing": Title("Pointing", "Whether the heatmap's maximum is in an annotated box; a share where maxima tie"),
-    "energy": Title("Energy in box", "Share of the heatmap's sum inside annotated boxes"),
-    "lift": Title("Lift", "Energy in the boxes over the boxes' share of the area, both within the breast; 1 is chance"),
-    "lift_image": Title("Lift, image", "The same over the whole image: for structures outside the breast"),
+    "energy": Title("Energy in box", "Share of the heatmap's sum inside annotated boxes", "energy in the boxes"),
+    "lift": Title(
+        "Lift",
+        "Energy in the boxes over the boxes' share of the area, both within the breast; 1 is chance",
+        "lift in the breast",
+    ),
+    "lift_image": Title(
+        "Lift, image", "The same over the whole image: for structures outside the breast", "lift over the image"
+    ),
     "share_outside": Title("Outside breast", "Share of the heatmap's sum outside the breast"),
     "share_skin": Title("Skin line", "Share of the heatmap's sum on the skin line"),
     "share_pectoral": Title("Pectoral", "Share of the heatmap's sum on the pectoral muscle"),
@@ -181,8 +195,8 @@ class BoxesPart(Part):
         missing: dict[str, list[str]] = {}
         for key, title in MEASURES.items():
             if (measure := known.get(key)) is not None and measure.reason:
-                missing.setdefault(measure.reason, []).append(title.title.lower())
-        self.reasons.setText(" ".join(f"No {' and '.join(names)}: {why}." for why, names in missing.items()))
+                missing.setdefault(measure.reason, []).append(title.in_words)
+        self.reasons.setText(" ".join(f"No {listed(names)}: {why}." for why, names in missing.items()))
         self.reasons.setVisible(bool(missing))
 
     def _not_drawn(self, current: Localization) -> str:
@@ -195,7 +209,7 @@ class BoxesPart(Part):
         if self.localizer.problem:
             return self.localizer.problem
         if self.localizer.combining.busy:
-            return "Combining heatmaps …"
+            return "Comparing boxes …" if self.localizer.together.is_alone else "Combining heatmaps …"
         if self.session.image is None:
             return "Open a mammogram first (dock Model & image)."
         return "Compute the latents of the image first (dock Model & image)."

@@ -12,14 +12,16 @@ from superqt.utils import qthrottled
 
 from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import MammoSAEError
+from ...core.models.latents import LatentMaps
 from ..app.listening import call_while_alive
 from ..app.order import Order
+from ..canvas.box_lines import MANY
 from ..context import Context, Controller
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of
 from .layers import FoundLayers
 from .result import Choice, Localization, Scope, likely_finding, localize, scope_of, scope_together
-from .tasks import localize_together, overlaps_with_box
+from .tasks import localize_alone, localize_together, overlaps_with_box
 
 THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
 
@@ -133,11 +135,7 @@ class Localizer(Controller):
         self.problem, self.several = "", None
         self.combining.cancel()
         try:
-            if self._together.is_alone:
-                self._scope = self._scope or self._new_scope()
-                current = localize(self._scope, self._choice) if self._scope is not None else None
-            else:
-                current = self._localize_several()
+            current = self._localize_current() if self._together.is_alone else self._localize_several()
         except MammoSAEError as error:
             self.problem, current = str(error), None
         self._take(current)
@@ -152,6 +150,26 @@ class Localizer(Controller):
             what = "class activation map" if several.how == "logit" else several.how
             self._layers.show_heatmap(current, f"{what} of {len(several.latents):,} latents")
         self.changed.emit(current)
+
+    def _localize_current(self) -> Localization | None:
+        """Boxes of the current latent: at once, or in a worker, None until then, where many are annotated."""
+        maps, image, latent = self.session.maps, self.session.image, self.session.current
+        if maps is None or image is None or latent is None or maps.frame is None:
+            return None
+        if self._scope is None:
+            truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
+            if len(truth.finding) > MANY:
+                work = partial(localize_alone, maps, latent, image, truth, regions, self._choice)
+                take = partial(self._take_alone, maps, latent)
+                self.combining.start("Comparing boxes", work, take, self.status.report_failure)
+                return None
+            self._scope = scope_of(maps, latent, image, truth, regions)
+        return localize(self._scope, self._choice)
+
+    def _take_alone(self, maps: LatentMaps, latent: int, current: Localization) -> None:
+        if (maps, latent) == (self.session.maps, self.session.current):
+            self._scope = current.scope
+            self._take(current)
 
     def _localize_several(self) -> Localization | None:
         """Boxes of several latents together: at once where that is quick, else in a worker, None until then.
@@ -233,6 +251,7 @@ class Localizer(Controller):
     def _on_latent(self, *_: object) -> None:
         if self._together.is_alone:
             self._scope = None
+            self._layers.hide()  # boxes of the latent before have no place over the heatmap of this one
             self._later()
 
     def _on_pins(self, *_: object) -> None:
@@ -262,13 +281,6 @@ class Localizer(Controller):
         if finding != self._choice.finding:
             self._choice = replace(self._choice, finding=finding)
             self.chosen.emit(self._choice)
-
-    def _new_scope(self) -> Scope | None:
-        session = self.session
-        maps, image, latent = session.maps, session.image, session.current
-        if maps is None or image is None or latent is None or maps.frame is None:
-            return None
-        return scope_of(maps, latent, image, self._truth(), self.outline.shares(image, maps.shape[1:]))
 
     def _truth(self) -> Truth:
         """The annotated boxes that count."""

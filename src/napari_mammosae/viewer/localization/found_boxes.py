@@ -4,15 +4,17 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
-from napari.layers import Shapes
+from napari.layers import Shapes, Vectors
 from numpy.typing import NDArray
 
 from ...core.localization.one_image import Fate
+from ..canvas.box_lines import MANY, draw_lines, lines_layer
 from ..canvas.layers import rectangles
 from ..canvas.redraw import replaced_at_once
 from .result import BoxRow
 
 Line: TypeAlias = "tuple[str, float, bool]"
+NAME = "found boxes"
 MOST = 100
 """Boxes drawn at most, the most confident ones: more tell nothing and hold the window up."""
 
@@ -58,6 +60,21 @@ class Drawing:
     fates: list[str]
     labels: list[str]
 
+    @property
+    def many(self) -> bool:
+        """Whether they are drawn as lines, which have one width and no texts."""
+        return len(self.shapes) > MANY
+
+    @property
+    def corners(self) -> tuple[NDArray[np.float64], list[str]]:
+        """Corners (n, 4, 2) of all frames, two for a box that is drawn double, and their colours."""
+        frames, colors = [], []
+        for shape, color in zip(self.shapes, self.colors, strict=True):
+            for at in range(0, len(shape), 5):
+                frames.append(shape[at : at + 4])
+                colors.append(color)
+        return np.array(frames).reshape(-1, 4, 2), colors
+
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, Drawing)
@@ -84,10 +101,12 @@ def drawing_of(rows: list[BoxRow], line: float) -> Drawing:
     )
 
 
-def found_layer() -> Shapes:
-    """Make the layer, empty."""
+def found_layer(line: float, *, many: bool = False) -> Shapes | Vectors:
+    """Make the layer, empty; one of lines for many boxes."""
+    if many:
+        return lines_layer(NAME, line)
     layer = Shapes(
-        name="found boxes",
+        name=NAME,
         ndim=2,
         face_color="transparent",
         features={"fate": [], "label": []},
@@ -99,12 +118,15 @@ def found_layer() -> Shapes:
     return layer
 
 
-def draw(layer: Shapes, drawing: Drawing) -> None:
+def draw(layer: Shapes | Vectors, drawing: Drawing) -> None:
     """Replace what the layer shows.
 
     Data, then widths and colours, then features: shapes beyond the former number would come with those of others.
     """
-    if len(drawing.shapes) == 0 and layer.nshapes == 0:
+    if len(drawing.shapes) == 0 and len(layer.data) == 0:
+        return
+    if isinstance(layer, Vectors):
+        draw_lines(layer, *drawing.corners)
         return
     with replaced_at_once(layer):
         layer.data = (drawing.shapes, drawing.types) if drawing.shapes else []
@@ -125,6 +147,6 @@ def _double(row: BoxRow, line: float) -> NDArray[np.float64]:
     top, left, bottom, right = row.edges
     frames: list[Any] = []
     for gap in (1.2 * line, 2.8 * line):
-        corners = rectangles(np.array([top - gap, left - gap, bottom + gap, right + gap]))[0]
-        frames += [corners, corners[:1]]
-    return np.concatenate(frames)
+        low, high, start, end = top - gap - 0.5, bottom + gap - 0.5, left - gap - 0.5, right + gap - 0.5
+        frames += [(low, start), (low, end), (high, end), (high, start), (low, start)]
+    return np.array(frames)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Vectors
 
 from ..canvas import colors
+from ..canvas.layers import line_width
 from .found_boxes import Drawing, draw, drawing_of, found_layer
 
 if TYPE_CHECKING:
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from ..canvas.scene import Scene
     from .result import Localization
 
-_HID = "hid_stack"
+_HID, _OPACITY = "hid_stack", "opacity"
+NOTHING = Drawing([], [], [], [], [], [])
 
 
 class FoundLayers:
@@ -34,14 +36,24 @@ class FoundLayers:
         layer = owned.find("found")
         if current is None or self._scene.image_layer is None or not owned.is_flat:
             if layer is not None:
-                self._show(layer, Drawing([], [], [], [], [], []))
+                self._show(layer, NOTHING)
             return
+        line = line_width(current.scope.frame.source_shape[0])
+        drawing = drawing_of(current.rows, line)
+        if layer is not None and drawing.many is not isinstance(layer, Vectors):
+            self.remove()
+            layer = None
         if layer is None:
             self._drawing = None
-            layer = found_layer()
+            layer = found_layer(line, many=drawing.many)
             owned.add(layer, "found")
-        line = max(1.0, current.scope.frame.source_shape[0] / 300)
-        self._show(layer, drawing_of(current.rows, line))
+        self._show(layer, drawing)
+
+    def hide(self) -> None:
+        """Let the boxes not be seen until others are drawn."""
+        if (layer := self._scene.owned.find("found")) is not None and layer.opacity:
+            self._scene.owned.facts(layer)[_OPACITY] = layer.opacity  # a step has no time to take them away
+            layer.opacity = 0.0
 
     def remove(self) -> None:
         """Take the boxes away."""
@@ -53,6 +65,8 @@ class FoundLayers:
         if drawing != self._drawing:
             draw(layer, drawing)
             self._drawing = drawing
+        if (opacity := self._scene.owned.facts(layer).pop(_OPACITY, None)) is not None:
+            layer.opacity = opacity
 
     # The heatmap of several latents
 

@@ -57,6 +57,20 @@ def overlaps_with_box(
     return scores
 
 
+def localize_alone(
+    maps: LatentMaps,
+    latent: int,
+    image: Mammogram,
+    truth: Truth,
+    regions: dict[str, NDArray[Any]] | None,
+    choice: Choice,
+    report: Report,
+) -> Localization:
+    """Boxes of one latent, where there is much to compare them with."""
+    report(f"Comparing with {len(truth.finding):,} boxes")
+    return localize(scope_of(maps, latent, image, truth, regions), choice)
+
+
 def localize_together(
     scope: Scope | None,
     model: ModelFacts,

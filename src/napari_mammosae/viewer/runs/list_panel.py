@@ -32,6 +32,7 @@ class ImageListPart(Part):
         self.wrong = ui.tipped(QCheckBox("Wrong only"), "Only images on which the prediction differs from the label")
         self.table = images.table
         self.view = ColumnTableView(self.table, one_click=True)
+        self.view.setAccessibleName("Images of the run")
         self.view.setMinimumHeight(90)
         self.previous_button = ui.button(
             "◀ Previous", tooltip("Previous image of the list", "previous_image"), self.browser.previous_image

@@ -38,7 +38,7 @@ class VerdictFilesPart(Part):
         self.merge_button = ui.button(
             "Import / merge…", "Add verdicts of other files; importing a file twice has no effect", self._choose_merge
         )
-        self.first, self.second = ui.chooser(6), ui.chooser(6)
+        self.first, self.second = ui.chooser(6, "First annotator"), ui.chooser(6, "Second annotator")
         self.compare_button = ui.button(
             "Agreement", "Cohen's kappa of two annotators over the latents that both reviewed", exchange.compare
         )

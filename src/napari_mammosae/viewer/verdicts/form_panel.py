@@ -75,10 +75,10 @@ class VerdictForm(Part):
             row(*self.buttons.values(), stretch=-1),
             row(self.concept, self.words_button),
             self.note,
-            self.said,
             row(self.next_button, self.undo_button, self.redo_button),
             row(self.blind, self.screenshot),
             self.progress,
+            self.said,
             spacing=4,
         )
         self._connect()
@@ -123,7 +123,6 @@ class VerdictForm(Part):
             said = other.verdict or other.concept or "a note"
             lines.append(f"{other.annotator}: {said}, {when(other)}. {other.note}")
         self.said.setText("\n".join(lines))
-        self.said.setVisible(bool(lines))
 
     def _without_line(self) -> str:
         if self.book.problem:

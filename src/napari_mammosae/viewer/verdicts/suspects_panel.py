@@ -33,6 +33,7 @@ class SuspectsPart(Part):
         self.progress = JobBar(search.jobs)
         self.note = ui.wrapped()
         self.view = ColumnTableView(search.table)
+        self.view.setAccessibleName("Suspects")
         self.view.setMinimumHeight(80)
         top = row(self.find_button, self.place_box, self.order_button)
         ui.column(self, top, self.progress, self.note, self.view, grow=self.view, spacing=3, margins=(0, 2, 0, 0))

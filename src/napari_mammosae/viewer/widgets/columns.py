@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from ...core.ranking.titles import _INTERVALS, SCORES
+from ...core.ranking.titles import _INTERVALS, SCORES, in_words
 from ..app.order import BY_IMAGE
 
 Source: TypeAlias = Literal["latent", "verdict", "region", "run", "image", "list"]
@@ -90,7 +90,7 @@ RUN = tuple(
         ".3f" if key in _RATES else ".3g",
         rising=key in _RISING,
         shown=key in _SHOWN,
-        name=title.lower() if title not in ("AUROC", "AUROC max") else title,
+        name=in_words(key),
         sways=True,
     )
     for key, (title, tip) in {**SCORES, **_INTERVALS}.items()

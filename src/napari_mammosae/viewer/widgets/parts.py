@@ -1,14 +1,28 @@
 """What every part of a dock shares: connections that end with it, and small pieces of layout."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from qtpy.QtCore import QEvent, QSize, Qt
-from qtpy.QtWidgets import QDockWidget, QFrame, QHBoxLayout, QLabel, QScrollArea, QSizePolicy, QTabWidget, QWidget
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMainWindow,
+    QScrollArea,
+    QSizePolicy,
+    QTabWidget,
+    QWidget,
+)
 
 from ..app.listening import connect_until, debounce_until, new_undo
 from ..context import Context
+from .focus import FocusRing, name_controls
 from .plain import unmarked
+from .window_size import keep_on_screen
 
 NOTICE = "Research use only, not for diagnosis."
 
@@ -40,11 +54,18 @@ class Part(QWidget):
 
 
 class Dock(Part):
-    """What every dock is: parts that end with it, and a tab that reads as its own name.
+    """What every dock is: parts that end with it, a tab that reads as its own name, a place among the others.
 
     napari adds the plugin's name in brackets, which leaves no room for the dock's own where several share an area, and
-    Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name.
+    Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name. A dock from napari's
+    menu would lie below the others, and four of them are higher than a laptop's screen: they share a place as tabs.
     """
+
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._ring: FocusRing | None = None
+        if (app := QApplication.instance()) is not None:
+            self.listen(app.focusChanged, self._on_focus)
 
     def own(self, *parts: Part) -> None:
         """Have parts stop listening with the dock."""
@@ -55,7 +76,37 @@ class Dock(Part):
         """Name the window's dock as soon as this lies in it."""
         if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
             dock.setWindowTitle(unmarked(dock.windowTitle().partition(" (")[0].replace("&&", "&")))
+            dock.dockLocationChanged.connect(self._join)
         return bool(super().event(event))
+
+    def showEvent(self, event: Any) -> None:
+        """Name all controls, those that were added meanwhile too."""
+        name_controls(self)
+        super().showEvent(event)
+
+    def _on_focus(self, _: object, now: QWidget | None) -> None:
+        if self._ring is not None:
+            with suppress(RuntimeError):  # gone with its control
+                self._ring.deleteLater()
+        self._ring = FocusRing(now) if now is not None and self.isAncestorOf(now) else None
+
+    def _join(self, area: Any) -> None:
+        """Become a tab beside the other docks of this kind, once: from then on the user says where it lies."""
+        dock = self.parent()
+        if not isinstance(dock, QDockWidget) or not isinstance(window := dock.parent(), QMainWindow):
+            return
+        dock.dockLocationChanged.disconnect(self._join)
+        if area == Qt.DockWidgetArea.RightDockWidgetArea:  # at the side, where all of the tabs' names can be read
+            window.setTabPosition(area, QTabWidget.TabPosition.East)
+        others = [
+            other
+            for other in window.findChildren(QDockWidget)
+            if other is not dock and isinstance(other.widget(), Dock) and window.dockWidgetArea(other) == area
+        ]
+        if others:
+            window.tabifyDockWidget(others[-1], dock)
+            QTimer.singleShot(0, dock.raise_)
+        QTimer.singleShot(0, lambda: keep_on_screen(window))
 
 
 def row(*widgets: QWidget, stretch: int = 0) -> QWidget:
@@ -83,6 +134,7 @@ class Scrolled(QScrollArea):
         super().__init__()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it is scrolled by what has the focus in it
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setWidget(content)
 

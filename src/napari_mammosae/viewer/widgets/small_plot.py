@@ -27,6 +27,7 @@ class SmallPlot(pg.PlotWidget):
         self.setMouseEnabled(False, False)
         self.hideButtons()
         self.plotItem.setDefaultPadding(0.0)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         # without this the plot would swallow the wheel that scrolls the dock
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         for name in ("left", "bottom"):
@@ -59,6 +60,7 @@ class SmallPlot(pg.PlotWidget):
             self._recolor()
 
     def _recolor(self) -> None:
+        self.resetCachedContent()  # the background that was drawn under the former theme
         color = self.palette().color(QPalette.ColorRole.WindowText)
         for name in ("left", "bottom"):
             axis = self.getAxis(name)

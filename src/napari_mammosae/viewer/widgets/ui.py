@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from .plain import Label
+from .plain import Label, WrappedLabel
 
 Made = TypeVar("Made", bound=QWidget)
 
@@ -43,9 +43,7 @@ def button(
 
 def wrapped(text: str = "") -> QLabel:
     """Make a label whose text goes on in the next line."""
-    label = Label(text)
-    label.setWordWrap(True)
-    return label
+    return WrappedLabel(text)
 
 
 def warning_sign(size: int = 18) -> QLabel:

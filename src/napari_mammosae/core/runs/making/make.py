@@ -10,6 +10,7 @@ from ...annotations.positives import Positive, Uncertain
 from ...base.errors import RunError
 from ...base.progress import Report, ignore
 from ...models.latents import LatentMaps
+from ..image_files import remember_folder
 from ..layout import Layout, writing
 from ..settings import RunSettings, check_same, model_settings, read_info, write_info
 from ..sources import Sources, read_sources
@@ -181,6 +182,8 @@ def write_run(
                 schedule_blocks(scheduler, model, blocks, settings, layout, batch, counted, stop)
                 layout.remove_unfinished()  # by workers that were lost on the way
             failed = assemble(layout, settings, sources, state)
+    if sources.root is not None:
+        remember_folder(layout.root, sources.root)
     return _ended(layout, settings, failed, left, strict)
 
 

@@ -1,0 +1,53 @@
+"""napari's own Home and grid buttons, made to suit an image with layers drawn over it and texts above and below."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from weakref import ref
+
+from .camera import leave_room
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from .owned import OwnedLayers
+
+
+class Arrangement:
+    """Keeps Home from putting the image under the texts, and the grid from taking image and latents apart."""
+
+    def __init__(self, viewer: ViewerModel, owned: OwnedLayers) -> None:
+        self._viewer, self._owned = ref(viewer), owned
+        self._stride: int | None = None
+        self._undo = ExitStack()
+        for event, callback in (
+            (viewer.events.reset_view, self._on_home),
+            (viewer.canvas.grid.events.enabled, self._on_grid),
+        ):
+            event.connect(callback)
+            self._undo.callback(event.disconnect, callback)
+
+    def cleanup(self) -> None:
+        """Follow the buttons no longer."""
+        self._undo.close()
+
+    def _on_home(self, *_: object) -> None:
+        viewer = self._viewer()
+        looking = viewer is not None and viewer.dims.ndisplay == 2 and not viewer.canvas.grid.enabled
+        image = self._owned.find("mammogram")
+        if viewer is not None and looking and image is not None:
+            leave_room(viewer, image)
+
+    def _on_grid(self, *_: object) -> None:
+        """Let the image and all that lies over it share a cell; *Side by side* arranges its copies itself."""
+        viewer = self._viewer()
+        if viewer is None or self._owned.with_role("comparison"):
+            return
+        grid, image = viewer.canvas.grid, self._owned.find("mammogram")
+        if not grid.enabled:
+            if self._stride is not None:
+                grid.stride, self._stride = self._stride, None
+        elif image is not None and self._owned.drawn:
+            self._stride = grid.stride
+            grid.stride = viewer.layers.index(image) - len(viewer.layers)  # from the top of the list

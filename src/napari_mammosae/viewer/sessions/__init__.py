@@ -1,0 +1,1 @@
+"""Sessions: what a viewer looks at as a file, and back again."""

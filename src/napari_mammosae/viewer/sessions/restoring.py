@@ -1,0 +1,220 @@
+"""A session brought back, step by step: each step waits for the work of the one before."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...core.base.errors import MammoSAEError
+from ...core.datasets.find import read_boxes
+from ..app.order import Order
+from ..canvas import window as grey_levels
+from ..image.tasks import ModelChoice
+from ..intervention.state import EditState
+from ..latents.filters import LatentFilter
+from ..localization.latent_set import Together
+from ..localization.result import Choice
+from .record import find
+from .window import arrange, open_docks, window_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ..workspace import Workspace
+
+
+class Restoring:
+    """Brings a session back.
+
+    Attributes
+    ----------
+    missing
+        What could not be brought back, one phrase each.
+    """
+
+    def __init__(self, work: Workspace, content: dict[str, Any], base: Path) -> None:
+        self.work, self.content, self.base = work, content, base
+        self.missing: list[str] = []
+
+    def steps(self) -> Iterator[Callable[[], bool]]:
+        """Do one step after the other; each time go on once what is yielded says True."""
+        work, content = self.work, self.content
+        self._show_window()
+        yield _at_once
+        self._choose_model()
+        if content["model"]["loaded"]:
+            work.images.load()
+            yield self._idle
+            self._check_model()
+        if (run := content["run"]) is not None and (path := self._find(run)) is not None:
+            work.opener.open(path)
+            yield self._idle
+            if work.session.run is None:
+                self.missing.append(work.opener.line.last_told[0].rstrip("."))
+            else:
+                yield from self._go_through(run)
+        self._read_boxes()
+        if work.browser.row is None or content["run"] is None or content["run"]["image"] is None:
+            yield from self._open_image()
+        if content["model"]["computed"] or (content["model"]["maps"] and work.session.maps is None):
+            work.images.compute()
+            yield self._idle
+        self._restore_choices()
+        yield self._idle
+        self._restore_order()
+        yield self._idle
+        self._restore_view()
+        yield self._idle
+        self._restore_layers()
+        self._look()  # once more: docks that were filled meanwhile may have changed the canvas
+
+    def _idle(self) -> bool:
+        work = self.work
+        jobs = (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.outline.jobs, work.localizer.combining)
+        return not any(one.busy for one in jobs)
+
+    def _find(self, entry: dict[str, Any]) -> Path | None:
+        path, said = find(entry, self.base)
+        if said:
+            self.missing.append(said)
+        return path
+
+    # What is looked at
+
+    def _choose_model(self) -> None:
+        known = self.content["model"]
+        described = self._find(known["described"]) if known["described"] is not None else None
+        files = {key: self._find(entry) for key, entry in known["files"].items()}
+        name = str(described) if described is not None else known["name"]
+        self.work.images.choice = ModelChoice(
+            name, classes=tuple(known["classes"]), device=known["device"], precision=known["precision"], **files
+        )
+
+    def _check_model(self) -> None:
+        model, known = self.work.session.model, self.content["model"]
+        if model is None:
+            self.missing.append(f"the model was not loaded ({self.work.status.last_told[0].rstrip('.')})")
+        elif (model.model_sha256, model.sae_sha256) != (known["model_sha256"], known["sae_sha256"]):
+            self.missing.append(f"{model.name} is another model than the one of the session")
+
+    def _go_through(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
+        work, run = self.work, self.work.session.run
+        if known["images"] is not None and (root := self.base.absolute() / known["images"]).is_dir():
+            work.browser.files_of(run).root = root.resolve()
+        for label, value in known["positive"].items():
+            work.opener.choose_positive(label, value)
+            yield self._idle
+        ids = list(run.images["image_id"].astype(str))
+        if known["image"] in ids:
+            work.browser.show(ids.index(known["image"]))
+            yield self._idle
+        elif known["image"] is not None:
+            self.missing.append(f"{known['image']} is not in {run.path.name} any more")
+        choice = work.ranking.choice
+        wanted = replace(
+            choice, label=known["label"], category=known["category"], score=known["score"], protocol=known["protocol"]
+        )
+        if wanted != choice and (not wanted.label or wanted.label in run.labels):
+            work.ranking.choose(label=wanted.label)
+            work.ranking.choose(category=wanted.category, score=wanted.score, protocol=wanted.protocol)
+        yield self._idle
+
+    def _open_image(self) -> Iterator[Callable[[], bool]]:
+        image = self.content["image"]
+        if image is None:
+            return
+        if "path" not in image:
+            self.missing.append(f"{image['image_id']} did not come from a file")
+        elif (path := self._find(image)) is not None:
+            self.work.images.open_image(path)
+            yield self._idle
+
+    def _read_boxes(self) -> None:
+        boxes = self.content["boxes"]
+        if boxes is not None and (path := self._find(boxes)) is not None:
+            try:
+                self.work.session.findings = read_boxes(path)
+            except MammoSAEError as error:
+                self.missing.append(str(error).rstrip("."))
+
+    # What was chosen
+
+    def _restore_choices(self) -> None:
+        work, content, session = self.work, self.content, self.work.session
+        colours = content["colours"]
+        work.scene.set_colormap(colours["colormap"])
+        session.manual_limits = tuple(colours["limits"])
+        session.contrast = colours["contrast"]
+        session.blind = content["blind"]
+        one = content["localisation"]
+        work.localizer.choice = Choice(**one["choice"])
+        work.localizer.together = Together(**one["together"])
+        work.localizer.drawn = one["drawn"]
+        if self._knows(content["pins"]):
+            session.pins = content["pins"]
+        edit = content["edit"]
+        work.intervention.restore(EditState(**edit["state"]))
+        work.intervention.map_kind = edit["map"]
+
+    def _knows(self, latents: list[int]) -> bool:
+        maps = self.work.session.maps
+        return maps is not None and all(0 <= latent < maps.shape[0] for latent in latents)
+
+    def _restore_order(self) -> None:
+        known, work, session = self.content["order"], self.work, self.work.session
+        if known is None or session.maps is None:
+            return
+        table = work.latents
+        table.filter = LatentFilter(**known["filter"])
+        columns = {column.key for column in table.table.columns}
+        if known["column"] in columns:
+            table.prefer(known["column"])
+            table.table.sort_by(known["column"], rising=known["rising"])
+        elif known["follows_table"]:
+            self.missing.append(f"the order by {known['name']}")
+        table.follows = known["follows_table"]
+        if known["latents"] is not None and len(known["latents"]) == session.maps.shape[0]:
+            scores = np.array([np.nan if one is None else one for one in known["scores"]])
+            session.order = replace(Order.of(known["latents"], scores, known["name"]), measured_on=session.image)
+
+    def _restore_view(self) -> None:
+        content, work = self.content, self.work
+        if content["latent"] is not None and self._knows([content["latent"]]):
+            work.session.current = content["latent"]
+        display, layer = content["display"], work.scene.image_layer
+        if display is not None and layer is not None:
+            work.actions.set_window(display["preset"])
+            layer.contrast_limits = display["limits"]
+            layer.gamma = display["gamma"]
+            if grey_levels.is_inverted(layer) is not display["inverted"]:
+                work.actions.invert()
+        self._look()
+
+    def _restore_layers(self) -> None:
+        for role, known in self.content["layers"].items():
+            if (layer := self.work.scene.owned.find(role)) is not None:
+                layer.opacity, layer.visible = known["opacity"], known["visible"]
+
+    # The window
+
+    def _show_window(self) -> None:
+        known, window = self.content["window"], window_of(self.work.scene.viewer)
+        if window is None or "size" not in known:
+            return
+        open_docks(window, known["docks"])
+        arrange(window, known["size"], base64.b64decode(known["layout"]))
+        if known["theme"] is not None:
+            self.work.scene.viewer.theme = known["theme"]  # type: ignore[union-attr]
+
+    def _look(self) -> None:
+        known, viewer = self.content["window"], self.work.scene.viewer
+        if viewer is not None and known:
+            viewer.scene.camera.center, viewer.scene.camera.zoom = tuple(known["center"]), known["zoom"]
+
+
+def _at_once() -> bool:
+    return True

@@ -1,0 +1,158 @@
+"""A viewer's session as plain values, to be written."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..app.order import BY_IMAGE
+from ..canvas.window import is_inverted
+from .record import entry_of
+from .window import docks_in, window_of
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
+
+ROLES = ("latents", "truth", "found", "logit map", "heatmap")
+
+
+def take(work: Workspace, base: Path) -> dict[str, Any]:
+    """Return all that a session file holds; names of files are relative to `base`."""
+    session = work.session
+    return {
+        "saved": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "image": _image(work, base),
+        "run": _run(work, base),
+        "boxes": entry_of(path, base) if (path := _boxes(work)) is not None else None,
+        "model": _model(work, base),
+        "order": _order(work),
+        "latent": session.current,
+        "pins": list(session.pins),
+        "blind": session.blind,
+        "colours": {
+            "contrast": session.contrast,
+            "limits": list(session.manual_limits),
+            "colormap": work.scene.colormap,
+        },
+        "localisation": _localisation(work),
+        "edit": _edit(work),
+        "display": _display(work),
+        "layers": {
+            role: {"visible": bool(layer.visible), "opacity": float(layer.opacity)}
+            for role in ROLES
+            if (layer := work.scene.owned.find(role)) is not None  # type: ignore[arg-type]
+        },
+        "window": _window(work),
+    }
+
+
+def _image(work: Workspace, base: Path) -> dict[str, str] | None:
+    image = work.session.image
+    if image is None:
+        return None
+    return {"image_id": image.image_id} | (entry_of(image.path, base) if image.path is not None else {})
+
+
+def _run(work: Workspace, base: Path) -> dict[str, Any] | None:
+    run, row = work.session.run, work.browser.row
+    if run is None:
+        return None
+    root = work.browser.files_of(run).root
+    return entry_of(run.path, base) | {
+        "images": entry_of(root, base)["path"] if root is not None else None,
+        "image": str(run.images["image_id"].iloc[row]) if row is not None else None,
+        "positive": dict(work.opener.positive),
+        "label": work.ranking.choice.label,
+        "category": work.ranking.choice.category,
+        "score": work.ranking.choice.score,
+        "protocol": work.ranking.choice.protocol,
+    }
+
+
+def _boxes(work: Workspace) -> Path | None:
+    findings = work.session.findings
+    return findings.source if findings is not None else None
+
+
+def _model(work: Workspace, base: Path) -> dict[str, Any]:
+    choice, model, maps = work.images.choice, work.session.model, work.session.maps
+    named = Path(choice.name) if choice.name and choice.name.endswith(".toml") else None
+    return {
+        "name": choice.name if named is None else None,
+        "described": entry_of(named, base) if named is not None else None,
+        "files": {
+            key: entry_of(path, base)
+            for key in ("backbone", "classifier", "sae")
+            if (path := getattr(choice, key)) is not None
+        },
+        "classes": list(choice.classes),
+        "device": choice.device,
+        "precision": choice.precision,
+        "loaded": model is not None,
+        "computed": maps is not None and bool(maps.key),
+        "maps": maps is not None,
+        "model_sha256": model.model_sha256 if model is not None else None,
+        "sae_sha256": model.sae_sha256 if model is not None else None,
+    }
+
+
+def _order(work: Workspace) -> dict[str, Any] | None:
+    order, table = work.session.order, work.latents
+    if order is None:
+        return None
+    return {
+        "name": order.name,
+        "follows_table": table.follows,
+        "column": table.table.sort_key,
+        "rising": table.table.rising,
+        "filter": asdict(table.filter),
+        "latents": None if table.follows or order.name == BY_IMAGE else order.latents.tolist(),
+        "scores": None if table.follows or order.name == BY_IMAGE else [_number(one) for one in order.scores.tolist()],
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if value == value else None
+
+
+def _localisation(work: Workspace) -> dict[str, Any]:
+    one = work.localizer
+    return {
+        "choice": asdict(one.choice), "together": asdict(one.together), "drawn": one.drawn, "open": bool(one.current)
+    }  # fmt: skip
+
+
+def _edit(work: Workspace) -> dict[str, Any]:
+    one = work.intervention
+    return {"state": asdict(one.state), "map": one.map_kind}
+
+
+def _display(work: Workspace) -> dict[str, Any] | None:
+    layer = work.scene.image_layer
+    if layer is None:
+        return None
+    return {
+        "preset": work.actions.window,
+        "limits": [float(one) for one in layer.contrast_limits],
+        "gamma": float(layer.gamma),
+        "inverted": is_inverted(layer),
+    }
+
+
+def _window(work: Workspace) -> dict[str, Any]:
+    viewer = work.scene.viewer
+    if viewer is None:
+        return {}
+    camera = viewer.scene.camera
+    taken: dict[str, Any] = {"center": [float(one) for one in camera.center], "zoom": float(camera.zoom)}
+    if (window := window_of(viewer)) is not None:
+        taken |= {
+            "size": [window.width(), window.height()],
+            "docks": docks_in(window),
+            "layout": base64.b64encode(bytes(window.saveState())).decode(),
+            "theme": getattr(viewer, "theme", None),
+        }
+    return taken

@@ -1,0 +1,34 @@
+"""The map of keys: a window with all of them, opened with `?` wherever the keyboard is."""
+
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QDialog, QGridLayout, QShortcut, QWidget
+
+from ..app.keymap import HELP, help_rows
+from .plain import Label
+
+
+class KeyList(QDialog):
+    """Every key and what it does; another `?` or Escape closes it."""
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle("Keys of Mammo-SAE")
+        grid = QGridLayout(self)
+        grid.setHorizontalSpacing(18)
+        grid.setVerticalSpacing(3)
+        for line, texts in enumerate(help_rows()):
+            for column, text in enumerate(texts):
+                grid.addWidget(Label(text), line, column)
+        QShortcut(QKeySequence(HELP), self).activated.connect(self.close)
+
+
+def show_keys(parent: QWidget) -> None:
+    """Open the list, which leaves the window usable."""
+    KeyList(parent).show()
+
+
+def open_with_key(window: QWidget) -> None:
+    """Have the key open the list in a window; where a text is typed it stays a letter."""
+    QShortcut(QKeySequence(HELP), window).activated.connect(lambda: show_keys(window))

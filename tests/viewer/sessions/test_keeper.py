@@ -1,0 +1,118 @@
+"""Sessions without a window: what is saved, what comes back, what is missing, what is kept by itself."""
+
+import json
+
+import pytest
+
+from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.viewer.docks import ModelDock
+from napari_mammosae.viewer.image.tasks import ModelChoice
+from napari_mammosae.viewer.sessions.controller import keeper_of, kept_session, recent_sessions
+from napari_mammosae.viewer.sessions.record import read
+from napari_mammosae.viewer.workspace import workspace_of
+from review_kit import idle
+
+
+def open_image(qtbot, viewer, run_path, tiny_model, name="image-003.png"):
+    work = workspace_of(viewer)
+    work.images.choice = ModelChoice(str(tiny_model), device="cpu")
+    work.images.open_image(run_path.parent / "images" / name, compute=True)
+    qtbot.waitUntil(lambda: work.session.maps is not None, timeout=60_000)
+    idle(qtbot, work)
+    return work
+
+
+def restore(qtbot, work, path):
+    keeper = keeper_of(work)
+    keeper.open(path)
+    qtbot.waitUntil(lambda: not keeper.busy, timeout=60_000)
+    return work.status.last_told
+
+
+def other_viewer(request):
+    from napari.components import ViewerModel
+
+    other = ViewerModel()
+    request.addfinalizer(lambda: workspace_of(other).close())
+    return workspace_of(other)
+
+
+def test_image_model_latent_and_choices_come_back(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    session = work.session
+    session.current = int(session.maps.latents[2])
+    session.pins = tuple(int(one) for one in session.maps.latents[:2])
+    session.contrast = "shared"
+    work.intervention.change(source="pins", mode="keep")
+    work.latents.table.sort_by("image.max", rising=False)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    assert "/" + str(tmp_path).lstrip("/") not in (tmp_path / "a.session.json").read_text()
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    assert again.session.image.image_id == session.image.image_id
+    assert (again.session.current, again.session.pins) == (session.current, session.pins)
+    assert again.session.contrast == "shared"
+    assert again.intervention.state == work.intervention.state
+    assert again.intervention.view.after.tolist() == work.intervention.view.after.tolist()
+    assert again.session.order.same_as(session.order)
+    assert recent_sessions() == [tmp_path / "a.session.json"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda folder: (folder / "images" / "image-003.png").unlink(), "image-003.png was not found"),
+        (lambda folder: (folder / "images" / "image-003.png").write_bytes(b"x"), "image-003.png has changed since"),
+        (lambda folder: (folder / "boxes.csv").unlink(), "boxes.csv was not found"),
+    ],
+    ids=["image gone", "image changed", "boxes gone"],
+)
+def test_what_is_missing_is_said(qtbot, viewer, run_path, tiny_model, tmp_path, request, change, said):
+    import shutil
+
+    folder = tmp_path / "case"
+    shutil.copytree(run_path.parent / "images", folder / "images")
+    (folder / "boxes.csv").write_text("image,finding,xmin,ymin,xmax,ymax\nimage-003,mass,20,30,90,120\n")
+    work = open_image(qtbot, viewer, folder / "run", tiny_model)
+    work.images.load_boxes(folder / "boxes.csv")
+    idle(qtbot, work)
+    keeper_of(work).save(folder / "a.session.json")
+    change(folder)
+    text, is_error = restore(qtbot, other_viewer(request), folder / "a.session.json")
+    assert is_error
+    assert said in text
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"format": "other"}', '{"format": "napari-mammosae session"}'])
+def test_another_file_is_refused_in_words(viewer, tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(SettingsError, match=r"a\.json"):
+        read(path)
+    keeper = keeper_of(workspace_of(viewer))
+    keeper.open(path)
+    assert not keeper.busy
+    assert keeper.status.last_told[1]
+
+
+def test_the_session_is_kept_by_itself_and_offered_at_the_start(qtbot, viewer, run_path, tiny_model, request):
+    dock = ModelDock(viewer)
+    qtbot.addWidget(dock)
+    assert not dock.saved.back_button.isVisibleTo(dock)
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    qtbot.waitUntil(lambda: kept_session().is_file(), timeout=10_000)
+    keeper_of(work).keep()
+    latent = work.session.current
+    dock.cleanup()
+    work.close()
+    assert json.loads(kept_session().read_text())["latent"] == latent
+    again = other_viewer(request)
+    dock = ModelDock(again.scene.viewer)
+    qtbot.addWidget(dock)
+    assert dock.saved.back_button.isVisibleTo(dock)
+    dock.saved.back_button.click()
+    qtbot.waitUntil(lambda: not keeper_of(again).busy, timeout=60_000)
+    assert again.session.current == latent
+    assert not dock.saved.back_button.isVisibleTo(dock)
+    dock.cleanup()

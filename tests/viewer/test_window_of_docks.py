@@ -1,0 +1,220 @@
+"""The docks in napari's own window: where they appear, how large they make it, the keyboard in them."""
+
+import numpy as np
+import pytest
+from napari._app_model import get_app_model
+from napari.settings import get_settings
+from napari.utils.notifications import notification_manager
+from npe2 import PluginManifest
+from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtWidgets import QApplication, QDialog, QDockWidget
+
+import fakes
+from layer_kit import owned
+from napari_mammosae.viewer.app.keymap import help_rows
+from napari_mammosae.viewer.app.preferences import PLUGIN
+from napari_mammosae.viewer.canvas import layers
+from napari_mammosae.viewer.canvas.camera import extent_shown
+from napari_mammosae.viewer.latents.region import TOOLS
+from napari_mammosae.viewer.widgets.focus import COLOR, controls_in
+from napari_mammosae.viewer.widgets.parts import Dock
+from napari_mammosae.viewer.widgets.window_size import fit_window, keep_on_screen, room_on
+from napari_mammosae.viewer.workspace import workspace_of
+
+pytestmark = pytest.mark.opengl
+COMMANDS = [one.id for one in PluginManifest.from_distribution(PLUGIN).contributions.commands]
+DOCKS = [one for one in COMMANDS if one.endswith("_dock")]
+
+
+def run_command(name):
+    get_app_model().commands.execute_command(name).result()
+    QApplication.processEvents()
+
+
+def docks_of(viewer):
+    return [dock for dock in viewer.window._qt_window.findChildren(QDockWidget) if isinstance(dock.widget(), Dock)]
+
+
+@pytest.fixture
+def filled(viewer, qtbot, monkeypatch):
+    """A viewer with an image and its latents, and all docks from napari's menu."""
+    fakes.install(monkeypatch)
+    session = workspace_of(viewer).session
+    viewer.add_layer(layers.mammogram_layer(fakes.mammogram(shape=fakes.INPUT)))
+    session.handle = fakes.FakeModel()
+    session.maps = fakes.latent_maps(session.model)
+    for command in DOCKS:
+        run_command(command)
+    qtbot.wait(50)
+    yield viewer
+    for dock in docks_of(viewer):
+        dock.widget().cleanup()
+
+
+def test_docks_of_the_menu_are_tabs_in_a_window_no_higher_than_before(filled, monkeypatch):
+    window, docks = filled.window._qt_window, docks_of(filled)
+    assert len(docks) == len(DOCKS)
+    assert all(len(window.tabifiedDockWidgets(dock)) == len(DOCKS) - 1 for dock in docks)
+    assert window.minimumSizeHint().height() < 700
+    dock = docks[0]  # one that the user moves stays where it is
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, dock)
+    window.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, dock)
+    QApplication.processEvents()
+    assert not window.tabifiedDockWidgets(dock)
+    window.tabifyDockWidget(docks[1], dock)
+    _check_a_small_screen(filled, monkeypatch)
+
+
+def test_every_control_has_a_name_and_the_one_with_the_focus_a_frame(filled, qtbot):
+    from qtpy.QtGui import QColor
+
+    filled.window.activate()
+    for dock in docks_of(filled):
+        dock.raise_()
+        qtbot.waitUntil(dock.widget().isVisible)
+        controls = controls_in(dock.widget())
+        unnamed = [one for one in controls if not (one.accessibleName() or getattr(one, "text", str)())]
+        assert not unnamed
+        assert controls
+        control = next(one for one in controls if one.isVisible() and one.isEnabled())
+        control.setFocus(Qt.FocusReason.TabFocusReason)
+        qtbot.waitUntil(control.hasFocus)
+        QApplication.processEvents()
+        picture = dock.widget().grab(QRect(control.mapTo(dock.widget(), control.rect().topLeft()), control.size()))
+        image, wanted = picture.toImage(), QColor(COLOR)
+        middle = image.pixelColor(image.width() // 2, 1)
+        assert max(abs(a - b) for a, b in zip(middle.getRgb(), wanted.getRgb(), strict=True)) < 60
+    controls[-1].clearFocus()
+    _check_the_list_of_keys(filled, qtbot)
+
+
+def test_no_command_of_the_palette_raises(viewer, qtbot, monkeypatch):
+    asked = []
+    for name in ("getOpenFileName", "getOpenFileNames", "getSaveFileName"):
+        monkeypatch.setattr(f"qtpy.QtWidgets.QFileDialog.{name}", lambda *_, **__: asked.append(1) or ("", ""))
+    fakes.install(monkeypatch)
+    notification_manager.records.clear()
+    for command in [name for name, _ in get_app_model().commands if name.startswith(PLUGIN)]:
+        before = {*viewer.layers, *docks_of(viewer), len(asked)}
+        run_command(command)
+        assert {*viewer.layers, *docks_of(viewer), len(asked)} - before, command
+        qtbot.waitUntil(lambda: not workspace_of(viewer).jobs.busy)
+    assert not notification_manager.records
+    for dock in docks_of(viewer):
+        dock.widget().cleanup()
+
+
+def _check_the_list_of_keys(filled, qtbot):
+    """It opens with a question mark."""
+    window = filled.window._qt_window
+    filled.window.activate()
+    qtbot.keyClicks(window, "?")
+    (listed,) = [one for one in window.findChildren(QDialog) if one.isVisible() and "Keys" in one.windowTitle()]
+    texts = {label.text() for label in listed.findChildren(object) if hasattr(label, "setTextFormat")}
+    assert {key for key, _ in help_rows()} <= texts
+    assert {meaning for _, meaning in help_rows()} <= texts
+    listed.close()
+
+
+@pytest.mark.parametrize("screen", [QRect(0, 0, 1366, 768), QRect(0, 0, 3000, 2000)])
+def test_the_window_fits_the_screen_with_its_title_bar(viewer, screen):
+    window = viewer.window._qt_window
+    fit_window(window, screen)
+    room = room_on(window, screen)
+    assert 15 <= screen.height() - room.height() < 80
+    assert window.width() == min(room.width(), 1600)
+    assert window.height() == min(room.height(), 1000)
+
+
+def _check_a_small_screen(filled, monkeypatch):
+    """As at 200 % on 1600 x 1000: napari's own docks give way."""
+    window = filled.window._qt_window
+    window.resize(1100, 600)
+    monkeypatch.setattr("napari_mammosae.viewer.widgets.window_size.room_on", lambda *_: QSize(800, 500))
+    keep_on_screen(window)
+    QApplication.processEvents()
+    assert (window.width(), window.height()) == (800, 500)
+    assert not window._qt_viewer.dockLayerControls.isVisible()
+    assert window._qt_viewer.canvas.native.width() >= 200
+
+
+def test_another_theme_recolours_every_plot(filled, qtbot):
+    from napari_mammosae.viewer.widgets.small_plot import SmallPlot
+
+    shades = {}
+    for theme in ("dark", "light"):
+        filled.theme = theme
+        for dock in docks_of(filled):
+            dock.raise_()
+            qtbot.wait(20)
+            for plot in dock.widget().findChildren(SmallPlot):
+                if plot.isVisible():
+                    color = plot.grab().toImage().pixelColor(2, 2)
+                    shades.setdefault(plot, []).append(color.lightness())
+    assert shades
+    assert all(dark < 90 and light > 170 for dark, light in shades.values())
+
+
+def test_home_the_grid_and_regions(filled):
+    _check_home(filled)
+    _check_the_grid(filled)
+    _check_regions(filled)
+
+
+def _check_home(filled):
+    """Home leaves room for the texts."""
+    image_layer = owned(filled).find("mammogram")
+    filled.scene.camera.zoom *= 5
+    filled.reset_view()
+    (top, _), (bottom, _) = extent_shown(filled, image_layer)
+    assert (bottom - top) * filled.scene.camera.zoom < 0.87 * filled.canvas.size[0]
+    assert (bottom - top) * filled.scene.camera.zoom > 0.6 * filled.canvas.size[0]
+
+
+def _check_the_grid(filled):
+    """Image and latents stay together."""
+    layer, grid = owned(filled).find("mammogram"), filled.canvas.grid
+    filled.add_image(np.ones((5, 5)), name="mine")
+    filled.layers.move(len(filled.layers) - 1, 0)
+    grid.enabled = True
+    drawn = owned(filled).drawn
+    assert len(drawn) >= 1
+    places = {grid.position(filled.layers.index(one), filled.layers) for one in (layer, *drawn)}
+    assert len(places) == 1
+    assert grid.position(0, filled.layers) not in places
+    grid.enabled = False
+    assert grid.stride == 1
+
+
+def _check_regions(filled):
+    """A brushed region is bright, and a polygon says how it ends."""
+    latents = next(dock.widget() for dock in docks_of(filled) if hasattr(dock.widget(), "query"))
+    actions = {action.text(): action for action in latents.region_button.menu().actions()}
+    actions["Brush"].trigger()
+    painted = owned(filled).find("region").get_color(1)
+    assert painted[3] == 1
+    assert 0.2126 * painted[0] + 0.7152 * painted[1] + 0.0722 * painted[2] > 0.5
+    actions["Polygon"].trigger()
+    assert "double-click the last one to finish" in TOOLS["polygon"]
+    assert latents.status.text() == f"{TOOLS['polygon']}."
+
+
+def test_napari_lists_what_runs_by_its_title(viewer, qtbot):
+    jobs = workspace_of(viewer).jobs
+    jobs.start("Reading case.dcm", lambda report: qtbot.wait, lambda _: None, lambda _: None)
+    described = [item._description[-1] for item in viewer.window._task_status_manager._tasks.values()]
+    assert described == ["Reading case.dcm"]
+    qtbot.waitUntil(lambda: not jobs.busy)
+
+
+def test_files_opened_together_do_not_lie_on_each_other(viewer, tmp_path, qtbot):
+    from dicom_factory import breast_image, write_dicom
+
+    paths = [str(write_dicom(tmp_path / f"{name}.dcm", breast_image())) for name in "ab"]
+    get_settings().plugins.extension2reader = {"*.dcm": PLUGIN}
+    viewer.open(paths, plugin=PLUGIN)
+    assert sum(layer.visible for layer in viewer.layers) == 1
+    run_command("napari-mammosae.model_dock")
+    (shown,) = [layer for layer in viewer.layers if layer.visible]
+    assert owned(viewer).find("mammogram") is shown
+    docks_of(viewer)[0].widget().cleanup()
