@@ -171,7 +171,12 @@ class SetPart(Part):
     def _note(self) -> str:
         one = self.intervention
         if self.session.model is None or self.session.maps is None:
-            return "Compute the latents of an image to edit them."
+            what = (
+                "These latents come from the run. Compute them"
+                if self.session.maps is not None
+                else "Compute the latents of an image"
+            )
+            return f"{what} to edit them."
         if one.awaited is not None:
             size = int(one.awaited.mask.sum())
             return f"{self._set_of(size)}. The prediction with this edit is not computed yet."

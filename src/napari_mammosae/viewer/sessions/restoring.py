@@ -88,10 +88,15 @@ class Restoring:
     def _choose_model(self) -> None:
         known = self.content["model"]
         described = self._find(known["described"]) if known["described"] is not None else None
-        files = {key: self._find(entry) for key, entry in known["files"].items()}
+        files: dict[str, Any] = {key: self._find(entry) for key, entry in known["files"].items()}
         name = str(described) if described is not None else known["name"]
         self.work.images.choice = ModelChoice(
-            name, classes=tuple(known["classes"]), device=known["device"], precision=known["precision"], **files
+            name,
+            classes=tuple(known["classes"]),
+            device=known["device"],
+            precision=known["precision"],
+            engine=known["engine"],
+            **files,
         )
 
     def _check_model(self) -> None:

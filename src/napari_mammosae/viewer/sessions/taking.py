@@ -91,6 +91,7 @@ def _model(work: Workspace, base: Path) -> dict[str, Any]:
         "classes": list(choice.classes),
         "device": choice.device,
         "precision": choice.precision,
+        "engine": choice.engine,
         "loaded": model is not None,
         "computed": maps is not None and bool(maps.key),
         "maps": maps is not None,
