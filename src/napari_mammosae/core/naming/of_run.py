@@ -10,12 +10,12 @@ import numpy as np
 from ..base.errors import MammoSAEError, RunError, SettingsError
 from ..base.progress import reporting
 from ..base.provenance import provenance
+from ..models.facts import ModelFacts
 from ..runs.making.model_spec import model_of_run
 from ..runs.sample import Used, in_split, unread_images
 from .concepts import FEWEST_IMAGES, make_concepts
 from .evaluation import measure_units
 from .monosemanticity import unit_rows
-from .pairs_of_model import evaluate_pairs
 from .permutation import PermuteBy, permute_patients
 from .result import ConceptEvaluation
 from .run_labels import labels_of_run
@@ -44,7 +44,8 @@ def evaluate(
     permute_by: PermuteBy = "patient",
     split: str | None = None,
     confounders: Sequence[str] = (),
-    model: MammoSAE | str | None = None,
+    model: MammoSAE | ModelFacts | str | None = None,
+    shortcuts: bool = True,
     untrained: Run | None = None,
     embeddings: Run | None = None,
     pairs: str | Path | None = None,
@@ -72,7 +73,10 @@ def evaluate(
     confounders
         Labels that say nothing of the breast, beside the usual ones (view, side, vendor, model, marker ...).
     model
-        The run's model, or its name, for the report of shortcuts; by default the one the run was made with.
+        The run's model, its facts, or its name, for the report of shortcuts and for pairs; by default the one the run
+        was made with.
+    shortcuts
+        Whether they are reported.
     untrained
         A run over the same images with an untrained SAE, for the baseline.
     embeddings
@@ -143,7 +147,7 @@ def evaluate(
             measure_units(other, concepts, patients, shuffled, alike, fewest=fewest, progress=report)
             for other in others
         )
-        shortcuts = _shortcuts(run, rows, measured, model, notes)
+        pushing = _shortcuts(run, rows, measured, model, notes) if shortcuts else None
         paired = None if pairs is None else _pairs(run, model, Path(pairs), pair_runs, seed, report)
     settings: dict[str, Any] = {
         "run": run.path, "labels": [Path(path).name for path in given], "pools": list(pools),
@@ -158,14 +162,23 @@ def evaluate(
         "left_out": dict(concepts.left_out), "notes": notes,
     }  # fmt: skip
     return ConceptEvaluation(
-        measured, baselines, shortcuts, used, people, run.n_latents, tuple(notes), record, paired or ()
+        measured, baselines, pushing, used, people, run.n_latents, tuple(notes), record, paired or ()
     )
 
 
 def _pairs(
-    run: Run, model: MammoSAE | str | None, pairs: Path, runs: str | Path | None, seed: int, progress: Report
+    run: Run,
+    model: MammoSAE | ModelFacts | str | None,
+    pairs: Path,
+    runs: str | Path | None,
+    seed: int,
+    progress: Report,
 ) -> tuple[PairMeasures, ...]:
+    from .pairs_of_model import evaluate_pairs  # torch
+
     found = model_of_run(run, model) if model is None or isinstance(model, str) else model
+    if isinstance(found, ModelFacts):
+        raise SettingsError("pairs need the model itself, not its facts.")
     run.check_model(found)
     return evaluate_pairs(pairs, found, Path(runs or pairs.parent / f"{pairs.name}-runs"), seed=seed, progress=progress)
 
@@ -202,7 +215,7 @@ def _embeddings(run: Run, rows: IntArray, other: Run | None, notes: list[str]) -
 
 
 def _shortcuts(
-    run: Run, rows: IntArray, measured: Measured, model: MammoSAE | str | None, notes: list[str]
+    run: Run, rows: IntArray, measured: Measured, model: MammoSAE | ModelFacts | str | None, notes: list[str]
 ) -> pd.DataFrame | None:
     try:
         found = model_of_run(run, model) if model is None or isinstance(model, str) else model
