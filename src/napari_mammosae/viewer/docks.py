@@ -9,6 +9,7 @@ from .image.panel import ModelPanel
 from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
 from .localization.panel import LocalizePanel
+from .naming.concept_panel import ConceptPart
 from .runs.panel import ImagesPanel
 from .sessions.controller import keeper_of
 from .sessions.panel import SessionPart
@@ -44,7 +45,9 @@ class LatentsDock(LatentsPanel):
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
         super().__init__(work.latents, work.pictures, work.side_by_side)
-        self.workspace = work
+        self.workspace, self.concepts = work, ConceptPart(work.concepts)
+        self.own(self.concepts)
+        self.detail.tabs.addTab(self.concepts, "Concepts")
 
 
 class VerdictsDock(VerdictsPanel):

@@ -30,6 +30,7 @@ from .latents.region import RegionQuery
 from .latents.side_by_side import SideBySide
 from .localization.controller import Localizer
 from .localization.over_run import RunMeasures
+from .naming.controller import ConceptTable
 from .runs.browser import RunBrowser
 from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
@@ -121,6 +122,11 @@ class Workspace:
     def latents(self) -> LatentList:
         """The table of latents."""
         return self.own(LatentList(self.context, self.ranking, self.query))
+
+    @cached_property
+    def concepts(self) -> ConceptTable:
+        """What the run's latents stand for."""
+        return self._own(ConceptTable(self.context))
 
     @cached_property
     def pictures(self) -> GalleryPictures:

@@ -81,6 +81,7 @@ def make_concepts(
     patients: ArrayLike,
     categories: Mapping[str, Sequence[str]] | None = None,
     confounders: Iterable[str] = (),
+    fewest: int = FEWEST_IMAGES,
 ) -> Concepts:
     """Make columns of 0 and 1 from labels, leaving out those that too few images have.
 
@@ -96,6 +97,8 @@ def make_concepts(
         What the numbers 0, 1, ... of a label stand for.
     confounders
         Labels that say nothing of the breast, beside `CONFOUNDERS`.
+    fewest
+        Images with and without a concept, each, that it must have; of five patients, or of as many if that is less.
     """
     names: list[str] = []
     owners: list[str] = []
@@ -119,7 +122,7 @@ def make_concepts(
         for value in chosen:
             name = _name(label, value, found, texts)
             column = np.where(known, values == value, np.nan)
-            if reason := _too_few(column, persons):
+            if reason := _too_few(column, persons, fewest):
                 left_out[name] = reason
                 continue
             names.append(name)
@@ -142,12 +145,11 @@ def _name(label: str, value: float, found: FloatArray, texts: Sequence[str]) -> 
     return label if set(found) == {0.0, 1.0} else f"{label} {number}"
 
 
-def _too_few(column: FloatArray, persons: IntArray) -> str:
+def _too_few(column: FloatArray, persons: IntArray, fewest: int) -> str:
+    people_needed = min(fewest, FEWEST_PATIENTS)
     groups: dict[str, BoolArray] = {"with": column == 1, "without": column == 0}
     for word, rows in groups.items():
         images, people = int(rows.sum()), np.unique(persons[rows]).size
-        if images < FEWEST_IMAGES or people < FEWEST_PATIENTS:
-            return (
-                f"{images} images of {people} patients {word} it; at least {FEWEST_IMAGES} of {FEWEST_PATIENTS} needed"
-            )
+        if images < fewest or people < people_needed:
+            return f"{images} images of {people} patients {word} it; at least {fewest} of {people_needed} needed"
     return ""

@@ -44,7 +44,9 @@ class Measured:
     maxima
         (B,) that largest |r| in each permutation.
     firing
-        (U,) images on which a unit is not zero in the first pooling; with fewer than 10 it is not tested.
+        (U,) images on which a unit is not zero in the first pooling.
+    fewest
+        With fewer of them a unit is not tested.
     ms, ms_null, clarity, redundancy
         (U,), from the first pooling.
     """
@@ -68,11 +70,12 @@ class Measured:
     ms_null: FloatArray
     clarity: FloatArray
     redundancy: FloatArray
+    fewest: int = FEWEST_IMAGES
 
     @property
     def tested(self) -> BoolArray:
         """(U,) units that are active on enough images for a test."""
-        return np.asarray(self.firing >= FEWEST_IMAGES)
+        return np.asarray(self.firing >= self.fewest)
 
     @property
     def best(self) -> tuple[IntArray, IntArray]:
@@ -119,6 +122,7 @@ def measure_units(
     embeddings: FloatArray | None = None,
     *,
     intervals: bool = False,
+    fewest: int = FEWEST_IMAGES,
     progress: Report = ignore,
 ) -> Measured:
     """Measure units against concepts.
@@ -133,6 +137,8 @@ def measure_units(
         (n, d) rows of length 1, for monosemanticity and the like; None leaves these out.
     intervals
         Whether AUROCs get intervals; they take longer than all else.
+    fewest
+        Images on which a unit must be active to be tested.
     progress
         Called with the number of units that are measured.
     """
@@ -153,7 +159,7 @@ def measure_units(
             for name in ("r", "r_max", "phi", "phi_max", "auroc"):
                 found[name][place, part] = getattr(here, name)
             chance = correlate_by_chance(
-                block[pool], concepts.values, permutations.rows, here.r, firing[part] >= FEWEST_IMAGES
+                block[pool], concepts.values, permutations.rows, here.r, firing[part] >= fewest
             )
             found["p"][place, part] = chance.p
             maxima = np.maximum(maxima, chance.maxima)
@@ -170,4 +176,5 @@ def measure_units(
     return Measured(
         units, concepts, pools, **found, q=benjamini_hochberg(found["p"].ravel()).reshape(shape),
         threshold=threshold_of(maxima), maxima=maxima, firing=firing, **alone, clarity=clarity, redundancy=redundancy,
+        fewest=fewest,
     )  # fmt: skip

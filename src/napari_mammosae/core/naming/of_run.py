@@ -10,12 +10,12 @@ import numpy as np
 from ..base.errors import MammoSAEError, RunError, SettingsError
 from ..base.progress import reporting
 from ..base.provenance import provenance
+from ..models.facts import ModelFacts
 from ..runs.making.model_spec import model_of_run
 from ..runs.sample import Used, in_split, unread_images
-from .concepts import make_concepts
+from .concepts import FEWEST_IMAGES, make_concepts
 from .evaluation import measure_units
 from .monosemanticity import unit_rows
-from .pairs_of_model import evaluate_pairs
 from .permutation import PermuteBy, permute_patients
 from .result import ConceptEvaluation
 from .run_labels import labels_of_run
@@ -44,12 +44,14 @@ def evaluate(
     permute_by: PermuteBy = "patient",
     split: str | None = None,
     confounders: Sequence[str] = (),
-    model: MammoSAE | str | None = None,
+    model: MammoSAE | ModelFacts | str | None = None,
+    shortcuts: bool = True,
     untrained: Run | None = None,
     embeddings: Run | None = None,
     pairs: str | Path | None = None,
     pair_runs: str | Path | None = None,
     intervals: bool = True,
+    fewest: int = FEWEST_IMAGES,
     seed: int = 0,
     progress: bool | Report = False,
 ) -> ConceptEvaluation:
@@ -71,7 +73,10 @@ def evaluate(
     confounders
         Labels that say nothing of the breast, beside the usual ones (view, side, vendor, model, marker ...).
     model
-        The run's model, or its name, for the report of shortcuts; by default the one the run was made with.
+        The run's model, its facts, or its name, for the report of shortcuts and for pairs; by default the one the run
+        was made with.
+    shortcuts
+        Whether they are reported.
     untrained
         A run over the same images with an untrained SAE, for the baseline.
     embeddings
@@ -83,6 +88,8 @@ def evaluate(
         Folder for the runs over the pairs, which are resumed if they are there; by default beside the pairs.
     intervals
         Whether AUROCs get 95 % intervals (DeLong, clustered by patient).
+    fewest
+        Images with and without a concept that it must have, and on which a latent must fire to be tested.
     progress
         Whether to show a progress bar, or a function that takes reports.
 
@@ -101,7 +108,7 @@ def evaluate(
     Examples
     --------
     >>> import napari_mammosae as ms
-    >>> found = ms.evaluate(ms.open_run("run"), permutations=20)
+    >>> found = ms.evaluate(ms.open_run("run"), permutations=20, fewest=2)  # of 12 images
     >>> found.comparison()["units"].tolist()
     ['latents', 'raw channels', 'untrained SAE', 'PCA']
     """
@@ -112,10 +119,10 @@ def evaluate(
     given = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
     known = labels_of_run(run, [Path(path) for path in given])
     notes = list(known.notes)
-    rows, used = _images_used(run, known.values, split)
+    rows, used = _images_used(run, known.labelled, split)
     patients = known.patients[rows]
     concepts = make_concepts(
-        {name: values[rows] for name, values in known.values.items()}, patients, known.categories, confounders
+        {name: values[rows] for name, values in known.values.items()}, patients, known.categories, confounders, fewest
     )
     if not concepts.names:
         why = "; ".join(f"{name}: {reason}" for name, reason in concepts.left_out.items())
@@ -132,18 +139,20 @@ def evaluate(
             )
         alike = _embeddings(run, rows, embeddings, notes)
         measured = measure_units(
-            units, concepts, patients, shuffled, alike, intervals=intervals, progress=report
+            units, concepts, patients, shuffled, alike, intervals=intervals, fewest=fewest, progress=report
         )  # fmt: skip
         others, missing = baselines_of(run, rows, pools, len(units.numbers), untrained, seed)
         notes += missing
         baselines = tuple(
-            measure_units(other, concepts, patients, shuffled, alike, progress=report) for other in others
+            measure_units(other, concepts, patients, shuffled, alike, fewest=fewest, progress=report)
+            for other in others
         )
-        shortcuts = _shortcuts(run, rows, measured, model, notes)
+        pushing = _shortcuts(run, rows, measured, model, notes) if shortcuts else None
         paired = None if pairs is None else _pairs(run, model, Path(pairs), pair_runs, seed, report)
     settings: dict[str, Any] = {
         "run": run.path, "labels": [Path(path).name for path in given], "pools": list(pools),
         "permutations": permutations, "permute_by": permute_by, "split": split, "seed": seed, "intervals": intervals,
+        "fewest": fewest,
         "confounders": sorted(concepts.confounders), "untrained": None if untrained is None else untrained.path,
         "embeddings": (embeddings or run).path, "pairs": None if pairs is None else Path(pairs),
     }  # fmt: skip
@@ -153,25 +162,33 @@ def evaluate(
         "left_out": dict(concepts.left_out), "notes": notes,
     }  # fmt: skip
     return ConceptEvaluation(
-        measured, baselines, shortcuts, used, people, run.n_latents, tuple(notes), record, paired or ()
+        measured, baselines, pushing, used, people, run.n_latents, tuple(notes), record, paired or ()
     )
 
 
 def _pairs(
-    run: Run, model: MammoSAE | str | None, pairs: Path, runs: str | Path | None, seed: int, progress: Report
+    run: Run,
+    model: MammoSAE | ModelFacts | str | None,
+    pairs: Path,
+    runs: str | Path | None,
+    seed: int,
+    progress: Report,
 ) -> tuple[PairMeasures, ...]:
+    from .pairs_of_model import evaluate_pairs  # torch
+
     found = model_of_run(run, model) if model is None or isinstance(model, str) else model
+    if isinstance(found, ModelFacts):
+        raise SettingsError("pairs need the model itself, not its facts.")
     run.check_model(found)
     return evaluate_pairs(pairs, found, Path(runs or pairs.parent / f"{pairs.name}-runs"), seed=seed, progress=progress)
 
 
-def _images_used(run: Run, labels: dict[str, FloatArray], split: str | None) -> tuple[IntArray, Used]:
+def _images_used(run: Run, labelled: BoolArray, split: str | None) -> tuple[IntArray, Used]:
     """Rows of the images that have any label, and how many that are."""
     out: dict[str, BoolArray] = {}
     if split is not None:
         out[f"not of split {split}"] = ~in_split(run, run.images.get("split"), split)
-    unknown = [np.isnan(values) for values in labels.values()]
-    out["without any label"] = np.logical_and.reduce(unknown) if unknown else np.ones(len(run), np.bool_)
+    out["without any label"] = ~labelled
     used = Used.of_masks(out, len(run), unread_images(run))
     return np.flatnonzero(~np.logical_or.reduce(list(out.values()))), used
 
@@ -198,7 +215,7 @@ def _embeddings(run: Run, rows: IntArray, other: Run | None, notes: list[str]) -
 
 
 def _shortcuts(
-    run: Run, rows: IntArray, measured: Measured, model: MammoSAE | str | None, notes: list[str]
+    run: Run, rows: IntArray, measured: Measured, model: MammoSAE | ModelFacts | str | None, notes: list[str]
 ) -> pd.DataFrame | None:
     try:
         found = model_of_run(run, model) if model is None or isinstance(model, str) else model

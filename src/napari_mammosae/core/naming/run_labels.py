@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..runs.run import Run
-    from ..stats.measures import FloatArray
+    from ..stats.measures import BoolArray, FloatArray
 
 _TAKEN = ("view", "laterality", "vendor", "model")
 """Texts of a run's table, where it has them, that say how an image was taken."""
@@ -38,6 +38,8 @@ class RunLabels:
         What the numbers of a label stand for.
     patients
         (n,) texts.
+    labelled
+        (n,) images of which any label is known, side and view apart; all where there is no other label.
     notes
         What was decided.
     """
@@ -45,6 +47,7 @@ class RunLabels:
     values: dict[str, FloatArray]
     categories: dict[str, tuple[str, ...]]
     patients: np.ndarray
+    labelled: BoolArray
     notes: tuple[str, ...] = ()
 
 
@@ -63,6 +66,7 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
     values: dict[str, FloatArray] = {}
     categories: dict[str, tuple[str, ...]] = {}
     notes: list[str] = []
+    texts: dict[str, list[np.ndarray]] = {}
     patients = run.images["patient"].astype(str).to_numpy()
     alone = bool((patients == run.images["image_id"].astype(str).to_numpy()).all())
     if not tables:
@@ -90,13 +94,15 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
             alone = False
             notes.append(f"{path.name}: patients are those of this table, as the run knows none")
         for name in ("view", "laterality"):
-            _add_texts(values, categories, name, _texts(table[name], rows))
+            texts.setdefault(name, []).append(_texts(table[name], rows))
+    labelled = [~np.isnan(column) for column in values.values()]
     for name in _TAKEN:
-        if name in run.images:
-            _add_texts(values, categories, name, run.images[name].to_numpy(object))
+        here = [run.images[name].to_numpy(object)] if name in run.images else []
+        _add_texts(values, categories, name, [*here, *texts.get(name, [])])
     if np.unique(patients).size == len(patients):
         notes.append("every image counts as a patient of its own: neither the run nor a table names patients")
-    return RunLabels(values, categories, patients, tuple(notes))
+    some = np.logical_or.reduce(labelled) if labelled else np.ones(len(run), np.bool_)
+    return RunLabels(values, categories, patients, some, tuple(notes))
 
 
 def _matched(run: Run, path: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
@@ -118,12 +124,12 @@ def _texts(column: pd.Series, rows: np.ndarray) -> np.ndarray:
 
 
 def _add_texts(
-    values: dict[str, FloatArray], categories: dict[str, tuple[str, ...]], name: str, texts: np.ndarray
+    values: dict[str, FloatArray], categories: dict[str, tuple[str, ...]], name: str, columns: Sequence[np.ndarray]
 ) -> None:
-    """Number the texts of a label that no table has yet."""
-    known = [isinstance(text, str) and bool(text) for text in texts]
-    names = sorted({str(text) for text, there in zip(texts, known, strict=True) if there})
-    if slug(name) in values or not names:
-        return
-    numbers = [names.index(str(text)) if there else np.nan for text, there in zip(texts, known, strict=True)]
-    values[name], categories[name] = np.array(numbers, np.float64), tuple(names)
+    """Number the texts of a label that no table has yet; the first column's known ones count."""
+    rows = zip(*columns, strict=True)
+    found = [next((str(text) for text in row if isinstance(text, str) and text), None) for row in rows]
+    names = sorted({text for text in found if text})
+    if slug(name) not in values and names:
+        values[name] = np.array([np.nan if text is None else names.index(text) for text in found], np.float64)
+        categories[name] = tuple(names)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..base.cells import write_csv
+from ..base.errors import RunError
 from ..base.provenance import check_replaceable, write_results
+from ..base.reading import reading
+from ..base.structured import read_json
 from ..naming.pair_measures import COLUMNS as PAIRS
 from ..naming.shortcuts import COLUMNS as SHORTCUTS
 from .concepts_page import page_of
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..naming.result import ConceptEvaluation
+    from ..runs.run import Run
 
 NOTE, PAGE = "evaluation.json", "concepts.html"
 FOLDER = "concepts"
@@ -37,6 +41,31 @@ def check_report(folder: Path) -> None:
         Such a file is there.
     """
     check_replaceable(*report_files(folder))
+
+
+def read_latents(run: Run) -> pd.DataFrame | None:
+    """Return the table of latents of the report in a run's folder; None without one, and for one of another SAE.
+
+    Raises
+    ------
+    RunError
+        The report is damaged.
+    """
+    import pandas as pd
+
+    note, _, table, *_ = report_files(run.path / FOLDER)
+    if not (note.exists() and table.exists()):
+        return None
+    with reading(note, RunError, "a report on concepts"):
+        made_with = dict(read_json(note, RunError)["made_with"])
+    if made_with.get("sae_sha256") != run.info["sae_sha256"]:
+        return None
+    with reading(table, RunError, "a table of latents and concepts"):
+        return pd.read_csv(table)[list(SHOWN)].astype({"latent": "int64", "accepted": bool, "confounder": bool})
+
+
+SHOWN = ("latent", "accepted", "concept", "confounder", "pool", "r", "auroc", "q_value", "next", "margin")
+"""Columns of the table of latents that the viewer shows."""
 
 
 def write_report(folder: Path, found: ConceptEvaluation) -> Path:

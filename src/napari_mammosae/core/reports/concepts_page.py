@@ -67,7 +67,7 @@ def page_of(found: ConceptEvaluation) -> str:
 
 _CONCEPT = ("concept", "images", "with it", "latents", "best latent", "best |r|", "best AUROC")
 _LATENT = (
-    *("latent", "concept", "pool", "|r|", "of at most", "AUROC", "95 % interval", "q", "next label", "margin"),
+    *("latent", "concept", "pool", "r", "of at most", "AUROC", "95 % interval", "q", "next label", "margin"),
     *("entropy", "of excess", "MS - chance", "clarity", "images"),
 )
 _COMPARISON = (
