@@ -14,6 +14,7 @@ from .inspect import inspect
 from .intervene import intervene
 from .localize import localize
 from .models import models
+from .name import name
 from .phantoms import phantoms
 from .rank import rank
 from .reproduce import reproduce
@@ -60,6 +61,7 @@ app.command()(localize)
 app.command()(intervene)
 app.command()(compare)
 app.command()(evaluate)
+app.command()(name)
 app.command()(reproduce)
 app.command("train-sae")(train_sae)
 app.add_typer(verdicts)

@@ -36,5 +36,7 @@ def test_a_file_that_changed_is_another_one(tmp_path, tiny_model, change, file):
 
 
 def test_models_by_name_have_files_too():
-    assert [name for name, _, _ in file_stamps({"name": "demo"})] == ["classifier.safetensors", "sae.safetensors"]
+    assert [name for name, _, _ in file_stamps({"name": "demo"})] == [
+        "classifier.safetensors", "sae.safetensors", "text.safetensors", "vocabulary.txt",
+    ]  # fmt: skip
     assert file_stamps({"name": "nonesuch"}) == ()

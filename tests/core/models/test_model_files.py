@@ -175,8 +175,6 @@ LATER = [
     ("[sae]\nk = 0", "sae.k is 0; expected a whole number of at least 1"),
     ("[sae]\nscale = -1.0", "sae.scale is -1.0; expected a positive number"),
     ("[input]\nchannels = 1", "input.channels = 1 is not supported yet; use 3"),
-    ("[files]\ntext = 'text.tar'", "files.text is not supported yet"),
-    ("[files]\nvocabulary = 'words.txt'", "files.vocabulary is not supported yet"),
     ("[keys]\nclassifier = 3", "keys is {'classifier': 3}; expected a table of texts"),
 ]
 

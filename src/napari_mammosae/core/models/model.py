@@ -234,7 +234,11 @@ class MammoSAE(HasHeads):
         self.heads = heads
         vars(self).pop("constant", None)
         if "attribution" in (known := vars(self)):
-            known["attribution"] = np.concatenate([known["attribution"], self._attribution_of(head.weight)])
+            if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
+                row = (head.prompt.direction @ self.joint_space().latents)[None]
+            else:
+                row = self._attribution_of(head.weight)
+            known["attribution"] = np.concatenate([known["attribution"], row])
 
     def features(self, x: Tensor) -> Tensor:
         """Feature maps (N, d, H', W') of normalised images `x` (N, 3, H, W), any size.
