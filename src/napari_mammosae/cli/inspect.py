@@ -32,6 +32,7 @@ def inspect(
         from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
+        from ..core.models.domain import outside_domain
         from ..core.models.loading import load_model
         from ..core.reports.inspection import inspection_files, write_inspection
 
@@ -47,7 +48,8 @@ def inspect(
             notes = findings.notes_on({mammogram.full_name: mammogram.shape})
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision, **recipe)
-    notes = (*notes, *network.notes)
+    outside = outside_domain(network, mammogram)
+    notes = (*notes, *network.notes, *([outside] if outside else []))
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)
