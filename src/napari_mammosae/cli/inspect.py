@@ -38,6 +38,7 @@ def inspect(
         from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
+        from ..core.models.domain import outside_domain
         from ..core.models.loading import load_model
         from ..core.reports.inspection import inspection_files, prompt_line, write_inspection
 
@@ -54,7 +55,14 @@ def inspect(
     with working(f"Loading {model}", quiet=quiet):
         network = load_model(model, device=device, precision=precision, engine=engine, **recipe)
         head = prompting.add_prompt(network, prompt, approximate=approximate, quiet=quiet)
-    notes = (*mammogram.notes, *mammogram.frame_for(network.preprocessing).notes, *notes, *network.notes)
+    outside = outside_domain(network, mammogram)
+    notes = (
+        *mammogram.notes,
+        *mammogram.frame_for(network.preprocessing).notes,
+        *notes,
+        *network.notes,
+        *([outside] if outside else []),
+    )
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)

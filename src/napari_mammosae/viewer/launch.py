@@ -279,6 +279,8 @@ def _other_docks() -> list[str]:
 def _run(viewer: Viewer, workspace: Workspace, screenshot: Path | None) -> None:
     import napari
 
+    from ..core.models.domain import outside_domain
+
     if screenshot is None:
         napari.run()
         return
@@ -290,7 +292,10 @@ def _run(viewer: Viewer, workspace: Workspace, screenshot: Path | None) -> None:
         if workspace.session.maps is None:
             raise ModelError("The latents were not computed.")
         image = workspace.session.image
-        record = provenance("screenshot", {"image": image and image.image_id}, workspace.session.model)
+        model = workspace.session.model
+        caution = outside_domain(model, image) if model is not None and image is not None else ""
+        settings = {"image": image and image.image_id, "outside_domain": caution}
+        record = provenance("screenshot", settings, model)
         with write_results(beside(screenshot, ".json"), record, screenshot) as (temporary,):
             viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
     finally:

@@ -110,9 +110,8 @@ def test_the_overlay_follows(viewer, session, scene):
 
 def test_the_prediction_is_always_there(qtbot, viewer, session, scene):
     show(viewer, session, scene)
-    qtbot.waitUntil(lambda: PREDICTION in viewer.canvas.overlays)
     overlay = viewer.canvas.overlays[PREDICTION]
-    assert overlay.visible
+    qtbot.waitUntil(lambda: overlay.visible)
     assert "mass 0.269" in overlay.text
     session.image = mammogram(1)
     assert not overlay.visible

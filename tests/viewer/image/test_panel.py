@@ -14,6 +14,8 @@ from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import ImageError, ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.facts import Domain
+from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import LatentsDock, ModelDock
 from napari_mammosae.viewer.image import tasks
 from napari_mammosae.viewer.image.model_panel import FILES
@@ -448,3 +450,23 @@ def test_a_long_name_makes_no_dock_wider(qtbot, viewer, dock, session):
     idle(qtbot, dock)
     assert "x" * 300 in dock.job.status.text()
     assert dock.minimumSizeHint().width() == width
+
+
+def test_an_image_that_the_model_is_not_made_for_stays_amber(qtbot, viewer, dock, session, model):
+    model.change(domain=Domain("synthetic phantoms of mammograms"))
+    computed(qtbot, viewer, dock, name="case")
+    said = "fake is made for synthetic phantoms of mammograms; this is another image."
+    assert said in dock.image.notes.text
+    overlay = viewer.canvas.overlays[PREDICTION]
+    assert overlay.visible
+    assert overlay.box
+    assert " ".join(overlay.text.split()).startswith(said)
+    session.current = 3
+    assert overlay.visible
+    viewer.layers["case"].visible = False
+    viewer.add_image(fakes.phantom(1), name="phantom-900001")
+    dock.image.images.use_layer(viewer.layers["phantom-900001"])
+    idle(qtbot, dock)
+    assert said not in " ".join(overlay.text.split())
+    assert not overlay.box
+    assert said not in dock.image.notes.text

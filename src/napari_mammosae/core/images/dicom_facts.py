@@ -15,6 +15,7 @@ _SALT = "napari-mammosae patient: "
 
 SHOWN = {  # none of these identifies a person, an institution or an examination
     "Modality": "modality",
+    "BodyPartExamined": "body_part",
     "PresentationIntentType": "intent",
     "Manufacturer": "manufacturer",
     "ManufacturerModelName": "device",

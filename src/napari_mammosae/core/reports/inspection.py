@@ -14,6 +14,7 @@ from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..intervention.prompt_scores import score_image
 from ..models.heads import Head
+from ..models.domain import outside_domain
 from ..models.latents import LatentMaps
 from .latents_figure import figure_source, latents_figure, save_figure
 
@@ -149,8 +150,10 @@ def write_inspection(
     """
     table, arrays = latent_table(model, maps), map_arrays(maps)
     record = prediction(model, image, maps) | {"provenance": provenance("inspect", settings or {}, model)}
+    if caution := outside_domain(model, image):
+        record["outside_domain"] = caution
     drawing = latents_figure(
-        image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model)
+        image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model, caution)
     )
 
     paths = inspection_files(folder, figure)

@@ -147,12 +147,13 @@ def latents_figure(
     return figure
 
 
-def figure_source(model: ModelIdentity) -> str:
-    """What made a figure, on one line: software, model and SAE by the start of their hashes."""
+def figure_source(model: ModelIdentity, caution: str = "") -> str:
+    """What made a figure, on one line: software, model and SAE by the start of their hashes; a caution above it."""
     from ... import __version__
 
     sae = f" · SAE {model.sae_sha256[:8]}" if model.sae_sha256 else ""
-    return f"napari-mammosae {__version__} · model {model.name} {model.model_sha256[:8]}{sae}"
+    line = f"napari-mammosae {__version__} · model {model.name} {model.model_sha256[:8]}{sae}"
+    return f"{caution}\n{line}" if caution else line
 
 
 def save_figure(figure: "Figure", path: Path | str) -> None:

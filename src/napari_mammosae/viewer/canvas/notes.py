@@ -8,6 +8,7 @@ import numpy as np
 from napari.layers import Image
 
 from ...core.base.text import sentence
+from ...core.models.domain import outside_domain
 from .layers import may_be_mammogram, tags, world_affine
 
 if TYPE_CHECKING:
@@ -27,7 +28,11 @@ def notes_on(scene: Scene) -> list[str]:
     if layer is None:
         refused = [refusal(other) for other in reversed(viewer.layers) if isinstance(other, Image)]
         return [text for text in refused if text][:1]
-    return [text for text in (_on_axes(viewer), _on_place(layer), *_on_image(scene), *_on_others(scene)) if text]
+    return [
+        text
+        for text in (_on_domain(scene), _on_axes(viewer), _on_place(layer), *_on_image(scene), *_on_others(scene))
+        if text
+    ]
 
 
 def is_stack(layer: Layer) -> bool:
@@ -56,6 +61,11 @@ def refusal(layer: Image) -> str:
         else "Open a single image of it."
     )
     return f"{layer.name} has {layer.ndim} axes ({' x '.join(map(str, shape))}), a mammogram has 2. {cure}"
+
+
+def _on_domain(scene: Scene) -> str:
+    model, image = scene.session.model, scene.session.image
+    return outside_domain(model, image) if model is not None and image is not None else ""
 
 
 def _on_axes(viewer: ViewerModel) -> str:

@@ -78,6 +78,8 @@ class Scene:
         for event, callback in (
             (session.events.maps, self._on_maps),
             (session.events.model, self._on_model),
+            (session.events.model, self._show_prediction),
+            (session.events.image, self._show_prediction),
             (session.events.order, self._on_order),
             (session.events.current, self._show_current),
             (session.events.verdicts, self._show_current),
@@ -342,7 +344,7 @@ class Scene:
                     layer.contrast_limits = view.limits
             write_latent(viewer, view.text)
 
-    def _show_prediction(self) -> None:
+    def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:
             write_prediction(viewer, self.session)
 

@@ -60,6 +60,7 @@ class ImagePart(Part):
         self.listen(self.session.events.image, self.refresh)
         for event in (self.session.events.findings, self.session.events.run):
             self.listen(event, self._show_boxes)
+        self.listen(self.session.events.model, self._show_notes)
         self.listen(actions.windowed, self._show_window)
         scene = self.context.scene
         self.listen(scene.arranged, self._show_notes)

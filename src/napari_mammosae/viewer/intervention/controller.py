@@ -14,6 +14,7 @@ from ...core.intervention.smallest_flip import FlipSet
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
 from ..app.history import History
+from ..canvas.texts import caution_lines
 from ..context import Context, Controller
 from . import layers as logit_map
 from .layers import EditOverlay, MapKind, edited_text
@@ -265,7 +266,11 @@ class Intervention(Controller):
             return
         view = self.view
         classes = model.classes if model is not None and not self.session.blind else ()
-        text = edited_text(classes, self.state, view) if view is not None and self.is_on else ""
+        text = (
+            edited_text(classes, self.state, view, caution_lines(self.session))
+            if view is not None and self.is_on
+            else ""
+        )
         self._overlay.show(viewer, text)
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
         cells = scene.cells_to_pixels(maps) if known and maps is not None else None

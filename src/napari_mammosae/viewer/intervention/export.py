@@ -135,6 +135,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
 
     from ...core.base.cells import write_csv
     from ...core.base.provenance import provenance, write_results
+    from ...core.models.domain import outside_domain
 
     report(f"Writing {path.name}")
     model, maps, image, view, run = record.model, record.maps, record.image, record.view, record.run
@@ -151,6 +152,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
         "region_cells": int(edit.region.sum()) if edit.region is not None else None,
         "model_sha256": model.model_sha256,
         "sae_sha256": model.sae_sha256,
+        "outside_domain": outside_domain(model, image) or None,
     }
     tables: dict[str, pd.DataFrame] = {
         ".csv": pd.DataFrame(

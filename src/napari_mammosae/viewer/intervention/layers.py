@@ -29,9 +29,9 @@ EDITED = "mammosae_edited"
 BANNER = "Predictions shown are edited"
 
 
-def edited_text(classes: Sequence[str], state: EditState, view: EditView) -> str:
-    """Lines for the canvas, the banner first; without classes it stands alone."""
-    lines = [f"{BANNER}: {summary(state, view)}"]
+def edited_text(classes: Sequence[str], state: EditState, view: EditView, caution: Sequence[str] = ()) -> str:
+    """Lines for the canvas, a caution and the banner first; without classes they stand alone."""
+    lines = [*caution, f"{BANNER}: {summary(state, view)}"]
     lines += [
         f"{readable(name)} {after:.3f} (logit {logit:+.2f}; was {before:.3f}, {was:+.2f})"
         for name, after, logit, before, was in zip(

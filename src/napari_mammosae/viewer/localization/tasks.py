@@ -112,6 +112,7 @@ def draw_figure(
     The provenance goes into a JSON beside the figure.
     """
     from ...core.base.provenance import beside, provenance, write_results
+    from ...core.models.domain import outside_domain
     from ...core.reports.latents_figure import figure_source, latents_figure, save_figure
 
     report(f"Drawing {path.name}")
@@ -120,14 +121,16 @@ def draw_figure(
     latents = [int(latent) for latent in order.latents[:PANELS]]
     found = {latent: localize(scope_of(maps, latent, image, truth, None), choice).found for latent in latents}
     boxes = findings.boxes(image.full_name, shape=image.shape) if findings is not None and truth.annotated else None
+    caution = outside_domain(model, image)
     figure = latents_figure(
-        image, maps, boxes=boxes, latents=latents, found=found, source=figure_source(model),
+        image, maps, boxes=boxes, latents=latents, found=found, source=figure_source(model, caution),
         subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",
     )  # fmt: skip
     report(f"Writing {path.name}")
     settings = {
         "image": image.image_id, "order": order.name, "latents": latents, "threshold": str(choice.threshold),
         "min_area": choice.min_area, "boxes": findings.name if findings is not None else None,
+        "outside_domain": caution,
     }  # fmt: skip
     with write_results(beside(path, ".json"), provenance("figure", settings, model), path) as (picture,):
         save_figure(figure, picture)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.base.errors import MammoSAEError
-from ...core.datasets.find import read_boxes
 from ..app.order import Order
 from ..canvas import window as grey_levels
 from ..image.tasks import ModelChoice
@@ -139,6 +138,8 @@ class Restoring:
             yield self._idle
 
     def _read_boxes(self) -> None:
+        from ...core.datasets.find import read_boxes
+
         boxes = self.content["boxes"]
         if boxes is not None and (path := self._find(boxes)) is not None:
             try:
