@@ -59,7 +59,7 @@ def train_sae(
             raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
     with usage("--l1"):
         weights = _weights(l1)
-    outs = [out] if len(weights) == 1 else [out.with_stem(f"{out.stem}-l1-{weight:g}") for weight in weights]
+    outs = [out] if len(weights) == 1 else [out.with_stem(f"{out.stem}-l1-{weight}") for weight in weights]
     check_results(*outs)
     with working(f"Loading {model}", quiet=quiet):
         from ..core.models.loading import load_model
@@ -70,7 +70,7 @@ def train_sae(
 
         network = load_model(model, device=device, precision=precision, engine=engine)
     settings = {
-        "" if len(weights) == 1 else f"-l1-{weight:g}": SAETrainingSettings(
+        "" if len(weights) == 1 else f"-l1-{weight}": SAETrainingSettings(
             expansion, epochs, learning_rate, weight, cells, resample_every, seed
         )
         for weight in weights
