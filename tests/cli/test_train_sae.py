@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 import runs_kit
 import tiny
@@ -352,3 +353,34 @@ def test_ctrl_c_says_how_to_resume(images, tiny_model, tmp_path, capsys, monkeyp
     assert train(images, tiny_model, tmp_path / "sae.safetensors") == 1
     assert "The training was stopped. Give the same command again to resume it." in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["sae.safetensors.training"]
+
+
+def test_several_weights_share_the_features_and_are_each_as_alone(images, tiny_model, tmp_path, monkeypatch):
+    computed = []
+    monkeypatch.setattr(
+        "napari_mammosae.core.training.fit.store_features",
+        lambda *given, **named: computed.append(given) or store_features(*given, **named),
+    )
+    assert train(images, tiny_model, tmp_path / "sae.safetensors", "--l1", "1e-5,3e-2") == 0
+    assert len(computed) == 2  # those trained on and those held out
+    for weight in ("1e-05", "0.03"):
+        assert train(images, tiny_model, tmp_path / "alone.safetensors", "--l1", weight) == 0
+        together, alone = (
+            load_file(tmp_path / f"sae-l1-{weight}.safetensors"),
+            load_file(tmp_path / "alone.safetensors"),
+        )
+        assert together.keys() == alone.keys()
+        assert all(torch.equal(together[name], alone[name]) for name in alone)
+        for end in ("", ".json"):
+            (tmp_path / f"alone.safetensors{end}").unlink()
+    names = {path.name for path in tmp_path.iterdir() if path.name.startswith("sae")}
+    assert names == {f"sae-l1-{weight}.safetensors{end}" for weight in ("1e-05", "0.03") for end in ("", ".json")}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "said"), [("1e-5,much", 2, "is not a number or several"), ("1e-5,-1", 1, "l1 at least 0")]
+)
+def test_weights_without_meaning_are_refused(images, tiny_model, tmp_path, capsys, given, status, said):
+    assert train(images, tiny_model, tmp_path / "sae.safetensors", "--l1", given) == status
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not list(tmp_path.glob("sae*"))

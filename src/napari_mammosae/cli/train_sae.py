@@ -29,7 +29,9 @@ def train_sae(
     expansion: Annotated[int, typer.Option(metavar="N", min=1, help="Latents per feature of the layer.")] = 8,
     epochs: Annotated[int, typer.Option(metavar="N", min=1, help="Number of passes over the cells.")] = 200,
     learning_rate: Annotated[float, typer.Option(metavar="R", help="Of Adam.")] = 3e-4,
-    l1: Annotated[float, typer.Option(metavar="W", help="Weight of the sparsity term.")] = 3e-5,
+    l1: Annotated[
+        str, typer.Option(metavar="W,...", help="Weight of the sparsity term; several make a file each.")
+    ] = "3e-5",
     cells: Annotated[int, typer.Option(metavar="N", min=1, help="Cells per training step.")] = 4096,
     resample_every: Annotated[
         int, typer.Option(metavar="N", min=0, help="Epochs after which dead latents are reset; 0 never resets.")
@@ -47,33 +49,54 @@ def train_sae(
 
     Features in half precision and checkpoints are kept in SAE.training until the weights are written; the same command
     resumes a training that was stopped. Reports explained variance, L0 and dead latents
-    of held-out images and, with labels of the model's classes, AUROC without and with the SAE.
+    of held-out images and, with labels of the model's classes, AUROC without and with the SAE. Several weights with
+    `--l1 1e-5,3e-5` share the features; their files are NAME-l1-1e-05.safetensors and so on.
     """
     from ..core.base.errors import SettingsError
 
     with usage("--out"):
         if out.suffix != ".safetensors":
             raise SettingsError(f"{out.name} ends in {out.suffix!r}; an SAE is written as .safetensors.")
-    check_results(out)
+    with usage("--l1"):
+        weights = _weights(l1)
+    outs = [out] if len(weights) == 1 else [out.with_stem(f"{out.stem}-l1-{weight}") for weight in weights]
+    check_results(*outs)
     with working(f"Loading {model}", quiet=quiet):
         from ..core.models.loading import load_model
-        from ..core.training.fit import fit_sae
+        from ..core.training.fit import fit_saes
         from ..core.training.folder import TrainingFolder
         from ..core.training.results import finish_training
         from ..core.training.sae_training import SAETrainingSettings
 
         network = load_model(model, device=device, precision=precision, engine=engine)
-    settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, cells, resample_every, seed)
+    settings = {
+        "" if len(weights) == 1 else f"-l1-{weight}": SAETrainingSettings(
+            expansion, epochs, learning_rate, weight, cells, resample_every, seed
+        )
+        for weight in weights
+    }
     folder = TrainingFolder.of(out)
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
-        fitted = fit_sae(
+        fitted = fit_saes(
             images, network, folder, settings, labels=labels or (), share=share, hold_out=hold_out,
             workers=workers, batch=batch, crop=not no_crop, progress=report, cancelled=stop,
         )  # fmt: skip
     chosen = {"images": images, "labels": labels, "share": share, "hold_out": hold_out, "crop": not no_crop}
-    finish_training(folder, out, fitted, network, settings, chosen)
-    say(_summary(fitted), quiet=quiet)
-    say(f"wrote {out}", quiet=quiet)
+    trained = zip(fitted.values(), settings.values(), strict=True)
+    finish_training(folder, dict(zip(outs, trained, strict=True)), network, chosen)
+    for path, one in zip(outs, fitted.values(), strict=True):
+        say(_summary(one), quiet=quiet)
+        say(f"wrote {path}", quiet=quiet)
+
+
+def _weights(text: str) -> list[float]:
+    """Return the weights in a list with commas, each once."""
+    from ..core.base.errors import SettingsError
+
+    try:
+        return list(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        raise SettingsError(f"{text!r} is not a number or several with commas, such as 1e-5,3e-5.") from None
 
 
 def _summary(fitted: "FittedSAE") -> str:

@@ -4,12 +4,13 @@ Made for sorting latents by where they look, not for measuring anatomy: quick, w
 rather than wrong where the evidence is weak.
 """
 
+from functools import lru_cache
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_fill_holes, distance_transform_edt
+from scipy.ndimage import distance_transform_edt
 
 from ..images.cells import cell_shares
 from .cell_parts import parts_of
@@ -76,9 +77,7 @@ def region_masks(
         "marker": _markers(small, breast),
     }
     full = {name: _enlarged(mask[:, ::-1] if turned else mask, pixels.shape) for name, mask in masks.items()}
-    full["border"] = np.ones(pixels.shape, bool)
-    edge = max(1, round(BORDER * height))
-    full["border"][edge : height - edge, edge : width - edge] = False
+    full["border"] = _border(height, width)
     return {name: full[name] for name in REGIONS}
 
 
@@ -104,9 +103,27 @@ def region_cells(
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
     """Return `region_shares`, and which parts of each cell the breast covers, (H', W') uint64; see `parts_of`."""
     masks = region_masks(pixels, laterality=laterality, view=view, spacing=spacing)
-    shares = np.stack([cell_shares(masks[name], grid) for name in REGIONS])
+    shares = np.zeros((len(REGIONS), *grid))
+    for index, name in enumerate(REGIONS):
+        if name == "border":
+            shares[index] = _border_shares(*pixels.shape, grid)
+        elif masks[name].any():
+            shares[index] = cell_shares(masks[name], grid)
     shares[shares < _NOISE] = 0.0
     return shares.astype(np.float32), parts_of(masks["breast"], grid)
+
+
+def _border(height: int, width: int) -> Mask:
+    frame = np.ones((height, width), bool)
+    edge = max(1, round(BORDER * height))
+    frame[edge : height - edge, edge : width - edge] = False
+    return frame
+
+
+@lru_cache(maxsize=4)
+def _border_shares(height: int, width: int, grid: tuple[int, int]) -> NDArray[np.float64]:
+    """Shares of the border's cells, the same for all images of a size."""
+    return cell_shares(_border(height, width), grid)
 
 
 def _chest_wall_is_right(small: Grey) -> bool:
@@ -139,8 +156,10 @@ def _breast(small: Grey, air: float) -> Mask:
         return np.ones(small.shape, bool)
     breast = np.asarray(labels) == 1 + int(np.argmax(np.asarray(stats)[1:, cv2.CC_STAT_AREA]))
     # Dark fat at the chest wall is a hole as well: nothing but breast lies behind that edge.
-    closed = np.pad(breast, ((0, 0), (1, 0)), constant_values=True)
-    return np.asarray(binary_fill_holes(closed))[:, 1:]
+    closed = np.pad(breast.astype(np.uint8), ((1, 1), (2, 1)))
+    closed[1:-1, 1] = 1
+    cv2.floodFill(closed, None, (0, 0), 2)
+    return np.asarray(closed != 2)[1:-1, 2:-1]
 
 
 def _markers(small: Grey, breast: Mask) -> Mask:

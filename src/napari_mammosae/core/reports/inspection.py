@@ -13,8 +13,8 @@ from ..base.provenance import provenance, write_results
 from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..intervention.prompt_scores import score_image
-from ..models.heads import Head
 from ..models.domain import outside_domain
+from ..models.heads import Head
 from ..models.latents import LatentMaps
 from .latents_figure import figure_source, latents_figure, save_figure
 

@@ -1,6 +1,6 @@
 """From images to a trained sparse autoencoder, and what it is worth on images it has not seen."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from ..models.sae.autoencoder import SparseAutoencoder
 
 
-def fit_sae(
+def fit_saes(
     images: str | Path,
     model: "MammoSAE",
     folder: TrainingFolder,
-    settings: SAETrainingSettings,
+    settings: Mapping[str, SAETrainingSettings],
     *,
     labels: Sequence[Path] = (),
     share: float = 1.0,
@@ -38,8 +38,10 @@ def fit_sae(
     crop: bool = True,
     progress: Report | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> FittedSAE:
-    """Train an SAE on a model's features of images, or resume a training that was stopped.
+) -> dict[str, FittedSAE]:
+    """Train SAEs on a model's features of images, or resume a training that was stopped.
+
+    The features are computed once for all of them.
 
     Parameters
     ----------
@@ -50,7 +52,7 @@ def fit_sae(
     folder
         Keeps features and checkpoints; it stays until `finish_training` removes it.
     settings
-        Of the training.
+        Of each training, by a name that its checkpoint has; they differ in `l1` alone.
     share
         Of each training image's cells.
     hold_out
@@ -73,10 +75,14 @@ def fit_sae(
         `cancelled` said so.
     """
     report = progress or ignore
-    check_settings(settings)
+    for one in settings.values():
+        check_settings(one)
+    common, seed = asdict(next(iter(settings.values()))), next(iter(settings.values())).seed
+    if len(settings) > 1:
+        common["l1"] = [one.l1 for one in settings.values()]
     check_share(share)
     sources = read_sources(images, labels or None)
-    learning, measured = split_by_patient(sources, hold_out, settings.seed)
+    learning, measured = split_by_patient(sources, hold_out, seed)
     done, total = 0, len(sources.entries)
 
     def counted(count: int) -> None:
@@ -86,38 +92,40 @@ def fit_sae(
 
     asked = {
         "images": sources.digest, "labels": sources.labels_sha256, "model": model.model_sha256, "layer": model.layer,
-        "precision": model.precision, "share": share, "hold_out": hold_out, "crop": crop, **asdict(settings),
+        "precision": model.precision, "share": share, "hold_out": hold_out, "crop": crop, **common,
     }  # fmt: skip
     with folder.used_for(asked), DecodePool(workers) as pool:
 
         def stored(name: str, entries: Sequence[Entry], share: float) -> FeatureStore:
             return store_features(
-                entries, model, folder.features(name), pool, share=share, seed=settings.seed, batch=batch, crop=crop,
+                entries, model, folder.features(name), pool, share=share, seed=seed, batch=batch, crop=crop,
                 counted=counted, cancelled=cancelled,
             )  # fmt: skip
 
         train = stored("train", learning, share)
         held = stored("held-out", measured, 1.0) if measured else None
-        epochs: list[EpochRecord] = []
+        found: dict[str, FittedSAE] = {}
+        for name, one in settings.items():
+            epochs: list[EpochRecord] = []
 
-        def epoch(state: EpochRecord) -> None:
-            epochs.append(state)
-            report("Training", state.epoch, state.epochs)
+            def epoch(state: EpochRecord, before: int = len(found), kept: list[EpochRecord] = epochs) -> None:
+                kept.append(state)
+                report("Training", before * state.epochs + state.epoch, len(settings) * state.epochs)
 
-        sae = train_sae(
-            train.vectors, settings, device=model.device, each_epoch=epoch, cancelled=cancelled,
-            checkpoint=folder.checkpoint,
-        )  # fmt: skip
-        found = FittedSAE(
-            sae=sae,
-            stats=evaluate_sae(sae, (held or train).vectors),
-            fidelity=_fidelity(sae, model, held, sources) if held is not None else {},
-            trained=len(train.entries),
-            held_out=len(held.entries) if held else 0,
-            failed=len(train.failed) + (len(held.failed) if held else 0),
-            cells=len(train.vectors),
-            last=epochs[-1],
-        )
+            sae = train_sae(
+                train.vectors, one, device=model.device, each_epoch=epoch, cancelled=cancelled,
+                checkpoint=folder.checkpoint(name),
+            )  # fmt: skip
+            found[name] = FittedSAE(
+                sae=sae,
+                stats=evaluate_sae(sae, (held or train).vectors),
+                fidelity=_fidelity(sae, model, held, sources) if held is not None else {},
+                trained=len(train.entries),
+                held_out=len(held.entries) if held else 0,
+                failed=len(train.failed) + (len(held.failed) if held else 0),
+                cells=len(train.vectors),
+                last=epochs[-1],
+            )
         del train, held  # Windows removes no file that is still mapped
     return found
 

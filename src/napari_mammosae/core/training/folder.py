@@ -31,10 +31,9 @@ class TrainingFolder:
         """Return the one beside a file of weights."""
         return cls(beside(out.absolute(), ".training"))
 
-    @property
-    def checkpoint(self) -> Path:
-        """State after the last epoch that was kept."""
-        return self.root / "checkpoint.safetensors"
+    def checkpoint(self, name: str = "") -> Path:
+        """State after the last epoch that was kept, of one of several trainings by its name."""
+        return self.root / f"checkpoint{name}.safetensors"
 
     def features(self, name: str) -> Path:
         """File of the feature vectors of one part of the images; its log lies beside it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.progress import reporting
-from .fit import fit_sae
+from .fit import fit_saes
 from .folder import TrainingFolder
 from .results import FittedSAE, finish_training
 from .sae_training import SAETrainingSettings
@@ -81,11 +81,11 @@ def train_sae(
         reporting(progress) as report,
     ):
         folder = TrainingFolder(Path(temporary)) if out is None else TrainingFolder.of(Path(out))
-        fitted = fit_sae(
-            images, model, folder, settings,
+        fitted = fit_saes(
+            images, model, folder, {"": settings},
             labels=[Path(table) for table in given], share=share, hold_out=hold_out, workers=workers, progress=report,
-        )  # fmt: skip
+        )[""]  # fmt: skip
     if out is not None:
         chosen = {"images": images, "labels": list(given), "share": share, "hold_out": hold_out}
-        finish_training(folder, Path(out), fitted, model, settings, chosen)
+        finish_training(folder, {Path(out): (fitted, settings)}, model, chosen)
     return fitted

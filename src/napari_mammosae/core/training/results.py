@@ -79,13 +79,11 @@ class FittedSAE:
 
 def finish_training(
     folder: TrainingFolder,
-    path: Path,
-    fitted: FittedSAE,
+    trained: Mapping[Path, tuple[FittedSAE, SAETrainingSettings]],
     model: "MammoSAE",
-    settings: SAETrainingSettings,
     chosen: Mapping[str, Any],
 ) -> None:
-    """Write the weights and their record, and remove what the training kept; it stays when they cannot be written.
+    """Write weights and their records, and remove what the training kept; it stays when they cannot be written.
 
     Where the disk is full, the features go first: they take the most room, and can be computed again.
 
@@ -94,20 +92,21 @@ def finish_training(
     WriteError
         The disk is full, or the file cannot be written.
     """
-    try:
+    for path, (fitted, settings) in trained.items():
         try:
-            write_sae(path, fitted, model, settings, chosen)
+            try:
+                write_sae(path, fitted, model, settings, chosen)
+            except WriteError as error:
+                if not is_full(error):
+                    raise
+                folder.remove_features()
+                write_sae(path, fitted, model, settings, chosen)
         except WriteError as error:
-            if not is_full(error):
-                raise
-            folder.remove_features()
-            write_sae(path, fitted, model, settings, chosen)
-    except WriteError as error:
-        reason = "the disk is full" if is_full(error) else getattr(error.__cause__, "strerror", None) or error
-        raise WriteError(
-            f"{path.name} was not written ({reason}). The training is kept in {folder.root.name}: give the same "
-            "command again to write it."
-        ) from error.__cause__
+            reason = "the disk is full" if is_full(error) else getattr(error.__cause__, "strerror", None) or error
+            raise WriteError(
+                f"{path.name} was not written ({reason}). The training is kept in {folder.root.name}: give the same "
+                "command again to write it."
+            ) from error.__cause__
     folder.remove()
 
 

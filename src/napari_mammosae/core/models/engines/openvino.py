@@ -60,7 +60,8 @@ class OpenVinoNetwork:
             request = self._request(tuple(x.shape), torch.get_num_threads())
             planes = x.float().contiguous(memory_format=torch.contiguous_format).numpy()
             result = request.infer([planes], share_inputs=True)[0]
-            return torch.from_numpy(result).to(x.dtype)
+            # as PyTorch's: products over the channels of each cell are slow in another order
+            return torch.from_numpy(result).to(x.dtype).contiguous(memory_format=torch.channels_last)
 
     def _request(self, shape: tuple[int, ...], threads: int) -> Any:
         """Return what computes inputs of one shape with so many threads."""
