@@ -70,7 +70,7 @@ def test_the_tower_is_asked_within_the_time_a_person_waits(model):
     wide = load_model("demo", device="cpu")
     torch.manual_seed(0)
     decoder = torch.nn.functional.normalize(torch.randn(wide.width, 16_384), dim=0)
-    wide.sae = SparseAutoencoder(wide.width, 16_384)
+    wide.sae = SparseAutoencoder(wide.width, 16_384).requires_grad_(False)
     wide.sae.load_state_dict({"decoder_weight": decoder, "encoder_weight": decoder.T.contiguous()}, strict=False)
     handle = LocalModel(wide)
     add_prompt(handle, ("mass", ""), False, lambda *_: None)

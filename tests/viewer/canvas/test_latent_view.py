@@ -67,7 +67,7 @@ def test_an_image_on_which_nothing_fires():
 
 def test_predictions_name_every_class_without_and_with_the_sae(session):
     rows = predictions(session.model, session.maps)
-    assert [row.name for row in rows] == ["mass", "suspicious_calcification"]
+    assert [row.name for row in rows] == ["mass", "suspicious calcification"]
     assert rows[0].probability == pytest.approx(1 / (1 + np.exp(-session.maps.logits[0])))
     assert rows[1].probability_sae == pytest.approx(1 / (1 + np.exp(-session.maps.logits_sae[1])))
     text = prediction_text(rows)
