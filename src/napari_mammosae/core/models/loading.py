@@ -207,7 +207,7 @@ def load_model(
         "float32" is exact; "bfloat16" is faster and changes features by about 3 %.
     engine
         What computes the features: "torch", "compiled" (torch.compile: worth it for many images), "openvino" (an extra
-        to install: about twice as fast on a CPU, equal to 1e-4), or "auto", which is OpenVINO on a CPU where it is
+        to install: six tenths of the time on a CPU, equal to 1e-4), or "auto", which is OpenVINO on a CPU where it is
         installed. Where an engine fails, a warning says so and PyTorch computes. By default what the `model.toml` says,
         else "auto".
     compile
