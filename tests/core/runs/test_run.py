@@ -222,6 +222,17 @@ def test_a_complete_run_is_left_alone(tmp_path, finished, model, images):
     assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
 
 
+def test_a_run_is_resumed_with_its_engine_only(tmp_path, finished, model, images):
+    root = Path(shutil.copytree(finished, tmp_path / "run"))
+    info = json.loads((root / "run.json").read_text())
+    assert info["engine"] == "torch"
+    (root / "run.json").write_text(json.dumps(info | {"engine": "openvino"}))
+    assert write_run(images, model, root, maps=True).computed == 0  # finished: nothing is computed
+    (root / "run.json").write_text(json.dumps(info | {"engine": "openvino", "complete": False}))
+    with pytest.raises(RunError, match=r"engine \(\"openvino\" then, \"torch\" now\)"):
+        write_run(images, model, root, maps=True)
+
+
 def test_other_settings_are_refused_by_name(tmp_path, finished, model, images, tmp_path_factory):
     with pytest.raises(RunError, match=r"run was started with other settings: maps \(true then, false now\)"):
         write_run(images, model, finished)

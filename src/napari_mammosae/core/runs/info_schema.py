@@ -34,6 +34,7 @@ class _RunInfo(BaseModel):
     images: int = Field(ge=0, le=LIMITS["rows"], description="a whole number")
     complete: bool = Field(description="true or false")
     model: str = Field(default="", description="text")
+    engine: str = Field(default="torch", description="text")
     list_sha256: str = Field(default="", description="a hash")
     labels_sha256: str = Field(default="", description="a hash")
     failed: int = Field(default=0, ge=0, description="a whole number")
@@ -57,4 +58,4 @@ def fault_of(info: Mapping[str, Any]) -> str:
 
 def defaults() -> dict[str, Any]:
     """Return what stands for the keys that the first runs did not have."""
-    return {"model": "", "list_sha256": "", "labels_sha256": "", "categories": {}}
+    return {"model": "", "list_sha256": "", "labels_sha256": "", "categories": {}, "engine": "torch"}

@@ -30,8 +30,8 @@ class RunSettings:
 
     Attributes
     ----------
-    grid, latents, classes, task, layer, model_sha256, sae_sha256, precision
-        As the model says.
+    grid, latents, classes, task, layer, model_sha256, sae_sha256, precision, engine
+        As the model says; a finished run may be taken up with another engine, as nothing is computed.
     preprocessing
         Of the images.
     maps
@@ -52,6 +52,7 @@ class RunSettings:
     model_sha256: str
     sae_sha256: str
     precision: str
+    engine: str
     preprocessing: Preprocessing
     maps: bool
     block: int
@@ -80,6 +81,7 @@ def model_settings(model: "MammoSAE") -> dict[str, Any]:
         "model_sha256": model.model_sha256,
         "sae_sha256": model.sae_sha256,
         "precision": model.precision,
+        "engine": model.engine,
     }
 
 
@@ -134,7 +136,7 @@ def check_same(info: dict[str, Any], settings: RunSettings, root: Path) -> None:
     differing = [
         f"{name} ({_short(info.get(name))} then, {_short(value)} now)"
         for name, value in settings.plain().items()
-        if info.get(name) != value
+        if info.get(name) != value and not (name == "engine" and info["complete"])
     ]
     if differing:
         raise RunError(
