@@ -6,8 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Two processes: software OpenGL and torch each keep a core busy.
-PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile
+# Two processes: software OpenGL and torch each keep a core busy. In the order of their folders, or long files with few
+# tests would come last.
+PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHON
 
 .PHONY: help screen display setup demo test soak coverage fuzz lint format types imports manifest check docs architecture \

@@ -144,7 +144,7 @@ def test_against_its_own_table_and_a_published_list(folder, tmp_path):
         (["--class", "2"], "no class '2'"),
         (["--split", "none"], "no split 'none'"),
         (["--against", "{}/c"], "different SAEs"),
-        (["--against", "{}/gone.csv"], "gone.csv cannot be read"),
+        (["--against", "{}/gone.csv"], "gone.csv: no such file"),
     ],
 )
 def test_what_cannot_be_ranked(folder, tmp_path, capsys, more, reason):

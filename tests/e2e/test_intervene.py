@@ -74,6 +74,7 @@ def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch)
     session, canvas = dock.session, viewer.window._qt_viewer.canvas.native
     part = session.model.attribution[0] * session.maps.pooled_mean
     spurious = np.argsort(-part)[:3]
+    dock.workspace.intervention.change(form="delta")  # as worked out by hand
     for latent in spurious:  # looked at, and judged by key
         session.current = int(latent)
         qtbot.keyClick(canvas, Qt.Key.Key_0)

@@ -71,8 +71,8 @@ def viewer(make_napari_viewer):
 
 
 def open_example(viewer, qtbot):
-    """Menu File > IO utilities > Open the example, then the dock from its menu."""
-    trigger(viewer, "File", "IO Utilities", "Open the example")
+    """Menu File > IO utilities > Mammo-SAE > Open the example, then the dock from its menu."""
+    trigger(viewer, "File", "IO Utilities", "Mammo-SAE", "Open the example")
     trigger(viewer, "Layers", "Measure", "Localise")
     dock = dock_of(viewer, LocalizeDock)
     idle(qtbot, dock)

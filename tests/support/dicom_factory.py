@@ -91,6 +91,11 @@ def write_stream(path: Path, stream: bytes, syntax: str, pixels: np.ndarray, **e
     return path
 
 
+def write_exam(folder: Path) -> dict[str, Path]:
+    """Write four views of one breast each; the files by view."""
+    return {view: write_dicom(folder / f"{view}.dcm", breast_image()) for view in ("rcc", "lcc", "rmlo", "lmlo")}
+
+
 def truncate(path: Path, keep: float = 0.6) -> Path:
     """Cut the end of a file off."""
     data = path.read_bytes()

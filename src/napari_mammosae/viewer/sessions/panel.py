@@ -1,8 +1,10 @@
 """The button for sessions in the *Model & image* dock, and the dialogs of the menu."""
 
+from __future__ import annotations
+
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QMenu, QWidget
 
@@ -11,6 +13,10 @@ from ..widgets.parts import Part, row
 from ..workspace import workspace_of
 from .controller import SessionKeeper, keeper_of, kept_session, recent_sessions
 from .record import SUFFIX
+from .window import window_of
+
+if TYPE_CHECKING:
+    from napari import Viewer
 
 FILES = f"Sessions of Mammo-SAE (*{SUFFIX});;All files (*)"
 
@@ -52,7 +58,7 @@ class SessionPart(Part):
         self.keeper.open(path)
 
 
-def choose_and_save(keeper: SessionKeeper, parent: QWidget) -> None:
+def choose_and_save(keeper: SessionKeeper, parent: QWidget | None) -> None:
     """Ask for a file, and save the session in it."""
     name, _ = QFileDialog.getSaveFileName(parent, "Save session", f"case{SUFFIX}", FILES)
     if name:
@@ -60,7 +66,7 @@ def choose_and_save(keeper: SessionKeeper, parent: QWidget) -> None:
         keeper.save(path if path.suffix else path.with_name(f"{path.name}{SUFFIX}"))
 
 
-def choose_and_open(keeper: SessionKeeper, parent: QWidget) -> None:
+def choose_and_open(keeper: SessionKeeper, parent: QWidget | None) -> None:
     """Ask for a file, and open the session in it."""
     name, _ = QFileDialog.getOpenFileName(parent, "Open session", "", FILES)
     if name:
@@ -70,20 +76,20 @@ def choose_and_open(keeper: SessionKeeper, parent: QWidget) -> None:
 # Commands of the menu File > IO Utilities > Mammo-SAE
 
 
-def save_session(viewer: Any) -> None:
+def save_session(viewer: Viewer) -> None:
     """Save session…."""
-    choose_and_save(keeper_of(workspace_of(viewer)), viewer.window._qt_window)
+    choose_and_save(keeper_of(workspace_of(viewer)), window_of(viewer))
 
 
-def open_session(viewer: Any) -> None:
+def open_session(viewer: Viewer) -> None:
     """Open session…."""
-    choose_and_open(keeper_of(workspace_of(viewer)), viewer.window._qt_window)
+    choose_and_open(keeper_of(workspace_of(viewer)), window_of(viewer))
 
 
-def open_recent_session(viewer: Any) -> None:
+def open_recent_session(viewer: Viewer) -> None:
     """Recent sessions…."""
     names = {f"{path.name} in {path.parent.name}": path for path in recent_sessions()}
-    keeper, window = keeper_of(workspace_of(viewer)), viewer.window._qt_window
+    keeper, window = keeper_of(workspace_of(viewer)), window_of(viewer)
     if not names:
         keeper.status.tell("No session was saved yet.", error=True)
         return

@@ -13,8 +13,8 @@ from ..widgets.parts import Dock
 
 
 def window_of(viewer: Any) -> QMainWindow | None:
-    """Return the window of a viewer; None where it has none."""
-    window = getattr(getattr(viewer, "window", None), "_qt_window", None)
+    """Return the window of a viewer, or of napari's proxy of it; None where it has none."""
+    window = getattr(getattr(getattr(viewer, "__wrapped__", viewer), "window", None), "_qt_window", None)
     return window if isinstance(window, QMainWindow) else None
 
 
@@ -25,16 +25,16 @@ def docks_in(window: QMainWindow) -> list[str]:
     return [_commands()[type(dock.widget()).__name__] for dock in docks if type(dock.widget()).__name__ in _commands()]
 
 
-def open_docks(window: QMainWindow, commands: list[str]) -> None:
+def open_docks(window: QMainWindow | None, commands: list[str]) -> None:
     """Open those docks that are not open."""
     from napari._app_model import get_app_model
 
-    for command in commands:
+    for command in commands if window is not None else ():
         if command in _commands().values() and command not in docks_in(window):
             get_app_model().commands.execute_command(command).result()
 
 
-def open_commands(window: QMainWindow) -> None:
+def open_commands(window: QMainWindow | None) -> None:
     """Open every dock."""
     open_docks(window, list(_commands().values()))
 

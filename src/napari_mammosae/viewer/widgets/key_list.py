@@ -1,5 +1,7 @@
 """The map of keys: a window with all of them, opened with `?` wherever the keyboard is."""
 
+from weakref import ref
+
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QDialog, QGridLayout, QShortcut, QWidget
@@ -31,4 +33,10 @@ def show_keys(parent: QWidget) -> None:
 
 def open_with_key(window: QWidget) -> None:
     """Have the key open the list in a window; where a text is typed it stays a letter."""
-    QShortcut(QKeySequence(HELP), window).activated.connect(lambda: show_keys(window))
+    weak = ref(window)  # the shortcut belongs to the window, and must not keep it
+
+    def show() -> None:
+        if (there := weak()) is not None:
+            show_keys(there)
+
+    QShortcut(QKeySequence(HELP), window).activated.connect(show)
