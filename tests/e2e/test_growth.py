@@ -45,6 +45,7 @@ def test_ten_viewers(tmp_path, qapp):
     assert_flat(grown(tmp_path, "viewers", 10, "here", timeout=280), skip=2)
 
 
+@pytest.mark.soak
 def test_the_model_process_ends_with_the_window(tmp_path, qapp):
     assert [one["processes"] for one in grown(tmp_path, "viewers", 2, timeout=280)] == [0, 0]
 
