@@ -38,11 +38,13 @@ def launch_demo(screenshot: Path | None = None) -> None:
     """
     viewer = _viewer()
     workspace = show_example(viewer)
+    from qtpy.QtCore import QTimer
+
     first = open_dock(viewer, MODEL_DOCK)
     for name in _other_docks():
         open_dock(viewer, name)
     first.show()
-    first.raise_()
+    QTimer.singleShot(0, first.raise_)  # after the others, each of which comes up when it joins
     _fit_when_laid_out(workspace)
     _run(viewer, workspace, screenshot)
 
