@@ -36,10 +36,10 @@ def launch_demo(screenshot: Path | None = None) -> None:
     MammoSAEError
         If the latents could not be computed (only with `screenshot`; otherwise the dock says so).
     """
-    viewer = _viewer()
-    workspace = show_example(viewer)
     from qtpy.QtCore import QTimer
 
+    viewer = _viewer()
+    workspace = show_example(viewer)
     first = open_dock(viewer, MODEL_DOCK)
     for name in _other_docks():
         open_dock(viewer, name)
