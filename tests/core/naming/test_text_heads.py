@@ -163,7 +163,7 @@ def test_prompts_that_are_refused(text, words):
 
 
 def test_words_that_the_tower_does_not_know(model):
-    with pytest.raises(SettingsError, match="knows no word of 'tumour'"):
+    with pytest.raises(SettingsError, match="has not learned 'tumour'"):
         text_head(model, "tumour")
     assert text_head(model, "tumour mass").prompt.note == "the text tower does not know tumour"
 

@@ -90,7 +90,7 @@ def test_an_edit_changes_the_cosine(qtbot, docks, toml, image):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("tumour", "knows no word of 'tumour'"), ("a|b|c", "has 3 parts"), ("?", "has no words")]
+    ("text", "words"), [("tumour", "has not learned 'tumour'"), ("a|b|c", "has 3 parts"), ("?", "has no words")]
 )
 def test_what_cannot_be_asked_is_said_in_the_dock(qtbot, docks, text, words):
     ask(qtbot, docks, text)

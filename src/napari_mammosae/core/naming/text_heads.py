@@ -139,7 +139,7 @@ def template_vectors(
     vectors, unknown = model.encode_texts([*sentences, *texts])
     for text in texts:
         if all(word in unknown for word in words_of(text)):
-            raise SettingsError(f"the text tower knows no word of {text[:60]!r}.")
+            raise SettingsError(f"the text tower has not learned {text[:60]!r}; try other words.")
     found = vectors[: len(sentences)].reshape(len(texts), len(templates), -1)
     own = {word for text in texts for word in words_of(text)}
     return unit(found.mean(axis=1)), tuple(word for word in unknown if word in own)

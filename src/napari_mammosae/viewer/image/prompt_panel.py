@@ -29,7 +29,7 @@ class PromptPart(Part):
     def __init__(self, prompts: Prompts, edit: Callable[[], "Edit | None"] = lambda: None) -> None:
         super().__init__(prompts.context)
         self.prompts, self._edit = prompts, edit
-        self.field = ui.tipped(QLineEdit(), "Enter asks. Write a pair with | between: mass | no mass")
+        self.field = ui.tipped(QLineEdit(), "Press Enter to ask. Write a pair with | between: mass | no mass")
         self.field.setPlaceholderText("spiculated mass | no mass")
         self.approximate_box = QCheckBox("allow another backbone")
         self.approximate_box.setToolTip("Use the prompt although the text tower was trained with another backbone")
