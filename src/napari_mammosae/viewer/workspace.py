@@ -17,6 +17,8 @@ from .app.session import Session
 from .app.status import Status
 from .canvas.actions import CanvasActions
 from .canvas.scene import Scene
+from .canvas.tools.scale_bar import ScaleBar
+from .canvas.tools.window_drag import follow_right_button
 from .comparison.controller import ModelComparer
 from .context import Context, Controller
 from .image.controller import ImageController
@@ -68,12 +70,16 @@ class Workspace:
         self.scene = Scene(viewer, self.session, self.status.telling, chosen.colormap)
         self.context = Context(self.session, self.scene, self.jobs, self.status)
         self.actions = CanvasActions(self.scene, self.status.telling)
+        self.scale_bar = ScaleBar(self.scene)
         self.images = ImageController(self.context, self.actions)
         self.reviewer = Reviewer(self.context)
         self.browser = RunBrowser(self.context, self.images, self.actions)
         self.opener = RunOpener(self.context, self.images, self.browser)
         self._undo.callback(self.images.close)
         self._undo.callback(self.scene.cleanup)
+        self._undo.callback(self.scale_bar.cleanup)
+        self._undo.callback(self.actions.cleanup)
+        self._undo.callback(follow_right_button(viewer, self.actions))
         for controller in (self.reviewer, self.browser, self.opener):
             self.own(controller)
         for target, keys in (

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Role: TypeAlias = Literal[
-    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap"
+    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap", "ruler"
 ]
 
 PIXELS = np.eye(3)

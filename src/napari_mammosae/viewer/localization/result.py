@@ -12,6 +12,7 @@ from ...core.base.progress import Report
 from ...core.base.text import readable
 from ...core.images.geometry import Frame
 from ...core.images.mammogram import Mammogram
+from ...core.images.scale import Scale
 from ...core.localization.combination import CombinedMap
 from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
 from ...core.localization.thresholds import Threshold
@@ -81,7 +82,7 @@ class Scope:
         The image.
     cells
         (H', W') the heatmap of a latent, or of several together.
-    frame, spacing
+    frame, scale
         Where the model's input lies on the image, and millimetres per source pixel where they are known.
     truth
         The annotated boxes that count.
@@ -98,7 +99,7 @@ class Scope:
     image_id: str
     cells: NDArray[np.float32]
     frame: Frame
-    spacing: tuple[float, float] | None
+    scale: Scale | None
     truth: Truth
     values: HeatmapValues
     focus: tuple[Measure, ...]
@@ -115,7 +116,7 @@ def scope_of(
     assert maps.frame is not None
     cells, shape = maps[latent], maps.frame.input_shape
     focus = focus_on_image(cells, shape, truth.input, regions)
-    return Scope(image.image_id, cells, maps.frame, image.spacing, truth, heatmap_values(cells, shape), focus)
+    return Scope(image.image_id, cells, maps.frame, image.scale, truth, heatmap_values(cells, shape), focus)
 
 
 def scope_together(
@@ -143,7 +144,7 @@ def scope_together(
     focus = focus_on_image(np.maximum(combined.cells, 0), shape, truth.input, regions, silent=silent)
     values = heatmap_values(combined.cells, shape)
     return Scope(
-        image.image_id, combined.cells, maps.frame, image.spacing, truth, values, focus, combined, several.about
+        image.image_id, combined.cells, maps.frame, image.scale, truth, values, focus, combined, several.about
     )  # fmt: skip
 
 
@@ -195,7 +196,7 @@ class Localization:
         out = [
             BoxRow(
                 "hit" if boxes.found[i] else "missed", True, readable(name), float(boxes.best_iou[i]), np.nan,
-                _edges(scope.truth.source[i]), box_size_text(scope.truth.source[i], scope.spacing),
+                _edges(scope.truth.source[i]), box_size_text(scope.truth.source[i], scope.scale),
                 int(scope.truth.row[i]),
             )
             for i, name in enumerate(scope.truth.finding)
@@ -206,7 +207,7 @@ class Localization:
             out.append(
                 BoxRow(
                     boxes.fate[i], False, f"found {i + 1}", float(boxes.iou[i]), float(boxes.score[i]),
-                    _edges(self.found[i]), box_size_text(self.found[i], scope.spacing, area),
+                    _edges(self.found[i]), box_size_text(self.found[i], scope.scale, area),
                 )
             )  # fmt: skip
         return out
@@ -260,14 +261,15 @@ def localize(scope: Scope, choice: Choice, progress: Report | None = None) -> Lo
     return Localization(scope, choice, boxes, scope.frame.boxes_to_source(regions.boxes))
 
 
-def box_size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, area: float | None = None) -> str:
+def box_size_text(edges: NDArray[np.float64], scale: Scale | None, area: float | None = None) -> str:
     """Height and width of a box in source edges, in millimetres if they are known; `area` of its region in pixels."""
     height, width = float(edges[2] - edges[0]), float(edges[3] - edges[1])
-    if spacing is None:
+    if scale is None:
         size = f"{height:.0f} × {width:.0f} px"
         return size if area is None else f"{size}, {area:,.0f} px²"
-    size = f"{height * spacing[0]:.1f} × {width * spacing[1]:.1f} mm"
-    return size if area is None else f"{size}, {area * spacing[0] * spacing[1]:,.0f} mm²"
+    down, across = scale.per_pixel
+    size = f"{height * down:.1f} × {width * across:.1f} mm"
+    return size if area is None else f"{size}, {area * down * across:,.0f} mm²"
 
 
 def likely_finding(findings: "Findings | None", image: Mammogram | None, classes: tuple[str, ...]) -> str:

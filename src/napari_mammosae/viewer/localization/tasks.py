@@ -11,6 +11,7 @@ from ...core.base.errors import FindingsError
 from ...core.base.progress import Report
 from ...core.base.text import readable
 from ...core.images.mammogram import Mammogram
+from ...core.images.scale import input_spacing
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
 from ...core.runs.run import Run
@@ -33,10 +34,9 @@ def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict
 
     report("Outlining the breast")
     prepared = image.prepared(model.preprocessing)
-    step = prepared.frame.scale
-    spacing = None if image.spacing is None else (image.spacing[0] * step[0], image.spacing[1] * step[1])
     shares, parts = region_cells(
-        prepared.pixels, model.grid, laterality=image.laterality, view=image.view, spacing=spacing
+        prepared.pixels, model.grid, laterality=image.laterality, view=image.view,
+        spacing=input_spacing(image.scale, prepared.frame),
     )  # fmt: skip
     return {**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}
 
