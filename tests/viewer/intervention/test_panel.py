@@ -668,3 +668,24 @@ def test_the_banner_moves_no_control(dock, session, qtbot):
     dock.intervention.change(source="image", k=5)
     qtbot.waitUntil(dock.set.banner.isVisible)
     assert dock.set.k_slider.mapTo(dock, QPoint(0, 0)) == before
+
+
+def test_a_click_on_a_bar_goes_to_its_latent_and_verdicts_stand_beside_the_bars(dock, session, qtbot):
+    plot = dock.result.waterfall
+    row, term = next((row, term) for row, term in enumerate(plot.terms) if term.kind == "latent")
+    dock.resize(420, 700)
+    dock.show()
+    qtbot.waitExposed(dock)
+    session.current = next(other.latent for other in plot.terms if other.latent not in (-1, term.latent))
+
+    def click(line):
+        at = plot.plotItem.vb.mapViewToScene(QPointF(0.0, -line)).toPoint()
+        qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=plot.mapFromScene(QPointF(at)))
+
+    click(row)
+    assert session.current == term.latent == int(term.name)
+    click(0)  # the bias belongs to no latent
+    assert session.current == term.latent
+    assert plot.remarks == []
+    session.verdicts = {term.latent: "spurious: view marker"}.get
+    assert [item.toPlainText() for item in plot.remarks] == ["spurious: view marker"]

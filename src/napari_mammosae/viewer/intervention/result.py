@@ -30,12 +30,15 @@ class Term:
         What it is; the last one, "edit", is what the edit changes.
     edited
         Whether it is a latent of which the edit takes something.
+    latent
+        Which one, -1 for what is none.
     """
 
     name: str
     value: float
     kind: Literal["bias", "latent", "rest", "error", "edit"]
     edited: bool = False
+    latent: int = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +126,7 @@ def terms_of(model: ModelFacts, maps: LatentMaps, edit: Edit, effect: ImageEdit,
     targets = edit.targets if changes_something(edit) else np.zeros_like(edit.mask)
     terms = [Term("bias", parts.bias, "bias")]
     terms += [
-        Term(str(latent), float(value), "latent", bool(targets[latent]))
+        Term(str(latent), float(value), "latent", bool(targets[latent]), int(latent))
         for latent, value in zip(latents, values, strict=True)
     ]
     others = parts.latents.size - latents.size

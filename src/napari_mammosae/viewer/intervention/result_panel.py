@@ -41,14 +41,22 @@ class ResultPart(Part):
         about = "A layer over the mammogram: red positions push the logit up, blue ones down"
         self.map_box, self.map_label = ui.chooser(None, about, MAPS), Label("Map")
         self.waterfall = WaterfallPlot()
-        self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
+        self.waterfall.setToolTip(
+            "Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit. "
+            "Click a bar to go to its latent."
+        )
+        self.waterfall.picked.connect(self._go_to)
         choosers = row(self.class_box, self.map_label, self.map_box)
         ui.column(self, self.table, choosers, self.waterfall, grow=self.waterfall, spacing=4).addStretch(0)
         self.class_box.activated.connect(lambda index: intervention.change(logit=index))
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
         self.listen(self.session.events.blind, self.refresh)
+        self.listen(self.session.events.verdicts, self.refresh)
         self.refresh()
+
+    def _go_to(self, latent: int) -> None:
+        self.session.current = latent
 
     def refresh(self, *_: object) -> None:
         """Follow the intervention."""
@@ -79,7 +87,9 @@ class ResultPart(Part):
             if font.bold() != changed:
                 font.setBold(changed)
                 cells[-1].setFont(font)
-        self.waterfall.show_terms(view.terms)
+        say = self.session.verdicts or (lambda _: None)
+        remarks = {term.latent: say(term.latent) or "" for term in view.terms if term.latent >= 0}
+        self.waterfall.show_terms(view.terms, remarks)
         linear = view.effect.maps is not None
         self.class_box.setVisible(linear and len(classes) > 1)
         for widget in (self.waterfall, self.map_label, self.map_box):
