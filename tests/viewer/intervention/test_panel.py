@@ -10,6 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Shapes
 from qtpy.QtCore import QModelIndex, QPoint, QPointF, Qt
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog
 
 import fakes
@@ -544,6 +545,31 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     assert record["settings"]["run"] == "made-up"
     assert "not for diagnosis" in record["notice"]
     assert str(tmp_path) not in (tmp_path / "edit.json").read_text()
+
+
+@pytest.mark.parametrize(("name", "start"), [("edit.pdf", b"%PDF"), ("edit.svg", b"<?xml"), ("edit.png", b"\x89PNG")])
+def test_the_figure_is_of_the_kind_asked_for(dock, qtbot, tmp_path, name, start):
+    dock.set.k_slider.box.setValue(5)
+    dock.exporter.export(tmp_path / name)
+    idle(qtbot, dock)
+    assert (tmp_path / name).read_bytes().startswith(start)
+    assert (tmp_path / "edit.csv").exists()
+
+
+def test_the_caption_says_what_was_done_and_to_what(dock, session, qtbot, tmp_path):
+    choose(dock.set.source_box, "list")
+    latents = [int(latent) for latent in session.maps.latents[:2]]
+    dock.set.list_edit.setText(text_of(latents))
+    dock.set.list_edit.editingFinished.emit()
+    qtbot.mouseClick(dock.caption_button, Qt.MouseButton.LeftButton)
+    text, effect = QGuiApplication.clipboard().text(), dock.intervention.view.effect
+    assert f"2 latents ({latents[0]}, {latents[1]}) set to zero" in text
+    assert f"{effect.before[0]:.3f} before and {effect.after[0]:.3f} after" in text
+    assert session.image.image_id in text
+    assert "not for diagnosis" in text
+    dock.exporter.export(tmp_path / "edit.csv")
+    idle(qtbot, dock)
+    assert json.loads((tmp_path / "edit.json").read_text())["caption"] == text
 
 
 def test_an_export_goes_on_when_the_dock_is_closed(dock, qtbot, tmp_path):

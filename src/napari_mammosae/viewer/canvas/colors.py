@@ -16,18 +16,18 @@ PIN_COLORS = (
 )
 
 
-# Bright on grey, and none of them a colour of the heatmaps.
+# Bright on grey, no orange or red of the heatmaps, and chosen so that no two are alike for any colour vision.
 FINDING_COLORS = {
-    "mass": "#00e5ff",
-    "suspicious_calcification": "#7cff6b",
-    "asymmetry": "#ff7bff",
-    "focal_asymmetry": "#c9a0ff",
-    "global_asymmetry": "#ffb3e6",
-    "architectural_distortion": "#8fd3ff",
-    "skin_thickening": "#b9ffcf",
-    "skin_retraction": "#d7ff8a",
-    "nipple_retraction": "#9affff",
-    "suspicious_lymph_node": "#e0e0ff",
+    "mass": "#00dcea",
+    "suspicious_calcification": "#cff2c1",
+    "asymmetry": "#9f81ff",
+    "focal_asymmetry": "#f77fa8",
+    "global_asymmetry": "#df2a69",
+    "architectural_distortion": "#f1f003",
+    "skin_thickening": "#abbe6b",
+    "skin_retraction": "#a08406",
+    "nipple_retraction": "#2a8476",
+    "suspicious_lymph_node": "#7f6daa",
 }
 
 
