@@ -9,7 +9,7 @@ Mask = NDArray[np.bool_]
 
 _TIP = 0.01
 """The nipple is the middle of all skin that lies as far out, but for this share of the breast's depth."""
-_CUT = 0.15
+_CUT = 0.25
 """Share of the breast's height along the border of the image from which on the border cuts it off."""
 
 

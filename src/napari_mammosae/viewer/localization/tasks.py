@@ -1,7 +1,7 @@
 """What localising needs that takes a while: done in the worker thread. Knows no Qt."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from ...core.models.latents import LatentMaps
 from ...core.runs.run import Run
 from ..app.order import Order
 from .latent_set import LatentSet
-from .result import Choice, Localization, Scope, localize, scope_of
+from .result import Anatomy, Choice, Localization, Scope, localize, scope_of
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
@@ -25,20 +25,26 @@ if TYPE_CHECKING:
     from ...core.localization.run_boxes import RunBoxes
 
 
-def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[Any]]:
-    """Shares of the cells that lie in the breast and other regions of an image, and the parts of the breast."""
+def look_at_anatomy(image: Mammogram, model: ModelFacts, report: Report) -> Anatomy:
+    """Find the regions of an image, and its nipple."""
     import napari_mammosae.core.localization  # noqa: F401  (brings pandas: better here than in the GUI thread)
 
     from ...core.anatomy.cell_parts import BREAST_PARTS
-    from ...core.anatomy.regions import REGIONS, region_cells
+    from ...core.anatomy.nipple import estimate_nipple
+    from ...core.anatomy.regions import REGIONS, cells_of, region_masks
 
     report("Outlining the breast")
     prepared = image.prepared(model.preprocessing)
-    shares, parts = region_cells(
-        prepared.pixels, model.grid, laterality=image.laterality, view=image.view,
+    masks = region_masks(
+        prepared.pixels,
+        laterality=image.laterality,
+        view=image.view,
         spacing=input_spacing(image.scale, prepared.frame),
-    )  # fmt: skip
-    return {**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}
+    )
+    shares, parts = cells_of(masks, model.grid)
+    nipple = estimate_nipple(masks["breast"], laterality=image.laterality)
+    at = prepared.frame.to_source_points([nipple])[0].tolist() if nipple is not None else None
+    return Anatomy({**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}, at)
 
 
 def overlaps_with_box(
@@ -62,13 +68,13 @@ def localize_alone(
     latent: int,
     image: Mammogram,
     truth: Truth,
-    regions: dict[str, NDArray[Any]] | None,
+    anatomy: Anatomy | None,
     choice: Choice,
     report: Report,
 ) -> Localization:
     """Boxes of one latent, where there is much to compare them with."""
     report(f"Comparing with {len(truth.finding):,} boxes")
-    return localize(scope_of(maps, latent, image, truth, regions), choice)
+    return localize(scope_of(maps, latent, image, truth, anatomy), choice)
 
 
 def localize_together(
@@ -78,7 +84,7 @@ def localize_together(
     several: LatentSet,
     image: Mammogram,
     truth: Truth,
-    regions: dict[str, NDArray[Any]] | None,
+    anatomy: Anatomy | None,
     choice: Choice,
     report: Report,
 ) -> Localization:
@@ -90,7 +96,7 @@ def localize_together(
         report(f"Putting {len(several.latents):,} heatmaps", done, total)
 
     if scope is None:
-        scope = scope_together(maps, several, weights_of(several, model), image, truth, regions, progress)
+        scope = scope_together(maps, several, weights_of(several, model), image, truth, anatomy, progress)
     return localize(scope, choice, progress)
 
 
