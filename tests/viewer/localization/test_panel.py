@@ -282,7 +282,10 @@ def test_sizes_are_in_millimetres_when_the_spacing_is_known(qtbot, dock):
     regions = find_regions(maps()[BLOB], SHAPE, "quantile:0.95")
     top, left, bottom, right = regions.boxes[0]
     area = regions.area[0] * 0.02
-    assert texts(dock)[1][3].split("; ")[0] == f"{(bottom - top) * 0.1:.1f} × {(right - left) * 0.2:.1f} mm, {area:,.0f} mm²"
+    assert (
+        texts(dock)[1][3].split("; ")[0]
+        == f"{(bottom - top) * 0.1:.1f} × {(right - left) * 0.2:.1f} mm, {area:,.0f} mm²"
+    )
 
 
 # The layer

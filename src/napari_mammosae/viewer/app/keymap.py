@@ -51,7 +51,7 @@ EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the 
 ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS)
 NAPARI_KEYS = (
     ("Left / Right", "previous / next latent"),
-    ("Wheel", "zoom in or out, as the left button moves the image"),
+    ("Wheel", "zoom in or out; the left button moves the image"),
     ("Control and wheel", "next / previous latent"),
     ("Right button", "drag across for the width of the window, up to brighten"),
     (HELP, "this list of keys"),

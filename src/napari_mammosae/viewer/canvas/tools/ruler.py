@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ....core.images.mammogram import Mammogram
     from ..scene import Scene
 
-COLOR = "#ffd166"
+COLOR = "#ff5cf4"
 
 
 class Ruler:
@@ -91,6 +91,7 @@ def _layer(image: Mammogram) -> Shapes:
         features={"length": [""]},
         edge_color=COLOR,
         edge_width=line_width(image.shape[0]),
+        opacity=1.0,
         text={"string": "{length}", "color": COLOR, "size": 12, "anchor": "center"},
         axis_labels=("row", "column"),
     )
