@@ -55,10 +55,11 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Neighbours:
-    """Latents near another one, nearest first, and how near (-1 to 1 for cosines, 0 to 1 for shares)."""
+    """Latents near another one, nearest first, how near (-1 to 1), and on how many images both fire, where that counts."""
 
     latents: NDArray[np.int64]
     nearness: NDArray[np.float64]
+    common: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
