@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from napari_mammosae.viewer.canvas.colors import FINDING_COLORS, PIN_COLORS
+from napari_mammosae.core.annotations.finding_colors import FINDING_COLORS
+from napari_mammosae.viewer.canvas.colors import PIN_COLORS
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, on linear RGB.
 VISION = {

@@ -16,21 +16,6 @@ PIN_COLORS = (
 )
 
 
-# Bright on grey, no orange or red of the heatmaps, and chosen so that no two are alike for any colour vision.
-FINDING_COLORS = {
-    "mass": "#00dcea",
-    "suspicious_calcification": "#cff2c1",
-    "asymmetry": "#9f81ff",
-    "focal_asymmetry": "#f77fa8",
-    "global_asymmetry": "#df2a69",
-    "architectural_distortion": "#f1f003",
-    "skin_thickening": "#abbe6b",
-    "skin_retraction": "#a08406",
-    "nipple_retraction": "#2a8476",
-    "suspicious_lymph_node": "#7f6daa",
-}
-
-
 def heat_colormap(name: str) -> Colormap:
     """Colormap that is transparent at zero, so that weak positions leave the mammogram as it is."""
     at = np.linspace(0, 1, 65)
@@ -47,11 +32,6 @@ def pin_colormap(index: int) -> Colormap:
     color = PIN_COLORS[index % len(PIN_COLORS)]
     rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return Colormap(np.array([[*rgb, 0.0], [*rgb, 0.85]]), name=f"pin {color}")
-
-
-def finding_color(finding: str) -> str:
-    """Colour of a finding, the same on every image."""
-    return FINDING_COLORS.get(finding, "#ffffff")
 
 
 AMBER = "#ffb000"

@@ -55,7 +55,7 @@ class LatentDetail(Part):
         self.logits.setAccessibleName("What the latent adds to each logit")
         self.by_decoder, self.by_images = (
             NeighbourList("by decoder direction"),
-            NeighbourList("by activation over the images"),
+            NeighbourList("by activation"),
         )
         self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
         self.model_note.setWordWrap(True)

@@ -10,12 +10,13 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import QFileDialog, QListView, QListWidget, QListWidgetItem, QShortcut
 
+from ...core.reports.latent_pictures import Cell
 from ..app.jobs import Jobs
 from ..widgets import ui
 from ..widgets.parts import Part, hint, row
 from ..widgets.plain import Label, plain
 from .pictures import GalleryPictures
-from .thumbnails import Cell, make_pictures
+from .thumbnails import make_pictures
 
 NO_RUN = "Open a run to see the images that activate a latent most."
 _ICON = QSize(76, 116)
