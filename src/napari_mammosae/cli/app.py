@@ -15,6 +15,7 @@ from .intervene import intervene
 from .localize import localize
 from .models import models
 from .name import name
+from .pages import pages
 from .phantoms import phantoms
 from .rank import rank
 from .reproduce import reproduce
@@ -61,6 +62,7 @@ app.command()(localize)
 app.command()(intervene)
 app.command()(compare)
 app.command()(evaluate)
+app.command()(pages)
 app.command()(name)
 app.command()(reproduce)
 app.command("train-sae")(train_sae)

@@ -49,7 +49,7 @@ def figure(
 
     Each heatmap has its own contrast. FILE.json, written next to the figure, says what it shows.
     """
-    asked = None if latents is None else _numbers(latents)
+    asked = None if latents is None else numbers_in(latents)
     is_run = source.is_dir()
     if is_run and image is None:
         raise typer.BadParameter("Name one of the run's images.", param_hint="--image")
@@ -114,8 +114,8 @@ def figure(
     say(f"wrote {out}", quiet=quiet)
 
 
-def _numbers(text: str) -> list[int]:
-    """Return the numbers in `3,17`."""
+def numbers_in(text: str) -> list[int]:
+    """Return the numbers in a list such as `3,17`."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 3,17.", param_hint="--latents")

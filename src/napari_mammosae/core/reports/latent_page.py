@@ -12,7 +12,7 @@ import numpy as np
 
 from ..annotations.finding_colors import finding_color
 from ..base.errors import MammoSAEError, SettingsError
-from ..base.provenance import NOTICE, json_text
+from ..base.provenance import NOTICE, json_text, write_results
 from ..ranking.latent_facts import class_means, column_of, histogram
 from ..ranking.neighbours import coactivation_neighbours
 from ..stats.measures import auroc
@@ -101,7 +101,8 @@ def latent_page(latent: int, sources: LatentSources, links: Sequence[int] = ()) 
     strength = f", mean {values.mean():.4g} over all images, {values.max():.4g} at most" if fires.any() else ""
     parts = [
         _links(latent, links),
-        f"<h1>Latent {latent}</h1><p>Fires on {count}{strength}. <span class=note>{escape(NOTICE.capitalize())}.</span></p>",
+        f"<h1>Latent {latent}</h1><p>Fires on {count}{strength}.</p>",
+        f"<p class=note>{escape(NOTICE.capitalize())}.</p>",
         *(f"<p><b>{escape(line)}</b></p>" for line in sources.remarks.get(latent, ())),
         "<h2>Images that excite it most, one a patient</h2>",
         _gallery(latent, sources),
@@ -143,6 +144,27 @@ def index_page(latents: Sequence[int], sources: LatentSources, record: Mapping[s
         "<details><summary>How this was made</summary><pre>" + escape(json_text(dict(record))) + "</pre></details>",
     ]
     return _document(f"Latents of {run.path.name}", parts)
+
+
+def write_pages(folder: Path, latents: Sequence[int], sources: LatentSources, record: Mapping[str, Any]) -> Path:
+    """Write a page for each latent and `index.html`, all or nothing, and return the index.
+
+    Raises
+    ------
+    SettingsError
+        There are no latents to write about, or the SAE has no such latent.
+    WriteError
+        The folder cannot be written.
+    """
+    if not latents:
+        raise SettingsError("there are no latents to write pages about; name some.")
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / page_name(latent) for latent in latents]
+    with write_results(folder / "index.json", record, *files, folder / "index.html") as (*pages, index):
+        for page, latent in zip(pages, latents, strict=True):
+            page.write_text(latent_page(latent, sources, latents), encoding="utf-8")
+        index.write_text(index_page(latents, sources, record), encoding="utf-8")
+    return folder / "index.html"
 
 
 def page_name(latent: int) -> str:
@@ -203,8 +225,8 @@ def _labels(run: Run, values: NDArray[np.float64], patients: NDArray[Any]) -> li
         area = f"{auroc(label[known], values[known]):.3f}" if binary and len(means) > 1 else ""
         rows += [_mean_row(name if first else "", one, area if first else "") for first, one in _first(means)]
     shown = _bars(bars[1], bars[0]) if bars is not None else _bars(histogram(values, np.full(values.size, np.nan), {}))
-    names = ("label", "class", "images", "mean", "95 % interval by patient", "AUROC")
-    return [shown, _table(rows, *names) if rows else "<p class=note>The run has no labels.</p>"]
+    heads = ("label", "class", "images", "mean", "95 % interval by patient", "AUROC")
+    return [shown, _table(rows, *heads) if rows else "<p class=note>The run has no labels.</p>"]
 
 
 def _class_names(run: Run, name: str, values: NDArray[np.float64]) -> dict[int, str]:
@@ -243,13 +265,13 @@ def _bars(found: Histogram, label: str = "") -> str:
         for name, color in zip(found.names, colors, strict=False)
     ]
     title = escape(label.replace("_", " "))
+    silent = f"<p class=note>Not drawn: {found.silent:,} images on which it is silent.</p>" if found.silent else ""
     return (
         f"<svg width='{width}' height='{height}' role='img' aria-label='Histogram of activations'>{''.join(drawn)}"
         f"<text x='{left}' y='12'>{title + ': ' if label else ''}{''.join(keys)}</text>"
         f"<text x='{left - 6}' y='34' text-anchor='end'>{top:,}</text>"
         f"<text x='{left}' y='{height - 4}'>0</text>"
-        f"<text x='{width}' y='{height - 4}' text-anchor='end'>mean activation {found.edges[-1]:.4g}</text></svg>"
-        f"<p class=note>Silent on {found.silent:,} images, which are not drawn.</p>"
+        f"<text x='{width}' y='{height - 4}' text-anchor='end'>mean activation {found.edges[-1]:.4g}</text></svg>{silent}"
     )
 
 

@@ -13,7 +13,7 @@ from ..images.geometry import Frame
 from ..ranking.latent_facts import column_of
 from ..runs.run import Run
 
-Colors = Callable[[NDArray[np.float32]], NDArray[Any]]
+Colors = Callable[[NDArray[Any]], NDArray[Any]]
 
 HEIGHT = 220  # pixels of a picture
 COUNT = 12
