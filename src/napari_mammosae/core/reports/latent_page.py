@@ -271,7 +271,8 @@ def _bars(found: Histogram, label: str = "") -> str:
         f"<text x='{left}' y='12'>{title + ': ' if label else ''}{''.join(keys)}</text>"
         f"<text x='{left - 6}' y='34' text-anchor='end'>{top:,}</text>"
         f"<text x='{left}' y='{height - 4}'>0</text>"
-        f"<text x='{width}' y='{height - 4}' text-anchor='end'>mean activation {found.edges[-1]:.4g}</text></svg>{silent}"
+        f"<text x='{width}' y='{height - 4}' text-anchor='end'>mean activation "
+        f"{found.edges[-1]:.4g}</text></svg>{silent}"
     )
 
 
