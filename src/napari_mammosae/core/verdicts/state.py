@@ -69,7 +69,7 @@ class VerdictState:
 
 def says(event: Event) -> bool:
     """Whether an event leaves anything said."""
-    return bool(event.verdict or event.concept or event.note)
+    return bool(event.verdict or event.concept or event.note or event.rejected)
 
 
 _PAGE = 100  # latents read at a time: a millisecond or so
