@@ -6,12 +6,12 @@ from dataclasses import astuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.verdict_files import EVENT, write_verdict_file
 
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, Event, Subject
 from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts
 from napari_mammosae.core.verdicts.state import VerdictState
 from napari_mammosae.core.verdicts.store import VerdictStore
+from verdict_files import EVENT, write_verdict_file
 
 SUBJECT, OTHER = Subject("model", "sae"), Subject("model", "other sae")
 

@@ -5,7 +5,6 @@ import sqlite3
 
 import numpy as np
 import pytest
-from tests.support.verdict_files import EVENT, write_verdict_file
 
 from napari_mammosae.core.base.errors import VerdictError
 from napari_mammosae.core.verdicts import schema
@@ -14,6 +13,7 @@ from napari_mammosae.core.verdicts.events import Event
 from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts, read_events
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.core.verdicts.suggestions import Suggestion, best_suggestion
+from verdict_files import EVENT, write_verdict_file
 
 SUBJECT = Subject("m" * 64, "s" * 64)
 OTHER = Subject("m" * 64, "t" * 64)

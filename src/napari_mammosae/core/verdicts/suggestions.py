@@ -66,6 +66,18 @@ class Suggestion:
         """What `score` is."""
         return str(self.provenance.get("measure", "score"))
 
+    @property
+    def told(self) -> str:
+        """The name with its evidence, in a line.
+
+        >>> Suggestion(3, "view marker", "text", 0.41, 0.2, 0.01, {"measure": "cosine"}).told
+        'view marker? (text: cosine 0.41, by chance 0.2, q 0.01)'
+        """
+        figures = ((self.measure, self.score), ("by chance", self.null), ("q", self.q_value))
+        known = ", ".join(f"{title} {value:.3g}" for title, value in figures if value is not None)
+        doubt = "" if self.beats_chance else "; no better than chance" if known else "not measured"
+        return f"{self.name}? ({self.method}: {known}{doubt})"
+
 
 @dataclass(frozen=True, slots=True)
 class SuggestionEvent:
