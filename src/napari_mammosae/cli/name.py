@@ -29,14 +29,24 @@ def name(
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
+    where: Annotated[
+        Path | None,
+        typer.Option("--verdicts", metavar="DB", help="Verdict file that the names go into. Default: the run's own."),
+    ] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest/--no-suggest", help="Write the names into the verdict file as suggestions.")
+    ] = True,
     quiet: options.Quiet = False,
 ) -> None:
     """Name every latent that fires by the best term of a vocabulary.
 
     Two kinds of evidence: the latent's direction against the text, with its place among random directions, and the
-    images it fires on. A name whose percentile is low, or on which both disagree, is no better than chance.
+    images it fires on. A name whose percentile is low, or on which both disagree, is no better than chance. The viewer
+    shows the names, and a person accepts or rejects them; nobody's verdict is changed.
     """
     check_results(csv)
+    if where is not None and not suggest:
+        raise typer.BadParameter("it does not go with --no-suggest.", param_hint="--verdicts")
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.naming.from_text import name_latents
         from ..core.naming.vocabulary import TERMS, read_terms
@@ -54,6 +64,10 @@ def name(
         from ..core.base.provenance import write_table
 
         write_table(csv, table, record)
+    if suggest:
+        from ..core.naming.suggested import keep_suggestions, text_suggestions
+
+        kept, new = keep_suggestions(opened, text_suggestions(table, record["settings"]["vocabulary"]), where)
     settings = record["settings"]
     say(f"{len(table):,} latents; {settings['terms']} terms, {settings['left_out']} with unknown words", quiet=quiet)
     best = table.sort_values(["percentile", "z"], ascending=False).head(SHOWN)
@@ -62,3 +76,5 @@ def name(
         say(f"{latent:>6}  {term!s:<28} z {z:5.2f}  percentile {percentile:5.1f}  {agree}", quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
+    if suggest:
+        say(f"{new:,} new names in {kept}", quiet=quiet)

@@ -1,6 +1,6 @@
 """The waterfall of one logit, and the curve of a run over k."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -10,12 +10,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPalette
 from superqt.utils import signals_blocked
 
+from ...core.base.text import shorten
 from ...core.intervention.sweep import Curve
 from ..widgets.small_plot import SmallPlot
 from .result import Term
 from .run_effects import Bands
 
 UP, DOWN, PLAIN, EDIT = "#f2663b", "#4a8cf7", "#8a8f98", "#ffb000"
+_UNNAMED, _NAMED = 72, 132  # pixels beside the bars
+_SHORT, _LONGEST = 12, 22  # characters there
 BAND = (138, 143, 152, 70)
 
 
@@ -32,7 +35,7 @@ class WaterfallPlot(SmallPlot):
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.scene().sigMouseClicked.connect(self._on_click)
-        self.getAxis("left").setWidth(72)
+        self.getAxis("left").setWidth(_UNNAMED)
         self.getAxis("left").setStyle(tickLength=0)
         self.setLabel("bottom", "logit", **{"font-size": "8pt"})
         self._bars = pg.BarGraphItem(x0=[0], x1=[0], y=[0], height=0.7)
@@ -48,11 +51,18 @@ class WaterfallPlot(SmallPlot):
         """Leave the wheel to the dock, which it scrolls."""
         event.ignore()
 
-    def show_terms(self, terms: Sequence[Term], remarks: Mapping[int, str] = MappingProxyType({})) -> None:
-        """Draw the terms, with a remark on a latent beside its bar; no terms hide everything."""
+    def show_terms(
+        self,
+        terms: Sequence[Term],
+        called: Callable[[int], str] = lambda _: "",
+        remarks: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """Draw the terms, latents with what they are called and a remark beside the bar; none hides everything."""
         self.terms = terms
         while self.remarks:
             self.removeItem(self.remarks.pop())
+        titles = [_titled(term, called) for term in terms]
+        self.getAxis("left").setWidth(_NAMED if any(len(title) > _SHORT for title in titles) else _UNNAMED)
         for item in (self._bars, self._edited, self._before, self._zero):
             item.setVisible(bool(terms))
         if not terms:
@@ -77,7 +87,7 @@ class WaterfallPlot(SmallPlot):
                     pens=[pg.mkPen(c, width=1.5) if hollow else pg.mkPen(None) for c in colors[chosen]],
                 )
         self._before.setValue(float(starts[-1]))
-        self.getAxis("left").setTicks([[(-i, term.name) for i, term in enumerate(terms)]])
+        self.getAxis("left").setTicks([[(-i, title) for i, title in enumerate(titles)]])
         low, high = min(0.0, starts.min(), ends.min()), max(0.0, starts.max(), ends.max())
         for row, term in enumerate(terms):
             if text := remarks.get(term.latent):
@@ -202,6 +212,11 @@ def shortened(text: str, most: int = 22) -> str:
 def _place(k: Any) -> Any:
     """Where k stands on the axis: logarithmic, with room for 0."""
     return np.log1p(k)
+
+
+def _titled(term: Term, called: Callable[[int], str]) -> str:
+    name = called(int(term.name)) if term.kind == "latent" else ""
+    return shorten(f"{term.name} {name}", _LONGEST) if name else term.name
 
 
 def _color(term: Term) -> str:

@@ -89,7 +89,7 @@ class ResultPart(Part):
                 cells[-1].setFont(font)
         say = self.session.verdicts or (lambda _: None)
         remarks = {term.latent: say(term.latent) or "" for term in view.terms if term.latent >= 0}
-        self.waterfall.show_terms(view.terms, remarks)
+        self.waterfall.show_terms(view.terms, self.session.called, remarks)
         linear = view.effect.maps is not None
         self.class_box.setVisible(linear and len(classes) > 1)
         for widget in (self.waterfall, self.map_label, self.map_box):
