@@ -41,7 +41,7 @@ def name(
     latents: naming_server.Latents = None,
     max_latents: naming_server.MaxLatents = naming_server.MOST,
     held_out: naming_server.HeldOut = naming_server.IMAGES,
-    tests: naming_server.Tests = None,
+    tests: naming_server.Tests = naming_server.ALL_TESTS,
     images: naming_server.Images = None,
     allow_remote: naming_server.AllowRemote = None,
     cost: naming_server.CostOnly = False,
@@ -49,6 +49,13 @@ def name(
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
+    where: Annotated[
+        Path | None,
+        typer.Option("--verdicts", metavar="DB", help="Verdict file that the names go into. Default: the run's own."),
+    ] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest/--no-suggest", help="Write the names into the verdict file as suggestions.")
+    ] = True,
     quiet: options.Quiet = False,
 ) -> None:
     """Name latents by the best term of a vocabulary, or by what a vision-language model sees in their images.
@@ -59,8 +66,12 @@ def name(
 
     From a server: each name is tested on patients it was not made from. Answers are kept in RUN/names, so the same
     command resumes, and no question is asked twice.
+
+    The viewer shows the names, and a person accepts or rejects them; nobody's verdict is changed.
     """
     check_results(csv)
+    if where is not None and not suggest:
+        raise typer.BadParameter("it does not go with --no-suggest.", param_hint="--verdicts")
     if source == "server" and server is None:
         raise typer.BadParameter("name a server, such as http://127.0.0.1:11434/v1.", param_hint="'--server'")
     if source == "text" and server is not None:
@@ -68,7 +79,7 @@ def name(
     if server is not None:
         naming_server.name_latents(
             run, server, model, run_model, latents, max_latents, held_out, tests, images, allow_remote, seed, csv,
-            cost_only=cost, quiet=quiet,
+            verdicts=where, suggest=suggest, cost_only=cost, quiet=quiet,
         )  # fmt: skip
         return
     with working(f"Opening {run.name}", quiet=quiet):
@@ -88,6 +99,10 @@ def name(
         from ..core.base.provenance import write_table
 
         write_table(csv, table, record)
+    if suggest:
+        from ..core.naming.suggested import keep_suggestions, text_suggestions
+
+        kept, new = keep_suggestions(opened, text_suggestions(table, record["settings"]["vocabulary"]), where)
     settings = record["settings"]
     say(f"{len(table):,} latents; {settings['terms']} terms, {settings['left_out']} with unknown words", quiet=quiet)
     best = table.sort_values(["percentile", "z"], ascending=False).head(SHOWN)
@@ -96,3 +111,5 @@ def name(
         say(f"{latent:>6}  {term!s:<28} z {z:5.2f}  percentile {percentile:5.1f}  {agree}", quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
+    if suggest:
+        say(f"{new:,} new names in {kept}", quiet=quiet)

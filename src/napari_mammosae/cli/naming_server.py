@@ -1,7 +1,7 @@
 """`name --server`: names from a vision-language model, tested on held-out patients."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ..core.runs.run import Run
 
 MOST, IMAGES, SHOWN = 50, 20, 20
+ALL_TESTS = "detection,regions,ranks"
 
 Address = Annotated[
     str | None,
@@ -37,8 +38,8 @@ HeldOut = Annotated[
     ),
 ]
 Tests = Annotated[
-    list[Literal["detection", "regions", "ranks"]] | None,
-    typer.Option("--test", metavar="T", help="detection, regions or ranks. Repeat for more. Default: all three."),
+    str,
+    typer.Option("--tests", metavar="T", help="With --server: detection, regions, ranks, or several of them."),
 ]
 Images = Annotated[
     Path | None,
@@ -60,25 +61,30 @@ def name_latents(
     latents: str | None,
     most: int,
     held_out: int,
-    tests: list[Literal["detection", "regions", "ranks"]] | None,
+    tests: str,
     images: Path | None,
     allowed: list[str] | None,
     seed: int,
     csv: Path | None,
     *,
+    verdicts: Path | None,
+    suggest: bool,
     cost_only: bool,
     quiet: bool,
 ) -> None:
     """Name the latents of the run at `path`, write the table, and print the best names."""
     with working(f"Opening {path.name}", quiet=quiet):
         from ..core.base.text import numbers_of
-        from ..core.naming.vlm.of_run import TESTS, NamingPlan, ServerChoice, name_with_server
-        from ..core.naming.vlm.result import check_names, names_file, write_names
+        from ..core.naming.suggested import keep_suggestions
+        from ..core.naming.vlm.of_run import NamingPlan, ServerChoice, check_tests, name_with_server
+        from ..core.naming.vlm.result import check_names, names_file, server_suggestions, write_names
         from ..core.naming.vlm.tasks import Extent
         from ..core.runs.run import open_run
 
         with usage("--latents"):
             wanted = None if latents is None else numbers_of(latents)
+        with usage("--tests"):
+            asked = check_tests(word.strip() for word in tests.split(",") if word.strip())
         opened = open_run(path)
         check_names(names_file(path))
         about, notes = _about_model(opened, run_model, needed=wanted is None)
@@ -89,12 +95,15 @@ def name_latents(
         return
     choice = ServerChoice(server, model or "", frozenset(allowed or ()))
     with progress(quiet=quiet) as report:
-        found = name_with_server(plan, choice, tests=tests or TESTS, progress=report)
+        found = name_with_server(plan, choice, tests=asked, progress=report)
     for place in (names_file(path), *([csv] if csv is not None else [])):
         write_names(place, found)
     caution(found.notes, quiet=quiet)
     say(_summary(found), quiet=quiet)
     say(f"wrote {csv or names_file(path)}", quiet=quiet)
+    if suggest:
+        kept, new = keep_suggestions(opened, server_suggestions(found), verdicts)
+        say(f"{new:,} new names in {kept}", quiet=quiet)
 
 
 def _about_model(run: "Run", named: str | None, *, needed: bool) -> "tuple[dict[str, Any], list[str]]":

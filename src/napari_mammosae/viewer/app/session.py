@@ -1,6 +1,6 @@
 """The state of one viewer, as plain values that announce their changes. Knows neither Qt nor layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from .order import BY_IMAGE, Order
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
+    from ...core.verdicts.suggestions import Suggestion
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
@@ -91,6 +92,8 @@ class Session:
         self._maps: LatentMaps | None = None
         self._pins: tuple[int, ...] = ()
         self._verdicts: Callable[[int], str | None] | None = None
+        self.names: Mapping[int, Suggestion] = {}
+        """Suggested names by latent, those that may be shown; `events.verdicts` says when they change."""
 
     def is_stale(self, generation: int) -> bool:
         """Whether a result begun at `generation` belongs to an earlier image, model or setting."""

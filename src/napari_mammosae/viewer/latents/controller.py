@@ -9,7 +9,7 @@ from psygnal import Signal
 from ..app.order import BY_IMAGE, Order
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
-from ..widgets.columns import ENERGY, LATENT, VERDICT, Column, default_sort
+from ..widgets.columns import CHANCE, ENERGY, LATENT, NAME, SCORE, VERDICT, Column, default_sort
 from .filters import LatentFilter
 from .ranking import LatentRanking
 from .region import RegionQuery
@@ -115,15 +115,16 @@ class LatentList(Controller):
                 self.session.order = order
 
     def _on_verdicts(self, *_: object) -> None:
-        """Rows that are sorted by the verdicts stay where they are while somebody judges."""
-        if self.table.sort_key != VERDICT.key or VERDICT.key not in self.table.values:
-            self.fill()
-            return
+        """Rows that are sorted by verdicts or names stay where they are while somebody judges."""
         columns, values = collect(self.session, self.query.columns, self.ranking.columns)
-        if VERDICT.key not in values or len(values[VERDICT.key]) != self.table.size:
+        judged = [column for column in (VERDICT, NAME, SCORE) if column.key in values]
+        same = [one.key for one in columns] == [one.key for one in self.table.columns]
+        if not same or len(values[LATENT.key]) != self.table.size or self.table.sort_key not in {c.key for c in judged}:
             self.fill()
             return
-        self.table.replace(VERDICT, values[VERDICT.key])
+        self.table.values |= {key: values[key] for key in (CHANCE,) if key in values}
+        for column in judged:
+            self.table.replace(column, values[column.key])
         self.table.filter(self._allowed(columns).mask(values))
 
     def _on_ranked(self) -> None:

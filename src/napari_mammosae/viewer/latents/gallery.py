@@ -90,11 +90,13 @@ class Gallery(Part):
         self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
 
     def _show_verdict(self, *_: object) -> None:
-        """Say above the pictures what people decided about the latent they are of."""
+        """Say above the pictures what people decided about the latent they are of, and what it may be called."""
         lookup, latent = self.session.verdicts, self._latent
         verdict = lookup(latent) if lookup is not None and latent is not None else None
-        self.verdict.setText(f"Latent {latent}: {verdict}" if verdict else "")
-        self.verdict.setVisible(bool(verdict))
+        name = self.session.names.get(latent) if latent is not None else None
+        said = "; ".join(part for part in (verdict, name.told if name is not None else "") if part)
+        self.verdict.setText(f"Latent {latent}: {said}" if said else "")
+        self.verdict.setVisible(bool(said))
 
     def _on_arrived(self, request: int, place: int, what: Any) -> None:
         """The cells first (place -1), then their pictures, or why there is none."""

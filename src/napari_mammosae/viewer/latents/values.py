@@ -7,7 +7,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..app.session import Session
-from ..widgets.columns import CELLS, IMAGE, LATENT, MAXIMUM, MEAN, REGION, RUN, VERDICT, Column, logit_columns
+from ..widgets.columns import (
+    CELLS,
+    CHANCE,
+    IMAGE,
+    LATENT,
+    MAXIMUM,
+    MEAN,
+    NAME,
+    REGION,
+    RUN,
+    SCORE,
+    VERDICT,
+    Column,
+    logit_columns,
+)
 
 
 def collect(
@@ -33,6 +47,8 @@ def collect(
     if h and session.verdicts is not None:
         lookup = session.verdicts
         values[VERDICT.key] = np.array([lookup(latent) or "" for latent in range(h)], dtype=object)
+    if h and session.names:
+        values |= name_values(session, h)
     values |= {key: column for known in (region, ranking) for key, column in known.items() if column.size == h}
     classes: tuple[str, ...] = model.classes if model is not None else ()
     if maps is not None:
@@ -43,6 +59,8 @@ def collect(
     known = (
         LATENT,
         VERDICT,
+        NAME,
+        SCORE,
         *REGION,
         *logit_columns(classes, "region"),
         *RUN,
@@ -50,3 +68,13 @@ def collect(
         *logit_columns(classes, "image"),
     )
     return [column for column in known if column.key in values], values
+
+
+def name_values(session: Session, h: int) -> dict[str, NDArray[Any]]:
+    """Suggested names, their scores (NaN without one), and which are no better than chance; (h,) each."""
+    names, scores, chance = np.full(h, "", dtype=object), np.full(h, np.nan), np.zeros(h, dtype=np.bool_)
+    for latent, found in session.names.items():
+        if latent < h:
+            names[latent], chance[latent] = found.name, not found.beats_chance
+            scores[latent] = np.nan if found.score is None else found.score
+    return {NAME.key: names, SCORE.key: scores, CHANCE: chance}

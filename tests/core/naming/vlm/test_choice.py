@@ -100,9 +100,13 @@ def test_a_plan_takes_the_strongest_latents_and_counts_what_it_costs(tmp_path):
     assert {task.draws[0][0] for task in plan.tasks} != {task.draws[1][0] for task in plan.tasks}
     with pytest.raises(SettingsError, match="no latent 99"):
         NamingPlan(run, [99])
-    with pytest.raises(SettingsError, match="fires on 5 patients"):
+    with pytest.raises(SettingsError, match="fires on 5 patients, and is silent"):
         NamingPlan(run, [1])
-    assert "1 latents fire on fewer" in NamingPlan(run, [1, FIRST]).notes[0]
+    run.dense[:, 0, 0, 2] = 9  # fires on all images: there is nothing to tell apart
+    plan = NamingPlan(run, [1, 2, FIRST])
+    assert [task.latent for task in plan.tasks] == [FIRST]
+    assert "2 latents that fire, or are silent, on too few" in plan.notes[0]
+    assert 2 not in [task.latent for task in NamingPlan(run).tasks]
     with pytest.raises(RunError, match="--maps"):
         NamingPlan(PatchRun(tmp_path / "no-maps", maps=False))
     small = NamingPlan(run, [FIRST], extent=Extent(detection=5, regions=2, ranks=1))

@@ -23,7 +23,7 @@ from .tasks import Cost, Extent, cost_of, plan_tasks
 from .testing import NameTest, names_of_all
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -130,7 +130,7 @@ def name_with_server(
     plan: NamingPlan,
     choice: ServerChoice,
     *,
-    tests: Collection[Test] = TESTS,
+    tests: Collection[str] = TESTS,
     progress: bool | Report = False,
 ) -> ServerNames:
     """Name the latents of a plan with a vision-language model, and test each name on patients who are held out.
@@ -158,8 +158,7 @@ def name_with_server(
     RunError, SettingsError, WriteError
         An image cannot be read, a setting has no meaning, or an answer cannot be kept.
     """
-    if unknown := set(tests) - set(TESTS):
-        raise SettingsError(f"{unknown.pop()!r} is not a test of names; choose from {', '.join(TESTS)}.")
+    asked = check_tests(tests)
     server = find_server(choice.url)
     check_consent(server, choice.allowed, plan.cost.images)
     with (
@@ -170,7 +169,7 @@ def name_with_server(
         report("Looking for the model")
         model = _settle_model(client, choice, plan.cost.images)
         asker = Asker(client, model, replies, report, plan.cost.requests)
-        found = _name_and_test(plan, asker, tests)
+        found = _name_and_test(plan, asker, asked)
     notes = list(plan.notes)
     if unclear := sum(not one.named.name for one in found):
         notes.append(f"{unclear} latents have no name: the server sees no common pattern, or gives no usable answer")
@@ -178,12 +177,20 @@ def name_with_server(
         notes.append(f"{asker.failed} questions without a usable answer are left out")
     if asker.gives_tokens is False:
         notes.append("the server gives no probabilities; it was asked for a number from 0 to 10 instead")
-    settings = plan.settings() | {"server": server.host, "model": model, "tests": list(tests), "wording": VERSION}
+    settings = plan.settings() | {"server": server.host, "model": model, "tests": list(asked), "wording": VERSION}
     record = provenance("name", settings | {"from": "server"}) | {
         "made_with": plan.run.made_with, "requests": asker.describe(), "nulls": mean_nulls(found), "notes": notes,
         "at_most": asdict(plan.cost),
     }  # fmt: skip
     return ServerNames(tuple(found), plan.cost, record, tuple(notes))
+
+
+def check_tests(names: Iterable[str]) -> tuple[Test, ...]:
+    """Return tests by their names, in order; SettingsError where there is no such test."""
+    wanted = set(names)
+    if unknown := wanted - set(TESTS):
+        raise SettingsError(f"{unknown.pop()!r} is not a test of names; choose from {', '.join(TESTS)}.")
+    return tuple(name for name in TESTS if name in wanted)
 
 
 def weight_of(facts: ModelFacts) -> FloatArray | None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ...base.provenance import beside, check_replaceable, write_table
+from ...base.provenance import beside, check_replaceable, plain, write_table
 from ...stats.bootstrap import benjamini_hochberg
+from ...verdicts.suggestions import CHANCE, LONGEST, Suggestion
 from .measures import NAN, NULLS, Score
 from .replies import FOLDER
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from .tasks import Cost, LatentTask
 
 TABLE = "names.csv"
-CHANCE = 0.05
-"""A name whose q-value is larger is no better than chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +109,33 @@ def check_names(path: Path) -> None:
 def write_names(path: Path, found: ServerNames) -> None:
     """Write the table, and beside it where it comes from."""
     write_table(path, found.table(), found.record)
+
+
+def server_suggestions(found: ServerNames) -> list[Suggestion]:
+    """Return the names as suggestions, with the model as who makes them; what has no name is left out."""
+    model = str(found.record["settings"]["model"])
+    return [
+        Suggestion(
+            int(row["latent"]),
+            row["name"],
+            model[:LONGEST],
+            row["auroc"],
+            row["auroc_shuffled"],
+            None if np.isnan(row["auroc_q"]) else row["auroc_q"],
+            {
+                "measure": "AUROC",
+                "interval": [plain(row["auroc_lo"]), plain(row["auroc_hi"])],
+                "category": row["category"],
+                "agreement": plain(row["agreement"]),
+                "region_accuracy": plain(row["region"]),
+                "first_of_five": plain(row["top1"]),
+                "server": found.record["settings"]["server"],
+                "created": found.record["created"],
+            },
+        )
+        for row in found.table().to_dict("records")
+        if row["name"]
+    ]
 
 
 def mean_nulls(latents: Sequence[NamedLatent]) -> dict[str, dict[str, float]]:

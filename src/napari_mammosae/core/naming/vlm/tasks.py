@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DRAWS = 3
 NEAREST = 5
 FEWEST_PATIENTS = 5
-"""With a latent's activation, among those it is named from and among those held out, each."""
+"""On whom a latent must fire, in both halves of the patients, and on whom of those held out it must be silent."""
 _TOKENS_A_PICTURE, _TOKENS_A_TEXT = 256, 150
 
 
@@ -120,8 +120,8 @@ def plan_tasks(
     patients = np.unique(run.images["patient"].astype(str).to_numpy(), return_inverse=True)[1]
     naming = split_patients(patients, seed)
     strength, codes = csr_array(run.pooled("max")).tocsc(), csr_array(run.pooled("mean"))
-    usable = [_people(strength, patients, naming), _people(strength, patients, ~naming)]
-    enough = np.minimum(*usable) >= FEWEST_PATIENTS
+    usable = [_people(strength, patients, naming)[0], *_people(strength, patients, ~naming)]
+    enough = np.min(usable, axis=0) >= FEWEST_PATIENTS
     notes = []
     if latents is None:
         size = np.asarray(codes.mean(axis=0)).ravel() * (1.0 if weight is None else np.abs(weight))
@@ -133,11 +133,11 @@ def plan_tasks(
             raise SettingsError(f"there is no latent {unknown[0]}; they go from 0 to {run.n_latents - 1}.")
         chosen = [one for one in wanted if enough[one]]
         if rare := len(wanted) - len(chosen):
-            notes.append(f"{rare} latents fire on fewer than {2 * FEWEST_PATIENTS} patients and are left out")
+            notes.append(f"{rare} latents that fire, or are silent, on too few patients are left out")
     if not chosen:
         raise SettingsError(
-            f"no latent of {run.path.name} fires on {FEWEST_PATIENTS} patients in each half of its patients; "
-            "name latents of a larger run."
+            f"no latent of {run.path.name} fires on {FEWEST_PATIENTS} patients, and is silent on as many, in each half "
+            "of them; name latents of a larger run."
         )
     tasks = []
     for latent in chosen:
@@ -169,12 +169,16 @@ def cost_of(tasks: Sequence[LatentTask], extent: Extent) -> Cost:
     return Cost(len(tasks), requests, _TOKENS_A_PICTURE * pictures + _TOKENS_A_TEXT * requests, len(rows))
 
 
-def _people(strength: Any, patients: IntArray, rows: BoolArray) -> IntArray:
-    """How many patients among some rows each latent fires on."""
-    part = csr_array(strength)[np.flatnonzero(rows)].tocoo()
-    persons = patients[np.flatnonzero(rows)][part.coords[0]]
-    latent = np.unique(np.stack([part.coords[1], persons]), axis=1)[0]
-    return np.bincount(latent, minlength=strength.shape[1])
+def _people(strength: Any, patients: IntArray, rows: BoolArray) -> tuple[IntArray, IntArray]:
+    """On how many patients among some rows each latent (h,) fires, and on how many it is silent in some image."""
+    chosen = np.flatnonzero(rows)
+    names, person = np.unique(patients[chosen], return_inverse=True)
+    member = csr_array((np.ones(chosen.size), (person, np.arange(chosen.size))))
+    images = (member @ (csr_array(strength)[chosen] > 0).astype(np.float64)).tocoo()
+    everywhere = images.data == np.bincount(person)[images.coords[0]]
+    latents = strength.shape[1]
+    fires = np.bincount(images.coords[1], minlength=latents)
+    return fires, names.size - np.bincount(images.coords[1][everywhere], minlength=latents)
 
 
 def _near(run: Run, latent: int, decoder: NDArray[Any] | None, strength: Any) -> BoolArray:
