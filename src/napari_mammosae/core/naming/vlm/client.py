@@ -140,7 +140,7 @@ class Client:
         """Return the names of the models that the server has."""
         self._asked = "", ()
         try:
-            body = self._openai.models.with_raw_response.list().text
+            body = self._openai.with_options(max_retries=0).models.with_raw_response.list().text
             return [model.id for model in _Models.model_validate(parse_json(_bytes(body), "", ServerError)).data]
         except (ValueError, ValidationError) as error:
             raise ServerError(
