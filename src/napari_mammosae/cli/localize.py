@@ -88,13 +88,14 @@ def localize(
     """Average precision, pointing game, energy, lift ... of every latent, for every finding.
 
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
-    With --prompt, those that add most to the logit of a text, on average over the images, come first.
+    With --prompt, those that add most to the logit of a text, on average over the images, come first. What pushes that
+    logit up in each cell is measured as one more map: OUT.prompt.csv.
     """
     if csv is not None:
         from ..core.base.provenance import check_replaceable
 
-        path, note, short = _written(csv)
-        check_replaceable(note, path, short)
+        note, *results = _written(csv, prompt)
+        check_replaceable(note, *results)
     if order is not None and prompt is not None:
         raise typer.BadParameter("it takes the place of --order; leave one out.", param_hint="'--prompt'")
     over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
@@ -130,16 +131,25 @@ def localize(
             assert head is not None
             ranked = rank(opened, model=loaded, logit=head.classes[0], score="attribution", split=over.rank_split)
             rankings = dict.fromkeys(annotated.findings, (Ranking.of_table(ranked), None))
+            weights = loaded.linear_tail()[0][loaded.classes.index(head.classes[0])]
     with progress(quiet=quiet) as report:
         table = over_run.localize(
             opened, annotated, threshold=cut, iou=iou, confidence=confidence, min_area=min_area, images=images,
             split=over.eval_split, finding=finding, resamples=resamples, seed=seed, progress=report,
         )  # fmt: skip
+        own = None
+        if prompt is not None:
+            chosen = LocalizationSettings(cut, iou, confidence, min_area, images, resamples, seed, over.eval_split)
+            own = over_run.localize_latents(
+                opened, annotated, chosen, findings=finding, weights=weights, progress=report
+            )
     record = table.attrs["provenance"]
     caution(record["notes"], quiet=quiet)
     lines, caption = _short_table(table, str(opened.info["model"]), rankings, order, top)
     ranked_on = {name: used for name, (_, used) in rankings.items() if used is not None}
     text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {cut}, {_basis(images)}.\n\n"
+    if own is not None:
+        text += _prompt_map(own, str(prompt)) + "\n"
     text += "".join(f"{name}: {used['text']}.\n" for name, used in record["used"].items())
     text += "".join(f"{name}, ranked: {used}.\n" for name, used in ranked_on.items())
     if csv is not None:
@@ -148,9 +158,9 @@ def localize(
             "protocol": protocol, "top": top, **({} if prompt is None else {"prompt": prompt}),
         }  # fmt: skip
         record["ranked_on"] = {name: used.describe() for name, used in ranked_on.items()}
-        _write(csv, table, text, record)
+        _write(csv, table, own, text, record)
     say(text.rstrip(), quiet=quiet)
-    for path in _written(csv) if csv is not None else ():
+    for path in sorted(_written(csv, prompt)) if csv is not None else ():
         say(f"wrote {path}", quiet=quiet)
 
 
@@ -203,17 +213,33 @@ def _basis(images: str) -> str:
     return "images with the finding" if images == "finding" else "all annotated images"
 
 
-def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
+def _prompt_map(table: "pd.DataFrame", prompt: str) -> str:
+    """What the map of a prompt's logit is worth, a line a finding."""
+    lines = [f"Logit map of the prompt {prompt!r}, what pushes it up:"]
+    for row in table.to_dict("records"):
+        interval = f" ({row['ap_lo']:.3f} to {row['ap_hi']:.3f})" if row["ap_lo"] == row["ap_lo"] else ""
+        lines.append(
+            f"{row['finding']}: AP {row['ap']:.3f}{interval}, pointing {row['pointing']:.3f} "
+            f"(chance {row['chance']:.3f}), energy {row['energy']:.3f}, lift {row['lift']:.2f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _write(csv: Path, table: "pd.DataFrame", own: "pd.DataFrame | None", text: str, record: dict[str, object]) -> None:
     from ..core.base.cells import write_csv
     from ..core.base.provenance import write_results
 
-    path, note, short_path = _written(csv)
-    with write_results(note, record, path, short_path) as (rows, short):
+    note, *places = _written(csv, "" if own is not None else None)
+    with write_results(note, record, *places) as (rows, short, *prompted):
         write_csv(rows, table)
         short.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
+        if own is not None:
+            write_csv(prompted[0], own)
 
 
-def _written(csv: Path) -> tuple[Path, Path, Path]:
+def _written(csv: Path, prompt: str | None) -> list[Path]:
+    """Files of the result, the one that says how it was made first."""
     from ..core.base.provenance import beside
 
-    return csv, beside(csv, ".json"), beside(csv, ".md")
+    files = [beside(csv, ".json"), csv, beside(csv, ".md")]
+    return files if prompt is None else [*files, csv.with_suffix(".prompt.csv")]

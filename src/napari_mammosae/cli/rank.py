@@ -104,8 +104,9 @@ def rank(
             record["comparison"] = comparison.describe()
     if csv is not None:
         from ..core.base.provenance import write_table
+        from ..core.naming.suggested import with_names
 
-        write_table(csv, table, record)
+        write_table(csv, with_names(table, opened), record)
     say(_summary(table, label, record["settings"]["class"], head), quiet=quiet)
     say(record["used"]["text"], quiet=quiet)
     if comparison is not None and against is not None:

@@ -126,7 +126,7 @@ class Workspace:
     @cached_property
     def concepts(self) -> ConceptTable:
         """What the run's latents stand for."""
-        return self.own(ConceptTable(self.context))
+        return self.own(ConceptTable(self.context, self.reviewer.book.suggest))
 
     @cached_property
     def pictures(self) -> GalleryPictures:

@@ -12,6 +12,7 @@ from ..base.errors import ModelError, SettingsError
 from ..base.figures import plain
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE, ModelIdentity
+from ..base.text import shorten
 from ..images.geometry import Frame
 from ..images.mammogram import Mammogram
 from ..models.latents import LatentMaps
@@ -27,6 +28,7 @@ FORMATS = ("png", "pdf", "svg")
 COLUMNS = 6
 PANEL_HEIGHT = 3.4  # inches
 ROWS_DRAWN = 700  # pixels; a panel has no more when it is saved
+_LONGEST = 32  # characters of a name above a panel
 HEAT = "inferno"
 BOX = "#35d0ba"
 
@@ -87,6 +89,7 @@ def latents_figure(
     top: int = 10,
     latents: ArrayLike | None = None,
     found: Mapping[int, NDArray[np.float64]] | None = None,
+    called: Mapping[int, str] | None = None,
     subtitle: str = "",
     source: str = "",
     figure: "Figure | None" = None,
@@ -106,6 +109,8 @@ def latents_figure(
         Which, in order; silent ones are shown as such. By default those of highest mean that fire on the image.
     found
         Boxes found in a latent's heatmap, (n, 4) source edges by latent; drawn dashed.
+    called
+        What latents are called, for their titles.
     subtitle
         Second line of the heading.
     source
@@ -143,7 +148,8 @@ def latents_figure(
             _outline(axis, found[latent], "white", dashed=True)
         mean, peak = maps.pooled_mean[latent], maps.pooled_max[latent]
         fires = f"mean {mean:.3g}, max {peak:.3g}" if peak > 0 else "silent on this image"
-        axis.set_title(f"latent {latent}\n{fires}", fontsize=7)
+        name = plain(shorten((called or {}).get(latent, ""), _LONGEST))
+        axis.set_title(f"latent {latent}\n{name}\n{fires}" if name else f"latent {latent}\n{fires}", fontsize=7)
     return figure
 
 

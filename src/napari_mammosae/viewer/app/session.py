@@ -16,6 +16,7 @@ from .order import BY_IMAGE, Order
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.verdicts.suggestions import Suggestion
+    from .best_labels import BestLabels
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
@@ -34,6 +35,7 @@ class SessionEvents(SignalGroup):
     pins = Signal(tuple)
     verdicts = Signal(object)
     run = Signal(object)
+    best_labels = Signal(object)
     contrast = Signal(str)
     blind = Signal(bool)
 
@@ -78,6 +80,8 @@ class Session:
     """The latent shown."""
     run: Announced[Any] = Announced(None)
     """The open run over a data set."""
+    best_labels: "Announced[BestLabels | None]" = Announced(None)
+    """The label that each latent of the run goes with best, where that was measured."""
     blind = Announced(False)
     """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
     contrast: Announced[ContrastMode] = Announced("latent")
@@ -94,6 +98,8 @@ class Session:
         self._verdicts: Callable[[int], str | None] | None = None
         self.names: Mapping[int, Suggestion] = {}
         """Suggested names by latent, those that may be shown; `events.verdicts` says when they change."""
+        self.called: Callable[[int], str] = lambda _: ""
+        """What a latent is called in a few words, by people or by a method; as `names`."""
 
     def is_stale(self, generation: int) -> bool:
         """Whether a result begun at `generation` belongs to an earlier image, model or setting."""

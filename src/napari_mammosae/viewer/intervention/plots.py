@@ -1,6 +1,6 @@
 """The waterfall of one logit, and the curve of a run over k."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,15 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPalette
 from superqt.utils import signals_blocked
 
+from ...core.base.text import shorten
 from ...core.intervention.sweep import Curve
 from ..widgets.small_plot import SmallPlot
 from .result import Term
 from .run_effects import Bands
 
 UP, DOWN, PLAIN, EDIT = "#f2663b", "#4a8cf7", "#8a8f98", "#ffb000"
+_UNNAMED, _NAMED = 72, 132  # pixels beside the bars
+_SHORT, _LONGEST = 12, 22  # characters there
 BAND = (138, 143, 152, 70)
 
 
@@ -23,7 +26,7 @@ class WaterfallPlot(SmallPlot):
 
     def __init__(self) -> None:
         super().__init__(height=190)
-        self.getAxis("left").setWidth(72)
+        self.getAxis("left").setWidth(_UNNAMED)
         self.getAxis("left").setStyle(tickLength=0)
         self.setLabel("bottom", "logit", **{"font-size": "8pt"})
         self._bars = pg.BarGraphItem(x0=[0], x1=[0], y=[0], height=0.7)
@@ -34,9 +37,11 @@ class WaterfallPlot(SmallPlot):
             self.addItem(item)
         self.terms: Sequence[Term] = ()
 
-    def show_terms(self, terms: Sequence[Term]) -> None:
-        """Draw the terms; none hides everything."""
+    def show_terms(self, terms: Sequence[Term], called: Callable[[int], str] = lambda _: "") -> None:
+        """Draw the terms, latents with what they are called; none hides everything."""
         self.terms = terms
+        titles = [_titled(term, called) for term in terms]
+        self.getAxis("left").setWidth(_NAMED if any(len(title) > _SHORT for title in titles) else _UNNAMED)
         for item in (self._bars, self._edited, self._before, self._zero):
             item.setVisible(bool(terms))
         if not terms:
@@ -61,7 +66,7 @@ class WaterfallPlot(SmallPlot):
                     pens=[pg.mkPen(c, width=1.5) if hollow else pg.mkPen(None) for c in colors[chosen]],
                 )
         self._before.setValue(float(starts[-1]))
-        self.getAxis("left").setTicks([[(-i, term.name) for i, term in enumerate(terms)]])
+        self.getAxis("left").setTicks([[(-i, title) for i, title in enumerate(titles)]])
         low, high = min(0.0, starts.min(), ends.min()), max(0.0, starts.max(), ends.max())
         room = 0.05 * (high - low) or 1.0
         self.setXRange(low - room, high + room, padding=0)
@@ -158,6 +163,11 @@ class SweepPlot(SmallPlot):
 def _place(k: Any) -> Any:
     """Where k stands on the axis: logarithmic, with room for 0."""
     return np.log1p(k)
+
+
+def _titled(term: Term, called: Callable[[int], str]) -> str:
+    name = called(int(term.name)) if term.kind == "latent" else ""
+    return shorten(f"{term.name} {name}", _LONGEST) if name else term.name
 
 
 def _color(term: Term) -> str:

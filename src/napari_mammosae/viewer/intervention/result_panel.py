@@ -79,7 +79,7 @@ class ResultPart(Part):
             if font.bold() != changed:
                 font.setBold(changed)
                 cells[-1].setFont(font)
-        self.waterfall.show_terms(view.terms)
+        self.waterfall.show_terms(view.terms, self.session.called)
         linear = view.effect.maps is not None
         self.class_box.setVisible(linear and len(classes) > 1)
         for widget in (self.waterfall, self.map_label, self.map_box):

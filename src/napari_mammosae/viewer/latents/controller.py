@@ -44,7 +44,7 @@ class LatentList(Controller):
         self._follows = order is None or order.name == BY_IMAGE
         self.table.rearranged.connect(self._push_order)
         events = self.session.events
-        for event in (events.maps, events.model, events.run):
+        for event in (events.maps, events.model, events.run, events.best_labels):
             self.listen(event, self.fill)
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._on_blind)

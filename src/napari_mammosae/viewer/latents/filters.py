@@ -14,7 +14,7 @@ from superqt.utils import qdebounced
 
 from ..app.listening import call_while_alive
 from ..widgets import ui
-from ..widgets.columns import CELLS, LATENT, NAME, VERDICT, Column
+from ..widgets.columns import BEST_LABEL, CELLS, LATENT, NAME, VERDICT, Column
 from ..widgets.parts import row
 from ..widgets.plain import Label
 
@@ -32,8 +32,8 @@ class LatentFilter:
     Attributes
     ----------
     text
-        Start of its number, a range of numbers (``100-250``), or a piece of its verdict or name; several words must all
-        fit.
+        Start of its number, a range of numbers (``100-250``), or a piece of its verdict, name or best label; several
+        words must all fit.
     verdict
         One of `VERDICT_CHOICES`.
     column, low, high
@@ -81,7 +81,7 @@ class LatentFilter:
         mask = np.ones(latents.size, dtype=np.bool_)
         for word in self.text.lower().split():
             fits = np.char.startswith(numbers, word) if word.isdecimal() else np.zeros(latents.size, dtype=np.bool_)
-            for key in (VERDICT.key, NAME.key):
+            for key in (VERDICT.key, NAME.key, BEST_LABEL.key):
                 if key in values:
                     fits |= _where(values[key], partial(_holds, word))
             mask &= fits
@@ -115,7 +115,8 @@ class FilterPart(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.text = _FilterEdit(
-            "Filter: 12, 100-250, spurious …", "Start of a number, a range, or words of a verdict or a name (Ctrl+F)"
+            "Filter: 12, 100-250, spurious …",
+            "Start of a number, a range, or words of verdict, name or label (Ctrl+F)",
         )
         self.text.setClearButtonEnabled(True)
         self.verdict = ui.chooser(6, "Only latents with this verdict")

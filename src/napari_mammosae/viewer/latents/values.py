@@ -8,9 +8,14 @@ from numpy.typing import NDArray
 
 from ..app.session import Session
 from ..widgets.columns import (
+    BEST_LABEL,
     CELLS,
     CHANCE,
     IMAGE,
+    LABEL_AUROC,
+    LABEL_CHANCE,
+    LABEL_R,
+    LABELS,
     LATENT,
     MAXIMUM,
     MEAN,
@@ -49,6 +54,11 @@ def collect(
         values[VERDICT.key] = np.array([lookup(latent) or "" for latent in range(h)], dtype=object)
     if h and session.names:
         values |= name_values(session, h)
+    if session.best_labels is not None and session.best_labels.r.size == h and not session.blind:
+        best = session.best_labels
+        values |= {
+            BEST_LABEL.key: best.labels, LABEL_R.key: best.r, LABEL_AUROC.key: best.auroc, LABEL_CHANCE: best.chance
+        }  # fmt: skip
     values |= {key: column for known in (region, ranking) for key, column in known.items() if column.size == h}
     classes: tuple[str, ...] = model.classes if model is not None else ()
     if maps is not None:
@@ -61,6 +71,7 @@ def collect(
         VERDICT,
         NAME,
         SCORE,
+        *LABELS,
         *REGION,
         *logit_columns(classes, "region"),
         *RUN,

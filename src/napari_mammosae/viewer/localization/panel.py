@@ -18,7 +18,7 @@ from .controller import Localizer
 from .over_run import RunMeasures
 from .result import BoxRow
 from .run_panel import RunMeasuresPart
-from .tasks import draw_figure
+from .tasks import PANELS, draw_figure
 
 FIGURES = "PNG (*.png);;PDF (*.pdf);;SVG (*.svg)"
 
@@ -128,9 +128,10 @@ class ActionsPart(Part):
         if path.suffix.lower() not in (".png", ".pdf", ".svg"):
             path = path.with_name(f"{path.name}.{chosen[:3].lower() or 'png'}")
         if may_replace(self, path):
+            shown = session.order.latents[:PANELS]
             work = partial(
                 draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
-                self.localizer.choice,
+                self.localizer.choice, {int(latent): session.called(int(latent)) for latent in shown},
             )  # fmt: skip
             self.localizer.jobs.start(
                 f"Drawing {path.name}", work, self.context.status.tell, self.context.status.report_failure

@@ -105,6 +105,7 @@ def draw_figure(
     order: Order,
     findings: "Findings | None",
     choice: Choice,
+    called: dict[int, str],
     report: Report,
 ) -> str:
     """Write the image, and the first latents of an order with the boxes found in each; return what to say.
@@ -124,6 +125,7 @@ def draw_figure(
     caution = outside_domain(model, image)
     figure = latents_figure(
         image, maps, boxes=boxes, latents=latents, found=found, source=figure_source(model, caution),
+        called=called,
         subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",
     )  # fmt: skip
     report(f"Writing {path.name}")

@@ -7,25 +7,36 @@ from typing import TYPE_CHECKING
 from ...core.base.errors import MammoSAEError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ...core.base.progress import Report
     from ...core.models.facts import ModelFacts
+    from ...core.reports.concepts import Report as Concepts
     from ...core.runs.run import Run
+    from ...core.verdicts.suggestions import Suggestion
+    from ...process.handle import ModelHandle
 
 
-def read(run: Run, report: Report) -> pd.DataFrame | None:
+def read(run: Run, report: Report) -> Concepts | None:
     """Read the report in a run's folder; None without one."""
-    from ...core.reports.concepts import read_latents
+    from ...core.reports.concepts import read_report
 
     report("Reading concepts")
-    return read_latents(run)
+    return read_report(run)
 
 
-def measure(run: Run, model: ModelFacts | None, report: Report) -> pd.DataFrame | None:
+def name(run: Run, handle: ModelHandle, report: Report) -> list[Suggestion]:
+    """Name the latents of a run by the model's own text tower and the vocabulary that comes along."""
+    from ...core.naming.from_text import name_latents
+    from ...core.naming.suggested import text_suggestions
+    from ...core.naming.vocabulary import TERMS
+
+    report("Naming latents")
+    return text_suggestions(name_latents(run, handle.facts, speaker=handle), TERMS.name)
+
+
+def measure(run: Run, model: ModelFacts | None, report: Report) -> Concepts | None:
     """Measure the latents of a run against its labels, write the report into its folder, and read it again."""
     from ...core.naming.of_run import evaluate
-    from ...core.reports.concepts import FOLDER, check_report, read_latents, write_report
+    from ...core.reports.concepts import FOLDER, check_report, read_report, write_report
 
     check_report(run.path / FOLDER)
     try:
@@ -35,4 +46,4 @@ def measure(run: Run, model: ModelFacts | None, report: Report) -> pd.DataFrame 
             raise
         found = evaluate(run, shortcuts=False, progress=report)  # its SAE reads an inner layer, or it is another model
     write_report(run.path / FOLDER, found)
-    return read_latents(run)
+    return read_report(run)

@@ -1,6 +1,6 @@
 """What was decided about the latents of the model or run at hand: one verdict file, kept in step with the session."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -155,6 +155,13 @@ class VerdictBook:
         """Latent -> the suggested name to show: the surest that the annotator has not rejected; none in blind mode."""
         return {} if self._session.blind else self._names
 
+    def called(self, latent: int) -> str:
+        """What a latent is called, in a few words: the annotator's concept, else the suggested name with a "?"."""
+        own, name = self.mine.get(latent), self.names.get(latent)
+        if own is not None and own.concept:
+            return own.concept
+        return "" if name is None else f"{name.name}?"
+
     def verdict(self, latent: int) -> str:
         """The annotator's verdict on a latent; empty when there is none."""
         event = self.mine.get(latent)
@@ -294,6 +301,23 @@ class VerdictBook:
         self._take(event)
         return event
 
+    def suggest(self, suggestions: Iterable[Suggestion]) -> int:
+        """Keep names that a method suggests; return how many say something new.
+
+        Raises
+        ------
+        VerdictError
+            They could not be written, or there is no model and no run whose latents they would be of.
+        """
+        subject = self.subject
+        if subject is None:
+            raise VerdictError("Load a model or open a run first: names belong to the latents of one SAE.")
+        store = self._store or self._open()
+        new = store.suggest(subject, suggestions)
+        if changed := self._catch_up():
+            self._announce(changed)
+        return new
+
     def undo(self) -> Event | None:
         """Take the last decision of this session back; None when there is none."""
         return self._step(lambda store: store.undo())
@@ -350,7 +374,7 @@ class VerdictBook:
             self._lines, self._names = {}, {}
             for latent in self._standing.suggestions:
                 self._name(latent)
-        self._session.names = self.names
+        self._session.names, self._session.called = self.names, self.called
         self._session.verdicts = self.line
         self.changed.emit()
 

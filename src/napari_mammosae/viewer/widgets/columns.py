@@ -79,6 +79,21 @@ SCORE = Column(
     "name.score", "Score", "How well the suggested name fits, as its method measures", "verdict", ".3f",
     shown=True, name="score of the name", sways=True, dim=CHANCE,
 )  # fmt: skip
+LABEL_CHANCE = "run.label_chance"
+"""Which latents go with their best label no better than chance."""
+BEST_LABEL = Column(
+    "run.label", "Label", "Label of the run that it goes with best; grey within chance", "run", "",
+    rising=True, shown=True, name="best label", sways=True, dim=LABEL_CHANCE,
+)  # fmt: skip
+LABEL_R = Column(
+    "run.label_r", "r", "Correlation with its best label", "run", "+.3f", shown=True, name="r with the best label",
+    sways=True, dim=LABEL_CHANCE,
+)  # fmt: skip
+LABEL_AUROC = Column(
+    "run.label_auroc", "AUROC of label", "AUROC of its best label by this latent alone", "run", ".3f",
+    name="AUROC of the best label", sways=True, dim=LABEL_CHANCE,
+)  # fmt: skip
+LABELS = (BEST_LABEL, LABEL_R, LABEL_AUROC)
 
 MEAN = Column("image.mean", "Mean here", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
 MAXIMUM = Column(
