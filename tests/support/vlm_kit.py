@@ -7,11 +7,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pandas as pd
-from scipy.sparse import csc_array
 
+from fake_run import FakeRun
+from fakes import GRID
 from vlm_server import DETECTION, NAME, NAMED, ORDER, REGION, Asked
 
-GRID, INPUT = (12, 8), (192, 128)
+INPUT = (192, 128)
 WORDS = ("amber", "birch", "cedar", "delta", "ember", "fjord", "grove")
 LEVELS = {f"{word} patch": 160 + 12 * place for place, word in enumerate(WORDS)}
 """What a patch is called, and its grey level."""
@@ -19,15 +20,15 @@ LATENTS = 16
 FIRST = 4  # latent 4 stands for amber, 5 for birch, ...
 
 
-class PatchRun:
+class PatchRun(FakeRun):
     """Two images of each patient; latent `FIRST` + i fires where the i-th patch is, on half of the images at random."""
 
     def __init__(self, folder: Path, patients: int = 40, *, maps: bool = True) -> None:
         rng = np.random.default_rng(3)
         count = 2 * patients
-        self.path, self.n_latents, self.grid, self.has_maps = folder / "run", LATENTS, GRID, maps
+        super().__init__(folder, count, LATENTS, maps, write=False)
         self.path.mkdir(parents=True)
-        self.info = {"preprocessing": {"size": list(INPUT), "crop": True}, "model": "patches"}
+        self.info |= {"preprocessing": {"size": list(INPUT), "crop": True}, "model": "patches"}
         self.made_with = {"model": "patches", "model_sha256": "m" * 64, "sae_sha256": "s" * 64}
         self.dense = np.zeros((count, *GRID, LATENTS), np.float32)
         rows = []
@@ -46,22 +47,7 @@ class PatchRun:
                          f"id-{image // 2}", hashlib.sha256(data).hexdigest()))  # fmt: skip
         self.images = pd.DataFrame(rows, columns=["image", "image_id", "path", "patient", "sha256"])
         self.images["label.mass"] = 1.0
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    @property
-    def numbers(self) -> np.ndarray:
-        return self.images["image"].to_numpy()
-
-    def pooled(self, kind: str) -> csc_array:
-        cells = self.dense.reshape(len(self), -1, LATENTS)
-        return csc_array({"mean": cells.mean(1), "max": cells.max(1)}[kind].astype(float))
-
-    def maps(self, latent: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        flat = self.dense[..., latent].reshape(len(self), -1)
-        row, cell = np.nonzero(flat)
-        return self.numbers[row], cell.astype(np.int32), flat[row, cell]
+        self.images["label.density"] = 0.0
 
 
 def shows(picture: np.ndarray, name: str, *, outlined: bool = False) -> bool:

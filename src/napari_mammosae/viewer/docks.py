@@ -10,6 +10,7 @@ from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
 from .localization.panel import LocalizePanel
 from .naming.concept_panel import ConceptPart
+from .naming.server_panel import ServerPart
 from .runs.panel import ImagesPanel
 from .sessions.controller import keeper_of
 from .sessions.panel import SessionPart
@@ -46,7 +47,9 @@ class LatentsDock(LatentsPanel):
         work = workspace_of(napari_viewer)
         super().__init__(work.latents, work.pictures, work.side_by_side)
         self.workspace, self.concepts = work, ConceptPart(work.concepts)
-        self.own(self.concepts)
+        self.servers = ServerPart(work.server_naming)
+        self.own(self.concepts, self.servers)
+        self.concepts.layout().addWidget(self.servers)
         self.detail.tabs.addTab(self.concepts, "Concepts")
 
 
