@@ -81,9 +81,9 @@ class Vlm:
         What is said to a request: a text, or a probability of "1".
     faults
         What happens to the next requests instead, first to last: "truncated", "empty", "too long", "busy", "fault",
-        "slow", "dropped", "redirect", "not JSON".
-    models
-        Their names.
+        "slow", "dropped", "redirect", "not JSON", "wrong model".
+    models, lists
+        Their names, and whether they are listed.
     logprobs
         Whether probabilities of tokens are given.
     cloud
@@ -96,6 +96,7 @@ class Vlm:
     answer: Callable[[Asked], str | float] = good
     faults: list[str] = field(default_factory=list)
     models: tuple[str, ...] = ("seer",)
+    lists: bool = True
     logprobs: bool = True
     cloud: dict[str, str] = field(default_factory=dict)
     elsewhere: str = ""
@@ -113,7 +114,7 @@ def completion(text: str, *, whole: bool = True, probability: float | None = Non
         choice["logprobs"] = {"content": [top[0] | {"top_logprobs": top}]}
     usage = {"prompt_tokens": 300, "completion_tokens": 2, "total_tokens": 302}
     return {
-        "id": "1", "object": "chat.completion", "created": 1, "model": "seer", "choices": [choice], "usage": usage
+        "id": "1", "object": "chat.completion", "created": 1, "choices": [choice], "usage": usage
     }  # fmt: skip
 
 
@@ -127,7 +128,7 @@ def _handler(vlm: Vlm) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             vlm.headers.append(dict(self.headers))
-            if self.path == "/v1/models":
+            if self.path == "/v1/models" and vlm.lists:
                 return self._send(200, {"object": "list", "data": [{"id": name} for name in vlm.models]})
             if self.path == "/api/tags" and vlm.cloud:
                 listed = [{"name": name, "remote_host": vlm.cloud.get(name, "")} for name in vlm.models]
@@ -157,19 +158,23 @@ def _handler(vlm: Vlm) -> type[BaseHTTPRequestHandler]:
                 status, message, headers = refusals[fault]
                 return self._send(status, {"error": {"message": message, "code": status}}, headers)
             said = vlm.answer(asked)
+            self.model = "another" if fault == "wrong model" else body["model"]
             if fault == "not JSON":
                 return self._write(200, b"<html>a login page</html>", {})
             if fault == "empty":
-                return self._send(200, completion("") | {"choices": []})
+                return self._say(completion("") | {"choices": []})
             if isinstance(said, float):
                 probability = said if vlm.logprobs and body.get("logprobs") else None
-                return self._send(200, completion("1" if said >= 0.5 else "0", probability=probability))
+                return self._say(completion("1" if said >= 0.5 else "0", probability=probability))
             if fault == "truncated":
-                return self._send(200, completion(said[: len(said) // 2], whole=False))
-            return self._send(200, completion(said))
+                return self._say(completion(said[: len(said) // 2], whole=False))
+            return self._say(completion(said))
 
         def _send(self, status: int, content: object, headers: dict[str, str] | None = None) -> None:
             self._write(status, json.dumps(content).encode(), headers or {})
+
+        def _say(self, content: dict[str, Any]) -> None:
+            self._send(200, content | {"model": self.model})
 
         def _write(self, status: int, data: bytes, headers: dict[str, str]) -> None:
             with suppress(ConnectionError):  # whoever asked is gone

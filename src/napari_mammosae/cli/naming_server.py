@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..core.naming.vlm.result import ServerNames
     from ..core.runs.run import Run
 
-MOST, IMAGES, SHOWN = 50, 20, 20
+MOST, IMAGES, NAMED_FROM, SECONDS, LISTED = 50, 20, 5, 180.0, 20
 ALL_TESTS = "detection,regions,ranks"
 
 Address = Annotated[
@@ -41,6 +41,12 @@ Tests = Annotated[
     str,
     typer.Option("--tests", metavar="T", help="With --server: detection, regions, ranks, or several of them."),
 ]
+Shown = Annotated[
+    int, typer.Option("--shown", metavar="N", min=1, help="With --server: images that each latent is named from.")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="S", min=1, help="With --server: seconds to wait for an answer.")
+]
 Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Folder of the run's images, where they are not beside it."),
@@ -61,9 +67,11 @@ def name_latents(
     latents: str | None,
     most: int,
     held_out: int,
+    shown: int,
     tests: str,
     images: Path | None,
     allowed: list[str] | None,
+    timeout: float,
     seed: int,
     csv: Path | None,
     *,
@@ -74,7 +82,7 @@ def name_latents(
 ) -> None:
     """Name the latents of the run at `path`, write the table, and print the best names."""
     with working(f"Opening {path.name}", quiet=quiet):
-        from ..core.base.text import numbers_of
+        from ..core.base.text import listed, numbers_of
         from ..core.naming.suggested import keep_suggestions
         from ..core.naming.vlm.of_run import NamingPlan, ServerChoice, check_tests, name_with_server
         from ..core.naming.vlm.result import check_names, names_file, server_suggestions, write_names
@@ -88,12 +96,15 @@ def name_latents(
         opened = open_run(path)
         check_names(names_file(path))
         about, notes = _about_model(opened, run_model, needed=wanted is None)
-        plan = NamingPlan(opened, wanted, most, Extent(detection=held_out), images=images, seed=seed, **about)
+        extent = Extent(pairs=shown, detection=held_out)
+        plan = NamingPlan(opened, wanted, most, extent, images=images, seed=seed, **about)
+    if allowed:
+        notes.append(f"images may be sent to {listed(allowed)}; text that is burnt into them is part of them")
     caution(notes, quiet=quiet)
     say(str(plan.cost), quiet=quiet and not cost_only)
     if cost_only:
         return
-    choice = ServerChoice(server, model or "", frozenset(allowed or ()))
+    choice = ServerChoice(server, model or "", frozenset(allowed or ()), timeout)
     with progress(quiet=quiet) as report:
         found = name_with_server(plan, choice, tests=asked, progress=report)
     for place in (names_file(path), *([csv] if csv is not None else [])):
@@ -128,7 +139,7 @@ def _summary(found: "ServerNames") -> str:
     table = found.table()
     named = table[table["name"] != ""]
     lines = [f"{len(named)} of {len(table)} latents named, {int(named['beats_chance'].sum())} better than chance"]
-    for row in named.sort_values("auroc", ascending=False).head(SHOWN).to_dict("records"):
+    for row in named.sort_values("auroc", ascending=False).head(LISTED).to_dict("records"):
         better = "" if row["beats_chance"] else "  no better than chance"
         lines.append(
             f"{row['latent']:>6}  {row['name']:<36} AUROC {row['auroc']:.3f} ({row['auroc_lo']:.3f} to "

@@ -15,6 +15,7 @@ from .runs.panel import ImagesPanel
 from .sessions.controller import keeper_of
 from .sessions.panel import SessionPart
 from .verdicts.panel import VerdictsPanel
+from .widgets.parts import Scrolled
 from .workspace import workspace_of
 
 
@@ -50,7 +51,7 @@ class LatentsDock(LatentsPanel):
         self.servers = ServerPart(work.server_naming)
         self.own(self.concepts, self.servers)
         self.concepts.layout().addWidget(self.servers)
-        self.detail.tabs.addTab(self.concepts, "Concepts")
+        self.detail.tabs.addTab(Scrolled(self.concepts), "Concepts")
 
 
 class VerdictsDock(VerdictsPanel):

@@ -32,7 +32,7 @@ class ServerPart(Part):
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.list_button = ui.button("List", "Ask the server which models it has", self._list)
         self.latents = ui.tipped(QLineEdit(), "Numbers such as 3, 17, 40-44. Empty: those that contribute most")
-        self.latents.setPlaceholderText("those that contribute most")
+        self.latents.setPlaceholderText("most important")
         self.most = ui.tipped(QSpinBox(), "Name at most this many latents")
         self.most.setRange(1, MOST)
         self.start = ui.button("Name", "Show the cost, then ask the server", self._name)
@@ -41,11 +41,10 @@ class ServerPart(Part):
         rows = ui.form(self.form, 3)
         rows.addRow("Server", self.url)
         rows.addRow("Model", row(self.model, self.list_button))
-        rows.addRow("Latents", self.latents)
-        rows.addRow("At most", row(self.most, self.start))
+        rows.addRow("Latents", row(self.latents, self.most, self.start))
         ui.column(self, self.fold, self.form, self.progress, self.note, spacing=3)
         self.form.hide()
-        self.fold.toggled.connect(self.form.setVisible)
+        self.fold.toggled.connect(self._refresh)
         self.url.textEdited.connect(self._take)
         self.latents.textEdited.connect(self._take)
         self.model.editTextChanged.connect(self._take)
@@ -85,9 +84,8 @@ class ServerPart(Part):
         for widget in widgets:
             widget.blockSignals(False)
         busy = naming.jobs.busy
-        for widget in (*widgets, self.list_button):
-            widget.setEnabled(not busy)
-        self.start.setEnabled(naming.usable and not busy)
+        self.form.setVisible(self.fold.isChecked() and not busy)  # what can be done meanwhile is to cancel
+        self.start.setEnabled(naming.usable)
         if not busy:
             ui.show_text(self.note, naming.note)
 

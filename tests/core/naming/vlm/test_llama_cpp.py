@@ -19,6 +19,8 @@ from napari_mammosae.core.naming.vlm.tasks import Extent
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
+    pytest.importorskip("gguf")
+    pytest.importorskip("xllamacpp")
     with tiny_vlm.serving(tmp_path_factory.mktemp("llama")) as url:
         yield url
 

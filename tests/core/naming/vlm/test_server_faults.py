@@ -7,7 +7,7 @@ import pytest
 import vlm_kit
 import vlm_server
 from napari_mammosae.core.base.errors import MissingPackageError, ServerError, SettingsError
-from napari_mammosae.core.naming.vlm.client import KEY
+from napari_mammosae.core.naming.vlm.client import KEY, same_model
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, models_of_server, name_with_server
 from napari_mammosae.core.naming.vlm.tasks import Extent
 from vlm_server import NAME, NAMED, SURE
@@ -111,6 +111,37 @@ def test_the_model_must_be_one_that_the_server_has(run, vlm):
         name(run, vlm, model="seer")
     with pytest.raises(SettingsError, match="'smell' is not a test"):
         name(run, vlm, tests=("smell",))
+
+
+@pytest.mark.parametrize("listed", ["/home/erika/models/seer.gguf", "C:\\Users\\erika\\seer.gguf", "erika/seer.gguf"])
+def test_a_model_that_is_called_by_its_path_can_be_named_without_folders(run, vlm, listed):
+    vlm.models = (listed,)
+    vlm.answer = vlm_kit.seeing
+    asked = listed if listed.startswith("erika") else "seer.gguf"  # as of an organisation, not a folder
+    found = name(run, vlm, model=asked)
+    assert vlm.asked[0].body["model"] == listed
+    assert found.record["settings"]["model"] == "seer.gguf"
+    kept = (run.path / "names" / "requests.jsonl").read_text()
+    assert "Users" not in kept
+    assert "home" not in kept
+
+
+def test_a_server_without_a_list_of_models_is_asked_for_the_one_that_is_named(run, vlm):
+    vlm.lists = False
+    assert name(run, vlm, model="seer").latents[0].named.name == "amber patch"
+    with pytest.raises(ServerError, match="does not list its models; name one"):
+        name(run, vlm)
+
+
+def test_a_server_that_answers_as_another_model_is_not_believed(run, vlm):
+    vlm.faults = ["", "wrong model"]
+    with pytest.raises(ServerError, match="was asked for 'seer' and answers as 'another'"):
+        name(run, vlm)
+    assert len(vlm.asked) == 2
+    assert same_model("gpt-x", "gpt-x-2026-01-01")
+    assert same_model("seer:latest", "seer")
+    assert same_model("org/seer", "seer")
+    assert not same_model("seer-4b", "seer-27b")
 
 
 def test_without_probabilities_a_number_is_asked_for(run, vlm):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...base.errors import ServerError
 from .answers import ScoreAnswer, parse_answer, probability_of_yes
-from .client import NoProbabilities, ServerFault
+from .client import NoProbabilities, ServerFault, spoken
 from .questions import ask_how_sure, ask_whether
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Asker:
         """Return the answer to a question; None where the server failed at it."""
         if not again:
             done = self.asked + self.known
-            self._report(f"Asking {self.model}", min(done, self._total), self._total)
+            self._report(f"Asking {spoken(self.model)}", min(done, self._total), self._total)
         key = question.key(self.model)
         if (known := self._replies.get(key)) is not None:
             self.known += not again

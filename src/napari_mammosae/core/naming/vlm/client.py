@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
@@ -26,7 +27,9 @@ TIMEOUT = 180.0
 RETRIES = 3
 _OWN_HEADERS = re.compile(r"x-stainless-(?!raw)|openai-|user-agent", re.IGNORECASE)
 """What the library adds of this machine and of other services; one such header it reads again itself."""
-_TOO_LONG = re.compile(r"context|too long|too many (?:tokens|images)|maximum.*(?:length|images?)|exceed", re.IGNORECASE)
+_TOO_LONG = re.compile(
+    r"context|too long|too many (?:tokens|images)|maximum.*(?:length|images?)|at most \d+ image|exceed", re.IGNORECASE
+)
 _CLOUD = re.compile(r"[-:]cloud$")
 
 
@@ -67,6 +70,7 @@ class _Usage(BaseModel):
 
 
 class _Completion(BaseModel):
+    model: str = ""
     choices: list[_Choice]
     usage: _Usage | None = None
 
@@ -136,8 +140,8 @@ class Client:
         """Close its connections."""
         self._http.close()
 
-    def models(self) -> list[str]:
-        """Return the names of the models that the server has."""
+    def models(self) -> list[str] | None:
+        """Return what the server calls its models; None where it does not list them."""
         self._asked = "", ()
         try:
             body = self._openai.with_options(max_retries=0).models.with_raw_response.list().text
@@ -147,6 +151,8 @@ class Client:
                 f"{self.server.host} does not list its models; is it an OpenAI-compatible server?"
             ) from error
         except Exception as error:
+            if getattr(error, "status_code", 0) in (404, 405, 501):
+                return None
             self._refuse(error, "")
 
     def cloud_of(self, model: str) -> str:
@@ -189,6 +195,11 @@ class Client:
             found = _Completion.model_validate(parse_json(_bytes(body), "the answer", ServerError))
         except (ValueError, ValidationError, RecursionError) as error:
             raise ServerFault(f"{self.server.host} answers what is not a chat completion.") from error
+        if found.model and not same_model(found.model, model):
+            raise ServerError(
+                f"{self.server.host} was asked for {spoken(model)!r} and answers as {spoken(found.model)!r}; choose "
+                "that model, or start the other one."
+            )
         used = (found.usage.prompt_tokens, found.usage.completion_tokens) if found.usage else (0, 0)
         if not found.choices:
             return Reply(used=used)
@@ -204,7 +215,7 @@ class Client:
         for name in [name for name in request.headers if _OWN_HEADERS.match(name)]:
             del request.headers[name]
         model, pictures = self._asked
-        self._note(self.server.host, model, pictures, len(request.content))
+        self._note(self.server.host, spoken(model), pictures, len(request.content))
 
     def _refuse(self, error: Exception, model: str, *, asks_tokens: bool = False) -> NoReturn:
         """Put an error of the library into words."""
@@ -225,7 +236,7 @@ class Client:
         if status in (401, 403):
             raise ServerError(f"{host} asks for a key; set the environment variable {KEY}.") from error
         if status == 404:
-            what = f"has no model {model!r}" if model else "is not an OpenAI-compatible server"
+            what = f"has no model {spoken(model)!r}" if model else "is not an OpenAI-compatible server"
             raise ServerError(f"{host} {what}, or another path than {urlsplit(self.server.url).path}.") from error
         if status == 429 or status >= 500:
             raise ServerFault(f"{host} failed at a request (status {status}): {said}") from error
@@ -236,6 +247,17 @@ class Client:
                 f"{host} takes no request that long: {said} Start it with a longer context, or show fewer images."
             ) from error
         raise ServerError(f"{host} refuses a request (status {status}): {said}") from error
+
+
+def spoken(model: str) -> str:
+    """Return the name of a model for people: some servers call it by the path of its file, with folders."""
+    return PureWindowsPath(model).name if model.startswith(("/", "\\", "~")) or model[1:3] == ":\\" else model
+
+
+def same_model(one: str, other: str) -> bool:
+    """Whether two names mean one model: servers add a tag or a date to the name, or leave folders out."""
+    first, second = (PureWindowsPath(name).name.lower() for name in (one, other))
+    return first.startswith(second) or second.startswith(first)
 
 
 def _message_of(error: Any) -> str:

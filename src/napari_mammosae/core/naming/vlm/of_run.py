@@ -13,7 +13,7 @@ from ...base.progress import reporting
 from ...base.provenance import provenance
 from .address import check_consent, find_server
 from .asking import Asker
-from .client import RETRIES, TIMEOUT, Client
+from .client import RETRIES, TIMEOUT, Client, spoken
 from .images_of_run import RunImages
 from .naming import name_latent
 from .questions import VERSION
@@ -171,13 +171,20 @@ def name_with_server(
         asker = Asker(client, model, replies, report, plan.cost.requests)
         found = _name_and_test(plan, asker, asked)
     notes = list(plan.notes)
+    if server.remote:
+        notes.append(f"images were sent to {server.host}; text that is burnt into them is part of them")
     if unclear := sum(not one.named.name for one in found):
         notes.append(f"{unclear} latents have no name: the server sees no common pattern, or gives no usable answer")
     if asker.failed:
         notes.append(f"{asker.failed} questions without a usable answer are left out")
     if asker.gives_tokens is False:
         notes.append("the server gives no probabilities; it was asked for a number from 0 to 10 instead")
-    settings = plan.settings() | {"server": server.host, "model": model, "tests": list(asked), "wording": VERSION}
+    settings = plan.settings() | {
+        "server": server.host,
+        "model": spoken(model),
+        "tests": list(asked),
+        "wording": VERSION,
+    }
     record = provenance("name", settings | {"from": "server"}) | {
         "made_with": plan.run.made_with, "requests": asker.describe(), "nulls": mean_nulls(found), "notes": notes,
         "at_most": asdict(plan.cost),
@@ -203,7 +210,10 @@ def models_of_server(choice: ServerChoice) -> list[str]:
     server = find_server(choice.url)
     check_consent(server, choice.allowed, 0)
     with _asking(server, choice, lambda *_: None) as client:
-        return client.models()
+        found = client.models()
+    if found is None:
+        raise ServerError(f"{server.host} does not list its models; name one.")
+    return found
 
 
 @contextmanager
@@ -217,14 +227,20 @@ def _asking(server: Server, choice: ServerChoice, note: Any) -> Iterator[Client]
 
 def _settle_model(client: Client, choice: ServerChoice, images: int) -> str:
     """Return the model to ask, which the server has and which runs where images may be sent."""
-    known, host = client.models(), client.server.host
-    named = choice.model
-    if not named:
+    known, host, named = client.models(), client.server.host, choice.model
+    listed = ", ".join(map(spoken, (known or [])[:10])) or "none"
+    if known is None:
+        if not named:
+            raise ServerError(f"{host} does not list its models; name one.")
+    elif not named:
         if len(known) != 1:
-            raise ServerError(f"{host} has {len(known)} models; choose one: {', '.join(known[:10]) or 'none'}.")
+            raise ServerError(f"{host} has {len(known)} models; choose one: {listed}.")
         named = known[0]
-    elif named not in known and f"{named}:latest" not in known:
-        raise ServerError(f"{host} has no model {named!r}; it has {', '.join(known[:10]) or 'none'}.")
+    elif f"{named}:latest" not in known:
+        found = [one for one in known if named in (one, spoken(one))]
+        if not found:
+            raise ServerError(f"{host} has no model {named!r}; it has {listed}.")
+        named = found[0]
     cloud = client.cloud_of(named)
     if cloud and cloud.lower() not in {one.lower() for one in choice.allowed}:
         raise ConsentNeeded(

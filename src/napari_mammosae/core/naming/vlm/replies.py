@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from ...base.errors import RunError
 from ...base.files import write_error
+from ...base.reading import reads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,17 +60,10 @@ class Replies:
     def __init__(self, folder: Path) -> None:
         self._path, self._requests = folder / ANSWERS, folder / REQUESTS
         self._known: dict[str, Reply] = {}
-        data = self._path.read_bytes() if self._path.exists() else b""
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
+        if self._path.exists():
+            self._known = read_answers(self._path)
             with self._path.open("rb+") as file:
-                file.truncate(whole)
-        for line in data[:whole].splitlines():
-            try:
-                entry = json.loads(line)
-                self._known[str(entry["key"])] = Reply.model_validate(entry["reply"])
-            except (ValueError, KeyError, TypeError, RecursionError, ValidationError):
-                continue  # a damaged line is a question that is asked again
+                file.truncate(file.read().rfind(b"\n") + 1)
 
     def get(self, key: str) -> Reply | None:
         """Return the answer to a question; None where it was not asked."""
@@ -109,6 +103,25 @@ def working_in(folder: Path) -> Iterator[Replies]:
         yield Replies(folder)
     finally:
         lock.release()
+
+
+@reads(RunError, "answers of a server")
+def read_answers(path: Path) -> dict[str, Reply]:
+    """Return the answers of a file by the keys of their questions; a damaged line is a question to be asked again.
+
+    Raises
+    ------
+    RunError
+        The file cannot be read.
+    """
+    found: dict[str, Reply] = {}
+    with path.open("rb") as lines:
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                if line.endswith(b"\n"):
+                    entry = json.loads(line)
+                    found[str(entry["key"])] = Reply.model_validate(entry["reply"])
+    return found
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:
