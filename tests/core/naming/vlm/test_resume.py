@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from threading import Event
+from time import monotonic
 
 import pytest
 
@@ -81,7 +83,7 @@ def test_cancelled_work_is_resumed(tmp_path):
         with pytest.raises(Cancelled):
             name_with_server(plan, ServerChoice(vlm.url), progress=report)
         assert len(vlm.asked) == 10
-        assert seen[1:] == [(done, plan.cost.requests) for done in range(11)]
+        assert list(dict.fromkeys(seen[1:])) == [(done, plan.cost.requests) for done in range(11)]
         found = name_with_server(plan, ServerChoice(vlm.url))
         bodies = [json.dumps(asked.body) for asked in vlm.asked]
         assert len(set(bodies)) == len(bodies)
@@ -91,6 +93,29 @@ def test_cancelled_work_is_resumed(tmp_path):
     assert again.table().equals(found.table())
     assert again.record["requests"]["asked"] == 0
     assert found.record["requests"]["known"] >= 10
+
+
+def test_work_is_stopped_while_a_server_thinks(tmp_path):
+    thinking, go_on = Event(), Event()
+
+    def answer(asked):
+        thinking.set()
+        go_on.wait(30)
+        return vlm_kit.seeing(asked)
+
+    def report(text, done=0, total=0):
+        if thinking.is_set():
+            raise Cancelled("stopped")
+
+    run = vlm_kit.PatchRun(tmp_path)
+    with vlm_server.serving(answer=answer) as vlm:
+        begin = monotonic()
+        with pytest.raises(Cancelled):
+            name_with_server(NamingPlan(run, LATENTS, extent=SMALL), ServerChoice(vlm.url), progress=report)
+        assert monotonic() - begin < 15  # of the thirty seconds that it thinks
+        go_on.set()
+        found = name_with_server(NamingPlan(run, [4], extent=SMALL), ServerChoice(vlm.url), tests=())
+    assert found.latents[0].named.name == "amber patch"
 
 
 def test_every_request_leaves_a_line_before_it_is_sent(tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future, wait
 from dataclasses import replace
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import ServerError
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 MOST_FAULTS = 5
 """So many requests that fail one after the other end the work."""
 _FROM_SCORE = 10
+_LOOK, _GRACE = 0.25, 1.0  # seconds: between reports, and for an answer that may be on its way
 
 
 class Asker:
@@ -79,14 +82,13 @@ class Asker:
     def _reply(self, question: Question, *, again: bool = False) -> Reply | None:
         """Return the answer to a question; None where the server failed at it."""
         if not again:
-            done = self.asked + self.known
-            self._report(f"Asking {spoken(self.model)}", min(done, self._total), self._total)
+            self._tell()
         key = question.key(self.model)
         if (known := self._replies.get(key)) is not None:
             self.known += not again
             return known
         try:
-            reply = self._client.ask(question, self.model)
+            reply = self._wait_for(question, key)
         except ServerFault as error:
             self.asked += not again
             self._faults += 1
@@ -96,8 +98,33 @@ class Asker:
         self._faults = 0
         self.asked += not again
         self.used = self.used[0] + reply.used[0], self.used[1] + reply.used[1]
-        self._replies.keep(key, reply)
         return reply
+
+    def _wait_for(self, question: Question, key: str) -> Reply:
+        """Ask, reporting now and then, so that work can be stopped while a slow server thinks; keep the answer."""
+        answer: Future[Reply] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._client.ask(question, self.model))
+            except BaseException as error:
+                answer.set_exception(error)
+
+        Thread(target=ask, daemon=True).start()
+        try:
+            while not wait([answer], _LOOK).done:
+                self._tell()
+        except BaseException:
+            wait([answer], _GRACE)  # what a quick server has answered is not to be asked again
+            if answer.done() and answer.exception() is None:
+                self._replies.keep(key, answer.result())
+            raise
+        self._replies.keep(key, answer.result())
+        return answer.result()
+
+    def _tell(self) -> None:
+        done = self.asked + self.known
+        self._report(f"Asking {spoken(self.model)}", min(done, self._total), self._total)
 
     def describe(self) -> dict[str, Any]:
         """Return what the provenance of a result says."""
