@@ -54,7 +54,9 @@ Model = Annotated[
 Sae = Annotated[
     Path | None,
     typer.Option(
-        "--sae", metavar="PATH", help="SAE to use in place of the model's: a file or folder of any known tool."
+        "--sae",
+        metavar="PATH",
+        help="In place of the model's SAE: a file or folder of any known tool, or 'untrained'.",
     ),
 ]
 SaeOption = Annotated[

@@ -108,6 +108,11 @@ def check_device(name: str) -> str:
     return name
 
 
+def is_untrained(sae: Path | str | None) -> bool:
+    """Whether "untrained" is asked for in place of a file, and no file is called so."""
+    return str(sae) == "untrained" and not Path(str(sae)).exists()
+
+
 def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe that holds wherever a program goes: the paths of its files are absolute.
 
@@ -117,6 +122,8 @@ def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(recipe)
     for key in ("name", *_FILES):
         value = found.get(key)
+        if key == "sae" and is_untrained(value):
+            continue
         if value is not None and (key in _FILES or Path(value).suffix == ".toml"):
             found[key] = Path(value).absolute()
     return found

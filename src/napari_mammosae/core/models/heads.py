@@ -39,6 +39,11 @@ class Prompt:
     note: str = ""
 
     @property
+    def typed(self) -> str:
+        """What people type for it."""
+        return f"{self.text} | {self.against}" if self.against else self.text
+
+    @property
     def title(self) -> str:
         """What people read."""
         return f"“{self.text}” – “{self.against}”" if self.against else f"“{self.text}”"

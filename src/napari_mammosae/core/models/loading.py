@@ -17,7 +17,16 @@ from ..base.progress import reporting
 from ..base.reading import reading
 from .backbone import EfficientNetBackbone
 from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
-from .choices import AnyEngine, Precision, check_device, check_engine, check_precision, choose_engine, settle_recipe
+from .choices import (
+    AnyEngine,
+    Precision,
+    check_device,
+    check_engine,
+    check_precision,
+    choose_engine,
+    is_untrained,
+    settle_recipe,
+)
 from .file_kinds import check_weights_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
@@ -27,6 +36,7 @@ from .published.download import download_model
 from .released import architecture_of, rename_released
 from .sae.autoencoder import SparseAutoencoder
 from .sae.reading import read_sae, weights_file
+from .sae.untrained import with_untrained_sae
 from .text.reading import TextFiles
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
@@ -183,7 +193,8 @@ def load_model(
         Downstream checkpoint with the image encoder and the linear head.
     sae
         Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
-        a name it replaces the named model's.
+        a name it replaces the named model's; "untrained" stands for one of the same shape with random weights, which a
+        trained one has to beat.
     text, vocabulary
         For prompts: the pre-training checkpoint whose text tower is used, by default the `backbone`, and its
         `vocab.txt`, by default that in the local Hugging Face cache. Nothing of them is read before the first prompt.
@@ -230,6 +241,8 @@ def load_model(
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
     given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
+    if untrained := is_untrained(sae):
+        sae = None
     if name is not None:
         if backbone or classifier:
             raise ModelError("give either a model's name or files, not both; only `sae` and `text` go with a name")
@@ -275,6 +288,8 @@ def load_model(
         text=_text_files(files),
     )
     model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
+    if untrained:
+        model = with_untrained_sae(model)
     model.recipe = given | {"device": device, "engine": chosen}
     return model
 

@@ -38,6 +38,8 @@ class RunLabels:
         What the numbers of a label stand for.
     patients
         (n,) texts.
+    splits
+        (n,) texts, None where unknown: the run's, and those of tables where it knows none.
     labelled
         (n,) images of which any label is known, side and view apart; all where there is no other label.
     notes
@@ -47,6 +49,7 @@ class RunLabels:
     values: dict[str, FloatArray]
     categories: dict[str, tuple[str, ...]]
     patients: np.ndarray
+    splits: np.ndarray
     labelled: BoolArray
     notes: tuple[str, ...] = ()
 
@@ -93,8 +96,10 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
             )  # fmt: skip
             alone = False
             notes.append(f"{path.name}: patients are those of this table, as the run knows none")
-        for name in ("view", "laterality"):
+        for name in ("view", "laterality", "split"):
             texts.setdefault(name, []).append(_texts(table[name], rows))
+    of_run = [run.images["split"].to_numpy(object)] if "split" in run.images else []
+    splits = _first_known([*of_run, *texts.pop("split", [])], len(run))
     labelled = [~np.isnan(column) for column in values.values()]
     for name in _TAKEN:
         here = [run.images[name].to_numpy(object)] if name in run.images else []
@@ -102,7 +107,7 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
     if np.unique(patients).size == len(patients):
         notes.append("every image counts as a patient of its own: neither the run nor a table names patients")
     some = np.logical_or.reduce(labelled) if labelled else np.ones(len(run), np.bool_)
-    return RunLabels(values, categories, patients, some, tuple(notes))
+    return RunLabels(values, categories, patients, splits, some, tuple(notes))
 
 
 def _matched(run: Run, path: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
@@ -123,12 +128,18 @@ def _texts(column: pd.Series, rows: np.ndarray) -> np.ndarray:
     return np.array([texts[row] if row >= 0 else None for row in rows], object)
 
 
+def _first_known(columns: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """The first text that is known in each row, None without one."""
+    rows = zip(*columns, strict=True) if columns else [()] * count
+    found = [next((str(text) for text in row if isinstance(text, str) and text), None) for row in rows]
+    return np.array(found, object)
+
+
 def _add_texts(
     values: dict[str, FloatArray], categories: dict[str, tuple[str, ...]], name: str, columns: Sequence[np.ndarray]
 ) -> None:
     """Number the texts of a label that no table has yet; the first column's known ones count."""
-    rows = zip(*columns, strict=True)
-    found = [next((str(text) for text in row if isinstance(text, str) and text), None) for row in rows]
+    found = _first_known(columns, len(columns[0]) if columns else 0)
     names = sorted({text for text in found if text})
     if slug(name) not in values and names:
         values[name] = np.array([np.nan if text is None else names.index(text) for text in found], np.float64)
