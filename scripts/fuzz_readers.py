@@ -28,6 +28,7 @@ from napari_mammosae.core.models.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
+from napari_mammosae.core.naming.vlm.replies import read_answers
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
 from napari_mammosae.core.runs.layout import Layout
@@ -126,6 +127,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "images part": _images_part,
     "verdicts": _verdicts,
     "truth": load_truth,
+    "answers": read_answers,
 }
 
 

@@ -46,7 +46,7 @@ class Seed:
 def write_seeds(folder: Path) -> list[Seed]:
     """Write all seeds below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    makers = (_images, _tables, _data_sets, _models, _runs, _verdicts, _truth)
+    makers = (_images, _tables, _data_sets, _models, _runs, _verdicts, _truth, _answers)
     return [seed for maker in makers for seed in maker(folder)]
 
 
@@ -215,3 +215,13 @@ def _truth(folder: Path) -> Iterator[Seed]:
         path, shape=np.array((64, 48)), spacing=np.array((0.1, 0.1)), specks=np.zeros((0, 4)), mass=masks
     )
     yield Seed("truth", path)
+
+
+def _answers(folder: Path) -> Iterator[Seed]:
+    from napari_mammosae.core.naming.vlm.replies import ANSWERS, Replies, Reply
+
+    (folder / "names").mkdir()
+    replies = Replies(folder / "names")
+    replies.keep("a" * 64, Reply(text='{"name": "mass"}', used=(300, 20)))
+    replies.keep("b" * 64, Reply(text="1", tokens=(("1", -0.2), ("0", -1.7))))
+    yield Seed("answers", folder / "names" / ANSWERS)

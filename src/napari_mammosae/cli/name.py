@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from . import options, prompting
+from . import naming_server, options, prompting
 from .console import check_results, say, working
 
 SHOWN = 20
@@ -15,17 +15,39 @@ _COLUMNS = ("latent", "name", "z", "percentile", "image_name", "agree")
 def name(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
     source: Annotated[
-        Literal["text"], typer.Option("--from", help="text: by the model's own text tower and a vocabulary of terms.")
-    ] = "text",
+        Literal["text", "server"] | None,
+        typer.Option(
+            "--from",
+            help="text: by the model's own text tower and a vocabulary of terms. server: by a vision-language model. "
+            "Default: server with --server, else text.",
+        ),
+    ] = None,
     terms: Annotated[
         Path | None,
         typer.Option(metavar="CSV", help="Vocabulary: id, group, term, synonyms. Default: the one that comes along."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="M", help="The model of the run, if its name is not in `models list`.")
+        str | None,
+        typer.Option(
+            metavar="M",
+            help="With --server, the model that the server is asked for. Else the model of the run, if its name is not "
+            "in `models list`.",
+        ),
     ] = None,
     text: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
+    server: naming_server.Address = None,
+    run_model: naming_server.RunModel = None,
+    latents: naming_server.Latents = None,
+    max_latents: naming_server.MaxLatents = naming_server.MOST,
+    held_out: naming_server.HeldOut = naming_server.IMAGES,
+    shown: naming_server.Shown = naming_server.NAMED_FROM,
+    tests: naming_server.Tests = naming_server.ALL_TESTS,
+    images: naming_server.Images = None,
+    allow_remote: naming_server.AllowRemote = None,
+    timeout: naming_server.Timeout = naming_server.SECONDS,
+    cost: naming_server.CostOnly = False,
+    seed: naming_server.Seed = 0,
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
@@ -38,15 +60,31 @@ def name(
     ] = True,
     quiet: options.Quiet = False,
 ) -> None:
-    """Name every latent that fires by the best term of a vocabulary.
+    """Name latents by the best term of a vocabulary, or by what a vision-language model sees in their images.
 
-    Two kinds of evidence: the latent's direction against the text, with its place among random directions, and the
-    images it fires on. A name whose percentile is low, or on which both disagree, is no better than chance. The viewer
-    shows the names, and a person accepts or rejects them; nobody's verdict is changed.
+    From text: every latent that fires, with two kinds of evidence. Its direction against the text, with its place among
+    random directions, and the images it fires on. A name whose percentile is low, or on which both disagree, is no
+    better than chance.
+
+    From a server: each name is tested on patients it was not made from. Answers are kept in RUN/names, so the same
+    command resumes, and no question is asked twice.
+
+    The viewer shows the names, and a person accepts or rejects them; nobody's verdict is changed.
     """
     check_results(csv)
     if where is not None and not suggest:
         raise typer.BadParameter("it does not go with --no-suggest.", param_hint="--verdicts")
+    if source == "server" and server is None:
+        raise typer.BadParameter("name a server, such as http://127.0.0.1:11434/v1.", param_hint="'--server'")
+    if source == "text" and server is not None:
+        raise typer.BadParameter("names from text ask no server; leave out one of both.", param_hint="'--server'")
+    if server is not None:
+        naming_server.name_latents(
+            run, server, model, run_model, latents, max_latents, held_out, shown, tests, images, allow_remote, timeout,
+            seed, csv,
+            verdicts=where, suggest=suggest, cost_only=cost, quiet=quiet,
+        )  # fmt: skip
+        return
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.naming.from_text import name_latents
         from ..core.naming.vocabulary import TERMS, read_terms
@@ -55,7 +93,7 @@ def name(
 
         opened = open_run(run)
         given = {key: value for key, value in (("text", text), ("vocabulary", vocab)) if value is not None}
-        loaded = model_of_run(opened, model, **given)
+        loaded = model_of_run(opened, model or run_model, **given)
     with working("Naming", quiet=quiet):
         table = name_latents(opened, loaded, read_terms(terms or TERMS))
     record = table.attrs["provenance"]

@@ -10,10 +10,12 @@ from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
 from .localization.panel import LocalizePanel
 from .naming.concept_panel import ConceptPart
+from .naming.server_panel import ServerPart
 from .runs.panel import ImagesPanel
 from .sessions.controller import keeper_of
 from .sessions.panel import SessionPart
 from .verdicts.panel import VerdictsPanel
+from .widgets.parts import Scrolled
 from .workspace import workspace_of
 
 
@@ -46,8 +48,10 @@ class LatentsDock(LatentsPanel):
         work = workspace_of(napari_viewer)
         super().__init__(work.latents, work.pictures, work.side_by_side)
         self.workspace, self.concepts = work, ConceptPart(work.concepts)
-        self.own(self.concepts)
-        self.detail.tabs.addTab(self.concepts, "Concepts")
+        self.servers = ServerPart(work.server_naming)
+        self.own(self.concepts, self.servers)
+        self.concepts.layout().addWidget(self.servers)
+        self.detail.tabs.addTab(Scrolled(self.concepts), "Concepts")
 
 
 class VerdictsDock(VerdictsPanel):

@@ -33,6 +33,7 @@ from .latents.side_by_side import SideBySide
 from .localization.controller import Localizer
 from .localization.over_run import RunMeasures
 from .naming.controller import ConceptTable
+from .naming.server import ServerNaming
 from .runs.browser import RunBrowser
 from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
@@ -133,6 +134,11 @@ class Workspace:
     def concepts(self) -> ConceptTable:
         """What the run's latents stand for."""
         return self.own(ConceptTable(self.context, self.reviewer.book.suggest))
+
+    @cached_property
+    def server_naming(self) -> ServerNaming:
+        """Names from a vision-language model."""
+        return self.own(ServerNaming(self.context, self.browser, self.reviewer.book.suggest))
 
     @cached_property
     def pictures(self) -> GalleryPictures:
