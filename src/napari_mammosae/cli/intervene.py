@@ -188,7 +188,7 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
     from ..core.reports.intervention_figures import plot_curves, plot_effects
 
     settings, model = record["settings"], record["model"]
-    measure = "auroc" if run.task != "multiclass" else "accuracy"
+    measure = "auroc" if "auroc" in (*table.columns, *table.get("measure", ())) else "accuracy"
     line = (
         f"{run.path.name} | {settings['form']} | model {model['model_sha256'][:8]} SAE {model['sae_sha256'][:8]} | "
         f"{settings['images']:,} {settings['unit']}s"
