@@ -19,6 +19,7 @@ from .backbone import EfficientNetBackbone
 from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
 from .choices import AnyEngine, Precision, check_device, check_engine, check_precision, choose_engine, settle_recipe
 from .file_kinds import check_weights_file
+from .head_files import check_head_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
@@ -257,6 +258,9 @@ def load_model(
     model_sha256, sae_sha256 = (
         _hash_with(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
     )
+    for one in files.extra_heads:
+        if one.file is not None:
+            check_head_file(one.file, model_sha256)
     if parts.sae is not None:
         sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
     put_together = partial(

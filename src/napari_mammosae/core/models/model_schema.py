@@ -117,6 +117,7 @@ class ModelTable(_Table):
     """A whole `model.toml`."""
 
     name: str = Field(default="", description="text")
+    base: str = Field(default="", description="the name of a model, or a model.toml, that heads are added to")
     layer: str = Field(default="head", description="text: head, or blocks.N")
     engine: str = Field(default="auto", description="text")
     files: FilesTable = Field(default_factory=FilesTable, description="a table")
