@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.cells import write_csv
-from ..base.errors import ModelError
+from ..base.errors import ModelError, SettingsError
 from ..base.provenance import check_replaceable, write_results
 from ..base.structured import read_json
 from ..models.head_files import write_head
@@ -62,7 +62,9 @@ def save_heads(trained: Sequence[TrainedHead], folder: Path, base: str | Path | 
     WriteError
         The folder holds files of these names that do not come from here, or a file cannot be written.
     ModelError
-        The `model.toml` in the folder is damaged.
+        The model is not known, or `heads.json` is damaged.
+    SettingsError
+        The model has such a head already.
     """
     import pandas as pd
 
@@ -77,7 +79,9 @@ def save_heads(trained: Sequence[TrainedHead], folder: Path, base: str | Path | 
         rows: pd.DataFrame = pd.read_csv(csv, keep_default_na=False, na_values={"auroc": [""], "auroc_lo": [""]})
         tables = [rows[rows["head"].isin(list(known))], *tables]
     table = pd.concat([part for part in tables if len(part)], ignore_index=True)
-    base = former.get("base") if base is None or _is_same(base, toml) else _relative(base, folder)
+    same = base is None or _is_same(base, toml)
+    _check_new(names, None if same else base)
+    base = former.get("base") if same or base is None else _relative(base, folder)
     record = {"provenance": trained[0].provenance, "base": base, "heads": heads}
     outputs = [csv, *([toml] if base else []), *weights]
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,6 +92,16 @@ def save_heads(trained: Sequence[TrainedHead], folder: Path, base: str | Path | 
         for one, path in zip(trained, temporaries[-len(trained) :], strict=True):
             write_head(path, one.head, str(one.provenance["made_with"]["model_sha256"]))
     return [*outputs, note]
+
+
+def _check_new(names: Sequence[str], base: str | Path | None) -> None:
+    """Refuse heads that the model has already, beside which no other of the name can be."""
+    taken = {head.name for head in find_model(base).extra_heads} if base is not None else set()
+    if twice := [name for name in names if name in taken]:
+        raise SettingsError(
+            f"{Path(str(base)).name} has a head {twice[0]!r} already; write into its folder to replace it, or name a "
+            "model without it."
+        )
 
 
 def _describe(one: TrainedHead) -> dict[str, Any]:
