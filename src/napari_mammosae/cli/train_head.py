@@ -80,20 +80,6 @@ def train_head(
         caution([f"--model names the run's model ({opened.info['model']}); without it there is no model.toml"],
                 quiet=quiet)  # fmt: skip
     for one in trained:
-        say(_summary(one), quiet=quiet)
+        say(one.describe(), quiet=quiet)
     for path in written:
         say(f"wrote {path}", quiet=quiet)
-
-
-def _summary(trained: "TrainedHead") -> str:
-    lines = []
-    for _, row in trained.rows.iterrows():
-        interval = f" [{row['auroc_lo']:.4f}, {row['auroc_hi']:.4f}]" if not row["note"] else f" ({row['note']})"
-        lines.append(
-            f"{row['class']}: AUROC {row['auroc']:.4f}{interval} on patients left out; {row['positives']:,} of "
-            f"{row['images']:,} images are positive, of {row['positive_patients']:,} of {row['patients']:,} patients"
-        )
-    if len(lines) > 1:
-        lines.append(f"{trained.label}: one softmax over {len(lines)} classes, each measured against the rest; "
-                     f"accuracy {trained.provenance['accuracy']:.4f}")  # fmt: skip
-    return "\n".join(lines)

@@ -117,7 +117,6 @@ class ModelTable(_Table):
     """A whole `model.toml`."""
 
     name: str = Field(default="", description="text")
-    base: str = Field(default="", description="the name of a model, or a model.toml, that heads are added to")
     layer: str = Field(default="head", description="text: head, or blocks.N")
     engine: str = Field(default="auto", description="text")
     files: FilesTable = Field(default_factory=FilesTable, description="a table")
@@ -127,6 +126,7 @@ class ModelTable(_Table):
     head: list[HeadTable] = Field(default_factory=list, description="tables, each beginning with [[head]]")
     keys: dict[str, str] = Field(default_factory=dict, description="a table of texts")
     domain: DomainTable = Field(default_factory=DomainTable, description="a table")
+    base: str = Field(default="", description="the name of a model, or a model.toml, that heads are added to")
 
 
 def validated(content: Mapping[str, Any], file: str) -> ModelTable:

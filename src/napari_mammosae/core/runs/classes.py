@@ -10,6 +10,7 @@ import numpy as np
 from ..annotations.positives import positive_of, question
 from ..base.errors import SettingsError
 from ..base.names import slug
+from ..models.heads import places_of
 from ..stats.predictions import decisions, probabilities
 
 if TYPE_CHECKING:
@@ -242,11 +243,10 @@ def logits_at(run: Run, model: MammoSAE | ModelFacts, places: Sequence[int]) -> 
     RunError
         The run was not made with one of the heads, and keeps no pooled channels.
     """
-    columns = []
+    columns, kept = [], places_of(model.classes, run.classes)
     for place in places:
-        name = slug(model.classes[place])
-        if name in run.classes:
-            columns.append(run.logits[:, run.classes.index(name)])
+        if (own := kept[place]) is not None:
+            columns.append(run.logits[:, own])
         else:
             head = model.head_of(place)
             columns.append(run.logits_of(head)[:, place - model.logits_of(head.name).start])

@@ -337,6 +337,7 @@ class Run:
             frame=self.frame(row),
             rounded=True,
             features=features,
+            classes=self.classes,
         )
 
     def regions(self) -> Iterator[RegionsPart]:

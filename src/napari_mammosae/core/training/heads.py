@@ -79,6 +79,23 @@ class TrainedHead:
         found = ", ".join(f"{row['class']} {row['auroc']:.4f}" for _, row in self.rows.iterrows())
         return f"<TrainedHead {self.label}: AUROC {found}; {len(self.images):,} images>"
 
+    def describe(self) -> str:
+        """Say what it is worth, a line a class."""
+        lines = []
+        for row in self.rows.to_dict("records"):
+            interval = f" ({row['note']})" if row["note"] else f" [{row['auroc_lo']:.4f}, {row['auroc_hi']:.4f}]"
+            patients = f"{row['positive_patients']:,} of {row['patients']:,} patients"
+            lines.append(
+                f"{row['class']}: AUROC {row['auroc']:.4f}{interval} on patients left out; {row['positives']:,} of "
+                f"{row['images']:,} images are positive, of {patients}"
+            )
+        if len(lines) > 1:
+            lines.append(
+                f"{self.label}: one softmax over {len(lines)} classes, each measured against the rest; accuracy "
+                f"{self.provenance['accuracy']:.4f}"
+            )
+        return "\n".join(lines)
+
     def save(self, folder: Path | str, model: Path | str | None = None) -> Path:
         """Write the head into a folder, and return the `model.toml` there: the model with this head besides its own.
 

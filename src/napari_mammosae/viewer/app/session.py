@@ -35,6 +35,7 @@ class SessionEvents(SignalGroup):
     run = Signal(object)
     contrast = Signal(str)
     blind = Signal(bool)
+    hidden_heads = Signal(tuple)
 
 
 class Announced(Generic[Value]):
@@ -79,6 +80,8 @@ class Session:
     """The open run over a data set."""
     blind = Announced(False)
     """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
+    hidden_heads: Announced[tuple[str, ...]] = Announced(())
+    """Names of the model's heads whose predictions are not shown."""
     contrast: Announced[ContrastMode] = Announced("latent")
     """How the colour scale of the latents is chosen: one for all, one for each, or by hand (`manual_limits`)."""
 

@@ -28,6 +28,7 @@ class PredictionPart(Part):
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(0, 1)
         self.listen(self.session.events.maps, self.refresh)
+        self.listen(self.session.events.hidden_heads, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
@@ -40,7 +41,7 @@ class PredictionPart(Part):
         if model is None or maps is None:
             return
         self._add(0, "Prediction (logit)", "model", "with SAE")
-        for line, p in enumerate(predictions(model, maps), start=1):
+        for line, p in enumerate(predictions(model, maps, self.session.hidden_heads), start=1):
             plain = f"{chance_text(p.probability)} ({p.logit:+.2f})"
             self._add(line, p.name, plain, f"{chance_text(p.probability_sae)} ({p.logit_sae:+.2f})")
         if maps.scale_alarm:
