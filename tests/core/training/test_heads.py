@@ -217,10 +217,10 @@ def test_patients_are_never_on_both_sides(tmp_path):
 @pytest.mark.parametrize(
     ("label", "said"),
     [
-        ("rare", r"9 images of 3 patients are with 'rare'; images of at least 5 patients are needed"),
-        ("always", "0 images of 0 patients are without 'always'"),
+        ("rare", r"too few patients with an image with 'rare' \(3; at least 5 needed\)"),
+        ("always", r"too few patients with an image without 'always' \(0; at least 5 needed\)"),
         ("age", "'age' is a number, not a class"),
-        ("grade", "of the class '3' of 'grade'.*Make two classes of it with --positive"),
+        ("grade", "with an image of the class '3' of 'grade'.*Make two classes of it with --positive"),
         ("unheard", "no label 'unheard'; there are birads, rare"),
     ],
 )

@@ -268,13 +268,10 @@ def _check(label: str, positions: IntArray, patients: np.ndarray, names: tuple[s
         own = positions == place
         found = np.unique(patients[own]).size
         if found < needed:
-            what = {"0": "without", "1": "with"}.get(name) if len(names) == 2 else None
-            images = f"{what} {label!r}" if what else f"of the class {name!r} of {label!r}"
+            kind = {"0": "without", "1": "with"}.get(name) if len(names) == 2 else None
+            image = f"an image {kind} {label!r}" if kind else f"an image of the class {name!r} of {label!r}"
             hint = "" if len(names) == 2 else " Make two classes of it with --positive, such as 'at least VALUE'."
-            raise SettingsError(
-                f"{own.sum()} images of {found} patients are {images}; images of at least {needed} patients are "
-                f"needed.{hint}"
-            )
+            raise SettingsError(f"too few patients with {image} ({found}; at least {needed} needed).{hint}")
 
 
 def _head(run: Run, label: str, names: tuple[str, ...], weight: FloatArray, bias: FloatArray) -> Head:

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from qtpy.QtWidgets import QMenu, QToolButton
+from qtpy.QtWidgets import QMenu
 
 from ...core.base.text import readable
 from ..widgets import ui
@@ -17,9 +17,7 @@ class HeadsPart(Part):
     def __init__(self, heads: Heads) -> None:
         super().__init__(heads.context)
         self.heads = heads
-        self.button = ui.tipped(QToolButton(), "Choose the heads whose predictions are shown, here and on the image")
-        self.button.setText("Heads")
-        self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.button = ui.button("Heads", "Choose the heads whose predictions are shown, here and on the image")
         self.menu = QMenu(self)
         self.button.setMenu(self.menu)
         self.label_box = ui.chooser(8, "Label of the open run to train a head for")
@@ -37,6 +35,7 @@ class HeadsPart(Part):
         for event in (events.model, events.maps, events.run, events.hidden_heads, heads.changed):
             self.listen(event, self.refresh)
         self.progress.turned.connect(self.refresh)
+        self.progress.said.connect(self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
@@ -57,13 +56,15 @@ class HeadsPart(Part):
         for action in self.menu.actions():
             action.setChecked(action.data() not in hidden)
         count = len([name for name in names if name not in hidden])
-        self.button.setText("Heads" if count == len(names) else f"Heads {count} of {len(names)}")
+        self.button.setText(
+            "Heads" if count == len(names) else f"Heads {count} of {len(names)}  "
+        )  # room for the arrow
         labels = self.heads.labels
         self.training.setVisible(bool(labels) and not busy)
         chosen = self.label_box.currentData()
         default = next((name for name in labels if model is not None and name not in model.classes), "")
         ui.offer(self.label_box, [(readable(name), name) for name in labels], chosen if chosen in labels else default)
-        ui.show_text(self.note, self.heads.note)
+        ui.show_text(self.note, self.progress.text if busy else self.heads.note)
         self.setVisible(self.button.isVisibleTo(self) or bool(labels) or busy or bool(self.heads.note))
 
     def _train(self) -> None:

@@ -35,6 +35,7 @@ class PredictionPart(Part):
         """Show the prediction of the image, or nothing while there is none."""
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                widget.hide()  # until it is deleted
                 widget.deleteLater()
         model, maps = self.session.model, self.session.maps
         self.setVisible(model is not None and maps is not None and bool(model.classes))
