@@ -159,16 +159,7 @@ def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | No
         if plot is not None:
             checked(plot)
     with usage("--k"):
-        return None if k in (None, "all") else _numbers(str(k))
-
-
-def _numbers(k: str) -> list[int]:
-    from ..core.base.errors import SettingsError
-
-    try:
-        return [int(part) for part in k.split(",")]
-    except ValueError:
-        raise SettingsError(f"--k takes whole numbers separated by commas, or 'all'; found {k!r} was given.") from None
+        return None if k is None else options.parse_ks(k)
 
 
 def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:

@@ -8,7 +8,6 @@ import typer
 from . import options, prompting
 from .console import check_results, say, working
 
-SHOWN = 20
 _COLUMNS = ("latent", "name", "z", "percentile", "image_name", "agree")
 
 
@@ -29,6 +28,7 @@ def name(
     csv: Annotated[
         Path | None, typer.Option(metavar="OUT", dir_okay=False, help="CSV table. OUT.json is written next to it.")
     ] = None,
+    top: options.Top = 20,
     quiet: options.Quiet = False,
 ) -> None:
     """Name every latent that fires by the best term of a vocabulary.
@@ -56,7 +56,7 @@ def name(
         write_table(csv, table, record)
     settings = record["settings"]
     say(f"{len(table):,} latents; {settings['terms']} terms, {settings['left_out']} with unknown words", quiet=quiet)
-    best = table.sort_values(["percentile", "z"], ascending=False).head(SHOWN)
+    best = table.sort_values(["percentile", "z"], ascending=False).head(top)
     for latent, term, z, percentile, other, shared in best[list(_COLUMNS)].itertuples(index=False):
         agree = f"images agree on the {shared}" if shared else f"images say {other}"
         say(f"{latent:>6}  {term!s:<28} z {z:5.2f}  percentile {percentile:5.1f}  {agree}", quiet=quiet)

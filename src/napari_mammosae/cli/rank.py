@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ..core.models.heads import Head
     from ..core.ranking.compare import RankingComparison
 
-SHOWN = 10
-
 
 def rank(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
@@ -38,7 +36,7 @@ def rank(
     score: Annotated[
         str | None, typer.Option("--score", "--order", metavar="S", help="Score that ranks the latents. Default: diff.")
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents in the short table.")] = SHOWN,
+    top: options.Top = 10,
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
         typer.Option(help="For scores such as mean and std: over the class, the class minus the rest, or all images."),

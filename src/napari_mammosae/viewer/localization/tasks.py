@@ -94,9 +94,6 @@ def localize_together(
     return localize(scope, choice, progress)
 
 
-PANELS = 10
-
-
 def draw_figure(
     path: Path,
     image: Mammogram,
@@ -105,6 +102,7 @@ def draw_figure(
     order: Order,
     findings: "Findings | None",
     choice: Choice,
+    count: int,
     report: Report,
 ) -> str:
     """Write the image, and the first latents of an order with the boxes found in each; return what to say.
@@ -118,7 +116,7 @@ def draw_figure(
     report(f"Drawing {path.name}")
     assert maps.frame is not None
     truth = truth_of(findings, image, maps.frame)
-    latents = [int(latent) for latent in order.latents[:PANELS]]
+    latents = [int(latent) for latent in order.latents[:count]]
     found = {latent: localize(scope_of(maps, latent, image, truth, None), choice).found for latent in latents}
     boxes = findings.boxes(image.full_name, shape=image.shape) if findings is not None and truth.annotated else None
     caution = outside_domain(model, image)
