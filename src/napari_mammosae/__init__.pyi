@@ -26,6 +26,7 @@ from .core.reports.latents_figure import plot_latents as plot_latents
 from .core.runs.make import make_run as make_run
 from .core.runs.run import Run as Run
 from .core.runs.run import open_run as open_run
+from .core.training.heads import train_head as train_head
 from .core.training.of_images import train_sae as train_sae
 from .core.verdicts.of_run import Verdicts as Verdicts
 from .viewer.launch import view as view

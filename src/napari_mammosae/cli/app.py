@@ -20,6 +20,7 @@ from .phantoms import phantoms
 from .rank import rank
 from .reproduce import reproduce
 from .run import run
+from .train_head import train_head
 from .train_sae import train_sae
 from .verdicts import verdicts
 from .view import demo, view
@@ -66,6 +67,7 @@ app.command()(pages)
 app.command()(name)
 app.command()(reproduce)
 app.command("train-sae")(train_sae)
+app.command("train-head")(train_head)
 app.add_typer(verdicts)
 app.add_typer(models)
 app.add_typer(caches)

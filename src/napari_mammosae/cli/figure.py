@@ -26,7 +26,7 @@ def figure(
     latents: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Latents to show, in this order, instead of --top.")
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents shown.")] = 10,
+    top: options.Top = 10,
     order: Annotated[
         str | None,
         typer.Option(
@@ -93,7 +93,7 @@ def figure(
         if asked is None:
             wanted = order or ("diff" if label else OWN)
             found, name = order_for_picture(maps, run, order=wanted, label=label, category=category, split=split)
-            shown = list(found[:top])
+            shown = [one for one in found if maps.row(one) is not None] if top == options.EVERY else list(found[:top])
         else:
             shown, name = asked, "chosen"
         if unknown := [latent for latent in shown if latent >= maps.shape[0]]:

@@ -159,16 +159,7 @@ def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | No
         if plot is not None:
             checked(plot)
     with usage("--k"):
-        return None if k in (None, "all") else _numbers(str(k))
-
-
-def _numbers(k: str) -> list[int]:
-    from ..core.base.errors import SettingsError
-
-    try:
-        return [int(part) for part in k.split(",")]
-    except ValueError:
-        raise SettingsError(f"--k takes whole numbers separated by commas, or 'all'; found {k!r} was given.") from None
+        return None if k is None else options.parse_ks(k)
 
 
 def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:
@@ -188,7 +179,7 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
     from ..core.reports.intervention_figures import plot_curves, plot_effects
 
     settings, model = record["settings"], record["model"]
-    measure = "auroc" if run.task != "multiclass" else "accuracy"
+    measure = "auroc" if "auroc" in (*table.columns, *table.get("measure", ())) else "accuracy"
     line = (
         f"{run.path.name} | {settings['form']} | model {model['model_sha256'][:8]} SAE {model['sae_sha256'][:8]} | "
         f"{settings['images']:,} {settings['unit']}s"

@@ -71,7 +71,7 @@ def localize(
         typer.Option(help="row: to rank, an image counts once for each finding row. Default: image."),
     ] = None,
     protocol: options.Protocol = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents in the short table.")] = 10,
+    top: options.Top = 10,
     resamples: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Number of bootstrap resamples by patient; 0 leaves the intervals out."),
@@ -155,7 +155,7 @@ def localize(
     if csv is not None:
         record["settings"] |= {
             "order": order, "class": int(category), "rank_split": over.rank_split, "unit": over.unit,
-            "protocol": protocol, "top": top, **({} if prompt is None else {"prompt": prompt}),
+            "protocol": protocol, "top": options.top_text(top), **({} if prompt is None else {"prompt": prompt}),
         }  # fmt: skip
         record["ranked_on"] = {name: used.describe() for name, used in ranked_on.items()}
         _write(csv, table, own, text, record)

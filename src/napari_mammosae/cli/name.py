@@ -8,7 +8,6 @@ import typer
 from . import naming_server, options, prompting
 from .console import check_results, say, working
 
-SHOWN = 20
 _COLUMNS = ("latent", "name", "z", "percentile", "image_name", "agree")
 
 
@@ -58,6 +57,7 @@ def name(
     suggest: Annotated[
         bool, typer.Option("--suggest/--no-suggest", help="Write the names into the verdict file as suggestions.")
     ] = True,
+    top: options.Top = 20,
     quiet: options.Quiet = False,
 ) -> None:
     """Name latents by the best term of a vocabulary, or by what a vision-language model sees in their images.
@@ -108,7 +108,7 @@ def name(
         kept, new = keep_suggestions(opened, text_suggestions(table, record["settings"]["vocabulary"]), where)
     settings = record["settings"]
     say(f"{len(table):,} latents; {settings['terms']} terms, {settings['left_out']} with unknown words", quiet=quiet)
-    best = table.sort_values(["percentile", "z"], ascending=False).head(SHOWN)
+    best = table.sort_values(["percentile", "z"], ascending=False).head(top)
     for latent, term, z, percentile, other, shared in best[list(_COLUMNS)].itertuples(index=False):
         agree = f"images agree on the {shared}" if shared else f"images say {other}"
         say(f"{latent:>6}  {term!s:<28} z {z:5.2f}  percentile {percentile:5.1f}  {agree}", quiet=quiet)

@@ -1,5 +1,6 @@
 """Options that several commands share, spelled once."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -42,6 +43,42 @@ def sae_recipe(sae: Path | None, given: list[str] | None) -> dict[str, Any]:
     return ({"sae": sae} if sae else {}) | ({"sae_options": options} if options else {})
 
 
+EVERY = sys.maxsize
+"""The number of latents that `--top all` stands for: more than any SAE has."""
+
+
+def _top(given: str | int) -> int:
+    if given == "all":
+        return EVERY
+    try:
+        number = int(given)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise typer.BadParameter(f"{given!r} is not a whole number above zero, or 'all'.")
+    return number
+
+
+def top_text(top: int) -> int | str:
+    """Return what a record says of `--top`."""
+    return "all" if top == EVERY else top
+
+
+def parse_ks(given: str) -> list[int] | None:
+    """Return the values of k that `--k` lists; None for all of them. SettingsError where they are no numbers."""
+    from ..core.base.errors import SettingsError
+
+    if given == "all":
+        return None
+    try:
+        return [int(part) for part in given.split(",")]
+    except ValueError:
+        raise SettingsError(
+            f"--k takes whole numbers separated by commas, or 'all'; found {given!r} was given."
+        ) from None
+
+
+Top = Annotated[int, typer.Option("--top", metavar="N", parser=_top, help="Number of latents shown, or 'all'.")]
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
 Images = Annotated[
     str,

@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from ..core.models.heads import Head
     from ..core.ranking.compare import RankingComparison
 
-SHOWN = 10
-
 
 def rank(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
     label: Annotated[
-        str, typer.Option(metavar="L", help="Label of the run. With --prompt it may be left out: all images count.")
+        str,
+        typer.Option(
+            metavar="L", help="Label of the run. With --prompt or --logit it may be left out: all images count."
+        ),
     ] = "",
     prompt: prompting.Prompt = None,
+    logit: Annotated[
+        str | None,
+        typer.Option(metavar="C", help="Class of the model whose logit is meant, if it is not called as the label."),
+    ] = None,
     category: Annotated[
         str | None,
         typer.Option("--class", metavar="C", help="Class of the label, by number or name. Default: 1 (present)."),
@@ -31,6 +36,7 @@ def rank(
     score: Annotated[
         str | None, typer.Option("--score", "--order", metavar="S", help="Score that ranks the latents. Default: diff.")
     ] = None,
+    top: options.Top = 10,
     contrast: Annotated[
         Literal["class", "rest", "all"] | None,
         typer.Option(help="For scores such as mean and std: over the class, the class minus the rest, or all images."),
@@ -60,9 +66,9 @@ def rank(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Rank all latents for a label or a prompt, with every score beside the one ranked by.
+    """Rank all latents for a label, a class of the model or a prompt, with every score beside the one ranked by.
 
-    With --prompt: by what they add to the logit of the text, over all images or over the class.
+    With --prompt or --logit: by what they add to that logit, over all images or over the class of the label.
     With --against: rank correlation, overlap of the best k, and the latents that moved most.
     """
     from ..core.base.errors import SettingsError
@@ -70,9 +76,11 @@ def rank(
     from ..core.runs.protocol import choose
 
     over = choose(protocol, split=split, unit=unit, order=score)
-    score = over.order or ("diff" if prompt is None else "attribution")
-    if not label and prompt is None:
-        raise typer.BadParameter("name a label of the run, or write a --prompt.", param_hint="'--label'")
+    score = over.order or ("diff" if prompt is None and logit is None else "attribution")
+    if not label and prompt is None and logit is None:
+        raise typer.BadParameter("name a label of the run, a --logit, or write a --prompt.", param_hint="'--label'")
+    if logit is not None and prompt is not None:
+        raise typer.BadParameter("it takes the place of --logit; leave one out.", param_hint="'--prompt'")
     given = prompting.text_recipe(prompt, text, vocab)
     with usage("--score"):
         if score not in SCORES:
@@ -86,12 +94,13 @@ def rank(
 
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
-        loaded = None if model is None and prompt is None else model_of_run(opened, model, **given)
+        asked = model, prompt, logit
+        loaded = None if asked == (None, None, None) else model_of_run(opened, model, **given)
         head = None if loaded is None else prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
     with working("Ranking", quiet=quiet):
         how: dict[str, Any] = {
             "score": score, "contrast": contrast, "split": over.rank_split, "unit": over.unit
-        } | ({} if head is None else {"logit": head.classes[0]})  # fmt: skip
+        } | ({} if (called := head.classes[0] if head else logit) is None else {"logit": called})  # fmt: skip
         table = rank_run(opened, label, category=category, model=loaded, intervals=intervals, **how)
         record = table.attrs["provenance"]
         record["settings"]["protocol"] = protocol
@@ -107,18 +116,19 @@ def rank(
         from ..core.naming.suggested import with_names
 
         write_table(csv, with_names(table, opened), record)
-    say(_summary(table, label, record["settings"]["class"], head), quiet=quiet)
+    say(_summary(table, label, record["settings"]["class"], head, logit, top), quiet=quiet)
     say(record["used"]["text"], quiet=quiet)
     if comparison is not None and against is not None:
-        say(_comparison_text(comparison, against.name), quiet=quiet)
+        say(_comparison_text(comparison, against.name, top), quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
 
 
-def _summary(table: "pd.DataFrame", label: str, number: int, head: "Head | None") -> str:
-    best = table.head(SHOWN)
+def _summary(table: "pd.DataFrame", label: str, number: int, head: "Head | None", logit: str | None, top: int) -> str:
+    best = table.head(top)
     what = [f"{label}, class {number}"] if label else []
     what += [head.prompt.title] if head is not None and head.prompt is not None else []
+    what += [f"logit of {logit}"] if logit else []
     lines = [
         f"{'; '.join(what)}: {int(table['live'].sum())} of {len(table)} latents fire",
         f"{'rank':>5} {'latent':>7} {'score':>11} {'auroc':>7}",
@@ -129,7 +139,7 @@ def _summary(table: "pd.DataFrame", label: str, number: int, head: "Head | None"
     return "\n".join(lines)
 
 
-def _comparison_text(comparison: "RankingComparison", name: str) -> str:
+def _comparison_text(comparison: "RankingComparison", name: str, top: int) -> str:
     lines = [
         f"against {name}, {comparison.latents} latents that fire in either and have a score in both: "
         f"Spearman {comparison.spearman:.3f}, Kendall {comparison.kendall:.3f}",
@@ -142,6 +152,6 @@ def _comparison_text(comparison: "RankingComparison", name: str) -> str:
     ]
     lines += [
         f"latent {row['latent']:.0f}: place {row['rank_a']:.0f} there, {row['rank_b']:.0f} here ({row['change']:+.0f})"
-        for _, row in comparison.movers.head(SHOWN).iterrows()
+        for _, row in comparison.movers.head(top).iterrows()
     ]
     return "\n".join(lines)

@@ -166,6 +166,19 @@ def make_demo_run(models: Models, report: Report, recipe: Mapping[str, Any]) -> 
     return demo_run(report, model=recipe)
 
 
+def train_head(
+    models: Models, report: Report, path: Path, label: str, positive: Mapping[str, str], base: str | None
+) -> tuple[Head, str]:
+    """Train a head for a label of a run, keep it in the run's folder, and say what it is worth."""
+    from ..core.runs.run import open_run
+    from ..core.training.head_files import FOLDER, save_heads
+    from ..core.training.heads import train_head as train
+
+    trained = train(open_run(path, positive=positive or None), label, progress=report)
+    written = save_heads([trained], path / FOLDER, base)
+    return trained.head, f"{trained.describe()}. Kept in {path.name}/{FOLDER}/{written[1].name}."
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     "load": Models.load,
     "compute": compute,
@@ -178,4 +191,5 @@ TASKS: dict[str, Callable[..., Any]] = {
     "memory": memory,
     "make_run": make_run,
     "make_demo_run": make_demo_run,
+    "train_head": train_head,
 }

@@ -10,13 +10,12 @@ import pandas as pd
 
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, measure_title, plain
-from ..base.names import slug
 from ..base.provenance import provenance
 from ..models.heads import Head
 from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
 from ..ranking.orders import Ranking, first_ranks, union_mask
-from ..runs.classes import added_class, check_two_classes, logits_of_label
+from ..runs.classes import logits_at, logits_of_label, place_of
 from ..runs.run import Run
 from ..runs.sample import Unit, sample_of
 from ..stats.measures import IntArray
@@ -187,7 +186,7 @@ def sweep(
         seen = PromptedCohort.of(run, model, prompt, cohort, sample_of(run, label, eval_split, unit).rows)
         found = [seen.auroc(Edit(union_mask(first, k), mode, form)) for mode in modes for k in chosen]
         rows.insert(list(rows.columns).index("auprc"), COSINE_MEASURE, found)
-    settings = _settings(run, label, cohort, form, eval_split, unit, logit) | {
+    settings = _settings(run, model, label, cohort, form, eval_split, unit, logit) | {
         "order": ranking if isinstance(ranking, str) else "given", "rank_split": ranked_on, "modes": list(modes),
         "compat": compat, "k": chosen if ks is not None and intervals else None if ks is None else "all",
         "ranked_and_scored_on_the_same_images": isinstance(ranking, str)
@@ -265,7 +264,7 @@ def intervene(
     rows.insert(0, "mode", edit.mode)
     rows.insert(1, "form", edit.form)
     rows.insert(2, "set_size", int(edit.mask.sum()))
-    settings = _settings(run, label, cohort, form, split, unit, logit) | {"mode": mode, "null": null}
+    settings = _settings(run, model, label, cohort, form, split, unit, logit) | {"mode": mode, "null": null}
     record = provenance("intervene", settings, model) | _used(run, label, split, unit)
     record |= {"edit": edit.describe(), "remark": edit.remark}
     matches: tuple[Literal["count", "activation"], ...] = ("count", "activation")
@@ -300,30 +299,23 @@ def cohort_of_run(
     run.check_model(model)
     sample = sample_of(run, label, split, unit)
     attribution, constant = model.linear_tail()
-    added = added_class(run, model, logit)
-    head = None if added is None else model.head_of(added)
-    if added is None or head is None:
-        places = logits_of_label(run, label, logit)
-        logits = run.logits[:, places]
-    else:
-        check_two_classes(run, label)
-        places = [added]
-        logits = run.logits_of(head)[:, [added - model.logits_of(head.name).start]]
+    scored = logits_of_label(run, label, logit, model)
+    places = list(scored.places)
     everything = Cohort.of(
         run.pooled("mean"),
         attribution[places],
         constant[places],
-        logits=logits,
+        logits=logits_at(run, model, places),
         patients=run.images["patient"].to_numpy(),
-        decides=head is None or head.decides,
+        decides=model.head_of(places[0]).decides,
     )
-    return everything.take(sample.rows, sample.labels)
+    return everything.take(sample.rows, scored.positions(sample.known))
 
 
 def prompted(run: Run, model: "MammoSAE | ModelFacts", logit: str | None) -> Head | None:
     """Return the head of a class that stands for a text; None for all others."""
-    place = added_class(run, model, logit)
-    return None if place is None or model.head_of(place).prompt is None else model.head_of(place)
+    head = None if logit is None else model.head_of(place_of(model, logit))
+    return None if head is None or head.prompt is None else head
 
 
 def _entry(
@@ -345,11 +337,11 @@ def _entry(
 
 
 def _settings(
-    run: Run, label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit, logit: str | None
-) -> dict[str, Any]:
+    run: Run, model: "MammoSAE", label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit,
+    logit: str | None,
+) -> dict[str, Any]:  # fmt: skip
     labels = np.asarray(cohort.labels).astype(int)
-    added = logit is not None and slug(logit) not in run.classes
-    called = [logit] if added else [run.classes[place] for place in logits_of_label(run, label, logit)]
+    called = [model.classes[place] for place in logits_of_label(run, label, logit, model).places]
     counted: dict[str, Any] = {"classes": np.bincount(labels).tolist()}
     if cohort.constant.size == 1:
         counted = {"positives": int(labels.sum())}

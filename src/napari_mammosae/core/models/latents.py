@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import MissingPackageError, SettingsError
 from ..images.geometry import Frame, cell_affine
-from .heads import stacked
+from .heads import places_of, stacked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +52,8 @@ class LatentMaps:
         float32 (d,) each: `mean` and `max` over the cells of the last layer's channels, and, where the SAE reads
         another layer, `layer_mean` and `layer_max` of that one's. An image of a run has the first two, or none where
         the run is of an early format.
+    classes
+        Names of the logits of an image of a run; empty where they are those of the model's heads, in order.
     key
         Names the image and model under which the model keeps what an edit of an inner layer starts from; "" where
         nothing is kept, as for the last layer.
@@ -70,6 +72,7 @@ class LatentMaps:
     fvu: float = float("nan")
     rounded: bool = False
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
     key: str = ""
 
     def __getitem__(self, index: Index) -> Map:
@@ -109,26 +112,28 @@ class LatentMaps:
         return f"<LatentMaps {h} x {rows} x {cols}: {len(self.latents)} latents fire>"
 
     def with_heads(self, facts: "ModelFacts") -> "LatentMaps":
-        """Return a copy with the logits of heads that were added since, from the pooled features and the means.
+        """Return a copy with the logits of the heads of a model, in their order.
 
-        NaN where these are not kept, or what follows the latents is not linear.
+        Those that are not there yet come from the pooled features and the means; NaN where these are not kept, or what
+        follows the latents is not linear.
         """
-        known = self.logits.size
-        if known >= len(facts.classes):
+        known = self.classes or facts.classes[: self.logits.size]
+        if facts.classes == known and self.logits.size == len(known):
             return self
-        weight, bias = stacked(facts.heads, facts.heads[0].width)
-        logits = logits_sae = np.full(len(facts.classes) - known, np.nan)
-        if "mean" in self.features:
-            logits = weight[known:] @ self.features["mean"].astype(np.float64) + bias[known:]
-        if facts.attribution is not None and facts.constant is not None:
-            live = self.latents
-            added = facts.attribution[known:, live] @ self.pooled_mean[live].astype(np.float64)
-            logits_sae = facts.constant[known:] + added
-        return replace(
-            self,
-            logits=np.concatenate([self.logits, logits]),
-            logits_sae=np.concatenate([self.logits_sae, logits_sae]),
+        kept = places_of(facts.classes, known)
+        logits, logits_sae = (
+            np.array([np.nan if place is None else values[place] for place in kept], np.float64)
+            for values in (self.logits, self.logits_sae)
         )
+        new = [place for place, own in enumerate(kept) if own is None]
+        if new and "mean" in self.features:
+            weight, bias = stacked(facts.heads, facts.heads[0].width)
+            logits[new] = weight[new] @ self.features["mean"].astype(np.float64) + bias[new]
+        if new and facts.attribution is not None and facts.constant is not None:
+            live = self.latents
+            added = facts.attribution[new][:, live] @ self.pooled_mean[live].astype(np.float64)
+            logits_sae[new] = facts.constant[new] + added
+        return replace(self, logits=logits, logits_sae=logits_sae, classes=facts.classes)
 
     def table(self, sort: str | None = None) -> "pd.DataFrame":
         """Return one row a latent, all h of them: `latent`, `mean` and `max` over the cells, `active_cells`.

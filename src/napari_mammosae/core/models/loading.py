@@ -28,6 +28,7 @@ from .choices import (
     settle_recipe,
 )
 from .file_kinds import check_weights_file
+from .head_files import check_head_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
@@ -270,6 +271,9 @@ def load_model(
     model_sha256, sae_sha256 = (
         _hash_with(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
     )
+    for one in files.extra_heads:
+        if one.file is not None:
+            check_head_file(one.file, model_sha256)
     if parts.sae is not None:
         sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
     put_together = partial(

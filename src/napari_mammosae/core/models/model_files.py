@@ -225,6 +225,8 @@ def read_model_file(path: Path | str) -> ModelFiles:
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
     table = validated(content, path.name)
+    if table.base:
+        return _based(table, path)
     named: dict[str, FileEntry | None] = {kind: getattr(table.files, kind) for kind in FILE_KINDS}
     files: dict[str, Any] = {
         kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
@@ -255,6 +257,27 @@ def read_model_file(path: Path | str) -> ModelFiles:
         return files_of_model.changed(keys=table.keys)
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from None
+
+
+def _based(table: ModelTable, toml: Path) -> ModelFiles:
+    """A model that has heads besides those of another one, and all else of it."""
+    other = sorted(table.model_fields_set - {"base", "name", "head", "keys"})
+    if other:
+        raise ModelError(f"{toml.name}: {other[0]} is that of its base; remove it, or base")
+    if Path(table.base).suffix != ".toml":
+        files = find_model(table.base)
+    elif (base := toml.parent / table.base).resolve() == toml.resolve():
+        raise ModelError(f"{toml.name} names itself as its base; name the model that the heads are added to")
+    else:
+        files = read_model_file(base)
+    if own := next((one for one in table.head if one.file is None), None):
+        raise ModelError(f"{toml.name}: the head {own.name!r} has no file; only a model without a base has one such")
+    _, extra = _heads(table, toml)
+    files = replace(files, name=table.name or f"{files.name}-heads", extra_heads=(*files.extra_heads, *extra))
+    try:
+        return files.changed(keys=table.keys)
+    except ModelError as error:
+        raise ModelError(f"{toml.name}: {error}") from None
 
 
 def _file(entry: FileEntry, key: str, toml: Path) -> Path:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..annotations.positives import Positive
     from ..runs.run import Run
     from ..stats.measures import BoolArray, FloatArray
 
-_TAKEN = ("view", "laterality", "vendor", "model")
+TAKEN = ("view", "laterality", "vendor", "model")
 """Texts of a run's table, where it has them, that say how an image was taken."""
 
 
@@ -54,10 +55,10 @@ class RunLabels:
     notes: tuple[str, ...] = ()
 
 
-def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
+def labels_of_run(run: Run, tables: Sequence[Path] | None = None, positive: Positive | None = None) -> RunLabels:
     """Return the labels of a run's images; of `tables`, where they are given, the first one's known values count.
 
-    Patients are the run's, unless it knows none and a table does.
+    Patients are the run's, unless it knows none and a table does. `positive` is as `read_labels` takes it.
 
     Raises
     ------
@@ -76,7 +77,7 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
         for label in run.labels:
             values[label], categories[label] = run.label(label), categories_of(run, label)
     for path in tables or ():
-        table, rows, said = _matched(run, path)
+        table, rows, said = _matched(run, path, positive)
         notes += [*table.attrs["notes"], *said]
         for column in (str(name) for name in table if str(name).startswith("label.")):
             label, found = column.removeprefix("label."), np.full(len(run), np.nan)
@@ -101,7 +102,7 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
     of_run = [run.images["split"].to_numpy(object)] if "split" in run.images else []
     splits = _first_known([*of_run, *texts.pop("split", [])], len(run))
     labelled = [~np.isnan(column) for column in values.values()]
-    for name in _TAKEN:
+    for name in TAKEN:
         here = [run.images[name].to_numpy(object)] if name in run.images else []
         _add_texts(values, categories, name, [*here, *texts.get(name, [])])
     if np.unique(patients).size == len(patients):
@@ -110,9 +111,9 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
     return RunLabels(values, categories, patients, splits, some, tuple(notes))
 
 
-def _matched(run: Run, path: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+def _matched(run: Run, path: Path, positive: Positive | None) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """A table of labels, the row that names each image (-1: none), and what to know of that."""
-    table = read_labels(path)
+    table = read_labels(path, positive)
     found = ImageNames(map(str, table.index)).match(listed_names(run.images))
     rows = np.array([-1 if place is None else place for place in found.places], np.int64)
     if (rows < 0).all():

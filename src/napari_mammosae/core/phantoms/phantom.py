@@ -30,7 +30,7 @@ STRUCTURES = (
 PREVALENCE = 0.4
 
 # The first word of every random stream: a later change of one stream's use leaves the other streams as they were.
-_PATIENT, _ANATOMY, _LABELS, _LESIONS, _CONFOUNDERS, _MARKER = range(6)
+_PATIENT, _ANATOMY, _LABELS, _LESIONS, _CONFOUNDERS, _MARKER, _NIPPLE = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,11 @@ def names_of(seed: int) -> tuple[str, str]:
 def labels_of(seed: int) -> dict[str, bool]:
     """Return the findings of a seed, known before anything is drawn."""
     return _labels(_label_draw(seed))
+
+
+def nipple_hidden(seed: int, share: float) -> bool:
+    """Return whether the nipple of a seed is out of profile, where it is on a share of the images."""
+    return bool(np.random.default_rng([_NIPPLE, seed]).random() < share)
 
 
 def _label_draw(seed: int) -> np.random.Generator:

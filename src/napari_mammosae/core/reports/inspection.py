@@ -122,7 +122,7 @@ def write_inspection(
     maps: LatentMaps,
     *,
     boxes: "pd.DataFrame | None" = None,
-    top: int = 10,
+    top: int | None = 10,
     figure: str = "figure.png",
     settings: Mapping[str, Any] | None = None,
 ) -> list[Path]:
@@ -137,7 +137,7 @@ def write_inspection(
     boxes
         Ground truth drawn into the figure: columns row_min, col_min, row_max, col_max (source edges) and finding.
     top
-        How many latents the figure shows, those of highest mean.
+        How many latents the figure shows, those of highest mean; None for all that fire.
     figure
         Name of the figure's file; the suffix says the format: png, pdf or svg.
     settings

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "max", "active_cells"]
 FeaturePooling = Literal["mean", "max", "layer_mean", "layer_max"]
 Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+
+
+class KeptHead(NamedTuple):
+    """Classes of a head of the model that made a run, and how its logits become probabilities."""
+
+    classes: tuple[str, ...]
+    task: str
 
 
 class Run:
@@ -91,6 +98,16 @@ class Run:
     def task(self) -> str:
         """How logits become probabilities: "binary", "multilabel" or "multiclass"."""
         return str(self.info["task"])
+
+    @property
+    def heads(self) -> tuple[KeptHead, ...]:
+        """The heads whose logits it keeps, in order; one of all classes where the run does not say."""
+        found = tuple(KeptHead(tuple(one["classes"]), one["task"]) for one in self.info["heads"])
+        return (
+            found
+            if sum(len(one.classes) for one in found) == len(self.classes)
+            else (KeptHead(self.classes, self.task),)
+        )
 
     @property
     def made_with(self) -> dict[str, Any]:
@@ -320,6 +337,7 @@ class Run:
             frame=self.frame(row),
             rounded=True,
             features=features,
+            classes=self.classes,
         )
 
     def regions(self) -> Iterator[RegionsPart]:

@@ -85,6 +85,11 @@ def model_settings(model: "MammoSAE") -> dict[str, Any]:
     }
 
 
+def kept_heads(model: "MammoSAE") -> list[dict[str, Any]]:
+    """What `run.json` says of the heads whose logits a run keeps, in the order of their classes."""
+    return [{"classes": list(head.classes), "task": head.task} for head in model.heads if head.prompt is None]
+
+
 @reads(RunError, "the folder of a run")
 def read_info(root: Path) -> dict[str, Any] | None:
     """Content of `run.json`, `format` included; None where there is no run yet.

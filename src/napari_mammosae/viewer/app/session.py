@@ -38,6 +38,7 @@ class SessionEvents(SignalGroup):
     best_labels = Signal(object)
     contrast = Signal(str)
     blind = Signal(bool)
+    hidden_heads = Signal(tuple)
 
 
 class Announced(Generic[Value]):
@@ -84,6 +85,8 @@ class Session:
     """The label that each latent of the run goes with best, where that was measured."""
     blind = Announced(False)
     """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
+    hidden_heads: Announced[tuple[str, ...]] = Announced(())
+    """Names of the model's heads whose predictions are not shown."""
     contrast: Announced[ContrastMode] = Announced("latent")
     """How the colour scale of the latents is chosen: one for all, one for each, or by hand (`manual_limits`)."""
 

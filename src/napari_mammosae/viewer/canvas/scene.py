@@ -80,6 +80,7 @@ class Scene:
             (session.events.model, self._on_model),
             (session.events.model, self._show_prediction),
             (session.events.image, self._show_prediction),
+            (session.events.hidden_heads, self._show_prediction),
             (session.events.order, self._on_order),
             (session.events.current, self._show_current),
             (session.events.verdicts, self._show_current),

@@ -44,7 +44,7 @@ def write_prediction(viewer: ViewerModel, session: Session) -> None:
     overlay, lines = overlays[PREDICTION], caution_lines(session)
     overlay.color, overlay.box = ("black", True) if lines else (None, False)
     if model is not None and maps is not None and not session.blind:
-        lines += prediction_text(predictions(model, maps)).split("\n")
+        lines += prediction_text(predictions(model, maps, session.hidden_heads)).split("\n")
     overlay.text = "\n".join(f"{line}  " if overlay.box else line for line in lines)
     overlay.visible = bool(overlay.text)
 

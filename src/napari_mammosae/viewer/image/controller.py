@@ -18,6 +18,7 @@ from ..canvas import layers, window
 from ..canvas.notes import is_stack, refusal
 from ..context import Controller
 from . import tasks
+from .heads import Heads
 from .prompts import Prompts
 from .tasks import ModelChoice
 
@@ -50,6 +51,8 @@ class ImageController(Controller):
         Opens models, in processes of their own.
     prompts
         Texts that were asked for.
+    heads
+        Heads of the model: which are shown, and ones that are trained.
     choice
         The model to compute with; it is loaded when it is needed.
     run_boxes
@@ -62,6 +65,7 @@ class ImageController(Controller):
         chosen = preferences()
         self.models = ModelOpener()
         self.prompts = Prompts(context)
+        self.heads = Heads(context, lambda: self._loaded[0].name if self._loaded is not None else None)
         self.choice = ModelChoice(
             name=chosen.model, device=chosen.device, precision=chosen.precision, engine=chosen.engine
         )
@@ -83,6 +87,7 @@ class ImageController(Controller):
         self.jobs.cancel()
         super().close()
         self.prompts.close()
+        self.heads.close()
         self.models.close()
         if (handle := self.session.handle) is not None:
             self.session.handle = None

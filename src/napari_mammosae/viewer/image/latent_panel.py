@@ -28,19 +28,21 @@ class PredictionPart(Part):
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(0, 1)
         self.listen(self.session.events.maps, self.refresh)
+        self.listen(self.session.events.hidden_heads, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
         """Show the prediction of the image, or nothing while there is none."""
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                widget.hide()  # until it is deleted
                 widget.deleteLater()
         model, maps = self.session.model, self.session.maps
         self.setVisible(model is not None and maps is not None and bool(model.classes))
         if model is None or maps is None:
             return
         self._add(0, "Prediction (logit)", "model", "with SAE")
-        for line, p in enumerate(predictions(model, maps), start=1):
+        for line, p in enumerate(predictions(model, maps, self.session.hidden_heads), start=1):
             plain = f"{chance_text(p.probability)} ({p.logit:+.2f})"
             self._add(line, p.name, plain, f"{chance_text(p.probability_sae)} ({p.logit_sae:+.2f})")
         if maps.scale_alarm:

@@ -8,6 +8,7 @@ from ..widgets import ui
 from ..widgets.parts import Dock, Scrolled
 from .controller import ImageController
 from .diagnosis_panel import DiagnosisPanel
+from .heads_panel import HeadsPart
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
@@ -24,11 +25,12 @@ class ModelPanel(Dock):
         self.image = ImagePart(images, actions)
         self.model = ModelPart(images)
         self.prediction = PredictionPart(self.context)
+        self.heads = HeadsPart(images.heads)
         self.prompt = PromptPart(images.prompts)
         self.latent = LatentPart(self.context, actions)
         self.diagnosis = DiagnosisPanel(self.session)
         self.job = JobPart(images)
-        self.own(self.image, self.model, self.prediction, self.prompt, self.latent, self.job)
+        self.own(self.image, self.model, self.prediction, self.heads, self.prompt, self.latent, self.job)
         content = QWidget()
         parts = (
             self.image,
@@ -36,6 +38,7 @@ class ModelPanel(Dock):
             self.model,
             _line(),
             self.prediction,
+            self.heads,
             self.prompt,
             self.latent,
             _line(),

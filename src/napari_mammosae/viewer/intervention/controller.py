@@ -14,6 +14,7 @@ from ...core.intervention.smallest_flip import FlipSet
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
 from ..app.history import History
+from ..canvas.latent_view import shown_logits
 from ..canvas.texts import caution_lines
 from ..context import Context, Controller
 from . import layers as logit_map
@@ -68,6 +69,7 @@ class Intervention(Controller):
         self.listen(events.maps, self._on_maps)
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._draw)
+        self.listen(events.hidden_heads, self._draw)
         self.listen(events.pins, self._on_pins)
         self.listen(events.current, self._on_current)
         if (viewer := self.scene.viewer) is not None:
@@ -265,9 +267,10 @@ class Intervention(Controller):
         if viewer is None:
             return
         view = self.view
-        classes = model.classes if model is not None and not self.session.blind else ()
+        shown = shown_logits(model, self.session.hidden_heads) if model is not None and not self.session.blind else []
+        titles = {} if model is None else {place: model.titles[place] for place in shown}
         text = (
-            edited_text(classes, self.state, view, caution_lines(self.session))
+            edited_text(titles, self.state, view, caution_lines(self.session))
             if view is not None and self.is_on
             else ""
         )

@@ -142,9 +142,10 @@ def flip_of(model: ModelFacts, maps: LatentMaps, state: EditState, factor: float
     """Find the fewest latents that, multiplied by a factor, change the decision for the class looked at."""
     from ...core.intervention.smallest_flip import smallest_flip
 
-    if not model.head_of(state.logit).decides:
+    head = model.head_of(state.logit)
+    if not head.decides:
         raise SettingsError("A single prompt decides nothing. Write a pair with | between.")
-    logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
+    logits = model.logits_of(head.name) if head.task == "multiclass" else slice(state.logit, state.logit + 1)
     live = np.asarray(maps.latents, dtype=np.int64)
     parts = model.linear_tail()[0][logits, live] * maps.pooled_mean[live].astype(np.float64)
     start = maps.logits_sae if state.form == "replace" else maps.logits

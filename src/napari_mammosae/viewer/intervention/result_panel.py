@@ -5,7 +5,7 @@ from typing import cast
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from ..canvas.latent_view import chance_text
+from ..canvas.latent_view import chance_text, shown_logits
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
@@ -31,6 +31,7 @@ class ResultPart(Part):
         super().__init__(intervention.context)
         self.intervention = intervention
         self._heads: list[QLabel] = []
+        self._titles: list[QLabel] = []
         self._cells: list[list[QLabel]] = []
         self.table = QWidget()
         self._grid = QGridLayout(self.table)
@@ -51,8 +52,8 @@ class ResultPart(Part):
         self.class_box.activated.connect(lambda index: intervention.change(logit=index))
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
-        self.listen(self.session.events.blind, self.refresh)
-        self.listen(self.session.events.verdicts, self.refresh)
+        for event in (self.session.events.blind, self.session.events.hidden_heads, self.session.events.verdicts):
+            self.listen(event, self.refresh)
         self.refresh()
 
     def _go_to(self, latent: int) -> None:
@@ -76,7 +77,10 @@ class ResultPart(Part):
         self.class_box.setCurrentIndex(one.state.logit)
         effect = view.effect
         self._heads[1].setText(BEFORE[view.edit.form])
+        shown = shown_logits(model, self.session.hidden_heads)
         for line, cells in enumerate(self._cells):
+            for cell in (self._titles[line], *cells):
+                cell.setVisible(line in shown)
             cells[0].setText(f"{chance_text(view.before[line])} ({effect.before[line]:+.2f})")
             cells[1].setText(f"{chance_text(view.after[line])} ({effect.after[line]:+.2f})")
             cells[0].setToolTip(
@@ -107,11 +111,12 @@ class ResultPart(Part):
             if column:
                 head.setAlignment(right)
             self._grid.addWidget(head, 0, column)
-        self._cells = []
+        self._titles, self._cells = [], []
         for line, name in enumerate(titles, start=1):
             title = Label(name)
             title.setWordWrap(True)
             self._grid.addWidget(title, line, 0)
+            self._titles.append(title)
             cells = [Label(), Label()]
             for column, cell in enumerate(cells, start=1):
                 cell.setAlignment(right)

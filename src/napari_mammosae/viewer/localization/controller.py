@@ -45,6 +45,8 @@ class Localizer(Controller):
         The latents that are taken as one; None for the current latent alone.
     box
         Row of the annotated box that is looked at, -1 for none.
+    pictured
+        How many latents a figure shows.
     verdicts
         Latent -> what the person judging calls it.
     """
@@ -61,6 +63,7 @@ class Localizer(Controller):
         self.current: Localization | None = None
         self.several: LatentSet | None = None
         self.box = -1
+        self.pictured = 10
         self.outline = Outline(self._on_outline, self.status.report_failure)
         self._undo.callback(self.outline.jobs.cancel)
         self._choice = Choice()

@@ -100,9 +100,6 @@ def localize_together(
     return localize(scope, choice, progress)
 
 
-PANELS = 10
-
-
 def draw_figure(
     path: Path,
     image: Mammogram,
@@ -111,6 +108,7 @@ def draw_figure(
     order: Order,
     findings: "Findings | None",
     choice: Choice,
+    count: int,
     called: dict[int, str],
     report: Report,
 ) -> str:
@@ -125,7 +123,7 @@ def draw_figure(
     report(f"Drawing {path.name}")
     assert maps.frame is not None
     truth = truth_of(findings, image, maps.frame)
-    latents = [int(latent) for latent in order.latents[:PANELS]]
+    latents = [int(latent) for latent in order.latents[:count]]
     found = {latent: localize(scope_of(maps, latent, image, truth, None), choice).found for latent in latents}
     boxes = findings.boxes(image.full_name, shape=image.shape) if findings is not None and truth.annotated else None
     caution = outside_domain(model, image)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from ...core.base.errors import SettingsError
 from ...core.base.text import readable
-from ...core.runs.classes import predictions_of
+from ...core.runs.classes import predictions_of, probabilities_of_run
 from ...core.runs.run import Run
-from ...core.stats.predictions import probabilities
 from ..widgets.columns import Column
 
 ABSENT = "no "
@@ -95,7 +94,7 @@ def image_columns(run: Run) -> list[Listed]:
     images = run.images
     ids = images["image_id"].astype(str).to_numpy().astype(object)
     columns = [_texts("image_id", "Image", "File name without its suffix", ids)]
-    wrong, chances = wrong_predictions(run), probabilities(run.logits, run.task)
+    wrong, chances = wrong_predictions(run), probabilities_of_run(run)
     found: dict[str, list[Listed]] = {}
     for label in run.labels:
         values, names = run.label(label), run.info.get("categories", {}).get(label, ())
