@@ -204,7 +204,7 @@ class Stop(BaseException):
     """What stands for a kill inside one process."""
 
 
-@pytest.mark.parametrize("step", ["_compute 4", "_batches 2", "_batches 4", "write_sae 1"])
+@pytest.mark.parametrize("step", ["_compute 4", "batches 2", "batches 4", "write_sae 1"])
 def test_stopped_anywhere_it_is_resumed_to_the_same_weights(images, tiny_model, tmp_path, monkeypatch, step):
     """Features and epochs that were finished are not computed again."""
     import napari_mammosae.core.training.features as features
@@ -214,8 +214,8 @@ def test_stopped_anywhere_it_is_resumed_to_the_same_weights(images, tiny_model, 
     whole, out = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
     assert train(images, tiny_model, whole, "-q") == 0
     name, moment = step.split()
-    module = {"_compute": features, "_batches": training, "write_sae": results}[name]
-    calls, act = {"_compute": 0, "_batches": 0, "write_sae": 0}, getattr(module, name)
+    module = {"_compute": features, "batches": training, "write_sae": results}[name]
+    calls, act = {"_compute": 0, "batches": 0, "write_sae": 0}, getattr(module, name)
 
     def stopped(*words, **options):
         calls[name] += 1
@@ -374,7 +374,8 @@ def test_several_weights_share_the_features_and_are_each_as_alone(images, tiny_m
         for end in ("", ".json"):
             (tmp_path / f"alone.safetensors{end}").unlink()
     names = {path.name for path in tmp_path.iterdir() if path.name.startswith("sae")}
-    assert names == {f"sae-l1-{weight}.safetensors{end}" for weight in ("1e-05", "0.03") for end in ("", ".json")}
+    files = {f"sae-l1-{weight}.safetensors{end}" for weight in ("1e-05", "0.03") for end in ("", ".json")}
+    assert names == files | {f"sae-settings.{end}" for end in ("csv", "json", "png")}
 
 
 @pytest.mark.parametrize(
