@@ -10,8 +10,8 @@ LIBRARIES is a folder with a folder for each library, as installed without its d
 
 What the libraries import and these files do not need is replaced by stand-ins. Each folder in OUT has the file as the
 library wrote it, and `expected.npz` with inputs, codes and reconstructions as the library computed them.
-OUT/MADE_WITH.json has the versions. At the end SAEs of every kind that this package writes for SAELens and dictionary_learning are read by
-these libraries, and their codes compared.
+OUT/MADE_WITH.json has the versions. At the end SAEs of every kind that this package writes for SAELens and
+dictionary_learning are read by these libraries, and their codes compared.
 
 Not part of the tests. OpenAI's and MSAE's code is no package; Prisma's package has no SAE.
 """
@@ -46,8 +46,10 @@ LIBRARIES = {
 class StandIns(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Modules of libraries that are not installed: every name in them is a class that does nothing."""
 
-    names: ClassVar = {"accelerate", "beartype", "datasets", "einops", "jaxtyping", "natsort", "nnsight", "schedulefree",
-             "simple_parsing", "transformer_lens", "transformers", "wandb", "zstandard"}  # fmt: skip
+    names: ClassVar = {
+        "accelerate", "beartype", "datasets", "einops", "jaxtyping", "natsort", "nnsight", "schedulefree",
+        "simple_parsing", "transformer_lens", "transformers", "wandb", "zstandard",
+    }  # fmt: skip
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         """Return a spec for a name that is stood in for."""

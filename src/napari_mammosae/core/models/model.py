@@ -21,6 +21,7 @@ from .backbone import EfficientNetBackbone
 from .choices import Engine, Precision
 from .engines.openvino import Pass, converted_passes
 from .facts import Domain, ModelFacts, why_not_linear
+from .found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
 from .memory import first_line, out_of_memory
 from .sae.autoencoder import SparseAutoencoder
@@ -65,6 +66,10 @@ class MammoSAE(HasHeads):
         Hash of the SAE's file, in the same way.
     text
         Where its text tower is, for prompts.
+    found_again
+        In how many other trainings each latent was found again, from the table beside the SAE's file.
+    found_note
+        Why such a table was not used.
     recipe
         The arguments by which `load_model` made it, so that another process can load the same; None for a model that
         was put together or changed in another way.
@@ -83,6 +88,8 @@ class MammoSAE(HasHeads):
     model_sha256: str = ""
     sae_sha256: str = ""
     text: TextFiles | None = None
+    found_again: FoundAgain | None = None
+    found_note: str = ""
     recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -165,12 +172,14 @@ class MammoSAE(HasHeads):
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
             notes=self.notes,
+            groups=self.sae.groups if self.sae is not None else (),
+            found_again=self.found_again,
         )
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What to know about the latents before they are compared: a decoder whose columns are not of unit norm."""
-        return () if self.sae is None or not self.sae.note else (self.sae.note,)
+        """What to know about the latents: a decoder whose columns are not of unit norm, a table that was not used."""
+        return tuple(note for note in ("" if self.sae is None else self.sae.note, self.found_note) if note)
 
     @property
     def each_cell_normalised(self) -> bool:
