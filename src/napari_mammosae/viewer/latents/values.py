@@ -1,17 +1,35 @@
 """What the table of latents can show at a moment: columns and their values, gathered from what is known."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.models.found_again import FoundAgain
 from ..app.session import Session
-from ..widgets.columns import CELLS, IMAGE, LATENT, MAXIMUM, MEAN, REGION, RUN, VERDICT, Column, logit_columns
+from ..widgets.columns import (
+    CELLS,
+    FOUND,
+    GROUP,
+    IMAGE,
+    LATENT,
+    MAXIMUM,
+    MEAN,
+    REGION,
+    RUN,
+    VERDICT,
+    Column,
+    logit_columns,
+)
 
 
 def collect(
-    session: Session, region: Mapping[str, NDArray[Any]], ranking: Mapping[str, NDArray[Any]]
+    session: Session,
+    region: Mapping[str, NDArray[Any]],
+    ranking: Mapping[str, NDArray[Any]],
+    found: FoundAgain | None = None,
 ) -> tuple[list[Column], dict[str, NDArray[Any]]]:
     """Gather the columns and their values, (h,) each by latent; h is 0 while nothing is known.
 
@@ -21,6 +39,8 @@ def collect(
         Gives the image's latents, the model's attributions and the verdicts.
     region, ranking
         Column key -> values, of the drawn region and of the run; left out where they are of another SAE.
+    found
+        In how many other trainings each latent was found again, in the place of what lay beside the model's SAE.
     """
     maps, model, run = session.maps, session.model, session.run
     widths = (
@@ -34,6 +54,11 @@ def collect(
         lookup = session.verdicts
         values[VERDICT.key] = np.array([lookup(latent) or "" for latent in range(h)], dtype=object)
     values |= {key: column for known in (region, ranking) for key, column in known.items() if column.size == h}
+    found = found or (model.found_again if model is not None else None)
+    if found is not None and len(found.counts) == h:
+        values[FOUND.key] = found.counts
+    if model is not None and model.groups and model.n_latents == h:
+        values[GROUP.key] = np.repeat(np.arange(1, len(model.groups) + 1), model.groups)
     classes: tuple[str, ...] = model.classes if model is not None else ()
     if maps is not None:
         values |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
@@ -43,6 +68,8 @@ def collect(
     known = (
         LATENT,
         VERDICT,
+        GROUP,
+        FOUND if found is None else replace(FOUND, write=lambda row: f"{found.counts[row]} of {found.others}"),
         *REGION,
         *logit_columns(classes, "region"),
         *RUN,
