@@ -63,6 +63,9 @@ class ModelFacts(HasHeads):
     attribution
         float64 (C, h): what one unit of a latent's mean over the cells adds to each logit. None where what follows the
         SAE is not linear, and without SAE or head.
+    cell_attribution
+        float64 (C, h): for an SAE that normalises each cell and reads the last layer, what one unit of a latent's mean
+        over the cells, each times its own size, adds to each logit; None else.
     notes
         What to know about the latents before they are compared, one sentence each.
     groups
@@ -95,6 +98,7 @@ class ModelFacts(HasHeads):
     each_cell_normalised: bool = False
     attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     constant: NDArray[np.float64] | None = field(default=None, repr=False)
+    cell_attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     groups: tuple[int, ...] = ()
     found_again: FoundAgain | None = field(default=None, repr=False)

@@ -171,6 +171,7 @@ class MammoSAE(HasHeads):
             each_cell_normalised=self.each_cell_normalised,
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
+            cell_attribution=self.cell_attribution,
             notes=self.notes,
             groups=self.sae.groups if self.sae is not None else (),
             found_again=self.found_again,
@@ -241,7 +242,8 @@ class MammoSAE(HasHeads):
         heads = (*self.heads, head)
         self._check(heads)
         self.heads = heads
-        vars(self).pop("constant", None)
+        for name in ("constant", "cell_attribution"):
+            vars(self).pop(name, None)
         if "attribution" in (known := vars(self)):
             if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
                 row = (head.prompt.direction @ self.joint_space().latents)[None]
@@ -341,9 +343,20 @@ class MammoSAE(HasHeads):
         """
         return self._attribution_of(self.head_weight)
 
+    @cached_property
+    def cell_attribution(self) -> NDArray[np.float64] | None:
+        """What one unit of a latent's mean, each cell times its own size, adds to each logit; see `ModelFacts`."""
+        if self.sae is None or not self.each_cell_normalised or self.block is not None or not self.heads:
+            return None
+        return self._through_decoder(self.head_weight, self.sae)
+
     def _attribution_of(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._through_decoder(weight, self._sae_of_tail())
+
+    @staticmethod
+    def _through_decoder(weight: NDArray[np.float64], sae: SparseAutoencoder) -> NDArray[np.float64]:
         """Multiply with the decoder in double precision, a piece at a time: whole it would take 268 MB."""
-        decoder = self._sae_of_tail().decoder_weight
+        decoder = sae.decoder_weight
         starts = range(0, decoder.shape[1], _COLUMNS)
         pieces = [weight @ decoder[:, start : start + _COLUMNS].double().cpu().numpy() for start in starts]
         return np.concatenate(pieces, axis=1)

@@ -62,9 +62,8 @@ def collect(
     classes: tuple[str, ...] = model.classes if model is not None else ()
     if maps is not None:
         values |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
-        if model is not None and model.attribution is not None and model.n_latents == h:
-            for name, attribution in zip(classes, model.attribution, strict=True):
-                values[f"image.logit.{name}"] = attribution * maps.pooled_mean
+        if model is not None and model.n_latents == h and (ledger := maps.ledger(model)):
+            values |= {f"image.logit.{name}": added for name, added in zip(classes, ledger[0], strict=True)}
     known = (
         LATENT,
         VERDICT,
