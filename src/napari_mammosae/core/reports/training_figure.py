@@ -64,8 +64,9 @@ def plot_overview(table: "pd.DataFrame", setting: str, path: Path | str, *, prov
     for end, name, style in (("", "all cells", "o-"), ("_without_background", "background left out", "s--")):
         axes[0].plot(table[f"l0_measured{end}"], table[f"explained_variance{end}"], style, label=name)
     for x, y, value in zip(table["l0_measured"], table["explained_variance"], table[setting], strict=True):
-        axes[0].annotate(f"{value:g}", (x, y), xytext=(4, -9), textcoords="offset points", fontsize=7)
-    axes[0].set(xlabel="L0: latents per cell", ylabel="explained variance", title=f"by {setting}")
+        axes[0].annotate(f"{value:g}", (x, y), xytext=(0, 6), ha="center", textcoords="offset points", fontsize=7)
+    axes[0].set(xlabel="L0: latents per cell", ylabel="explained variance", title=f"{setting} written at each point")
+    axes[0].margins(0.12)
     for label in labels:
         kept = table[f"auroc_sae_{label}"] / table[f"auroc_{label}"]
         axes[1].plot(table["l0_measured"], kept, "o-", label=plain(label))
