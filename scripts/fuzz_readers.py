@@ -24,6 +24,7 @@ from napari_mammosae.core.datasets.find import find_data_set
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
+from napari_mammosae.core.models.found_again import read_found_again
 from napari_mammosae.core.models.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
@@ -74,7 +75,8 @@ def _archive(path: Path) -> None:
 
 
 def _sae(path: Path) -> None:
-    SparseAutoencoder.from_weights(read_sae_weights(path).tensors, path.name)
+    weights = read_sae_weights(path)
+    SparseAutoencoder.from_weights(weights.tensors, path.name, weights.metadata)
 
 
 def _run(folder: Path) -> None:
@@ -128,6 +130,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "verdicts": _verdicts,
     "truth": load_truth,
     "answers": read_answers,
+    "found again": read_found_again,
 }
 
 

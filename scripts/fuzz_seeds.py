@@ -119,6 +119,8 @@ def _tables(folder: Path) -> Iterator[Seed]:
     yield from (Seed("labels", folder / name) for name in ("excel.csv", "latin.csv"))
     yield from (Seed("labels", folder / name) for name in ("labels.csv", "vindr.csv"))
     yield Seed("list", folder / "list.csv")
+    (folder / "own.found.csv").write_text(f"latent,found_again,of,sae\n0,2,3,{'a' * 16}\n1,0,3,{'a' * 16}\n")
+    yield Seed("found again", folder / "own.found.csv")
     yield from (Seed("ranking", folder / name) for name in ("ranking.csv", "class=0.json"))
 
 

@@ -41,7 +41,8 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms.dataset import write_image, write_tables
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.stats.measures import auroc
-from napari_mammosae.core.training.sae_training import SAETrainingSettings, evaluate_sae, train_sae
+from napari_mammosae.core.training.sae_training import evaluate_sae, train_sae
+from napari_mammosae.core.training.settings import SAETrainingSettings
 
 SAMPLE_DATA = Path(__file__).parent.parent / "src" / "napari_mammosae" / "sample_data"
 STAGES = ("phantoms", "patches", "anneal", "features", "head", "sae", "samples")

@@ -3,6 +3,7 @@ from .core.annotations.boxes import read_findings as read_findings
 from .core.base.errors import MammoSAEError as MammoSAEError
 from .core.comparison.models import ModelComparison as ModelComparison
 from .core.comparison.runs import compare as compare
+from .core.comparison.saes import compare_saes as compare_saes
 from .core.images.mammogram import Mammogram as Mammogram
 from .core.images.mammogram import read_mammogram as read_mammogram
 from .core.images.preprocessing import Preprocessing as Preprocessing

@@ -7,6 +7,7 @@ import typer
 from .. import __version__
 from .caches import caches
 from .compare import compare
+from .compare_sae import compare_sae
 from .diagnose import Diagnose
 from .evaluate import evaluate
 from .figure import figure
@@ -68,6 +69,7 @@ app.command()(name)
 app.command()(reproduce)
 app.command("train-sae")(train_sae)
 app.command("train-head")(train_head)
+app.command("compare-sae")(compare_sae)
 app.add_typer(verdicts)
 app.add_typer(models)
 app.add_typer(caches)

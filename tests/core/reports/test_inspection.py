@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 import tiny
+from fakes import model_facts
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
@@ -44,7 +45,8 @@ def test_contributions_add_up_to_the_logit_of_the_reconstruction(example: Exampl
 
 @pytest.mark.parametrize(("linear", "classes"), [(False, tiny.CLASSES), (True, ())])
 def test_without_a_classifier_or_a_linear_tail_nothing_is_attributed(example: Example, linear: bool, classes: tuple):
-    model = SimpleNamespace(linear=linear, classes=classes)
+    facts = model_facts(classes, layer="head" if linear else "blocks.3")
+    model = SimpleNamespace(facts=facts, classes=classes)
     assert list(latent_table(model, example[2]).columns) == ["latent", "mean", "max", "active_cells"]
 
 

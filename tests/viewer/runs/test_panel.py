@@ -228,7 +228,7 @@ def test_blind_hides_labels_and_predictions(opened):
     opened.list.view.horizontalHeader().sectionClicked.emit(section)
     opened.list.wrong.click()
     opened.workspace.session.blind = True
-    assert [column.title for column in opened.list.table.columns] == ["Image", "Reviewed", "Split"]
+    assert [column.title for column in opened.list.table.columns] == ["Image", "Reviewed", "FVU", "Split"]
     assert listed(opened) == list(range(COUNT))
     assert not opened.list.finding_box.isEnabled()
     opened.workspace.session.blind = False

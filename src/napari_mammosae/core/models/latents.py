@@ -42,8 +42,8 @@ class LatentMaps:
     error_norm
         Root of the mean over cells of the squared Euclidean norm of feature minus reconstruction.
     fvu
-        Share of the features' variance over the cells that the reconstruction misses; NaN for an image of a run, and
-        where the features do not vary.
+        Share of the features' variance over the cells that the reconstruction misses; NaN for an image of a run of a
+        format before 3, and where the features do not vary.
     frame
         Where the model's input lies in the source image; None when the input did not come from an image.
     rounded
@@ -54,6 +54,11 @@ class LatentMaps:
         the run is of an early format.
     classes
         Names of the logits of an image of a run; empty where they are those of the model's heads, in order.
+    sized_mean
+        float32 (h,): mean over the cells of a latent times the size of its cell, for an SAE that normalises each cell;
+        None for other SAEs, and for an image of a run.
+    silent
+        float64 (d,): mean over the cells of the features that such an SAE reconstructs where no latent fires.
     key
         Names the image and model under which the model keeps what an edit of an inner layer starts from; "" where
         nothing is kept, as for the last layer.
@@ -73,6 +78,8 @@ class LatentMaps:
     rounded: bool = False
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
+    sized_mean: NDArray[np.float32] | None = None
+    silent: NDArray[np.float64] | None = None
     key: str = ""
 
     def __getitem__(self, index: Index) -> Map:
@@ -110,6 +117,19 @@ class LatentMaps:
     def __repr__(self) -> str:
         h, rows, cols = self.shape
         return f"<LatentMaps {h} x {rows} x {cols}: {len(self.latents)} latents fire>"
+
+    def ledger(self, facts: "ModelFacts") -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return what each latent adds to each logit, (C, h), and the logits without any latent, (C,).
+
+        Their sum is `logits_sae`. None where what follows the SAE is not linear, without a classifier, and for an image
+        of a run whose SAE normalises each cell.
+        """
+        if facts.attribution is not None and facts.constant is not None:
+            return facts.attribution * self.pooled_mean, facts.constant
+        if facts.cell_attribution is None or self.sized_mean is None or self.silent is None:
+            return None
+        weight, bias = stacked(facts.heads, self.silent.size)
+        return facts.cell_attribution * self.sized_mean, weight @ self.silent + bias
 
     def with_heads(self, facts: "ModelFacts") -> "LatentMaps":
         """Return a copy with the logits of the heads of a model, in their order.

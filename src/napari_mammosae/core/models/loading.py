@@ -28,6 +28,7 @@ from .choices import (
     settle_recipe,
 )
 from .file_kinds import check_weights_file
+from .found_again import found_beside
 from .head_files import check_head_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
@@ -36,6 +37,7 @@ from .model_files import HeadSource, ModelFiles, embedded_models, find_model
 from .published.download import download_model
 from .released import architecture_of, rename_released
 from .sae.autoencoder import SparseAutoencoder
+from .sae.options import SaeOptions
 from .sae.reading import read_sae, weights_file
 from .sae.untrained import with_untrained_sae
 from .text.reading import TextFiles
@@ -276,6 +278,9 @@ def load_model(
             check_head_file(one.file, model_sha256)
     if parts.sae is not None:
         sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
+    found_again, found_note = None, ""
+    if files.sae is not None and parts.sae is not None:
+        found_again, found_note = found_beside(files.sae, sae_sha256, parts.sae.n_latents)
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,
@@ -290,6 +295,8 @@ def load_model(
         model_sha256=model_sha256,
         sae_sha256=sae_sha256,
         text=_text_files(files),
+        found_again=found_again,
+        found_note=found_note,
     )
     model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
     if untrained:
@@ -336,6 +343,20 @@ def _hash(files: ModelFiles, kind: str) -> str:
             f"{path.name} has the SHA-256 {found[:12]}…, and {expected[:12]}… is expected; copy or download it again"
         )
     return found
+
+
+def read_hashed_sae(path: Path, options: SaeOptions) -> tuple[SparseAutoencoder, str]:
+    """Return an SAE from its file or folder, and the hash that a model with it has as `sae_sha256`.
+
+    Raises
+    ------
+    CheckpointError, UnsafeCheckpointError
+        If it cannot be read; see `read_sae`.
+    """
+    file = weights_file(path)
+    check_weights_file(file)
+    sae = read_sae(file, options)
+    return sae, _hash_with(_hash_with(sha256_file(file), sae.place), sae.settings_sha256)
 
 
 def _hash_with(sha256: str, more: str) -> str:

@@ -29,14 +29,21 @@ def latent_table(model: "MammoSAE", maps: LatentMaps) -> "pd.DataFrame":
 
     Columns: ``latent``, ``mean`` and ``max`` over the cells, ``active_cells``; for each class ``attribution.<class>``,
     what one unit of the mean adds to the logit, and ``contribution.<class>``, what this latent adds on this image. The
-    last two are left out where they are not exact: without a classifier, for an SAE on an inner layer, and for one
-    that normalises each cell.
+    last two are left out where they are not exact: without a classifier, and for an SAE on an inner layer. One that
+    normalises each cell has ``sized_mean``, of each activation times the size of its cell, and the attribution is to
+    that. A Matryoshka SAE has ``group``, 1 being the most general.
     """
-    table = maps.table()
-    if model.linear:
-        for name, attribution in zip(model.classes, model.attribution if model.classes else (), strict=True):
-            table[f"attribution.{name}"] = attribution
-            table[f"contribution.{name}"] = attribution * table["mean"]
+    table, facts = maps.table(), model.facts
+    if facts.groups:
+        table["group"] = np.repeat(np.arange(1, len(facts.groups) + 1), facts.groups)
+    if maps.sized_mean is not None:
+        table["sized_mean"] = maps.sized_mean
+    if ledger := maps.ledger(facts):
+        attribution = facts.attribution if facts.attribution is not None else facts.cell_attribution
+        assert attribution is not None
+        for name, one, contribution in zip(model.classes, attribution, ledger[0], strict=True):
+            table[f"attribution.{name}"] = one
+            table[f"contribution.{name}"] = contribution
     return table
 
 

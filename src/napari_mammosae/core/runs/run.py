@@ -128,7 +128,7 @@ class Run:
     @cached_property
     def images(self) -> "pd.DataFrame":
         """One row an image, as `images.parquet` has it."""
-        path, schema = self._layout.images, image_schema(self.classes)
+        path, schema = self._layout.images, image_schema(self.classes, self.info["format"])
         name = f"{self.path.name}/{path.name}"
         table = read_parquet(self.path, path, schema)
         with reading(name, RunError, "the images of a run"):
@@ -334,6 +334,7 @@ class Run:
             logits=self.logits[row],
             logits_sae=self.logits_sae[row],
             error_norm=float(self.images["error_norm"].iloc[row]),
+            fvu=float(self.images["fvu"].iloc[row]) if "fvu" in self.images else float("nan"),
             frame=self.frame(row),
             rounded=True,
             features=features,

@@ -17,7 +17,7 @@ from .layout import Layout, writing
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
-FORMAT = 2
+FORMAT = 3
 """Of the files that are written now. Formats 1, and 0 without a number in `run.json`, have maps without scales and no
 pooled channels; they are read, but not resumed."""
 

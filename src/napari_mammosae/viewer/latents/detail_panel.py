@@ -155,7 +155,7 @@ class LatentDetail(Part):
         if not known or facts is None or facts.weights is None or model is None:
             inner = model is not None and not model.linear
             self.logit_note.setText(
-                "The SAE reads an inner layer, or normalises each cell: contributions to the logit are not a sum there."
+                "The SAE reads an inner layer, or normalises each cell: a latent has no fixed share of a logit."
                 if inner
                 else MODEL_NEEDED
             )

@@ -1,16 +1,20 @@
 """What the table of latents can show at a moment: columns and their values, gathered from what is known."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core.models.found_again import FoundAgain
 from ..app.session import Session
 from ..widgets.columns import (
     BEST_LABEL,
     CELLS,
     CHANCE,
+    FOUND,
+    GROUP,
     IMAGE,
     LABEL_AUROC,
     LABEL_CHANCE,
@@ -30,7 +34,10 @@ from ..widgets.columns import (
 
 
 def collect(
-    session: Session, region: Mapping[str, NDArray[Any]], ranking: Mapping[str, NDArray[Any]]
+    session: Session,
+    region: Mapping[str, NDArray[Any]],
+    ranking: Mapping[str, NDArray[Any]],
+    found: FoundAgain | None = None,
 ) -> tuple[list[Column], dict[str, NDArray[Any]]]:
     """Gather the columns and their values, (h,) each by latent; h is 0 while nothing is known.
 
@@ -40,6 +47,8 @@ def collect(
         Gives the image's latents, the model's attributions and the verdicts.
     region, ranking
         Column key -> values, of the drawn region and of the run; left out where they are of another SAE.
+    found
+        In how many other trainings each latent was found again, in the place of what lay beside the model's SAE.
     """
     maps, model, run = session.maps, session.model, session.run
     widths = (
@@ -60,18 +69,24 @@ def collect(
             BEST_LABEL.key: best.labels, LABEL_R.key: best.r, LABEL_AUROC.key: best.auroc, LABEL_CHANCE: best.chance
         }  # fmt: skip
     values |= {key: column for known in (region, ranking) for key, column in known.items() if column.size == h}
+    found = found or (model.found_again if model is not None else None)
+    if found is not None and len(found.counts) == h:
+        values[FOUND.key] = found.counts
+    if model is not None and model.groups and model.n_latents == h:
+        values[GROUP.key] = np.repeat(np.arange(1, len(model.groups) + 1), model.groups)
     classes: tuple[str, ...] = model.classes if model is not None else ()
     if maps is not None:
         values |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
-        if model is not None and model.attribution is not None and model.n_latents == h:
-            for name, attribution in zip(classes, model.attribution, strict=True):
-                values[f"image.logit.{name}"] = attribution * maps.pooled_mean
+        if model is not None and model.n_latents == h and (ledger := maps.ledger(model)):
+            values |= {f"image.logit.{name}": added for name, added in zip(classes, ledger[0], strict=True)}
     known = (
         LATENT,
         VERDICT,
         NAME,
         SCORE,
         *LABELS,
+        GROUP,
+        FOUND if found is None else replace(FOUND, write=lambda row: f"{found.counts[row]} of {found.others}"),
         *REGION,
         *logit_columns(classes, "region"),
         *RUN,

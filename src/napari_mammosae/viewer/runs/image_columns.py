@@ -109,6 +109,9 @@ def image_columns(run: Run) -> list[Listed]:
     sides = (images[["laterality", "view"]].fillna("").astype(str).agg(" ".join, axis=1)).str.strip().to_numpy()
     if any(sides):
         columns.append(_texts("view", "View", "Laterality and view", sides.astype(object)))
+    if "fvu" in images and (fvu := images["fvu"].to_numpy()).size:
+        tip = "Share of the features' variance that the SAE misses; above 1 its input scale probably differs"
+        columns.append((Column("fvu", "FVU", tip, "list", ".2f", shown=bool((fvu > 1).any())), fvu))
     if splits(run):
         names = images["split"].fillna("").astype(str).to_numpy().astype(object)
         columns.append(_texts("split", "Split", "Part of the data set", names))

@@ -95,6 +95,15 @@ LABEL_AUROC = Column(
 )  # fmt: skip
 LABELS = (BEST_LABEL, LABEL_R, LABEL_AUROC)
 
+GROUP = Column(
+    "latent.group", "Group", "Group of a Matryoshka SAE, 1 being the most general", "latent", "d", rising=True,
+    shown=True, name="group",
+)  # fmt: skip
+FOUND = Column(
+    "latent.found", "Found again", "In how many other trainings the latent was found again", "latent", "d",
+    shown=True, name="number of trainings that found it again", sways=True,
+)  # fmt: skip
+
 MEAN = Column("image.mean", "Mean here", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
 MAXIMUM = Column(
     "image.max", "Max here", "Largest value on this image", "image", shown=True, name="maximum on this image"

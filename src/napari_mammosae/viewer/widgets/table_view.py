@@ -128,6 +128,8 @@ class ColumnTableView(QTableView):
             super().keyPressEvent(event)
 
     def _on_column_action(self, action: Any) -> None:
+        if action.data() is None:
+            return  # not a column's
         keys = {column.key for column in self.table.columns} - self.table.hidden
         self.table.choose_columns(keys | {action.data()} if action.isChecked() else keys - {action.data()})
 

@@ -37,4 +37,4 @@ def with_untrained_sae(model: MammoSAE, seed: int = 0) -> MammoSAE:
         sae.tied_bias.zero_()
     sae.source = "the untrained SAE"
     digest = hashlib.sha256(f"untrained {seed} {model.sae_sha256} {tuple(drawn.shape)}".encode()).hexdigest()
-    return replace(model, sae=sae, sae_sha256=digest, name=f"{model.name}-untrained")
+    return replace(model, sae=sae, sae_sha256=digest, name=f"{model.name}-untrained", found_again=None)
