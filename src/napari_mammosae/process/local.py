@@ -8,8 +8,6 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..core.base.errors import FeaturesForgotten, ModelError
 from .handle import MemoryUse
 
@@ -82,8 +80,7 @@ class LocalModel:
 
     def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> FloatArray:
         """Logits (len(edits), C) of an image under edits of its latents; see `ModelHandle`."""
-        from ..core.intervention.masked_pass import masked_logits
-        from ..core.models.memory import within_memory
+        from ..core.intervention.masked_pass import EditableImage
 
         model = self._loaded()
         with self._lock:
@@ -91,16 +88,10 @@ class LocalModel:
             if features is None:
                 raise FeaturesForgotten("what the edit starts from is not kept; compute the latents of the image again")
             self._features.move_to_end(key)
-        for edit in edits:
-            edit.check(model.n_latents, model.grid)
-        found = np.empty((len(edits), len(model.classes)))
         try:
-            for number, edit in enumerate(edits):
-                report(f"Passing the edited latents from {model.layer} on", number, len(edits))
-                found[number] = within_memory(model, [edit], lambda one: masked_logits(model, features, one)[0, 0])[0]
+            return EditableImage(model, features).logits(edits, report)
         finally:
             self._renew(model)
-        return found
 
     def neighbours(self, latent: int, count: int) -> tuple[IntArray, FloatArray]:
         """Latents whose decoder columns point most nearly the same way, and the cosines; see `ModelHandle`."""
