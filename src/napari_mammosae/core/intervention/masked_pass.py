@@ -54,7 +54,7 @@ def masked_logits(model: "MammoSAE", x: "Tensor", edits: Sequence[Edit]) -> Floa
 
 
 class EditableImage:
-    """An image at the SAE's layer, encoded once, of which edits are passed on: one by one on the CPU, in batches on a GPU.
+    """An image at the SAE's layer, encoded once, whose edits are passed on: one by one on the CPU, in batches on a GPU.
 
     Edits that change the same values of the image share a pass, as the large k of a curve do.
 
