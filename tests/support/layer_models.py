@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
@@ -68,3 +69,14 @@ def edited_by_hand(model, out, edit):
         new = np.where(edit.region, new, z)
     changed = features_by_hand(model, torch.from_numpy(new))
     return changed if edit.form == "replace" else out + changed - features_by_hand(model, torch.from_numpy(z))
+
+
+def write_inner_model(toml, folder, layer="blocks.4"):
+    """Write a `model.toml` of the tiny model with the SAE of `inner_model`, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = inner_model(toml, layer).sae.state_dict()
+    save_file({name: value.contiguous() for name, value in weights.items()}, folder / "sae.safetensors")
+    path = folder / "model.toml"
+    text = toml.read_text().replace('"classifier.safetensors"', f'"{toml.parent / "classifier.safetensors"}"')
+    path.write_text(f'{text}layer = "{layer}"\n')
+    return path

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options, prompting
-from .console import check_results, say, usage, working
+from .console import caution, check_results, progress, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +49,13 @@ def rank(
     model: Annotated[
         str | None, typer.Option(metavar="M", help="The run's model: adds the attribution to the class's logit.")
     ] = None,
+    contribution: options.Contribution = None,
+    sae: options.Sae = None,
+    sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
+    sample: options.Sample = None,
+    images: options.RunImages = None,
+    device: options.Device = "cpu",
     text: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
     approximate: prompting.Approximate = False,
@@ -63,17 +70,20 @@ def rank(
     """Rank all latents for a label or a prompt, with every score beside the one ranked by.
 
     With --prompt: by what they add to the logit of the text, over all images or over the class.
-    With --against: rank correlation, overlap of the best k, and the latents that moved most.
+    With --against: rank correlation, overlap of the best k, and the latents that moved most. With --contribution, for
+    an SAE on an inner layer: by what they add to the class's logit on --sample images, which takes a while.
     """
     from ..core.base.errors import SettingsError
     from ..core.ranking.scores import SCORES
     from ..core.runs.protocol import choose
 
-    over = choose(protocol, split=split, unit=unit, order=score)
+    over, score_given = choose(protocol, split=split, unit=unit, order=score), score is not None
     score = over.order or ("diff" if prompt is None else "attribution")
     if not label and prompt is None:
         raise typer.BadParameter("name a label of the run, or write a --prompt.", param_hint="'--label'")
-    given = prompting.text_recipe(prompt, text, vocab)
+    given = options.sae_recipe(sae, sae_option, layer)
+    if contribution is not None and (score_given or contrast or against or prompt):
+        raise typer.BadParameter("it is a score of its own; leave the other out.", param_hint="'--contribution'")
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
@@ -86,8 +96,29 @@ def rank(
 
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
-        loaded = None if model is None and prompt is None else model_of_run(opened, model, **given)
+        needed = model is not None or prompt is not None or contribution is not None
+        given = options.recipe_of_run(opened.info["layer"], given, device)
+        texts = prompting.text_recipe(prompt, text, vocab)
+        loaded = model_of_run(opened, model, **given, **texts) if needed else None
         head = None if loaded is None else prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
+    if loaded is not None and not loaded.linear and contribution is None:
+        with usage("--model"):
+            raise SettingsError(f"{loaded.facts.obstacle}. Rank by --contribution gradient or integrated.")
+    if contribution is not None and loaded is not None:
+        from ..core.ranking.by_contribution import rank_by_contribution
+        from ..core.runs.passes import DRAWN
+
+        with progress(quiet=quiet) as report:
+            table = rank_by_contribution(
+                opened, loaded, label, contribution, category=category, split=over.rank_split, unit=over.unit,
+                intervals=intervals, count=DRAWN if sample is None else sample, root=images, progress=report,
+                notice=lambda text: caution([text], quiet=quiet),
+            )  # fmt: skip
+        record = table.attrs["provenance"]
+        _finish(table, record | {"settings": record["settings"] | {"protocol": protocol}}, label, head, csv, quiet)
+        settings = record["settings"]
+        say(f"{settings['contribution']}: completeness error {record['completeness']:.1%}, median", quiet=quiet)
+        return
     with working("Ranking", quiet=quiet):
         how: dict[str, Any] = {
             "score": score, "contrast": contrast, "split": over.rank_split, "unit": over.unit
@@ -102,14 +133,21 @@ def rank(
             table = comparison.with_moves(table)
             record["settings"]["against"] = against.name
             record["comparison"] = comparison.describe()
+    _finish(table, record, label, head, csv, quiet)
+    if comparison is not None and against is not None:
+        say(_comparison_text(comparison, against.name), quiet=quiet)
+
+
+def _finish(
+    table: "pd.DataFrame", record: dict[str, Any], label: str, head: "Head | None", csv: Path | None, quiet: bool
+) -> None:
+    """Write the table, and say what is best."""
     if csv is not None:
         from ..core.base.provenance import write_table
 
         write_table(csv, table, record)
     say(_summary(table, label, record["settings"]["class"], head), quiet=quiet)
     say(record["used"]["text"], quiet=quiet)
-    if comparison is not None and against is not None:
-        say(_comparison_text(comparison, against.name), quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
 

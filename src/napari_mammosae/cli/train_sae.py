@@ -1,7 +1,7 @@
 """`train-sae`: a sparse autoencoder of one's own, on a model's features of one's own images."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,7 @@ def train_sae(
             help="The .safetensors file to write. SAE.json is written next to it.",
         ),
     ],
+    layer: options.Layer = None,
     labels: options.Labels = None,
     share: Annotated[float, typer.Option(metavar="P", help="Share of each image's cells to train on.")] = 1.0,
     hold_out: Annotated[float, typer.Option(metavar="P", help="Share of the patients held out to measure on.")] = 0.1,
@@ -68,7 +69,8 @@ def train_sae(
         from ..core.training.results import finish_training
         from ..core.training.sae_training import SAETrainingSettings
 
-        network = load_model(model, device=device, precision=precision, engine=engine)
+        where: dict[str, Any] = {"layer": layer, "sae": "none"} if layer else {}
+        network = load_model(model, device=device, precision=precision, engine=engine, **where)
     settings = {
         "" if len(weights) == 1 else f"-l1-{weight}": SAETrainingSettings(
             expansion, epochs, learning_rate, weight, cells, resample_every, seed
