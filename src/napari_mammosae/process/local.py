@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..core.images.mammogram import Mammogram
     from ..core.images.preprocessing import ModelInput
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Contributions, Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
@@ -83,13 +84,20 @@ class LocalModel:
         from ..core.intervention.masked_pass import EditableImage
 
         model = self._loaded()
-        with self._lock:
-            features = self._features.get(key)
-            if features is None:
-                raise FeaturesForgotten("what the edit starts from is not kept; compute the latents of the image again")
-            self._features.move_to_end(key)
+        features = self._kept(key)
         try:
             return EditableImage(model, features).logits(edits, report)
+        finally:
+            self._renew(model)
+
+    def contributions(self, key: str, method: Method, report: Report) -> Contributions:
+        """What each latent of an image adds to each logit, by gradients; see `ModelHandle`."""
+        from ..core.models.contributions import contributions_of
+
+        model = self._loaded()
+        features = self._kept(key)
+        try:
+            return contributions_of(model, features, method, report=report)
         finally:
             self._renew(model)
 
@@ -144,6 +152,14 @@ class LocalModel:
     def _renew(self, model: MammoSAE) -> None:
         if model is self._model:  # not unloaded meanwhile
             self._facts = model.facts
+
+    def _kept(self, key: str) -> Tensor:
+        with self._lock:
+            features = self._features.get(key)
+            if features is None:
+                raise FeaturesForgotten("what the edit starts from is not kept; compute the latents of the image again")
+            self._features.move_to_end(key)
+        return features
 
     def _keep(self, key: str, features: Tensor) -> None:
         with self._lock:
