@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .comparison.panel import ComparePanel
+from .image.layers_panel import LayersPart
 from .image.panel import ModelPanel
 from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
@@ -22,7 +23,7 @@ class ModelDock(ModelPanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
-        super().__init__(work.images, work.actions)
+        super().__init__(work.images, work.actions, work.layers)
         self.workspace = work
         self.saved = SessionPart(keeper_of(work))
         self.own(self.saved)
@@ -45,8 +46,9 @@ class LatentsDock(LatentsPanel):
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
         super().__init__(work.latents, work.pictures, work.side_by_side)
-        self.workspace, self.concepts = work, ConceptPart(work.concepts)
-        self.own(self.concepts)
+        self.workspace, self.concepts, self.layers = work, ConceptPart(work.concepts), LayersPart(work.layers)
+        self.own(self.concepts, self.layers)
+        self.layout().insertWidget(0, self.layers)
         self.detail.tabs.addTab(self.concepts, "Concepts")
 
 

@@ -20,6 +20,7 @@ from .canvas.scene import Scene
 from .comparison.controller import ModelComparer
 from .context import Context, Controller
 from .image.controller import ImageController
+from .image.open_layers import OpenLayers
 from .intervention.controller import Intervention
 from .intervention.export import EditExporter
 from .intervention.over_run import EditOverRun
@@ -53,8 +54,8 @@ class Workspace:
     ----------
     session, scene, jobs, status
         What the viewer looks at, how that looks, its one heavy job, and the line for the user; together the `context`.
-    actions, images, reviewer, browser, opener
-        Drawing, image and model, verdicts, the images of a run, and runs.
+    actions, images, layers, reviewer, browser, opener
+        Drawing, image and model, the open layers, verdicts, the images of a run, and runs.
     companions
         What packages that build on this one add, by name; given to `own`, they end with it.
     """
@@ -69,12 +70,13 @@ class Workspace:
         self.context = Context(self.session, self.scene, self.jobs, self.status)
         self.actions = CanvasActions(self.scene, self.status.telling)
         self.images = ImageController(self.context, self.actions)
+        self.layers = OpenLayers(self.images)
         self.reviewer = Reviewer(self.context)
         self.browser = RunBrowser(self.context, self.images, self.actions)
         self.opener = RunOpener(self.context, self.images, self.browser)
         self._undo.callback(self.images.close)
         self._undo.callback(self.scene.cleanup)
-        for controller in (self.reviewer, self.browser, self.opener):
+        for controller in (self.layers, self.reviewer, self.browser, self.opener):
             self.own(controller)
         for target, keys in (
             (self.actions, keymap.KEYS),
@@ -87,6 +89,7 @@ class Workspace:
         if (window := getattr(viewer, "window", None)) is not None:  # gone with the window, not with garbage later
             open_with_key(window._qt_window)
             window._qt_window.destroyed.connect(call_while_alive(self.images.end_processes))
+            window._qt_window.destroyed.connect(call_while_alive(self.layers.unload_others))
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)
             self._undo.callback(self._disconnect_app)

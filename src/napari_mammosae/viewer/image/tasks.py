@@ -33,6 +33,7 @@ class ModelChoice:
     device: str = "auto"
     precision: str = "float32"
     engine: str = "auto"
+    layer: str | None = None
 
     @property
     def title(self) -> str:
