@@ -108,6 +108,14 @@ def test_a_second_layer_has_a_stack_of_its_own(qtbot, dock, inner):
     assert not stacks(dock)["SAE latents blocks.7"].visible
 
 
+def test_the_slider_stays_within_the_chosen_stack(qtbot, dock, inner):
+    open_beside(qtbot, dock, inner)
+    viewer, session = dock.viewer_for_test, dock.workspace.session
+    viewer.dims.set_point(0, 60)  # the other stack has 64 latents, this one 40
+    assert session.rank == 39
+    assert viewer.dims.point[0] == 39
+
+
 def test_edits_and_tables_act_on_the_chosen_layer(qtbot, dock, inner):
     viewer, session = dock.viewer_for_test, dock.workspace.session
     edits, table = InterveneDock(viewer), LatentsDock(viewer)
