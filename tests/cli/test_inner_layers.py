@@ -196,3 +196,27 @@ def test_an_sae_for_another_layer(tiny_model, toml, tmp_path, capsys):
     assert main([*map(str, args)]) == 1
     assert "layers blocks.3 to blocks.4 of phantom-b0 have as many" in capsys.readouterr().err
     assert main([*map(str, args), "--layer", "blocks.4"]) == 0
+
+
+def test_from_training_to_an_intervention(run_path, tiny_model, tmp_path, capsys):
+    images, sae, out = run_path.parent / "images", tmp_path / "blocks7.safetensors", tmp_path / "run"
+    quick = ["--epochs", "2", "--expansion", "1", "--workers", "0", "--hold-out", "0"]
+    train = ["train-sae", images, "--model", tiny_model, "--layer", "blocks.7", "--out", sae, *quick]
+    assert main([*map(str, train)]) == 0
+    with_it = ["--model", tiny_model, "--sae", sae]
+    labels = run_path.parent / "labels.csv"
+    run = ["run", images, *with_it, "--layer", "blocks.7", "--labels", labels, "--out", out, "--workers", "0"]
+    assert main([*map(str, run)]) == 0
+    assert open_run(out).info["layer"] == "blocks.7"
+    more = ["--label", "mass", "--images", images, "--sample", "2"]  # the layer is the run's
+    assert main([*map(str, ["rank", out, *with_it, *more, "--contribution", "gradient"])]) == 0
+    assert main([*map(str, ["intervene", out, *with_it, *more, "--k", "1", "--mode", "zero"])]) == 0
+    assert "2 of 8 images used" in capsys.readouterr().out
+    assert main([*map(str, ["rank", out, "--model", tiny_model, *more, "--contribution", "gradient"])]) == 1
+    assert "was made with another SAE" in capsys.readouterr().err
+
+
+def test_images_that_are_not_there(run_path, toml, tmp_path, capsys):
+    args = ["intervene", run_path, "--model", toml, "--label", "mass", "--images", tmp_path, "--k", "1"]
+    assert main([*map(str, args)]) == 1
+    assert "was not found in" in capsys.readouterr().err
