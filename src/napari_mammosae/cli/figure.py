@@ -23,6 +23,7 @@ def figure(
     ] = None,
     sae: options.Sae = None,
     sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
     latents: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Latents to show, in this order, instead of --top.")
     ] = None,
@@ -56,7 +57,7 @@ def figure(
     if not is_run and model is None:
         raise typer.BadParameter("Name the model that looks at the image.", param_hint="--model")
     check_results(out)
-    recipe = options.sae_recipe(sae, sae_option)
+    recipe = options.sae_recipe(sae, sae_option, layer)
     with working(f"Reading {source.name}", quiet=quiet):
         from ..core.base.errors import SettingsError
         from ..core.base.provenance import beside, provenance, write_results

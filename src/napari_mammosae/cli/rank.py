@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from . import options, prompting
-from .console import check_results, say, usage, working
+from .console import caution, check_results, progress, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ..core.models.heads import Head
     from ..core.ranking.compare import RankingComparison
+    from ..core.runs.run import Run
 
 
 def rank(
@@ -55,6 +56,13 @@ def rank(
     model: Annotated[
         str | None, typer.Option(metavar="M", help="The run's model: adds the attribution to the class's logit.")
     ] = None,
+    contribution: options.Contribution = None,
+    sae: options.Sae = None,
+    sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
+    sample: options.Sample = None,
+    images: options.RunImages = None,
+    device: options.Device = "cpu",
     text: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
     approximate: prompting.Approximate = False,
@@ -69,19 +77,22 @@ def rank(
     """Rank all latents for a label, a class of the model or a prompt, with every score beside the one ranked by.
 
     With --prompt or --logit: by what they add to that logit, over all images or over the class of the label.
-    With --against: rank correlation, overlap of the best k, and the latents that moved most.
+    With --against: rank correlation, overlap of the best k, and the latents that moved most. With --contribution, for
+    an SAE on an inner layer: by what they add to the class's logit on --sample images, which takes a while.
     """
     from ..core.base.errors import SettingsError
     from ..core.ranking.scores import SCORES
     from ..core.runs.protocol import choose
 
-    over = choose(protocol, split=split, unit=unit, order=score)
+    over, score_given = choose(protocol, split=split, unit=unit, order=score), score is not None
     score = over.order or ("diff" if prompt is None and logit is None else "attribution")
     if not label and prompt is None and logit is None:
         raise typer.BadParameter("name a label of the run, a --logit, or write a --prompt.", param_hint="'--label'")
     if logit is not None and prompt is not None:
         raise typer.BadParameter("it takes the place of --logit; leave one out.", param_hint="'--prompt'")
-    given = prompting.text_recipe(prompt, text, vocab)
+    given = options.sae_recipe(sae, sae_option, layer)
+    if contribution is not None and (score_given or contrast or against or prompt or logit):
+        raise typer.BadParameter("it is a score of its own; leave the other out.", param_hint="'--contribution'")
     with usage("--score"):
         if score not in SCORES:
             raise SettingsError(f"the score {score!r} is unknown; choose one of {', '.join(SCORES)}.")
@@ -94,9 +105,30 @@ def rank(
 
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
-        asked = model, prompt, logit
-        loaded = None if asked == (None, None, None) else model_of_run(opened, model, **given)
+        needed = (model, prompt, logit, contribution) != (None, None, None, None)
+        given = options.recipe_of_run(opened.info["layer"], given, device)
+        texts = prompting.text_recipe(prompt, text, vocab)
+        loaded = model_of_run(opened, model, **given, **texts) if needed else None
         head = None if loaded is None else prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
+    if loaded is not None and not loaded.linear and contribution is None:
+        with usage("--model"):
+            raise SettingsError(f"{loaded.facts.obstacle}. Rank by --contribution gradient or integrated.")
+    if contribution is not None and loaded is not None:
+        from ..core.ranking.by_contribution import rank_by_contribution
+        from ..core.runs.passes import DRAWN
+
+        with progress(quiet=quiet) as report:
+            table = rank_by_contribution(
+                opened, loaded, label, contribution, category=category, split=over.rank_split, unit=over.unit,
+                intervals=intervals, count=DRAWN if sample is None else sample, root=images, progress=report,
+                notice=lambda text: caution([text], quiet=quiet),
+            )  # fmt: skip
+        record = table.attrs["provenance"]
+        record |= {"settings": record["settings"] | {"protocol": protocol}}
+        _finish(opened, table, record, label, head, logit, top, csv, quiet)
+        settings = record["settings"]
+        say(f"{settings['contribution']}: completeness error {record['completeness']:.1%}, median", quiet=quiet)
+        return
     with working("Ranking", quiet=quiet):
         how: dict[str, Any] = {
             "score": score, "contrast": contrast, "split": over.rank_split, "unit": over.unit
@@ -111,15 +143,23 @@ def rank(
             table = comparison.with_moves(table)
             record["settings"]["against"] = against.name
             record["comparison"] = comparison.describe()
+    _finish(opened, table, record, label, head, logit, top, csv, quiet)
+    if comparison is not None and against is not None:
+        say(_comparison_text(comparison, against.name, top), quiet=quiet)
+
+
+def _finish(
+    run: "Run", table: "pd.DataFrame", record: dict[str, Any], label: str, head: "Head | None", logit: str | None,
+    top: int, csv: Path | None, quiet: bool,
+) -> None:  # fmt: skip
+    """Write the table, and say what is best."""
     if csv is not None:
         from ..core.base.provenance import write_table
         from ..core.naming.suggested import with_names
 
-        write_table(csv, with_names(table, opened), record)
+        write_table(csv, with_names(table, run), record)
     say(_summary(table, label, record["settings"]["class"], head, logit, top), quiet=quiet)
     say(record["used"]["text"], quiet=quiet)
-    if comparison is not None and against is not None:
-        say(_comparison_text(comparison, against.name, top), quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
 

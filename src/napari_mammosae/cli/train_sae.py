@@ -28,6 +28,7 @@ def train_sae(
             help="The .safetensors file to write. SAE.json is written next to it.",
         ),
     ],
+    layer: options.Layer = None,
     kind: Annotated[TrainKind, typer.Option(help="What is trained.")] = "relu",
     labels: options.Labels = None,
     share: Annotated[float, typer.Option(metavar="P", help="Share of each image's cells to train on.")] = 1.0,
@@ -116,7 +117,8 @@ def train_sae(
         from ..core.training.results import finish_training
         from ..core.training.settings import SAETrainingSettings
 
-        network = load_model(model, device=device, precision=precision, engine=engine)
+        where: dict[str, Any] = {"layer": layer, "sae": "none"} if layer else {}
+        network = load_model(model, device=device, precision=precision, engine=engine, **where)
     first = SAETrainingSettings(
         expansion, epochs, learning_rate, weights[0] if weights else None, cells, resample_every, seed, kind,
         counts[0] if counts else None, sizes, scale_inputs,

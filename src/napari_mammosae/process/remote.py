@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..core.base.progress import Report
     from ..core.images.mammogram import Mammogram
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Contributions, Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
@@ -92,6 +93,11 @@ class ProcessModel:
     def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> FloatArray:
         """Logits (len(edits), C) of an image under edits of its latents; see `ModelHandle`."""
         found: FloatArray = self._ask("pass_edits", key, list(edits), report=report)
+        return found
+
+    def contributions(self, key: str, method: Method, report: Report) -> Contributions:
+        """What each latent of an image adds to each logit, by gradients; see `ModelHandle`."""
+        found: Contributions = self._ask("contributions", key, method, report=report)
         return found
 
     def neighbours(self, latent: int, count: int) -> tuple[IntArray, FloatArray]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..core.base.progress import Report
     from ..core.images.preprocessing import ModelInput
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
 
@@ -101,6 +102,11 @@ def pass_edits(models: Models, report: Report, key: str, edits: Sequence[Edit]) 
     return models.answer(models.model.pass_edits(key, edits, report))
 
 
+def contributions(models: Models, report: Report, key: str, method: Method) -> Answer:
+    """What latents of an inner layer add to the logits, by gradients."""
+    return models.answer(models.model.contributions(key, method, report))
+
+
 def neighbours(models: Models, report: Report, latent: int, count: int) -> Answer:
     """Latents whose decoder columns point most nearly the same way."""
     return models.answer(models.model.neighbours(latent, count))
@@ -183,6 +189,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "load": Models.load,
     "compute": compute,
     "pass_edits": pass_edits,
+    "contributions": contributions,
     "neighbours": neighbours,
     "add_head": add_head,
     "encode_texts": encode_texts,

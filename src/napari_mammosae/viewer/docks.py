@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .comparison.panel import ComparePanel
+from .image.layers_panel import LayersPart
 from .image.panel import ModelPanel
 from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
@@ -24,7 +25,7 @@ class ModelDock(ModelPanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
-        super().__init__(work.images, work.actions)
+        super().__init__(work.images, work.actions, work.layers)
         self.workspace = work
         self.saved = SessionPart(keeper_of(work))
         self.own(self.saved)
@@ -47,9 +48,10 @@ class LatentsDock(LatentsPanel):
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
         super().__init__(work.latents, work.pictures, work.side_by_side)
-        self.workspace, self.concepts = work, ConceptPart(work.concepts)
+        self.workspace, self.concepts, self.layers = work, ConceptPart(work.concepts), LayersPart(work.layers)
         self.servers = ServerPart(work.server_naming)
-        self.own(self.concepts, self.servers)
+        self.own(self.concepts, self.servers, self.layers)
+        self.layout().insertWidget(0, self.layers)
         self.concepts.layout().addWidget(self.servers)
         self.detail.tabs.addTab(Scrolled(self.concepts), "Concepts")
 

@@ -197,7 +197,7 @@ def load_model(
     sae
         Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
         a name it replaces the named model's; "untrained" stands for one of the same shape with random weights, which a
-        trained one has to beat.
+        trained one has to beat, and "none" leaves that one out.
     text, vocabulary
         For prompts: the pre-training checkpoint whose text tower is used, by default the `backbone`, and its
         `vocab.txt`, by default that in the local Hugging Face cache. Nothing of them is read before the first prompt.
@@ -252,7 +252,7 @@ def load_model(
         if download and str(name) not in embedded_models():
             with reporting(True) as report:
                 download_model(str(name), report)
-        files = find_model(name).with_sae(_path(sae))
+        files = find_model(name).with_sae(sae)
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
     files = files.with_text(_path(text), _path(vocabulary))

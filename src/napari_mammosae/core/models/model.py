@@ -1,7 +1,6 @@
 """`MammoSAE`: backbone, sparse autoencoder and classifier head as one object, and how it is put together."""
 
 import gc
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from .engines.openvino import Pass, converted_passes
 from .facts import Domain, ModelFacts, why_not_linear
 from .found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
+from .layers import block_of_layer
 from .memory import first_line, out_of_memory
 from .sae.autoencoder import SparseAutoencoder
 from .sae.fitting import where_it_fits
@@ -120,13 +120,7 @@ class MammoSAE(HasHeads):
     @cached_property
     def block(self) -> int | None:
         """Number of the block that the SAE reads, None for the last feature map."""
-        if self.layer == "head":
-            return None
-        found = re.fullmatch(r"blocks\.(\d+)", self.layer)
-        last = len(self.backbone.blocks) - 1
-        if found is None or int(found.group(1)) > last:
-            raise ModelError(f"no layer {self.layer!r}; there are 'head' and 'blocks.0' to 'blocks.{last}'")
-        return int(found.group(1))
+        return block_of_layer(self.layer, self.backbone)
 
     def differs_by_heads_only(self, other: "MammoSAE") -> bool:
         """Whether another model computes the same features and latents: equal weights, SAE, layer and preparation."""

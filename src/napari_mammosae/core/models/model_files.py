@@ -11,7 +11,7 @@ from ..base.errors import ModelError
 from ..base.reading import reads, short_reason
 from ..base.structured import read_toml
 from ..images.preprocessing import Preprocessing
-from .choices import check_engine
+from .choices import NO_SAE, check_engine
 from .facts import Domain
 from .heads import Task
 from .model_schema import FILE_KINDS, FileEntry, HeadTable, InputTable, ModelTable, validated
@@ -120,10 +120,11 @@ class ModelFiles:
             preprocessing=replace(self.preprocessing, size=size),
         )
 
-    def with_sae(self, sae: Path | None) -> "ModelFiles":
-        """Return a copy with another SAE, of which nothing is said yet; None for the one there is."""
+    def with_sae(self, sae: Path | str | None) -> "ModelFiles":
+        """Return a copy with another SAE, of which nothing is said yet; None for the one there is, "none" for none."""
         if sae is None:
             return self
+        sae = None if sae == NO_SAE else Path(sae)
         hashes, keys = ({k: v for k, v in said.items() if k != "sae"} for said in (self.hashes, self.keys))
         return replace(self, sae=sae, hashes=hashes, keys=keys, sae_options=SaeOptions())
 

@@ -13,6 +13,7 @@ from ..base.provenance import provenance, write_results
 from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..intervention.prompt_scores import score_image
+from ..models.contributions import METHOD_WORDS, Contributions
 from ..models.domain import outside_domain
 from ..models.heads import Head
 from ..models.latents import LatentMaps
@@ -24,14 +25,15 @@ if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
 
-def latent_table(model: "MammoSAE", maps: LatentMaps) -> "pd.DataFrame":
+def latent_table(model: "MammoSAE", maps: LatentMaps, contributions: Contributions | None = None) -> "pd.DataFrame":
     """One row a latent, all h of them, in the order of their numbers.
 
     Columns: ``latent``, ``mean`` and ``max`` over the cells, ``active_cells``; for each class ``attribution.<class>``,
     what one unit of the mean adds to the logit, and ``contribution.<class>``, what this latent adds on this image. The
     last two are left out where they are not exact: without a classifier, and for an SAE on an inner layer. One that
     normalises each cell has ``sized_mean``, of each activation times the size of its cell, and the attribution is to
-    that. A Matryoshka SAE has ``group``, 1 being the most general.
+    that. A Matryoshka SAE has ``group``, 1 being the most general. What was found by gradients stands in
+    ``gradient.<class>`` or ``integrated.<class>``.
     """
     table, facts = maps.table(), model.facts
     if facts.groups:
@@ -44,6 +46,9 @@ def latent_table(model: "MammoSAE", maps: LatentMaps) -> "pd.DataFrame":
         for name, one, contribution in zip(model.classes, attribution, ledger[0], strict=True):
             table[f"attribution.{name}"] = one
             table[f"contribution.{name}"] = contribution
+    if contributions is not None:
+        for name, values in zip(model.classes, contributions.spread(len(maps)), strict=True):
+            table[f"{contributions.method}.{name}"] = values
     return table
 
 
@@ -132,6 +137,7 @@ def write_inspection(
     top: int | None = 10,
     figure: str = "figure.png",
     settings: Mapping[str, Any] | None = None,
+    contributions: Contributions | None = None,
 ) -> list[Path]:
     """Write ``latents.csv``, ``maps.npz``, ``prediction.json`` (with the provenance of all) and a figure: all or none.
 
@@ -149,14 +155,19 @@ def write_inspection(
         Name of the figure's file; the suffix says the format: png, pdf or svg.
     settings
         Kept with the provenance.
+    contributions
+        What latents add by gradients.
 
     Returns
     -------
     list of Path
         What was written.
     """
-    table, arrays = latent_table(model, maps), map_arrays(maps)
+    table, arrays = latent_table(model, maps, contributions), map_arrays(maps)
     record = prediction(model, image, maps) | {"provenance": provenance("inspect", settings or {}, model)}
+    if contributions is not None:
+        error = dict(zip(model.classes, contributions.error.tolist(), strict=True))
+        record["contributions"] = {"method": METHOD_WORDS[contributions.method], "completeness_error": error}
     if caution := outside_domain(model, image):
         record["outside_domain"] = caution
     drawing = latents_figure(

@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Role: TypeAlias = Literal[
-    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap", "ruler"
+    "mammogram",
+    "latents",
+    "other latents",
+    "truth",
+    "pin",
+    "found",
+    "logit map",
+    "comparison",
+    "region",
+    "heatmap",
+    "ruler",
 ]
 
 PIXELS = np.eye(3)
@@ -122,6 +132,10 @@ class OwnedLayers:
     def give(self, layer: Layer, role: Role, **facts: Any) -> None:
         """Give a layer its role."""
         self._places[layer] = _Place(role, PIXELS, facts)
+
+    def hand_over(self, layer: Layer, role: Role) -> None:
+        """Give a layer that has a role another one; it stays where it lies."""
+        self._places[layer].role = role
 
     def release(self, layer: Layer) -> None:
         """Leave a layer to the user."""

@@ -230,6 +230,22 @@ class ImageController(Controller):
             handle.unload()
             self.status.tell(f"{handle.facts.name} unloaded.")
 
+    @property
+    def loaded_choice(self) -> ModelChoice | None:
+        """What the loaded model was chosen as; None while there is none, or where it came another way."""
+        return None if self._loaded is None or self.session.handle is None else self._loaded[0]
+
+    def exchange(self, handle: ModelHandle, loaded: tuple[ModelChoice, Any]) -> tuple[ModelChoice, Any] | None:
+        """Work with another loaded model; the one before stays loaded. Return what that one was loaded for, and when.
+
+        `loaded` is what this returned for the other model, or its choice and the `stamps` of its files.
+        """
+        self.cancel()
+        before, self._loaded, self.choice = self._loaded, loaded, loaded[0]
+        handle.lost = self._lost.told.emit
+        self.session.handle = handle
+        return before
+
     # What comes back from the worker thread
 
     def report_failure(self, error: Exception) -> None:

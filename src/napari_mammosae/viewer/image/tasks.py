@@ -37,6 +37,7 @@ class ModelChoice:
     device: str = "auto"
     precision: str = "float32"
     engine: str = "auto"
+    layer: str | None = None
 
     @property
     def title(self) -> str:

@@ -22,8 +22,8 @@ from .state import EditState
 
 NO_RUN = "Open a run to see what the edit does to many images."
 NO_SWEEP = (
-    "{why}: every edit needs a pass of every image through the network, so there is no curve here, and "
-    "no prediction of the run. Its ranking gives sets for the image shown. In Python: core.intervention.masked_logits."
+    "{why}: every edit needs a pass of every image through the network. Its ranking gives sets for the image shown; "
+    "the command `intervene` makes the curve over a sample of images."
 )
 _BANDS_WAIT = 600  # milliseconds without a change before intervals are worked out
 _CURVES_KEPT = 24

@@ -20,6 +20,10 @@ MAPS: dict[MapKind, tuple[str, str]] = {
     "after": ("after", "The same after the edit, on the same colours"),
     "difference": ("difference", "What the edit changes at each position"),
 }
+CONTRIBUTIONS: dict[str, tuple[str, str]] = {
+    "integrated": ("integrated gradients", "Mean gradient on the way from no latent to all, times the latents"),
+    "gradient": ("gradient x activation", "Gradient at the image's latents, times the latents: one backward pass"),
+}
 BEFORE = {"delta": "model", "replace": "with SAE"}
 """What the prediction without the edit is, in each form."""
 
@@ -94,10 +98,10 @@ class ResultPart(Part):
         say = self.session.verdicts or (lambda _: None)
         remarks = {term.latent: say(term.latent) or "" for term in view.terms if term.latent >= 0}
         self.waterfall.show_terms(view.terms, self.session.called, remarks)
-        linear = view.effect.maps is not None
-        self.class_box.setVisible(linear and len(classes) > 1)
-        for widget in (self.waterfall, self.map_label, self.map_box):
-            widget.setVisible(linear)
+        self.class_box.setVisible(bool(view.terms) and len(classes) > 1)
+        self.waterfall.setVisible(bool(view.terms))
+        for widget in (self.map_label, self.map_box):
+            widget.setVisible(view.effect.maps is not None)
 
     def _build(self, titles: tuple[str, ...]) -> None:
         while (item := self._grid.takeAt(0)) is not None:
@@ -146,9 +150,17 @@ class PassPart(Part):
             "Pass the image with its edited latents through the network",
             intervention.compute_pass,
         )
+        self.method_box = ui.chooser(8, "How contributions are found", CONTRIBUTIONS)
+        self.contribution_button = ui.button(
+            "Find contributions", "Find out by gradients what each latent adds", self._find_contributions
+        )
+        self.found = row(self.method_box, self.contribution_button)
+        self.completeness = hint(ui.wrapped())
         self.progress = JobBar(self.jobs)
         self.status = ui.wrapped()
-        ui.column(self, self.why, self.compute_button, self.progress, self.status, spacing=3)
+        ui.column(
+            self, self.why, self.compute_button, self.found, self.completeness, self.progress, self.status, spacing=3
+        )
         self.listen(intervention.changed, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self._say)
@@ -161,11 +173,17 @@ class PassPart(Part):
         self.setVisible(inner)
         if model is not None and inner:
             self.why.setText(
-                f"{model.obstacle.partition(':')[0]}: each edit needs a pass through the rest of the network."
+                f"{model.obstacle.partition(':')[0]}: each edit is exact, by a pass through the rest of the network."
             )
+            found, logit = self.intervention.sources.contributions, self.intervention.state.logit
+            ui.show_text(self.completeness, "" if found is None else f"{found.describe(logit)}.".capitalize())
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)
         self.compute_button.setVisible(not busy)
+        self.found.setVisible(not busy)
         self._say(self.progress.text if busy else self.intervention.pass_note)
+
+    def _find_contributions(self) -> None:
+        self.intervention.compute_contributions(self.method_box.currentData())
 
     def _say(self, text: str) -> None:
         ui.show_text(self.status, text)

@@ -97,6 +97,7 @@ class Restoring:
             device=known["device"],
             precision=known["precision"],
             engine=known["engine"],
+            layer=known.get("layer"),
             **files,
         )
 

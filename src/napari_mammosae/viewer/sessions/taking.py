@@ -93,6 +93,7 @@ def _model(work: Workspace, base: Path) -> dict[str, Any]:
         "device": choice.device,
         "precision": choice.precision,
         "engine": choice.engine,
+        "layer": choice.layer,
         "loaded": model is not None,
         "computed": maps is not None and bool(maps.key),
         "maps": maps is not None,
