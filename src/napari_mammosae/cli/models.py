@@ -108,7 +108,7 @@ def verify(
 
         network = load_model(model, device="cpu", **recipe)
     rows, columns = network.grid
-    say(f"{network.name}: {network.backbone.architecture.name}, layer {network.layer}", quiet=quiet)
+    say(f"{network.name}: {network.backbone.name}, layer {network.layer}", quiet=quiet)
     say(f"features {network.width} x {rows} x {columns}, latents {network.n_latents}", quiet=quiet)
     if network.sae is not None:
         say(f"sae {network.sae.source}: {network.sae.words}", quiet=quiet)

@@ -41,7 +41,7 @@ def masked_logits(model: "MammoSAE", x: "Tensor", edits: Sequence[Edit]) -> Floa
     import torch
 
     with torch.inference_mode():
-        features = model.features(x) if x.shape[1] == 3 and model.width != 3 else x
+        features = model.features(x) if model.takes(x) else x
         grid = (int(features.shape[2]), int(features.shape[3]))
         for edit in edits:
             edit.check(model.n_latents, grid)

@@ -50,7 +50,8 @@ class LatentMaps:
         Whether `values` come from a run, which keeps them in half precision, and so are less exact than the means.
     features
         float32 (d,) each: `mean` and `max` over the cells of the last layer's channels, and, where the SAE reads
-        another layer, `layer_mean` and `layer_max` of that one's. An image of a run has the first two, or none where
+        another layer, `layer_mean` and `layer_max` of that one's. Where heads read something else than means, `mean` is
+        what they read. An image of a run has the first two, or none where
         the run is of an early format.
     key
         Names the image and model under which the model keeps what an edit of an inner layer starts from; "" where

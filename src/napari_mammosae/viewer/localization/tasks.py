@@ -29,10 +29,13 @@ def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict
     import napari_mammosae.core.localization  # noqa: F401  (brings pandas: better here than in the GUI thread)
 
     from ...core.anatomy.cell_parts import BREAST_PARTS
-    from ...core.anatomy.regions import REGIONS, region_cells
+    from ...core.anatomy.regions import REGIONS, region_cells, whole_image
 
-    report("Outlining the breast")
     prepared = image.prepared(model.preprocessing)
+    if not model.preprocessing.breast:
+        shares, parts = whole_image(prepared.frame.input_shape, model.grid)
+        return {**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}
+    report("Outlining the breast")
     step = prepared.frame.scale
     spacing = None if image.spacing is None else (image.spacing[0] * step[0], image.spacing[1] * step[1])
     shares, parts = region_cells(
