@@ -156,8 +156,9 @@ def split_by_patient(sources: Sources, hold_out: float, seed: int) -> tuple[list
 
 
 def _fidelity(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore, sources: Sources) -> dict[str, Fidelity]:
-    """Compare predictions by class; only where the SAE's layer is the last and the images of both kinds are known."""
-    if sources.labels is None or model.layer != "head" or model.task == "multiclass":
+    """Compare predictions by class; only where means of cells give them and the images of both kinds are known."""
+    means = model.block is None and model.backbone.tail == "mean"
+    if sources.labels is None or not means or model.task == "multiclass":
         return {}
     with_sae = _logits_with(sae, model, held)
     found = {}
