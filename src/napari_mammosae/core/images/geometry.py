@@ -19,7 +19,7 @@ BOX = ("row_min", "col_min", "row_max", "col_max")
 
 
 ENLARGED = 2
-"""How many times a breast may be enlarged on its way to the model's input without a note."""
+"""How many times an image may be enlarged on its way to the model's input without a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,12 @@ class Frame:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of it: the breast is enlarged more than twice."""
+        """What a person should know of it: the image is enlarged more than twice."""
         factor = 1 / min(self.scale)
         if factor <= ENLARGED:
             return ()
         return (
-            f"the breast is enlarged {factor:.1f} times for the model, which was trained on finer images; use the "
+            f"the image is enlarged {factor:.1f} times for the model, which was trained on finer images; use the "
             "image in full resolution",
         )
 

@@ -145,9 +145,7 @@ class PassPart(Part):
         inner = model is not None and self.session.maps is not None and not model.linear and bool(model.classes)
         self.setVisible(inner)
         if model is not None and inner:
-            self.why.setText(
-                f"{model.obstacle.partition(':')[0]}: each edit needs a pass through the rest of the network."
-            )
+            self.why.setText(model.pass_note)
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)
         self.compute_button.setVisible(not busy)
         self._say(self.progress.text if busy else self.intervention.pass_note)
