@@ -271,6 +271,33 @@ def test_what_does_not_fit_is_said_in_one_line(text: str, change: Any, words: st
     assert len(said) <= 300
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "words"),
+    [
+        ("crossvit_tiny_240", (240, 240), "the last layer of crossvit_tiny_240 is no grid of cells"),
+        ("pit_ti_224", (64, 64), "the last layer of pit_ti_224 is no grid of cells"),
+        ("halonet26t", (96, 96), "halonet26t takes no 96 x 96 pixels .* choose another input size"),
+    ],
+)
+def test_networks_without_a_grid(name: str, size: tuple[int, int], words: str) -> None:
+    fixed = timm_kit.takes(name, size)
+    with pytest.raises(ModelError, match=words) as caught:
+        NetworkBackbone(timm_kit.network(name, **fixed), name, "timm", 3, size, fixed=bool(fixed))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_size_that_a_small_image_does_not_stand_for() -> None:
+    network = timm_kit.network("halonet26t")
+    assert NetworkBackbone(network, "halonet26t", "timm", 3, (256, 256), fixed=False).tail == "mean"
+
+
+def test_a_network_whose_head_was_never_trained() -> None:
+    network = import_timm().create_model("mixer_s32_224", num_classes=2, img_size=(64, 64))
+    assert not network.head.weight.any()
+    backbone = NetworkBackbone(network, "mixer_s32_224", "timm", 3, (64, 64), fixed=True)
+    assert backbone.tail == "mean"
+
+
 def test_one_of_several_in_a_file(tmp_path: Path) -> None:
     path = written(tmp_path, TOML + "[keys]\nclassifier = 'model_ema'")
     plain, averaged = (load_model(path, device="cpu", keys={"classifier": key}) for key in ("model", "model_ema"))

@@ -1,6 +1,6 @@
 """A network of timm as a backbone: its last map, the blocks before it, and what its head does with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal, cast
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ...base.errors import ModelError
+from ..memory import first_line
 from .protocol import Backbone
 from .tail import probe_tail
 
@@ -77,12 +78,10 @@ class NetworkBackbone(Backbone):
         self.prefix_tokens, self._whole_head = 0, False
         self._shapes: dict[tuple[tuple[int, int], int | None], tuple[int, int, int]] = {}
         self._layout: Layout = "rows"
-        side = size if fixed else (min(size[0], _PROBED), min(size[1], _PROBED))
         self._generator = torch.Generator().manual_seed(0)
-        x = torch.randn(2, channels, *side, generator=self._generator)
-        with torch.inference_mode():
-            self._learn_layout(self.network.forward_features(x), side)
-            features = self.forward(x)
+        x, raw = self._first_pass((size,) if fixed else ((min(size[0], _PROBED), min(size[1], _PROBED)), size))
+        self._learn_layout(raw, x.shape[2:])
+        features = self._packed(raw, x.shape[2:])
         self.blocks, self._chain = self._follow(x, features)
         self._probe(features.clone())
         self._shape(size, None)
@@ -131,9 +130,22 @@ class NetworkBackbone(Backbone):
         """What the network gives to its classification layer, or its logits where that is not an ordinary one."""
         return cast("Tensor", self.network.forward_head(self._unpacked(features), pre_logits=not self._whole_head))
 
-    def _learn_layout(self, raw: Tensor, size: tuple[int, int]) -> None:
+    def _first_pass(self, sizes: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        """Return two images of noise, of the first size that the network takes, and what it makes of them."""
+        for height, width in sizes:
+            x = torch.randn(2, self.in_channels, height, width, generator=self._generator)
+            try:
+                with torch.inference_mode():
+                    return x, self.network.forward_features(x)
+            except Exception as error:  # networks assert what they need of the size
+                reason = first_line(error)
+        raise ModelError(f"{self.name} takes no {height} x {width} pixels ({reason}); choose another input size")
+
+    def _learn_layout(self, raw: Any, size: Sequence[int]) -> None:
         width = self.network.num_features
-        if raw.ndim == 3:
+        if not isinstance(raw, Tensor):
+            raise ModelError(f"the last layer of {self.name} is no grid of cells; choose another network")
+        if raw.ndim == 3 and raw.shape[1] > 1:
             self._layout, prefix = "tokens", int(getattr(self.network, "num_prefix_tokens", 0))
             self.prefix_tokens = prefix if _sides(raw.shape[1] - prefix, size) else 0
             if not _sides(raw.shape[1] - self.prefix_tokens, size):
@@ -146,7 +158,7 @@ class NetworkBackbone(Backbone):
         else:
             raise ModelError(f"the last layer of {self.name} is no grid of cells; choose another network")
 
-    def _packed(self, raw: Tensor, size: Any) -> Tensor:
+    def _packed(self, raw: Tensor, size: Sequence[int]) -> Tensor:
         """Lay a map out as (N, D, H', W'), the class tokens in channels of their own."""
         if raw.ndim == 4:
             return raw.permute(0, 3, 1, 2) if self._layout == "last" else raw
@@ -218,7 +230,9 @@ class NetworkBackbone(Backbone):
             found = probe_tail(lambda one: self._own_pool(one) @ rows.T + shift, features, self._channels)
         finally:
             network.float()
-        self.tail, self._pooled = found.kind, self._channels if found.kind == "mean" else width
+        constant = found.kind == "token" and not self.prefix_tokens  # which only weights of zero are
+        self.tail = "rerun" if constant else found.kind
+        self._pooled = self._channels if found.kind == "mean" else width
         if found.weight is not None and found.bias is not None:
             weight, bias = found.weight[: len(weight)], found.bias[: len(weight)]
         self.layer = (weight, bias) if len(weight) else None
@@ -265,7 +279,7 @@ def _blocks(part: nn.Module) -> Iterator[nn.Module]:
             yield one
 
 
-def _sides(cells: int, size: Any) -> tuple[int, int] | None:
+def _sides(cells: int, size: Sequence[int]) -> tuple[int, int] | None:
     """Rows and columns of so many cells of an image of a size; None where they make no grid of its shape."""
     if cells < 1:
         return None
