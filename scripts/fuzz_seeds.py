@@ -143,6 +143,10 @@ def _models(folder: Path) -> Iterator[Seed]:
         'task = "multilabel"\n[domain]\nwords = ["a", """b\nc"""]\n'
     )
     yield Seed("model.toml", toml, root)
+    ensemble = {"backbone": "test_efficientnet", "num_classes": 5, "in_chans": 1, "num_models": 2}
+    sizes = {"image_sizes": [[96, 64], [64, 64]], "pad_to_aspect_ratio": [True, False]}
+    (folder / "config.json").write_text(json.dumps(ensemble | sizes))
+    yield Seed("mammoscreen", folder / "config.json")
     with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for label in ("mass", "density"):
             archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)

@@ -219,7 +219,7 @@ def test_another_model_than_the_run_s(run_path, tmp_path, capsys):
     assert main(["intervene", str(run_path), "--label", "mass", "--model", str(other)]) == 1
     assert "another model and another SAE" in capsys.readouterr().err
     assert main(["intervene", str(run_path), "--label", "mass"]) == 1
-    assert "needs --model" in capsys.readouterr().err
+    assert "needs --model here: its model.toml says what it is, name that file" in capsys.readouterr().err
 
 
 def test_the_published_protocol_by_finding_row(tiny_model, model, tmp_path):

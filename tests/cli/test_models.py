@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 import published_kit as kit
+import timm_kit
 from hub_server import Hub, reaching, serving
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
@@ -33,6 +34,7 @@ def test_list_download_verify(hub: Hub, capsys: pytest.CaptureFixture[str]):
     assert before["mass-finetuned"][0] == "not downloaded: part of an archive of 849 MB"
     assert before["mass-finetuned"][-1] == "Table 1 (b), Finetuned: AUROC 0.856, with the SAE 0.855"
     assert before["mammo-clip-b2"][0] == "not downloaded: size unknown"
+    assert all(row[1] == "mammo-clip, layer head, closed form" for row in before.values())
     assert main(["models", "download", "mass-finetuned", "mammo-clip-b2", "demo", "--yes"]) == 0
     said = capsys.readouterr().out
     for words in (
@@ -101,3 +103,19 @@ def test_what_goes_wrong_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixtu
             error = capsys.readouterr().err
             assert said in error
             assert (error.startswith("Error: "), error.count("\n"), len(error) < 310) == (True, 1, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "words"),
+    [
+        ("test_resnet", "", "layer head\ntail: closed form (mean of the cells, then linear)\n"),
+        ("test_convnext", "", "layer head\ntail: re-run (not linear in the cells)\n"),
+        ("test_vit", "", "layer head\ntail: re-run (the head reads class tokens alone: cells have no direct effect)\n"),
+        ("test_resnet", 'layer = "blocks.2"', "layer blocks.2\ntail: re-run (the layers after it)\n"),
+    ],
+)
+def test_what_a_network_of_one_s_own_is(
+    name: str, more: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["models", "verify", str(timm_kit.write_model(tmp_path, name, more=more))]) == 0
+    assert f"own-{name}: {name}, adapter timm, {words}" in capsys.readouterr().out

@@ -21,17 +21,21 @@ _Member = Annotated[
 ]
 
 
+_LISTED = "mammo-clip, layer head, closed form"
+"""Adapter, layer and tail of every model with a name."""
+
+
 @models.command("list")
 def list_models() -> None:
-    """List the names that --model takes, with the table cell of the paper that each gives."""
+    """List the names that --model takes: adapter, layer and tail of each, and the table cell of the paper it gives."""
     from ..core.models.model_files import embedded_models
     from ..core.models.published.catalogue import published_models
     from ..core.models.published.places import state_of
 
     for name, file in embedded_models().items():
-        typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}\tsynthetic phantoms")
+        typer.echo(f"{name}\tembedded{'' if file.is_file() else ' (missing)'}\t{_LISTED}\tsynthetic phantoms")
     for name, model in published_models().items():
-        typer.echo("\t".join(filter(None, (name, state_of(model), model.about, model.cell))))
+        typer.echo("\t".join(filter(None, (name, state_of(model), _LISTED, model.about, model.cell))))
 
 
 @models.command()
@@ -102,14 +106,21 @@ def verify(
     layer: options.Layer = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Load a model once and print its sizes and the hashes of its files."""
+    """Load a model once and print its adapter, layer, tail and sizes, and the hashes of its files.
+
+    The tail is what follows the SAE: where it has no closed form, the rest of the network is re-run for each edit.
+    """
     recipe = options.sae_recipe(sae, sae_option, layer)
     with working(f"Loading {model}", quiet=quiet):
+        from ..core.models.adapters.kinds import TAIL_WORDS
         from ..core.models.loading import load_model
 
         network = load_model(model, device="cpu", **recipe)
     rows, columns = network.grid
-    say(f"{network.name}: {network.backbone.architecture.name}, layer {network.layer}", quiet=quiet)
+    backbone = network.backbone
+    say(f"{network.name}: {backbone.name}, adapter {backbone.adapter}, layer {network.layer}", quiet=quiet)
+    inner = network.block is not None
+    say(f"tail: {'re-run (the layers after it)' if inner else TAIL_WORDS[backbone.tail]}", quiet=quiet)
     say(f"features {network.width} x {rows} x {columns}, latents {network.n_latents}", quiet=quiet)
     if network.sae is not None:
         say(f"sae {network.sae.source}: {network.sae.words}", quiet=quiet)

@@ -409,4 +409,4 @@ def test_tiffs_say_whether_they_end_too_early_or_are_damaged(tmp_path: Path, cut
 def test_a_breast_enlarged_more_than_twice_is_noted(crop: tuple[int, int], said: str) -> None:
     notes = Frame((2000, 1000), (0, 0, *crop), (1520, 912)).notes
     assert bool(notes) == bool(said)
-    assert all(f"the breast is enlarged {said}" in note for note in notes)
+    assert all(f"the image is enlarged {said}" in note for note in notes)

@@ -6,7 +6,14 @@ from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from napari_mammosae.core.base.errors import ImageError
-from napari_mammosae.core.images.preprocessing import Preprocessing, breast_box, normalised, prepare, to_8bit
+from napari_mammosae.core.images.preprocessing import (
+    Preprocessing,
+    breast_box,
+    normalised,
+    normalised_channels,
+    prepare,
+    to_8bit,
+)
 
 SMALL = Preprocessing(size=(60, 36))
 
@@ -185,3 +192,47 @@ def test_a_constant_model_input_is_refused() -> None:
 def test_impossible_preprocessing_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="expected"):
         Preprocessing(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("fit", "crop", "edges"),
+    [
+        ("crop", (20, 0, 180, 90), None),
+        ("resize", (0, 0, 200, 130), None),
+        ("pad", (-8, 0, 209, 130), "above and below"),
+        ("crop-pad", (20, -3, 180, 93), "beside"),
+    ],
+)
+def test_what_part_of_an_image_a_model_sees(fit: str, crop: tuple[int, ...], edges: str | None) -> None:
+    pixels = breast()
+    made = prepare(pixels, Preprocessing(size=(60, 36), fit=fit))
+    assert made.frame.crop == crop
+    seen = made.frame.cut(pixels).astype(np.float64)
+    assert seen.shape == (crop[2] - crop[0], crop[3] - crop[1])
+    grey = np.floor(seen / 4095 * 255)
+    rows, cols = grey.shape
+    wide = np.kron(grey, np.ones((60, 36))).reshape(60, rows, 36, cols).mean((1, 3))
+    assert np.abs(made.pixels - wide).max() <= 1
+    if edges:  # one scale along both axes: nothing is distorted
+        assert made.frame.scale[0] == pytest.approx(made.frame.scale[1], rel=0.01)
+    points = np.array([[30, 20], [100.5, 60]])
+    np.testing.assert_allclose(made.frame.to_source_points(made.frame.to_input_points(points)), points)
+
+
+def test_eight_bit_images_keep_their_values_where_they_are_not_stretched() -> None:
+    pixels = np.full((40, 40), 60, np.uint8)
+    pixels[10:, 10:] = 180
+    as_they_are = Preprocessing(size=(20, 20), fit="resize", stretch=False, mean=0.0, std=1.0)
+    made = prepare(pixels, as_they_are)
+    assert (made.pixels.min(), made.pixels.max()) == (60, 180)
+    assert_allclose(normalised(made.pixels, as_they_are), made.pixels / 255, rtol=1e-6)
+    assert prepare(pixels, Preprocessing(size=(20, 20), fit="resize")).pixels.max() == 255
+
+
+def test_each_channel_has_its_own_mean_and_std() -> None:
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
+    colour = normalised_channels(pixels, Preprocessing((8, 8), mean, std, stretch=False))
+    expected = (pixels / 255 - np.array(mean)[:, None, None]) / np.array(std)[:, None, None]
+    assert_allclose(colour, expected, rtol=1e-5, atol=1e-6)
+    assert normalised_channels(pixels, Preprocessing((8, 8))).shape == (1, 8, 8)

@@ -36,3 +36,18 @@ def test_a_model_of_phantoms_takes_phantoms(name, fits):
     image = mammogram(image_id=name)
     assert (not outside_domain(model_facts(domain=DEMO), image)) is fits
     assert not outside_domain(model_facts(), image)
+
+
+@pytest.mark.parametrize(
+    ("tags", "said"),
+    [
+        ({"Modality": "DX", "BodyPartExamined": "CHEST"}, ""),
+        ({"Modality": "CR"}, ""),
+        ({"Modality": "MG"}, "this file says modality MG."),
+        ({"Modality": "DX", "BodyPartExamined": "HAND"}, "this file says body part HAND."),
+    ],
+)
+def test_a_model_of_chests(tmp_path, tags, said):
+    image = read_mammogram(write_dicom(tmp_path / "case.dcm", breast_image(), **tags))
+    text = outside_domain(model_facts(domain=Domain("chest radiography", "chest")), image)
+    assert text == (f"fake is made for chest radiography; {said} Its predictions mean nothing here." if said else "")

@@ -170,11 +170,20 @@ WRONG = [
     (f"{NAMED}[[head]]\nname = 'a'\nfile = '/home/someone/gone.pth'", "head.1.file = 'gone.pth', which does not exist"),
 ]
 LATER = [
-    ("[backbone]\nkind = 'timm'\narchitecture = 'resnet50'", "backbone.kind = 'timm' is not supported yet"),
+    ("[backbone]\nkind = 'timm'\narchitecture = 'resnet50'", "unknown key backbone.architecture"),
+    ("[backbone]\nkind = 'timm'", "backbone.kind is 'timm' without a name; write timm = 'resnet50'"),
+    ("[backbone]\nkind = 'keras'", "backbone.kind is 'keras'; expected one of mammo-clip, timm"),
+    ("timm = 'resnet50'\ntorchvision = 'resnet50'", "backbone names several networks; keep one"),
+    ("timm = 'resnet50'\n[backbone]\nkind = 'medclip'", "backbone names several networks; keep one"),
+    ("timm = 'resnet50'\n[backbone]\nmember = 1", "backbone.member is for kind 'mammoscreen' alone"),
+    ("[input]\nfit = 'stretch'", "input.fit is 'stretch'; expected one of crop, crop-pad, resize, pad"),
+    ("[input]\nmean = [0.1, 0.2]", "mean has 2 numbers for 3 channels; give one a channel"),
+    ("[input]\nstd = [0.1, 0.2, -0.3]", "expected a positive number, or a list of one a channel"),
     ("[sae]\nkind = 'other'", "sae.kind is 'other'; expected one of relu, topk"),
     ("[sae]\nk = 0", "sae.k is 0; expected a whole number of at least 1"),
     ("[sae]\nscale = -1.0", "sae.scale is -1.0; expected a positive number"),
-    ("[input]\nchannels = 1", "input.channels = 1 is not supported yet; use 3"),
+    ("[input]\nchannels = 1", "input.channels is 1; this backbone reads 3"),
+    ("timm = 'resnet50'\n[input]\nchannels = 2", "input.channels is 2; expected 1 or 3"),
     ("[keys]\nclassifier = 3", "keys is {'classifier': 3}; expected a table of texts"),
 ]
 

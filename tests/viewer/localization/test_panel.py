@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog, QLabel, QMessageBox
 
 import fakes
 from layer_kit import owned
@@ -681,3 +681,14 @@ def test_a_blind_judge_sees_what_is_found_and_nothing_of_what_is_annotated(qtbot
     session.blind = False
     settled(qtbot, dock)
     assert texts(dock) == before
+
+
+def test_other_images_than_mammograms_have_no_measures_of_a_breast(qtbot, dock):
+    names = {label.text() for label in dock.boxes.findChildren(QLabel) if not label.isHidden()}
+    assert {"Lift", "Pectoral", "Outside breast", "Markers", "Skin line", "Energy in box"} <= names
+    chest = Preprocessing(size=SHAPE, breast=False)
+    dock.workspace.session.handle = fakes.FakeModel(preprocessing=chest)
+    dock.boxes.refresh(None)
+    names = {label.text() for label in dock.boxes.findChildren(QLabel) if not label.isHidden()}
+    assert not {"Lift", "Pectoral", "Outside breast", "Markers", "Skin line"} & names
+    assert {"Energy in box", "Lift, image", "Recall"} <= names

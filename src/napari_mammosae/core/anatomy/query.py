@@ -82,8 +82,7 @@ def brush_weights(mask: ArrayLike, grid: tuple[int, int], frame: Frame | None = 
     if frame is not None:
         if painted.shape != frame.source_shape:
             raise ValueError(f"the mask has shape {painted.shape}, the source image {frame.source_shape}")
-        row0, col0, row1, col1 = frame.crop
-        painted = painted[row0:row1, col0:col1]
+        painted = frame.cut(painted)
     return cell_shares(painted, grid)
 
 

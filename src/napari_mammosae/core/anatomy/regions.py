@@ -118,6 +118,14 @@ def cells_of(masks: Mapping[str, Mask], grid: tuple[int, int]) -> tuple[NDArray[
     return shares.astype(np.float32), parts_of(masks["breast"], grid)
 
 
+def whole_image(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+    """As `region_cells`, of an image (H, W) of something else: all of it stands where the breast would."""
+    shares = np.zeros((len(REGIONS), *grid), np.float32)
+    shares[REGIONS.index("breast")] = 1
+    shares[REGIONS.index("border")] = _border_shares(*shape, grid)
+    return shares, parts_of(np.ones(shape, np.bool_), grid)
+
+
 def _border(height: int, width: int) -> Mask:
     frame = np.ones((height, width), bool)
     edge = max(1, round(BORDER * height))

@@ -6,7 +6,7 @@ pixel, so an edge is drawn at ``edge - 0.5``.
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,7 +19,7 @@ BOX = ("row_min", "col_min", "row_max", "col_max")
 
 
 ENLARGED = 2
-"""How many times a breast may be enlarged on its way to the model's input without a note."""
+"""How many times an image may be enlarged on its way to the model's input without a note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class Frame:
     source_shape
         Rows and columns of the file's pixels.
     crop
-        ``(row0, col0, row1, col1)`` in source edges, half open; what was cut off before (a border) is part of it.
+        ``(row0, col0, row1, col1)`` in source edges, half open; what was cut off before (a border) is part of it. It
+        leaves the source where the image was padded.
     input_shape
         Rows and columns of the model input.
     """
@@ -45,14 +46,22 @@ class Frame:
         row0, col0, row1, col1 = self.crop
         if min(self.input_shape) < 1:
             raise ValueError(f"input shape {self.input_shape} has no pixels")
-        if not (0 <= row0 < row1 <= rows and 0 <= col0 < col1 <= cols):
-            raise ValueError(f"crop {self.crop} is empty or leaves the source image of shape {self.source_shape}")
+        if not (max(row0, 0) < min(row1, rows) and max(col0, 0) < min(col1, cols)):
+            raise ValueError(f"crop {self.crop} holds nothing of the source image of shape {self.source_shape}")
 
     @classmethod
     def identity(cls, shape: tuple[int, int]) -> Self:
         """Frame of an image that is its own model input."""
         rows, cols = shape
         return cls((rows, cols), (0, 0, rows, cols), (rows, cols))
+
+    def cut(self, pixels: NDArray[Any]) -> NDArray[Any]:
+        """Return the part of an array (rows, cols) of source pixels that the model saw; padding is its lowest value."""
+        row0, col0, row1, col1 = self.crop
+        rows, cols = self.source_shape
+        part = pixels[max(row0, 0) : row1, max(col0, 0) : col1]
+        around = (max(-row0, 0), max(row1 - rows, 0)), (max(-col0, 0), max(col1 - cols, 0))
+        return np.pad(part, around, constant_values=pixels.min()) if np.any(around) else part
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -62,12 +71,12 @@ class Frame:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know of it: the breast is enlarged more than twice."""
+        """What a person should know of it: the image is enlarged more than twice."""
         factor = 1 / min(self.scale)
         if factor <= ENLARGED:
             return ()
         return (
-            f"the breast is enlarged {factor:.1f} times for the model, which was trained on finer images; use the "
+            f"the image is enlarged {factor:.1f} times for the model, which was trained on finer images; use the "
             "image in full resolution",
         )
 

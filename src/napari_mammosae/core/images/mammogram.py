@@ -1,7 +1,7 @@
 """Mammograms: reading DICOM, PNG, TIFF, JPEG and NPY, and turning them into model inputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -19,7 +19,7 @@ from .dicom import BORDER, read_dicom
 from .dicom_display import VoiTable
 from .dicom_facts import Laterality, View
 from .kinds import DICOM_SUFFIXES, is_dicom
-from .preprocessing import ModelInput, Preprocessing, check_varies, normalised, prepare
+from .preprocessing import ModelInput, Preprocessing, check_varies, normalised_channels, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 from .scale import Scale
 
@@ -120,7 +120,7 @@ class Mammogram:
         """The model's view of the image, uint8 (H, W), before normalisation; computed once for each preprocessing."""
         if preprocessing not in self._prepared:
             if not self.crop and self.shape != preprocessing.size:
-                preprocessing = Preprocessing(preprocessing.size, preprocessing.mean, preprocessing.std, crop=False)
+                preprocessing = replace(preprocessing, crop=False)
             self._prepared[preprocessing] = prepare(self.pixels, preprocessing, border=self.border, name=self.name)
         return self._prepared[preprocessing]
 
@@ -129,7 +129,7 @@ class Mammogram:
         return self.prepared(preprocessing).frame
 
     def to_input(self, preprocessing: Preprocessing) -> "torch.Tensor":
-        """Normalised model input: float32 tensor (1, 3, H, W), three equal channels."""
+        """Normalised model input: float32 tensor (1, C, H, W); C is 3, or 1 for a model of grey images."""
         return input_tensor(self.prepared(preprocessing), preprocessing, self.name)
 
     def displayed(self) -> NDArray[Any]:
@@ -187,11 +187,11 @@ class Mammogram:
 
 
 def input_tensor(prepared: ModelInput, preprocessing: Preprocessing, name: str) -> "torch.Tensor":
-    """Normalised model input: float32 tensor (1, 3, H, W); errors call the image by its name."""
+    """Normalised model input: float32 tensor (1, C, H, W); errors call the image by its name."""
     import torch
 
-    plane = normalised(prepared.pixels, preprocessing, name)
-    return torch.from_numpy(plane).expand(1, 3, -1, -1).contiguous()
+    planes = normalised_channels(prepared.pixels, preprocessing, name)
+    return torch.from_numpy(planes).expand(1, preprocessing.channels, -1, -1).contiguous()
 
 
 def read_mammogram(

@@ -1,7 +1,7 @@
 """From source pixels to the model input, step by step as the released models were trained, with the geometry kept."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -14,6 +14,10 @@ BACKGROUND = 40
 """Grey levels (of 255) up to this one count as background when the breast is searched."""
 
 
+Fit = Literal["crop", "crop-pad", "resize", "pad"]
+"""How an image of another size is made into the input: cropped to the breast or whole, resized or first padded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
     """What a model expects of its input.
@@ -23,21 +27,47 @@ class Preprocessing:
     size
         Rows and columns of the input.
     mean, std
-        Taken off and divided by after the image was stretched to 0 ... 1.
+        Taken off and divided by after the image was scaled to 0 ... 1: a number, or one a channel.
     crop
-        Whether images of another size are cropped to the breast and resized; otherwise they are refused.
+        Whether images of another size are made to fit; otherwise they are refused.
+    fit
+        How they are: "crop" cuts the breast out and resizes it, "resize" does so with the whole image; "crop-pad" and
+        "pad" first pad to the shape of the input with black, so that nothing is distorted.
+    stretch
+        Whether each image is stretched from its darkest to its brightest pixel; otherwise 8-bit images keep their
+        values, and 255 is 1.
+    channels
+        1, or 3 for networks of colour images, which get the same plane three times.
+    breast
+        Whether images are of a breast, with air, skin and pectoral muscle around it.
     """
 
     size: tuple[int, int] = (1520, 912)
-    mean: float = 0.3089279
-    std: float = 0.25053555408335154
+    mean: float | tuple[float, ...] = 0.3089279
+    std: float | tuple[float, ...] = 0.25053555408335154
     crop: bool = True
+    fit: Fit = "crop"
+    stretch: bool = True
+    channels: int = 3
+    breast: bool = True
 
     def __post_init__(self) -> None:
         if len(self.size) != 2 or min(self.size) < 1:
             raise ValueError(f"size is {self.size}, expected (rows, columns)")
-        if not self.std > 0:
+        for name, value in (("mean", self.mean), ("std", self.std)):
+            if isinstance(value, tuple) and len(value) != self.channels:
+                raise ValueError(f"{name} has {len(value)} numbers for {self.channels} channels; give one a channel")
+        if not np.all(np.asarray(self.std) > 0):
             raise ValueError(f"std is {self.std}, expected a positive number")
+
+    def record(self) -> dict[str, Any]:
+        """Return what it says as plain values, without what goes without saying for a mammogram in three channels."""
+        first = ("size", "mean", "std", "crop")
+        return {
+            one.name: value
+            for one in fields(self)
+            if (value := getattr(self, one.name)) != one.default or one.name in first
+        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +86,7 @@ def prepare(pixels: NDArray[Any], preprocessing: Preprocessing, *, border: int =
     pixels
         (rows, cols), finite, bright = dense.
     preprocessing
-        Only `size` and `crop` matter here.
+        All but mean, std and channels matter here.
     border
         Pixels dropped on every side first: 5 for DICOM in the published pipeline.
     name
@@ -65,7 +95,7 @@ def prepare(pixels: NDArray[Any], preprocessing: Preprocessing, *, border: int =
     Raises
     ------
     ImageError
-        The image is constant, shows no breast, or has another size and `crop` is off.
+        The image is constant, shows no breast where one is cut out, or has another size and `crop` is off.
     """
     rows, cols = pixels.shape
     if (rows, cols) == preprocessing.size:
@@ -78,12 +108,29 @@ def prepare(pixels: NDArray[Any], preprocessing: Preprocessing, *, border: int =
         )
     if min(rows, cols) <= 2 * border:
         raise ImageError(f"{name}: {rows} x {cols} pixels are too few for a mammogram; export it in full size")
-    grey = to_8bit(pixels[border : rows - border, border : cols - border], name)
-    row0, col0, row1, col1 = breast_box(grey, name)
+    cut = preprocessing.fit.startswith("crop")
+    inner = pixels[border : rows - border, border : cols - border] if cut else pixels
+    keep = pixels.dtype == np.uint8 and not preprocessing.stretch
+    grey = np.asarray(inner, np.uint8) if keep else to_8bit(inner, name)
+    box = breast_box(grey, name) if cut else (0, 0, rows, cols)
+    if preprocessing.fit.endswith("pad"):
+        box = padded_box(box, preprocessing.size)
     height, width = preprocessing.size
-    resized = cv2.resize(grey[row0:row1, col0:col1], (width, height), interpolation=cv2.INTER_AREA)
-    crop = (row0 + border, col0 + border, row1 + border, col1 + border)
-    return ModelInput(np.asarray(resized, dtype=np.uint8), Frame((rows, cols), crop, preprocessing.size))
+    part = Frame(grey.shape, box, preprocessing.size).cut(grey)
+    resized = cv2.resize(part, (width, height), interpolation=cv2.INTER_AREA)
+    row0, col0, row1, col1 = (edge + border * cut for edge in box)
+    frame = Frame((rows, cols), (row0, col0, row1, col1), preprocessing.size)
+    return ModelInput(np.asarray(resized, dtype=np.uint8), frame)
+
+
+def padded_box(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Widen the edges of a box on both sides until it has the shape of `size`; it may leave the image then."""
+    row0, col0, row1, col1 = box
+    rows, cols = row1 - row0, col1 - col0
+    more_rows = max(round(cols * size[0] / size[1]) - rows, 0)
+    more_cols = max(round(rows * size[1] / size[0]) - cols, 0)
+    above, left = more_rows // 2, more_cols // 2
+    return row0 - above, col0 - left, row1 + more_rows - above, col1 + more_cols - left
 
 
 def to_8bit(pixels: NDArray[Any], name: str = "image") -> NDArray[np.uint8]:
@@ -117,14 +164,32 @@ def breast_box(grey: NDArray[np.uint8], name: str = "image") -> tuple[int, int, 
 
 
 def normalised(pixels: NDArray[np.uint8], preprocessing: Preprocessing, name: str = "image") -> NDArray[np.float32]:
-    """Model input (H, W) uint8 -> float32: minus its minimum, over its maximum, minus the mean, over the std."""
+    """Model input (H, W) uint8 -> float32: minus its minimum, over its maximum, minus the mean, over the std.
+
+    Images that are not stretched are divided by 255 instead. The mean and std are those of all channels.
+    """
     low, high = check_varies(pixels, f"{name} as the model sees it")
+    if not preprocessing.stretch:
+        low, high = 0, 255
     values = pixels.astype(np.float32)
     values -= np.float32(low)
     values /= np.float32(high) - np.float32(low)
-    values -= np.float32(preprocessing.mean)
-    values /= np.float32(preprocessing.std)
+    values -= np.asarray(preprocessing.mean, np.float32)
+    values /= np.asarray(preprocessing.std, np.float32)
     return values
+
+
+def normalised_channels(
+    pixels: NDArray[np.uint8], preprocessing: Preprocessing, name: str = "image"
+) -> NDArray[np.float32]:
+    """As `normalised`, (C, H, W) where channels differ, and (1, H, W) where one plane is that of all of them."""
+    means, stds = (
+        value if isinstance(value, tuple) else (value,) * preprocessing.channels
+        for value in (preprocessing.mean, preprocessing.std)
+    )
+    pairs = list(zip(means, stds, strict=True))
+    own = pairs[:1] if len(set(pairs)) == 1 else pairs
+    return np.stack([normalised(pixels, replace(preprocessing, mean=mean, std=std), name) for mean, std in own])
 
 
 def check_varies(pixels: NDArray[Any], name: str = "image") -> tuple[Any, Any]:

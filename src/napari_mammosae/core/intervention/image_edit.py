@@ -39,9 +39,7 @@ class ImageEdit:
 
     def _map(self, side: int) -> FloatArray:
         if self.maps is None:
-            raise SettingsError(
-                "the layers after the SAE are not linear, so there is no map of what each position adds."
-            )
+            raise SettingsError("what follows the SAE is not linear, so there is no map of what each position adds.")
         return np.asarray(self.maps[side])
 
 

@@ -47,7 +47,7 @@ def masked_logits(model: "MammoSAE", x: "Tensor", edits: Sequence[Edit]) -> Floa
     SettingsError
         If an edit does not fit the model.
     """
-    features = model.features(x) if x.shape[1] == 3 and model.width != 3 else x
+    features = model.features(x) if model.takes(x) else x
     images = (EditableImage(model, features[at : at + 1]) for at in range(features.shape[0]))
     found = [one.logits(edits) for one in images]
     return np.stack(found, axis=1) if found else np.empty((len(edits), 0, len(model.classes)))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from .adapters.protocol import Backbone
 from .timm_import import import_timm
 
 BN_EPSILON = 1e-3
@@ -91,7 +92,7 @@ class FixedPadConv2d(nn.Conv2d):
         return (side + self.before + self.after - self.kernel_size[0]) // self.stride[0] + 1
 
 
-class EfficientNetBackbone(nn.Module):
+class EfficientNetBackbone(Backbone):
     """From a normalised mammogram (N, 3, H, W) to the last feature map (N, d, H', W').
 
     The map is taken after the head convolution, its batch norm and swish; for 1520 x 912 it is d x 48 x 29.
@@ -102,9 +103,14 @@ class EfficientNetBackbone(nn.Module):
         Sizes, or the name of one in `ARCHITECTURES`.
     """
 
+    adapter, tail = "mammo-clip", "mean"
+    in_channels, prefix_tokens = 3, 0
+    blocks: nn.ModuleList
+
     def __init__(self, architecture: Architecture | str) -> None:
         super().__init__()
         self.architecture = ARCHITECTURES[architecture] if isinstance(architecture, str) else architecture
+        self.name = self.architecture.name
         network = _timm_network(self.architecture)
         self.conv_stem: nn.Module = network.conv_stem
         self.bn1: nn.Module = network.bn1

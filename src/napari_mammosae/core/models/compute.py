@@ -79,8 +79,9 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
             live = torch.nonzero(peak > 0).squeeze(1)
             columns = z[:, live]
             reconstruction = model.decode(columns.T.reshape(1, -1, *one.shape[2:]), live, one)
-            missed = (one.float() - reconstruction.float()).square().sum(1).double().mean().item()
-            spread = one.float().var((2, 3), correction=0).double().sum().item()
+            cells = model.cells_of(one).float()
+            missed = (cells - model.cells_of(reconstruction).float()).square().sum(1).double().mean().item()
+            spread = cells.var((2, 3), correction=0).double().sum().item()
             live_ids = live.cpu().numpy().astype(np.int32)
             values = columns.T.float().contiguous().cpu().numpy()
             last = model.last_features(one)
@@ -100,7 +101,7 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
                     fvu=missed / spread if spread else float("nan"),
                     sized_mean=sized_mean,
                     silent=silent,
-                    features=_pooled(last) | (_pooled(one, "layer_") if model.block is not None else {}),
+                    features=_features(model, last, one),
                 )
             )
     return results
@@ -125,13 +126,16 @@ def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: ty
     return full
 
 
-def _pooled(features: Tensor, prefix: str = "") -> dict[str, NDArray[np.float32]]:
-    """Mean, summed in float64, and maximum over the cells of one feature map (1, d, H', W')."""
-    cells = features[0].flatten(1)
-    return {
-        f"{prefix}mean": cells.to("cpu").double().mean(1).float().numpy(),
-        f"{prefix}max": cells.amax(1).float().cpu().numpy(),
+def _features(model: MammoSAE, last: Tensor, layer: Tensor) -> dict[str, NDArray[np.float32]]:
+    """What heads read of one map of the last layer, its maxima over the cells, and the same of the SAE's own layer."""
+    found = {
+        "mean": model.pooled(last)[0],
+        "max": last[0, : model.backbone.out_channels].flatten(1).amax(1),
     }
+    if model.block is not None:
+        cells = model.cells_of(layer)[0].flatten(1)
+        found |= {"layer_mean": cells.to("cpu").double().mean(1), "layer_max": cells.amax(1)}
+    return {name: value.float().cpu().numpy() for name, value in found.items()}
 
 
 def _numbers(model: MammoSAE, last: Tensor) -> NDArray[np.float64]:

@@ -35,7 +35,10 @@ def outside_domain(model: HasDomain, image: Mammogram) -> str:
         why = "" if _PHANTOM.fullmatch(image.image_id.rpartition("/")[2]) else "this is another image"
     else:
         modality, part = facts.get("modality", ""), facts.get("body_part", "")
-        other = domain.modality == _MAMMOGRAPHY and modality.upper() not in ("", "MG")
+        if domain.modality == _MAMMOGRAPHY:
+            other = modality.upper() not in ("", "MG")
+        else:
+            other = modality.upper() == "MG" and "breast" not in domain.body_part.lower()
         said = [
             f"modality {modality}" if other else "",
             f"body part {part}" if part and domain.body_part.lower() not in part.lower() else "",

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
+from .adapters.kinds import TailKind
 from .choices import Engine, Precision
 from .found_again import FoundAgain
 from .heads import HasHeads, Head
@@ -60,6 +61,9 @@ class ModelFacts(HasHeads):
         later do not change them.
     each_cell_normalised
         Whether the SAE normalises the features of each cell, so that a unit of a latent adds more to some cells.
+    tail
+        What follows the last feature map: "mean" of the cells and a linear layer, "token" where heads read class tokens
+        alone, "rerun" where it is not linear.
     attribution
         float64 (C, h): what one unit of a latent's mean over the cells adds to each logit. None where what follows the
         SAE is not linear, and without SAE or head.
@@ -96,6 +100,7 @@ class ModelFacts(HasHeads):
     model_sha256: str = ""
     sae_sha256: str = ""
     each_cell_normalised: bool = False
+    tail: TailKind = "mean"
     attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     constant: NDArray[np.float64] | None = field(default=None, repr=False)
     cell_attribution: NDArray[np.float64] | None = field(default=None, repr=False)
@@ -113,7 +118,9 @@ class ModelFacts(HasHeads):
         """
         if self.attribution is None or self.constant is None:
             has_sae, has_head = bool(self.n_latents), bool(self.heads)
-            raise ModelError(why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised))
+            raise ModelError(
+                why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised, self.tail)
+            )
         return self.attribution, self.constant
 
     @property
@@ -126,10 +133,24 @@ class ModelFacts(HasHeads):
         """What keeps latents from adding up to the logits, as the start of a sentence; empty where nothing does."""
         if self.layer != "head":
             return f"The SAE reads {self.layer}: the layers after it are not linear"
+        if self.tail == "token":
+            return "The head reads class tokens alone: patch latents have no direct effect on the prediction"
+        if self.tail == "rerun":
+            return "The head is not linear in the cells: latents do not add up to the logits"
         return "The SAE normalises each cell: latents do not add up to the logits" if self.each_cell_normalised else ""
 
+    @property
+    def pass_note(self) -> str:
+        """What an edit takes where latents do not add up to the logits, a sentence or two; empty where they do."""
+        if self.layer == "head" and self.tail == "token":
+            return f"{self.obstacle}. To edit what they carry, load an SAE of an inner layer."
+        start = self.obstacle.partition(":")[0]
+        return f"{start}: each edit needs a pass through the rest of the network." if start else ""
 
-def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool, each_cell_normalised: bool) -> str:
+
+def why_not_linear(
+    name: str, layer: str, has_sae: bool, has_head: bool, each_cell_normalised: bool, tail: TailKind = "mean"
+) -> str:
     """Say why nothing is known of what each latent adds to the logits; an empty string where it is."""
     if layer != "head":
         return (
@@ -137,6 +158,10 @@ def why_not_linear(name: str, layer: str, has_sae: bool, has_head: bool, each_ce
         )
     if not has_head:
         return f"{name} has no classifier; load a downstream checkpoint to see attributions"
+    if tail == "token":
+        return f"the head of {name} reads class tokens alone, so no latent of a patch has a share of the logit"
+    if tail == "rerun":
+        return f"the head of {name} is not linear in the cells, so no latent has an exact share of the logit"
     if each_cell_normalised:
         return "the SAE normalises each cell by its own size, so no latent has one share of the logit"
     return "" if has_sae else f"{name} was loaded without a sparse autoencoder; give `sae` a file"

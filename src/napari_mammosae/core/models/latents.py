@@ -50,7 +50,8 @@ class LatentMaps:
         Whether `values` come from a run, which keeps them in half precision, and so are less exact than the means.
     features
         float32 (d,) each: `mean` and `max` over the cells of the last layer's channels, and, where the SAE reads
-        another layer, `layer_mean` and `layer_max` of that one's. An image of a run has the first two, or none where
+        another layer, `layer_mean` and `layer_max` of that one's. Where heads read something else than means, `mean` is
+        what they read. An image of a run has the first two, or none where
         the run is of an early format.
     classes
         Names of the logits of an image of a run; empty where they are those of the model's heads, in order.

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..base.errors import ModelError
-from .backbone import EfficientNetBackbone
+from .adapters.protocol import Backbone
 
 _NO_GRID = ("classifier", "classification_head", "fc", "pool", "global_pool", "avgpool", "logits", "se")
 """Names of layers that have one value a channel, not one a cell."""
@@ -39,7 +39,7 @@ class LayerPlace:
     share_after: float
 
 
-def block_of_layer(layer: str, backbone: EfficientNetBackbone) -> int | None:
+def block_of_layer(layer: str, backbone: Backbone) -> int | None:
     """Return the number of the block that a layer's name means, None for the last feature map.
 
     Raises
@@ -61,7 +61,7 @@ def block_of_layer(layer: str, backbone: EfficientNetBackbone) -> int | None:
     raise ModelError(f"no layer {layer!r}; {there}")
 
 
-def layers_of(backbone: EfficientNetBackbone, size: tuple[int, int]) -> list[LayerPlace]:
+def layers_of(backbone: Backbone, size: tuple[int, int]) -> list[LayerPlace]:
     """Return every layer that an SAE can read, from the image on; nothing is computed.
 
     Parameters
@@ -82,13 +82,13 @@ def layers_of(backbone: EfficientNetBackbone, size: tuple[int, int]) -> list[Lay
     return found
 
 
-def _operations(backbone: EfficientNetBackbone, size: tuple[int, int]) -> list[int]:
+def _operations(backbone: Backbone, size: tuple[int, int]) -> list[int]:
     """Count the floating point operations up to each block, and of all, for one image, on tensors without content."""
     from torch.utils.flop_counter import FlopCounterMode
 
     tensors: dict[str, Any] = dict(backbone.named_parameters()) | dict(backbone.named_buffers())
     weights = {name: tensor.to("meta") for name, tensor in tensors.items()}
-    x = torch.empty(1, 3, *size, device="meta", dtype=next(backbone.parameters()).dtype)
+    x = torch.empty(1, backbone.in_channels, *size, device="meta", dtype=next(backbone.parameters()).dtype)
     counts: list[int] = []
     with torch.no_grad(), ExitStack() as undo, FlopCounterMode(display=False) as counter:
         for block in backbone.blocks:

@@ -15,6 +15,10 @@ from ..base.errors import CheckpointError, ModelError
 from ..base.files import sha256_file
 from ..base.progress import reporting
 from ..base.reading import reading
+from .adapters.kinds import NetworkSource
+from .adapters.protocol import Backbone
+from .adapters.reading import read_network
+from .adapters.weights import check_weights
 from .backbone import EfficientNetBackbone
 from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
 from .choices import (
@@ -47,7 +51,7 @@ DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
-    """Network with batch norms folded, heads (the classifier's own first), and autoencoder.
+    """Network, heads (the classifier's own first), and autoencoder.
 
     Attributes
     ----------
@@ -55,7 +59,7 @@ class Parts:
         By "model" and "sae": which of several in its file the backbone or the SAE is.
     """
 
-    backbone: EfficientNetBackbone
+    backbone: Backbone
     heads: tuple[Head, ...]
     sae: SparseAutoencoder | None
     places: dict[str, str]
@@ -71,9 +75,36 @@ def read_parts(files: ModelFiles) -> Parts:
     ModelError
         If no weights are named, or the classes do not fit the logits.
     """
+    backbone, heads, places = _read_backbone(files)
+    keys = files.keys
+    for extra in files.extra_heads:
+        if extra.file is not None:
+            layer = read_head(extra.file, keys.get(extra.name), extra.name)
+            heads.append(_new_head(extra, *layer, extra.file.name))
+    for head in heads:
+        if head.width != backbone.pooled_channels:
+            raise CheckpointError(
+                f"{head.source}: the classification layer reads {head.width} features, "
+                f"the backbone with it gives {backbone.pooled_channels}"
+            )
+    sae = None
+    if files.sae is not None:
+        sae = read_sae(files.sae, files.sae_options, keys.get("sae"))
+        places["sae"] = sae.place
+    return Parts(backbone, tuple(heads), sae, places)
+
+
+def _read_backbone(files: ModelFiles) -> tuple[Backbone, list[Head], dict[str, str]]:
+    """Return the backbone, the classifier's own heads, and where the backbone's weights were."""
     heads: list[Head] = []
     places: dict[str, str] = {}
     keys = files.keys
+    if files.network.kind != "mammo-clip":
+        loaded = read_network(files)
+        source, layer = files.classifier or files.backbone, loaded.backbone.layer
+        if layer is not None and source is not None:
+            heads = _own_heads(files.network, files.head, *layer, source.name)
+        return loaded.backbone, heads, {"model": loaded.place}
     if files.classifier is not None:
         source = files.classifier
         classifier = read_classifier(source, keys.get("classifier"))
@@ -93,22 +124,7 @@ def read_parts(files: ModelFiles) -> Parts:
         encoder, places["model"] = renamed(pretrained), pretrained.place
     else:
         raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
-    backbone = build_backbone(encoder, source.name)
-    for extra in files.extra_heads:
-        if extra.file is not None:
-            layer = read_head(extra.file, keys.get(extra.name), extra.name)
-            heads.append(_new_head(extra, *layer, extra.file.name))
-    for head in heads:
-        if head.width != backbone.out_channels:
-            raise CheckpointError(
-                f"{head.source}: the classification layer reads {head.width} features, "
-                f"the backbone with it gives {backbone.out_channels}"
-            )
-    sae = None
-    if files.sae is not None:
-        sae = read_sae(files.sae, files.sae_options, keys.get("sae"))
-        places["sae"] = sae.place
-    return Parts(backbone, tuple(heads), sae, places)
+    return build_backbone(encoder, source.name), heads, places
 
 
 def renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
@@ -124,21 +140,7 @@ def build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackb
         raise CheckpointError(f"{source}: {error}") from None
     with torch.device("meta"):
         network = EfficientNetBackbone(architecture)
-    expected = network.state_dict()
-    missing, unknown = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
-    if missing or unknown:
-        raise CheckpointError(
-            f"{source} does not fit {architecture.name}: {len(missing)} weights missing {missing[:3]}, "
-            f"{len(unknown)} unknown {unknown[:3]}"
-        )
-    for key, tensor in weights.items():
-        if tensor.shape != expected[key].shape:
-            raise CheckpointError(
-                f"{source}: {key} has shape {tuple(tensor.shape)}, "
-                f"{architecture.name} expects {tuple(expected[key].shape)}"
-            )
-        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{source}: {key} holds values that are not finite; the file is damaged")
+    check_weights(network.state_dict(), weights, source, architecture.name)
     floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
     network.load_state_dict(floats, assign=True)
     network.requires_grad_(False).eval().fold_batch_norms()
@@ -156,6 +158,16 @@ def _new_head(said: HeadSource, weight: Tensor, bias: Tensor, source: str) -> He
         task = task or ("multiclass" if logits == 4 else "binary")
     task = task or ("binary" if logits == 1 else "multilabel")
     return Head(said.name, classes, task, weight.double().numpy(), bias.double().numpy(), source)
+
+
+def _own_heads(network: NetworkSource, said: HeadSource, weight: Tensor, bias: Tensor, source: str) -> list[Head]:
+    """Put the heads of a classification layer together: one, or for mammoscreen cancer and density."""
+    if network.kind == "mammoscreen" and not said.classes and len(bias) == 1 + len(DENSITY_CLASSES):
+        return [
+            _new_head(HeadSource("cancer", ("cancer",), "binary"), weight[:1], bias[:1], source),
+            _new_head(HeadSource("density", DENSITY_CLASSES, "multiclass"), weight[1:], bias[1:], source),
+        ]
+    return [_new_head(said, weight, bias, source)]
 
 
 def _same_weights(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -261,6 +273,8 @@ def load_model(
     if files.sae is not None:
         files = replace(files, sae=weights_file(files.sae))
     asked = check_engine("compiled" if compile else engine or files.engine)
+    if asked == "auto" and files.network.kind != "mammo-clip":
+        asked = "torch"
     precision = check_precision(precision)
     device = "cpu" if (asked, device) == ("openvino", "auto") else resolve_device(device)
     chosen = choose_engine(asked, device)
@@ -276,6 +290,7 @@ def load_model(
     for one in files.extra_heads:
         if one.file is not None:
             check_head_file(one.file, model_sha256)
+    model_sha256 = _hash_with(model_sha256, files.network.words)
     if parts.sae is not None:
         sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
     found_again, found_note = None, ""

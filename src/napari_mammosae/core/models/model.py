@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from ..base.errors import ModelError
 from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
-from .backbone import EfficientNetBackbone
+from .adapters.protocol import Backbone
 from .choices import Engine, Precision
 from .engines.openvino import Pass, converted_passes
 from .facts import Domain, ModelFacts, why_not_linear
@@ -47,7 +47,7 @@ class MammoSAE(HasHeads):
     Attributes
     ----------
     backbone
-        Image encoder, batch norms folded, on `device` in `precision`.
+        Image encoder, on `device` in `precision`; see `Backbone` for the maps it gives.
     sae
         The autoencoder; None when the model was loaded without one.
     heads
@@ -75,7 +75,7 @@ class MammoSAE(HasHeads):
         was put together or changed in another way.
     """
 
-    backbone: EfficientNetBackbone
+    backbone: Backbone
     sae: SparseAutoencoder | None
     heads: tuple[Head, ...] = ()
     layer: str = "head"
@@ -97,7 +97,7 @@ class MammoSAE(HasHeads):
         if self.sae is not None and self.sae.width != self.width:
             raise ModelError(
                 f"{self.sae.source} reads {self.sae.width} features but layer {self.layer} of "
-                f"{self.backbone.architecture.name} has {self.width}; {where_it_fits(self.sae, self.backbone)}"
+                f"{self.backbone.name} has {self.width}; {where_it_fits(self.sae, self.backbone)}"
             )
         dtype = DTYPES[self.precision]
         self.backbone = self.backbone.eval().requires_grad_(False)
@@ -135,12 +135,12 @@ class MammoSAE(HasHeads):
     @property
     def head_weight(self) -> NDArray[np.float64]:
         """Weights (C, d) of all heads in order, on the CPU."""
-        return stacked(self.heads, self.backbone.out_channels)[0]
+        return stacked(self.heads, self.backbone.pooled_channels)[0]
 
     @property
     def head_bias(self) -> NDArray[np.float64]:
         """Biases (C,) of all heads in order."""
-        return stacked(self.heads, self.backbone.out_channels)[1]
+        return stacked(self.heads, self.backbone.pooled_channels)[1]
 
     @property
     def facts(self) -> ModelFacts:
@@ -163,6 +163,7 @@ class MammoSAE(HasHeads):
             model_sha256=self.model_sha256,
             sae_sha256=self.sae_sha256,
             each_cell_normalised=self.each_cell_normalised,
+            tail=self.backbone.tail,
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
             cell_attribution=self.cell_attribution,
@@ -184,7 +185,7 @@ class MammoSAE(HasHeads):
     @property
     def linear(self) -> bool:
         """Whether latents add up to the logits, so that edits have closed forms."""
-        return self.block is None and not self.each_cell_normalised
+        return self.block is None and self.backbone.tail == "mean" and not self.each_cell_normalised
 
     @property
     def width(self) -> int:
@@ -245,18 +246,25 @@ class MammoSAE(HasHeads):
                 row = self._attribution_of(head.weight)
             known["attribution"] = np.concatenate([known["attribution"], row])
 
-    def features(self, x: Tensor) -> Tensor:
-        """Feature maps (N, d, H', W') of normalised images `x` (N, 3, H, W), any size.
+    def takes(self, x: Tensor) -> bool:
+        """Whether `x` (N, C, H, W) are images, and no feature maps."""
+        channels = self.backbone.in_channels
+        return x.shape[1] == channels != self.width * (1 + self.backbone.prefix_tokens)
 
-        The result is on the model's device in its precision.
+    def features(self, x: Tensor) -> Tensor:
+        """Feature maps (N, D, H', W') of normalised images `x` (N, C, H, W), of any size that the network takes.
+
+        The result is on the model's device in its precision. Of its D channels the first d are the features of the
+        cells; others are there for a vision transformer with class tokens alone, see `Backbone`.
 
         Raises
         ------
         ModelError
             If `x` has another number of dimensions or channels.
         """
-        if x.ndim != 4 or x.shape[1] != 3:
-            raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, 3, H, W)")
+        channels = self.backbone.in_channels
+        if x.ndim != 4 or x.shape[1] != channels:
+            raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
         x = x.to(self.device, DTYPES[self.precision]).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             try:
@@ -265,22 +273,27 @@ class MammoSAE(HasHeads):
                 self._give_up_engine(error)
                 return self._extract(x)
 
+    def cells_of(self, features: Tensor) -> Tensor:
+        """Features of the cells (N, d, H', W') alone, of feature maps (N, D, H', W') of the SAE's layer."""
+        return features[:, : self.width]
+
     def encode(self, features: Tensor) -> Tensor:
-        """Latents (N, h, H', W'), all >= 0, of feature maps (N, d, H', W').
+        """Latents (N, h, H', W'), all >= 0, of feature maps (N, D, H', W').
 
         Raises
         ------
         ModelError
             If the model has no SAE.
         """
-        z = self.autoencoder.encode(features.to(self.device, DTYPES[self.precision]).movedim(1, -1))
+        cells = self.cells_of(features).to(self.device, DTYPES[self.precision])
+        z = self.autoencoder.encode(cells.movedim(1, -1))
         return z.movedim(-1, 1)
 
     def decode(self, latents: Tensor, only: Tensor | None = None, of: Tensor | None = None) -> Tensor:
         """Feature maps (N, d, H', W') that latents (N, h, H', W') stand for.
 
         With `only` (L,) the maps given are those of these latents, (N, L, H', W'), all others being silent. `of` are
-        the feature maps that were encoded, which an SAE needs that normalises each cell.
+        the feature maps that were encoded, which an SAE needs that normalises each cell; class tokens are theirs.
 
         Raises
         ------
@@ -288,10 +301,12 @@ class MammoSAE(HasHeads):
             If the model has no SAE.
         """
         latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
-        if of is not None:
-            of = of.to(latents).movedim(1, -1)
-        features = self.autoencoder.decode(latents, only, of)
-        return features.movedim(-1, 1)
+        if of is None:
+            return self.autoencoder.decode(latents, only).movedim(-1, 1)
+        of = of.to(latents)
+        features = self.autoencoder.decode(latents, only, self.cells_of(of).movedim(1, -1)).movedim(-1, 1)
+        carried = of[:, self.width :]
+        return torch.cat([features, carried], 1) if carried.shape[1] else features
 
     def last_features(self, features: Tensor) -> Tensor:
         """Feature maps of the last layer, which heads read, of those (N, d, H', W') of the SAE's layer."""
@@ -322,9 +337,15 @@ class MammoSAE(HasHeads):
 
     def logits_of_last(self, features: Tensor) -> Tensor:
         """As `logits`, of feature maps of the last layer."""
-        pooled = features.flatten(2).to("cpu").double().mean(2)
-        weight, bias = stacked(self.heads, self.backbone.out_channels)
-        return F.linear(pooled, torch.from_numpy(weight), torch.from_numpy(bias))
+        weight, bias = stacked(self.heads, self.backbone.pooled_channels)
+        return F.linear(self.pooled(features), torch.from_numpy(weight), torch.from_numpy(bias))
+
+    def pooled(self, last: Tensor) -> Tensor:
+        """What heads read of last maps, float64 on the CPU: means, or what the network's own pool gives."""
+        if self.backbone.tail == "mean":
+            return last[:, : self.backbone.out_channels].flatten(2).to("cpu").double().mean(2)
+        with torch.inference_mode():
+            return self.backbone.pool(last.to(self.device, DTYPES[self.precision])).to("cpu").double()
 
     @cached_property
     def attribution(self) -> NDArray[np.float64]:
@@ -437,12 +458,12 @@ class MammoSAE(HasHeads):
 
     def _why_not_linear(self) -> str:
         has_sae, has_head = self.sae is not None, bool(self.heads)
-        return why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised)
+        return why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised, self.backbone.tail)
 
     def _check(self, heads: tuple[Head, ...]) -> None:
         check_heads(heads)
-        if heads and heads[0].width != self.backbone.out_channels:
+        if heads and heads[0].width != self.backbone.pooled_channels:
             raise ModelError(
                 f"the head {heads[0].name!r} reads {heads[0].width} features, "
-                f"{self.backbone.architecture.name} gives {self.backbone.out_channels}; it belongs to another backbone"
+                f"{self.backbone.name} gives {self.backbone.pooled_channels}; it belongs to another backbone"
             )

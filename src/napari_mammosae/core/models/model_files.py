@@ -7,14 +7,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
 from ..base.errors import ModelError
 from ..base.reading import reads, short_reason
 from ..base.structured import read_toml
 from ..images.preprocessing import Preprocessing
+from .adapters.kinds import BackboneKind, NetworkSource, defaults_of
 from .choices import NO_SAE, check_engine
 from .facts import Domain
 from .heads import Task
-from .model_schema import FILE_KINDS, FileEntry, HeadTable, InputTable, ModelTable, validated
+from .model_schema import FILE_KINDS, BackboneTable, FileEntry, HeadTable, InputTable, ModelTable, validated
 from .published.address import SCHEME
 from .published.catalogue import published_model, published_models
 from .published.places import locate, model_toml
@@ -66,6 +69,8 @@ class ModelFiles:
         What the SAE's file does not say.
     layer
         The layer that the SAE reads, "head" or "blocks.N".
+    network
+        What the backbone is.
     engine
         What computes the features; see `load_model`.
     preprocessing
@@ -86,6 +91,7 @@ class ModelFiles:
     keys: Mapping[str, str] = field(default_factory=dict)
     sae_options: SaeOptions = field(default_factory=SaeOptions)
     layer: str = "head"
+    network: NetworkSource = field(default_factory=NetworkSource)
     engine: str = "auto"
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     domain: Domain = field(default_factory=Domain)
@@ -209,8 +215,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
     Raises
     ------
     ModelError
-        If the file is missing, is not TOML, has unknown keys or values of another kind, or asks for what this version
-        does not support.
+        If the file is missing, is not TOML, or has unknown keys or values of another kind.
     """
     path = Path(path)
     try:
@@ -232,6 +237,14 @@ def read_model_file(path: Path | str) -> ModelFiles:
     files: dict[str, Any] = {
         kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
     }
+    weights = files.get("classifier") or files.get("backbone")
+    try:
+        network = _network(table.backbone)
+        usual = defaults_of(network, table.input.channels, weights)
+        domain = Domain(**{**usual.domain, **_given(table.domain), "words": tuple(table.domain.words)})
+        preprocessing = _preprocessing(table.input, dict(usual.input), domain)
+    except (ModelError, ValueError) as error:
+        raise ModelError(f"{path.name}: {error}") from None
     if not {"classifier", "backbone"} & set(files):
         raise ModelError(
             f"{path.name} names no weights; expected classifier = 'file', or backbone = 'file' for features without a "
@@ -249,9 +262,10 @@ def read_model_file(path: Path | str) -> ModelFiles:
         hashes={kind: entry.sha256 for kind, entry in named.items() if entry is not None and entry.sha256},
         sae_options=SaeOptions(**table.sae.model_dump()),
         layer=table.layer,
+        network=network,
         engine=table.engine,
-        preprocessing=_preprocessing(table.input),
-        domain=Domain(table.domain.modality, table.domain.body_part, tuple(table.domain.words)),
+        preprocessing=preprocessing,
+        domain=domain,
         **files,
     )
     try:
@@ -317,8 +331,32 @@ def _heads(table: ModelTable, toml: Path) -> tuple[HeadSource, tuple[HeadSource,
     return next((head for head in heads if head.file is None), HeadSource()), extra
 
 
-def _preprocessing(said: InputTable) -> Preprocessing:
-    given = said.model_dump(include={"size", "crop", "mean", "std"}, exclude_unset=True)
-    if said.size is not None:
-        given["size"] = (said.size[0], said.size[1])
-    return Preprocessing(**given)
+def _network(said: BackboneTable) -> NetworkSource:
+    given: tuple[tuple[BackboneKind, str], ...] = (("timm", said.timm), ("torchvision", said.torchvision))
+    names = {kind: name for kind, name in given if name}
+    named: BackboneKind = next(iter(names), "mammo-clip")
+    kind = named if said.kind is None else said.kind
+    if len(names) > 1 or not set(names) <= {kind}:
+        raise ModelError("backbone names several networks; keep one of kind, timm and torchvision")
+    if kind in ("timm", "torchvision") and kind not in names:
+        raise ModelError(f"backbone.kind is {kind!r} without a name; write {kind} = 'resnet50' or the like")
+    if said.member and kind != "mammoscreen":
+        raise ModelError("backbone.member is for kind 'mammoscreen' alone; remove it")
+    return NetworkSource(kind, names.get(kind, ""), said.member)
+
+
+def _preprocessing(said: InputTable, usual: dict[str, Any], domain: Domain) -> Preprocessing:
+    given = _given(said)
+    for name in ("size", "mean", "std"):
+        if isinstance(given.get(name), list):
+            given[name] = tuple(given[name])
+    channels = usual.get("channels", 3)
+    if given.get("channels", channels) != channels:
+        raise ModelError(f"input.channels is {given['channels']}; this backbone reads {channels}")
+    breast = "breast" in domain.body_part.lower()
+    return Preprocessing(**{"fit": "crop" if breast else "resize", **usual, **given, "breast": breast})
+
+
+def _given(table: BaseModel) -> dict[str, Any]:
+    """Return what is said in a table."""
+    return table.model_dump(exclude_unset=True, exclude_none=True)

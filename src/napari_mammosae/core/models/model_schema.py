@@ -2,33 +2,30 @@
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from ..base.errors import ModelError
+from ..images.preprocessing import Fit
+from .adapters.kinds import BackboneKind
 from .heads import Task
 from .sae.options import Kind
 
 MOVED: dict[str, tuple[str | int, ...]] = {
     "classifier": ("files", "classifier"),
+    "weights": ("files", "classifier"),
     "backbone": ("files", "backbone"),
     "sae": ("files", "sae"),
     "input_size": ("input", "size"),
+    "timm": ("backbone", "timm"),
+    "torchvision": ("backbone", "torchvision"),
     "classes": ("head", 0, "classes"),
     "task": ("head", 0, "task"),
 }
 """Short spellings at the top of the file, and the place each stands for."""
-
-
-@dataclass(frozen=True, slots=True)
-class Supported:
-    """Marks a key of which this version supports only some values, or with `values` empty none."""
-
-    values: tuple[Any, ...] = ()
 
 
 _LONGEST_KEY = 40
@@ -69,9 +66,16 @@ class FilesTable(_Table):
 
 
 class BackboneTable(_Table):
-    """What kind of network the backbone is."""
+    """What kind of network the backbone is: by its name at timm or torchvision, or by its kind."""
 
-    kind: Annotated[str, Supported(("mammo-clip",))] = Field(default="mammo-clip", description="text")
+    kind: BackboneKind | None = Field(default=None, description=f"one of {', '.join(get_args(BackboneKind))}")
+    timm: str = Field(default="", description="the name of a network of timm")
+    torchvision: str = Field(default="", description="the name of a classifier of torchvision")
+    member: int = Field(default=0, ge=0, description="a whole number of at least 0")
+
+
+_Mean = Annotated[float, Field(allow_inf_nan=False)]
+_Std = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class InputTable(_Table):
@@ -81,9 +85,11 @@ class InputTable(_Table):
         default=None, min_length=2, max_length=2, description="[height, width] in pixels, at least 32"
     )
     crop: bool | None = Field(default=None, description="true or false")
-    mean: float | None = Field(default=None, allow_inf_nan=False, description="a number")
-    std: float | None = Field(default=None, gt=0, allow_inf_nan=False, description="a positive number")
-    channels: Annotated[int, Supported((3,))] = Field(default=3, description="a whole number")
+    fit: Fit | None = Field(default=None, description=f"one of {', '.join(get_args(Fit))}")
+    stretch: bool | None = Field(default=None, description="true or false")
+    mean: _Mean | list[_Mean] | None = Field(default=None, description="a number, or a list of one a channel")
+    std: _Std | list[_Std] | None = Field(default=None, description="a positive number, or a list of one a channel")
+    channels: Literal[1, 3] | None = Field(default=None, description="1 or 3")
 
 
 class SaeTable(_Table):
@@ -108,8 +114,8 @@ class HeadTable(_Table):
 class DomainTable(_Table):
     """What kind of images the model is for, in words."""
 
-    modality: str = Field(default="mammography", description="text")
-    body_part: str = Field(default="breast", description="text")
+    modality: str | None = Field(default=None, description="text")
+    body_part: str | None = Field(default=None, description="text")
     words: list[str] = Field(default_factory=list, description="a list of words")
 
 
@@ -142,11 +148,9 @@ def validated(content: Mapping[str, Any], file: str) -> ModelTable:
     Raises
     ------
     ModelError
-        If a key is not known, has a value of another kind, is given twice, or stands for what this version does not
-        support; the first such key is named.
+        If a key is not known, has a value of another kind, or is given twice; the first such key is named.
     """
     nested, short = _moved(content, file)
-    _refuse_unsupported(nested, ModelTable, (), file)
     try:
         return ModelTable.model_validate(nested)
     except ValidationError as error:
@@ -174,25 +178,6 @@ def _moved(content: Mapping[str, Any], file: str) -> tuple[dict[str, Any], dict[
         table[str(place[-1])] = value
         short[place] = key
     return nested, short
-
-
-def _refuse_unsupported(content: Any, table: type[_Table], place: tuple[str, ...], file: str) -> None:
-    if isinstance(content, list):
-        for item in content:
-            _refuse_unsupported(item, table, place, file)
-    if not isinstance(content, dict):
-        return
-    for key, field in table.model_fields.items():
-        if key not in content:
-            continue
-        name, value = ".".join((*place, key)), content[key]
-        for mark in field.metadata:
-            if isinstance(mark, Supported) and not mark.values:
-                raise ModelError(f"{file}: {name} is not supported yet; remove it")
-            if isinstance(mark, Supported) and value not in mark.values:
-                raise ModelError(f"{file}: {name} = {_shown(value)} is not supported yet; use {mark.values[0]!r}")
-        if (inner := _table_of(field)) is not None:
-            _refuse_unsupported(value, inner, (*place, key), file)
 
 
 def _problem(error: Any, content: Any, short: Mapping[tuple[str | int, ...], str]) -> str:

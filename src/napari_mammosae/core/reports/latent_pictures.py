@@ -36,8 +36,7 @@ def grey(path: Path, frame: Frame) -> NDArray[np.uint8]:
     from ..images.mammogram import read_mammogram
 
     image = read_mammogram(path)
-    row0, col0, row1, col1 = frame.crop
-    part = image.displayed()[row0:row1, col0:col1]
+    part = frame.cut(image.displayed())
     low, high = image.contrast_limits()
     width = max(1, round(HEIGHT * part.shape[1] / part.shape[0]))
     small = cv2.resize(np.asarray(part, np.float32), (width, HEIGHT), interpolation=cv2.INTER_AREA)

@@ -189,9 +189,8 @@ def save_figure(figure: "Figure", path: Path | str) -> None:
 
 def _background(image: Mammogram, frame: Frame) -> NDArray[np.uint8]:
     """The part of the image that the model saw, windowed to 8 bit, at a size worth drawing."""
-    row0, col0, row1, col1 = frame.crop
     low, high = image.contrast_limits()
-    part = np.asarray(image.displayed()[row0:row1, col0:col1], dtype=np.float32)
+    part = np.asarray(frame.cut(image.displayed()), dtype=np.float32)
     grey = np.asarray(np.clip((part - low) / (high - low), 0, 1) * 255, dtype=np.uint8)
     shrink = min(1.0, ROWS_DRAWN / grey.shape[0])
     if shrink == 1:

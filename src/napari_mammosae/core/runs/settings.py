@@ -67,7 +67,7 @@ class RunSettings:
 
     def plain(self) -> dict[str, Any]:
         """Return the settings as JSON keeps them."""
-        return dict(json.loads(json.dumps(asdict(self))))
+        return dict(json.loads(json.dumps(asdict(self) | {"preprocessing": self.preprocessing.record()})))
 
 
 def model_settings(model: "MammoSAE") -> dict[str, Any]:

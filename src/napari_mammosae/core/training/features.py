@@ -241,7 +241,7 @@ def _writing(file: Path) -> Iterator[None]:
 def _compute(model: "MammoSAE", images: Sequence[Decoded]) -> tuple[NDArray[np.float16], FloatArray]:
     """Return vectors (n, cells, d) and logits (n, C)."""
     features = model.features(stack_inputs(images, model.preprocessing))
-    vectors = features.flatten(2).transpose(1, 2).float().cpu().numpy()
+    vectors = model.cells_of(features).flatten(2).transpose(1, 2).float().cpu().numpy()
     with np.errstate(over="ignore"):
         half = vectors.astype(np.float16)
     if not np.isfinite(half).all():

@@ -170,9 +170,10 @@ def _fidelity(
 ) -> tuple[dict[str, Fidelity], dict[str, Fidelity]]:
     """Compare predictions by class: all cells through the SAE, and those inside alone, the background as it is.
 
-    Only where the SAE's layer is the last and the images of both kinds are known.
+    Only where means of cells give the predictions, and the images of both kinds are known.
     """
-    if sources.labels is None or model.layer != "head" or model.task == "multiclass":
+    means = model.block is None and model.backbone.tail == "mean"
+    if sources.labels is None or not means or model.task == "multiclass":
         return {}, {}
     both: tuple[dict[str, Fidelity], dict[str, Fidelity]] = ({}, {})
     for found, with_sae in zip(both, _logits_with(sae, model, held), strict=True):

@@ -187,7 +187,9 @@ class EditOverRun(Controller):
             return entries[key]
 
         self.intervention.sources.run_entry = entry
-        self._say("" if facts.linear else NO_SWEEP.format(why=facts.obstacle.partition(":")[0]))
+        no_effect = facts.layer == "head" and facts.tail == "token"
+        why = facts.pass_note if no_effect else NO_SWEEP.format(why=facts.obstacle.partition(":")[0])
+        self._say("" if facts.linear else why)
         state = self.intervention.state
         if state.source == "image" and state.k == 0 and not self.intervention.can_undo:
             self.intervention.use_run()

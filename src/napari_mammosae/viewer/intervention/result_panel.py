@@ -172,9 +172,7 @@ class PassPart(Part):
         inner = model is not None and self.session.maps is not None and not model.linear and bool(model.classes)
         self.setVisible(inner)
         if model is not None and inner:
-            self.why.setText(
-                f"{model.obstacle.partition(':')[0]}: each edit is exact, by a pass through the rest of the network."
-            )
+            self.why.setText(model.pass_note)
             found, logit = self.intervention.sources.contributions, self.intervention.state.logit
             ui.show_text(self.completeness, "" if found is None else f"{found.describe(logit)}.".capitalize())
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)

@@ -26,7 +26,7 @@ ESTIMATED_SOURCES = INNER_SOURCES | {
     "image": ("strongest here", "The k whose contributions to this prediction, by gradients, are largest")
 }
 FLIP = "Find the fewest latents without which the decision for the class changes"
-NO_FLIP = "Not available here: the layers after the SAE are not linear"
+NO_FLIP = "Not available here: what follows the SAE is not linear"
 SOURCES = {
     "run": ("best of the run", "The best k of the open run's ranking"),
     "image": ("strongest here", "The k that add most to the prediction of this image"),

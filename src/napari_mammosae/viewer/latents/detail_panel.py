@@ -153,12 +153,8 @@ class LatentDetail(Part):
         known = facts is not None and facts.weights is not None and model is not None
         self.logits.setVisible(known)
         if not known or facts is None or facts.weights is None or model is None:
-            inner = model is not None and not model.linear
-            self.logit_note.setText(
-                "The SAE reads an inner layer, or normalises each cell: a latent has no fixed share of a logit."
-                if inner
-                else MODEL_NEEDED
-            )
+            obstacle = model.obstacle if model is not None else ""
+            self.logit_note.setText(f"{obstacle}." if obstacle else MODEL_NEEDED)
             return
         self.logit_note.setText("Adds to the logit: its mean activation times (head · decoder column).")
         here = float(maps.pooled_mean[facts.latent]) if maps is not None else None

@@ -56,6 +56,10 @@ MEASURES = {
 }
 
 
+OF_A_BREAST = ("lift", "share_outside", "share_skin", "share_pectoral", "share_marker")
+"""Measures that make no sense on other images."""
+
+
 class BoxList(QTreeWidget):
     """Annotated and found boxes, each with what became of it.
 
@@ -166,6 +170,7 @@ class BoxesPart(Part):
         self._grid.setColumnStretch(1, 1)
         self._grid.setColumnStretch(3, 1)
         self.values: dict[str, QLabel] = {}
+        self._of_breast: list[QLabel] = []
         for at, (key, title) in enumerate(MEASURES.items()):
             name, value = Label(title.title), Label()
             value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
@@ -174,6 +179,7 @@ class BoxesPart(Part):
             self._grid.addWidget(name, at // 2, 2 * (at % 2))
             self._grid.addWidget(value, at // 2, 2 * (at % 2) + 1)
             self.values[key] = value
+            self._of_breast += [name, value] if key in OF_A_BREAST else []
         self.reasons = hint(ui.wrapped())
         ui.column(self, self.note, self.list, self._grid, self.reasons, grow=self.list, spacing=4, margins=(0, 4, 0, 0))
 
@@ -186,6 +192,9 @@ class BoxesPart(Part):
 
     def refresh(self, current: Localization | None) -> None:
         """Show what was found."""
+        model = self.session.model
+        for label in self._of_breast:
+            label.setVisible(model is None or model.preprocessing.breast)
         notes = [*current.notes, self._not_drawn(current)] if current is not None else [self._what_to_do()]
         ui.show_text(self.note, " ".join(f"{sentence(note)}" for note in notes if note))
         self.list.show_rows(current.rows if current is not None else [])

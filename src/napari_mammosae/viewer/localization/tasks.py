@@ -31,10 +31,13 @@ def look_at_anatomy(image: Mammogram, model: ModelFacts, report: Report) -> Anat
 
     from ...core.anatomy.cell_parts import BREAST_PARTS
     from ...core.anatomy.nipple import estimate_nipple
-    from ...core.anatomy.regions import REGIONS, cells_of, region_masks
+    from ...core.anatomy.regions import REGIONS, cells_of, region_masks, whole_image
 
-    report("Outlining the breast")
     prepared = image.prepared(model.preprocessing)
+    if not model.preprocessing.breast:
+        shares, parts = whole_image(prepared.frame.input_shape, model.grid)
+        return Anatomy({**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}, None)
+    report("Outlining the breast")
     masks = region_masks(
         prepared.pixels,
         laterality=image.laterality,

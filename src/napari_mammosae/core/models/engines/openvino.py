@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ...base.caches import cache_folder
 from ...base.errors import ModelError
-from ..backbone import EfficientNetBackbone
+from ..adapters.protocol import Backbone
 
 Pass = Callable[[Tensor], Tensor]
 
@@ -102,7 +102,7 @@ class OpenVinoNetwork:
 class _Part(nn.Module):
     """A backbone up to the output of a block, or from there on."""
 
-    def __init__(self, backbone: EfficientNetBackbone, block: int, first: bool) -> None:
+    def __init__(self, backbone: Backbone, block: int, first: bool) -> None:
         super().__init__()
         self.backbone, self._block, self._first = backbone, block, first
 
@@ -112,7 +112,7 @@ class _Part(nn.Module):
         return self.backbone.from_block(x, self._block)
 
 
-def converted_passes(backbone: EfficientNetBackbone, block: int | None, key: str, half: bool) -> tuple[Pass, Pass]:
+def converted_passes(backbone: Backbone, block: int | None, key: str, half: bool) -> tuple[Pass, Pass]:
     """Return two passes by OpenVINO: from an image to a layer, and from there to the last feature map.
 
     Parameters
@@ -130,11 +130,12 @@ def converted_passes(backbone: EfficientNetBackbone, block: int | None, key: str
         OpenVINO is not installed.
     """
     if block is None:
-        return OpenVinoNetwork(backbone, key, 3, half), lambda features: features
+        return OpenVinoNetwork(backbone, key, backbone.in_channels, half), lambda features: features
     keys = (f"{key}-{part}" if key else "" for part in ("first", "last"))
+    width = backbone.block_channels(block) * (1 + backbone.prefix_tokens)
     return (
-        OpenVinoNetwork(_Part(backbone, block, True), next(keys), 3, half),
-        OpenVinoNetwork(_Part(backbone, block, False), next(keys), backbone.block_channels(block), half),
+        OpenVinoNetwork(_Part(backbone, block, True), next(keys), backbone.in_channels, half),
+        OpenVinoNetwork(_Part(backbone, block, False), next(keys), width, half),
     )
 
 

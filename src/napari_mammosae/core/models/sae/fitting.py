@@ -1,12 +1,13 @@
 """Where an SAE belongs whose size does not fit."""
 
-from ..backbone import ARCHITECTURES, EfficientNetBackbone
+from ..adapters.protocol import Backbone
+from ..backbone import ARCHITECTURES
 from .autoencoder import SparseAutoencoder
 
 
-def where_it_fits(sae: SparseAutoencoder, backbone: EfficientNetBackbone) -> str:
+def where_it_fits(sae: SparseAutoencoder, backbone: Backbone) -> str:
     """Name the layers of the backbone, or the other backbones, whose features an SAE can read."""
-    name, width = backbone.architecture.name, sae.width
+    name, width = backbone.name, sae.width
     layers = [f"blocks.{i}" for i in range(len(backbone.blocks)) if backbone.block_channels(i) == width]
     if width == backbone.out_channels:
         layers.append("head")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...base.errors import MammoSAEError, ModelError
-from ...images.preprocessing import Preprocessing, normalised
+from ...images.preprocessing import Preprocessing, normalised_channels
 from ...models.latents import LatentMaps
 from ...models.memory import MemoryLadder
 from .decode import Decoded, Failed
@@ -77,7 +77,7 @@ class Computer:
 
 
 def stack_inputs(images: Sequence[Decoded], preprocessing: Preprocessing) -> "torch.Tensor":
-    """Normalise decoded images into one batch (n, 3, H, W), float32.
+    """Normalise decoded images into one batch (n, C, H, W), float32.
 
     Raises
     ------
@@ -86,5 +86,5 @@ def stack_inputs(images: Sequence[Decoded], preprocessing: Preprocessing) -> "to
     """
     import torch
 
-    planes = [normalised(image.pixels, preprocessing, image.entry.path.name) for image in images]
-    return torch.from_numpy(np.stack(planes))[:, None].expand(-1, 3, -1, -1)
+    planes = [normalised_channels(image.pixels, preprocessing, image.entry.path.name) for image in images]
+    return torch.from_numpy(np.stack(planes)).expand(-1, preprocessing.channels, -1, -1)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...anatomy.regions import region_cells
+from ...anatomy.regions import region_cells, whole_image
 from ...base.errors import ImageError
 from ...base.files import sha256_file
 from ...images.geometry import Frame
-from ...images.mammogram import read_mammogram
-from ...images.preprocessing import Preprocessing, check_varies
+from ...images.mammogram import Mammogram, read_mammogram
+from ...images.preprocessing import ModelInput, Preprocessing, check_varies
 from ...images.scale import input_spacing
 from ..sources import Entry
 
@@ -79,12 +79,19 @@ class Decoder:
             image.patient,
             image.laterality,
             image.view,
-            *region_cells(
-                prepared.pixels,
-                self.grid,
-                laterality=image.laterality or entry.laterality,
-                view=image.view or entry.view,
-                spacing=input_spacing(image.scale, prepared.frame),
-            ),
+            *self._regions(image, entry, prepared),
             notes=(*image.notes, *prepared.frame.notes),
+        )
+
+    def _regions(
+        self, image: Mammogram, entry: Entry, prepared: ModelInput
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+        if not self.preprocessing.breast:
+            return whole_image(prepared.frame.input_shape, self.grid)
+        return region_cells(
+            prepared.pixels,
+            self.grid,
+            laterality=image.laterality or entry.laterality,
+            view=image.view or entry.view,
+            spacing=input_spacing(image.scale, prepared.frame),
         )

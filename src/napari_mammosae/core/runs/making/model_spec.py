@@ -38,6 +38,8 @@ def load(model: ModelSpec) -> MammoSAE:
 def model_of_run(run: Run, model: str | None, **settings: Any) -> MammoSAE:
     """Load the model of a run: the one named, else the one it says it was made with; `settings` as of `load_model`."""
     from ...models.loading import load_model
+    from ...models.model_files import embedded_models
+    from ...models.published.catalogue import published_models
 
     name = str(run.info["model"])
     try:
@@ -45,4 +47,6 @@ def model_of_run(run: Run, model: str | None, **settings: Any) -> MammoSAE:
     except MammoSAEError as error:
         if model is not None:
             raise
-        raise ModelError(f"{run.path.name} was made with {name}, which needs --model here: {error}") from error
+        with_a_name = name in {*embedded_models(), *published_models()}
+        why = error if with_a_name else "its model.toml says what it is, name that file"
+        raise ModelError(f"{run.path.name} was made with {name}, which needs --model here: {why}") from error
