@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..base.caches import cache_folder, is_embedded
 from ..base.cells import write_csv
 from ..base.errors import RunError
 from ..base.provenance import check_replaceable, write_results
@@ -25,6 +26,11 @@ NOTE, PAGE = "evaluation.json", "concepts.html"
 FOLDER = "concepts"
 """In a run's folder: where the report lies unless another place is given."""
 _TABLES = ("latents.csv", "correlations.csv", "concepts.csv", "comparison.csv", "shortcuts.csv", "pairs.csv")
+
+
+def report_folder(run: Path) -> Path:
+    """Return where the report of a run lies: in the run, unless that came with the package."""
+    return cache_folder() / "demo-concepts" if is_embedded(run) else run / FOLDER
 
 
 def report_files(folder: Path) -> list[Path]:
@@ -53,7 +59,7 @@ def read_latents(run: Run) -> pd.DataFrame | None:
     """
     import pandas as pd
 
-    note, _, table, *_ = report_files(run.path / FOLDER)
+    note, _, table, *_ = report_files(report_folder(run.path))
     if not (note.exists() and table.exists()):
         return None
     with reading(note, RunError, "a report on concepts"):

@@ -12,7 +12,7 @@ from ..images.mammogram import Mammogram, read_mammogram
 from ..models.latents import LatentMaps
 from ..ranking.files import PUBLISHED, check_order, published_ranking
 from ..ranking.of_run import rank
-from ..runs.image_files import ImageFiles
+from ..runs.ready import files_of_run
 from ..runs.run import Run
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ def picture_of_run(run: Run, image: str, root: Path | None = None) -> tuple[Mamm
     ImageError
         The file is not found, cannot be read, or has another size than the image the run was made from.
     """
-    files = ImageFiles(run)
+    files = files_of_run(run)
     if root is not None:
         files.root = root
     row = run.row_of(image)
-    path = files.path(row)
+    path = files.fetch(row)
     name = str(run.images["path"].iloc[row])
     if path is None:
         where = f"in {root.name}" if root is not None else f"near {run.path.name}"

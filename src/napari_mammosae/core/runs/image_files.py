@@ -35,6 +35,7 @@ class ImageFiles:
 
     def __init__(self, run: Run) -> None:
         self._names = [str(name) for name in run.images["path"]]
+        self._ids = [str(name) for name in run.images["image_id"]]
         self._run = run.path.absolute()
         self._root = self._likely_root()
 
@@ -57,6 +58,14 @@ class ImageFiles:
             return None
         path = self._root / self._names[row]
         return path if path.is_file() else None
+
+    def fetch(self, row: int) -> Path | None:
+        """File of the image in a row, made first where that is how the run has its images."""
+        return self.path(row)
+
+    def thumbnail(self, row: int) -> Path | None:
+        """Small grey picture of the image in a row, where the run has one."""
+        return None
 
     def _likely_root(self) -> Path | None:
         """The folder that was named last, or one beside or around the run; it holds the first of the images."""

@@ -296,6 +296,7 @@ class Scene:
 
     def _on_list(self, event: Any) -> None:
         if event.type == "visible":
+            self._show_text()
             self.arranged.emit()
 
     def _on_limits(self, event: Any) -> None:
@@ -342,7 +343,14 @@ class Scene:
             if tuple(layer.contrast_limits) != view.limits:
                 with self._quietly():
                     layer.contrast_limits = view.limits
-            write_latent(viewer, view.text)
+            write_latent(viewer, view.text if layer.visible else "")
+
+    def _show_text(self) -> None:
+        """Write of the current latent only while it is seen."""
+        viewer, view, layer = self.viewer, resolve(self.session), self.stack_layer
+        text = view.text if view is not None and layer is not None and layer.visible else ""
+        if viewer is not None and viewer.canvas.overlays.text.visible != bool(text):
+            write_latent(viewer, text)
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:

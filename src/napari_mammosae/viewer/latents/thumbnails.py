@@ -11,7 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.base.caches import register_cache
+from ...core.base.errors import ImageError
+from ...core.base.reading import reads
 from ...core.images.geometry import Frame
+from ...core.runs.image_files import ImageFiles
 from ...core.runs.run import Run
 from ..canvas.colors import finding_color, heat_colormap
 
@@ -56,8 +59,8 @@ class GreyCache:
         """Forget all pictures."""
         self._kept.clear()
 
-    def get(self, path: Path, frame: Frame) -> NDArray[np.uint8]:
-        """Return the picture of a file, read at the first call.
+    def get(self, path: Path, frame: Frame, small: Path | None = None) -> NDArray[np.uint8]:
+        """Return the picture of a file, read at the first call, or its `small` version where there is one.
 
         Raises
         ------
@@ -66,11 +69,19 @@ class GreyCache:
         """
         picture = self._kept.pop(path, None)  # it can be emptied from another thread between two lines
         if picture is None:
-            picture = grey(path, frame)
+            picture = grey(path, frame) if small is None else _read_small(small)
         self._kept[path] = picture
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return picture
+
+
+@reads(ImageError, "a small picture")
+def _read_small(path: Path) -> NDArray[np.uint8]:
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if picture is None:
+        raise ImageError(f"{path.name}: not a picture; reinstall the package")
+    return np.asarray(picture, np.uint8)
 
 
 def grey(path: Path, frame: Frame) -> NDArray[np.uint8]:
@@ -151,7 +162,7 @@ def paint(
 def make_pictures(
     run: Run,
     latent: int,
-    path_of: Callable[[int], Path | None],
+    files: ImageFiles,
     findings: "Findings | None",
     cache: GreyCache,
     arrived: Callable[[int, Any], None],
@@ -167,12 +178,13 @@ def make_pictures(
     heats = heatmaps(run, latent, [cell.row for cell in cells]) if run.has_maps and cells else {}
     for place, cell in enumerate(cells):
         report(f"Drawing {cell.image_id}", place, len(cells))
-        path, frame = path_of(cell.row), run.frame(cell.row)
-        if path is None:
-            arrived(place, "The image file was not found.")
-            continue
+        frame, small = run.frame(cell.row), files.thumbnail(cell.row)
         try:
-            base = cache.get(path, frame)
+            path = files.path(cell.row) if small is not None else files.fetch(cell.row)
+            if path is None:
+                arrived(place, "The image file was not found.")
+                continue
+            base = cache.get(path, frame, small)
             boxes = findings.boxes(cell.name, shape=frame.source_shape) if findings is not None else None
         except MammoSAEError as error:
             arrived(place, str(error))

@@ -76,9 +76,14 @@ class RunOpener(Controller):
         self.jobs.start(f"Opening {run.path.name}", work, take, partial(self._failed, again))
 
     def open_demo(self) -> None:
-        """Open the embedded model's run over synthetic phantoms; it is made on first use."""
-        work = partial(tasks.open_demo_run, self.images.models, self.images.choice, self.session.model)
+        """Open the embedded model's run that comes with the package."""
+        work = partial(tasks.open_ready_run, self.images.models, self.images.choice, self.session.model)
         self._start("Opening the demo run", work, self.open_demo)
+
+    def open_large_demo(self) -> None:
+        """Open the embedded model's run over many synthetic phantoms; it is made on first use."""
+        work = partial(tasks.open_demo_run, self.images.models, self.images.choice, self.session.model)
+        self._start("Opening the larger demo run", work, self.open_large_demo)
 
     def make(self, job: RunJob) -> None:
         """Run the chosen model over images, and open what comes of it."""

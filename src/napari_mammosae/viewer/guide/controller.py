@@ -1,0 +1,247 @@
+"""The demo's first minute: the picture it opens on, and the steps from there to the marker's removal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from psygnal import Signal
+from qtpy.QtCore import QTimer
+
+from ..app import keymap
+from ..app.listening import call_while_alive
+from ..app.order import BY_IMAGE, Order
+from ..context import Controller
+from ..image.tasks import ModelChoice
+from ..intervention.panel import IntervenePanel
+from ..sessions.window import raise_dock, window_of
+from .hint import show_hint
+from .marker_latents import pushes_of_markers
+from .steps import STEPS, TAKEN
+
+if TYPE_CHECKING:
+    from ..workspace import Workspace
+
+CONCEPT = "view marker"
+_LATENTS, _INTERVENE = "napari-mammosae.latents_dock", "napari-mammosae.intervene_dock"
+_CLASS = 0
+"""The logit of the story: mass."""
+
+
+class Guide(Controller):
+    """Opens the demo, and leads from its first picture to what the removal of the marker does.
+
+    Attributes
+    ----------
+    changed
+        Emits when a step was done, or something else is to be said.
+    said
+        What the last step showed, in words.
+    marker_latents
+        Latents found to carry markers into the logit for mass, the strongest first.
+    """
+
+    changed = Signal()
+
+    def __init__(self, work: Workspace) -> None:
+        super().__init__(work.context)
+        self._work = work
+        self.said = ""
+        self.marker_latents: tuple[int, ...] = ()
+        self._opening = self._covered = self._placing = self._finding = False
+        self._taken: set[str] = set()
+        events = self.session.events
+        self.listen(events.maps, self._on_maps)
+        self.listen(events.order, self._on_order)
+        self.listen(events.current, self._on_current)
+        self.listen(events.image, self._on_image)
+        self.listen(events.verdicts, self._announce)
+        self.listen(work.suspects.changed, self._on_found)
+        self.listen(work.suspects.jobs.ended, self._on_searched)
+        self.listen(work.intervention.changed, self._announce)
+        self.listen(work.over_run.move.changed, self._on_moved)
+        if (viewer := self.scene.viewer) is not None:
+            self._undo.callback(keymap.bind(viewer, self, keymap.GUIDE_KEYS))
+
+    def start(self) -> None:
+        """Open the embedded model's run at its first image, under the map of what makes the model say mass."""
+        work = self._work
+        work.images.choice = replace(ModelChoice(name="demo"), device=work.images.choice.device)
+        self._opening = True
+        work.opener.open_demo()
+
+    # The steps
+
+    def is_done(self, key: str) -> bool:
+        """Whether a step was taken, or what it leads to was done in another way."""
+        if key == "judge":
+            return "spurious" in self._work.reviewer.book.verdicts().values()
+        if key == "remove":
+            return self._work.intervention.state.without_spurious
+        return key in self._taken
+
+    @property
+    def next_key(self) -> str:
+        """The first step that is not done; empty when all are."""
+        return next((step.key for step in STEPS if not self.is_done(step.key)), "")
+
+    def next_step(self) -> None:
+        """Take the first step that is not done."""
+        if key := self.next_key:
+            self.take(key)
+        else:
+            self._say("All steps are done.")
+
+    def take(self, key: str) -> None:
+        """Take a step."""
+        if self.session.run is None:
+            self.status.tell("Open the example or a run first.", error=True)
+            return
+        self._reveal()
+        getattr(self, f"_take_{key}")()
+
+    def _take_latent(self) -> None:
+        self._taken.add("latent")
+        latent = self.session.current
+        self._say(
+            f"Latent {latent} is one entry of the model's dictionary. The heatmap shows where it fires; Left and Right go "
+            "to the next ones."
+        )
+
+    def _take_ranking(self) -> None:
+        raise_dock(window_of(self.scene.viewer), _LATENTS)
+        order = self.session.order
+        self._taken.add("ranking")
+        first = ", ".join(map(str, order.latents[:4])) if order is not None else ""
+        self._say(
+            f"The table ranks all latents by how much more they fire with a mass: {first} come first. They sit on the mass; "
+            "some lower the logit, as its centre looks like dense tissue."
+        )
+
+    def _take_find(self) -> None:
+        self._finding = True
+        self._work.suspects.find()
+        self._on_found()
+
+    def _take_judge(self) -> None:
+        if not self.marker_latents:
+            self._take_find()
+            return
+        judged = self._work.reviewer.judge_all(self.marker_latents, "spurious", CONCEPT)
+        if judged:
+            self._say(f"{judged} latents are spurious: {CONCEPT}. Shift-U takes the last verdict back.")
+
+    def _take_remove(self) -> None:
+        work = self._work
+        raise_dock(window_of(self.scene.viewer), _INTERVENE)
+        if not work.intervention.state.without_spurious:
+            work.toggle_spurious()
+        if work.intervention.is_on:
+            work.intervention.map_kind = "after"
+            self._say("The prediction is made without them: the red on the marker is gone, the ring on the mass stays.")
+        else:
+            self._say(work.intervention.problem)
+
+    def _take_auroc(self) -> None:
+        dock = raise_dock(window_of(self.scene.viewer), _INTERVENE)
+        if isinstance(dock, IntervenePanel):
+            dock.tabs.setCurrentIndex(dock.tabs.count() - 1)
+        self._taken.add("auroc")
+        self._on_moved()
+
+    # What comes of them
+
+    def _on_found(self) -> None:
+        """The suspects are there: those that carry markers into the logit come first in the stack."""
+        run, model, suspects = self.session.run, self.session.model, self._work.suspects.suspects
+        if not self._finding or suspects is None or run is None or model is None or model.attribution is None:
+            return
+        self._finding = False
+        pushes = pushes_of_markers(run, model.attribution[_CLASS], suspects)
+        order = Order.by_score(pushes, "logit added on markers", run)
+        self.marker_latents = tuple(int(one) for one in order.latents[:TAKEN] if pushes[one] > 0)
+        self.session.order = order
+        if self.marker_latents:
+            self.session.current = self.marker_latents[0]
+        self._taken.add("find")
+        listed = ", ".join(map(str, self.marker_latents))
+        self._say(
+            f"Latents {listed} fire on burned-in letters and raise the logit for mass most by that: a shortcut. They are "
+            "the first in the stack; Left and Right show them."
+        )
+
+    def _on_searched(self) -> None:
+        if self._finding:
+            self._finding = False
+            self._say(self._work.suspects.note)
+
+    def _on_moved(self) -> None:
+        if "auroc" in self._taken and (measures := self._work.over_run.move.measures):
+            used = len(self.session.run) if self.session.run is not None else 0
+            self._say(
+                f"{measures} of {used}. In this run the marker goes against the mass more often than with it, so the "
+                "shortcut misled the model."
+                if not self.session.blind
+                else "Hidden in blind mode."
+            )
+
+    # The picture
+
+    def _on_maps(self, maps: Any) -> None:
+        if not self._opening or maps is None or self.session.run is None:
+            return
+        self._opening, self._placing = False, True
+        self._taken.clear()
+        self.said, self.marker_latents = "", ()
+        if (stack := self.scene.stack_layer) is not None:
+            stack.visible = False
+        self._work.intervention.map_kind = "before"
+        show_hint(self.scene.viewer, True)
+        self._covered = True
+        QTimer.singleShot(0, call_while_alive(self._settle))
+        self._announce()
+
+    def _settle(self) -> None:
+        self._placing = False
+        self._on_order(self.session.order)
+
+    def _on_order(self, order: Order | None) -> None:
+        """Behind the picture waits the first latent of the ranking."""
+        if self._covered and not self._placing and order is not None and order.name != BY_IMAGE:
+            self._placing = True
+            self.session.current = int(np.asarray(order.latents)[0])
+            self._placing = False
+
+    def _on_current(self, *_: object) -> None:
+        if self._covered and not self._placing:
+            self._reveal()
+            self._take_latent()
+
+    def _on_image(self, *_: object) -> None:
+        if self._covered and not self._opening:
+            show_hint(self.scene.viewer, False)
+
+    def _reveal(self) -> None:
+        """Show the latents in place of the picture; it stays away then."""
+        if self._covered:
+            self._covered = False
+            show_hint(self.scene.viewer, False)
+            self._work.intervention.map_kind = "none"
+            if (stack := self.scene.stack_layer) is not None:
+                stack.visible = True
+
+    def _say(self, text: str) -> None:
+        self.said = text
+        self._announce()
+
+    def _announce(self, *_: object) -> None:
+        self.changed.emit()
+
+
+def guide_of(work: Workspace) -> Guide:
+    """Return the guide of a viewer, made on first call."""
+    guide: Any = work.companions.get("guide")
+    if guide is None:
+        guide = work.companions["guide"] = work.own(Guide(work))
+    return guide  # type: ignore[no-any-return]

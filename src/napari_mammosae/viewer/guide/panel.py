@@ -1,0 +1,41 @@
+"""The *Next steps* dock: a button a step, ticked once it is done, and what it showed."""
+
+from functools import partial
+
+from qtpy.QtWidgets import QPushButton
+
+from ..app.keymap import tooltip
+from ..widgets import ui
+from ..widgets.parts import Dock
+from .controller import Guide
+from .steps import STEPS
+
+FIRST = "From the picture to what the removal of a marker does, in six steps."
+_DONE, _OPEN = "✓", "○"
+
+
+class GuidePanel(Dock):
+    """Leads through the story."""
+
+    def __init__(self, guide: Guide) -> None:
+        super().__init__(guide.context)
+        self.guide = guide
+        self.buttons: dict[str, QPushButton] = {}
+        for step in STEPS:
+            button = ui.button(step.title, tooltip(step.tip, "next_step"), partial(self._take, step.key))
+            button.setStyleSheet("text-align: left; padding: 2px 6px;")
+            self.buttons[step.key] = button
+        self.said = ui.wrapped()
+        ui.column(self, *self.buttons.values(), self.said, spacing=2, margins=(6, 4, 6, 4)).addStretch(1)
+        self.listen(guide.changed, self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Follow the guide."""
+        for number, step in enumerate(STEPS, start=1):
+            sign = _DONE if self.guide.is_done(step.key) else _OPEN
+            self.buttons[step.key].setText(f"{sign} {number}  {step.title}")
+        self.said.setText(self.guide.said or FIRST)
+
+    def _take(self, key: str, *_: object) -> None:
+        self.guide.take(key)
