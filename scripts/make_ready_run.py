@@ -2,13 +2,13 @@
 
     python scripts/make_ready_run.py [--out FOLDER]
 
-FOLDER is src/napari_mammosae/sample_data unless it is given. Into it go `run`, with every map, `model-facts.safetensors`,
-small pictures of all phantoms, the tables of what is on them, and the images of the few that are shown first: the others
-are drawn when they are asked for, with the same pixels.
+FOLDER is src/napari_mammosae/sample_data unless it is given. Into it go `run`, with every map,
+`model-facts.safetensors`, small pictures of all phantoms, the tables of what is on them, and the images of the few that
+are shown first: the others are drawn when they are asked for, with the same pixels.
 
 The phantoms are the first, from the demo run's first seed on, of the eight kinds with and without a mass, suspicious
-calcifications and a view marker: three of each kind in which the marker goes with the mass, as in the training, and seven of
-each in which it goes against it, so that what the shortcut costs can be seen on few images.
+calcifications and a view marker: three of each kind in which the marker goes with the mass, as in the training, and
+seven of each in which it goes against it, so that what the shortcut costs can be seen on few images.
 """
 
 import argparse

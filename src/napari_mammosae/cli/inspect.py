@@ -38,6 +38,7 @@ def inspect(
         from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
+        from ..core.models.disagreement import disagreements
         from ..core.models.domain import outside_domain
         from ..core.models.loading import load_model
         from ..core.reports.inspection import inspection_files, prompt_line, write_inspection
@@ -66,7 +67,7 @@ def inspect(
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
         maps = compute_latents(network, mammogram)
-    caution((maps.scale_alarm,) if maps.scale_alarm else (), quiet=quiet)
+    caution([*([maps.scale_alarm] if maps.scale_alarm else []), *disagreements(network, maps)], quiet=quiet)
     with working("Writing", quiet=quiet):
         settings = {
             "image": image,

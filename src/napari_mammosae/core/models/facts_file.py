@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -58,8 +58,11 @@ def read_facts(path: Path) -> ModelFacts:
         for place, head in enumerate(plain.pop("heads"))
     )
     size, words = plain["preprocessing"].pop("size"), plain["domain"].pop("words")
+    known: dict[str, Any] = {
+        name: tuple(plain[name]) if isinstance(plain[name], list) else plain[name] for name in _PLAIN
+    }
     return ModelFacts(
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items() if name in _PLAIN},
+        **known,
         heads=heads,
         preprocessing=Preprocessing(size=tuple(size), **plain["preprocessing"]),
         domain=Domain(words=tuple(words), **plain["domain"]),

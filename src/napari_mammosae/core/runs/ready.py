@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..base.caches import cache_folder, is_embedded
@@ -10,6 +9,8 @@ from ..models.model_files import SAMPLE_DATA
 from .image_files import ImageFiles
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..models.facts import ModelFacts
     from .run import Run
 

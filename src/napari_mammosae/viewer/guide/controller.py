@@ -9,6 +9,7 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from ...core.runs.making.demo import demo_hashes
 from ..app import keymap
 from ..app.listening import call_while_alive
 from ..app.order import BY_IMAGE, Order
@@ -21,6 +22,7 @@ from .marker_latents import pushes_of_markers
 from .steps import STEPS, TAKEN
 
 if TYPE_CHECKING:
+    from ..intervention.layers import MapKind
     from ..workspace import Workspace
 
 CONCEPT = "view marker"
@@ -52,6 +54,7 @@ class Guide(Controller):
         self._opening = self._covered = self._placing = self._finding = False
         self._taken: set[str] = set()
         events = self.session.events
+        self.listen(events.run, self._on_run)
         self.listen(events.maps, self._on_maps)
         self.listen(events.order, self._on_order)
         self.listen(events.current, self._on_current)
@@ -67,6 +70,9 @@ class Guide(Controller):
     def start(self) -> None:
         """Open the embedded model's run at its first image, under the map of what makes the model say mass."""
         work = self._work
+        model = self.session.model
+        if model is not None and (model.model_sha256, model.sae_sha256) != demo_hashes():
+            work.images.unload()
         work.images.choice = replace(ModelChoice(name="demo"), device=work.images.choice.device)
         self._opening = True
         work.opener.open_demo()
@@ -98,28 +104,30 @@ class Guide(Controller):
         if self.session.run is None:
             self.status.tell("Open the example or a run first.", error=True)
             return
-        self._reveal()
         getattr(self, f"_take_{key}")()
 
     def _take_latent(self) -> None:
+        self._reveal()
         self._taken.add("latent")
         latent = self.session.current
         self._say(
-            f"Latent {latent} is one entry of the model's dictionary. The heatmap shows where it fires; Left and Right go "
-            "to the next ones."
+            f"Latent {latent} is one of the 2,048 patterns that the SAE knows. The map shows where it fires; Left and "
+            "Right show others."
         )
 
     def _take_ranking(self) -> None:
+        self._reveal()
         raise_dock(window_of(self.scene.viewer), _LATENTS)
         order = self.session.order
         self._taken.add("ranking")
         first = ", ".join(map(str, order.latents[:4])) if order is not None else ""
         self._say(
-            f"The table ranks all latents by how much more they fire with a mass: {first} come first. They sit on the mass; "
-            "some lower the logit, as its centre looks like dense tissue."
+            f"{first} fire most on images with a mass. What they add to the logit is another matter: see Logit in the "
+            "Latents dock."
         )
 
     def _take_find(self) -> None:
+        self._reveal()
         self._finding = True
         self._work.suspects.find()
         self._on_found()
@@ -130,7 +138,7 @@ class Guide(Controller):
             return
         judged = self._work.reviewer.judge_all(self.marker_latents, "spurious", CONCEPT)
         if judged:
-            self._say(f"{judged} latents are spurious: {CONCEPT}. Shift-U takes the last verdict back.")
+            self._say(f"Your verdict on {judged} latents: spurious, {CONCEPT}. Shift-U takes the last one back.")
 
     def _take_remove(self) -> None:
         work = self._work
@@ -138,8 +146,8 @@ class Guide(Controller):
         if not work.intervention.state.without_spurious:
             work.toggle_spurious()
         if work.intervention.is_on:
-            work.intervention.map_kind = "after"
-            self._say("The prediction is made without them: the red on the marker is gone, the ring on the mass stays.")
+            self._cover("after")
+            self._say("Predictions are made without them. The red on the marker fades, the ring on the mass stays.")
         else:
             self._say(work.intervention.problem)
 
@@ -167,8 +175,7 @@ class Guide(Controller):
         self._taken.add("find")
         listed = ", ".join(map(str, self.marker_latents))
         self._say(
-            f"Latents {listed} fire on burned-in letters and raise the logit for mass most by that: a shortcut. They are "
-            "the first in the stack; Left and Right show them."
+            f"{listed} fire on burned-in letters and so raise the logit for mass: a shortcut. Left and Right show them."
         )
 
     def _on_searched(self) -> None:
@@ -180,13 +187,17 @@ class Guide(Controller):
         if "auroc" in self._taken and (measures := self._work.over_run.move.measures):
             used = len(self.session.run) if self.session.run is not None else 0
             self._say(
-                f"{measures} of {used}. In this run the marker goes against the mass more often than with it, so the "
-                "shortcut misled the model."
+                f"{measures}. On most of these {used} images the marker goes against the mass, and misled the model."
                 if not self.session.blind
                 else "Hidden in blind mode."
             )
 
     # The picture
+
+    def _on_run(self, run: Any) -> None:
+        """Where another image is open, its place is taken; else the opener shows the first one."""
+        if self._opening and run is not None and self.session.image is not None:
+            self._work.browser.show(0)
 
     def _on_maps(self, maps: Any) -> None:
         if not self._opening or maps is None or self.session.run is None:
@@ -194,15 +205,13 @@ class Guide(Controller):
         self._opening, self._placing = False, True
         self._taken.clear()
         self.said, self.marker_latents = "", ()
-        if (stack := self.scene.stack_layer) is not None:
-            stack.visible = False
-        self._work.intervention.map_kind = "before"
+        self._cover("before")
         show_hint(self.scene.viewer, True)
-        self._covered = True
         QTimer.singleShot(0, call_while_alive(self._settle))
         self._announce()
 
     def _settle(self) -> None:
+        """The maps are shown; a ranking that was there already places its first latent now."""
         self._placing = False
         self._on_order(self.session.order)
 
@@ -214,8 +223,9 @@ class Guide(Controller):
             self._placing = False
 
     def _on_current(self, *_: object) -> None:
-        if self._covered and not self._placing:
-            self._reveal()
+        if self._placing:
+            self._placing = False  # the latent that new maps begin with, or the one placed here: no step of the user's
+        elif self._covered:
             self._take_latent()
 
     def _on_image(self, *_: object) -> None:
@@ -228,8 +238,17 @@ class Guide(Controller):
             self._covered = False
             show_hint(self.scene.viewer, False)
             self._work.intervention.map_kind = "none"
-            if (stack := self.scene.stack_layer) is not None:
-                stack.visible = True
+            self._see_latents(True)
+
+    def _cover(self, kind: MapKind) -> None:
+        """Show a logit map in place of the latents, until a step or a key asks for one of them."""
+        self._covered = True
+        self._see_latents(False)
+        self._work.intervention.map_kind = kind
+
+    def _see_latents(self, seen: bool) -> None:
+        if (stack := self.scene.stack_layer) is not None:
+            stack.visible = seen
 
     def _say(self, text: str) -> None:
         self.said = text

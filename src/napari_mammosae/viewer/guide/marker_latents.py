@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from ...core.runs.run import Run
 
 
-def pushes_of_markers(
-    run: "Run", attribution: NDArray[np.float64], suspects: "pd.DataFrame"
-) -> NDArray[np.float64]:
+def pushes_of_markers(run: "Run", attribution: NDArray[np.float64], suspects: "pd.DataFrame") -> NDArray[np.float64]:
     """Return what each latent adds to a logit through burned-in markers, (h,): the mean over the images of a run.
 
     Parameters

@@ -2,16 +2,15 @@
 
 from functools import partial
 
-from qtpy.QtWidgets import QPushButton
-
 from ..app.keymap import tooltip
 from ..widgets import ui
 from ..widgets.parts import Dock
 from .controller import Guide
 from .steps import STEPS
 
-FIRST = "From the picture to what the removal of a marker does, in six steps."
+FIRST = "From the picture to what a shortcut costs, in six steps. Each is ticked once it is done."
 _DONE, _OPEN = "✓", "○"
+_LINES = 3  # of what is said
 
 
 class GuidePanel(Dock):
@@ -20,12 +19,14 @@ class GuidePanel(Dock):
     def __init__(self, guide: Guide) -> None:
         super().__init__(guide.context)
         self.guide = guide
-        self.buttons: dict[str, QPushButton] = {}
-        for step in STEPS:
-            button = ui.button(step.title, tooltip(step.tip, "next_step"), partial(self._take, step.key))
-            button.setStyleSheet("text-align: left; padding: 2px 6px;")
-            self.buttons[step.key] = button
+        self.buttons = {
+            step.key: ui.button(step.title, tooltip(step.tip, "next_step"), partial(self._take, step.key))
+            for step in STEPS
+        }
+        for button in self.buttons.values():
+            button.setStyleSheet("text-align: left; padding: 1px 6px;")
         self.said = ui.wrapped()
+        self.said.setMinimumHeight(_LINES * self.said.fontMetrics().lineSpacing())
         ui.column(self, *self.buttons.values(), self.said, spacing=2, margins=(6, 4, 6, 4)).addStretch(1)
         self.listen(guide.changed, self.refresh)
         self.refresh()

@@ -31,9 +31,9 @@ STEPS = (
     Step("auroc", "Watch the AUROC", "Show in the Intervene dock what that changes over the run"),
 )
 HINT = (
-    "Red raises the logit for mass, blue lowers it: the ring is a mass, the blob a view marker.",
-    "Press Right to step through the latents that add up to this map.",
-    "Next: the steps on the left. Shift-N takes the next one.",
+    "Red raises the logit for mass: a mass, and a view marker.",
+    "Press Right to see the latents behind it, one by one.",
+    "Then take the next steps, at the left (Shift-N).",
 )
 """What the canvas says over the picture that the demo opens on."""
 TAKEN = 5

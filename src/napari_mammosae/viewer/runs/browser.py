@@ -127,6 +127,10 @@ class RunBrowser(Controller):
         done = partial(self._take, run, row, handle)
         self.images.jobs.start(f"Reading {path.name}", work, done, self._failed)
 
+    def keep(self, row: int, ready: Ready) -> None:
+        """Take over an image of the run that was read elsewhere."""
+        self._ahead.keep((self.session.run, row, self.session.handle), ready)
+
     def _take(self, run: Any, row: int, handle: Any, ready: Ready) -> None:
         if run is self.session.run and handle is self.session.handle:
             self._ahead.keep((run, row, handle), ready)

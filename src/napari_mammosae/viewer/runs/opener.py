@@ -120,6 +120,8 @@ class RunOpener(Controller):
         if opened.findings is not None:
             self.session.findings = opened.findings
         self.session.run = run
+        if opened.first is not None:
+            self.browser.keep(0, opened.first)
         kept = "with" if run.has_maps else "without"
         self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note]).strip())
         if self.session.image is None and len(run):

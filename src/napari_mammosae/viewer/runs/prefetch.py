@@ -42,9 +42,7 @@ class Ready:
     note: str = ""
 
 
-def make_ready(
-    run: Run, row: int, files: ImageFiles, handle: ModelHandle | None, *, compute: bool = False
-) -> Ready:
+def make_ready(run: Run, row: int, files: ImageFiles, handle: ModelHandle | None, *, compute: bool = False) -> Ready:
     """Read an image of a run, and its latents if the run keeps them.
 
     Parameters

@@ -11,6 +11,7 @@ from ...process.batch import BatchJob
 from ...process.tasks import RunJob
 from ..image import tasks as model_tasks
 from ..image.tasks import ModelChoice
+from .prefetch import Ready, make_ready
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,8 @@ class Opened:
         A sentence for the user.
     undecided
         Labels of texts of which it is not known which one is positive, with their texts.
+    first
+        The first image, where it was read already.
     """
 
     run: Run
@@ -78,6 +81,7 @@ class Opened:
     root: Path | None = None
     note: str = ""
     undecided: dict[str, list[str]] = field(default_factory=dict)
+    first: Ready | None = None
 
 
 class OtherModelError(RunError):
@@ -130,14 +134,15 @@ def open_ready_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts 
     """
     from ...core.annotations.boxes import read_findings
     from ...core.models.model_files import SAMPLE_DATA
-    from ...core.runs.ready import PHANTOMS, ready_facts, ready_run
+    from ...core.runs.ready import PHANTOMS, files_of_run, ready_facts, ready_run
 
     choice = _demo_choice(choice, loaded)
     path = ready_run()
     opened = open_run_folder(path, loaded, report)
     findings = read_findings(SAMPLE_DATA / PHANTOMS / "findings.csv")
     handle = models.know(choice.recipe, ready_facts()) if loaded is None else None
-    return replace(opened, handle=handle, choice=choice, findings=findings)
+    first = make_ready(opened.run, 0, files_of_run(opened.run), handle)
+    return replace(opened, handle=handle, choice=choice, findings=findings, first=first)
 
 
 def open_demo_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
