@@ -144,7 +144,7 @@ def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     idle(qtbot, dock)
     assert not dock.draw.state.isVisible()
     assert path.with_name("corrected.csv.json").exists()
-    assert (phantoms / "findings.csv").read_text().count("phantom-900003") == 1
+    assert (phantoms / "findings.csv").read_text().count("phantom-900052") == 1
 
     # reopen, and find it
     session.findings = None

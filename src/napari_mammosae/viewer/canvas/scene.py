@@ -72,6 +72,7 @@ class Scene:
         self._setting_limits = False
         self._adding = False
         self._hidden_for_3d = False
+        self._latents_seen = True
         self._putting = False
         self.owned = OwnedLayers(viewer)
         self._undo.callback(self.owned.cleanup)
@@ -204,6 +205,13 @@ class Scene:
         self._hide_in_3d()
         self._show_current()
 
+    def see_latents(self, seen: bool) -> None:
+        """Show the latents, and what is written of the current one, or make way for something else."""
+        self._latents_seen = seen
+        if (layer := self.stack_layer) is not None:
+            layer.visible = seen
+        self._show_current()
+
     def show_boxes(self, *_: object) -> None:
         """Draw the boxes of the image shown, in place of those of the image before."""
         with self._telling():
@@ -296,7 +304,6 @@ class Scene:
 
     def _on_list(self, event: Any) -> None:
         if event.type == "visible":
-            self._show_text()
             self.arranged.emit()
 
     def _on_limits(self, event: Any) -> None:
@@ -343,14 +350,7 @@ class Scene:
             if tuple(layer.contrast_limits) != view.limits:
                 with self._quietly():
                     layer.contrast_limits = view.limits
-            write_latent(viewer, view.text if layer.visible else "")
-
-    def _show_text(self) -> None:
-        """Write of the current latent only while it is seen."""
-        viewer, view, layer = self.viewer, resolve(self.session), self.stack_layer
-        text = view.text if view is not None and layer is not None and layer.visible else ""
-        if viewer is not None and viewer.canvas.overlays.text.visible != bool(text):
-            write_latent(viewer, text)
+            write_latent(viewer, view.text if self._latents_seen else "")
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:

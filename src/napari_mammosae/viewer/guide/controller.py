@@ -100,9 +100,9 @@ class Guide(Controller):
             self._say("All steps are done.")
 
     def take(self, key: str) -> None:
-        """Take a step."""
+        """Take a step; without a run the example is opened first."""
         if self.session.run is None:
-            self.status.tell("Open the example or a run first.", error=True)
+            self.start()
             return
         getattr(self, f"_take_{key}")()
 
@@ -238,17 +238,13 @@ class Guide(Controller):
             self._covered = False
             show_hint(self.scene.viewer, False)
             self._work.intervention.map_kind = "none"
-            self._see_latents(True)
+            self.scene.see_latents(True)
 
     def _cover(self, kind: MapKind) -> None:
         """Show a logit map in place of the latents, until a step or a key asks for one of them."""
         self._covered = True
-        self._see_latents(False)
+        self.scene.see_latents(False)
         self._work.intervention.map_kind = kind
-
-    def _see_latents(self, seen: bool) -> None:
-        if (stack := self.scene.stack_layer) is not None:
-            stack.visible = seen
 
     def _say(self, text: str) -> None:
         self.said = text
