@@ -33,7 +33,13 @@ def dock_of(viewer, kind):
 
 
 def idle(qtbot, dock):
-    jobs = [dock.workspace.jobs, dock.localizer.jobs, dock.editor.jobs, dock.localizer.outline.jobs]
+    jobs = [
+        dock.workspace.jobs,
+        dock.workspace.opener.jobs,
+        dock.localizer.jobs,
+        dock.editor.jobs,
+        dock.localizer.outline.jobs,
+    ]
     qtbot.waitUntil(lambda: not any(j.busy for j in jobs) and not is_due(dock.localizer._later), timeout=60_000)
     qtbot.wait(30)
 
