@@ -184,7 +184,8 @@ class Guide(Controller):
             self._say(self._work.suspects.note)
 
     def _on_moved(self) -> None:
-        if "auroc" in self._taken and (measures := self._work.over_run.move.measures):
+        measures = self._work.over_run.move.measures
+        if "auroc" in self._taken and self._work.intervention.state.without_spurious and measures:
             used = len(self.session.run) if self.session.run is not None else 0
             self._say(
                 f"{measures}. On most of these {used} images the marker goes against the mass, and misled the model."

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from qtpy.QtCore import Qt
+
 from ..app.keymap import tooltip
 from ..widgets import ui
 from ..widgets.parts import Dock
@@ -10,7 +12,7 @@ from .steps import STEPS
 
 FIRST = "From the picture to what a shortcut costs, in six steps. Each is ticked once it is done."
 _DONE, _OPEN = "✓", "○"
-_LINES = 3  # of what is said
+_LINES, _MARGIN = 3, 10  # of what is said
 
 
 class GuidePanel(Dock):
@@ -26,7 +28,8 @@ class GuidePanel(Dock):
         for button in self.buttons.values():
             button.setStyleSheet("text-align: left; padding: 1px 6px;")
         self.said = ui.wrapped()
-        self.said.setMinimumHeight(_LINES * self.said.fontMetrics().lineSpacing())
+        self.said.setMinimumHeight(_LINES * self.said.fontMetrics().lineSpacing() + _MARGIN)
+        self.said.setAlignment(Qt.AlignmentFlag.AlignTop)
         ui.column(self, *self.buttons.values(), self.said, spacing=2, margins=(6, 4, 6, 4)).addStretch(1)
         self.listen(guide.changed, self.refresh)
         self.refresh()
