@@ -24,6 +24,7 @@ from napari_mammosae.core.datasets.find import find_data_set
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
+from napari_mammosae.core.models.facts_file import read_facts
 from napari_mammosae.core.models.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
@@ -118,6 +119,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "list": resolve_images,
     "data set": _data_set,
     "ranking": read_ranking,
+    "facts": read_facts,
     "model.toml": lambda folder: read_model_file(folder / "model.toml"),
     "archive": _archive,
     "weights": _weights,

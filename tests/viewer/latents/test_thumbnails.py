@@ -1,7 +1,7 @@
 from fake_run import FakeRun
 from napari_mammosae.core.base.caches import all_caches
+from napari_mammosae.core.runs.image_files import ImageFiles
 from napari_mammosae.viewer.latents.thumbnails import GreyCache
-from napari_mammosae.viewer.runs.browser import ImageFiles
 
 
 def test_thumbnails_are_listed_with_their_size_and_forgotten_on_request(tmp_path):

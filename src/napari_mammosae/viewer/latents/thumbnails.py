@@ -11,8 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.base.caches import register_cache
-from ...core.base.errors import ImageError
-from ...core.base.reading import reads
 from ...core.images.geometry import Frame
 from ...core.runs.image_files import ImageFiles
 from ...core.runs.run import Run
@@ -69,19 +67,17 @@ class GreyCache:
         """
         picture = self._kept.pop(path, None)  # it can be emptied from another thread between two lines
         if picture is None:
-            picture = grey(path, frame) if small is None else _read_small(small)
+            picture = grey(path, frame) if small is None else _small(small)
         self._kept[path] = picture
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return picture
 
 
-@reads(ImageError, "a small picture")
-def _read_small(path: Path) -> NDArray[np.uint8]:
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if picture is None:
-        raise ImageError(f"{path.name}: not a picture; reinstall the package")
-    return np.asarray(picture, np.uint8)
+def _small(path: Path) -> NDArray[np.uint8]:
+    from ...core.images.mammogram import read_mammogram
+
+    return np.asarray(read_mammogram(path).displayed(), np.uint8)
 
 
 def grey(path: Path, frame: Frame) -> NDArray[np.uint8]:
