@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .workspace import Workspace
 
 MODEL_DOCK, LOCALIZE_DOCK, GUIDE_DOCK = "Model & image", "Localise", "Next steps"
+GUIDE_COMMAND = f"{PLUGIN}.guide_dock"
 
 
 def launch_demo(screenshot: Path | None = None) -> None:
@@ -207,7 +208,7 @@ def show_demo(viewer: Viewer) -> Workspace:
     from qtpy.QtCore import QTimer
 
     workspace = show_example(viewer)
-    open_dock(viewer, GUIDE_DOCK, area="left")
+    open_steps(viewer)
     docks = {name: open_dock(viewer, name) for name in (MODEL_DOCK, *_other_docks())}
     first = docks[MODEL_DOCK]
     first.show()
@@ -229,6 +230,15 @@ def show_example(viewer: ViewerModel) -> Workspace:
     workspace = workspace_of(viewer)
     guide_of(workspace).start()
     return workspace
+
+
+def open_steps(viewer: Any) -> None:
+    """Open the *Next steps* at the left, where they stay in sight beside any other dock; not without a window."""
+    from .sessions.window import docks_in, window_of
+
+    window = window_of(viewer)
+    if window is not None and GUIDE_COMMAND not in docks_in(window):
+        open_dock(viewer, GUIDE_DOCK, area="left")
 
 
 def open_docks(viewer: Viewer) -> None:

@@ -75,6 +75,7 @@ class Guide(Controller):
             work.images.unload()
         work.images.choice = replace(ModelChoice(name="demo"), device=work.images.choice.device)
         self._opening = True
+        self.status.tell("Opening the example …")
         work.opener.open_demo()
 
     # The steps
@@ -122,8 +123,8 @@ class Guide(Controller):
         self._taken.add("ranking")
         first = ", ".join(map(str, order.latents[:4])) if order is not None else ""
         self._say(
-            f"{first} fire most on images with a mass. What they add to the logit is another matter: see Logit in the "
-            "Latents dock."
+            f"{first} fire most on images with {self._what}. What they add to the logit is another matter: see Logit "
+            "in the Latents dock."
         )
 
     def _take_find(self) -> None:
@@ -158,6 +159,12 @@ class Guide(Controller):
         self._taken.add("auroc")
         self._on_moved()
 
+    @property
+    def _what(self) -> str:
+        """What the steps are about."""
+        model = self.session.model
+        return model.titles[_CLASS] if model is not None and model.titles else "the class"
+
     # What comes of them
 
     def _on_found(self) -> None:
@@ -175,7 +182,10 @@ class Guide(Controller):
         self._taken.add("find")
         listed = ", ".join(map(str, self.marker_latents))
         self._say(
-            f"{listed} fire on burned-in letters and so raise the logit for mass: a shortcut. Left and Right show them."
+            f"{listed} fire on burned-in letters and so raise the logit for {self._what}: a shortcut. Left and Right "
+            "show them."
+            if listed
+            else f"No latent raises the logit for {self._what} by firing on burned-in letters."
         )
 
     def _on_searched(self) -> None:
