@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from ..core.runs.making.model_spec import ModelSpec
     from ..core.runs.run import Run
     from ..process.handle import ModelHandle
+    from .app.jobs import Jobs
     from .workspace import Workspace
 
 MODEL_DOCK, LOCALIZE_DOCK, GUIDE_DOCK = "Model & image", "Localise", "Next steps"
 GUIDE_COMMAND = f"{PLUGIN}.guide_dock"
+PATIENCE = 5_000
+"""Milliseconds that a window of the demo stays unpainted at most."""
 
 
 def launch_demo(screenshot: Path | None = None) -> None:
@@ -208,6 +212,7 @@ def show_demo(viewer: Viewer) -> Workspace:
     from qtpy.QtCore import QTimer
 
     workspace = show_example(viewer)
+    _paint_once_filled(viewer, workspace)
     open_steps(viewer)
     docks = {name: open_dock(viewer, name) for name in (MODEL_DOCK, *_other_docks())}
     first = docks[MODEL_DOCK]
@@ -331,9 +336,33 @@ def _wait(workspace: Workspace) -> None:
     loop = QEventLoop()
     busy = True
     while busy:
-        busy = workspace.jobs.busy or workspace.opener.jobs.busy
+        busy = workspace.jobs.busy or any(jobs.busy for jobs in _filling(workspace))
         QTimer.singleShot(300, loop.quit)
         loop.exec_() if hasattr(loop, "exec_") else loop.exec()
+
+
+def _paint_once_filled(viewer: Viewer, workspace: Workspace) -> None:
+    """Paint nothing until the run is open, ranked, and its first image shown: what is seen first is all of it.
+
+    Where that takes long, what there is by then is painted.
+    """
+    from qtpy.QtCore import QTimer
+
+    window, work = ref(viewer.window._qt_window), ref(workspace)  # the jobs must keep neither
+
+    def paint(anyway: bool = False) -> None:
+        there, of = window(), work()
+        if there is not None and of is not None and (anyway or not any(jobs.busy for jobs in _filling(of))):
+            there.setUpdatesEnabled(True)
+
+    viewer.window._qt_window.setUpdatesEnabled(False)
+    for jobs in _filling(workspace):
+        jobs.ended.connect(paint)
+    QTimer.singleShot(PATIENCE, partial(paint, True))
+
+
+def _filling(workspace: Workspace) -> tuple[Jobs, ...]:
+    return workspace.opener.jobs, workspace.ranking.jobs, workspace.over_run.jobs
 
 
 def _draw_boxes_once_seen(workspace: Workspace, dock: Any) -> None:
