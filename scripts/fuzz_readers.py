@@ -25,6 +25,7 @@ from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.adapters.kinds import read_mammoscreen_config
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
+from napari_mammosae.core.models.facts_file import read_facts
 from napari_mammosae.core.models.found_again import read_found_again
 from napari_mammosae.core.models.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
@@ -122,6 +123,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "list": resolve_images,
     "data set": _data_set,
     "ranking": read_ranking,
+    "facts": read_facts,
     "model.toml": lambda folder: read_model_file(folder / "model.toml"),
     "mammoscreen": read_mammoscreen_config,
     "archive": _archive,

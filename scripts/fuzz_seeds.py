@@ -22,6 +22,8 @@ import dataset_factory
 import recipe
 import tiny
 from dicom_factory import breast_image, write_dicom, write_stream
+from napari_mammosae.core.models.facts_file import write_facts
+from napari_mammosae.core.models.loading import load_model
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ def _models(folder: Path) -> Iterator[Seed]:
     sizes = {"image_sizes": [[96, 64], [64, 64]], "pad_to_aspect_ratio": [True, False]}
     (folder / "config.json").write_text(json.dumps(ensemble | sizes))
     yield Seed("mammoscreen", folder / "config.json")
+    write_facts(folder / "facts.safetensors", load_model(toml, device="cpu").facts)
+    yield Seed("facts", folder / "facts.safetensors")
     with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for label in ("mass", "density"):
             archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)

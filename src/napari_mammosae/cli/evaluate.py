@@ -56,9 +56,9 @@ def evaluate(
 
     Writes concepts.html, which needs no other file, the tables as CSV, and evaluation.json.
     """
-    from ..core.reports.concepts import FOLDER, check_report, write_report
+    from ..core.reports.concepts import check_report, report_folder, write_report
 
-    folder = run / FOLDER if out is None else out
+    folder = report_folder(run) if out is None else out
     check_report(folder)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.base.errors import SettingsError

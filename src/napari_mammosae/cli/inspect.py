@@ -42,6 +42,7 @@ def inspect(
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import features_and_latents
         from ..core.models.contributions import contributions_of
+        from ..core.models.disagreement import disagreements
         from ..core.models.domain import outside_domain
         from ..core.models.loading import load_model
         from ..core.reports.inspection import inspection_files, prompt_line, write_inspection
@@ -71,7 +72,7 @@ def inspect(
     with working("Computing latents", quiet=quiet):
         features, maps = features_and_latents(network, mammogram.prepared(network.preprocessing), mammogram.name)
         added = None if contribution is None else contributions_of(network, features, contribution)
-    caution((maps.scale_alarm,) if maps.scale_alarm else (), quiet=quiet)
+    caution([*([maps.scale_alarm] if maps.scale_alarm else []), *disagreements(network, maps)], quiet=quiet)
     with working("Writing", quiet=quiet):
         settings = {
             "image": image,

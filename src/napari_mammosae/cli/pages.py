@@ -55,11 +55,11 @@ def pages(
         from ..core.ranking.neighbours import decoder_neighbours
         from ..core.ranking.of_run import rank
         from ..core.reports.latent_page import LatentSources, write_pages
-        from ..core.runs.image_files import ImageFiles
+        from ..core.runs.ready import files_of_run
         from ..core.runs.run import open_run
 
         opened = open_run(run)
-        files = ImageFiles(opened)
+        files = files_of_run(opened)
         if images is not None:
             files.root = images
         score = order or ("diff" if label else "mean")
@@ -78,7 +78,7 @@ def pages(
             near = partial(decoder_neighbours, network.autoencoder.decoder_weight.float().cpu().numpy())
         sources = LatentSources(
             opened,
-            files.path,
+            files.fetch,
             read_boxes(boxes) if boxes is not None else None,
             weights,
             near,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from .comparison.panel import ComparePanel
+from .guide.controller import guide_of
+from .guide.panel import GuidePanel
 from .image.layers_panel import LayersPart
 from .image.panel import ModelPanel
 from .intervention.panel import IntervenePanel
@@ -18,6 +20,15 @@ from .sessions.panel import SessionPart
 from .verdicts.panel import VerdictsPanel
 from .widgets.parts import Scrolled
 from .workspace import workspace_of
+
+
+class GuideDock(GuidePanel):
+    """*Next steps*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(guide_of(work))
+        self.workspace = work
 
 
 class ModelDock(ModelPanel):

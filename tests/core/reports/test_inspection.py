@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -146,3 +147,13 @@ def test_other_formats_are_refused(example: Example, tmp_path: Path):
     with pytest.raises(SettingsError, match=r"figure\.bmp: a figure can be saved as png, pdf, svg"):
         save_figure(latents_figure(image, maps, top=1), tmp_path / "figure.bmp")
     assert not list(tmp_path.iterdir())
+
+
+def test_decisions_that_the_latents_do_not_explain_are_written_down(example: Example, tmp_path: Path):
+    model, image, maps = example
+    flipped = replace(maps, logits=np.array([1.0, -1.0]), logits_sae=np.array([-1.0, -2.0]))
+    write_inspection(tmp_path / "out", model, image, flipped)
+    said = json.loads((tmp_path / "out" / "prediction.json").read_text())["disagreements"]
+    assert len(said) == 1
+    assert "disagree on mass" in said[0]
+    assert prediction(model, image, replace(flipped, logits_sae=flipped.logits))["disagreements"] == []

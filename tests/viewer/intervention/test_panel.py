@@ -543,6 +543,8 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     record = json.loads((tmp_path / "edit.json").read_text())
     assert record["edit"]["latents"] == latents.tolist()
     assert record["settings"]["run"] == "made-up"
+    maps = session.maps
+    assert bool(record["settings"]["disagreements"]) == ((maps.logits >= 0) != (maps.logits_sae >= 0)).any()
     assert "not for diagnosis" in record["notice"]
     assert str(tmp_path) not in (tmp_path / "edit.json").read_text()
 

@@ -173,7 +173,7 @@ def test_pictures_arrive_one_by_one(run, tmp_path):
     arrived = []
     cache = GreyCache()
     (tmp_path / run.images["path"][9]).write_bytes(b"broken")
-    make_pictures(run, 5, ImageFiles(run).path, None, cache, lambda *what: arrived.append(what), quiet)
+    make_pictures(run, 5, ImageFiles(run), None, cache, lambda *what: arrived.append(what), quiet)
     place, cells = arrived[0]
     assert place == -1
     assert [place for place, _ in arrived[1:]] == list(range(len(cells)))
@@ -185,7 +185,7 @@ def test_pictures_arrive_one_by_one(run, tmp_path):
     for path in tmp_path.glob("*.png"):
         path.unlink()
     again = []
-    make_pictures(run, 5, ImageFiles(run).path, None, cache, lambda *what: again.append(what), quiet)
+    make_pictures(run, 5, ImageFiles(run), None, cache, lambda *what: again.append(what), quiet)
     assert again[1][1] == "The image file was not found."
 
 

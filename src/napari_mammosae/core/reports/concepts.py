@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..base.caches import folder_beside
 from ..base.cells import write_csv
 from ..base.errors import RunError
 from ..base.provenance import check_replaceable, write_results
@@ -25,6 +26,11 @@ NOTE, PAGE = "evaluation.json", "concepts.html"
 FOLDER = "concepts"
 """In a run's folder: where the report lies unless another place is given."""
 _TABLES = ("latents.csv", "correlations.csv", "concepts.csv", "comparison.csv", "shortcuts.csv", "pairs.csv")
+
+
+def report_folder(run: Path) -> Path:
+    """Return where the report of a run lies: in the run, unless that came with the package."""
+    return folder_beside(run, FOLDER)
 
 
 def report_files(folder: Path) -> list[Path]:
@@ -60,7 +66,7 @@ def read_report(run: Run) -> Report | None:
     """
     import pandas as pd
 
-    files = dict(zip((NOTE, PAGE, *_TABLES), report_files(run.path / FOLDER), strict=True))
+    files = dict(zip((NOTE, PAGE, *_TABLES), report_files(report_folder(run.path)), strict=True))
     note, table, shortcuts = files[NOTE], files["latents.csv"], files["shortcuts.csv"]
     if not (note.exists() and table.exists()):
         return None

@@ -14,6 +14,7 @@ from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..intervention.prompt_scores import score_image
 from ..models.contributions import METHOD_WORDS, Contributions
+from ..models.disagreement import disagreements
 from ..models.domain import outside_domain
 from ..models.heads import Head
 from ..models.latents import LatentMaps
@@ -70,6 +71,7 @@ def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[st
         "probability_sae": by_class(model.probabilities(maps.logits_sae)),
         **_prompts(model, maps),
         "error_norm": maps.error_norm,
+        "disagreements": list(disagreements(model, maps)),
         "fvu": None if np.isnan(maps.fvu) else maps.fvu,
         "grid": maps.shape[1:],
         "latents": maps.shape[0],
@@ -168,8 +170,10 @@ def write_inspection(
     if contributions is not None:
         error = dict(zip(model.classes, contributions.error.tolist(), strict=True))
         record["contributions"] = {"method": METHOD_WORDS[contributions.method], "completeness_error": error}
-    if caution := outside_domain(model, image):
+    caution = outside_domain(model, image)
+    if caution:
         record["outside_domain"] = caution
+    caution = "\n".join(filter(None, (caution, *disagreements(model, maps))))
     drawing = latents_figure(
         image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model, caution)
     )

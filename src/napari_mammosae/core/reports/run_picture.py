@@ -11,7 +11,7 @@ from ..images.mammogram import Mammogram
 from ..models.latents import LatentMaps
 from ..ranking.files import PUBLISHED, check_order, published_ranking
 from ..ranking.of_run import rank
-from ..runs.image_files import ImageFiles
+from ..runs.ready import files_of_run
 from ..runs.run import Run
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def picture_of_run(run: Run, image: str, root: Path | None = None) -> tuple[Mamm
     ImageError
         The file is not found, cannot be read, or has another size than the image the run was made from.
     """
-    files = ImageFiles(run)
+    files = files_of_run(run)
     if root is not None:
         files.root = root
     return files.read(run.row_of(image)), run.latents(image)

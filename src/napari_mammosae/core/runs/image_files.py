@@ -39,6 +39,7 @@ class ImageFiles:
     def __init__(self, run: Run) -> None:
         self._of = run
         self._names = [str(name) for name in run.images["path"]]
+        self._ids = [str(name) for name in run.images["image_id"]]
         self._run = run.path.absolute()
         self._root = self._likely_root()
 
@@ -70,7 +71,7 @@ class ImageFiles:
         ImageError
             The file is not found, cannot be read, or has another size than the image the run was made from.
         """
-        path, name = self.path(row), short_name(self._names[row])
+        path, name = self.fetch(row), short_name(self._names[row])
         if path is None:
             where = f"in {self._root.name}" if self._root is not None else f"near {self._run.name}"
             raise ImageError(f"{name} was not found {where}; give the folder that the run was made from.")
@@ -80,6 +81,14 @@ class ImageFiles:
             then, now = (" x ".join(map(str, one)) for one in (shape, image.shape))
             raise ImageError(f"{name} has {now} pixels, it had {then} when {self._run.name} was made.")
         return image
+
+    def fetch(self, row: int) -> Path | None:
+        """File of the image in a row, made first where that is how the run has its images."""
+        return self.path(row)
+
+    def thumbnail(self, row: int) -> Path | None:
+        """Small grey picture of the image in a row, where the run has one."""
+        return None
 
     def _likely_root(self) -> Path | None:
         """The folder that was named last, or one beside or around the run; it holds the first of the images."""

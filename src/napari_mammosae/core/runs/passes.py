@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ..base.progress import Report, ignore
 from ..base.text import duration
 from ..models.compute import features_and_latents
-from .image_files import ImageFiles
+from .ready import files_of_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def pass_images(
         A file is not found, cannot be read, or is not the one the run was made from.
     """
     run.check_model(model)
-    files = ImageFiles(run)
+    files = files_of_run(run)
     if root is not None:
         files.root = root
     found = []

@@ -51,7 +51,8 @@ BROWSE_KEYS = (
     Key("Shift-J", "previous_image", "previous image of the run"),
 )
 EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents marked spurious"),)
-ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS)
+GUIDE_KEYS = (Key("Shift-N", "next_step", "take the next of the steps through the demo"),)
+ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS, *GUIDE_KEYS)
 NAPARI_KEYS = (
     ("Left / Right", "previous / next latent"),
     ("Wheel", "zoom in or out; the left button moves the image"),

@@ -161,6 +161,11 @@ class OwnedLayers:
         viewer = self._viewer()
         return [layer for layer in viewer.layers if self.role_of(layer) in roles] if viewer is not None else []
 
+    def place_below(self, *roles: Role) -> int | None:
+        """Where a layer is to be put to lie below all that have one of these roles; None without any."""
+        viewer, above = self._viewer(), self.with_role(*roles)
+        return viewer.layers.index(above[0]) if viewer is not None and above else None
+
     def find(self, role: Role) -> Any:
         """Return the lowest layer of a role, or None."""
         return next(iter(self.with_role(role)), None)

@@ -72,6 +72,7 @@ class Scene:
         self._setting_limits = False
         self._adding = False
         self._hidden_for_3d = False
+        self._latents_seen = True
         self._putting = False
         self.owned = OwnedLayers(viewer)
         self._undo.callback(self.owned.cleanup)
@@ -225,6 +226,13 @@ class Scene:
         viewer.layers.selection.active = layer
         self._colorbar.show_later()
 
+    def see_latents(self, seen: bool) -> None:
+        """Show the latents, and what is written of the current one, or make way for something else."""
+        self._latents_seen = seen
+        if (layer := self.stack_layer) is not None:
+            layer.visible = seen
+        self._show_current()
+
     def show_boxes(self, *_: object) -> None:
         """Draw the boxes of the image shown, in place of those of the image before."""
         with self._telling():
@@ -365,7 +373,7 @@ class Scene:
             if tuple(layer.contrast_limits) != view.limits:
                 with self._quietly():
                     layer.contrast_limits = view.limits
-            write_latent(viewer, view.text)
+            write_latent(viewer, view.text if self._latents_seen else "")
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:

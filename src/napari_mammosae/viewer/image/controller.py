@@ -320,7 +320,7 @@ class ImageController(Controller):
             return
         self.session.maps = maps
         live, model = maps.latents.size, self.session.model
-        moved = model is not None and model.device != device
+        moved = model is not None and model.device.startswith("cpu") and not device.startswith("cpu")
         left = f" Out of memory on {device}: the model is on the CPU now." if moved else ""
         self.status.tell(f"{maps.shape[0]:,} latents; {live:,} fire on this image.{left}")
 

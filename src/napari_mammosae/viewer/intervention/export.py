@@ -144,6 +144,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
 
     from ...core.base.cells import write_csv
     from ...core.base.provenance import provenance, write_results
+    from ...core.models.disagreement import disagreements
     from ...core.models.domain import outside_domain
     from ...core.reports.intervention_figures import SUFFIXES
 
@@ -163,6 +164,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
         "model_sha256": model.model_sha256,
         "sae_sha256": model.sae_sha256,
         "outside_domain": outside_domain(model, image) or None,
+        "disagreements": " ".join(disagreements(model, maps)) or None,
     }
     tables: dict[str, pd.DataFrame] = {
         ".csv": pd.DataFrame(

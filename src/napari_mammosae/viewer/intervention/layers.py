@@ -115,7 +115,7 @@ def show(
         layer = None
     if layer is None:
         layer = logit_map_layer(values, limit)
-        owned.add(layer, "logit map", cells)
+        owned.add(layer, "logit map", cells, at=owned.place_below("truth", "found"))
     else:
         np.copyto(layer.data, values)
         if tuple(layer.contrast_limits) != (-limit, limit):

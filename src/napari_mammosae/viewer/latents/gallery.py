@@ -87,7 +87,7 @@ class Gallery(Part):
 
         findings = None if self.session.blind else self.session.findings
         greys = self.pictures.greys
-        work = partial(make_pictures, run, latent, files.path, findings, greys, arrived, colormap=colormap)
+        work = partial(make_pictures, run, latent, files, findings, greys, arrived, colormap=colormap)
         self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
 
     def _show_verdict(self, *_: object) -> None:

@@ -12,6 +12,7 @@ from ...core.annotations.finding_colors import finding_color
 from ...core.base.caches import register_cache
 from ...core.images.geometry import Frame
 from ...core.reports.latent_pictures import grey, heatmaps, paint, strongest
+from ...core.runs.image_files import ImageFiles
 from ...core.runs.run import Run
 from ..canvas.colors import heat_colormap
 
@@ -42,8 +43,8 @@ class GreyCache:
         """Forget all pictures."""
         self._kept.clear()
 
-    def get(self, path: Path, frame: Frame) -> NDArray[np.uint8]:
-        """Return the picture of a file, read at the first call.
+    def get(self, path: Path, frame: Frame, small: Path | None = None) -> NDArray[np.uint8]:
+        """Return the picture of a file, read at the first call, or its `small` version where there is one.
 
         Raises
         ------
@@ -52,17 +53,23 @@ class GreyCache:
         """
         picture = self._kept.pop(path, None)  # it can be emptied from another thread between two lines
         if picture is None:
-            picture = grey(path, frame)
+            picture = grey(path, frame) if small is None else _small(small)
         self._kept[path] = picture
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return picture
 
 
+def _small(path: Path) -> NDArray[np.uint8]:
+    from ...core.images.mammogram import read_mammogram
+
+    return np.asarray(read_mammogram(path).displayed(), np.uint8)
+
+
 def make_pictures(
     run: Run,
     latent: int,
-    path_of: Callable[[int], Path | None],
+    files: ImageFiles,
     findings: "Findings | None",
     cache: GreyCache,
     arrived: Callable[[int, Any], None],
@@ -79,12 +86,13 @@ def make_pictures(
     heats = heatmaps(run, latent, [cell.row for cell in cells]) if run.has_maps and cells else {}
     for place, cell in enumerate(cells):
         report(f"Drawing {cell.image_id}", place, len(cells))
-        path, frame = path_of(cell.row), run.frame(cell.row)
-        if path is None:
-            arrived(place, "The image file was not found.")
-            continue
+        frame, small = run.frame(cell.row), files.thumbnail(cell.row)
         try:
-            base = cache.get(path, frame)
+            path = files.path(cell.row) if small is not None else files.fetch(cell.row)
+            if path is None:
+                arrived(place, "The image file was not found.")
+                continue
+            base = cache.get(path, frame, small)
             boxes = findings.boxes(cell.name, shape=frame.source_shape) if findings is not None else None
         except MammoSAEError as error:
             arrived(place, str(error))

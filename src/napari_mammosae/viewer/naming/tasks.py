@@ -40,16 +40,17 @@ def name(run: Run, handle: ModelHandle, report: Report) -> list[Suggestion]:
 def measure(run: Run, model: ModelFacts | None, report: Report) -> Concepts | None:
     """Measure the latents of a run against its labels, write the report into its folder, and read it again."""
     from ...core.naming.of_run import evaluate
-    from ...core.reports.concepts import FOLDER, check_report, read_report, write_report
+    from ...core.reports.concepts import check_report, read_report, report_folder, write_report
 
-    check_report(run.path / FOLDER)
+    folder = report_folder(run.path)
+    check_report(folder)
     try:
         found = evaluate(run, model=model, shortcuts=model is not None, progress=report)
     except MammoSAEError:
         if model is None:
             raise
         found = evaluate(run, shortcuts=False, progress=report)  # its SAE reads an inner layer, or it is another model
-    write_report(run.path / FOLDER, found)
+    write_report(folder, found)
     return read_report(run)
 
 

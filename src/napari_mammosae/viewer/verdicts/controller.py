@@ -1,5 +1,6 @@
 """What a user does to judge latents: a verdict on a key, the next one without, undo and redo, evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -104,6 +105,16 @@ class Reviewer(Controller):
         self.hand_in()
         with self.status.telling():
             self._said(self.book.decide(latent, verdict, evidence=self.evidence()), "is")
+
+    def judge_all(self, latents: Sequence[int], verdict: Verdict, concept: str = "") -> int:
+        """Record a verdict on latents that do not have it yet; return how many have it then."""
+        self.hand_in()
+        evidence = self.evidence()
+        with self.status.telling():
+            for latent in latents:
+                if self.book.verdict(latent) != verdict:
+                    self._said(self.book.decide(latent, verdict, concept=concept or None, evidence=evidence), "is")
+        return sum(self.book.verdict(latent) == verdict for latent in latents)
 
     # Names that methods suggest
 

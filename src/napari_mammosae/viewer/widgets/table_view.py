@@ -90,7 +90,10 @@ class ColumnTableView(QTableView):
             if row < 0:
                 self.selectionModel().clear()
             else:
-                self.selectRow(row)
+                # not `selectRow`, which adds to what is selected while Shift is held down for a key
+                flags = QItemSelectionModel.SelectionFlag
+                index = self.model().index(row, max(self.currentIndex().column(), 0))
+                self.selectionModel().setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
                 self.scrollTo(self.currentIndex(), QAbstractItemView.ScrollHint.EnsureVisible)
         finally:
             self._following = False

@@ -12,7 +12,7 @@ from ...base.errors import RunError
 from ...base.files import sha256_file
 from ...images.mammogram import read_mammogram
 from ...images.preprocessing import Preprocessing
-from ...runs.image_files import ImageFiles
+from ...runs.ready import files_of_run
 from .pictures import enlarged_part, outlined_view, whole_view
 from .regions import breast_cells
 
@@ -47,7 +47,7 @@ class RunImages:
     def __init__(self, run: Run, folder: Path | None = None) -> None:
         if not run.has_maps:
             raise RunError(f"{run.path.name} has no maps, which say where a latent fires; make a run with `--maps`.")
-        self._run, self._files = run, ImageFiles(run)
+        self._run, self._files = run, files_of_run(run)
         if folder is not None:
             self._files.root = folder
         if self._files.root is None:
@@ -90,7 +90,7 @@ class RunImages:
         if row in self._kept:
             self._kept.move_to_end(row)
             return self._kept[row]
-        path = self._files.path(row)
+        path = self._files.fetch(row)
         name = str(self._run.images["image_id"].iloc[row])
         if path is None:
             raise RunError(f"the file of {name} is not found; name the folder of the images with --images.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from ...base.caches import folder_beside
 from ...base.errors import ConsentNeeded, ServerError, SettingsError
 from ...base.progress import reporting
 from ...base.provenance import provenance
@@ -163,7 +164,7 @@ def name_with_server(
     check_consent(server, choice.allowed, plan.cost.images)
     with (
         reporting(progress) as report,
-        working_in(plan.run.path / FOLDER) as replies,
+        working_in(folder_beside(plan.run.path, FOLDER)) as replies,
         _asking(server, choice, replies.note_request) as client,
     ):
         report("Looking for the model")

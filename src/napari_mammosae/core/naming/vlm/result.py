@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...base.caches import folder_beside
 from ...base.provenance import beside, check_replaceable, plain, write_table
 from ...stats.bootstrap import benjamini_hochberg
 from ...verdicts.suggestions import CHANCE, LONGEST, Suggestion
@@ -98,7 +99,7 @@ class ServerNames:
 
 def names_file(run: Path) -> Path:
     """Return where the names of a run lie."""
-    return run / FOLDER / TABLE
+    return folder_beside(run, FOLDER) / TABLE
 
 
 def check_names(path: Path) -> None:
