@@ -84,8 +84,8 @@ class Vlm:
         "slow", "dropped", "redirect", "not JSON", "wrong model".
     models, lists
         Their names, and whether they are listed.
-    logprobs
-        Whether probabilities of tokens are given.
+    logprobs, refuses_logprobs
+        Whether probabilities of tokens are given, and whether to ask for them is a fault.
     cloud
         Models that another host answers.
     asked
@@ -98,6 +98,7 @@ class Vlm:
     models: tuple[str, ...] = ("seer",)
     lists: bool = True
     logprobs: bool = True
+    refuses_logprobs: bool = False
     cloud: dict[str, str] = field(default_factory=dict)
     elsewhere: str = ""
     asked: list[Asked] = field(default_factory=list)
@@ -157,6 +158,8 @@ def _handler(vlm: Vlm) -> type[BaseHTTPRequestHandler]:
             if fault in refusals:
                 status, message, headers = refusals[fault]
                 return self._send(status, {"error": {"message": message, "code": status}}, headers)
+            if vlm.refuses_logprobs and "logprobs" in body:
+                return self._send(400, {"error": {"message": "unknown field", "code": 400}})
             said = vlm.answer(asked)
             self.model = "another" if fault == "wrong model" else body["model"]
             if fault == "not JSON":

@@ -52,7 +52,7 @@ def test_an_answer_that_is_none_is_counted_and_one_cut_off_is_asked_for_longer(r
     if not failed:
         assert vlm.asked[1].body["max_tokens"] == 2 * vlm.asked[0].body["max_tokens"]
     else:
-        assert "1 questions without a usable answer" in found.notes[-1]
+        assert found.notes[-1] == "questions without a usable answer, left out: 1"
 
 
 def test_fenced_answers_after_a_trace_of_thought_are_read(run, vlm):
@@ -144,13 +144,14 @@ def test_a_server_that_answers_as_another_model_is_not_believed(run, vlm):
     assert not same_model("seer-4b", "seer-27b")
 
 
-def test_without_probabilities_a_number_is_asked_for(run, vlm):
-    vlm.logprobs = False
+@pytest.mark.parametrize("refusing", [False, True])
+def test_without_probabilities_a_number_is_asked_for(run, vlm, refusing):
+    vlm.logprobs, vlm.refuses_logprobs = False, refusing
     found = name(run, vlm, tests=("detection",), extent=Extent(detection=10))
     assert found.latents[0].detection.value == 1
     kinds = [asked.kind for asked in vlm.asked]
     assert kinds.count("detection") == 1  # it is found out once
-    assert kinds.count(SURE) == found.record["requests"]["asked"] - 4
+    assert kinds.count(SURE) == 2 * found.latents[0].detection.asked  # for its name, and for a category as a name
     assert "a number from 0 to 10" in found.record["requests"]["probabilities"]
     assert any("no probabilities" in note for note in found.notes)
 
@@ -212,7 +213,7 @@ def test_latents_without_a_common_pattern_have_no_name_and_are_not_tested(run, v
     assert len(vlm.asked) == 3
     assert all(asked.kind == NAME for asked in vlm.asked)
     assert found.table()["name"].tolist() == [""]
-    assert found.notes[0].startswith("1 latents have no name")
+    assert found.notes[0].startswith("no name for 1 of 1")
 
 
 def test_without_the_library_it_says_what_to_install(run, vlm, monkeypatch):

@@ -240,12 +240,12 @@ class Client:
             raise ServerError(f"{host} {what}, or another path than {urlsplit(self.server.url).path}.") from error
         if status == 429 or status >= 500:
             raise ServerFault(f"{host} failed at a request (status {status}): {said}") from error
-        if asks_tokens and "logprob" in said.lower():
-            raise NoProbabilities(f"{host} gives no probabilities of tokens.") from error
         if _TOO_LONG.search(said):
             raise ServerError(
                 f"{host} takes no request that long: {said} Start it with a longer context, or show fewer images."
             ) from error
+        if asks_tokens:  # that is all that is unusual about such a request
+            raise NoProbabilities(f"{host} gives no probabilities of tokens.") from error
         raise ServerError(f"{host} refuses a request (status {status}): {said}") from error
 
 
