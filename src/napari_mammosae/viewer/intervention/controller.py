@@ -265,7 +265,7 @@ class Intervention(Controller):
         if viewer is None:
             return
         view = self.view
-        classes = model.classes if model is not None and not self.session.blind else ()
+        classes = model.titles if model is not None and not self.session.blind else ()
         text = (
             edited_text(classes, self.state, view, caution_lines(self.session))
             if view is not None and self.is_on

@@ -11,6 +11,7 @@ from napari.utils.colormaps import Colormap
 
 from ...core.base.text import readable
 from ..canvas.colors import AMBER
+from ..canvas.latent_view import chance_text
 from ..canvas.redraw import FONT
 from ..canvas.texts import PREDICTION
 from .result import summary
@@ -33,7 +34,7 @@ def edited_text(classes: Sequence[str], state: EditState, view: EditView, cautio
     """Lines for the canvas, a caution and the banner first; without classes they stand alone."""
     lines = [*caution, f"{BANNER}: {summary(state, view)}"]
     lines += [
-        f"{readable(name)} {after:.3f} (logit {logit:+.2f}; was {before:.3f}, {was:+.2f})"
+        f"{readable(name)} {chance_text(after)} (logit {logit:+.2f}; was {chance_text(before)}, {was:+.2f})"
         for name, after, logit, before, was in zip(
             classes, view.after, view.effect.after, view.before, view.effect.before, strict=False
         )

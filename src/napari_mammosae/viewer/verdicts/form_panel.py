@@ -1,7 +1,5 @@
 """The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
 
-from html import escape
-
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLineEdit, QMenu, QProgressBar, QPushButton
@@ -119,7 +117,7 @@ class VerdictForm(Part):
             self.said.setText("")
             return
         line = self.book.line(latent)
-        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {escape(line or self._without_line())}")
+        self.title.setText(f"Latent {latent}: {line or self._without_line()}")
         lines = []
         if event is not None:
             lines.append(f"{event.annotator}, {when(event)}{f', on {event.image}' if event.image else ''}")

@@ -10,7 +10,7 @@ from napari_mammosae.core.base.errors import MissingPackageError, ServerError, S
 from napari_mammosae.core.naming.vlm.client import KEY, same_model
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, models_of_server, name_with_server
 from napari_mammosae.core.naming.vlm.tasks import Extent
-from vlm_server import NAME, NAMED, SURE
+from vlm_server import NAME, NAMED, NONSENSE, SURE
 
 SMALL = Extent(pairs=2, alike=1, detection=5, regions=2, ranks=2)
 
@@ -40,7 +40,7 @@ def test_what_passes_is_asked_again(run, vlm, fault):
     assert found.record["requests"]["failed"] == 0
 
 
-@pytest.mark.parametrize(("fault", "requests"), [("empty", 3), ("not JSON", 3), ("truncated", 4)])
+@pytest.mark.parametrize(("fault", "requests"), [("empty", 3), ("truncated", 4), *((fault, 3) for fault in NONSENSE)])
 def test_an_answer_that_is_none_is_counted_and_one_cut_off_is_asked_for_longer(run, vlm, fault, requests):
     vlm.faults = [fault]
     found = name(run, vlm)
