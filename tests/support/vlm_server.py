@@ -21,6 +21,15 @@ NAMED = {
 }  # fmt: skip
 
 
+NONSENSE = {
+    "not JSON": b"<html>a login page</html>", "nothing": b"", "null": b"null", "deep": b"[" * 100_000,
+    "bytes": b"\xff\xfe",
+    "no choices": b'{"choices": null}', "no message": b'{"choices": [{"message": null}]}',
+    "a number": b'{"choices": [{"message": {"content": 5}}]}',
+}  # fmt: skip
+"""Answers that are none."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """One request, as the server understands it."""
@@ -81,11 +90,11 @@ class Vlm:
         What is said to a request: a text, or a probability of "1".
     faults
         What happens to the next requests instead, first to last: "truncated", "empty", "too long", "busy", "fault",
-        "slow", "dropped", "redirect", "not JSON", "wrong model".
+        "slow", "dropped", "redirect", "wrong model", or a key of `NONSENSE`.
     models, lists
         Their names, and whether they are listed.
-    logprobs
-        Whether probabilities of tokens are given.
+    logprobs, refuses_logprobs
+        Whether probabilities of tokens are given, and whether to ask for them is a fault.
     cloud
         Models that another host answers.
     asked
@@ -98,6 +107,7 @@ class Vlm:
     models: tuple[str, ...] = ("seer",)
     lists: bool = True
     logprobs: bool = True
+    refuses_logprobs: bool = False
     cloud: dict[str, str] = field(default_factory=dict)
     elsewhere: str = ""
     asked: list[Asked] = field(default_factory=list)
@@ -157,10 +167,12 @@ def _handler(vlm: Vlm) -> type[BaseHTTPRequestHandler]:
             if fault in refusals:
                 status, message, headers = refusals[fault]
                 return self._send(status, {"error": {"message": message, "code": status}}, headers)
+            if vlm.refuses_logprobs and "logprobs" in body:
+                return self._send(400, {"error": {"message": "unknown field", "code": 400}})
             said = vlm.answer(asked)
             self.model = "another" if fault == "wrong model" else body["model"]
-            if fault == "not JSON":
-                return self._write(200, b"<html>a login page</html>", {})
+            if fault in NONSENSE:
+                return self._write(200, NONSENSE[fault], {})
             if fault == "empty":
                 return self._say(completion("") | {"choices": []})
             if isinstance(said, float):

@@ -8,7 +8,7 @@ import typer
 from . import naming_server, options, prompting
 from .console import check_results, say, working
 
-_COLUMNS = ("latent", "name", "z", "percentile", "image_name", "agree")
+_COLUMNS = ("latent", "name", "z", "q_value", "image_name", "agree")
 
 
 def name(
@@ -63,13 +63,13 @@ def name(
     """Name latents by the best term of a vocabulary, or by what a vision-language model sees in their images.
 
     From text: every latent that fires, with two kinds of evidence. Its direction against the text, with its place among
-    random directions, and the images it fires on. A name whose percentile is low, or on which both disagree, is no
-    better than chance.
+    random directions, and the images it fires on. A name whose q-value is above 0.05, or on which both disagree, may be
+    chance.
 
     From a server: each name is tested on patients it was not made from. Answers are kept in RUN/names, so the same
     command resumes, and no question is asked twice.
 
-    The viewer shows the names, and a person accepts or rejects them; nobody's verdict is changed.
+    The viewer shows the names, and a person accepts or rejects them; verdicts stay as they are.
     """
     check_results(csv)
     if where is not None and not suggest:
@@ -90,6 +90,7 @@ def name(
         from ..core.naming.vocabulary import TERMS, read_terms
         from ..core.runs.making.model_spec import model_of_run
         from ..core.runs.run import open_run
+        from ..core.verdicts.suggestions import CHANCE
 
         opened = open_run(run)
         given = {key: value for key, value in (("text", text), ("vocabulary", vocab)) if value is not None}
@@ -108,10 +109,11 @@ def name(
         kept, new = keep_suggestions(opened, text_suggestions(table, record["settings"]["vocabulary"]), where)
     settings = record["settings"]
     say(f"{len(table):,} latents; {settings['terms']} terms, {settings['left_out']} with unknown words", quiet=quiet)
-    best = table.sort_values(["percentile", "z"], ascending=False).head(top)
-    for latent, term, z, percentile, other, shared in best[list(_COLUMNS)].itertuples(index=False):
+    say(f"{int((table['q_value'] <= CHANCE).sum()):,} names better than chance (q at most {CHANCE:g})", quiet=quiet)
+    best = table.sort_values(["q_value", "z"], ascending=[True, False]).head(top)
+    for latent, term, z, q, other, shared in best[list(_COLUMNS)].itertuples(index=False):
         agree = f"images agree on the {shared}" if shared else f"images say {other}"
-        say(f"{latent:>6}  {term!s:<28} z {z:5.2f}  percentile {percentile:5.1f}  {agree}", quiet=quiet)
+        say(f"{latent:>6}  {term!s:<28} z {z:5.2f}  q {q:6.4f}  {agree}", quiet=quiet)
     if csv is not None:
         say(f"wrote {csv}", quiet=quiet)
     if suggest:

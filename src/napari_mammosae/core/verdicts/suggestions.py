@@ -67,16 +67,20 @@ class Suggestion:
         return str(self.provenance.get("measure", "score"))
 
     @property
-    def told(self) -> str:
-        """The name with its evidence, in a line.
+    def title(self) -> str:
+        """The name as it is shown before a person accepts it: with a question mark, and in words where it is chance."""
+        return f"{self.name}?" if self.beats_chance else f"{self.name}? no better than chance"
 
-        >>> Suggestion(3, "view marker", "text", 0.41, 0.2, 0.01, {"measure": "cosine"}).told
-        'view marker? (text: cosine 0.41, by chance 0.2, q 0.01)'
+    @property
+    def evidence(self) -> str:
+        """Where the name comes from and how well it fits, in a line.
+
+        >>> Suggestion(3, "view marker", "text", 0.41, 0.2, 0.01, {"measure": "cosine"}).evidence
+        'text: cosine 0.41, chance 0.2, q 0.01'
         """
-        figures = ((self.measure, self.score), ("by chance", self.null), ("q", self.q_value))
-        known = ", ".join(f"{title} {value:.3g}" for title, value in figures if value is not None)
-        doubt = "" if self.beats_chance else "; no better than chance" if known else "not measured"
-        return f"{self.name}? ({self.method}: {known}{doubt})"
+        figures = ((self.measure, self.score), ("chance", self.null), ("q", self.q_value))
+        known = ", ".join(f"{title} {value:.2g}" for title, value in figures if value is not None)
+        return f"{self.method}: {known or 'not measured'}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def resolve(session: Session) -> LatentView | None:
     if session.verdicts is not None and (verdict := session.verdicts(latent)):
         lines.append(verdict)
     if (name := session.names.get(latent)) is not None:
-        lines.append(name.told)
+        lines += [name.title, name.evidence]
     return LatentView(rank, latent, score, maximum, contrast_limits(session, maps, latent), "\n".join(lines))
 
 

@@ -17,8 +17,8 @@ from .result import Term
 from .run_effects import Bands
 
 UP, DOWN, PLAIN, EDIT = "#f2663b", "#4a8cf7", "#8a8f98", "#ffb000"
-_UNNAMED, _NAMED = 72, 132  # pixels beside the bars
-_SHORT, _LONGEST = 12, 22  # characters there
+_UNNAMED, _ROOM = 72, 16  # pixels beside the bars
+_LONGEST = 22  # characters there
 BAND = (138, 143, 152, 70)
 
 
@@ -62,7 +62,9 @@ class WaterfallPlot(SmallPlot):
         while self.remarks:
             self.removeItem(self.remarks.pop())
         titles = [_titled(term, called) for term in terms]
-        self.getAxis("left").setWidth(_NAMED if any(len(title) > _SHORT for title in titles) else _UNNAMED)
+        # wider labels than the axis are not drawn at all
+        widest = max(map(self.fontMetrics().horizontalAdvance, titles), default=0)
+        self.getAxis("left").setWidth(max(_UNNAMED, widest + _ROOM))
         for item in (self._bars, self._edited, self._before, self._zero):
             item.setVisible(bool(terms))
         if not terms:

@@ -95,7 +95,7 @@ class Gallery(Part):
         lookup, latent = self.session.verdicts, self._latent
         verdict = lookup(latent) if lookup is not None and latent is not None else None
         name = self.session.names.get(latent) if latent is not None else None
-        said = "; ".join(part for part in (verdict, name.told if name is not None else "") if part)
+        said = "; ".join(part for part in (verdict, f"{name.title} ({name.evidence})" if name else "") if part)
         self.verdict.setText(f"Latent {latent}: {said}" if said else "")
         self.verdict.setVisible(bool(said))
 

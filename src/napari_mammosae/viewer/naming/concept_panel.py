@@ -5,7 +5,9 @@ from __future__ import annotations
 from html import escape
 
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QLabel
 
+from ...core.base.text import readable
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
@@ -21,7 +23,8 @@ class ConceptPart(Part):
     def __init__(self, concepts: ConceptTable) -> None:
         super().__init__(concepts.context)
         self.concepts = concepts
-        self.text = ui.wrapped()
+        self.text = QLabel()  # not one that breaks long words: it would break the tags
+        self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.RichText)
         self.button = ui.button(
             "Measure", "Measure which label of the run each latent goes with, against chance", concepts.measure
@@ -58,11 +61,11 @@ class ConceptPart(Part):
         badge = " <b style='color:#e05050'>confounder</b>" if found["confounder"] else ""
         verdict = "beyond chance" if found["accepted"] else "within chance"
         after = (
-            f"Next: {escape(str(found['next']))}, behind by {found['margin']:.3f}."
+            f"Next: {escape(readable(str(found['next'])))}, behind by {found['margin']:.3f}."
             if found["next"] == found["next"]
             else ""
         )
         self.text.setText(
-            f"<b>{escape(str(found['concept']))}</b>{badge}: r {found['r']:+.3f}, AUROC {found['auroc']:.3f} "
+            f"<b>{escape(readable(str(found['concept'])))}</b>{badge}: r {found['r']:+.3f}, AUROC {found['auroc']:.3f} "
             f"({found['pool']}), q {found['q_value']:.2g}, {verdict}.<br>{after}"
         )

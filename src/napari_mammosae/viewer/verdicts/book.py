@@ -403,8 +403,9 @@ def speaks(event: Event) -> bool:
 
 
 def _said(event: Event) -> str:
-    """``spurious: view marker``."""
-    return ": ".join(part for part in (event.verdict or "no verdict", event.concept) if part)
+    """``spurious: view marker``; without a verdict ``concept: view marker``."""
+    verdict = event.verdict or ("concept" if event.concept else "no verdict")
+    return ": ".join(part for part in (verdict, event.concept) if part)
 
 
 def when(event: Event) -> str:

@@ -35,6 +35,6 @@ class NamePart(Part):
         if name is None:
             return
         own = self.reviewer.book.mine.get(name.latent)
-        self.text.setText(f"Suggested name: {name.told}")
+        self.text.setText(f"Suggested name: {name.title} ({name.evidence})")
         self.text.setEnabled(name.beats_chance)
         self.buttons["accept_name"].setEnabled(own is None or own.concept != name.name)

@@ -105,7 +105,7 @@ def test_a_plan_takes_the_strongest_latents_and_counts_what_it_costs(tmp_path):
     run.dense[:, 0, 0, 2] = 9  # fires on all images: there is nothing to tell apart
     plan = NamingPlan(run, [1, 2, FIRST])
     assert [task.latent for task in plan.tasks] == [FIRST]
-    assert "2 latents that fire, or are silent, on too few" in plan.notes[0]
+    assert plan.notes[0] == "left out, as they fire or are silent on too few patients: 1, 2"
     assert 2 not in [task.latent for task in NamingPlan(run).tasks]
     with pytest.raises(RunError, match="--maps"):
         NamingPlan(PatchRun(tmp_path / "no-maps", maps=False))

@@ -10,7 +10,7 @@ from napari_mammosae.core.base.errors import MissingPackageError, ServerError, S
 from napari_mammosae.core.naming.vlm.client import KEY, same_model
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, models_of_server, name_with_server
 from napari_mammosae.core.naming.vlm.tasks import Extent
-from vlm_server import NAME, NAMED, SURE
+from vlm_server import NAME, NAMED, NONSENSE, SURE
 
 SMALL = Extent(pairs=2, alike=1, detection=5, regions=2, ranks=2)
 
@@ -40,7 +40,7 @@ def test_what_passes_is_asked_again(run, vlm, fault):
     assert found.record["requests"]["failed"] == 0
 
 
-@pytest.mark.parametrize(("fault", "requests"), [("empty", 3), ("not JSON", 3), ("truncated", 4)])
+@pytest.mark.parametrize(("fault", "requests"), [("empty", 3), ("truncated", 4), *((fault, 3) for fault in NONSENSE)])
 def test_an_answer_that_is_none_is_counted_and_one_cut_off_is_asked_for_longer(run, vlm, fault, requests):
     vlm.faults = [fault]
     found = name(run, vlm)
@@ -52,7 +52,7 @@ def test_an_answer_that_is_none_is_counted_and_one_cut_off_is_asked_for_longer(r
     if not failed:
         assert vlm.asked[1].body["max_tokens"] == 2 * vlm.asked[0].body["max_tokens"]
     else:
-        assert "1 questions without a usable answer" in found.notes[-1]
+        assert found.notes[-1] == "questions without a usable answer, left out: 1"
 
 
 def test_fenced_answers_after_a_trace_of_thought_are_read(run, vlm):
@@ -144,13 +144,14 @@ def test_a_server_that_answers_as_another_model_is_not_believed(run, vlm):
     assert not same_model("seer-4b", "seer-27b")
 
 
-def test_without_probabilities_a_number_is_asked_for(run, vlm):
-    vlm.logprobs = False
+@pytest.mark.parametrize("refusing", [False, True])
+def test_without_probabilities_a_number_is_asked_for(run, vlm, refusing):
+    vlm.logprobs, vlm.refuses_logprobs = False, refusing
     found = name(run, vlm, tests=("detection",), extent=Extent(detection=10))
     assert found.latents[0].detection.value == 1
     kinds = [asked.kind for asked in vlm.asked]
     assert kinds.count("detection") == 1  # it is found out once
-    assert kinds.count(SURE) == found.record["requests"]["asked"] - 4
+    assert kinds.count(SURE) == 2 * found.latents[0].detection.asked  # for its name, and for a category as a name
     assert "a number from 0 to 10" in found.record["requests"]["probabilities"]
     assert any("no probabilities" in note for note in found.notes)
 
@@ -212,7 +213,7 @@ def test_latents_without_a_common_pattern_have_no_name_and_are_not_tested(run, v
     assert len(vlm.asked) == 3
     assert all(asked.kind == NAME for asked in vlm.asked)
     assert found.table()["name"].tolist() == [""]
-    assert found.notes[0].startswith("1 latents have no name")
+    assert found.notes[0].startswith("no name for 1 of 1")
 
 
 def test_without_the_library_it_says_what_to_install(run, vlm, monkeypatch):

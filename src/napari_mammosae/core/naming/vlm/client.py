@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from math import isfinite
 from pathlib import PureWindowsPath
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ...base.errors import MissingPackageError, ServerError
 from ...base.reading import short_line
@@ -146,7 +147,7 @@ class Client:
         try:
             body = self._openai.with_options(max_retries=0).models.with_raw_response.list().text
             return [model.id for model in _Models.model_validate(parse_json(_bytes(body), "", ServerError)).data]
-        except (ValueError, ValidationError) as error:
+        except ValueError as error:
             raise ServerError(
                 f"{self.server.host} does not list its models; is it an OpenAI-compatible server?"
             ) from error
@@ -192,8 +193,8 @@ class Client:
         except Exception as error:
             self._refuse(error, model, asks_tokens=question.answer is None)
         try:
-            found = _Completion.model_validate(parse_json(_bytes(body), "the answer", ServerError))
-        except (ValueError, ValidationError, RecursionError) as error:
+            found = _Completion.model_validate(parse_json(_bytes(body), "the answer", ServerFault))
+        except (ValueError, RecursionError, ServerFault) as error:
             raise ServerFault(f"{self.server.host} answers what is not a chat completion.") from error
         if found.model and not same_model(found.model, model):
             raise ServerError(
@@ -205,7 +206,8 @@ class Client:
             return Reply(used=used)
         choice = found.choices[0]
         content = choice.logprobs.content if choice.logprobs else None
-        tokens = tuple((one.token, one.logprob) for one in content[0].top_logprobs) if content else None
+        first = content[0].top_logprobs if content else []
+        tokens = tuple((one.token, one.logprob) for one in first if isfinite(one.logprob)) if content else None
         return Reply(
             text=choice.message.content or "", whole=choice.finish_reason != "length", tokens=tokens, used=used
         )
@@ -240,12 +242,12 @@ class Client:
             raise ServerError(f"{host} {what}, or another path than {urlsplit(self.server.url).path}.") from error
         if status == 429 or status >= 500:
             raise ServerFault(f"{host} failed at a request (status {status}): {said}") from error
-        if asks_tokens and "logprob" in said.lower():
-            raise NoProbabilities(f"{host} gives no probabilities of tokens.") from error
         if _TOO_LONG.search(said):
             raise ServerError(
                 f"{host} takes no request that long: {said} Start it with a longer context, or show fewer images."
             ) from error
+        if asks_tokens:  # that is all that is unusual about such a request
+            raise NoProbabilities(f"{host} gives no probabilities of tokens.") from error
         raise ServerError(f"{host} refuses a request (status {status}): {said}") from error
 
 

@@ -175,9 +175,11 @@ def name_with_server(
     if server.remote:
         notes.append(f"images were sent to {server.host}; text that is burnt into them is part of them")
     if unclear := sum(not one.named.name for one in found):
-        notes.append(f"{unclear} latents have no name: the server sees no common pattern, or gives no usable answer")
+        notes.append(
+            f"no name for {unclear} of {len(found)}: the server sees no common pattern, or gives no usable answer"
+        )
     if asker.failed:
-        notes.append(f"{asker.failed} questions without a usable answer are left out")
+        notes.append(f"questions without a usable answer, left out: {asker.failed:,}")
     if asker.gives_tokens is False:
         notes.append("the server gives no probabilities; it was asked for a number from 0 to 10 instead")
     settings = plan.settings() | {

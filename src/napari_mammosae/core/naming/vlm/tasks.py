@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ...base.errors import SettingsError
+from ...base.text import text_of
 from ...ranking.neighbours import coactivation_neighbours, decoder_neighbours
 from .choice import HeldOut, diverse_images, held_out_images, look_alikes, split_patients
 
@@ -75,8 +76,8 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.latents:,} latents: at most {self.requests:,} requests, about {self.tokens:,} tokens, "
-            f"{self.images:,} images"
+            f"{self.latents:,} latent{'s' * (self.latents != 1)}: at most {self.requests:,} requests, about "
+            f"{self.tokens:,} tokens, {self.images:,} images"
         )
 
 
@@ -132,8 +133,8 @@ def plan_tasks(
         if unknown := [one for one in wanted if not 0 <= one < run.n_latents]:
             raise SettingsError(f"there is no latent {unknown[0]}; they go from 0 to {run.n_latents - 1}.")
         chosen = [one for one in wanted if enough[one]]
-        if rare := len(wanted) - len(chosen):
-            notes.append(f"{rare} latents that fire, or are silent, on too few patients are left out")
+        if rare := [one for one in wanted if not enough[one]]:
+            notes.append(f"left out, as they fire or are silent on too few patients: {text_of(rare)}")
     if not chosen:
         raise SettingsError(
             f"no latent of {run.path.name} fires on {FEWEST_PATIENTS} patients, and is silent on as many, in each half "
