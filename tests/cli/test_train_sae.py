@@ -442,6 +442,16 @@ def test_every_kind_is_taken_by_a_model_and_a_run(images, tiny_model, tmp_path, 
     assert len(mean) == 2
 
 
+def test_files_of_several_l0_are_named_so(tiny_model, tmp_path):
+    few = runs_kit.write_images(tmp_path / "images", 2)
+    more = ("--kind", "jumprelu", "--l0", "3,6", "--hold-out", "0", "-q")
+    assert train(few, tiny_model, tmp_path / "sae.safetensors", *more) == 0
+    for count in (3, 6):
+        with safe_open(tmp_path / f"sae-l0-{count}.safetensors", "pt") as file:
+            assert file.metadata()["k"] == str(count)
+    assert list(pd.read_csv(tmp_path / "sae-settings.csv")["l0"]) == [3, 6]
+
+
 @pytest.mark.parametrize(
     ("more", "status", "said"),
     [

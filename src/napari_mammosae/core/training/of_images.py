@@ -35,6 +35,7 @@ def train_sae(
     learning_rate: float | None = DEFAULT.learning_rate,
     l1: float | None = DEFAULT.l1,
     resample_every: int = DEFAULT.resample_every,
+    scale_inputs: bool | None = DEFAULT.scale_inputs,
     share: float = 1.0,
     skip_background: bool = False,
     hold_out: float = 0.1,
@@ -54,7 +55,7 @@ def train_sae(
         File for the weights, in the safetensors format; their record is written beside it. Features and checkpoints
         are kept in a folder beside it until then, so that the same call resumes a training that was stopped. None
         writes none: the autoencoder is the result's `sae`.
-    kind, k, groups, expansion, epochs, learning_rate, l1, resample_every, seed
+    kind, k, groups, expansion, epochs, learning_rate, l1, resample_every, scale_inputs, seed
         See `SAETrainingSettings`.
     share
         Of each training image's cells.
@@ -82,7 +83,7 @@ def train_sae(
     """
     settings = SAETrainingSettings(
         expansion, epochs, learning_rate, l1, resample_every=resample_every, seed=seed, kind=kind, k=k,
-        groups=None if groups is None else tuple(groups),
+        groups=None if groups is None else tuple(groups), scale_inputs=scale_inputs,
     )  # fmt: skip
     given = [labels] if isinstance(labels, (str, Path)) else labels
     with (
