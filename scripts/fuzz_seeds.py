@@ -22,6 +22,8 @@ import dataset_factory
 import recipe
 import tiny
 from dicom_factory import breast_image, write_dicom, write_stream
+from napari_mammosae.core.models.head_files import write_head
+from napari_mammosae.core.models.heads import Head
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,17 @@ def _models(folder: Path) -> Iterator[Seed]:
         'task = "multilabel"\n[domain]\nwords = ["a", """b\nc"""]\n'
     )
     yield Seed("model.toml", toml, root)
+    based = folder / "heads"
+    head = Head("scar", ("scar",), "binary", np.ones((1, 8)), np.zeros(1))
+    based.mkdir()
+    write_head(based / "scar.safetensors", head, "0" * 64)
+    yield Seed("weights", based / "scar.safetensors")
+    record = {
+        "base": "demo",
+        "heads": {"scar": {"classes": ["scar"], "task": "binary", "label": "scar", "provenance": {}}},
+    }
+    (based / "heads.json").write_text(json.dumps(record))
+    yield Seed("heads", based / "heads.json")
     with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for label in ("mass", "density"):
             archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)
