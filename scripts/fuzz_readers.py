@@ -37,6 +37,7 @@ from napari_mammosae.core.ranking.files import read_ranking
 from napari_mammosae.core.runs.layout import Layout
 from napari_mammosae.core.runs.making.assemble import read_images_part
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.training.head_files import read_record
 from napari_mammosae.core.verdicts.exchange import read_events
 from napari_mammosae.core.verdicts.store import VerdictStore
 
@@ -100,6 +101,7 @@ def _run(folder: Path) -> None:
         list(run.map_parts())
         if len(run):
             run.latents(str(run.images["image_id"].iloc[0]))
+    run.heads  # noqa: B018
     run.made_with  # noqa: B018
 
 
@@ -135,6 +137,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "truth": load_truth,
     "answers": read_answers,
     "found again": read_found_again,
+    "heads": read_record,
 }
 
 

@@ -23,6 +23,8 @@ import recipe
 import tiny
 from dicom_factory import breast_image, write_dicom, write_stream
 from napari_mammosae.core.models.facts_file import write_facts
+from napari_mammosae.core.models.head_files import write_head
+from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.loading import load_model
 
 
@@ -151,6 +153,17 @@ def _models(folder: Path) -> Iterator[Seed]:
     yield Seed("mammoscreen", folder / "config.json")
     write_facts(folder / "facts.safetensors", load_model(toml, device="cpu").facts)
     yield Seed("facts", folder / "facts.safetensors")
+    based = folder / "heads"
+    head = Head("scar", ("scar",), "binary", np.ones((1, 8)), np.zeros(1))
+    based.mkdir()
+    write_head(based / "scar.safetensors", head, "0" * 64)
+    yield Seed("weights", based / "scar.safetensors")
+    record = {
+        "base": "demo",
+        "heads": {"scar": {"classes": ["scar"], "task": "binary", "label": "scar", "provenance": {}}},
+    }
+    (based / "heads.json").write_text(json.dumps(record))
+    yield Seed("heads", based / "heads.json")
     with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for label in ("mass", "density"):
             archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)

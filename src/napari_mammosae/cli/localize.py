@@ -57,8 +57,12 @@ def localize(
         ),
     ] = None,
     prompt: prompting.Prompt = None,
+    logit: Annotated[
+        str | None, typer.Option(metavar="C", help="Order by what latents add to the logit of this class of the model.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="M", help="With --prompt: the model of the run, if its name is not listed.")
+        str | None,
+        typer.Option(metavar="M", help="With --prompt or --logit: the model of the run, if its name is not listed."),
     ] = None,
     tower: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
@@ -88,16 +92,17 @@ def localize(
     """Average precision, pointing game, energy, lift ... of every latent, for every finding.
 
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
-    With --prompt, those that add most to the logit of a text, on average over the images, come first. What pushes that
-    logit up in each cell is measured as one more map: OUT.prompt.csv.
+    With --prompt or --logit, those that add most to the logit of a text or class, on average over the images, come
+    first. What pushes the logit of a prompt up in each cell is measured as one more map: OUT.prompt.csv.
     """
     if csv is not None:
         from ..core.base.provenance import check_replaceable
 
         note, *results = _written(csv, prompt)
         check_replaceable(note, *results)
-    if order is not None and prompt is not None:
-        raise typer.BadParameter("it takes the place of --order; leave one out.", param_hint="'--prompt'")
+    if len([one for one in (order, prompt, logit) if one is not None]) > 1:
+        hint = "'--prompt'" if prompt is not None else "'--logit'"
+        raise typer.BadParameter("of --order, --prompt and --logit give one.", param_hint=hint)
     over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.datasets.find import read_boxes
@@ -122,16 +127,17 @@ def localize(
         annotated = boxes_of_run(opened, read_boxes(boxes))
         order = over.order or "diff"
         given = prompting.text_recipe(prompt, tower, vocab)
-        if prompt is None:
+        if prompt is None and logit is None:
             rankings = _rankings(opened, annotated, finding, over, int(category))
         else:
-            order = f"of the prompt {' '.join(prompt.split('/'))}"
+            order = f"of the logit {logit}" if prompt is None else f"of the prompt {' '.join(prompt.split('/'))}"
             loaded = model_of_run(opened, model, **given)
             head = prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
-            assert head is not None
-            ranked = rank(opened, model=loaded, logit=head.classes[0], score="attribution", split=over.rank_split)
+            called = logit if head is None else head.classes[0]
+            ranked = rank(opened, model=loaded, logit=called, score="attribution", split=over.rank_split)
             rankings = dict.fromkeys(annotated.findings, (Ranking.of_table(ranked), None))
-            weights = loaded.linear_tail()[0][loaded.classes.index(head.classes[0])]
+            if head is not None:
+                weights = loaded.linear_tail()[0][loaded.classes.index(head.classes[0])]
     with progress(quiet=quiet) as report:
         table = over_run.localize(
             opened, annotated, threshold=cut, iou=iou, confidence=confidence, min_area=min_area, images=images,
@@ -155,7 +161,8 @@ def localize(
     if csv is not None:
         record["settings"] |= {
             "order": order, "class": int(category), "rank_split": over.rank_split, "unit": over.unit,
-            "protocol": protocol, "top": options.top_text(top), **({} if prompt is None else {"prompt": prompt}),
+            "protocol": protocol, "top": options.top_text(top),
+            **({} if prompt is None else {"prompt": prompt}), **({} if logit is None else {"logit": logit}),
         }  # fmt: skip
         record["ranked_on"] = {name: used.describe() for name, used in ranked_on.items()}
         _write(csv, table, own, text, record)

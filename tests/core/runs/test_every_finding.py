@@ -6,6 +6,7 @@ from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
 
 import napari_mammosae as ms
 import runs_kit
+from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.base.names import slug
 from napari_mammosae.core.intervention.of_run import cohort_of_run
@@ -126,6 +127,17 @@ def test_a_run_made_with_all_heads_decides_by_each_of_them(made, tmp_path):
     for finding in SLUGS:
         np.testing.assert_array_equal(predictions_of(own, finding), logits(run, model, finding)[:, 0] >= 0)
     assert logits_of_label(own, "density").places == tuple(own.classes.index(f"density_{c}") for c in "abcd")
+
+
+def test_boxes_of_the_latents_of_a_head(made, capsys):
+    run, model, _ = made
+    folder = run.path.parent
+    words = ["localize", str(run.path), "--boxes", str(folder / "finding_annotations.csv"), "--finding", "mass"]
+    words += ["--logit", "skin_retraction", "--model", str(folder / "model.toml"), "--top", "12", "--resamples", "0"]
+    assert main(words) == 0
+    weight = model.head_weight[model.classes.index("skin_retraction")] @ model.sae.decoder_weight.double().numpy()
+    order = np.argsort(-weight * run.pooled("mean").toarray().mean(axis=0), kind="stable")[:12]
+    assert f"latents {', '.join(map(str, order))}." in capsys.readouterr().out
 
 
 def test_evaluate_takes_all(made):

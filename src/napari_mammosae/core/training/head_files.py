@@ -7,15 +7,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from ..base.cells import write_csv
 from ..base.errors import ModelError, SettingsError
 from ..base.provenance import check_replaceable, write_results
+from ..base.reading import reads
 from ..base.structured import read_json
 from ..models.head_files import write_head
 from ..models.model_files import find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
 
@@ -24,6 +27,48 @@ if TYPE_CHECKING:
 
 FOLDER = "heads"
 """Where heads of a run lie by default, in its folder."""
+
+
+class HeadRecord(BaseModel):
+    """What `heads.json` says of a head."""
+
+    model_config = ConfigDict(strict=True)
+
+    classes: list[str] = Field(max_length=10_000)
+    task: str
+    label: str
+    provenance: dict[str, Any]
+
+    @classmethod
+    def of(cls, trained: TrainedHead) -> HeadRecord:
+        """Describe a head."""
+        head = trained.head
+        return cls(classes=list(head.classes), task=head.task, label=trained.label, provenance=trained.provenance)
+
+
+class HeadsRecord(BaseModel):
+    """What `heads.json` says of the heads in its folder: the model they belong to, and each of them by name."""
+
+    model_config = ConfigDict(strict=True)
+
+    base: str | None = None
+    heads: dict[str, HeadRecord] = Field(default_factory=dict, max_length=10_000)
+
+
+@reads(ModelError, "a record of heads")
+def read_record(path: Path) -> HeadsRecord:
+    """Read the record of the heads in a folder.
+
+    Raises
+    ------
+    ModelError
+        It is damaged.
+    """
+    try:
+        return HeadsRecord.model_validate(read_json(path, ModelError))
+    except ValidationError as error:
+        place = ".".join(map(str, error.errors()[0]["loc"]))
+        raise ModelError(f"{path.name} does not describe heads ({place[:60]}); move it away") from None
 
 
 def base_of_run(run: Run, model: str | Path | None = None) -> str | Path | None:
@@ -71,9 +116,9 @@ def save_heads(trained: Sequence[TrainedHead], folder: Path, base: str | Path | 
     names = [one.head.name for one in trained]
     note, csv, toml, *weights = head_files(folder, names)
     check_replaceable(note, csv, toml, *weights)
-    former = read_json(note, ModelError) if note.exists() else {}
-    known = {name: one for name, one in former.get("heads", {}).items() if name not in names}
-    heads = known | {one.head.name: _describe(one) for one in trained}
+    former = read_record(note) if note.exists() else HeadsRecord()
+    known = {name: one for name, one in former.heads.items() if name not in names}
+    heads = known | {one.head.name: HeadRecord.of(one) for one in trained}
     tables = [one.rows.assign(head=one.head.name) for one in trained]
     if csv.exists():
         rows: pd.DataFrame = pd.read_csv(csv, keep_default_na=False, na_values={"auroc": [""], "auroc_lo": [""]})
@@ -81,8 +126,9 @@ def save_heads(trained: Sequence[TrainedHead], folder: Path, base: str | Path | 
     table = pd.concat([part for part in tables if len(part)], ignore_index=True)
     same = base is None or _is_same(base, toml)
     _check_new(names, None if same else base)
-    base = former.get("base") if same or base is None else _relative(base, folder)
-    record = {"provenance": trained[0].provenance, "base": base, "heads": heads}
+    base = former.base if same or base is None else _relative(base, folder)
+    described = {name: one.model_dump() for name, one in heads.items()}
+    record = {"provenance": trained[0].provenance, "base": base, "heads": described}
     outputs = [csv, *([toml] if base else []), *weights]
     folder.mkdir(parents=True, exist_ok=True)
     with write_results(note, record, *outputs) as temporaries:
@@ -104,13 +150,7 @@ def _check_new(names: Sequence[str], base: str | Path | None) -> None:
         )
 
 
-def _describe(one: TrainedHead) -> dict[str, Any]:
-    return {
-        "classes": list(one.head.classes), "task": one.head.task, "label": one.label, "provenance": one.provenance,
-    }  # fmt: skip
-
-
-def _toml(base: str, heads: dict[str, dict[str, Any]]) -> str:
+def _toml(base: str, heads: Mapping[str, HeadRecord]) -> str:
     """The heads of a folder as one more `model.toml`."""
     lines = [f"base = {_quoted(base)}"]
     for name, head in heads.items():
@@ -118,8 +158,8 @@ def _toml(base: str, heads: dict[str, dict[str, Any]]) -> str:
             "",
             "[[head]]",
             f"name = {_quoted(name)}",
-            f"classes = [{', '.join(map(_quoted, head['classes']))}]",
-            f"task = {_quoted(head['task'])}",
+            f"classes = [{', '.join(map(_quoted, head.classes))}]",
+            f"task = {_quoted(head.task)}",
             f"file = {_quoted(_file_names([name])[0])}",
         ]
     return "\n".join([*lines, ""])
