@@ -169,8 +169,7 @@ def test_a_head_of_what_is_pooled(picture: Any) -> None:
         model.add_head(Head("other", ("clip",), "binary", np.ones((1, 64)), np.zeros(1)))
 
 
-@pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_efficientnet", "test_convnext"])
-@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("name", "channels"), [("test_resnet", 3), ("test_vit", 1), ("test_efficientnet", 1)])
 def test_a_model_from_its_files(name: str, channels: int, tmp_path: Path, picture: Any) -> None:
     width = timm_kit.backbone(name).out_channels
     toml = timm_kit.write_model(tmp_path, name, channels=channels, sae=width)
