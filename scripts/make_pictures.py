@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
 
@@ -20,6 +21,7 @@ from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.runs.making.demo import demo_run
 from napari_mammosae.viewer.canvas.camera import fit
 from napari_mammosae.viewer.launch import open_dock
+from napari_mammosae.viewer.widgets.columns import SCORE
 from napari_mammosae.viewer.workspace import workspace_of
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -124,6 +126,24 @@ def main() -> None:
         studio.rest(8.0)
 
     studio.take("latents", "Latents", ranked)
+
+    def named(widget: QWidget) -> None:
+        book = studio.workspace.reviewer.book
+        book.use_path(Path(folder.name) / "verdicts.sqlite")  # not the user's own
+        tabs = widget.detail.tabs
+        tabs.setCurrentWidget(widget.concepts)
+        widget.concepts.name_button.click()
+        studio.wait(lambda: bool(book.names))
+        studio.workspace.latents.prefer(SCORE.key)
+        studio.workspace.latents.fill()
+        session.current = int(widget.table.visible[0])
+        tabs.setCurrentIndex(0)
+        studio.rest(6.0)
+
+    folder = TemporaryDirectory()
+    studio.take("names", "Latents", named)
+    studio.workspace.reviewer.book.use_path(None)
+    folder.cleanup()
 
     studio.take("images", "Images")
 
