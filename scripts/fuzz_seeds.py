@@ -219,12 +219,14 @@ def _page_checksums(wanted: bool) -> Iterator[None]:
 def _verdicts(folder: Path) -> Iterator[Seed]:
     from napari_mammosae.core.verdicts.exchange import export_verdicts
     from napari_mammosae.core.verdicts.store import Evidence, Subject, VerdictStore
+    from napari_mammosae.core.verdicts.suggestions import Suggestion
 
     path = folder / "verdicts.sqlite"
     with VerdictStore(path, "reader") as store:
         for latent, verdict in ((1, "lesion"), (2, "spurious"), (1, "anatomy")):
             subject = Subject("m" * 64, "s" * 64)
             store.decide(subject, latent, verdict, concept="marker", note="near", evidence=Evidence("a", {"zoom": 2}))
+        store.suggest(subject, [Suggestion(1, "marker", "text", 0.4, 0.2, 0.01, {"measure": "cosine"})])
         export_verdicts(store, folder / "verdicts.csv")
         export_verdicts(store, folder / "verdicts.json")
     shutil.copy(path, folder / "copied.sqlite")

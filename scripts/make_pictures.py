@@ -24,8 +24,9 @@ from qtpy.QtWidgets import QApplication, QDockWidget
 
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.viewer import launch
-from napari_mammosae.viewer.docks import ImagesDock, LocalizeDock, VerdictsDock
+from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, LocalizeDock, VerdictsDock
 from napari_mammosae.viewer.guide.controller import guide_of
+from napari_mammosae.viewer.widgets.columns import SCORE
 from walk_text import Walk, write_walk
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -127,6 +128,14 @@ def main() -> None:
     found.choice.value_box.setValue(0.3)
     studio.rest(2.0)
     studio.take("localize")
+    shown = studio.show(LatentsDock)
+    shown.concepts.name_button.click()
+    studio.wait(lambda: bool(work.reviewer.book.names))
+    work.latents.prefer(SCORE.key)
+    work.latents.fill()
+    work.session.current = int(shown.table.visible[0])
+    studio.rest(6.0)
+    studio.take("names")
     work.close()
     studio.viewer.close()
     shutil.rmtree(os.environ["XDG_DATA_HOME"], ignore_errors=True)

@@ -42,9 +42,9 @@ def text_suggestions(table: "pd.DataFrame", terms: str = "") -> list[Suggestion]
 
 
 def called(run: "Run") -> dict[int, str]:
-    """Return what a run's verdict file calls latents: people's concepts, else a suggested name with a question mark."""
+    """Return what a run's verdict file calls latents: people's concepts, else names that are better than chance."""
     concepts, names = _said(run)
-    return {latent: f"{name.name}?" for latent, name in names.items()} | concepts
+    return {latent: name.title for latent, name in names.items() if name.beats_chance} | concepts
 
 
 def with_names(table: "pd.DataFrame", run: "Run") -> "pd.DataFrame":

@@ -156,11 +156,14 @@ class VerdictBook:
         return {} if self._session.blind else self._names
 
     def called(self, latent: int) -> str:
-        """What a latent is called, in a few words: the annotator's concept, else the suggested name with a "?"."""
+        """What to call a latent where there is room for a word or two.
+
+        The annotator's concept, else a suggested name with a question mark, where it is better than chance.
+        """
         own, name = self.mine.get(latent), self.names.get(latent)
         if own is not None and own.concept:
             return own.concept
-        return "" if name is None else f"{name.name}?"
+        return name.title if name is not None and name.beats_chance else ""
 
     def verdict(self, latent: int) -> str:
         """The annotator's verdict on a latent; empty when there is none."""
