@@ -23,8 +23,8 @@ def idle(qtbot, dock):
 @pytest.mark.parametrize(
     ("name", "width", "words"),
     [
-        ("test_convnext", 64, "The head is not linear in the cells: each edit needs a pass through the rest"),
-        ("test_vit3", 96, "The head is not linear in the cells: each edit needs a pass through the rest"),
+        ("test_convnext", 64, "The head is not linear in the cells: each edit is exact, by a pass through the rest"),
+        ("test_vit3", 96, "The head is not linear in the cells: each edit is exact, by a pass through the rest"),
         ("test_vit", 64, "The head reads class tokens alone: patch latents have no direct effect on the prediction."),
     ],
 )

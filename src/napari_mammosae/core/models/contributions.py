@@ -141,7 +141,7 @@ def _tail(model: MammoSAE, features: Tensor) -> Tensor:
     import torch
 
     last = features if model.block is None else model.backbone.from_block(features, model.block)
-    pooled = last[0].flatten(1).mean(1).cpu().double()
+    pooled = model.backbone.pool(last)[0].cpu().double()
     return torch.from_numpy(model.head_weight) @ pooled + torch.from_numpy(model.head_bias)
 
 

@@ -145,7 +145,7 @@ class ModelFacts(HasHeads):
         if self.layer == "head" and self.tail == "token":
             return f"{self.obstacle}. To edit what they carry, load an SAE of an inner layer."
         start = self.obstacle.partition(":")[0]
-        return f"{start}: each edit needs a pass through the rest of the network." if start else ""
+        return f"{start}: each edit is exact, by a pass through the rest of the network." if start else ""
 
 
 def why_not_linear(

@@ -119,7 +119,7 @@ def test_elsewhere_what_follows_is_run_again(name: str, settings: Any, size: Any
     no_effect = np.array_equal(passed[0], passed[1])
     assert no_effect == (name == "test_vit")
     assert ("no direct effect" in model.facts.pass_note) == (name == "test_vit")
-    assert ("each edit needs a pass" in model.facts.pass_note) == (name != "test_vit")
+    assert ("each edit is exact" in model.facts.pass_note) == (name != "test_vit")
 
 
 @pytest.mark.parametrize(
