@@ -87,7 +87,7 @@ def test_cells_reach_the_source_through_the_input(frame: Frame, rows: int, cols:
     assert_allclose((cell_affine(frame, (rows, cols)) @ [*cell, 1])[:2], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("crop", [(0, 0, 0, 5), (3, 0, 2, 5), (-1, 0, 5, 5), (0, 0, 11, 5), (0, 0, 5, 9)])
+@pytest.mark.parametrize("crop", [(0, 0, 0, 5), (3, 0, 2, 5), (2, 4, 5, 4)])
 def test_impossible_crops_are_refused(crop: tuple[int, int, int, int]) -> None:
     with pytest.raises(ValueError, match="crop"):
         Frame((10, 8), crop, (4, 4))

@@ -34,6 +34,9 @@ class SmallModel:
         self.attribution = self.head_weight @ self.decoder.numpy()
         self.constant = self.head_bias + self.head_weight @ self.tied.numpy()
 
+    def takes(self, x):
+        return x.shape[1] == 3
+
     def encode(self, features):
         centred = features - self.tied[:, None, None]
         return torch.relu(torch.einsum("hd,ndij->nhij", self.encoder, centred) + self.encoder_bias[:, None, None])
