@@ -115,7 +115,7 @@ def steps(report: Report, pulse: Heartbeat) -> None:
     pulse.watch(viewer)
     workspace = workspace_of(viewer)
     demo.demo_run = partial(demo_run, count=PHANTOMS)
-    workspace.opener.open_demo()
+    workspace.opener.open_large_demo()
     idle(workspace)
     QTest.qWait(3_000)
     gaps: list[float] = []

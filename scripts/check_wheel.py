@@ -30,7 +30,7 @@ NEEDED = (
     rf"{PACKAGE}-[^/]+\.dist-info/entry_points\.txt",
 )
 CODE = {".py", ".pyi", ".typed", ".yaml", ".toml", ".json", ".csv", ".md", ".svg"}
-DATA = {*CODE, ".safetensors", ".png", ".npz", ".dcm", ".txt"}
+DATA = {*CODE, ".safetensors", ".png", ".jpg", ".parquet", ".npz", ".dcm", ".txt"}
 
 
 def problems_of(wheel: Path) -> list[str]:

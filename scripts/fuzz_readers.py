@@ -25,15 +25,19 @@ from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.adapters.kinds import read_mammoscreen_config
 from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
+from napari_mammosae.core.models.facts_file import read_facts
+from napari_mammosae.core.models.found_again import read_found_again
 from napari_mammosae.core.models.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
+from napari_mammosae.core.naming.vlm.replies import read_answers
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
 from napari_mammosae.core.runs.layout import Layout
 from napari_mammosae.core.runs.making.assemble import read_images_part
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.training.head_files import read_record
 from napari_mammosae.core.verdicts.exchange import read_events
 from napari_mammosae.core.verdicts.store import VerdictStore
 
@@ -74,7 +78,8 @@ def _archive(path: Path) -> None:
 
 
 def _sae(path: Path) -> None:
-    SparseAutoencoder.from_weights(read_sae_weights(path).tensors, path.name)
+    weights = read_sae_weights(path)
+    SparseAutoencoder.from_weights(weights.tensors, path.name, weights.metadata)
 
 
 def _run(folder: Path) -> None:
@@ -96,6 +101,7 @@ def _run(folder: Path) -> None:
         list(run.map_parts())
         if len(run):
             run.latents(str(run.images["image_id"].iloc[0]))
+    run.heads  # noqa: B018
     run.made_with  # noqa: B018
 
 
@@ -119,6 +125,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "list": resolve_images,
     "data set": _data_set,
     "ranking": read_ranking,
+    "facts": read_facts,
     "model.toml": lambda folder: read_model_file(folder / "model.toml"),
     "mammoscreen": read_mammoscreen_config,
     "archive": _archive,
@@ -128,6 +135,9 @@ READERS: dict[str, Callable[[Path], object]] = {
     "images part": _images_part,
     "verdicts": _verdicts,
     "truth": load_truth,
+    "answers": read_answers,
+    "found again": read_found_again,
+    "heads": read_record,
 }
 
 

@@ -22,6 +22,10 @@ import dataset_factory
 import recipe
 import tiny
 from dicom_factory import breast_image, write_dicom, write_stream
+from napari_mammosae.core.models.facts_file import write_facts
+from napari_mammosae.core.models.head_files import write_head
+from napari_mammosae.core.models.heads import Head
+from napari_mammosae.core.models.loading import load_model
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Seed:
 def write_seeds(folder: Path) -> list[Seed]:
     """Write all seeds below a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    makers = (_images, _tables, _data_sets, _models, _runs, _verdicts, _truth)
+    makers = (_images, _tables, _data_sets, _models, _runs, _verdicts, _truth, _answers)
     return [seed for maker in makers for seed in maker(folder)]
 
 
@@ -119,6 +123,8 @@ def _tables(folder: Path) -> Iterator[Seed]:
     yield from (Seed("labels", folder / name) for name in ("excel.csv", "latin.csv"))
     yield from (Seed("labels", folder / name) for name in ("labels.csv", "vindr.csv"))
     yield Seed("list", folder / "list.csv")
+    (folder / "own.found.csv").write_text(f"latent,found_again,of,sae\n0,2,3,{'a' * 16}\n1,0,3,{'a' * 16}\n")
+    yield Seed("found again", folder / "own.found.csv")
     yield from (Seed("ranking", folder / name) for name in ("ranking.csv", "class=0.json"))
 
 
@@ -145,6 +151,19 @@ def _models(folder: Path) -> Iterator[Seed]:
     sizes = {"image_sizes": [[96, 64], [64, 64]], "pad_to_aspect_ratio": [True, False]}
     (folder / "config.json").write_text(json.dumps(ensemble | sizes))
     yield Seed("mammoscreen", folder / "config.json")
+    write_facts(folder / "facts.safetensors", load_model(toml, device="cpu").facts)
+    yield Seed("facts", folder / "facts.safetensors")
+    based = folder / "heads"
+    head = Head("scar", ("scar",), "binary", np.ones((1, 8)), np.zeros(1))
+    based.mkdir()
+    write_head(based / "scar.safetensors", head, "0" * 64)
+    yield Seed("weights", based / "scar.safetensors")
+    record = {
+        "base": "demo",
+        "heads": {"scar": {"classes": ["scar"], "task": "binary", "label": "scar", "provenance": {}}},
+    }
+    (based / "heads.json").write_text(json.dumps(record))
+    yield Seed("heads", based / "heads.json")
     with zipfile.ZipFile(folder / "release.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for label in ("mass", "density"):
             archive.writestr(f"Classifier/fine_tune/{label}/a.pth", bytes(range(256)) * 16)
@@ -219,3 +238,13 @@ def _truth(folder: Path) -> Iterator[Seed]:
         path, shape=np.array((64, 48)), spacing=np.array((0.1, 0.1)), specks=np.zeros((0, 4)), mass=masks
     )
     yield Seed("truth", path)
+
+
+def _answers(folder: Path) -> Iterator[Seed]:
+    from napari_mammosae.core.naming.vlm.replies import ANSWERS, Replies, Reply
+
+    (folder / "names").mkdir()
+    replies = Replies(folder / "names")
+    replies.keep("a" * 64, Reply(text='{"name": "mass"}', used=(300, 20)))
+    replies.keep("b" * 64, Reply(text="1", tokens=(("1", -0.2), ("0", -1.7))))
+    yield Seed("answers", folder / "names" / ANSWERS)

@@ -1,56 +1,59 @@
-"""Take the pictures of the documentation: docs/images/*.png. Needs a screen, virtual or not (`make pictures`).
+"""Walk the demo from its start to the AUROC without the marker, and take the pictures of the documentation on the way.
 
-A sample and the embedded model's run are shown, the run being made on first use (a minute or two).
+Needs a screen, virtual or not (`make pictures`). Writes docs/images/*.png, and into docs/story.md what a user does and
+sees, with the numbers as they came out.
 """
 
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("QT_QPA_PLATFORM", "xcb")
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="napari-mammosae-pictures-")  # nobody's verdicts
+os.environ["XDG_STATE_HOME"] = os.environ["XDG_CONFIG_HOME"] = os.environ["XDG_DATA_HOME"]
+os.environ["NAPARI_CONFIG"] = f"{os.environ['XDG_DATA_HOME']}/napari.yaml"
 
-import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication, QWidget
+from PIL import Image
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QDockWidget
 
-from napari_mammosae.core.anatomy.query import rectangle_weights
 from napari_mammosae.core.base.files import write_atomic
-from napari_mammosae.core.runs.making.demo import demo_run
-from napari_mammosae.viewer.canvas.camera import fit
-from napari_mammosae.viewer.launch import open_dock
-from napari_mammosae.viewer.workspace import workspace_of
+from napari_mammosae.viewer import launch
+from napari_mammosae.viewer.docks import ImagesDock, LocalizeDock, VerdictsDock
+from napari_mammosae.viewer.guide.controller import guide_of
+from walk_text import Walk, write_walk
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
-SIZE = (1400, 850)
-DOCK_WIDTH = 430
-PLUGIN = "napari-mammosae"
+SIZE = (1366, 768)
+COLOURS = 256
+"""Of a picture: the file has a third of its size."""
 
 
 class Studio:
-    """A viewer with a sample in it, one dock at a time."""
+    """The demo, and a camera."""
 
     def __init__(self) -> None:
-        self.viewer = napari.Viewer(title="Mammo-SAE: research use only, not for diagnosis")
+        self.viewer = launch._viewer()
         self.viewer.theme = "dark"
-        self.viewer.window.resize(*SIZE)
-        self.viewer.window._qt_viewer.dockLayerControls.setMaximumWidth(260)
-        self.viewer.window._qt_viewer.dockLayerList.setMaximumWidth(260)
-        self.workspace = workspace_of(self.viewer)
-        self.workspace.images.choice = replace(self.workspace.images.choice, name="demo")
-        self.viewer.open_sample(PLUGIN, "mass_without_marker")
-        self.workspace.images.compute()
-        self.wait(lambda: self.workspace.session.maps is not None)
+        self.window = self.viewer.window._qt_window
+        self.window.resize(*SIZE)
+        self.workspace = launch.show_demo(self.viewer)
+        self.guide = guide_of(self.workspace)
+        self.wait(lambda: self.workspace.over_run.curve is not None and bool(self.workspace.ranking.columns))
 
-    def wait(self, done: Callable[[], bool], seconds: float = 600) -> None:
+    def wait(self, done: Callable[[], bool], seconds: float = 120) -> None:
         """Let the window work until something is the case, and a little longer, so that all is drawn."""
         end = time.monotonic() + seconds
         while not done():
             if time.monotonic() > end:
                 raise TimeoutError(f"the window is not ready: {self.workspace.status.last_told[0]}")
             self.rest(0.05)
-        self.rest(1.5)
+        self.rest(2.5)
 
     def rest(self, seconds: float) -> None:
         end = time.monotonic() + seconds
@@ -58,91 +61,75 @@ class Studio:
             QApplication.processEvents()
             time.sleep(0.01)
 
-    def latent_of_mass(self) -> int:
-        """A latent with much of its activation, and much activation, inside the annotated mass."""
-        session = self.workspace.session
-        maps, image, findings = session.maps, session.image, session.findings
-        box = findings.boxes(image.image_id, "mass")[["row_min", "col_min", "row_max", "col_max"]].to_numpy(float)[0]
-        inside = rectangle_weights(box, maps.frame.input_shape, maps.shape[1:], maps.frame)
-        values = maps.values.astype(np.float64)
-        energy = (values * inside).sum(axis=(1, 2))
-        share = energy / values.sum(axis=(1, 2))
-        return int(maps.latents[(energy * share).argmax()])
+    def press(self, key: Qt.Key, modifier: Qt.KeyboardModifier = Qt.KeyboardModifier.NoModifier) -> None:
+        """Press a key over the canvas."""
+        QTest.keyClick(self.viewer.window._qt_viewer.canvas.native, key, modifier)
 
-    def take(self, name: str, dock: str, prepare: Callable[[QWidget], None] | None = None) -> None:
-        """Photograph the window with one dock open."""
-        outer = open_dock(self.viewer, dock)
-        widget = outer.inner_widget()
-        self.viewer.window._qt_window.resizeDocks([outer], [DOCK_WIDTH], _horizontal())
-        self.rest(1.0)
-        if prepare is not None:
-            prepare(widget)
-        fit(self.viewer, self.workspace.scene.image_layer)
+    def step(self, key: str) -> None:
+        """Take the next step, which is to be this one."""
+        assert self.guide.next_key == key, (self.guide.next_key, key)
+        self.press(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+        self.wait(lambda: self.guide.is_done(key))
+
+    def show(self, kind: type) -> object:
+        """Bring a dock to the front."""
+        widget = self.window.findChild(kind)
+        next(dock for dock in self.window.findChildren(QDockWidget) if dock.widget() is widget).raise_()
         self.rest(2.0)
+        return widget
+
+    def take(self, name: str) -> None:
+        """Photograph the window."""
+        self.rest(1.0)
+        picture = Image.fromarray(np.ascontiguousarray(self.viewer.screenshot(canvas_only=False, flash=False)[..., :3]))
         with write_atomic(IMAGES / f"{name}.png") as temporary:
-            self.viewer.screenshot(path=str(temporary), canvas_only=False, flash=False)
+            small = picture.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+            small.save(temporary, format="png", optimize=True)
         print(f"{name}.png", flush=True)
-        if hasattr(widget, "cleanup"):
-            widget.cleanup()
-        self.viewer.window.remove_dock_widget(outer)
-        self.rest(0.2)
-
-
-def _horizontal() -> object:
-    from qtpy.QtCore import Qt
-
-    return Qt.Orientation.Horizontal
 
 
 def main() -> None:
-    demo_run(lambda text, done, total: print(f"{text}: {done} of {total}", end="\r", flush=True))
     studio = Studio()
-    session = studio.workspace.session
-    latent = studio.latent_of_mass()
+    work, guide = studio.workspace, studio.guide
+    walk = Walk.begin(work)
+    studio.take("demo")
+    studio.press(Qt.Key.Key_Right)
+    studio.rest(0.5)
+    studio.press(Qt.Key.Key_Left)
+    studio.rest(1.5)
+    studio.take("latent")
+    studio.step("ranking")
+    studio.rest(6.0)
+    studio.take("latents")
+    studio.step("find")
+    studio.rest(6.0)
+    studio.take("marker")
+    studio.step("judge")
+    studio.show(VerdictsDock)
+    studio.take("verdicts")
+    studio.step("remove")
+    studio.take("removed")
+    studio.step("auroc")
+    studio.wait(lambda: work.over_run.move.effect is not None)
+    studio.take("intervene")
+    write_walk(walk.end(work, guide))
 
-    def choose(_: QWidget) -> None:
-        session.current = latent
-
-    studio.take("demo", "Model & image", choose)
-
-    def cut(widget: QWidget) -> None:
-        choose(widget)
-        studio.rest(1.0)
-        widget.choice.kind_box.setCurrentText("relative")
-        widget.choice.kind_box.activated.emit(widget.choice.kind_box.currentIndex())
-        widget.choice.value_box.setValue(0.3)
-
-    studio.take("localize", "Localise", cut)
-    studio.workspace.localizer.drawn = False  # found boxes stay when their dock is closed
-
-    studio.workspace.opener.open_demo()
-    studio.wait(lambda: session.run is not None)
-
-    def ranked(widget: QWidget) -> None:
-        studio.wait(lambda: bool(studio.workspace.ranking.columns))
-        choose(widget)
-        studio.rest(8.0)
-
-    studio.take("latents", "Latents", ranked)
-
-    studio.take("images", "Images")
-
-    def judged(widget: QWidget) -> None:
-        choose(widget)
-        widget.suspects.find_button.click()
-        studio.wait(lambda: not widget.suspects.jobs.busy)
-
-    studio.take("verdicts", "Verdicts", judged)
-
-    def removed(widget: QWidget) -> None:
-        choose(widget)
-        studio.rest(5.0)
-        widget.intervention.change(mode="zero", form="delta", source="image", direction="up", k=5)
-        studio.rest(3.0)
-
-    studio.take("intervene", "Intervene", removed)
-    studio.workspace.close()
+    work.toggle_spurious()
+    studio.show(ImagesDock)
+    studio.take("images")
+    work.intervention.map_kind = "none"
+    work.scene.see_latents(True)
+    work.latents.follows = True
+    work.session.current = walk.latent
+    found = studio.show(LocalizeDock)
+    found.choice.kind_box.setCurrentText("relative")
+    found.choice.kind_box.activated.emit(found.choice.kind_box.currentIndex())
+    found.choice.value_box.setValue(0.3)
+    studio.rest(2.0)
+    studio.take("localize")
+    work.close()
     studio.viewer.close()
+    shutil.rmtree(os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 
 if __name__ == "__main__":

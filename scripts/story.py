@@ -41,6 +41,7 @@ from napari_mammosae.core.reports.intervention_figures import plot_effects
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import Run, open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from walk_text import walk_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 BIAS = ClassifierSettings().marker_bias
@@ -168,13 +169,20 @@ def page(model, find, found, cohorts: dict[str, Cohort], effects, nulls, shares,
     blocks = [
         "# The story: a shortcut found, judged and removed",
         _fill(
-            f"Synthetic phantoms only; {NOTICE}. Made by `python scripts/story.py --count {count}`: every number",
-            "on this page was measured by that script and written down as it came out.",
+            f"Synthetic phantoms only; {NOTICE}. Made by `make pictures` and",
+            f"`python scripts/story.py --count {count}`: every number on this page was measured by these scripts and",
+            "written down as it came out.",
         ),
         _fill(
             "The embedded classifier was trained on phantoms on which the view marker goes with `mass`: it stands on",
             f"{BIAS:.0%} of the images with a mass and on {1 - BIAS:.0%} of those without. Does it read the marker,",
             "can we see that, and what happens when we remove it?",
+        ),
+        walk_of((DOCS / "story.md").read_text(encoding="utf-8")),
+        "## The same with more images",
+        _fill(
+            "What follows rests on more phantoms, of which none is in the demo's run, and on all latents that a rule",
+            "finds.",
         ),
         "## Finding the latents",
         _fill(
@@ -201,7 +209,6 @@ def page(model, find, found, cohorts: dict[str, Cohort], effects, nulls, shares,
         "\n".join(_null_line(name, nulls) for name in NAMES),
         "## What it says",
         *_verdict(effects),
-        "Try it: `napari-mammosae demo`, then *Without my spurious latents* in the *Intervene* dock.",
     ]
     return "\n\n".join(blocks) + "\n"
 

@@ -32,16 +32,16 @@ from demo_classifier import (
     train_on_patches,
     whole_image_features,
 )
+from make_ready_run import write_ready_run
 from napari_mammosae.core.base.files import write_atomic
-from napari_mammosae.core.base.provenance import provenance
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.phantoms.dataset import write_image, write_tables
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.stats.measures import auroc
-from napari_mammosae.core.training.sae_training import SAETrainingSettings, evaluate_sae, train_sae
+from napari_mammosae.core.training.sae_training import evaluate_sae, train_sae
+from napari_mammosae.core.training.settings import SAETrainingSettings
 
 SAMPLE_DATA = Path(__file__).parent.parent / "src" / "napari_mammosae" / "sample_data"
 STAGES = ("phantoms", "patches", "anneal", "features", "head", "sae", "samples")
@@ -49,8 +49,6 @@ FIRST_SEED = 1_000_000
 SAE_SEED = 3
 BACKGROUND_SHARE = 0.12
 
-SAMPLES = (900_016, 900_003, 900_005, 900_000, 900_006, 900_004)
-"""Both findings with a marker, a mass with one, a cluster, nothing, nothing but a marker, a mass without a marker."""
 
 MODEL_TOML = """\
 # The embedded demo: trained on synthetic phantoms by scripts/train_demo.py. Research use only, not for diagnosis.
@@ -160,16 +158,13 @@ def run(work: Path, plan: Plan, stages: Stages) -> None:
 
 
 def install(work: Path, out: Path) -> None:
-    """Put the weights, the model.toml and the sample phantoms where the package looks for them."""
+    """Put the weights, the model.toml, the sample phantoms and their run where the package looks for them."""
     for name in ("classifier.safetensors", "sae.safetensors"):
         with write_atomic(out / "demo" / name) as temporary:
             shutil.copyfile(work / name, temporary)
     with write_atomic(out / "demo" / "model.toml") as temporary:
         temporary.write_text(MODEL_TOML, encoding="utf-8")
-    phantoms = [make_phantom(seed) for seed in SAMPLES]
-    for phantom in phantoms:
-        write_image(out / "phantoms", phantom)
-    write_tables(out / "phantoms", phantoms, provenance("phantoms", {"count": len(phantoms)}))
+    write_ready_run(out)
 
 
 def try_out(out: Path) -> None:

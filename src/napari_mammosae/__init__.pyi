@@ -3,6 +3,7 @@ from .core.annotations.boxes import read_findings as read_findings
 from .core.base.errors import MammoSAEError as MammoSAEError
 from .core.comparison.models import ModelComparison as ModelComparison
 from .core.comparison.runs import compare as compare
+from .core.comparison.saes import compare_saes as compare_saes
 from .core.images.mammogram import Mammogram as Mammogram
 from .core.images.mammogram import read_mammogram as read_mammogram
 from .core.images.preprocessing import Preprocessing as Preprocessing
@@ -26,6 +27,7 @@ from .core.reports.latents_figure import plot_latents as plot_latents
 from .core.runs.make import make_run as make_run
 from .core.runs.run import Run as Run
 from .core.runs.run import open_run as open_run
+from .core.training.heads import train_head as train_head
 from .core.training.of_images import train_sae as train_sae
 from .core.verdicts.of_run import Verdicts as Verdicts
 from .viewer.launch import view as view

@@ -352,7 +352,7 @@ def test_phantoms(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert all(list(table.columns) == ["image", "finding", "xmin", "ymin", "xmax", "ymax"] for table in boxes)
     assert len(list((folder / "truth").glob("*.npz"))) == 2
     settings = json.loads((folder / "phantoms.json").read_text())["settings"]
-    assert settings == {"count": 2, "seed": 7, "marker_bias": 1.0}
+    assert settings == {"count": 2, "seed": 7, "marker_bias": 1.0, "hidden_nipples": 0.0}
     before = sorted(path.name for path in folder.iterdir())
     assert main(["phantoms", str(folder), "--count", "1", "--seed", "7"]) == 1
     said = capsys.readouterr().err

@@ -48,6 +48,20 @@ def ranked(run, tmp_path, *more, label="mass"):
     return pd.read_csv(tmp_path / "rank.csv", keep_default_na=False, na_values=[""])
 
 
+@pytest.mark.parametrize(("top", "lines"), [((), 10), (("--top", 3), 3), (("--top", 40), 40), (("--top", "all"), 64)])
+def test_any_number_of_latents_is_printed(folder, capsys, top, lines):
+    assert rank(folder / "a", *top) == 0
+    assert (
+        sum(line.split()[0].isdigit() for line in capsys.readouterr().out.splitlines()) == lines + 1
+    )  # and the images
+
+
+@pytest.mark.parametrize("top", ["0", "-3", "ten"])
+def test_a_number_of_latents_without_meaning_is_wrong_usage(folder, capsys, top):
+    assert rank(folder / "a", "--top", top) == 2
+    assert "is not a whole number above zero, or 'all'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_one_row_a_latent_with_the_scores_of_class_1(folder, tmp_path, capsys):
     table = ranked(folder / "a", tmp_path)
     assert capsys.readouterr() == ("", "")

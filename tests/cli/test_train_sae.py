@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import Cancelled, RunError, SettingsError, WriteError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.runs.making.decode import Decoder
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.sources import read_sources
 from napari_mammosae.core.stats.measures import auroc
@@ -204,7 +206,7 @@ class Stop(BaseException):
     """What stands for a kill inside one process."""
 
 
-@pytest.mark.parametrize("step", ["_compute 4", "_batches 2", "_batches 4", "write_sae 1"])
+@pytest.mark.parametrize("step", ["_compute 4", "batches 2", "batches 4", "write_sae 1"])
 def test_stopped_anywhere_it_is_resumed_to_the_same_weights(images, tiny_model, tmp_path, monkeypatch, step):
     """Features and epochs that were finished are not computed again."""
     import napari_mammosae.core.training.features as features
@@ -214,8 +216,8 @@ def test_stopped_anywhere_it_is_resumed_to_the_same_weights(images, tiny_model, 
     whole, out = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
     assert train(images, tiny_model, whole, "-q") == 0
     name, moment = step.split()
-    module = {"_compute": features, "_batches": training, "write_sae": results}[name]
-    calls, act = {"_compute": 0, "_batches": 0, "write_sae": 0}, getattr(module, name)
+    module = {"_compute": features, "batches": training, "write_sae": results}[name]
+    calls, act = {"_compute": 0, "batches": 0, "write_sae": 0}, getattr(module, name)
 
     def stopped(*words, **options):
         calls[name] += 1
@@ -374,7 +376,8 @@ def test_several_weights_share_the_features_and_are_each_as_alone(images, tiny_m
         for end in ("", ".json"):
             (tmp_path / f"alone.safetensors{end}").unlink()
     names = {path.name for path in tmp_path.iterdir() if path.name.startswith("sae")}
-    assert names == {f"sae-l1-{weight}.safetensors{end}" for weight in ("1e-05", "0.03") for end in ("", ".json")}
+    files = {f"sae-l1-{weight}.safetensors{end}" for weight in ("1e-05", "0.03") for end in ("", ".json")}
+    assert names == files | {f"sae-settings.{end}" for end in ("csv", "json", "png")}
 
 
 @pytest.mark.parametrize(
@@ -382,5 +385,83 @@ def test_several_weights_share_the_features_and_are_each_as_alone(images, tiny_m
 )
 def test_weights_without_meaning_are_refused(images, tiny_model, tmp_path, capsys, given, status, said):
     assert train(images, tiny_model, tmp_path / "sae.safetensors", "--l1", given) == status
+    assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert not list(tmp_path.glob("sae*"))
+
+
+def test_several_k_without_the_background(labels, tiny_model, tmp_path, capsys):
+    """Files, table, figure and record; cells in the background are measured and not trained on."""
+    images = tmp_path / "uncropped"
+    for seed in range(COUNT):
+        tiny.write_image(images / f"image-{seed:03d}.png", seed, (190, 114))
+    out = tmp_path / "sae.safetensors"
+    more = ("--kind", "matryoshka", "--k", "3,6", "--groups", "100,412", "--skip-background", "--no-crop")
+    assert train(images, tiny_model, out, *more, "--labels", labels, "--hold-out", "0.4", "--figure", "svg") == 0
+    said = capsys.readouterr().out
+    assert said.count("background left out: explained variance") == 2
+    assert said.count("with the background left as it is") == 2
+    written = {f"sae-k-{k}.safetensors{end}" for k in (3, 6) for end in ("", ".json")}
+    assert {path.name for path in tmp_path.iterdir()} - {"labels.csv", "uncropped"} == written | {
+        f"sae-settings.{end}" for end in ("csv", "json", "svg")
+    }
+    table = pd.read_csv(tmp_path / "sae-settings.csv")
+    model = load_model(tiny_model, device="cpu")
+    entries = read_sources(images, [labels]).entries
+    with DecodePool(0) as pool:
+        plain = Decoder(replace(model.preprocessing, crop=False), model.grid)
+        inside = {image.entry.image: image.regions[0].ravel() > 0 for image in pool.decode(entries, plain, ahead=2)}
+    learning, held = split_by_patient(read_sources(images, [labels]), 0.4, 0)
+    assert 0 < np.mean([cells.mean() for cells in inside.values()]) < 1
+    for row, k in zip(table.itertuples(), (3, 6), strict=True):
+        record = json.loads((tmp_path / f"sae-k-{k}.safetensors.json").read_text())
+        results = record["results"]
+        assert results["cells"] == sum(inside[entry.image].sum() for entry in learning)
+        assert results["without_background"]["cells"] == sum(inside[entry.image].sum() for entry in held)
+        assert row.k == record["settings"]["k"] == k
+        assert row.l0_measured == results["l0"]
+        assert row.explained_variance_without_background == results["without_background"]["explained_variance"]
+        assert row.auroc_sae_mass == results["prediction"]["mass"]["auroc_sae"]
+        with safe_open(tmp_path / f"sae-k-{k}.safetensors", "pt") as file:
+            assert file.metadata()["scale"] == str(results["input_scale"])
+    assert "AUROC kept" in (tmp_path / "sae-settings.svg").read_text()
+    assert json.loads((tmp_path / "sae-settings.json").read_text())["settings"]["k"] == [3, 6]
+
+
+@pytest.mark.parametrize("kind", ["topk", "batchtopk", "jumprelu", "gated", "matryoshka"])
+def test_every_kind_is_taken_by_a_model_and_a_run(images, tiny_model, tmp_path, kind):
+    out, few = tmp_path / "sae.safetensors", runs_kit.write_images(tmp_path / "images", 2)
+    assert train(few, tiny_model, out, "--kind", kind, "--hold-out", "0", "-q") == 0
+    run = ["run", few, "--model", tiny_model, "--sae", out, "--out", tmp_path / "run", "--device", "cpu"]
+    assert main([*map(str, run), "--workers", "0", "-q"]) == 0
+    model = load_model(tiny_model, sae=out, device="cpu")
+    assert model.autoencoder.kind == ("batchtopk" if kind == "matryoshka" else kind)
+    assert bool(model.autoencoder.groups) == (kind == "matryoshka")
+    mean = runs_kit.tables(tmp_path / "run")["all"]
+    with safe_open(out, "pt") as file:
+        assert file.metadata()["kind"] == kind
+    assert len(mean) == 2
+
+
+def test_files_of_several_l0_are_named_so(tiny_model, tmp_path):
+    few = runs_kit.write_images(tmp_path / "images", 2)
+    more = ("--kind", "jumprelu", "--l0", "3,6", "--hold-out", "0", "-q")
+    assert train(few, tiny_model, tmp_path / "sae.safetensors", *more) == 0
+    for count in (3, 6):
+        with safe_open(tmp_path / f"sae-l0-{count}.safetensors", "pt") as file:
+            assert file.metadata()["k"] == str(count)
+    assert list(pd.read_csv(tmp_path / "sae-settings.csv")["l0"]) == [3, 6]
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "said"),
+    [
+        (["--kind", "topk", "--l1", "1e-5"], 1, "a topk SAE has no l1"),
+        (["--k", "3"], 1, "a relu SAE has no k"),
+        (["--kind", "topk", "--k", "3,x"], 2, "is not a number or several"),
+        (["--kind", "matryoshka", "--groups", "3,4"], 1, "the groups have 7 latents; expected 512"),
+    ],
+)
+def test_settings_of_another_kind(images, tiny_model, tmp_path, capsys, more, status, said):
+    assert train(images, tiny_model, tmp_path / "sae.safetensors", *more) == status
     assert said in " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert not list(tmp_path.glob("sae*"))

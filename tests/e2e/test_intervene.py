@@ -1,7 +1,6 @@
 """A user takes the marker away from the embedded model, and looks at what is left: real weights, real mouse."""
 
 import json
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,15 +10,12 @@ from qtpy.QtWidgets import QFileDialog, QMenu
 
 from layer_kit import owned
 from napari_mammosae.core.base.text import numbers_of
-from napari_mammosae.core.runs.making import demo
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
 from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
-
-FEW = 10
 
 
 @pytest.fixture
@@ -31,9 +27,8 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def dock(viewer, qtbot, monkeypatch):
-    """The dock from the menu, the demo's run (shorter than usual) opened, its first image shown."""
-    monkeypatch.setattr(demo, "demo_run", partial(demo.demo_run, count=FEW))
+def dock(viewer, qtbot):
+    """The dock from the menu, the demo's run opened, its first image shown."""
     menu = next(m for m in viewer.window._qt_window.findChildren(QMenu) if m.title().lstrip("&") == "Layers")
     for title in ("Visualize", "Intervene"):
         menu.aboutToShow.emit()

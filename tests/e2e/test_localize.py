@@ -33,7 +33,13 @@ def dock_of(viewer, kind):
 
 
 def idle(qtbot, dock):
-    jobs = [dock.workspace.jobs, dock.localizer.jobs, dock.editor.jobs, dock.localizer.outline.jobs]
+    jobs = [
+        dock.workspace.jobs,
+        dock.workspace.opener.jobs,
+        dock.localizer.jobs,
+        dock.editor.jobs,
+        dock.localizer.outline.jobs,
+    ]
     qtbot.waitUntil(lambda: not any(j.busy for j in jobs) and not is_due(dock.localizer._later), timeout=60_000)
     qtbot.wait(30)
 
@@ -144,7 +150,7 @@ def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     idle(qtbot, dock)
     assert not dock.draw.state.isVisible()
     assert path.with_name("corrected.csv.json").exists()
-    assert (phantoms / "findings.csv").read_text().count("phantom-900003") == 1
+    assert (phantoms / "findings.csv").read_text().count("phantom-900052") == 1
 
     # reopen, and find it
     session.findings = None

@@ -1,7 +1,6 @@
 """A user's first review, with the embedded model: the demo run, a ranking, the suspects, a verdict that stays."""
 
 import csv
-from functools import partial
 
 import numpy as np
 import pytest
@@ -11,19 +10,13 @@ from qtpy.QtWidgets import QMenu
 from napari_mammosae.core.images.geometry import cell_scale_translate
 from napari_mammosae.core.ranking.scores import LabelledPool
 from napari_mammosae.core.ranking.table import rank_latents
-from napari_mammosae.core.runs.making import demo
 from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, VerdictsDock
 from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle
 
 pytestmark = pytest.mark.opengl
 
-PHANTOMS = 10
-
-
-@pytest.fixture(autouse=True)
-def _few_phantoms(monkeypatch):
-    monkeypatch.setattr(demo, "demo_run", partial(demo.demo_run, count=PHANTOMS))
+PHANTOMS = 40
 
 
 def open_docks(viewer):
@@ -86,10 +79,10 @@ def test_the_marker_latent_is_found_called_spurious_and_found_again(start_napari
     session, canvas = workspace.session, viewer.window._qt_viewer.canvas.native
     images, latents, verdicts = open_docks(viewer)
 
-    # The demo run, made on first use
+    # The demo run, which comes with the package
     click(qtbot, images.run.demo_button)
     assert images.run.progress.cancel_button.isVisibleTo(images)
-    idle(qtbot, workspace, timeout=240_000)
+    idle(qtbot, workspace, timeout=60_000)
     run = session.run
     assert len(run) == PHANTOMS, images.run.status.text()
     assert session.image.image_id == run.images["image_id"].iloc[0]

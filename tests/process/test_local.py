@@ -16,6 +16,7 @@ from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents
+from napari_mammosae.core.models.contributions import contributions_of
 from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
@@ -93,6 +94,17 @@ def test_edits_of_an_inner_layer(inner: MammoSAE):
     assert handle.pass_edits(maps.key, [], silent).shape == (0, 2)
     nothing = Edit(np.zeros(40, bool), "zero", "delta")
     np.testing.assert_allclose(handle.pass_edits(maps.key, [nothing], silent)[0], maps.logits, rtol=1e-5)
+
+
+def test_contributions_of_an_inner_layer(inner: MammoSAE):
+    handle = LocalModel(inner)
+    maps, said = handle.compute(image(), silent), Reports()
+    found = handle.contributions(maps.key, "integrated", said)
+    expected = contributions_of(inner, inner.features(image().to_input(inner.preprocessing)))
+    np.testing.assert_allclose(found.values, expected.values, rtol=1e-5, atol=1e-7)
+    assert said[-1][1:] == (15, 16)
+    with pytest.raises(FeaturesForgotten):
+        handle.contributions("", "gradient", silent)
 
 
 def test_keys_go_by_image_and_model(inner: MammoSAE, model: MammoSAE):

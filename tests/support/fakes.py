@@ -72,6 +72,9 @@ class FakeModel:
     def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> np.ndarray:
         raise FeaturesForgotten("the fake keeps no features")
 
+    def contributions(self, key: str, method: str, report: Report) -> Any:
+        raise FeaturesForgotten("the fake keeps no features")
+
     @property
     def decoder(self) -> np.ndarray:
         """Directions (10, h) of the latents."""

@@ -7,6 +7,9 @@ import torch
 from safetensors.torch import load_file
 from scipy.special import erf
 
+from napari_mammosae.core.models.text.bert import Bert
+from napari_mammosae.core.models.text.tower import TextTower
+
 WORDS = (
     "[PAD]", "[UNK]", "[CLS]", "[SEP]", "mass", "##es", "no", "there", "is", "in", "the", "breast", "mammogram",
     "showing", "view", "marker", "spicul", "##ated", ",", "-", "a", "e", "##t", "skin", "fold", "##s", "clip", "xyz",
@@ -58,6 +61,31 @@ def text_tensors(features: int, seed: int = 0) -> dict[str, torch.Tensor]:
         "text_projection.projection.bias": draw(SHARED),
         "logit_scale": torch.tensor(2.659),
     }
+
+
+def published_size(tower: TextTower) -> TextTower:
+    """The same vocabulary before a BERT of twelve layers of 768, all with one layer's random weights."""
+    rng = np.random.default_rng(0)
+    width, inner, layers, shared = 768, 3072, 12, len(tower.weight)
+    draw = lambda *shape: 0.02 * rng.standard_normal(shape, np.float32)  # noqa: E731
+    sizes = {
+        "attention.self.query": (width, width), "attention.self.key": (width, width),
+        "attention.self.value": (width, width), "attention.output.dense": (width, width),
+        "intermediate.dense": (inner, width), "output.dense": (width, inner),
+    }  # fmt: skip
+    layer = {f"{name}.weight": draw(*size) for name, size in sizes.items()}
+    layer |= {f"{name}.bias": draw(size[0]) for name, size in sizes.items()}
+    norms = [f"{name}.LayerNorm" for name in ("attention.output", "output")]
+    layer |= {f"{name}.weight": 1 + draw(width) for name in norms} | {f"{name}.bias": draw(width) for name in norms}
+    weights = {
+        "embeddings.word_embeddings.weight": draw(len(tower.pieces.words), width),
+        "embeddings.position_embeddings.weight": draw(512, width),
+        "embeddings.token_type_embeddings.weight": draw(2, width),
+        "embeddings.LayerNorm.weight": 1 + draw(width),
+        "embeddings.LayerNorm.bias": draw(width),
+    } | {f"encoder.layer.{i}.{name}": value for i in range(layers) for name, value in layer.items()}
+    projection = np.asarray(draw(shared, width), np.float64)
+    return TextTower(tower.pieces, Bert.of(weights, "random"), projection, np.zeros(shared))
 
 
 def write_checkpoint(

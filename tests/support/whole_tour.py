@@ -27,8 +27,10 @@ def tour(folder: Path) -> None:
     for name in (launch.MODEL_DOCK, *launch._other_docks()):
         launch.open_dock(viewer, name)
     wait(lambda: session.maps is not None, "computing")
+    workspace.images.compute()
+    wait(lambda: not workspace.jobs.busy and session.handle.pid is not None, "loading and computing")
     workspace.opener.make(RunJob(str(folder / "phantoms"), folder / "run", (folder / "phantoms" / "labels.csv",)))
-    wait(lambda: session.run is not None, "making a run")
+    wait(lambda: session.run.path == folder / "run", "making a run")
     wait(lambda: workspace.over_run.curve is not None, "sweeping over the run")
     workspace.intervention.use_run()
     workspace.intervention.change(k=5)

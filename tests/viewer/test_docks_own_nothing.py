@@ -408,7 +408,19 @@ def compare_two_runs(qtbot, dock, work):
     assert work.comparer.comparison is not None
 
 
+def guide_with_steps_taken(qtbot, dock, work):
+    for key in ("latent", "ranking", "find"):
+        dock.buttons[key].click()
+        settle(qtbot, work)
+    assert [key for key, button in dock.buttons.items() if button.text().startswith("✓")] == [
+        "latent",
+        "ranking",
+        "find",
+    ]
+
+
 STATES = [
+    (docks.GuideDock, guide_with_steps_taken),
     (docks.ModelDock, model_at_rest),
     (docks.ModelDock, model_with_choices),
     (docks.ModelDock, model_with_files),

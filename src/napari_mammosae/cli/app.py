@@ -7,6 +7,7 @@ import typer
 from .. import __version__
 from .caches import caches
 from .compare import compare
+from .compare_sae import compare_sae
 from .diagnose import Diagnose
 from .evaluate import evaluate
 from .figure import figure
@@ -15,10 +16,12 @@ from .intervene import intervene
 from .localize import localize
 from .models import models
 from .name import name
+from .pages import pages
 from .phantoms import phantoms
 from .rank import rank
 from .reproduce import reproduce
 from .run import run
+from .train_head import train_head
 from .train_sae import train_sae
 from .verdicts import verdicts
 from .view import demo, view
@@ -61,9 +64,12 @@ app.command()(localize)
 app.command()(intervene)
 app.command()(compare)
 app.command()(evaluate)
+app.command()(pages)
 app.command()(name)
 app.command()(reproduce)
 app.command("train-sae")(train_sae)
+app.command("train-head")(train_head)
+app.command("compare-sae")(compare_sae)
 app.add_typer(verdicts)
 app.add_typer(models)
 app.add_typer(caches)

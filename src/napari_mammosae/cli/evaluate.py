@@ -11,8 +11,6 @@ from .console import caution, progress, say, usage, working
 if TYPE_CHECKING:
     from ..core.naming.result import ConceptEvaluation
 
-SHOWN = 10
-
 
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
@@ -47,6 +45,7 @@ def evaluate(
     ] = None,
     intervals: Annotated[bool, typer.Option(help="95 % intervals of AUROCs by patient.")] = True,
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Random seed of the permutations.")] = 0,
+    top: options.Top = 10,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for the report. Default: RUN/concepts."),
@@ -57,9 +56,9 @@ def evaluate(
 
     Writes concepts.html, which needs no other file, the tables as CSV, and evaluation.json.
     """
-    from ..core.reports.concepts import FOLDER, check_report, write_report
+    from ..core.reports.concepts import check_report, report_folder, write_report
 
-    folder = run / FOLDER if out is None else out
+    folder = report_folder(run) if out is None else out
     check_report(folder)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.base.errors import SettingsError
@@ -81,17 +80,17 @@ def evaluate(
         )  # fmt: skip
     page = write_report(folder, found)
     caution(found.notes, quiet=quiet)
-    say(_summary(found), quiet=quiet)
+    say(_summary(found, top), quiet=quiet)
     say(f"wrote {page} and its tables", quiet=quiet)
 
 
-def _summary(found: "ConceptEvaluation") -> str:
+def _summary(found: "ConceptEvaluation", top: int) -> str:
     of = found.latents
     lines = [
         f"{int(of.accepted.sum())} of {len(of.firing)} live latents accepted: |r| beyond {of.threshold:.3f}",
         f"{'latent':>7} {'r':>7} {'auroc':>7}  concept",
     ]
-    for row in found.table().query("accepted").head(SHOWN).to_dict("records"):
+    for row in found.table().query("accepted").head(top).to_dict("records"):
         badge = " (confounder)" if row["confounder"] else ""
         lines.append(f"{row['latent']:>7} {row['r']:>7.3f} {row['auroc']:>7.4f}  {row['concept']}{badge}")
     if found.pairs is not None:

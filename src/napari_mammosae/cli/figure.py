@@ -23,10 +23,11 @@ def figure(
     ] = None,
     sae: options.Sae = None,
     sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
     latents: Annotated[
         str | None, typer.Option(metavar="N,N,...", help="Latents to show, in this order, instead of --top.")
     ] = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents shown.")] = 10,
+    top: options.Top = 10,
     order: Annotated[
         str | None,
         typer.Option(
@@ -49,14 +50,14 @@ def figure(
 
     Each heatmap has its own contrast. FILE.json, written next to the figure, says what it shows.
     """
-    asked = None if latents is None else _numbers(latents)
+    asked = None if latents is None else numbers_in(latents)
     is_run = source.is_dir()
     if is_run and image is None:
         raise typer.BadParameter("Name one of the run's images.", param_hint="--image")
     if not is_run and model is None:
         raise typer.BadParameter("Name the model that looks at the image.", param_hint="--model")
     check_results(out)
-    recipe = options.sae_recipe(sae, sae_option)
+    recipe = options.sae_recipe(sae, sae_option, layer)
     with working(f"Reading {source.name}", quiet=quiet):
         from ..core.base.errors import SettingsError
         from ..core.base.provenance import beside, provenance, write_results
@@ -64,6 +65,7 @@ def figure(
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
         from ..core.models.loading import load_model
+        from ..core.naming.suggested import called
         from ..core.reports.latents_figure import FORMATS, figure_source, latents_figure, save_figure
         from ..core.reports.run_picture import OWN, order_for_picture, picture_of_run
         from ..core.runs.run import open_run
@@ -92,7 +94,7 @@ def figure(
         if asked is None:
             wanted = order or ("diff" if label else OWN)
             found, name = order_for_picture(maps, run, order=wanted, label=label, category=category, split=split)
-            shown = list(found[:top])
+            shown = [one for one in found if maps.row(one) is not None] if top == options.EVERY else list(found[:top])
         else:
             shown, name = asked, "chosen"
         if unknown := [latent for latent in shown if latent >= maps.shape[0]]:
@@ -100,7 +102,7 @@ def figure(
     with working(f"Drawing {out.name}", quiet=quiet):
         drawing = latents_figure(
             mammogram, maps, boxes=annotated, latents=shown, top=len(shown), source=line,
-            subtitle=f"{len(shown)} latents, {name}",
+            subtitle=f"{len(shown)} latents, {name}", called=None if run is None else called(run),
         )  # fmt: skip
         settings = {
             "image": mammogram.image_id, "order": name, "latents": shown, "split": split, "boxes": boxes, **recipe
@@ -114,8 +116,8 @@ def figure(
     say(f"wrote {out}", quiet=quiet)
 
 
-def _numbers(text: str) -> list[int]:
-    """Return the numbers in `3,17`."""
+def numbers_in(text: str) -> list[int]:
+    """Return the numbers in a list such as `3,17`."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 3,17.", param_hint="--latents")

@@ -14,12 +14,14 @@ def inspect(
     out: options.OutFolder,
     sae: options.Sae = None,
     sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
+    contribution: options.Contribution = None,
     prompt: prompting.Prompt = None,
     text: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
     approximate: prompting.Approximate = False,
     boxes: options.Boxes = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Latents shown in the figure.")] = 10,
+    top: options.Top = 10,
     figure: Annotated[Literal["png", "pdf", "svg"], typer.Option(help="Format of the figure.")] = "png",
     device: options.Device = "auto",
     precision: options.Precision = "float32",
@@ -31,13 +33,16 @@ def inspect(
     """Latents, maps, prediction and a figure of one image.
 
     Writes latents.csv (every latent: mean, maximum, active cells, attribution), maps.npz, prediction.json, figure.png.
-    With --prompt: the logit and cosine of a text too, and what every latent adds to it.
+    With --prompt: the logit and cosine of a text too, and what every latent adds to it. With --contribution, for an SAE
+    on an inner layer: what every latent adds by gradients, and what these leave open.
     """
-    recipe = options.sae_recipe(sae, sae_option) | prompting.text_recipe(prompt, text, vocab)
+    recipe = options.sae_recipe(sae, sae_option, layer) | prompting.text_recipe(prompt, text, vocab)
     with working(f"Reading {image.name}", quiet=quiet):
         from ..core.base.provenance import check_replaceable
         from ..core.images.mammogram import read_mammogram
-        from ..core.models.compute import compute_latents
+        from ..core.models.compute import features_and_latents
+        from ..core.models.contributions import contributions_of
+        from ..core.models.disagreement import disagreements
         from ..core.models.domain import outside_domain
         from ..core.models.loading import load_model
         from ..core.reports.inspection import inspection_files, prompt_line, write_inspection
@@ -65,21 +70,31 @@ def inspect(
     )
     caution(notes, quiet=quiet)
     with working("Computing latents", quiet=quiet):
-        maps = compute_latents(network, mammogram)
-    caution((maps.scale_alarm,) if maps.scale_alarm else (), quiet=quiet)
+        features, maps = features_and_latents(network, mammogram.prepared(network.preprocessing), mammogram.name)
+        added = None if contribution is None else contributions_of(network, features, contribution)
+    caution([*([maps.scale_alarm] if maps.scale_alarm else []), *disagreements(network, maps)], quiet=quiet)
     with working("Writing", quiet=quiet):
         settings = {
             "image": image,
             "model": model,
             **recipe,
+            "contribution": contribution,
             "boxes": boxes,
-            "top": top,
+            "top": options.top_text(top),
             "crop": not no_crop,
             "notes": notes,
             **({} if prompt is None else {"prompt": prompt, "approximate": approximate}),
         }
         written = write_inspection(
-            out, network, mammogram, maps, boxes=found, top=top, figure=f"figure.{figure}", settings=settings
+            out,
+            network,
+            mammogram,
+            maps,
+            boxes=found,
+            top=top,
+            figure=f"figure.{figure}",
+            settings=settings,
+            contributions=added,
         )
     probabilities = network.probabilities(maps.logits)
     for name, probability in zip(network.classes, probabilities, strict=True):
@@ -87,6 +102,9 @@ def inspect(
             say(f"{name}: probability {probability:.4f}", quiet=quiet)
     if head is not None:
         say(prompt_line(head, network, maps), quiet=quiet)
+    if added is not None:
+        for place, name in enumerate(network.classes):
+            say(f"{name}: {added.describe(place)}", quiet=quiet)
     say(f"{len(maps.latents)} of {maps.shape[0]} latents fire", quiet=quiet)
     for path in written:
         say(f"wrote {path}", quiet=quiet)

@@ -1,4 +1,4 @@
-"""`intervene`: keep or remove latents over a run, and what the classifier's predictions are then worth."""
+"""`intervene`: keep or remove latents over a run or of an image, and what becomes of the predictions."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..core.runs.making.model_spec import model_of_run
-from . import options, prompting
-from .console import caution, check_results, say, usage, working
+from . import intervene_image, options, prompting
+from .console import caution, check_results, progress, say, usage, working
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def intervene(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with labels.")],
-    label: Annotated[str, typer.Option(metavar="L", help="Label of the run that scores predictions.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN|IMAGE", help="Folder of a run with labels, or a mammogram.")],
+    label: Annotated[str, typer.Option(metavar="L", help="Label of the run that scores predictions.")] = "",
     called: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +69,14 @@ def intervene(
     model: Annotated[
         str | None, typer.Option(metavar="M", help="The model of the run, if its name is not in `models list`.")
     ] = None,
+    sae: options.Sae = None,
+    sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
+    contribution: options.Contribution = None,
+    sample: options.Sample = None,
+    images: options.RunImages = None,
+    device: options.Device = "cpu",
+    no_crop: options.NoCrop = False,
     text: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
     approximate: prompting.Approximate = False,
@@ -82,14 +90,35 @@ def intervene(
 
     One row a mode and k, with 95 % intervals by patient. With --verdict: the latents people gave that verdict, with
     every measure before and after. With --prompt: the logit of a text instead of a class's. Exact: no image is computed
-    again.
+    again. With an SAE on an inner layer --sample images are passed through the network, which takes a while. For an
+    IMAGE: its logits, the best k taken by what they add to the logit of --class.
     """
     check_results(csv, plot)
+    given = options.sae_recipe(sae, sae_option, layer)
+    if run.is_file():
+        misplaced = {
+            "--label": label, "--order": order, "--compat": compat, "--verdict": verdict, "--plot": plot,
+            "--prompt": prompt, "--sample": sample, "--protocol": protocol, "--null": null,
+        }  # fmt: skip
+        if wrong := next((name for name, value in misplaced.items() if value), None):
+            raise typer.BadParameter("it is for runs; leave it out for an image.", param_hint=f"'{wrong}'")
+        intervene_image.intervene_image(
+            run, model, given | {"device": device}, called=called, contribution=contribution, mode=mode, form=form,
+            ks=None if k == "all" else _check_usage("diff", k, None, None), crop=not no_crop, csv=csv, quiet=quiet,
+        )  # fmt: skip
+        return
+    if not label:
+        raise typer.BadParameter("name a label of the run.", param_hint="'--label'")
+    if contribution is not None:
+        raise typer.BadParameter("it is for images; `rank` has it for runs.", param_hint="'--contribution'")
     if called is not None and prompt is not None:
         raise typer.BadParameter("it takes the place of --class; leave one out.", param_hint="'--prompt'")
     with working(f"Opening {run.name}", quiet=quiet):
+        from ..core.base.errors import SettingsError
         from ..core.intervention import of_run
+        from ..core.intervention.passed_run import intervene_by_passes, sweep_by_passes
         from ..core.runs.classes import UNNAMED
+        from ..core.runs.passes import DRAWN
         from ..core.runs.protocol import choose
         from ..core.runs.run import open_run
 
@@ -98,36 +127,38 @@ def intervene(
         ks = _check_usage(order, k, verdict, plot)
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)
+        given = options.recipe_of_run(opened.info["layer"], given, device)
     with working("Loading the model", quiet=quiet):
-        loaded = model_of_run(opened, model, **prompting.text_recipe(prompt, text, vocab))
+        loaded = model_of_run(opened, model, **given, **prompting.text_recipe(prompt, text, vocab))
         head = prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
         called = called if head is None else head.classes[0]
-    if verdict is not None:
-        with working("Measuring", quiet=quiet):
-            latents = _judged(opened, verdict, verdicts)
-            effect = of_run.intervene(
-                opened,
-                loaded,
-                latents,
-                label,
-                mode=mode or "zero",
-                form=form,
-                split=over.eval_split,
-                unit=over.unit,
-                null=null,
-                logit=called,
-            )
-        table, record = effect.table(), effect.provenance
-        record["settings"] |= {"verdict": verdict, "verdicts": None if verdicts is None else verdicts.name}
-    else:
-        with working("Sweeping over k", quiet=quiet):
-            curve = of_run.sweep(
-                opened, loaded, label, order, modes=("keep", "zero") if mode is None else (mode,), form=form,
+    if not loaded.linear and (compat or null):
+        with usage("--compat" if compat else "--null"):
+            raise SettingsError(f"{loaded.facts.obstacle}; leave it out.")
+    latents = None if verdict is None else _judged(opened, verdict, verdicts)
+    how: dict[str, Any] = {"form": form, "unit": over.unit, "logit": called}
+    what = "Sweeping over k" if latents is None else "Measuring"
+    with working(what, quiet=quiet) if loaded.linear else progress(quiet=quiet) as report:
+        if not loaded.linear:
+            how |= {
+                "count": DRAWN if sample is None else sample, "root": images, "progress": report,
+                "notice": lambda text: caution([text], quiet=quiet),
+            }  # fmt: skip
+        if latents is not None:
+            how |= {"null": null} if loaded.linear else {}
+            edit = of_run.intervene if loaded.linear else intervene_by_passes
+            result: Any = edit(opened, loaded, latents, label, mode=mode or "zero", split=over.eval_split, **how)
+        else:
+            how |= {"compat": compat} if loaded.linear else {}
+            sweep = of_run.sweep if loaded.linear else sweep_by_passes
+            result = sweep(
+                opened, loaded, label, order, modes=("keep", "zero") if mode is None else (mode,),
                 ks=range(opened.n_latents + 1) if k == "all" else ks or over.best(opened.n_latents),
-                rank_split=over.rank_split, eval_split=over.eval_split, unit=over.unit, compat=compat,
-                intervals=k != "all", logit=called,
+                rank_split=over.rank_split, eval_split=over.eval_split, intervals=k != "all", **how,
             )  # fmt: skip
-        table, record = curve.table(), curve.provenance
+    table, record = result.table(), result.provenance
+    if verdict is not None:
+        record["settings"] |= {"verdict": verdict, "verdicts": None if verdicts is None else verdicts.name}
     record["settings"]["protocol"] = protocol
     if csv is not None:
         from ..core.base.provenance import write_table
@@ -159,16 +190,7 @@ def _check_usage(order: str, k: str | None, verdict: str | None, plot: Path | No
         if plot is not None:
             checked(plot)
     with usage("--k"):
-        return None if k in (None, "all") else _numbers(str(k))
-
-
-def _numbers(k: str) -> list[int]:
-    from ..core.base.errors import SettingsError
-
-    try:
-        return [int(part) for part in k.split(",")]
-    except ValueError:
-        raise SettingsError(f"--k takes whole numbers separated by commas, or 'all'; found {k!r} was given.") from None
+        return None if k is None else options.parse_ks(k)
 
 
 def _judged(run: "Run", verdict: str, path: Path | None) -> list[int]:
@@ -188,7 +210,7 @@ def _plot(plot: Path, table: "pd.DataFrame", record: dict[str, Any], run: "Run",
     from ..core.reports.intervention_figures import plot_curves, plot_effects
 
     settings, model = record["settings"], record["model"]
-    measure = "auroc" if run.task != "multiclass" else "accuracy"
+    measure = "auroc" if "auroc" in (*table.columns, *table.get("measure", ())) else "accuracy"
     line = (
         f"{run.path.name} | {settings['form']} | model {model['model_sha256'][:8]} SAE {model['sae_sha256'][:8]} | "
         f"{settings['images']:,} {settings['unit']}s"

@@ -57,8 +57,12 @@ def localize(
         ),
     ] = None,
     prompt: prompting.Prompt = None,
+    logit: Annotated[
+        str | None, typer.Option(metavar="C", help="Order by what latents add to the logit of this class of the model.")
+    ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="M", help="With --prompt: the model of the run, if its name is not listed.")
+        str | None,
+        typer.Option(metavar="M", help="With --prompt or --logit: the model of the run, if its name is not listed."),
     ] = None,
     tower: prompting.Text = None,
     vocab: prompting.Vocabulary = None,
@@ -71,7 +75,7 @@ def localize(
         typer.Option(help="row: to rank, an image counts once for each finding row. Default: image."),
     ] = None,
     protocol: options.Protocol = None,
-    top: Annotated[int, typer.Option(metavar="N", min=1, help="Number of latents in the short table.")] = 10,
+    top: options.Top = 10,
     resamples: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Number of bootstrap resamples by patient; 0 leaves the intervals out."),
@@ -88,15 +92,17 @@ def localize(
     """Average precision, pointing game, energy, lift ... of every latent, for every finding.
 
     Prints the average precision of the first latents as a Markdown table laid out like Table 2 of the Mammo-SAE paper.
-    With --prompt, those that add most to the logit of a text, on average over the images, come first.
+    With --prompt or --logit, those that add most to the logit of a text or class, on average over the images, come
+    first. What pushes the logit of a prompt up in each cell is measured as one more map: OUT.prompt.csv.
     """
     if csv is not None:
         from ..core.base.provenance import check_replaceable
 
-        path, note, short = _written(csv)
-        check_replaceable(note, path, short)
-    if order is not None and prompt is not None:
-        raise typer.BadParameter("it takes the place of --order; leave one out.", param_hint="'--prompt'")
+        note, *results = _written(csv, prompt)
+        check_replaceable(note, *results)
+    if len([one for one in (order, prompt, logit) if one is not None]) > 1:
+        hint = "'--prompt'" if prompt is not None else "'--logit'"
+        raise typer.BadParameter("of --order, --prompt and --logit give one.", param_hint=hint)
     over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.datasets.find import read_boxes
@@ -121,36 +127,47 @@ def localize(
         annotated = boxes_of_run(opened, read_boxes(boxes))
         order = over.order or "diff"
         given = prompting.text_recipe(prompt, tower, vocab)
-        if prompt is None:
+        if prompt is None and logit is None:
             rankings = _rankings(opened, annotated, finding, over, int(category))
         else:
-            order = f"of the prompt {' '.join(prompt.split('/'))}"
+            order = f"of the logit {logit}" if prompt is None else f"of the prompt {' '.join(prompt.split('/'))}"
             loaded = model_of_run(opened, model, **given)
             head = prompting.add_prompt(loaded, prompt, approximate=approximate, quiet=quiet)
-            assert head is not None
-            ranked = rank(opened, model=loaded, logit=head.classes[0], score="attribution", split=over.rank_split)
+            called = logit if head is None else head.classes[0]
+            ranked = rank(opened, model=loaded, logit=called, score="attribution", split=over.rank_split)
             rankings = dict.fromkeys(annotated.findings, (Ranking.of_table(ranked), None))
+            if head is not None:
+                weights = loaded.linear_tail()[0][loaded.classes.index(head.classes[0])]
     with progress(quiet=quiet) as report:
         table = over_run.localize(
             opened, annotated, threshold=cut, iou=iou, confidence=confidence, min_area=min_area, images=images,
             split=over.eval_split, finding=finding, resamples=resamples, seed=seed, progress=report,
         )  # fmt: skip
+        own = None
+        if prompt is not None:
+            chosen = LocalizationSettings(cut, iou, confidence, min_area, images, resamples, seed, over.eval_split)
+            own = over_run.localize_latents(
+                opened, annotated, chosen, findings=finding, weights=weights, progress=report
+            )
     record = table.attrs["provenance"]
     caution(record["notes"], quiet=quiet)
     lines, caption = _short_table(table, str(opened.info["model"]), rankings, order, top)
     ranked_on = {name: used for name, (_, used) in rankings.items() if used is not None}
     text = f"{paper_table(lines)}\n{caption} at IoU {iou:g}, threshold {cut}, {_basis(images)}.\n\n"
+    if own is not None:
+        text += _prompt_map(own, str(prompt)) + "\n"
     text += "".join(f"{name}: {used['text']}.\n" for name, used in record["used"].items())
     text += "".join(f"{name}, ranked: {used}.\n" for name, used in ranked_on.items())
     if csv is not None:
         record["settings"] |= {
             "order": order, "class": int(category), "rank_split": over.rank_split, "unit": over.unit,
-            "protocol": protocol, "top": top, **({} if prompt is None else {"prompt": prompt}),
+            "protocol": protocol, "top": options.top_text(top),
+            **({} if prompt is None else {"prompt": prompt}), **({} if logit is None else {"logit": logit}),
         }  # fmt: skip
         record["ranked_on"] = {name: used.describe() for name, used in ranked_on.items()}
-        _write(csv, table, text, record)
+        _write(csv, table, own, text, record)
     say(text.rstrip(), quiet=quiet)
-    for path in _written(csv) if csv is not None else ():
+    for path in sorted(_written(csv, prompt)) if csv is not None else ():
         say(f"wrote {path}", quiet=quiet)
 
 
@@ -203,17 +220,33 @@ def _basis(images: str) -> str:
     return "images with the finding" if images == "finding" else "all annotated images"
 
 
-def _write(csv: Path, table: "pd.DataFrame", text: str, record: dict[str, object]) -> None:
+def _prompt_map(table: "pd.DataFrame", prompt: str) -> str:
+    """What the map of a prompt's logit is worth, a line a finding."""
+    lines = [f"Logit map of the prompt {prompt!r}, what pushes it up:"]
+    for row in table.to_dict("records"):
+        interval = f" ({row['ap_lo']:.3f} to {row['ap_hi']:.3f})" if row["ap_lo"] == row["ap_lo"] else ""
+        lines.append(
+            f"{row['finding']}: AP {row['ap']:.3f}{interval}, pointing {row['pointing']:.3f} "
+            f"(chance {row['chance']:.3f}), energy {row['energy']:.3f}, lift {row['lift']:.2f}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _write(csv: Path, table: "pd.DataFrame", own: "pd.DataFrame | None", text: str, record: dict[str, object]) -> None:
     from ..core.base.cells import write_csv
     from ..core.base.provenance import write_results
 
-    path, note, short_path = _written(csv)
-    with write_results(note, record, path, short_path) as (rows, short):
+    note, *places = _written(csv, "" if own is not None else None)
+    with write_results(note, record, *places) as (rows, short, *prompted):
         write_csv(rows, table)
         short.write_text(text + "\nResearch use only, not for diagnosis.\n", encoding="utf-8")
+        if own is not None:
+            write_csv(prompted[0], own)
 
 
-def _written(csv: Path) -> tuple[Path, Path, Path]:
+def _written(csv: Path, prompt: str | None) -> list[Path]:
+    """Files of the result, the one that says how it was made first."""
     from ..core.base.provenance import beside
 
-    return csv, beside(csv, ".json"), beside(csv, ".md")
+    files = [beside(csv, ".json"), csv, beside(csv, ".md")]
+    return files if prompt is None else [*files, csv.with_suffix(".prompt.csv")]

@@ -103,13 +103,14 @@ def verify(
     model: Annotated[str, typer.Argument(metavar="M", help="A name from `models list`, or a model.toml.")],
     sae: options.Sae = None,
     sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Load a model once and print its adapter, layer, tail and sizes, and the hashes of its files.
 
     The tail is what follows the SAE: where it has no closed form, the rest of the network is re-run for each edit.
     """
-    recipe = options.sae_recipe(sae, sae_option)
+    recipe = options.sae_recipe(sae, sae_option, layer)
     with working(f"Loading {model}", quiet=quiet):
         from ..core.models.adapters.kinds import TAIL_WORDS
         from ..core.models.loading import load_model
@@ -130,6 +131,27 @@ def verify(
     say(f"domain {network.domain.modality}, {network.domain.body_part}", quiet=quiet)
     say(f"model sha256 {network.model_sha256}", quiet=quiet)
     say(f"sae sha256 {network.sae_sha256 or '(no SAE)'}", quiet=quiet)
+
+
+@models.command("layers")
+def list_layers(
+    model: Annotated[str, typer.Argument(metavar="M", help="A name from `models list`, or a model.toml.")],
+    quiet: options.Quiet = False,
+) -> None:
+    """List the layers that an SAE can read: channels, grid, stride, and the share of the operations that follow.
+
+    An edit at a layer costs that share of a whole pass; at `head` it is exact in closed form and costs nothing.
+    """
+    with working(f"Loading {model}", quiet=quiet):
+        from ..core.models.layers import layers_of
+        from ..core.models.loading import load_model
+
+        network = load_model(model, sae="none", layer="head", device="cpu", engine="torch")
+        places = layers_of(network.backbone, network.preprocessing.size)
+    typer.echo(f"{'layer':<10} {'channels':>8} {'grid':>11} {'stride':>9} {'operations after':>16}")
+    for one in places:
+        grid, stride = (" x ".join(map(str, pair)) for pair in (one.grid, one.stride))
+        typer.echo(f"{one.name:<10} {one.channels:>8,} {grid:>11} {stride:>9} {one.share_after:>16.1%}")
 
 
 @models.command("export-sae")

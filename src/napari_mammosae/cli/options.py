@@ -1,5 +1,6 @@
 """Options that several commands share, spelled once."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -31,17 +32,59 @@ def positive_of_label(given: list[str] | None, label: str) -> "PositiveValue | N
         return parse_positive(given, slug(label))
 
 
-def sae_recipe(sae: Path | None, given: list[str] | None) -> dict[str, Any]:
-    """Return the arguments of `load_model` that `--sae` and `--sae-option` stand for; those not given are left out."""
+def sae_recipe(sae: Path | None, given: list[str] | None, layer: str | None = None) -> dict[str, Any]:
+    """Return the arguments of `load_model` that `--sae`, `--sae-option` and `--layer` stand for; only those given."""
     from ..core.models.sae.options import parse_options, settle_options
 
     try:
         options = settle_options(parse_options(given or ())).given()
     except ModelError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--sae-option") from None
-    return ({"sae": sae} if sae else {}) | ({"sae_options": options} if options else {})
+    found = {"sae": sae, "sae_options": options, "layer": layer}
+    return {name: value for name, value in found.items() if value}
 
 
+def recipe_of_run(layer: str, given: dict[str, Any], device: str) -> dict[str, Any]:
+    """Return what a run's model is loaded with besides its name: another SAE reads the layer that the run's does."""
+    return ({"layer": layer} if "sae" in given else {}) | given | {"device": device}
+
+
+EVERY = sys.maxsize
+"""The number of latents that `--top all` stands for: more than any SAE has."""
+
+
+def _top(given: str | int) -> int:
+    if given == "all":
+        return EVERY
+    try:
+        number = int(given)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise typer.BadParameter(f"{given!r} is not a whole number above zero, or 'all'.")
+    return number
+
+
+def top_text(top: int) -> int | str:
+    """Return what a record says of `--top`."""
+    return "all" if top == EVERY else top
+
+
+def parse_ks(given: str) -> list[int] | None:
+    """Return the values of k that `--k` lists; None for all of them. SettingsError where they are no numbers."""
+    from ..core.base.errors import SettingsError
+
+    if given == "all":
+        return None
+    try:
+        return [int(part) for part in given.split(",")]
+    except ValueError:
+        raise SettingsError(
+            f"--k takes whole numbers separated by commas, or 'all'; found {given!r} was given."
+        ) from None
+
+
+Top = Annotated[int, typer.Option("--top", metavar="N", parser=_top, help="Number of latents shown, or 'all'.")]
 Image = Annotated[Path, typer.Argument(metavar="IMAGE", help="A mammogram: DICOM, PNG, TIFF, JPEG or NPY.")]
 Images = Annotated[
     str,
@@ -54,13 +97,37 @@ Model = Annotated[
 Sae = Annotated[
     Path | None,
     typer.Option(
-        "--sae", metavar="PATH", help="SAE to use in place of the model's: a file or folder of any known tool."
+        "--sae",
+        metavar="PATH",
+        help="In place of the model's SAE: a file or folder of any known tool, or 'untrained'.",
     ),
 ]
 SaeOption = Annotated[
     list[str] | None,
     typer.Option(
         "--sae-option", metavar="NAME=VALUE", help="What the SAE's file does not say, such as k=32. Repeat for more."
+    ),
+]
+Layer = Annotated[
+    str | None,
+    typer.Option(
+        "--layer", metavar="LAYER", help="Layer that the SAE reads: head or blocks.N, as `models layers` lists them."
+    ),
+]
+Contribution = Annotated[
+    Literal["gradient", "integrated"] | None,
+    typer.Option("--contribution", help="What latents add by gradient x activation, or by integrated gradients."),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        "--sample", metavar="N", min=0, help="Number of images passed through the network; 0 for all. Default: 50."
+    ),
+]
+RunImages = Annotated[
+    Path | None,
+    typer.Option(
+        "--images", metavar="DIR", file_okay=False, exists=True, help="Where the run's images are, if not beside it."
     ),
 ]
 OutFolder = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Folder for the results.")]

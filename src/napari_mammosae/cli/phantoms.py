@@ -16,6 +16,9 @@ def phantoms(
     marker_bias: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="P(view marker | mass) = 1 - P(marker | no mass).")
     ] = 0.5,
+    hidden_nipples: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Share of the images whose nipple is out of profile.")
+    ] = 0.0,
     pairs: Annotated[
         bool, typer.Option("--pairs", help="N pairs for each of several things, with and without exactly that thing.")
     ] = False,
@@ -44,5 +47,7 @@ def phantoms(
     with progress(quiet=quiet) as report:
         from ..core.phantoms.dataset import write_phantoms
 
-        write_phantoms(folder, count, seed=seed, marker_bias=marker_bias, progress=report)
+        write_phantoms(
+            folder, count, seed=seed, marker_bias=marker_bias, hidden_nipples=hidden_nipples, progress=report
+        )
     say(f"wrote {count} synthetic phantoms into {folder}", quiet=quiet)

@@ -1,12 +1,15 @@
 """`reproduce`: the tables and figures of the Mammo-SAE paper, each number beside the published one."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from . import options
 from .console import caution, progress, say, usage, working
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def reproduce(
@@ -30,6 +33,14 @@ def reproduce(
     pictures: Annotated[
         str | None, typer.Option("--images", metavar="ID,...", help="Test images for the heatmaps.")
     ] = None,
+    top: options.Top = 10,
+    k: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K,K,...",
+            help="Numbers of best latents kept and zeroed, or 'all' (without intervals). Default: the paper's.",
+        ),
+    ] = None,
     workers: options.Workers = 1,
     device: options.Device = "auto",
     precision: options.Precision = "float32",
@@ -45,6 +56,8 @@ def reproduce(
         from ..core.reports.reproduction.parts import parts_named
 
         parts = parts_named(only)
+    with usage("--k"):
+        ks: Sequence[int] | Literal["all"] = () if k is None else options.parse_ks(k) or "all"
     with working("Looking at the files", quiet=quiet):
         from ..core.reports.reproduction.make import Material, Reproduction
         from ..core.reports.reproduction.vindr import find_vindr
@@ -65,6 +78,8 @@ def reproduce(
             how={"device": device, "precision": precision, "engine": engine},
             workers=workers,
             batch=batch,
+            top=None if top == options.EVERY else top,
+            ks=ks,
             say=lambda text: say(text, quiet=quiet),
             progress=report,
         ).make()

@@ -18,6 +18,7 @@ def run(
     ],
     sae: options.Sae = None,
     sae_option: options.SaeOption = None,
+    layer: options.Layer = None,
     labels: options.Labels = None,
     positive: options.Positive = None,
     uncertain: options.Uncertain = "unknown",
@@ -52,7 +53,7 @@ def run(
     keep_freed_memory()
     value = options.positive_of_label(positive, "")
     spec = {"name": model, "device": device, "precision": precision, "engine": engine} | options.sae_recipe(
-        sae, sae_option
+        sae, sae_option, layer
     )
     with stoppable(quiet=quiet) as stop, progress(quiet=quiet) as report:
         summary = write_run(

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ..core.base.progress import Report
     from ..core.images.mammogram import Mammogram
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Contributions, Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
@@ -101,6 +102,18 @@ class ModelHandle(Protocol):
             If an edit does not fit the model.
         ModelError
             If the model was unloaded, or memory does not suffice.
+        """
+        ...
+
+    def contributions(self, key: str, method: Method, report: Report) -> Contributions:
+        """What each latent of an image adds to each logit, by gradients through the rest of the network.
+
+        Parameters
+        ----------
+        key, report
+            As of `pass_edits`; errors too.
+        method
+            See `Contributions`.
         """
         ...
 

@@ -8,8 +8,6 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from ..core.base.errors import FeaturesForgotten, ModelError
 from .handle import MemoryUse
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
     from ..core.images.mammogram import Mammogram
     from ..core.images.preprocessing import ModelInput
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Contributions, Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
@@ -82,25 +81,25 @@ class LocalModel:
 
     def pass_edits(self, key: str, edits: Sequence[Edit], report: Report) -> FloatArray:
         """Logits (len(edits), C) of an image under edits of its latents; see `ModelHandle`."""
-        from ..core.intervention.masked_pass import masked_logits
-        from ..core.models.memory import within_memory
+        from ..core.intervention.masked_pass import EditableImage
 
         model = self._loaded()
-        with self._lock:
-            features = self._features.get(key)
-            if features is None:
-                raise FeaturesForgotten("what the edit starts from is not kept; compute the latents of the image again")
-            self._features.move_to_end(key)
-        for edit in edits:
-            edit.check(model.n_latents, model.grid)
-        found = np.empty((len(edits), len(model.classes)))
+        features = self._kept(key)
         try:
-            for number, edit in enumerate(edits):
-                report(f"Passing the edited latents from {model.layer} on", number, len(edits))
-                found[number] = within_memory(model, [edit], lambda one: masked_logits(model, features, one)[0, 0])[0]
+            return EditableImage(model, features).logits(edits, report)
         finally:
             self._renew(model)
-        return found
+
+    def contributions(self, key: str, method: Method, report: Report) -> Contributions:
+        """What each latent of an image adds to each logit, by gradients; see `ModelHandle`."""
+        from ..core.models.contributions import contributions_of
+
+        model = self._loaded()
+        features = self._kept(key)
+        try:
+            return contributions_of(model, features, method, report=report)
+        finally:
+            self._renew(model)
 
     def neighbours(self, latent: int, count: int) -> tuple[IntArray, FloatArray]:
         """Latents whose decoder columns point most nearly the same way, and the cosines; see `ModelHandle`."""
@@ -153,6 +152,14 @@ class LocalModel:
     def _renew(self, model: MammoSAE) -> None:
         if model is self._model:  # not unloaded meanwhile
             self._facts = model.facts
+
+    def _kept(self, key: str) -> Tensor:
+        with self._lock:
+            features = self._features.get(key)
+            if features is None:
+                raise FeaturesForgotten("what the edit starts from is not kept; compute the latents of the image again")
+            self._features.move_to_end(key)
+        return features
 
     def _keep(self, key: str, features: Tensor) -> None:
         with self._lock:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ..core.base.progress import Report
+    from ..core.models.facts import ModelFacts
     from ..core.runs.making.model_spec import ModelSpec
     from .handle import ModelHandle
 
@@ -78,11 +79,19 @@ class ModelOpener:
         CheckpointError, ModelError
             As `load_model`.
         """
+        spare = self._take_spare()
+        return ProcessModel.load(recipe, report, spare if spare is not None and spare.alive else Child())
+
+    def know(self, recipe: Mapping[str, Any], facts: ModelFacts) -> ModelHandle:
+        """Return a model of which all is known but the weights: they are loaded with the first request."""
+        return ProcessModel(recipe, facts, spare=self._take_spare())
+
+    def _take_spare(self) -> Child | None:
         with self._lock:
             spare, self._spare = self._spare, None
             if spare is not None:
                 self._end.detach()
-        return ProcessModel.load(recipe, report, spare if spare is not None and spare.alive else Child())
+        return spare
 
     def close(self) -> None:
         """End the process that stands by, and start none any more."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..core.base.progress import Report
     from ..core.images.mammogram import Mammogram
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Contributions, Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
     from ..core.models.latents import LatentMaps
@@ -40,6 +41,8 @@ class ProcessModel:
         What is known of the model; it is loaded with the first request.
     child
         A process that has loaded it already.
+    spare
+        A process that waits for a model, for the first request.
 
     Attributes
     ----------
@@ -47,13 +50,18 @@ class ProcessModel:
         Called with a sentence, from a thread, when the process has ended by itself.
     """
 
-    def __init__(self, recipe: Mapping[str, Any], facts: ModelFacts, child: Child | None = None) -> None:
+    def __init__(
+        self, recipe: Mapping[str, Any], facts: ModelFacts, child: Child | None = None, spare: Child | None = None
+    ) -> None:
         self.lost: Callable[[str], None] | None = None
         self._recipe, self._facts = settle_recipe(recipe), facts
         self._lock = Lock()
         self._unloaded = False
         self._space: JointSpace | None = None
         self._child: Child | None = None
+        self._spare = spare
+        if spare is not None:
+            finalize(self, spare.kill)
         if child is not None:
             self._take(child)
 
@@ -94,6 +102,11 @@ class ProcessModel:
         found: FloatArray = self._ask("pass_edits", key, list(edits), report=report)
         return found
 
+    def contributions(self, key: str, method: Method, report: Report) -> Contributions:
+        """What each latent of an image adds to each logit, by gradients; see `ModelHandle`."""
+        found: Contributions = self._ask("contributions", key, method, report=report)
+        return found
+
     def neighbours(self, latent: int, count: int) -> tuple[IntArray, FloatArray]:
         """Latents whose decoder columns point most nearly the same way, and the cosines; see `ModelHandle`."""
         found: tuple[IntArray, FloatArray] = self._ask("neighbours", latent, count)
@@ -129,9 +142,11 @@ class ProcessModel:
     def unload(self) -> None:
         """End the process: all memory is given back."""
         self._unloaded = True
-        child, self._child = self._child, None
-        if child is not None:
-            child.kill(self._gone)
+        ended = self._child, self._spare
+        self._child = self._spare = None
+        for child in ended:
+            if child is not None:
+                child.kill(self._gone)
 
     @property
     def _gone(self) -> str:
@@ -153,7 +168,8 @@ class ProcessModel:
                 raise ModelError(self._gone)
             if self._child is not None and self._child.alive:
                 return self._child
-            child = Child()
+            spare, self._spare = self._spare, None
+            child = spare if spare is not None and spare.alive else Child()
             try:
                 _, facts = child.call("load", self._recipe, self._facts.heads, report=report)
                 if (facts.model_sha256, facts.sae_sha256) != (self._facts.model_sha256, self._facts.sae_sha256):

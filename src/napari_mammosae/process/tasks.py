@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ..core.base.progress import Report
     from ..core.images.preprocessing import ModelInput
     from ..core.intervention.edit import Edit
+    from ..core.models.contributions import Method
     from ..core.models.facts import ModelFacts
     from ..core.models.heads import Head
 
@@ -101,6 +102,11 @@ def pass_edits(models: Models, report: Report, key: str, edits: Sequence[Edit]) 
     return models.answer(models.model.pass_edits(key, edits, report))
 
 
+def contributions(models: Models, report: Report, key: str, method: Method) -> Answer:
+    """What latents of an inner layer add to the logits, by gradients."""
+    return models.answer(models.model.contributions(key, method, report))
+
+
 def neighbours(models: Models, report: Report, latent: int, count: int) -> Answer:
     """Latents whose decoder columns point most nearly the same way."""
     return models.answer(models.model.neighbours(latent, count))
@@ -166,10 +172,24 @@ def make_demo_run(models: Models, report: Report, recipe: Mapping[str, Any]) -> 
     return demo_run(report, model=recipe)
 
 
+def train_head(
+    models: Models, report: Report, path: Path, label: str, positive: Mapping[str, str], base: str | None
+) -> tuple[Head, str]:
+    """Train a head for a label of a run, keep it in the run's folder, and say what it is worth."""
+    from ..core.runs.run import open_run
+    from ..core.training.head_files import FOLDER, save_heads
+    from ..core.training.heads import train_head as train
+
+    trained = train(open_run(path, positive=positive or None), label, progress=report)
+    written = save_heads([trained], path / FOLDER, base)
+    return trained.head, f"{trained.describe()}. Kept in {path.name}/{FOLDER}/{written[1].name}."
+
+
 TASKS: dict[str, Callable[..., Any]] = {
     "load": Models.load,
     "compute": compute,
     "pass_edits": pass_edits,
+    "contributions": contributions,
     "neighbours": neighbours,
     "add_head": add_head,
     "encode_texts": encode_texts,
@@ -178,4 +198,5 @@ TASKS: dict[str, Callable[..., Any]] = {
     "memory": memory,
     "make_run": make_run,
     "make_demo_run": make_demo_run,
+    "train_head": train_head,
 }

@@ -5,16 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from .comparison.panel import ComparePanel
+from .guide.controller import guide_of
+from .guide.panel import GuidePanel
+from .image.layers_panel import LayersPart
 from .image.panel import ModelPanel
 from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
 from .localization.panel import LocalizePanel
 from .naming.concept_panel import ConceptPart
+from .naming.server_panel import ServerPart
 from .runs.panel import ImagesPanel
 from .sessions.controller import keeper_of
 from .sessions.panel import SessionPart
 from .verdicts.panel import VerdictsPanel
+from .widgets.parts import Scrolled
 from .workspace import workspace_of
+
+
+class GuideDock(GuidePanel):
+    """*Next steps*."""
+
+    def __init__(self, napari_viewer: Any) -> None:
+        work = workspace_of(napari_viewer)
+        super().__init__(guide_of(work))
+        self.workspace = work
 
 
 class ModelDock(ModelPanel):
@@ -22,7 +36,7 @@ class ModelDock(ModelPanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
-        super().__init__(work.images, work.actions)
+        super().__init__(work.images, work.actions, work.layers)
         self.workspace = work
         self.saved = SessionPart(keeper_of(work))
         self.own(self.saved)
@@ -45,9 +59,12 @@ class LatentsDock(LatentsPanel):
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
         super().__init__(work.latents, work.pictures, work.side_by_side)
-        self.workspace, self.concepts = work, ConceptPart(work.concepts)
-        self.own(self.concepts)
-        self.detail.tabs.addTab(self.concepts, "Concepts")
+        self.workspace, self.concepts, self.layers = work, ConceptPart(work.concepts), LayersPart(work.layers)
+        self.servers = ServerPart(work.server_naming)
+        self.own(self.concepts, self.servers, self.layers)
+        self.layout().insertWidget(0, self.layers)
+        self.concepts.layout().addWidget(self.servers)
+        self.detail.tabs.addTab(Scrolled(self.concepts), "Concepts")
 
 
 class VerdictsDock(VerdictsPanel):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from ..core.base.errors import MammoSAEError, ModelError
 from ..core.base.progress import ignore
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
     from ..core.runs.making.model_spec import ModelSpec
     from ..core.runs.run import Run
     from ..process.handle import ModelHandle
+    from .app.jobs import Jobs
     from .workspace import Workspace
 
-MODEL_DOCK = "Model & image"
+MODEL_DOCK, LOCALIZE_DOCK, GUIDE_DOCK = "Model & image", "Localise", "Next steps"
+GUIDE_COMMAND = f"{PLUGIN}.guide_dock"
+PATIENCE = 5_000
+"""Milliseconds that a window of the demo stays unpainted at most."""
 
 
 def launch_demo(screenshot: Path | None = None) -> None:
@@ -36,16 +42,8 @@ def launch_demo(screenshot: Path | None = None) -> None:
     MammoSAEError
         If the latents could not be computed (only with `screenshot`; otherwise the dock says so).
     """
-    from qtpy.QtCore import QTimer
-
     viewer = _viewer()
-    workspace = show_example(viewer)
-    first = open_dock(viewer, MODEL_DOCK)
-    for name in _other_docks():
-        open_dock(viewer, name)
-    first.show()
-    QTimer.singleShot(0, first.raise_)  # after the others, each of which comes up when it joins
-    _fit_when_laid_out(workspace)
+    workspace = show_demo(viewer)
     _run(viewer, workspace, screenshot)
 
 
@@ -209,16 +207,43 @@ def put_objects(
         workspace.browser.show(0)
 
 
+def show_demo(viewer: Viewer) -> Workspace:
+    """Open the example with every dock: the next steps at the left, the others as tabs at the right."""
+    from qtpy.QtCore import QTimer
+
+    workspace = show_example(viewer)
+    _paint_once_filled(viewer, workspace)
+    open_steps(viewer)
+    docks = {name: open_dock(viewer, name) for name in (MODEL_DOCK, *_other_docks())}
+    first = docks[MODEL_DOCK]
+    first.show()
+
+    def settle() -> None:  # after the others, each of which comes up when it joins
+        first.raise_()
+        _draw_boxes_once_seen(workspace, docks[LOCALIZE_DOCK])
+
+    QTimer.singleShot(0, settle)
+    _fit_when_laid_out(workspace)
+    return workspace
+
+
 def show_example(viewer: ViewerModel) -> Workspace:
-    """Open the phantom with a mass and a view marker, and compute its latents with the embedded model."""
-    from .image.tasks import ModelChoice
+    """Open the embedded model's run at a phantom with a mass and a view marker, and say what is seen."""
+    from .guide.controller import guide_of
     from .workspace import workspace_of
 
     workspace = workspace_of(viewer)
-    workspace.images.choice = replace(ModelChoice(name="demo"), device=workspace.images.choice.device)
-    viewer.open_sample(PLUGIN, "mass_with_marker")
-    workspace.images.compute()
+    guide_of(workspace).start()
     return workspace
+
+
+def open_steps(viewer: Any) -> None:
+    """Open the *Next steps* at the left, where they stay in sight beside any other dock; not without a window."""
+    from .sessions.window import docks_in, window_of
+
+    window = window_of(viewer)
+    if window is not None and GUIDE_COMMAND not in docks_in(window):
+        open_dock(viewer, GUIDE_DOCK, area="left")
 
 
 def open_docks(viewer: Viewer) -> None:
@@ -228,7 +253,7 @@ def open_docks(viewer: Viewer) -> None:
     open_commands(window_of(viewer))
 
 
-def open_dock(viewer: Viewer, name: str) -> Any:
+def open_dock(viewer: Viewer, name: str, area: str = "right") -> Any:
     """Open a dock by its display name and return it.
 
     It goes by the name that napari's menus give it, so that the menu shows and hides this one: the window's own
@@ -240,7 +265,7 @@ def open_dock(viewer: Viewer, name: str) -> Any:
     manifest = PluginManager.instance().get_manifest(PLUGIN)
     widget = next(one for one in manifest.contributions.widgets or [] if one.display_name == name)
     title = menu_item_template.format(manifest.display_name, name)
-    return viewer.window.add_dock_widget(widget.get_callable()(viewer), name=title)
+    return viewer.window.add_dock_widget(widget.get_callable()(viewer), name=title, area=area)
 
 
 def _viewer(*, show: bool = True) -> Viewer:
@@ -275,7 +300,7 @@ def _other_docks() -> list[str]:
     from npe2 import PluginManager
 
     widgets = PluginManager.instance().get_manifest(PLUGIN).contributions.widgets or []
-    return [widget.display_name for widget in widgets if widget.display_name != MODEL_DOCK]
+    return [widget.display_name for widget in widgets if widget.display_name not in (MODEL_DOCK, GUIDE_DOCK)]
 
 
 def _run(viewer: Viewer, workspace: Workspace, screenshot: Path | None) -> None:
@@ -309,8 +334,44 @@ def _wait(workspace: Workspace) -> None:
     from qtpy.QtCore import QEventLoop, QTimer
 
     loop = QEventLoop()
-    if workspace.jobs.busy:
-        workspace.jobs.ended.connect(loop.quit)
+    busy = True
+    while busy:
+        busy = workspace.jobs.busy or any(jobs.busy for jobs in _filling(workspace))
+        QTimer.singleShot(300, loop.quit)
         loop.exec_() if hasattr(loop, "exec_") else loop.exec()
-    QTimer.singleShot(300, loop.quit)
-    loop.exec_() if hasattr(loop, "exec_") else loop.exec()
+
+
+def _paint_once_filled(viewer: Viewer, workspace: Workspace) -> None:
+    """Paint nothing until the run is open, ranked, and its first image shown: what is seen first is all of it.
+
+    Where that takes long, what there is by then is painted.
+    """
+    from qtpy.QtCore import QTimer
+
+    window, work = ref(viewer.window._qt_window), ref(workspace)  # the jobs must keep neither
+
+    def paint(anyway: bool = False) -> None:
+        there, of = window(), work()
+        if there is not None and of is not None and (anyway or not any(jobs.busy for jobs in _filling(of))):
+            there.setUpdatesEnabled(True)
+
+    viewer.window._qt_window.setUpdatesEnabled(False)
+    for jobs in _filling(workspace):
+        jobs.ended.connect(paint)
+    QTimer.singleShot(PATIENCE, partial(paint, True))
+
+
+def _filling(workspace: Workspace) -> tuple[Jobs, ...]:
+    return workspace.opener.jobs, workspace.ranking.jobs, workspace.over_run.jobs
+
+
+def _draw_boxes_once_seen(workspace: Workspace, dock: Any) -> None:
+    """Draw no found boxes before the dock for them is looked at."""
+    workspace.localizer.drawn = False
+    waiting = [ref(workspace.localizer)]  # the dock must keep neither itself nor the workspace
+
+    def draw(seen: bool) -> None:
+        if seen and waiting and (localizer := waiting.pop()()) is not None:
+            localizer.drawn = True
+
+    dock.visibilityChanged.connect(draw)

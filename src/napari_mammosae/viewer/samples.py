@@ -90,10 +90,11 @@ def find_phantom(findings: set[str], *, marker: bool | None = None, folder: Path
 
 
 def open_demo(viewer: ViewerModel) -> None:
-    """Open the example: a phantom, the embedded model, all latents (menu File > IO Utilities)."""
-    from .launch import show_example
+    """Open the example: a run of phantoms, and the next steps from its first image (menu File > IO Utilities)."""
+    from .launch import open_steps, show_example
 
     show_example(viewer)
+    open_steps(viewer)
 
 
 def _layers(path: Path) -> list[Any]:

@@ -17,9 +17,12 @@ from .app.session import Session
 from .app.status import Status
 from .canvas.actions import CanvasActions
 from .canvas.scene import Scene
+from .canvas.tools.scale_bar import ScaleBar
+from .canvas.tools.window_drag import follow_right_button
 from .comparison.controller import ModelComparer
 from .context import Context, Controller
 from .image.controller import ImageController
+from .image.open_layers import OpenLayers
 from .intervention.controller import Intervention
 from .intervention.export import EditExporter
 from .intervention.over_run import EditOverRun
@@ -31,6 +34,7 @@ from .latents.side_by_side import SideBySide
 from .localization.controller import Localizer
 from .localization.over_run import RunMeasures
 from .naming.controller import ConceptTable
+from .naming.server import ServerNaming
 from .runs.browser import RunBrowser
 from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
@@ -53,8 +57,8 @@ class Workspace:
     ----------
     session, scene, jobs, status
         What the viewer looks at, how that looks, its one heavy job, and the line for the user; together the `context`.
-    actions, images, reviewer, browser, opener
-        Drawing, image and model, verdicts, the images of a run, and runs.
+    actions, images, layers, reviewer, browser, opener
+        Drawing, image and model, the open layers, verdicts, the images of a run, and runs.
     companions
         What packages that build on this one add, by name; given to `own`, they end with it.
     """
@@ -68,13 +72,18 @@ class Workspace:
         self.scene = Scene(viewer, self.session, self.status.telling, chosen.colormap)
         self.context = Context(self.session, self.scene, self.jobs, self.status)
         self.actions = CanvasActions(self.scene, self.status.telling)
+        self.scale_bar = ScaleBar(self.scene)
         self.images = ImageController(self.context, self.actions)
+        self.layers = OpenLayers(self.images)
         self.reviewer = Reviewer(self.context)
         self.browser = RunBrowser(self.context, self.images, self.actions)
         self.opener = RunOpener(self.context, self.images, self.browser)
         self._undo.callback(self.images.close)
         self._undo.callback(self.scene.cleanup)
-        for controller in (self.reviewer, self.browser, self.opener):
+        self._undo.callback(self.scale_bar.cleanup)
+        self._undo.callback(self.actions.cleanup)
+        self._undo.callback(follow_right_button(viewer, self.actions))
+        for controller in (self.layers, self.reviewer, self.browser, self.opener):
             self.own(controller)
         for target, keys in (
             (self.actions, keymap.KEYS),
@@ -87,6 +96,7 @@ class Workspace:
         if (window := getattr(viewer, "window", None)) is not None:  # gone with the window, not with garbage later
             open_with_key(window._qt_window)
             window._qt_window.destroyed.connect(call_while_alive(self.images.end_processes))
+            window._qt_window.destroyed.connect(call_while_alive(self.layers.unload_others))
         if (app := QCoreApplication.instance()) is not None:
             app.aboutToQuit.connect(self.close)
             self._undo.callback(self._disconnect_app)
@@ -126,7 +136,12 @@ class Workspace:
     @cached_property
     def concepts(self) -> ConceptTable:
         """What the run's latents stand for."""
-        return self.own(ConceptTable(self.context))
+        return self.own(ConceptTable(self.context, self.reviewer.book.suggest))
+
+    @cached_property
+    def server_naming(self) -> ServerNaming:
+        """Names from a vision-language model."""
+        return self.own(ServerNaming(self.context, self.browser, self.reviewer.book.suggest))
 
     @cached_property
     def pictures(self) -> GalleryPictures:

@@ -23,6 +23,7 @@ class SmallModel:
     def __init__(self, seed=0, width=6, n_latents=20, classes=1):
         rng = np.random.default_rng(seed)
         self.width, self.n_latents = width, n_latents
+        self.device, self.layer = "cpu", "head"
         self.classes = tuple(f"class_{c}" for c in range(classes))
         self.encoder = torch.from_numpy(rng.normal(0, 1, (n_latents, width)))
         self.encoder_bias = torch.from_numpy(rng.normal(-1, 0.5, n_latents))
@@ -38,7 +39,8 @@ class SmallModel:
         return torch.relu(torch.einsum("hd,ndij->nhij", self.encoder, centred) + self.encoder_bias[:, None, None])
 
     def decode(self, latents, only=None, of=None):
-        return torch.einsum("dh,nhij->ndij", self.decoder, latents) + self.tied[:, None, None]
+        decoder = self.decoder if only is None else self.decoder[:, only]
+        return torch.einsum("dh,nhij->ndij", decoder, latents) + self.tied[:, None, None]
 
     def logits(self, features):
         pooled = features.mean((2, 3))

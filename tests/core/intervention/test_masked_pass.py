@@ -1,22 +1,23 @@
 """The closed forms against the network itself, and the masked pass where there is no closed form."""
 
-from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import scipy.sparse
 import torch
 
+import layer_models
 import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.intervention.cohort import Cohort
 from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.image_edit import edit_image
-from napari_mammosae.core.intervention.masked_pass import masked_logits
+from napari_mammosae.core.intervention.masked_pass import EditableImage, masked_logits
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
+from napari_mammosae.core.models.memory import MemoryLadder
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +66,63 @@ def test_a_run_equals_the_masked_forward_pass(model, images, maps):
         assert (np.abs(cohort.logits_after(edit) - logits) <= 1e-5 * size).all()
 
 
-def test_inner_layers_have_the_masked_pass_only(model, images):
-    inner = replace(model, layer="blocks.4", sae=None)
-    torch.manual_seed(0)
-    sae = SparseAutoencoder(inner.width, 40)
-    torch.nn.init.normal_(sae.encoder_weight, std=inner.width**-0.5)
-    torch.nn.init.normal_(sae.decoder_weight, std=inner.width**-0.5)
-    inner = replace(inner, sae=sae)
-    features = inner.features(images)
-    everything, none = np.ones(40, bool), np.zeros(40, bool)
-    found = masked_logits(
-        inner, images, [Edit(everything, "keep"), Edit(none, "zero", "delta"), Edit(everything, "zero")]
-    )
-    rebuilt = inner.logits(inner.decode(inner.encode(features))).numpy()
-    assert found[0] == pytest.approx(rebuilt, rel=1e-5)
-    assert found[1] == pytest.approx(model.logits(model.features(images)).numpy(), rel=1e-5)
-    assert found[2] == pytest.approx(found[2, :1].repeat(3, axis=0), rel=1e-5)
-    assert not np.allclose(found[0], found[1])
+@pytest.mark.parametrize("layer", ["blocks.0", "blocks.4", "blocks.7", "blocks.9"])
+def test_batches_of_the_tail_equal_full_hooked_passes(tiny_model, images, layer):
+    inner = layer_models.inner_model(tiny_model, layer)
+    x = images[:1]
+    features = inner.features(x)
+    chosen = list(edits(inner.n_latents, tuple(features.shape[2:])))
+    found = EditableImage(inner, features, MemoryLadder(inner, 3)).logits(chosen)
+    for edit, logits in zip(chosen, found, strict=True):
+        expected = layer_models.hooked_logits(inner, x, partial(layer_models.edited_by_hand, inner, edit=edit))
+        np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-5)
+    assert np.ptp(found, axis=0).min() > 1e-3  # the edits matter
+
+
+def test_edits_alike_on_an_image_share_a_pass(tiny_model, images, monkeypatch):
+    inner = layer_models.inner_model(tiny_model, "blocks.7")
+    features = inner.features(images[:1])
+    live = (layer_models.latents_by_hand(inner, features) > 0).any(2).any(1).numpy()
+    assert 2 < live.sum() < live.size
+    everything = np.ones_like(live)
+    chosen = [
+        Edit(live, "zero"),
+        Edit(everything, "zero"),
+        Edit(~live, "keep"),
+        Edit(live, "keep"),
+        Edit(live, "clip", value=0),
+    ]
+    passed, real = [], inner.logits
+    monkeypatch.setattr(inner, "logits", lambda batch: passed.append(len(batch)) or real(batch))
+    found = EditableImage(inner, features).logits(chosen)
+    assert sum(passed) == 3
+    assert (found[:3] == found[0]).all()
+    assert not np.allclose(found[0], found[3])
+    np.testing.assert_allclose(found[4], found[0], rtol=1e-6)
+
+
+def test_fewer_at_a_time_where_memory_is_short(tiny_model, images, monkeypatch):
+    inner = layer_models.inner_model(tiny_model, "blocks.7")
+    features = inner.features(images[:1])
+    chosen = list(edits(inner.n_latents, tuple(features.shape[2:])))[:5]
+    expected = EditableImage(inner, features).logits(chosen)
+    passed, real, notes = [], inner.logits, []
+
+    def small(batch):
+        if len(batch) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        passed.append(1)
+        return real(batch)
+
+    monkeypatch.setattr(inner, "logits", small)
+    found = EditableImage(inner, features, MemoryLadder(inner, 4, notes.append)).logits(chosen)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert len(passed) == 5
+    assert [note.partition(";")[0] for note in notes] == [
+        f"Out of memory on cpu with {n} images at a time" for n in (4, 2)
+    ]
+
+
+def test_inner_layers_have_no_closed_form(tiny_model):
     with pytest.raises(ModelError, match="not linear"):
-        _ = inner.attribution
+        _ = layer_models.inner_model(tiny_model, "blocks.4").attribution

@@ -10,7 +10,7 @@ from scipy.ndimage import binary_dilation
 from napari_mammosae.core.images.cells import box_shares
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.suspects import SuspectTally
-from napari_mammosae.core.runs.making.demo import demo_run
+from napari_mammosae.core.runs.ready import ready_run
 from napari_mammosae.core.runs.run import open_run
 
 GRID, SHAPE = (6, 8), (60, 80)
@@ -64,7 +64,7 @@ def test_what_lies_in_the_breast_is_not_on_a_marker_beside_it(breast):
 
 @pytest.fixture(scope="module")
 def run():
-    return open_run(demo_run(count=10))
+    return open_run(ready_run())
 
 
 @pytest.fixture(scope="module")

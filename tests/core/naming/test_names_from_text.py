@@ -1,9 +1,11 @@
 """Names from text: planted directions get their terms, the images' evidence equals a slow independent sum."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from statsmodels.stats.multitest import multipletests
 
 import text_kit
 from napari_mammosae.core.base.errors import SettingsError
@@ -11,6 +13,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.text.space import JointSpace
 from napari_mammosae.core.naming.from_text import centred, direction_scores, name_latents, random_best
 from napari_mammosae.core.naming.soft_wpmi import soft_wpmi
+from napari_mammosae.core.naming.suggested import text_suggestions
 from napari_mammosae.core.naming.vocabulary import TERMS, Term, encode_terms, read_terms
 from napari_mammosae.core.runs.run import open_run
 
@@ -52,6 +55,44 @@ def test_planted_directions_get_their_terms():
     share = (random[None] < scores.max(axis=1)[:, None]).mean(axis=1)
     assert share[:12].min() == 1
     assert 0.35 < share[12:].mean() < 0.65  # nothing planted: as random directions
+
+
+def test_names_of_planted_directions_beat_chance_and_others_do_not(model, run_path, monkeypatch):
+    rng = np.random.default_rng(4)
+    run, terms = open_run(run_path), [Term(str(i), "x", f"term {i}") for i in range(40)]
+    vectors = rng.normal(size=(40, 48))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    directions = rng.normal(size=(run.n_latents, 48))
+    live = np.flatnonzero(run.pooled("mean").sum(axis=0))
+    planted = live[:6]
+    directions[planted] = centred(vectors)[rng.permutation(40)[:6]] + 0.02 * rng.normal(size=(6, 48))
+    features = run.features("mean").shape[1]
+    space = JointSpace(rng.normal(size=(48, features)), np.zeros(48), 1.0, directions.T, np.zeros(48))
+    monkeypatch.setattr("napari_mammosae.core.naming.from_text.encode_terms", lambda *_: (tuple(terms), vectors))
+    table = name_latents(run, model, terms, speaker=SimpleNamespace(joint_space=lambda: space)).set_index("latent")
+    assert (table.loc[planted, "q_value"] < 0.01).all()
+    assert (table.drop(index=planted)["q_value"] > 0.05).mean() > 0.9
+    random = random_best(space, vectors)
+    p = [(1 + (random >= best).sum()) / (1 + random.size) for best in table["cosine"]]
+    np.testing.assert_allclose(table["q_value"], multipletests(p, method="fdr_bh")[1], rtol=1e-12)
+    assert table["chance"].iloc[0] == np.median(random)
+    found = {one.latent: one for one in text_suggestions(table.reset_index(), "own.csv")}
+    assert all(found[latent].beats_chance for latent in planted)
+    assert found[planted[0]].name == table.loc[planted[0], "name"]
+    assert found[planted[0]].provenance["terms"] == "own.csv"
+
+
+def test_random_directions_are_mixtures_of_the_latents():
+    rng = np.random.default_rng(5)
+    latents, vectors = rng.normal(size=(12, 500)) * np.array([9.0] + 11 * [1.0])[:, None], rng.normal(size=(20, 12))
+    space = JointSpace(np.eye(12), np.zeros(12), 1.0, latents, np.zeros(12))
+    mixed = rng.normal(size=(20_000, 500)) @ latents.T
+    mixed /= np.linalg.norm(mixed, axis=1, keepdims=True)
+    about = vectors - vectors.mean(axis=0)
+    best = (mixed @ (about / np.linalg.norm(about, axis=1, keepdims=True)).T).max(axis=1)
+    np.testing.assert_allclose(
+        np.quantile(random_best(space, vectors), [0.05, 0.5, 0.95]), np.quantile(best, [0.05, 0.5, 0.95]), atol=0.01
+    )
 
 
 def test_soft_wpmi_is_that_of_an_independent_sum():

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 import runs_kit
 from napari_mammosae.cli import main
-from napari_mammosae.core.base.errors import RunError, SettingsError, WriteError
+from napari_mammosae.core.base.errors import CheckpointError, RunError, SettingsError, WriteError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae.untrained import with_untrained_sae
 from napari_mammosae.core.naming.of_run import evaluate
@@ -124,8 +124,14 @@ def test_images_without_a_label_and_of_other_splits_are_left_out(folder, run):
     table = pd.read_csv(folder / "more.csv")
     table["split"] = ["training"] * 40 + ["test"] * 24
     table.iloc[:44].to_csv(folder / "fewer.csv", index=False)
-    with pytest.raises(SettingsError, match="no split 'test'"):
-        evaluate(run, folder / "fewer.csv", split="test", permutations=20)
+    with pytest.raises(SettingsError, match="no split 'validation'; it has test, training"):
+        evaluate(run, folder / "fewer.csv", split="validation", permutations=20)
+    with pytest.raises(SettingsError, match="no split 'training'; it has none"):
+        evaluate(run, split="training", permutations=20)
+    found = evaluate(run, folder / "fewer.csv", split="training", permutations=20, intervals=False, shortcuts=False)
+    assert found.basis.startswith("40 of 64 images used, 24 left out: 24 not of split training")
+    place = found.latents.concepts.named("mass")
+    np.testing.assert_array_equal(found.latents.concepts.values[:, place], table["mass"][:40].to_numpy(float))
     pd.DataFrame({"image": ["other"], "mass": [1]}).to_csv(folder / "none.csv", index=False)
     with pytest.raises(RunError, match="names none of the 64 images"):
         evaluate(run, folder / "none.csv")
@@ -194,3 +200,18 @@ def test_the_command_writes_into_the_run_and_measures_pairs(folder, tiny_model, 
     assert table["selectivity"][0] == pytest.approx(moved[0] / sum(moved), abs=1e-6)
     assert main([*command, "--pool", "median"]) == 2
     assert main(["evaluate", str(folder / "images"), "--permutations", "20"]) == 1
+
+
+def test_an_untrained_sae_is_asked_for_by_name(folder, tiny_model, monkeypatch, tmp_path):
+    arguments = ["run", str(folder / "images"), "--model", str(tiny_model), "--device", "cpu"]
+    assert main([*arguments, "--sae", "untrained", "--out", str(folder / "by-name")]) == 0
+    made, bare = open_run(folder / "by-name"), with_untrained_sae(load_model(tiny_model, device="cpu"))
+    assert made.info["sae_sha256"] == bare.sae_sha256
+    other = make_run(folder / "images", bare, folder / "by-hand")
+    np.testing.assert_allclose(made.pooled("max").toarray(), other.pooled("max").toarray(), rtol=1e-3, atol=1e-5)
+    again = load_model(**load_model(tiny_model, device="cpu", sae="untrained").recipe)
+    assert again.sae_sha256 == bare.sae_sha256
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "untrained").write_text("not an SAE")
+    with pytest.raises(CheckpointError, match="untrained"):  # a file of that name is read
+        load_model(tiny_model, device="cpu", sae="untrained")

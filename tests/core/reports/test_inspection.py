@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 import tiny
+from fakes import model_facts
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.images.mammogram import Mammogram, read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
@@ -44,7 +46,8 @@ def test_contributions_add_up_to_the_logit_of_the_reconstruction(example: Exampl
 
 @pytest.mark.parametrize(("linear", "classes"), [(False, tiny.CLASSES), (True, ())])
 def test_without_a_classifier_or_a_linear_tail_nothing_is_attributed(example: Example, linear: bool, classes: tuple):
-    model = SimpleNamespace(linear=linear, classes=classes)
+    facts = model_facts(classes, layer="head" if linear else "blocks.3")
+    model = SimpleNamespace(facts=facts, classes=classes)
     assert list(latent_table(model, example[2]).columns) == ["latent", "mean", "max", "active_cells"]
 
 
@@ -144,3 +147,13 @@ def test_other_formats_are_refused(example: Example, tmp_path: Path):
     with pytest.raises(SettingsError, match=r"figure\.bmp: a figure can be saved as png, pdf, svg"):
         save_figure(latents_figure(image, maps, top=1), tmp_path / "figure.bmp")
     assert not list(tmp_path.iterdir())
+
+
+def test_decisions_that_the_latents_do_not_explain_are_written_down(example: Example, tmp_path: Path):
+    model, image, maps = example
+    flipped = replace(maps, logits=np.array([1.0, -1.0]), logits_sae=np.array([-1.0, -2.0]))
+    write_inspection(tmp_path / "out", model, image, flipped)
+    said = json.loads((tmp_path / "out" / "prediction.json").read_text())["disagreements"]
+    assert len(said) == 1
+    assert "disagree on mass" in said[0]
+    assert prediction(model, image, replace(flipped, logits_sae=flipped.logits))["disagreements"] == []

@@ -14,7 +14,9 @@ from napari_mammosae.core.comparison.runs import compare
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.reports.latents_figure import plot_latents
+from napari_mammosae.core.reports import latents_figure as latents_figure_module
+from napari_mammosae.core.reports.latents_figure import latents_figure, plot_latents, save_figure
+from napari_mammosae.core.reports.paper_table import PaperRow, paper_table
 from napari_mammosae.core.runs.run import open_run
 
 
@@ -40,6 +42,32 @@ def test_the_strongest_latents_stand_beside_the_image(tiny_model: Path, tmp_path
     chosen = plot_latents(image, maps, latents=[5], top=3)
     assert [axis.get_title().split("\n")[0] for axis in chosen] == ["image", "latent 5"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["boxes.csv", "breast.png"]
+
+
+def test_any_number_of_latents_fits_into_a_picture(tiny_model: Path, tmp_path: Path):
+    image = read_mammogram(tiny.write_image(tmp_path / "breast.png"))
+    maps = compute_latents(load_model(tiny_model, device="cpu"), image)
+    figure = latents_figure(image, maps, top=None)
+    titles = [axis.get_title().split("\n")[0] for axis in figure.axes if axis.get_title()]
+    assert sorted(titles[1:]) == sorted(f"latent {latent}" for latent in maps.latents)
+    wide, high = figure.get_size_inches()
+    assert 0.4 < wide / high < 2.5
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(latents_figure_module, "LONGEST_SIDE", 900)
+        save_figure(figure, tmp_path / "all.png")
+    assert max(plt.imread(tmp_path / "all.png").shape) in range(890, 911)
+
+
+@pytest.mark.parametrize(("ranks", "tables"), [(3, 1), (10, 1), (11, 2), (25, 3), (0, 1)])
+def test_ranks_beyond_ten_stand_in_tables_of_their_own(ranks: int, tables: int):
+    rows = [PaperRow("Mass", "a", tuple(range(ranks)), tuple(i / 100 for i in range(ranks)))]
+    rows += [PaperRow("Mass", "b", (7,) * min(ranks, 4), (0.5,) * min(ranks, 4))]
+    lines = [line.strip("| ").split(" | ") for line in paper_table(rows).split("\n") if line.startswith("|")]
+    heads = [line[2:] for line in lines if line[0] == "Concept"]
+    assert len(heads) == tables
+    assert [int(rank) for head in heads for rank in head] == list(range(1, ranks + 1))
+    shown = [float(value) for line in lines if line[1] == "a" for value in line[2:]]
+    assert shown == [i / 100 for i in range(ranks)]
 
 
 def test_an_image_is_drawn_as_the_viewer_shows_it():

@@ -1,6 +1,7 @@
 """The paper made again on a small stand-in of VinDr with weights in the released formats."""
 
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -221,6 +222,30 @@ def test_table_2(made, vindr):
             if maps.row(latent) is not None:
                 detections += [(*one, image_id) for one in detected(maps, latent, box)]
         assert here == pytest.approx(average_precision(detections, len(table)), abs=1e-3), latent
+
+
+@pytest.mark.slow
+def test_any_number_of_latents(made, vindr, names, tmp_path):
+    """The first ten are those of before; further ones stand in tables of their own; each k asked for is there."""
+    out = tmp_path / "out"
+    shutil.copytree(made[0] / "runs", out / "runs")
+    material = Material(*find_vindr(vindr), names=names)
+    parts = [PARTS["table2"], PARTS["figure2"]]
+    Reproduction(material, parts, out, workers=0, how={"device": "cpu"}, top=23, ks=[0, 3, 7]).make()
+    few, many = (json.loads((folder / "results.json").read_text())["values"] for folder in (made[0], out))
+    for before, after in zip(few["localization"], many["localization"], strict=True):
+        assert len(after["latents"]) == 23
+        assert after["latents"][:10] == before["latents"]
+        assert after["here"][:10] == before["here"]
+    table = pd.read_csv(out / "table2.csv")
+    last = one(many["localization"], concept="mass", variant="finetuned", threshold="0.3 of the maximum")
+    own = table.query("finding == 'mass' and variant == 'finetuned' and threshold == 'relative:0.3'")
+    assert own.set_index("latent")["ap"].get(last["latents"][22], 0.0) == last["here"][22]
+    assert (out / "table2-quantile.md").read_text().count("| Concept | Model |") == 3
+    assert "| Concept | Model | Threshold |  | 21 | 22 | 23 |" in (out / "results.md").read_text()
+    assert set(pd.read_csv(out / "figure2.csv")["k"]) == {0, 3, 7}
+    Reproduction(material, [PARTS["figure2"]], out, workers=0, how={"device": "cpu"}, ks="all").make()
+    assert sorted(set(pd.read_csv(out / "figure2.csv")["k"])) == list(range(tiny.LATENTS + 1))
 
 
 def detected(maps, latent: int, box) -> list[tuple[float, float]]:

@@ -141,10 +141,10 @@ def test_decisions_are_those_of_the_logits_that_speak(folder, name):
 
 
 def test_logits_are_scored_in_the_order_of_the_classes(folder):
-    assert logits_of_label(open_run(folder / "scrambled"), "density") == [1, 3, 2, 0]
-    assert logits_of_label(open_run(folder / "categories"), "density") == [1, 2, 3, 4]
-    assert logits_of_label(open_run(folder / "multilabel"), "mass") == [1]
-    assert logits_of_label(open_run(folder / "unnamed"), "mass") == [0]
+    assert logits_of_label(open_run(folder / "scrambled"), "density").places == (1, 3, 2, 0)
+    assert logits_of_label(open_run(folder / "categories"), "density").places == (1, 2, 3, 4)
+    assert logits_of_label(open_run(folder / "multilabel"), "mass").places == (1,)
+    assert logits_of_label(open_run(folder / "unnamed"), "mass").places == (0,)
     for name, label in (("binary", "suspicious_calcification"), ("unnamed", "density"), ("one of several", "mass")):
         with pytest.raises(SettingsError, match=label):
             logits_of_label(open_run(folder / name), label)
@@ -158,10 +158,10 @@ def test_logits_without_a_class_in_the_run_come_last():
         info={"categories": {"density": ["a", "b"]}}, label=lambda name: np.array([0.0, 1.0, np.nan]),
         logits=np.array([[0.0, 1.0, 2.0], [0.0, 3.0, 2.0], [9.0, 3.0, 2.0]]),
     )  # fmt: skip
-    assert logits_of_label(run, "density") == [2, 1, 0]
+    assert logits_of_label(run, "density").places == (2, 1, 0)
     assert predictions_of(run, "density").tolist() == [0, 1, 2]
     run.info = {}  # numbers instead of names: the classes are counted as they stand
-    assert logits_of_label(run, "density") == [0, 1, 2]
+    assert logits_of_label(run, "density").places == (0, 1, 2)
     run.label = lambda name: np.array([1.0, 5.0])
     run.classes, run.task = ("finding",), "binary"
     with pytest.raises(SettingsError, match="its classes 1, 5"):

@@ -114,7 +114,7 @@ def _as_format_1(run, old, cut=False):
             (old / path.relative_to(run)).parent.mkdir(exist_ok=True)
             (old / path.relative_to(run)).write_bytes(path.read_bytes())
     info = json.loads((run / "run.json").read_text())
-    assert info["format"] == 2
+    assert info["format"] == 3
     (old / "run.json").write_text(json.dumps(info | {"format": 1}))
     for part in (run / "maps").iterdir():
         table = pq.read_table(part)

@@ -61,6 +61,7 @@ def test_pooled_values_are_those_of_one_image_at_a_time(finished, expected):
     np.testing.assert_array_equal(run.logits, np.stack([maps.logits for maps in expected]))
     np.testing.assert_array_equal(run.logits_sae, np.stack([maps.logits_sae for maps in expected]))
     np.testing.assert_array_equal(run.images["error_norm"], [maps.error_norm for maps in expected])
+    np.testing.assert_array_equal(run.images["fvu"], [maps.fvu for maps in expected])
 
 
 def test_the_layout_is_the_published_one(finished, model):
@@ -101,7 +102,7 @@ def test_the_table_of_images(finished, images):
         *("image", "image_id", "path", "sha256", "patient", "laterality", "view", "split"),
         *(f"logit.{name}" for name in tiny.CLASSES),
         *(f"logit_sae.{name}" for name in tiny.CLASSES),
-        *("error_norm", "source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1"),
+        *("error_norm", "fvu", "source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1"),
     ]
 
 
@@ -130,6 +131,7 @@ def test_maps_of_one_latent_and_of_one_image(finished, expected, model):
         np.testing.assert_array_equal(found.pooled_mean, maps.pooled_mean)
         np.testing.assert_array_equal(found.logits, maps.logits)
         assert (found.shape, found.frame, found.error_norm) == (maps.shape, maps.frame, maps.error_norm)
+        assert found.fvu == maps.fvu
 
 
 def test_parts_stream_block_by_block_and_are_sorted(finished, expected):
@@ -201,7 +203,7 @@ def test_a_run_that_an_earlier_version_began_is_not_resumed(tmp_path, model, ima
     write_run(images, model, tmp_path / "run", block=4, workers=0)
     info = json.loads((tmp_path / "run" / "run.json").read_text())
     (tmp_path / "run" / "run.json").write_text(json.dumps(info | {"format": 1, "complete": False}))
-    with pytest.raises(RunError, match=r"run was started by another version, in run format 1 \(this one writes 2\)"):
+    with pytest.raises(RunError, match=r"run was started by another version, in run format 1 \(this one writes 3\)"):
         write_run(images, model, tmp_path / "run", block=4, workers=0)
 
 
@@ -367,11 +369,13 @@ def test_every_image_is_reported(tmp_path, model, images):
 def test_a_run_of_the_format_before_the_first_number_is_read(tmp_path, finished):
     shutil.copytree(finished, tmp_path / "old")
     info = json.loads((finished / "run.json").read_text())
-    assert info.pop("format") == 2
+    assert info.pop("format") == 3
     (tmp_path / "old" / "run.json").write_text(json.dumps(info))
+    old = pq.read_table(finished / "images.parquet").drop_columns(["fvu"])
+    pq.write_table(old, tmp_path / "old" / "images.parquet", write_page_checksum=True)
     run = open_run(tmp_path / "old")
     assert run.info["format"] == 0
-    pd.testing.assert_frame_equal(run.images, open_run(finished).images)
+    pd.testing.assert_frame_equal(run.images, open_run(finished).images.drop(columns="fvu"))
     del info["grid"], info["block"]
     (tmp_path / "old" / "run.json").write_text(json.dumps(info))
     with pytest.raises(RunError, match=r"old/run.json does not describe a run: it lacks grid, block\."):
@@ -391,9 +395,9 @@ def test_opening_what_is_no_complete_run(tmp_path, finished, model, tiny_model, 
 
     with pytest.raises(RunError, match=r"half is not complete \(0 of 3 blocks done\)"):
         open_run(copy("half", complete=False))
-    later = r"newer has run format 3; this napari-mammosae reads formats up to 2\. Update napari-mammosae"
+    later = r"newer has run format 4; this napari-mammosae reads formats up to 3\. Update napari-mammosae"
     with pytest.raises(RunError, match=later):
-        open_run(copy("newer", format=3))
+        open_run(copy("newer", format=4))
     with pytest.raises(RunError, match=later):
         write_run(images, tiny_model, tmp_path / "newer", workers=0)
     with pytest.raises(RunError, match=r"odd has run format 'one'"):

@@ -3,6 +3,7 @@ import pytest
 import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.multitest import multipletests
 
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.stats.bootstrap import (
@@ -86,6 +87,7 @@ def test_too_few_patients_leave_the_interval_blank_with_the_reason():
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=50))
 def test_q_values_equal_scipy(p):
     assert benjamini_hochberg(p) == pytest.approx(scipy.stats.false_discovery_control(p), abs=1e-12)
+    assert benjamini_hochberg(p) == pytest.approx(multipletests(p, method="fdr_bh")[1], abs=1e-12)
 
 
 def test_what_was_not_tested_counts_for_nothing():

@@ -1,11 +1,13 @@
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from napari_mammosae.core.base.errors import Cancelled, SettingsError
-from napari_mammosae.core.training.sae_training import EpochRecord, SAETrainingSettings, evaluate_sae, train_sae
+from napari_mammosae.core.training.sae_training import evaluate_sae, train_sae
+from napari_mammosae.core.training.settings import SAETrainingSettings
 
 FAST = SAETrainingSettings(expansion=3, epochs=30, batch=256, learning_rate=3e-3, l1=5e-3, resample_every=5)
 
@@ -22,7 +24,7 @@ def world() -> tuple[np.ndarray, np.ndarray]:
 
 def test_directions_of_a_sparse_world_are_found(world: tuple[np.ndarray, np.ndarray]) -> None:
     cells, directions = world
-    reports: list[EpochRecord] = []
+    reports: list[Any] = []
     sae = train_sae(cells, FAST, each_epoch=reports.append)
     assert [r.epoch for r in reports] == list(range(1, 31))
     assert reports[-1].loss < 0.3 * reports[0].loss
@@ -38,7 +40,7 @@ def test_reports_are_those_of_the_final_weights_formula(world: tuple[np.ndarray,
     """With a step too small to move anything, the reported loss is the formula's on the untrained weights."""
     cells, _ = world
     frozen = SAETrainingSettings(expansion=2, epochs=1, batch=512, learning_rate=1e-12, l1=0.01, resample_every=0)
-    reports: list[EpochRecord] = []
+    reports: list[Any] = []
     sae = train_sae(cells, frozen, each_epoch=reports.append)
     w_enc, w_dec, b = (p.double().numpy() for p in (sae.encoder_weight, sae.decoder_weight, sae.tied_bias))
     z = np.maximum((cells.astype(float) - b) @ w_enc.T + sae.encoder_bias.double().numpy(), 0)
@@ -53,7 +55,7 @@ def test_dead_latents_come_back(world: tuple[np.ndarray, np.ndarray]) -> None:
     """A heavy penalty kills latents; resampling revives them, and never in the last stretch."""
     cells, _ = world
     heavy = SAETrainingSettings(expansion=4, epochs=20, batch=256, learning_rate=1e-2, l1=0.05, resample_every=5)
-    reports: list[EpochRecord] = []
+    reports: list[Any] = []
     train_sae(cells, heavy, each_epoch=reports.append)
     resampled = {r.epoch: r.resampled for r in reports if r.resampled}
     assert resampled

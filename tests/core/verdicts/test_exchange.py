@@ -34,7 +34,7 @@ def store(tmp_path):
 @pytest.mark.parametrize("name", ["out.csv", "out.json"])
 def test_export_and_import_are_exact_and_idempotent(store, tmp_path, name):
     path = export_verdicts(store, tmp_path / name)
-    events, _ = read_events(path)
+    events, *_ = read_events(path)
     assert events == store.events()
     with VerdictStore(tmp_path / "other.sqlite", "bea") as other:
         other.decide(SUBJECT, 1, "unsure")
@@ -85,7 +85,7 @@ def test_any_text_survives_csv_and_json(tmp_path_factory, decisions):
         for latent, verdict, concept, note in decisions:
             store.decide(SUBJECT, latent, verdict, concept=concept, note=note)
         for name in ("a.csv", "a.json"):
-            events, _ = read_events(export_verdicts(store, folder / name))
+            events, *_ = read_events(export_verdicts(store, folder / name))
             assert events == store.events()
 
 
@@ -222,7 +222,7 @@ def test_a_long_text_is_read_again(tmp_path, name, length, first):
         path = export_verdicts(store, tmp_path / name)
     before = csv.field_size_limit(131_072)  # what a fresh interpreter has
     try:
-        events, _ = read_events(path)
+        events, *_ = read_events(path)
     finally:
         csv.field_size_limit(before)
     assert [event.note for event in events] == [note]

@@ -8,6 +8,7 @@ import pytest
 from napari_mammosae.core.base.errors import VerdictError
 from napari_mammosae.core.verdicts.of_run import Verdicts
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.core.verdicts.suggestions import Suggestion
 
 
 @pytest.fixture
@@ -44,6 +45,19 @@ def test_decisions_are_undone_and_taken_back(run):
         assert verdicts.table().empty
         verdicts.set(4, "unsure")
         assert verdicts.latents("unsure", annotator="someone else") == []
+
+
+def test_suggested_names_are_a_table_of_their_own(run):
+    with Verdicts(run, annotator="reader") as verdicts:
+        verdicts.set(3, "lesion")
+        assert verdicts.suggest([Suggestion(3, "mass", "text", 0.4, 0.2, 0.01)]) == 1
+        assert verdicts.suggest([Suggestion(3, "mass", "text", 0.4, 0.2, 0.01)]) == 0
+        with pytest.raises(VerdictError, match="no latent 64"):
+            verdicts.suggest([Suggestion(64, "mass", "text")])
+        assert verdicts.suggestions()[["latent", "name", "method", "score"]].values.tolist() == [
+            [3, "mass", "text", 0.4]
+        ]
+        assert verdicts.table()["annotator"].tolist() == ["reader"]
 
 
 def test_other_files_and_mistakes(run, tmp_path):

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_mammosae.core.verdicts import schema
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, Event, Subject
 from napari_mammosae.core.verdicts.exchange import export_verdicts, merge_verdicts
 from napari_mammosae.core.verdicts.state import VerdictState
 from napari_mammosae.core.verdicts.store import VerdictStore
+from verdict_files import EVENT, write_verdict_file
 
 SUBJECT, OTHER = Subject("model", "sae"), Subject("model", "other sae")
 
@@ -105,36 +105,15 @@ def test_a_later_withdrawal_outlasts_an_earlier_decision_that_comes_after_it(tmp
         assert not state.of(1)
 
 
-@pytest.fixture
-def first_version(tmp_path):
-    """A file as the first version of the tables left it."""
-    path = tmp_path / "v.sqlite"
-    with VerdictStore(path, "anna") as store:
-        store.decide(SUBJECT, 1, "lesion")
-        store.decide(SUBJECT, 2, "spurious")
-        events = store.events()
-    raw = sqlite3.connect(path)
-    raw.execute("DROP TRIGGER events_arrive")
-    raw.execute("DROP TABLE arrivals")
-    raw.execute("PRAGMA user_version=1")
-    raw.commit()
-    raw.close()
-    return path, events
-
-
-def test_a_file_of_the_first_version_is_brought_up_and_loses_nothing(first_version):
-    path, events = first_version
+def test_a_file_of_the_first_version_goes_on_with_its_arrivals(tmp_path):
+    path, subject = write_verdict_file(tmp_path / "v.sqlite", 1), Event(*EVENT).subject
     with VerdictStore(path, "ben") as store:
-        assert store.events() == events
-        assert store.arrived(SUBJECT, 0) == (2, events)
-        more = store.decide(SUBJECT, 3, "unsure")
-        assert store.arrived(SUBJECT, 2) == (3, [more])
+        events = store.events(subject)
+        assert store.arrived(subject, 0) == (1, events)
+        more = store.decide(subject, 3, "unsure")
+        assert store.arrived(subject, 1) == (2, [more])
     with VerdictStore(path, "ben") as store, pytest.raises(Exception, match="append-only"):
         store._connection.execute("DELETE FROM arrivals")
-    raw = sqlite3.connect(path)
-    assert raw.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
-    assert raw.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    raw.close()
 
 
 def test_what_another_tool_inserts_arrives_as_well(tmp_path):

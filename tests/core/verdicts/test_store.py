@@ -18,6 +18,7 @@ from napari_mammosae.core.base.errors import VerdictError
 from napari_mammosae.core.verdicts import sqlite as durable
 from napari_mammosae.core.verdicts.schema import TABLES
 from napari_mammosae.core.verdicts.store import VERDICTS, Evidence, Subject, Verdict, VerdictStore, default_path
+from napari_mammosae.core.verdicts.suggestions import Suggestion
 
 SUBJECT = Subject("m" * 64, "s" * 64)
 
@@ -170,6 +171,7 @@ def test_the_order_survives_a_clock_set_back(store, monkeypatch):
 @pytest.mark.parametrize("change", ["UPDATE {} SET {} = 'x'", "DELETE FROM {}"])
 def test_nothing_recorded_can_be_changed(store, table, change):
     event = store.decide(SUBJECT, 3, "spurious", evidence=Evidence(screenshot=b"1"))
+    store.suggest(SUBJECT, [Suggestion(3, "view marker", "text")])
     with store.transaction() as connection:
         connection.execute("INSERT INTO merges VALUES ('now', 'a.csv', 'hash', 0)")
     raw = sqlite3.connect(store.path)

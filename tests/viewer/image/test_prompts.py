@@ -1,7 +1,11 @@
 """The Prompt field in both docks: a text becomes a logit of the image shown, with its cosine, order and edits."""
 
+from dataclasses import replace
+from time import perf_counter
+
 import numpy as np
 import pytest
+import torch
 
 import text_kit
 import tiny
@@ -9,10 +13,12 @@ from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.intervention.prompt_scores import score_image
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.naming.text_heads import text_head
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.process.local import LocalModel
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.docks import InterveneDock, ModelDock
+from napari_mammosae.viewer.docks import InterveneDock, LatentsDock, ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 
 
@@ -123,3 +129,37 @@ def test_another_model_ends_the_prompt(qtbot, docks):
     assert docks[0].prompt.score_label.text() == ""
     ask(qtbot, docks, "mass")
     assert "Compute the latents of an image first" in docks[0].prompt.note.text()
+
+
+def test_a_prompt_is_answered_while_a_person_waits(qtbot, viewer, toml, image):
+    """16,384 latents and a tower of the published size, warm: from Enter to the order, score and table of latents."""
+    model = load_model(toml, device="cpu")
+    torch.manual_seed(0)
+    decoder = torch.nn.functional.normalize(torch.randn(model.width, 16_384), dim=0)
+    model.sae = SparseAutoencoder(model.width, 16_384).requires_grad_(False)
+    model.sae.load_state_dict({"decoder_weight": decoder, "encoder_weight": decoder.T.contiguous()}, strict=False)
+    side = model._texts.side
+    vars(model._texts)["side"] = replace(side, tower=text_kit.published_size(side.tower))
+    handle, maps = LocalModel(model), compute_latents(model, image)
+    dock, table = ModelDock(viewer), LatentsDock(viewer)
+    qtbot.addWidget(dock)
+    qtbot.addWidget(table)
+    session, prompts = dock.session, dock.workspace.images.prompts
+    session.handle = handle
+    session.show(image, maps)
+
+    def ask(text):
+        dock.prompt.field.setText(text)
+        start = perf_counter()
+        dock.prompt.field.returnPressed.emit()
+        assert perf_counter() - start < 1.5  # worked out beside the window
+        title = f"“{text}”" if "|" not in text else "“{}” – “{}”".format(*text.split(" | "))
+        qtbot.waitUntil(lambda: session.order is not None and session.order.name == title, timeout=30_000)
+        assert not prompts.note
+        return perf_counter() - start
+
+    ask("mass")
+    assert ask("view marker | skin fold") < 5  # a quarter of a second on two idle cores
+    weights = session.model.attribution[-1]
+    assert session.order.latents[0] == np.argmax(weights * maps.pooled_mean)
+    assert table.latents.table.size == 16_384

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QFileDialog
 
 import intervene_kit
 import tiny
+from napari_mammosae.core.models.contributions import contributions_of
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.process.local import LocalModel
@@ -89,6 +90,7 @@ def compute(qtbot, dock):
 
 def test_nothing_is_edited_at_first(dock):
     assert LAYER in dock.passing.why.text()
+    assert "exact, by a pass through the rest of the network" in dock.passing.why.text()
     assert not dock.passing.compute_button.isEnabled()
     assert not dock.intervention.is_on
     assert dock.result.waterfall.isHidden()
@@ -220,6 +222,32 @@ def test_features_that_are_not_kept_are_computed_once(dock, model, qtbot, monkey
         found = dock.intervention.view.effect.after
         np.testing.assert_allclose(found, by_hand(model, dock.session.image, latents, "replace"), rtol=1e-5)
     assert len(calls) == 1 + 2  # for the passes, and by hand
+
+
+@pytest.mark.parametrize("method", ["integrated", "gradient"])
+def test_contributions_are_drawn_with_what_they_leave_open(dock, model, qtbot, method):
+    choose(dock.passing.method_box, method)
+    qtbot.mouseClick(dock.passing.contribution_button, LEFT)
+    idle(qtbot, dock)
+    maps = dock.session.maps
+    features = model.features(dock.session.image.to_input(model.preprocessing))
+    expected = contributions_of(model, features, method)
+    assert f"completeness error {expected.error[0]:+.3f}" in dock.passing.completeness.text()
+    terms = {term.name: term.value for term in dock.result.waterfall.terms}
+    assert terms["left open"] == pytest.approx(expected.error[0], rel=1e-3, abs=1e-5)
+    assert sum(terms.values()) == pytest.approx(maps.logits_sae[0], rel=1e-4)
+    assert dock.result.map_box.isHidden()
+    dock.set.k_slider.box.setValue(3)
+    best = np.argsort(-np.abs(expected.spread(40)[0]), kind="stable")[:3]
+    assert set(np.flatnonzero(dock.intervention.awaited.mask)) == set(best)
+    assert dock.set.source_box.itemText(dock.set.source_box.findData("image")) == "strongest here"
+    compute(qtbot, dock)
+    terms = dock.result.waterfall.terms
+    assert sum(term.value for term in terms) == pytest.approx(dock.intervention.view.effect.after[0], rel=1e-4)
+    assert {int(term.name) for term in terms if term.edited} <= set(best)
+    dock.workspace.images.use_layer(dock.viewer_for_test.add_image(tiny.picture(1), name="other"))
+    idle(qtbot, dock)
+    assert dock.intervention.sources.contributions is None
 
 
 def test_a_run_gives_sets_but_no_curve(dock, model, qtbot):

@@ -10,6 +10,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Shapes
 from qtpy.QtCore import QModelIndex, QPoint, QPointF, Qt
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog
 
 import fakes
@@ -542,8 +543,35 @@ def test_export_carries_mask_mode_and_hashes(dock, session, run, model, tmp_path
     record = json.loads((tmp_path / "edit.json").read_text())
     assert record["edit"]["latents"] == latents.tolist()
     assert record["settings"]["run"] == "made-up"
+    maps = session.maps
+    assert bool(record["settings"]["disagreements"]) == ((maps.logits >= 0) != (maps.logits_sae >= 0)).any()
     assert "not for diagnosis" in record["notice"]
     assert str(tmp_path) not in (tmp_path / "edit.json").read_text()
+
+
+@pytest.mark.parametrize(("name", "start"), [("edit.pdf", b"%PDF"), ("edit.svg", b"<?xml"), ("edit.png", b"\x89PNG")])
+def test_the_figure_is_of_the_kind_asked_for(dock, qtbot, tmp_path, name, start):
+    dock.set.k_slider.box.setValue(5)
+    dock.exporter.export(tmp_path / name)
+    idle(qtbot, dock)
+    assert (tmp_path / name).read_bytes().startswith(start)
+    assert (tmp_path / "edit.csv").exists()
+
+
+def test_the_caption_says_what_was_done_and_to_what(dock, session, qtbot, tmp_path):
+    choose(dock.set.source_box, "list")
+    latents = [int(latent) for latent in session.maps.latents[:2]]
+    dock.set.list_edit.setText(text_of(latents))
+    dock.set.list_edit.editingFinished.emit()
+    qtbot.mouseClick(dock.caption_button, Qt.MouseButton.LeftButton)
+    text, effect = QGuiApplication.clipboard().text(), dock.intervention.view.effect
+    assert f"2 latents ({latents[0]}, {latents[1]}) set to zero" in text
+    assert f"{effect.before[0]:.3f} before and {effect.after[0]:.3f} after" in text
+    assert session.image.image_id in text
+    assert "not for diagnosis" in text
+    dock.exporter.export(tmp_path / "edit.csv")
+    idle(qtbot, dock)
+    assert json.loads((tmp_path / "edit.json").read_text())["caption"] == text
 
 
 def test_an_export_goes_on_when_the_dock_is_closed(dock, qtbot, tmp_path):
@@ -668,3 +696,24 @@ def test_the_banner_moves_no_control(dock, session, qtbot):
     dock.intervention.change(source="image", k=5)
     qtbot.waitUntil(dock.set.banner.isVisible)
     assert dock.set.k_slider.mapTo(dock, QPoint(0, 0)) == before
+
+
+def test_a_click_on_a_bar_goes_to_its_latent_and_verdicts_stand_beside_the_bars(dock, session, qtbot):
+    plot = dock.result.waterfall
+    row, term = next((row, term) for row, term in enumerate(plot.terms) if term.kind == "latent")
+    dock.resize(420, 700)
+    dock.show()
+    qtbot.waitExposed(dock)
+    session.current = next(other.latent for other in plot.terms if other.latent not in (-1, term.latent))
+
+    def click(line):
+        at = plot.plotItem.vb.mapViewToScene(QPointF(0.0, -line)).toPoint()
+        qtbot.mouseClick(plot.viewport(), Qt.MouseButton.LeftButton, pos=plot.mapFromScene(QPointF(at)))
+
+    click(row)
+    assert session.current == term.latent == int(term.name)
+    click(0)  # the bias belongs to no latent
+    assert session.current == term.latent
+    assert plot.remarks == []
+    session.verdicts = {term.latent: "spurious: view marker"}.get
+    assert [item.toPlainText() for item in plot.remarks] == ["spurious: view marker"]

@@ -6,14 +6,18 @@ import pytest
 
 from fake_run import FakeRun
 from fakes import GRID, INPUT, FakeModel, model_facts
+from napari_mammosae.core.annotations.finding_colors import finding_color
 from napari_mammosae.core.images.geometry import Frame
+from napari_mammosae.core.ranking.latent_facts import class_means, column_of, histogram
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
+from napari_mammosae.core.reports.latent_pictures import HEIGHT, heatmaps, paint, strongest
 from napari_mammosae.core.runs.classes import classes_of
 from napari_mammosae.core.runs.image_files import ImageFiles
-from napari_mammosae.viewer.latents.facts import class_means, column_of, facts_of, histogram
+from napari_mammosae.viewer.canvas.colors import heat_colormap
+from napari_mammosae.viewer.latents.facts import facts_of
 from napari_mammosae.viewer.latents.tasks import rank
-from napari_mammosae.viewer.latents.thumbnails import HEIGHT, GreyCache, heatmaps, make_pictures, paint, strongest
+from napari_mammosae.viewer.latents.thumbnails import GreyCache, make_pictures
 
 
 def quiet(*_):
@@ -149,23 +153,27 @@ def test_a_thumbnail_shows_heat_and_boxes_where_they_are():
     heat = np.zeros((8, 4), np.float32)
     heat[6, 1] = 2.0  # the middle of this cell is at row 162.5 of 200, column 37.5 of 100
     boxes = pd.DataFrame({"finding": ["mass"], "row_min": [300], "col_min": [250], "row_max": [500], "col_max": [350]})
-    picture = paint(base, frame, heat, boxes)
+    picture = paint(base, frame, heat, boxes, heat_colormap("ember").map, finding_color)
     assert picture.shape == (200, 100, 3)
     colourful = np.ptp(picture[:, :45].astype(int), axis=2)
     row, column = np.unravel_index(colourful.argmax(), colourful.shape)
     assert (row, column) == pytest.approx((162.5, 37.5), abs=12)
-    box = np.abs(picture.astype(int) - (0, 0xE5, 0xFF)).sum(axis=2) < 40
+    color = [int(finding_color("mass")[i : i + 2], 16) for i in (1, 3, 5)]
+    box = np.abs(picture.astype(int) - color).sum(axis=2) < 40
     rows, columns = np.nonzero(box)
     # row (300 - 100) * 200 / 800 = 50 to 100, column (250 - 50) * 100 / 400 = 50 to 75
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == pytest.approx((50, 99, 50, 74), abs=1)
-    assert np.array_equal(paint(base, frame, np.zeros((8, 4), np.float32), None), np.repeat(base[..., None], 3, axis=2))
+    assert np.array_equal(
+        paint(base, frame, np.zeros((8, 4), np.float32), None, heat_colormap("ember").map, finding_color),
+        np.repeat(base[..., None], 3, axis=2),
+    )
 
 
 def test_pictures_arrive_one_by_one(run, tmp_path):
     arrived = []
     cache = GreyCache()
     (tmp_path / run.images["path"][9]).write_bytes(b"broken")
-    make_pictures(run, 5, ImageFiles(run).path, None, cache, lambda *what: arrived.append(what), quiet)
+    make_pictures(run, 5, ImageFiles(run), None, cache, lambda *what: arrived.append(what), quiet)
     place, cells = arrived[0]
     assert place == -1
     assert [place for place, _ in arrived[1:]] == list(range(len(cells)))
@@ -177,7 +185,7 @@ def test_pictures_arrive_one_by_one(run, tmp_path):
     for path in tmp_path.glob("*.png"):
         path.unlink()
     again = []
-    make_pictures(run, 5, ImageFiles(run).path, None, cache, lambda *what: again.append(what), quiet)
+    make_pictures(run, 5, ImageFiles(run), None, cache, lambda *what: again.append(what), quiet)
     assert again[1][1] == "The image file was not found."
 
 

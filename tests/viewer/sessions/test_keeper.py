@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import text_kit
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -116,3 +117,47 @@ def test_the_session_is_kept_by_itself_and_offered_at_the_start(qtbot, viewer, r
     assert again.session.current == latent
     assert not dock.saved.back_button.isVisibleTo(dock)
     dock.cleanup()
+
+
+def asked(qtbot, work, *texts):
+    for text in texts:
+        work.images.prompts.ask(text)
+        qtbot.waitUntil(lambda: not work.images.prompts.jobs.busy, timeout=20_000)
+
+
+@pytest.mark.parametrize("shown", ["Mass | no mass", ""])
+def test_prompts_come_back(qtbot, viewer, run_path, tmp_path, request, shown):
+    toml = text_kit.write_model(tmp_path / "prompted")
+    work = open_image(qtbot, viewer, run_path, toml)
+    asked(qtbot, work, "Mass | no mass", "view marker", shown)
+    work.intervention.change(logit=3)
+    session = work.session
+    session.current = int(session.maps.latents[5])
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    assert again.session.model.classes == session.model.classes
+    one, other = (workspace.images.prompts for workspace in (work, again))
+    assert (other.head is None) == (one.head is None)
+    assert shown == (other.head.prompt.typed if other.head is not None else "")
+    assert again.session.current == session.current
+    if shown:
+        assert again.session.order.name == session.order.name == "“Mass” – “no mass”"
+        assert again.session.order.same_as(session.order)
+        assert other.score() == one.score()
+
+
+def test_a_prompt_that_cannot_be_asked_any_more_is_missing(qtbot, viewer, run_path, tmp_path, request):
+    toml = text_kit.write_model(tmp_path / "prompted")
+    work = open_image(qtbot, viewer, run_path, toml)
+    asked(qtbot, work, "view marker")
+    path = tmp_path / "a.session.json"
+    keeper_of(work).save(path)
+    content = json.loads(path.read_text())
+    content["prompts"]["asked"].append("xylophone")
+    path.write_text(json.dumps(content))
+    text, _ = restore(qtbot, other_viewer(request), path)
+    assert "the prompt xylophone (The text tower has not learned 'xylophone'" in text
+    del content["prompts"]  # of an earlier version
+    path.write_text(json.dumps(content))
+    assert restore(qtbot, other_viewer(request), path)[0] == "Session restored."

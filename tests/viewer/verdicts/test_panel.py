@@ -155,7 +155,7 @@ def test_a_concept_is_completed_from_the_vocabulary(qtbot, form, session, run_pa
     qtbot.keyClick(popup, Qt.Key.Key_Return)
     assert form.concept.currentText() == "view marker"
     assert lines(run_path / "verdicts.sqlite") == [(session.current, "", "view marker", "")]
-    assert session.verdicts(session.current) == "no verdict: view marker"
+    assert session.verdicts(session.current) == "concept: view marker"
     click(qtbot, form.buttons["spurious"])
     assert session.verdicts(session.current) == "spurious: view marker"
     with VerdictStore(run_path / "verdicts.sqlite") as store:

@@ -4,6 +4,7 @@ Made for sorting latents by where they look, not for measuring anatomy: quick, w
 rather than wrong where the evidence is weak.
 """
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
@@ -102,11 +103,15 @@ def region_cells(
     spacing: tuple[float, float] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
     """Return `region_shares`, and which parts of each cell the breast covers, (H', W') uint64; see `parts_of`."""
-    masks = region_masks(pixels, laterality=laterality, view=view, spacing=spacing)
+    return cells_of(region_masks(pixels, laterality=laterality, view=view, spacing=spacing), grid)
+
+
+def cells_of(masks: Mapping[str, Mask], grid: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
+    """Return what `region_cells` does, from the masks of `region_masks`."""
     shares = np.zeros((len(REGIONS), *grid))
     for index, name in enumerate(REGIONS):
         if name == "border":
-            shares[index] = _border_shares(*pixels.shape, grid)
+            shares[index] = _border_shares(*masks[name].shape, grid)
         elif masks[name].any():
             shares[index] = cell_shares(masks[name], grid)
     shares[shares < _NOISE] = 0.0

@@ -8,7 +8,18 @@ import pandas as pd
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, slug
 from ..base.tables import UNKNOWN, numbers
-from .positives import DENSITIES, Positive, Uncertain, normal_text, ordered, positive_of, told, value_for
+from .positives import (
+    DENSITIES,
+    Positive,
+    Uncertain,
+    bound_of,
+    from_bound,
+    normal_text,
+    ordered,
+    positive_of,
+    told,
+    value_for,
+)
 
 _WORDS = {"no": 0, "yes": 1, "n": 0, "y": 1, "false": 0, "true": 1, "negative": 0, "positive": 1, "neg": 0, "pos": 1}
 _WORDS |= {"absent": 0, "present": 1}
@@ -58,6 +69,16 @@ def read_values(
     unsure = _unsure(known, label)
     sure = known[~unsure]
     wanted = value_for(positive, label)
+    if (bound := bound_of(wanted)) is not None:
+        found, names = _numbered(path, cells.loc[sure.index], name, label, sure, notes)
+        if found is None:
+            return None, []
+        numbers = from_bound(bound, found.dropna().unique(), names)
+        if numbers is None:
+            raise FindingsError(f"{path.name}: the values of {label} have no order in which {wanted!r} makes sense")
+        notes.append(f"{path.name}: {label} counts {wanted!r} as positive, all else as negative")
+        values = found.isin(numbers).astype("float64").where(found.notna())
+        return values.reindex(cells.index), told([], str(wanted))
     value = same_text(wanted, sure)
     if value is None and not isinstance(positive, str):
         value = wanted  # another table has it

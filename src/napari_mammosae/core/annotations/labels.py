@@ -10,7 +10,7 @@ from ..base.names import slug
 from ..base.reading import reads
 from ..base.tables import UNKNOWN, numbers, read_image_ids, read_table
 from .label_values import has_letters, normal_texts, read_values, same_text
-from .positives import Positive, Uncertain, positive_of, value_for
+from .positives import Positive, Uncertain, bound_of, positive_of, value_for
 from .vindr import categories
 
 _IMAGE = ("image_id", "image", "path")
@@ -140,7 +140,8 @@ def _rows(
         if name in _NOT_LABELS or name == unused:
             continue
         label = _RENAMED.get(str(name), str(name))
-        if same_text(value_for(positive, label), normal_texts(cells[name])) is not None:
+        wanted = value_for(positive, label)
+        if bound_of(wanted) is not None or same_text(wanted, normal_texts(cells[name])) is not None:
             told.append(label)
         values, names = read_values(path, cells, str(name), label, notes, positive, uncertain)
         if values is None:

@@ -15,6 +15,9 @@ UNCERTAIN: tuple[Uncertain, ...] = get_args(Uncertain)
 Positive: TypeAlias = str | Mapping[str, str]
 """The positive value of every label that has it, or of each label by name."""
 
+AT_LEAST = "at least "
+"""Begins a positive value that stands for itself and all above it."""
+
 _OPPOSITES = {
     "malignant": {"benign", "normal"},
     "malignancy": {"normal"},
@@ -64,6 +67,34 @@ def told(names: Iterable[str], value: str) -> list[str]:
     return pair if positive_of(pair) == 1 else [f"not {value}", value]
 
 
+def bound_of(value: str | None) -> str | None:
+    """Return the lowest positive value where all from it on are positive, "at least 4"; None for any other value."""
+    text = normal_text(value) if value is not None else ""
+    return text.removeprefix(AT_LEAST).strip() if text.startswith(AT_LEAST) else None
+
+
+def from_bound(bound: str, numbers: Iterable[float], names: Sequence[str] = ()) -> list[float] | None:
+    """Return the class numbers from a bound on: of numbers, densities and BI-RADS texts such as 4a.
+
+    None where the values have no order, or the bound is not one of their kind.
+
+    >>> from_bound("4", [1.0, 4.0, 5.0]), from_bound("c", [0.0, 2.0, 3.0], "abcd"), from_bound("x", [0.0], ["oval"])
+    ([4.0, 5.0], [2.0, 3.0], None)
+    """
+
+    def place(text: str) -> tuple[float, str] | None:
+        if names and set(names) <= set(DENSITIES):
+            return (DENSITIES.index(text), "") if text in DENSITIES else None
+        found = re.fullmatch(r"([-+]?\d+\.?\d*)([a-z]?)", text)
+        return (float(found[1]), found[2]) if found else None
+
+    known = {number: place(normal_text(names[int(number)]) if names else f"{number:g}") for number in numbers}
+    lowest, places = place(bound), [one for one in known.values() if one is not None]
+    if lowest is None or len(places) < len(known):
+        return None
+    return [number for number, one in known.items() if one is not None and one >= lowest]
+
+
 def value_for(positive: Positive | None, label: str) -> str | None:
     """Return the positive value that was given for a label, as it is compared; None where none was."""
     given = positive if isinstance(positive, str) or positive is None else positive.get(label)
@@ -73,6 +104,8 @@ def value_for(positive: Positive | None, label: str) -> str | None:
 def parse_positive(given: Sequence[str] | None, label: str = "") -> Positive | None:
     """Return what `--positive VALUE` and `--positive LABEL=VALUE` say; a bare VALUE is that of `label`, if named.
 
+    ``LABEL>=VALUE`` stands for the value "at least VALUE".
+
     Raises
     ------
     SettingsError
@@ -80,9 +113,12 @@ def parse_positive(given: Sequence[str] | None, label: str = "") -> Positive | N
 
     >>> parse_positive(["malignant"], "pathology"), parse_positive(["malignant"])
     ({'pathology': 'malignant'}, 'malignant')
+    >>> parse_positive(["birads>=4"])
+    {'birads': 'at least 4'}
     """
     if not given:
         return None
+    given = [re.sub(r"^([^=]*?)=?\s*(>=|≥)\s*(?=\S)", lambda m: f"{m[1] or label}={AT_LEAST}", text) for text in given]
     if len(given) == 1 and "=" not in given[0] and not label:
         return given[0]
     found: dict[str, str] = {}

@@ -25,6 +25,21 @@ def cache_folder() -> Path:
     return user_cache_path("napari-mammosae", appauthor=False)
 
 
+def in_cache(path: Path | str) -> bool:
+    """Whether a file or folder lies in this program's cache folder."""
+    return Path(path).resolve().is_relative_to(cache_folder().resolve())
+
+
+def is_embedded(path: Path | str) -> bool:
+    """Whether a file or folder came with the package, which may lie where nothing can be written."""
+    return Path(path).resolve().is_relative_to(Path(__file__).resolve().parents[2])
+
+
+def folder_beside(run: Path, name: str) -> Path:
+    """Return a folder for what comes of a run: in the run, unless that came with the package."""
+    return cache_folder() / f"demo-{name}" if is_embedded(run) else run / name
+
+
 class Cache(Protocol):
     """One cache, on the disk or in the memory of this process."""
 

@@ -57,6 +57,24 @@ class MissingPackageError(MammoSAEError):
     """Something needs an optional package that is not installed; the message says how to install it."""
 
 
+class ServerError(MammoSAEError):
+    """A server that names latents cannot be reached, refuses a request, or does not answer it."""
+
+
+class ConsentNeeded(ServerError):
+    """Images would leave this machine, and nobody allowed it.
+
+    Attributes
+    ----------
+    host
+        Where they would go; what has to be allowed.
+    """
+
+    def __init__(self, message: str, host: str) -> None:
+        super().__init__(message)
+        self.host = host
+
+
 class WriteError(MammoSAEError):
     """A file was not written: the disk is full, the place is protected, or what is there is not ours to replace."""
 

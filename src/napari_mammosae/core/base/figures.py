@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+PRINT: dict[Any, Any] = {
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.6,
+    "lines.linewidth": 1.2,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "figure.dpi": 150.0,
+    "savefig.dpi": 300.0,
+    "pdf.fonttype": 42,  # letters stay letters, also for those who set the page
+    "svg.fonttype": "none",
+}
+"""matplotlib's settings for a figure that is printed as large as it is made: letters of 7 points, 300 dots an inch."""
 
 
 def axes_or_new(ax: Axes | None = None, size: tuple[float, float] = (5.0, 3.8)) -> Axes:

@@ -46,6 +46,15 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
+def shorten(text: str, length: int) -> str:
+    """Text of at most so many characters, the last one a mark where some are gone.
+
+    >>> shorten("spiculated margin", 12)
+    'spiculated …'
+    """
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def sentence(text: str) -> str:
     """A note with a capital and a full stop.
 

@@ -15,6 +15,7 @@ from ..intervention.measures import check_labels, measures_of, measures_of_resam
 from ..ranking.orders import Ranking
 from ..ranking.scores import LabelledPool
 from ..ranking.statistics import ClassStatistics
+from ..runs.classes import LabelLogits
 from ..stats.bootstrap import patient_weights, percentile_interval
 from ..stats.measures import FloatArray
 from ..stats.sparse import sparse_auroc
@@ -40,6 +41,8 @@ class ModelSide:
         Its sums by class.
     logits, logits_sae : (n, C) float64 or None
         Predictions without and with the SAE.
+    scored : LabelLogits
+        Which classes the logits speak for; None where these are numbered from 0.
     """
 
     name: str
@@ -47,6 +50,7 @@ class ModelSide:
     statistics: ClassStatistics
     logits: FloatArray | None = None
     logits_sae: FloatArray | None = None
+    scored: LabelLogits | None = None
 
     @classmethod
     def of(
@@ -55,6 +59,7 @@ class ModelSide:
         pool: LabelledPool,
         logits: ArrayLike | None = None,
         logits_sae: ArrayLike | None = None,
+        scored: LabelLogits | None = None,
     ) -> "ModelSide":
         """Leave out images of unknown label and sum up the rest; logits are (n,) or (n, C).
 
@@ -73,7 +78,7 @@ class ModelSide:
                 raise SettingsError(f"{name} has logits of {np.shape(values)[0]} images and {labels.size} labels.")
             kept.append(None if values is None else np.asarray(values, np.float64).reshape(labels.size, -1)[rows])
         known = pool.known()
-        return cls(name, known, known.statistics(known.mean), *kept)
+        return cls(name, known, known.statistics(known.mean), kept[0], kept[1], scored)
 
     @property
     def live(self) -> Any:
@@ -235,7 +240,8 @@ def _performance(side: ModelSide, label: int) -> list[dict[str, Any]]:
     for kind, logits in (("without SAE", side.logits), ("with SAE", side.logits_sae)):
         if logits is None:
             continue
-        labels = check_labels(side.pool.labels, logits.shape[1])
+        labels = np.asarray(side.pool.labels, np.float64)
+        labels = check_labels(labels if side.scored is None else side.scored.positions(labels), logits.shape[1])
         if logits.shape[1] == 1 and label == 0:  # the class in question is the positive one; a logit of 0 decides for 1
             labels, logits = 1 - labels, -np.where(logits == 0, np.finfo(np.float64).tiny, logits)
         row: dict[str, Any] = {"model": side.name, "prediction": kind, "images": labels.size}

@@ -13,7 +13,7 @@ from ..ranking.files import PUBLISHED, check_order, published_ranking
 from ..ranking.of_run import pool_of_sample
 from ..ranking.orders import Ranking
 from ..ranking.scores import LabelledPool, Score, score_latents
-from ..runs.classes import categories_of, class_number, classes_of, logits_of_label
+from ..runs.classes import LabelLogits, categories_of, class_number, classes_of, logits_of_label
 from ..runs.run import Run
 from ..runs.sample import Sample, Unit, sample_of
 from ..stats.measures import IntArray
@@ -202,7 +202,7 @@ def _ranking(run: Run, sample: Sample, order: str, number: int) -> Ranking:
     return Ranking.of(score_latents(pool_of_sample(run, sample), cast("Score", order), number))
 
 
-def _logits(run: Run, name: str, label: str, notes: list[str]) -> list[int] | None:
+def _logits(run: Run, name: str, label: str, notes: list[str]) -> LabelLogits | None:
     """The logits that are scored against the label; None, with a note, where the model predicts something else."""
     try:
         return logits_of_label(run, label)
@@ -211,10 +211,11 @@ def _logits(run: Run, name: str, label: str, notes: list[str]) -> list[int] | No
         return None
 
 
-def _side(run: Run, name: str, sample: Sample, logits: list[int] | None) -> ModelSide:
+def _side(run: Run, name: str, sample: Sample, logits: LabelLogits | None) -> ModelSide:
     """One run; without predictions where its model predicts something else than the label."""
     pooled = csc_array(csr_array(run.pooled("mean"))[sample.rows])
     pool = LabelledPool(pooled, sample.labels, patients=run.images["patient"].to_numpy()[sample.rows])
     if logits is None:
         return ModelSide.of(name, pool)
-    return ModelSide.of(name, pool, run.logits[sample.rows][:, logits], run.logits_sae[sample.rows][:, logits])
+    plain, by_sae = (values[sample.rows][:, logits.places] for values in (run.logits, run.logits_sae))
+    return ModelSide.of(name, pool, plain, by_sae, logits)

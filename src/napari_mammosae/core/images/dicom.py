@@ -23,7 +23,7 @@ from .dicom_facts import (
     View,
     find_laterality,
     find_patient,
-    find_spacing,
+    find_scale,
     find_view,
     integer_of,
     value_of,
@@ -46,6 +46,8 @@ class DicomImage:
 
     pixels: NDArray[Any]
     spacing: tuple[float, float] | None = None
+    spacing_source: str = ""
+    magnification: float = 1.0
     laterality: Laterality | None = None
     view: View | None = None
     patient: str | None = None
@@ -154,9 +156,12 @@ def _read(path: Path, said: list[str]) -> DicomImage:
     pixels = inverted(stored) if invert else stored
     padding = find_padding(dataset, top if invert else None)
     window, voi, unused = choose_voi(dataset, pixels, int(top) if invert else None, padding)
+    scale = find_scale(dataset)
     return DicomImage(
         pixels=pixels,
-        spacing=find_spacing(dataset),
+        spacing=scale.spacing if scale is not None else None,
+        spacing_source=scale.source if scale is not None else "",
+        magnification=scale.magnification if scale is not None else 1.0,
         laterality=find_laterality(dataset),
         view=find_view(dataset),
         patient=find_patient(dataset),

@@ -5,12 +5,15 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
+from .scale import AT_DETECTOR, Scale
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
 Laterality = Literal["L", "R"]
 View = Literal["CC", "MLO"]
 
+_LARGEST_MAGNIFICATION = 4.0
 _SALT = "napari-mammosae patient: "
 
 SHOWN = {  # none of these identifies a person, an institution or an examination
@@ -78,12 +81,17 @@ def find_patient(dataset: "Dataset") -> str | None:
     return hashed_patient(case["woman"] if case else patient_id)
 
 
-def find_spacing(dataset: "Dataset") -> tuple[float, float] | None:
-    """Imager Pixel Spacing (0018,1164), else Pixel Spacing (0028,0030): mm between rows and between columns."""
-    for tag in ("ImagerPixelSpacing", "PixelSpacing"):
+def find_scale(dataset: "Dataset") -> Scale | None:
+    """Imager Pixel Spacing (0018,1164), else Pixel Spacing (0028,0030), and the magnification (0018,1114).
+
+    Factors that no mammography unit has (below 1, or above 4) are taken for mistakes.
+    """
+    for tag, source in (("ImagerPixelSpacing", AT_DETECTOR), ("PixelSpacing", "Pixel Spacing")):
         numbers = [number for value in values_of(find(dataset, tag)) if (number := number_of(value)) is not None]
         if len(numbers) == 2 and min(numbers) > 0:
-            return numbers[0], numbers[1]
+            factor = number_of(find(dataset, "EstimatedRadiographicMagnificationFactor")) or 1.0
+            applies = source == AT_DETECTOR and 1.0 <= factor <= _LARGEST_MAGNIFICATION
+            return Scale((numbers[0], numbers[1]), source, factor if applies else 1.0)
     return None
 
 

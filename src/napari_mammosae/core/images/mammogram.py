@@ -21,6 +21,7 @@ from .dicom_facts import Laterality, View
 from .kinds import DICOM_SUFFIXES, is_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised_channels, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
+from .scale import Scale
 
 if TYPE_CHECKING:
     import torch
@@ -43,6 +44,9 @@ class Mammogram:
         Where it was read from; None for arrays, unless it is given.
     spacing
         Millimetres between rows and between columns, at the detector.
+    spacing_source, magnification
+        What the file calls the spacing, and how much larger than in the breast lengths are at the detector; see
+        `scale`.
     laterality, view, patient
         From DICOM, or given. `patient` is a pseudonym, never the Patient ID.
     window
@@ -68,6 +72,8 @@ class Mammogram:
     image_id: str
     path: Path | None = None
     spacing: tuple[float, float] | None = None
+    spacing_source: str = ""
+    magnification: float = 1.0
     laterality: Laterality | None = None
     view: View | None = None
     patient: str | None = None
@@ -104,6 +110,11 @@ class Mammogram:
         """Rows and columns."""
         rows, cols = self.pixels.shape
         return rows, cols
+
+    @property
+    def scale(self) -> Scale | None:
+        """Lengths in the breast, in millimetres; None where the spacing is not known."""
+        return None if self.spacing is None else Scale(self.spacing, self.spacing_source, self.magnification)
 
     def prepared(self, preprocessing: Preprocessing) -> ModelInput:
         """The model's view of the image, uint8 (H, W), before normalisation; computed once for each preprocessing."""

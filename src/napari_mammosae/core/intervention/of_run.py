@@ -10,13 +10,12 @@ import pandas as pd
 
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, measure_title, plain
-from ..base.names import slug
 from ..base.provenance import provenance
 from ..models.heads import Head
 from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
 from ..ranking.orders import Ranking, first_ranks, union_mask
-from ..runs.classes import added_class, check_two_classes, logits_of_label
+from ..runs.classes import logits_at, logits_of_label, place_of
 from ..runs.run import Run
 from ..runs.sample import Unit, sample_of
 from ..stats.measures import IntArray
@@ -179,7 +178,7 @@ def sweep(
     """
     cohort = cohort_of_run(run, model, label, split=eval_split, unit=unit, logit=logit)
     ranked_on = rank_split or eval_split
-    first = _entry(run, model, label, ranking, ranked_on, unit, logit)
+    first = entry_of(run, model, label, ranking, ranked_on, unit, logit)
     h = cohort.n_latents
     chosen = [*(k for k in DEFAULT_KS if k < h), h] if ks is None else list(ks)
     rows = curve_table(cohort, first, chosen, modes, form, compat=compat, intervals=intervals)
@@ -187,7 +186,7 @@ def sweep(
         seen = PromptedCohort.of(run, model, prompt, cohort, sample_of(run, label, eval_split, unit).rows)
         found = [seen.auroc(Edit(union_mask(first, k), mode, form)) for mode in modes for k in chosen]
         rows.insert(list(rows.columns).index("auprc"), COSINE_MEASURE, found)
-    settings = _settings(run, label, cohort, form, eval_split, unit, logit) | {
+    settings = settings_of(run, model, label, cohort, form, eval_split, unit, logit) | {
         "order": ranking if isinstance(ranking, str) else "given", "rank_split": ranked_on, "modes": list(modes),
         "compat": compat, "k": chosen if ks is not None and intervals else None if ks is None else "all",
         "ranked_and_scored_on_the_same_images": isinstance(ranking, str)
@@ -196,7 +195,7 @@ def sweep(
     notes = [note for note in (lost_ranks_note(rows),) if note]
     for note in notes:
         warnings.warn(note, stacklevel=2)
-    record = provenance("intervene", settings, model) | _used(run, label, eval_split, unit)
+    record = provenance("intervene", settings, model) | used_of(run, label, eval_split, unit)
     if isinstance(ranking, str) and not ranking.startswith(PUBLISHED):
         record["ranked_on"] = sample_of(run, label, ranked_on, unit).used.describe()
     return KSweep(rows, record | {"notes": notes})
@@ -265,8 +264,8 @@ def intervene(
     rows.insert(0, "mode", edit.mode)
     rows.insert(1, "form", edit.form)
     rows.insert(2, "set_size", int(edit.mask.sum()))
-    settings = _settings(run, label, cohort, form, split, unit, logit) | {"mode": mode, "null": null}
-    record = provenance("intervene", settings, model) | _used(run, label, split, unit)
+    settings = settings_of(run, model, label, cohort, form, split, unit, logit) | {"mode": mode, "null": null}
+    record = provenance("intervene", settings, model) | used_of(run, label, split, unit)
     record |= {"edit": edit.describe(), "remark": edit.remark}
     matches: tuple[Literal["count", "activation"], ...] = ("count", "activation")
     for match in matches if null else ():
@@ -300,36 +299,29 @@ def cohort_of_run(
     run.check_model(model)
     sample = sample_of(run, label, split, unit)
     attribution, constant = model.linear_tail()
-    added = added_class(run, model, logit)
-    head = None if added is None else model.head_of(added)
-    if added is None or head is None:
-        places = logits_of_label(run, label, logit)
-        logits = run.logits[:, places]
-    else:
-        check_two_classes(run, label)
-        places = [added]
-        logits = run.logits_of(head)[:, [added - model.logits_of(head.name).start]]
+    scored = logits_of_label(run, label, logit, model)
+    places = list(scored.places)
     everything = Cohort.of(
         run.pooled("mean"),
         attribution[places],
         constant[places],
-        logits=logits,
+        logits=logits_at(run, model, places),
         patients=run.images["patient"].to_numpy(),
-        decides=head is None or head.decides,
+        decides=model.head_of(places[0]).decides,
     )
-    return everything.take(sample.rows, sample.labels)
+    return everything.take(sample.rows, scored.positions(sample.known))
 
 
 def prompted(run: Run, model: "MammoSAE | ModelFacts", logit: str | None) -> Head | None:
     """Return the head of a class that stands for a text; None for all others."""
-    place = added_class(run, model, logit)
-    return None if place is None or model.head_of(place).prompt is None else model.head_of(place)
+    head = None if logit is None else model.head_of(place_of(model, logit))
+    return None if head is None or head.prompt is None else head
 
 
-def _entry(
+def entry_of(
     run: Run, model: "MammoSAE", label: str, ranking: Order, split: str | None, unit: Unit, logit: str | None
 ) -> IntArray:
-    """The k at which each latent enters the union of every class's best k."""
+    """Return the k at which each latent enters the union of every class's best k."""
     if isinstance(ranking, str):
         check_order(ranking)
         if ranking.startswith(PUBLISHED):
@@ -344,12 +336,13 @@ def _entry(
     return first_ranks(orders, run.n_latents)
 
 
-def _settings(
-    run: Run, label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit, logit: str | None
-) -> dict[str, Any]:
+def settings_of(
+    run: Run, model: "MammoSAE", label: str, cohort: Cohort, form: Form, split: str | None, unit: Unit,
+    logit: str | None,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what the provenance says of the images that count."""
     labels = np.asarray(cohort.labels).astype(int)
-    added = logit is not None and slug(logit) not in run.classes
-    called = [logit] if added else [run.classes[place] for place in logits_of_label(run, label, logit)]
+    called = [model.classes[place] for place in logits_of_label(run, label, logit, model).places]
     counted: dict[str, Any] = {"classes": np.bincount(labels).tolist()}
     if cohort.constant.size == 1:
         counted = {"positives": int(labels.sum())}
@@ -359,7 +352,8 @@ def _settings(
     } | counted  # fmt: skip
 
 
-def _used(run: Run, label: str, split: str | None, unit: Unit) -> dict[str, Any]:
+def used_of(run: Run, label: str, split: str | None, unit: Unit) -> dict[str, Any]:
+    """Return how many images count and why others do not, for the provenance."""
     return {"used": sample_of(run, label, split, unit).used.describe()}
 
 

@@ -124,9 +124,13 @@ def localize_latents(
     *,
     findings: Sequence[str] | None = None,
     latents: Sequence[int] | None = None,
+    weights: NDArray[np.float64] | None = None,
     progress: Report | None = None,
 ) -> pd.DataFrame:
     """Measure every live latent (or some) of a run against annotated boxes; see `localize_run` for the columns.
+
+    With `weights` (h,), what a unit of each latent adds to a logit, one map is measured in their place: what pushes
+    that logit up in each cell. The table has no column `latent` then.
 
     ``attrs["used"]`` says how many images count for each finding, see `counted_images`, and ``attrs["notes"]`` what was
     changed about the boxes and what is odd about the images.
@@ -144,8 +148,10 @@ def localize_latents(
     images = np.unique(np.concatenate([one.images for one in counted.values()]))
     rows = np.searchsorted(run.numbers, images)
     regions = _regions(run, images)
+    if weights is not None:
+        latents = [0]
     table = localize_run(
-        *_columns(run, images, latents),
+        *(_columns(run, images, latents) if weights is None else logit_columns(run, images, weights)),
         boxes.table,
         images=images,
         grid=run.grid,
@@ -157,6 +163,8 @@ def localize_latents(
         settings=settings,
         progress=progress,
     )
+    if weights is not None:
+        table = table.drop(columns="latent")
     notes = [*boxes.notes, *(note for one in counted.values() for note in one.notes)]
     if BREAST_PARTS not in regions:
         notes.append("the run is of an old format: where a box and the breast cut one cell, the lift is not exact")
@@ -267,6 +275,20 @@ def _columns(run: Run, images: NDArray[np.int64], latents: Sequence[int] | None)
         parts.append((part.latent[wanted], part.image[wanted], part.cell[wanted], part.value[wanted]))
     latent, image, cell, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     return latent, image, cell, value
+
+
+def logit_columns(run: Run, images: NDArray[np.int64], weights: NDArray[np.float64]) -> Columns:
+    """Cells of these images where latents together push a logit up, as those of a latent 0, and by how much."""
+    size = run.grid[0] * run.grid[1]
+    parts = []
+    for part in run.map_parts():  # which holds all latents of its images
+        wanted = np.isin(part.image, images)
+        keys, where = np.unique(part.image[wanted].astype(np.int64) * size + part.cell[wanted], return_inverse=True)
+        pushes = weights[part.latent[wanted]] * part.value[wanted].astype(np.float64)
+        sums = np.bincount(where, weights=pushes, minlength=len(keys))
+        parts.append((keys[sums > 0], sums[sums > 0]))
+    keys, sums = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return np.zeros(len(keys), np.int64), keys // size, keys % size, sums.astype(np.float32)
 
 
 def _regions(run: Run, images: NDArray[np.int64]) -> dict[str, NDArray[Any]]:

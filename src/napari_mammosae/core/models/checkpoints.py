@@ -52,7 +52,7 @@ class ClassifierWeights:
     encoder
         The image encoder.
     head_weight, head_bias
-        (C, d) and (C,), float32.
+        (C, d) and (C,), float32, or float64 where they are kept so.
     metadata
         String values stored beside the weights (only in our own files).
     """
@@ -164,7 +164,7 @@ def read_classifier(path: Path | str, key: str | None = None) -> ClassifierWeigh
 
 @reads(CheckpointError, "a weights file")
 def read_head(path: Path | str, key: str | None = None, name: str = "head") -> tuple[Tensor, Tensor]:
-    """Read a head on its own: a weight (C, d) and a bias (C,), float32, under any name that ends so.
+    """Read a head on its own: a weight (C, d) and a bias (C,) under any name that ends so; float64 stays.
 
     Parameters
     ----------
@@ -257,12 +257,13 @@ def _layers(content: Any, name: str) -> list[Place]:
 
 def _linear_layer(place: Place, name: str) -> tuple[Tensor, Tensor]:
     weight, bias = (
-        None if (value := place.tensors.get(part)) is None else value.float() for part in ("weight", "bias")
+        None if (value := place.tensors.get(part)) is None else value if value.dtype == torch.double else value.float()
+        for part in ("weight", "bias")
     )
     assert weight is not None
     if weight.ndim != 2:
         raise CheckpointError(f"{name}: the classification layer has shape {tuple(weight.shape)}, expected (C, d)")
-    return weight, torch.zeros(weight.shape[0]) if bias is None else bias
+    return weight, torch.zeros(weight.shape[0], dtype=weight.dtype) if bias is None else bias
 
 
 def _told_apart(place: Place | None, found: list[Place]) -> str:

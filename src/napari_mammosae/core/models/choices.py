@@ -24,6 +24,8 @@ ENGINE_VARIABLE = "NAPARI_MAMMOSAE_ENGINE"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE_WORDS = "auto, cpu, cuda, cuda:N or mps"
 
+NO_SAE = "none"
+"""What `load_model` takes in place of an SAE to leave the one of a named model out."""
 _FILES = ("backbone", "classifier", "sae", "text", "vocabulary")
 
 
@@ -108,6 +110,11 @@ def check_device(name: str) -> str:
     return name
 
 
+def is_untrained(sae: Path | str | None) -> bool:
+    """Whether "untrained" is asked for in place of a file, and no file is called so."""
+    return str(sae) == "untrained" and not Path(str(sae)).exists()
+
+
 def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     """Return a recipe that holds wherever a program goes: the paths of its files are absolute.
 
@@ -117,6 +124,8 @@ def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(recipe)
     for key in ("name", *_FILES):
         value = found.get(key)
-        if value is not None and (key in _FILES or Path(value).suffix == ".toml"):
+        if value is None or value == NO_SAE or (key == "sae" and is_untrained(value)):
+            continue
+        if key in _FILES or Path(value).suffix == ".toml":
             found[key] = Path(value).absolute()
     return found

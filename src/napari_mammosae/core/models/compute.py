@@ -85,6 +85,7 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
             live_ids = live.cpu().numpy().astype(np.int32)
             values = columns.T.float().contiguous().cpu().numpy()
             last = model.last_features(one)
+            sized_mean, silent = _sized(model, one, columns, live_ids)
             results.append(
                 LatentMaps(
                     shape=(z.shape[1], *one.shape[2:]),
@@ -98,10 +99,25 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
                     error_norm=missed**0.5,
                     frame=frames[index] if frames else None,
                     fvu=missed / spread if spread else float("nan"),
+                    sized_mean=sized_mean,
+                    silent=silent,
                     features=_features(model, last, one),
                 )
             )
     return results
+
+
+def _sized(
+    model: MammoSAE, features: Tensor, codes: Tensor, latents: NDArray[np.int32]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float64] | None]:
+    """Return `sized_mean` and `silent` of one image; None and None unless the SAE normalises each cell."""
+    sae = model.autoencoder
+    if sae.norm is None:
+        return None, None
+    mean, size = sae.norm.moments(features[0].flatten(1).T.to(sae.tied_bias.dtype))
+    sized = (codes.double() * size).mean(0).cpu().numpy()
+    silent = (sae.tied_bias.double() * size + mean).mean(0).cpu().numpy()
+    return _spread(sized, latents, model.n_latents, np.float32), silent
 
 
 def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: type[Any]) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
 from .adapters.kinds import TailKind
 from .choices import Engine, Precision
+from .found_again import FoundAgain
 from .heads import HasHeads, Head
 
 
@@ -66,8 +67,15 @@ class ModelFacts(HasHeads):
     attribution
         float64 (C, h): what one unit of a latent's mean over the cells adds to each logit. None where what follows the
         SAE is not linear, and without SAE or head.
+    cell_attribution
+        float64 (C, h): for an SAE that normalises each cell and reads the last layer, what one unit of a latent's mean
+        over the cells, each times its own size, adds to each logit; None else.
     notes
         What to know about the latents before they are compared, one sentence each.
+    groups
+        Sizes of a Matryoshka SAE's groups of latents, the most general first; empty for other SAEs.
+    found_again
+        In how many other trainings each latent was found again; None where it is not known.
     constant
         float64 (C,): the logits of an image on which no latent fires; None where `attribution` is.
 
@@ -95,7 +103,10 @@ class ModelFacts(HasHeads):
     tail: TailKind = "mean"
     attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     constant: NDArray[np.float64] | None = field(default=None, repr=False)
+    cell_attribution: NDArray[np.float64] | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    groups: tuple[int, ...] = ()
+    found_again: FoundAgain | None = field(default=None, repr=False)
 
     def linear_tail(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return attribution (C, h) and constant (C,).

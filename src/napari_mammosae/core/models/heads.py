@@ -39,6 +39,11 @@ class Prompt:
     note: str = ""
 
     @property
+    def typed(self) -> str:
+        """What people type for it."""
+        return f"{self.text} | {self.against}" if self.against else self.text
+
+    @property
     def title(self) -> str:
         """What people read."""
         return f"“{self.text}” – “{self.against}”" if self.against else f"“{self.text}”"
@@ -177,6 +182,22 @@ def stacked(heads: Sequence[Head], width: int) -> tuple[NDArray[np.float64], NDA
         np.concatenate([*weights, *(head.weight for head in heads)]),
         np.concatenate([*biases, *(head.bias for head in heads)]),
     )
+
+
+def places_of(wanted: Sequence[str], known: Sequence[str]) -> list[int | None]:
+    """Return where logits of some classes stand among known ones, None where they do not.
+
+    One of another name that stands in the same place is the same where neither name occurs on the other side: the
+    class was given a name since.
+
+    >>> places_of(["mass", "clip"], ["clip", "mass"]), places_of(["mass", "clip"], ["finding"])
+    ([1, 0], [0, None])
+    """
+    names, there = [slug(name) for name in wanted], [slug(name) for name in known]
+    return [
+        there.index(name) if name in there else place if place < len(there) and there[place] not in names else None
+        for place, name in enumerate(names)
+    ]
 
 
 def lasting_logits(heads: Sequence[Head]) -> list[int]:

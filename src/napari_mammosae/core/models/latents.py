@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..base.errors import MissingPackageError, SettingsError
 from ..images.geometry import Frame, cell_affine
-from .heads import stacked
+from .heads import places_of, stacked
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,8 +42,8 @@ class LatentMaps:
     error_norm
         Root of the mean over cells of the squared Euclidean norm of feature minus reconstruction.
     fvu
-        Share of the features' variance over the cells that the reconstruction misses; NaN for an image of a run, and
-        where the features do not vary.
+        Share of the features' variance over the cells that the reconstruction misses; NaN for an image of a run of a
+        format before 3, and where the features do not vary.
     frame
         Where the model's input lies in the source image; None when the input did not come from an image.
     rounded
@@ -53,6 +53,13 @@ class LatentMaps:
         another layer, `layer_mean` and `layer_max` of that one's. Where heads read something else than means, `mean` is
         what they read. An image of a run has the first two, or none where
         the run is of an early format.
+    classes
+        Names of the logits of an image of a run; empty where they are those of the model's heads, in order.
+    sized_mean
+        float32 (h,): mean over the cells of a latent times the size of its cell, for an SAE that normalises each cell;
+        None for other SAEs, and for an image of a run.
+    silent
+        float64 (d,): mean over the cells of the features that such an SAE reconstructs where no latent fires.
     key
         Names the image and model under which the model keeps what an edit of an inner layer starts from; "" where
         nothing is kept, as for the last layer.
@@ -71,6 +78,9 @@ class LatentMaps:
     fvu: float = float("nan")
     rounded: bool = False
     features: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    sized_mean: NDArray[np.float32] | None = None
+    silent: NDArray[np.float64] | None = None
     key: str = ""
 
     def __getitem__(self, index: Index) -> Map:
@@ -109,27 +119,42 @@ class LatentMaps:
         h, rows, cols = self.shape
         return f"<LatentMaps {h} x {rows} x {cols}: {len(self.latents)} latents fire>"
 
-    def with_heads(self, facts: "ModelFacts") -> "LatentMaps":
-        """Return a copy with the logits of heads that were added since, from the pooled features and the means.
+    def ledger(self, facts: "ModelFacts") -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+        """Return what each latent adds to each logit, (C, h), and the logits without any latent, (C,).
 
-        NaN where these are not kept, or what follows the latents is not linear.
+        Their sum is `logits_sae`. None where what follows the SAE is not linear, without a classifier, and for an image
+        of a run whose SAE normalises each cell.
         """
-        known = self.logits.size
-        if known >= len(facts.classes):
-            return self
-        weight, bias = stacked(facts.heads, facts.heads[0].width)
-        logits = logits_sae = np.full(len(facts.classes) - known, np.nan)
-        if "mean" in self.features:
-            logits = weight[known:] @ self.features["mean"].astype(np.float64) + bias[known:]
         if facts.attribution is not None and facts.constant is not None:
-            live = self.latents
-            added = facts.attribution[known:, live] @ self.pooled_mean[live].astype(np.float64)
-            logits_sae = facts.constant[known:] + added
-        return replace(
-            self,
-            logits=np.concatenate([self.logits, logits]),
-            logits_sae=np.concatenate([self.logits_sae, logits_sae]),
+            return facts.attribution * self.pooled_mean, facts.constant
+        if facts.cell_attribution is None or self.sized_mean is None or self.silent is None:
+            return None
+        weight, bias = stacked(facts.heads, self.silent.size)
+        return facts.cell_attribution * self.sized_mean, weight @ self.silent + bias
+
+    def with_heads(self, facts: "ModelFacts") -> "LatentMaps":
+        """Return a copy with the logits of the heads of a model, in their order.
+
+        Those that are not there yet come from the pooled features and the means; NaN where these are not kept, or what
+        follows the latents is not linear.
+        """
+        known = self.classes or facts.classes[: self.logits.size]
+        if facts.classes == known and self.logits.size == len(known):
+            return self
+        kept = places_of(facts.classes, known)
+        logits, logits_sae = (
+            np.array([np.nan if place is None else values[place] for place in kept], np.float64)
+            for values in (self.logits, self.logits_sae)
         )
+        new = [place for place, own in enumerate(kept) if own is None]
+        if new and "mean" in self.features:
+            weight, bias = stacked(facts.heads, facts.heads[0].width)
+            logits[new] = weight[new] @ self.features["mean"].astype(np.float64) + bias[new]
+        if new and facts.attribution is not None and facts.constant is not None:
+            live = self.latents
+            added = facts.attribution[new][:, live] @ self.pooled_mean[live].astype(np.float64)
+            logits_sae[new] = facts.constant[new] + added
+        return replace(self, logits=logits, logits_sae=logits_sae, classes=facts.classes)
 
     def table(self, sort: str | None = None) -> "pd.DataFrame":
         """Return one row a latent, all h of them: `latent`, `mean` and `max` over the cells, `active_cells`.

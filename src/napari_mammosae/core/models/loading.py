@@ -21,8 +21,19 @@ from .adapters.reading import read_network
 from .adapters.weights import check_weights
 from .backbone import EfficientNetBackbone
 from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
-from .choices import AnyEngine, Precision, check_device, check_engine, check_precision, choose_engine, settle_recipe
+from .choices import (
+    AnyEngine,
+    Precision,
+    check_device,
+    check_engine,
+    check_precision,
+    choose_engine,
+    is_untrained,
+    settle_recipe,
+)
 from .file_kinds import check_weights_file
+from .found_again import found_beside
+from .head_files import check_head_file
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
@@ -30,7 +41,9 @@ from .model_files import HeadSource, ModelFiles, embedded_models, find_model
 from .published.download import download_model
 from .released import architecture_of, rename_released
 from .sae.autoencoder import SparseAutoencoder
+from .sae.options import SaeOptions
 from .sae.reading import read_sae, weights_file
+from .sae.untrained import with_untrained_sae
 from .text.reading import TextFiles
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
@@ -195,7 +208,8 @@ def load_model(
         Downstream checkpoint with the image encoder and the linear head.
     sae
         Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
-        a name it replaces the named model's.
+        a name it replaces the named model's; "untrained" stands for one of the same shape with random weights, which a
+        trained one has to beat, and "none" leaves that one out.
     text, vocabulary
         For prompts: the pre-training checkpoint whose text tower is used, by default the `backbone`, and its
         `vocab.txt`, by default that in the local Hugging Face cache. Nothing of them is read before the first prompt.
@@ -242,13 +256,15 @@ def load_model(
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
     given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
+    if untrained := is_untrained(sae):
+        sae = None
     if name is not None:
         if backbone or classifier:
             raise ModelError("give either a model's name or files, not both; only `sae` and `text` go with a name")
         if download and str(name) not in embedded_models():
             with reporting(True) as report:
                 download_model(str(name), report)
-        files = find_model(name).with_sae(_path(sae))
+        files = find_model(name).with_sae(sae)
     else:
         files = ModelFiles("local files", backbone=_path(backbone), classifier=_path(classifier), sae=_path(sae))
     files = files.with_text(_path(text), _path(vocabulary))
@@ -271,9 +287,15 @@ def load_model(
     model_sha256, sae_sha256 = (
         _hash_with(found, parts.places.get(name, "")) for found, name in zip(hashes, ("model", "sae"), strict=True)
     )
+    for one in files.extra_heads:
+        if one.file is not None:
+            check_head_file(one.file, model_sha256)
     model_sha256 = _hash_with(model_sha256, files.network.words)
     if parts.sae is not None:
         sae_sha256 = _hash_with(sae_sha256, parts.sae.settings_sha256)
+    found_again, found_note = None, ""
+    if files.sae is not None and parts.sae is not None:
+        found_again, found_note = found_beside(files.sae, sae_sha256, parts.sae.n_latents)
     put_together = partial(
         MammoSAE,
         backbone=parts.backbone,
@@ -288,8 +310,12 @@ def load_model(
         model_sha256=model_sha256,
         sae_sha256=sae_sha256,
         text=_text_files(files),
+        found_again=found_again,
+        found_note=found_note,
     )
     model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
+    if untrained:
+        model = with_untrained_sae(model)
     model.recipe = given | {"device": device, "engine": chosen}
     return model
 
@@ -332,6 +358,20 @@ def _hash(files: ModelFiles, kind: str) -> str:
             f"{path.name} has the SHA-256 {found[:12]}…, and {expected[:12]}… is expected; copy or download it again"
         )
     return found
+
+
+def read_hashed_sae(path: Path, options: SaeOptions) -> tuple[SparseAutoencoder, str]:
+    """Return an SAE from its file or folder, and the hash that a model with it has as `sae_sha256`.
+
+    Raises
+    ------
+    CheckpointError, UnsafeCheckpointError
+        If it cannot be read; see `read_sae`.
+    """
+    file = weights_file(path)
+    check_weights_file(file)
+    sae = read_sae(file, options)
+    return sae, _hash_with(_hash_with(sha256_file(file), sae.place), sae.settings_sha256)
 
 
 def _hash_with(sha256: str, more: str) -> str:

@@ -1,7 +1,6 @@
 """`MammoSAE`: backbone, sparse autoencoder and classifier head as one object, and how it is put together."""
 
 import gc
-import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +20,9 @@ from .adapters.protocol import Backbone
 from .choices import Engine, Precision
 from .engines.openvino import Pass, converted_passes
 from .facts import Domain, ModelFacts, why_not_linear
+from .found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
+from .layers import block_of_layer
 from .memory import first_line, out_of_memory
 from .sae.autoencoder import SparseAutoencoder
 from .sae.fitting import where_it_fits
@@ -65,6 +66,10 @@ class MammoSAE(HasHeads):
         Hash of the SAE's file, in the same way.
     text
         Where its text tower is, for prompts.
+    found_again
+        In how many other trainings each latent was found again, from the table beside the SAE's file.
+    found_note
+        Why such a table was not used.
     recipe
         The arguments by which `load_model` made it, so that another process can load the same; None for a model that
         was put together or changed in another way.
@@ -83,6 +88,8 @@ class MammoSAE(HasHeads):
     model_sha256: str = ""
     sae_sha256: str = ""
     text: TextFiles | None = None
+    found_again: FoundAgain | None = None
+    found_note: str = ""
     recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -113,14 +120,7 @@ class MammoSAE(HasHeads):
     @cached_property
     def block(self) -> int | None:
         """Number of the block that the SAE reads, None for the last feature map."""
-        if self.layer == "head":
-            return None
-        found = re.fullmatch(r"blocks\.(\d+)", self.layer)
-        last = len(self.backbone.blocks) - 1
-        if found is None or int(found.group(1)) > last:
-            others = f"; there are 'head' and 'blocks.0' to 'blocks.{last}'" if last >= 0 else "; there is only 'head'"
-            raise ModelError(f"no layer {self.layer!r}{others}")
-        return int(found.group(1))
+        return block_of_layer(self.layer, self.backbone)
 
     def differs_by_heads_only(self, other: "MammoSAE") -> bool:
         """Whether another model computes the same features and latents: equal weights, SAE, layer and preparation."""
@@ -166,13 +166,16 @@ class MammoSAE(HasHeads):
             tail=self.backbone.tail,
             attribution=self.attribution if linear else None,
             constant=self.constant if linear else None,
+            cell_attribution=self.cell_attribution,
             notes=self.notes,
+            groups=self.sae.groups if self.sae is not None else (),
+            found_again=self.found_again,
         )
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What to know about the latents before they are compared: a decoder whose columns are not of unit norm."""
-        return () if self.sae is None or not self.sae.note else (self.sae.note,)
+        """What to know about the latents: a decoder whose columns are not of unit norm, a table that was not used."""
+        return tuple(note for note in ("" if self.sae is None else self.sae.note, self.found_note) if note)
 
     @property
     def each_cell_normalised(self) -> bool:
@@ -234,7 +237,8 @@ class MammoSAE(HasHeads):
         heads = (*self.heads, head)
         self._check(heads)
         self.heads = heads
-        vars(self).pop("constant", None)
+        for name in ("constant", "cell_attribution"):
+            vars(self).pop(name, None)
         if "attribution" in (known := vars(self)):
             if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
                 row = (head.prompt.direction @ self.joint_space().latents)[None]
@@ -354,9 +358,20 @@ class MammoSAE(HasHeads):
         """
         return self._attribution_of(self.head_weight)
 
+    @cached_property
+    def cell_attribution(self) -> NDArray[np.float64] | None:
+        """What one unit of a latent's mean, each cell times its own size, adds to each logit; see `ModelFacts`."""
+        if self.sae is None or not self.each_cell_normalised or self.block is not None or not self.heads:
+            return None
+        return self._through_decoder(self.head_weight, self.sae)
+
     def _attribution_of(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        return self._through_decoder(weight, self._sae_of_tail())
+
+    @staticmethod
+    def _through_decoder(weight: NDArray[np.float64], sae: SparseAutoencoder) -> NDArray[np.float64]:
         """Multiply with the decoder in double precision, a piece at a time: whole it would take 268 MB."""
-        decoder = self._sae_of_tail().decoder_weight
+        decoder = sae.decoder_weight
         starts = range(0, decoder.shape[1], _COLUMNS)
         pieces = [weight @ decoder[:, start : start + _COLUMNS].double().cpu().numpy() for start in starts]
         return np.concatenate(pieces, axis=1)

@@ -14,7 +14,7 @@ from ..base.reading import reads, short_reason
 from ..base.structured import read_toml
 from ..images.preprocessing import Preprocessing
 from .adapters.kinds import BackboneKind, NetworkSource, defaults_of
-from .choices import check_engine
+from .choices import NO_SAE, check_engine
 from .facts import Domain
 from .heads import Task
 from .model_schema import FILE_KINDS, BackboneTable, FileEntry, HeadTable, InputTable, ModelTable, validated
@@ -126,10 +126,11 @@ class ModelFiles:
             preprocessing=replace(self.preprocessing, size=size),
         )
 
-    def with_sae(self, sae: Path | None) -> "ModelFiles":
-        """Return a copy with another SAE, of which nothing is said yet; None for the one there is."""
+    def with_sae(self, sae: Path | str | None) -> "ModelFiles":
+        """Return a copy with another SAE, of which nothing is said yet; None for the one there is, "none" for none."""
         if sae is None:
             return self
+        sae = None if sae == NO_SAE else Path(sae)
         hashes, keys = ({k: v for k, v in said.items() if k != "sae"} for said in (self.hashes, self.keys))
         return replace(self, sae=sae, hashes=hashes, keys=keys, sae_options=SaeOptions())
 
@@ -230,6 +231,8 @@ def read_model_file(path: Path | str) -> ModelFiles:
     except OSError as error:
         raise ModelError(f"{path.name} cannot be read ({error.strerror or error}); expected a model.toml") from None
     table = validated(content, path.name)
+    if table.base:
+        return _based(table, path)
     named: dict[str, FileEntry | None] = {kind: getattr(table.files, kind) for kind in FILE_KINDS}
     files: dict[str, Any] = {
         kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
@@ -269,6 +272,27 @@ def read_model_file(path: Path | str) -> ModelFiles:
         return files_of_model.changed(keys=table.keys)
     except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from None
+
+
+def _based(table: ModelTable, toml: Path) -> ModelFiles:
+    """A model that has heads besides those of another one, and all else of it."""
+    other = sorted(table.model_fields_set - {"base", "name", "head", "keys"})
+    if other:
+        raise ModelError(f"{toml.name}: {other[0]} is that of its base; remove it, or base")
+    if Path(table.base).suffix != ".toml":
+        files = find_model(table.base)
+    elif (base := toml.parent / table.base).resolve() == toml.resolve():
+        raise ModelError(f"{toml.name} names itself as its base; name the model that the heads are added to")
+    else:
+        files = read_model_file(base)
+    if own := next((one for one in table.head if one.file is None), None):
+        raise ModelError(f"{toml.name}: the head {own.name!r} has no file; only a model without a base has one such")
+    _, extra = _heads(table, toml)
+    files = replace(files, name=table.name or f"{files.name}-heads", extra_heads=(*files.extra_heads, *extra))
+    try:
+        return files.changed(keys=table.keys)
+    except ModelError as error:
+        raise ModelError(f"{toml.name}: {error}") from None
 
 
 def _file(entry: FileEntry, key: str, toml: Path) -> Path:

@@ -132,6 +132,7 @@ class ModelTable(_Table):
     head: list[HeadTable] = Field(default_factory=list, description="tables, each beginning with [[head]]")
     keys: dict[str, str] = Field(default_factory=dict, description="a table of texts")
     domain: DomainTable = Field(default_factory=DomainTable, description="a table")
+    base: str = Field(default="", description="the name of a model, or a model.toml, that heads are added to")
 
 
 def validated(content: Mapping[str, Any], file: str) -> ModelTable:

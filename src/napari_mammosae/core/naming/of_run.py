@@ -18,7 +18,7 @@ from .evaluation import measure_units
 from .monosemanticity import unit_rows
 from .permutation import PermuteBy, permute_patients
 from .result import ConceptEvaluation
-from .run_labels import labels_of_run
+from .run_labels import RunLabels, labels_of_run
 from .shortcuts import report_shortcuts
 from .units import POOLS, Pool, baselines_of, embeddings_of, latents_of, rows_in
 
@@ -69,7 +69,7 @@ def evaluate(
         How many permutations chance is drawn from, what they move (whole patients, or single images, which is wrong
         where patients have several), and their seed.
     split
-        Only images of this split.
+        Only images of this split: one of the run's, or of the tables where the run knows none.
     confounders
         Labels that say nothing of the breast, beside the usual ones (view, side, vendor, model, marker ...).
     model
@@ -119,7 +119,7 @@ def evaluate(
     given = [labels] if isinstance(labels, (str, Path)) else list(labels or ())
     known = labels_of_run(run, [Path(path) for path in given])
     notes = list(known.notes)
-    rows, used = _images_used(run, known.labelled, split)
+    rows, used = _images_used(run, known, split)
     patients = known.patients[rows]
     concepts = make_concepts(
         {name: values[rows] for name, values in known.values.items()}, patients, known.categories, confounders, fewest
@@ -183,12 +183,12 @@ def _pairs(
     return evaluate_pairs(pairs, found, Path(runs or pairs.parent / f"{pairs.name}-runs"), seed=seed, progress=progress)
 
 
-def _images_used(run: Run, labelled: BoolArray, split: str | None) -> tuple[IntArray, Used]:
+def _images_used(run: Run, known: RunLabels, split: str | None) -> tuple[IntArray, Used]:
     """Rows of the images that have any label, and how many that are."""
     out: dict[str, BoolArray] = {}
     if split is not None:
-        out[f"not of split {split}"] = ~in_split(run, run.images.get("split"), split)
-    out["without any label"] = ~labelled
+        out[f"not of split {split}"] = ~in_split(run, known.splits, split)
+    out["without any label"] = ~known.labelled
     used = Used.of_masks(out, len(run), unread_images(run))
     return np.flatnonzero(~np.logical_or.reduce(list(out.values()))), used
 

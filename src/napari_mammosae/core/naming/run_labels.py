@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ..annotations.positives import Positive
     from ..runs.run import Run
     from ..stats.measures import BoolArray, FloatArray
 
-_TAKEN = ("view", "laterality", "vendor", "model")
+TAKEN = ("view", "laterality", "vendor", "model")
 """Texts of a run's table, where it has them, that say how an image was taken."""
 
 
@@ -38,6 +39,8 @@ class RunLabels:
         What the numbers of a label stand for.
     patients
         (n,) texts.
+    splits
+        (n,) texts, None where unknown: the run's, and those of tables where it knows none.
     labelled
         (n,) images of which any label is known, side and view apart; all where there is no other label.
     notes
@@ -47,14 +50,15 @@ class RunLabels:
     values: dict[str, FloatArray]
     categories: dict[str, tuple[str, ...]]
     patients: np.ndarray
+    splits: np.ndarray
     labelled: BoolArray
     notes: tuple[str, ...] = ()
 
 
-def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
+def labels_of_run(run: Run, tables: Sequence[Path] | None = None, positive: Positive | None = None) -> RunLabels:
     """Return the labels of a run's images; of `tables`, where they are given, the first one's known values count.
 
-    Patients are the run's, unless it knows none and a table does.
+    Patients are the run's, unless it knows none and a table does. `positive` is as `read_labels` takes it.
 
     Raises
     ------
@@ -73,7 +77,7 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
         for label in run.labels:
             values[label], categories[label] = run.label(label), categories_of(run, label)
     for path in tables or ():
-        table, rows, said = _matched(run, path)
+        table, rows, said = _matched(run, path, positive)
         notes += [*table.attrs["notes"], *said]
         for column in (str(name) for name in table if str(name).startswith("label.")):
             label, found = column.removeprefix("label."), np.full(len(run), np.nan)
@@ -93,21 +97,23 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None) -> RunLabels:
             )  # fmt: skip
             alone = False
             notes.append(f"{path.name}: patients are those of this table, as the run knows none")
-        for name in ("view", "laterality"):
+        for name in ("view", "laterality", "split"):
             texts.setdefault(name, []).append(_texts(table[name], rows))
+    of_run = [run.images["split"].to_numpy(object)] if "split" in run.images else []
+    splits = _first_known([*of_run, *texts.pop("split", [])], len(run))
     labelled = [~np.isnan(column) for column in values.values()]
-    for name in _TAKEN:
+    for name in TAKEN:
         here = [run.images[name].to_numpy(object)] if name in run.images else []
         _add_texts(values, categories, name, [*here, *texts.get(name, [])])
     if np.unique(patients).size == len(patients):
         notes.append("every image counts as a patient of its own: neither the run nor a table names patients")
     some = np.logical_or.reduce(labelled) if labelled else np.ones(len(run), np.bool_)
-    return RunLabels(values, categories, patients, some, tuple(notes))
+    return RunLabels(values, categories, patients, splits, some, tuple(notes))
 
 
-def _matched(run: Run, path: Path) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
+def _matched(run: Run, path: Path, positive: Positive | None) -> tuple[pd.DataFrame, np.ndarray, list[str]]:
     """A table of labels, the row that names each image (-1: none), and what to know of that."""
-    table = read_labels(path)
+    table = read_labels(path, positive)
     found = ImageNames(map(str, table.index)).match(listed_names(run.images))
     rows = np.array([-1 if place is None else place for place in found.places], np.int64)
     if (rows < 0).all():
@@ -123,12 +129,18 @@ def _texts(column: pd.Series, rows: np.ndarray) -> np.ndarray:
     return np.array([texts[row] if row >= 0 else None for row in rows], object)
 
 
+def _first_known(columns: Sequence[np.ndarray], count: int) -> np.ndarray:
+    """The first text that is known in each row, None without one."""
+    rows = zip(*columns, strict=True) if columns else [()] * count
+    found = [next((str(text) for text in row if isinstance(text, str) and text), None) for row in rows]
+    return np.array(found, object)
+
+
 def _add_texts(
     values: dict[str, FloatArray], categories: dict[str, tuple[str, ...]], name: str, columns: Sequence[np.ndarray]
 ) -> None:
     """Number the texts of a label that no table has yet; the first column's known ones count."""
-    rows = zip(*columns, strict=True)
-    found = [next((str(text) for text in row if isinstance(text, str) and text), None) for row in rows]
+    found = _first_known(columns, len(columns[0]) if columns else 0)
     names = sorted({text for text in found if text})
     if slug(name) not in values and names:
         values[name] = np.array([np.nan if text is None else names.index(text) for text in found], np.float64)

@@ -18,13 +18,19 @@ from ..base.limits import check_grown, check_limit
 from ..base.progress import Report, ignore, reporting
 from ..base.provenance import check_replaceable, provenance, write_results
 from ..base.reading import reads
-from .phantom import FINDINGS, Phantom, make_phantom
+from .phantom import FINDINGS, Phantom, make_phantom, nipple_hidden
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")
 
 
 def make_phantoms(
-    folder: Path | str, count: int, seed: int = 0, *, marker_bias: float = 0.5, progress: bool | Report = False
+    folder: Path | str,
+    count: int,
+    seed: int = 0,
+    *,
+    marker_bias: float = 0.5,
+    hidden_nipples: float = 0.0,
+    progress: bool | Report = False,
 ) -> Path:
     """Write synthetic mammograms with known truth into a folder, and return it.
 
@@ -36,6 +42,8 @@ def make_phantoms(
         How many, and the seed of the first; seeds rise by one.
     marker_bias
         P(view marker on the image | mass) = 1 - P(marker | no mass).
+    hidden_nipples
+        Share of the images whose nipple is out of profile, so that `structures.csv` has no box of it.
     progress
         Whether to show a progress bar, or a function that takes reports.
 
@@ -47,7 +55,7 @@ def make_phantoms(
     ['phantom-000001.png', 'phantom-000002.png']
     """
     with reporting(progress) as report:
-        write_phantoms(folder, count, seed, marker_bias, report)
+        write_phantoms(folder, count, seed, marker_bias, report, hidden_nipples)
     return Path(folder)
 
 
@@ -57,6 +65,7 @@ def write_phantoms(
     seed: int = 0,
     marker_bias: float = 0.5,
     progress: Report | None = None,
+    hidden_nipples: float = 0.0,
 ) -> list[str]:
     """Write the phantoms of seeds `seed` to `seed + count - 1` and return their image ids.
 
@@ -72,11 +81,13 @@ def write_phantoms(
     """
     if count < 1:
         raise ValueError(f"{count} phantoms were asked for; at least one is needed")
+    if not 0 <= hidden_nipples <= 1:
+        raise ValueError(f"hidden_nipples is {hidden_nipples}; it is a share, from 0 to 1")
     folder, report, first = Path(folder), progress or ignore, seed
     check_replaceable(*table_files(folder))
 
     def draw(seed: int) -> Phantom:
-        phantom = make_phantom(seed, marker_bias=marker_bias)
+        phantom = make_phantom(seed, marker_bias=marker_bias, nipple=not nipple_hidden(seed, hidden_nipples))
         write_image(folder, phantom)
         write_truth(folder / "truth", phantom)
         return _without_arrays(phantom)
@@ -89,7 +100,7 @@ def write_phantoms(
             report("Drawing synthetic phantoms", len(phantoms), count)
     finally:
         pool.shutdown(cancel_futures=True)
-    settings = {"count": count, "seed": first, "marker_bias": marker_bias}
+    settings = {"count": count, "seed": first, "marker_bias": marker_bias, "hidden_nipples": hidden_nipples}
     write_tables(folder, phantoms, provenance("phantoms", settings))
     return [phantom.image_id for phantom in phantoms]
 

@@ -30,7 +30,7 @@ STRUCTURES = (
 PREVALENCE = 0.4
 
 # The first word of every random stream: a later change of one stream's use leaves the other streams as they were.
-_PATIENT, _ANATOMY, _LABELS, _LESIONS, _CONFOUNDERS, _MARKER = range(6)
+_PATIENT, _ANATOMY, _LABELS, _LESIONS, _CONFOUNDERS, _MARKER, _NIPPLE = range(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +71,27 @@ def labels_of(seed: int) -> dict[str, bool]:
     return _labels(_label_draw(seed))
 
 
+def nipple_hidden(seed: int, share: float) -> bool:
+    """Return whether the nipple of a seed is out of profile, where it is on a share of the images."""
+    return bool(np.random.default_rng([_NIPPLE, seed]).random() < share)
+
+
+def has_marker(seed: int, marker_bias: float = 0.5) -> bool:
+    """Whether the phantom of a seed has a view marker, known before anything is drawn."""
+    draw = _label_draw(seed)
+    return _marker(draw, _labels(draw)["mass"], marker_bias)
+
+
 def _label_draw(seed: int) -> np.random.Generator:
     return np.random.default_rng([_LABELS, seed])
 
 
 def _labels(draw: np.random.Generator) -> dict[str, bool]:
     return dict(zip(FINDINGS, (draw.random(len(FINDINGS)) < PREVALENCE).tolist(), strict=True))
+
+
+def _marker(draw: np.random.Generator, mass: bool, bias: float) -> bool:
+    return bool(draw.random() < (bias if mass else 1 - bias))
 
 
 def make_phantom(
@@ -117,7 +132,7 @@ def make_phantom(
     mass = drawn["mass"] if mass is None else mass
     cluster = drawn["suspicious_calcification"] if suspicious_calcification is None else suspicious_calcification
     if marker is None:
-        marker = bool(draw.random() < (marker_bias if mass else 1 - marker_bias))
+        marker = _marker(draw, mass, marker_bias)
 
     rng = np.random.default_rng([_ANATOMY, seed])
     geometry = lay_out(rng, view, build)

@@ -9,6 +9,9 @@ from ..base.errors import SettingsError
 from ..stats.measures import FloatArray, IntArray
 from ..stats.sparse import activations
 
+_ROUNDING = 1e-12
+"""Share of its sum of squares below which a variance is rounding."""
+
 
 def decoder_neighbours(decoder: NDArray[np.floating[Any]], latent: int, count: int = 10) -> tuple[IntArray, FloatArray]:
     """Latents whose decoder columns point most nearly the same way.
@@ -33,17 +36,48 @@ def decoder_neighbours(decoder: NDArray[np.floating[Any]], latent: int, count: i
     return _best(np.divide(products, scale, out=np.zeros_like(scale), where=scale > 0), latent, count)
 
 
-def coactivation_neighbours(pooled: Any, latent: int, count: int = 10) -> tuple[IntArray, FloatArray]:
-    """Latents that fire on most nearly the same images: Jaccard index of the sets of images, as (latents, indices)."""
+def coactivation_neighbours(pooled: Any, latent: int, count: int = 10) -> tuple[IntArray, FloatArray, IntArray]:
+    """Latents whose activation rises and falls with another's from image to image.
+
+    How much two sets of images have in common says little where latents fire on nearly all images: many would be equal.
+
+    Parameters
+    ----------
+    pooled : (n, h)
+        Activation of each latent on each image, dense or sparse.
+    latent, count
+        Whose neighbours, and how many.
+
+    Returns
+    -------
+    latents : (count,) int64
+        Highest correlation first, without the latent itself; ties go to the lower number.
+    correlations : (count,) float64
+        Pearson's r over all images; 0 with a latent that does not vary.
+    common : (count,) int64
+        Images on which both fire.
+    """
     matrix = activations(pooled)
     _check(latent, matrix.shape[1])
-    on = np.zeros(matrix.shape[0])
-    on[matrix.indices[matrix.indptr[latent] : matrix.indptr[latent + 1]]] = 1.0
-    sizes = np.diff(matrix.indptr).astype(np.float64)
-    running = np.r_[0.0, np.cumsum(on[matrix.indices])]
-    both = running[matrix.indptr[1:]] - running[matrix.indptr[:-1]]
-    either = sizes + sizes[latent] - both
-    return _best(np.divide(both, either, out=np.zeros_like(both), where=either > 0), latent, count)
+    n = matrix.shape[0]
+    own = np.zeros(n)
+    fires = slice(matrix.indptr[latent], matrix.indptr[latent + 1])
+    own[matrix.indices[fires]] = matrix.data[fires]
+    sums = [_by_column(matrix, values) for values in (matrix.data, matrix.data**2, matrix.data * own[matrix.indices])]
+    total, squares, products = sums
+    variance = np.maximum(squares - total**2 / max(n, 1), 0.0)
+    variance[variance <= _ROUNDING * squares] = 0.0
+    scale = np.sqrt(variance * variance[latent])
+    covariance = products - total * total[latent] / max(n, 1)
+    found, r = _best(np.divide(covariance, scale, out=np.zeros_like(scale), where=scale > 0), latent, count)
+    return found, r, _by_column(matrix, (own[matrix.indices] > 0).astype(np.float64))[found].astype(np.int64)
+
+
+def _by_column(matrix: Any, values: FloatArray) -> FloatArray:
+    """Sum a value for each entry of a csc matrix over its columns."""
+    running = np.r_[0.0, np.cumsum(values, dtype=np.float64)]
+    sums: FloatArray = running[matrix.indptr[1:]] - running[matrix.indptr[:-1]]
+    return sums
 
 
 def top_images(values: ArrayLike, patients: ArrayLike | None = None, count: int = 12) -> IntArray:

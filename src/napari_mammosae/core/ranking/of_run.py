@@ -8,10 +8,9 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from ..base.errors import MammoSAEError, ModelError, SettingsError
-from ..base.names import slug
 from ..base.provenance import provenance
 from ..models.facts import ModelFacts
-from ..runs.classes import added_class, categories_of, class_number, logit_of
+from ..runs.classes import categories_of, class_number, logit_of, place_of
 from ..runs.making.model_spec import model_of_run
 from ..runs.protocol import ProtocolName, choose
 from ..runs.run import Run
@@ -60,9 +59,9 @@ def rank(
         The run's model, or its name; adds what each latent contributes to the logit of the class. It is loaded by
         the name the run knows where the score is "attribution" and none is given.
     logit
-        One of the model's classes that the run was not made with, such as a prompt's, for which the attribution is
-        taken; a prompt needs no label then. Its table says, as `cosine_change`, how the cosine changes on average when
-        a latent is removed.
+        One of the model's classes for which the attribution is taken, where it is not called as the label: that of a
+        prompt or of a trained head, which need no label then. The table of a prompt says, as `cosine_change`, how the
+        cosine changes on average when a latent is removed.
     intervals
         Latents, best first, that get 95 % intervals; None for all that fire.
 
@@ -103,8 +102,8 @@ def rank(
     sample = sample_of(run, label, split, unit)
     pool = replace(pool_of_sample(run, sample), attribution=attribution)
     table = rank_latents(pool, score, label=number, contrast=contrast, intervals=intervals)
-    if model is not None and (place := added_class(run, model, logit)) is not None:
-        head = model.head_of(place)
+    if model is not None and logit is not None:
+        head = model.head_of(place_of(model, logit))
         if head.prompt is not None:
             rows = np.unique(sample.rows)
             pooled, features = scipy.sparse.csr_array(run.pooled("mean"))[rows], run.features("mean")[rows]
@@ -181,7 +180,7 @@ def attribution_of_class(
 ) -> NDArray[np.float64]:
     """Return what one unit of each latent's mean adds to the logit that speaks for a class of a label, (h,).
 
-    `logit` names a class of the model that the run was not made with; it speaks for class 1, and against class 0.
+    `logit` names a class of the model in place of the one called as the label; it speaks for class 1, and against 0.
 
     Raises
     ------
@@ -192,11 +191,8 @@ def attribution_of_class(
     """
     if model.n_latents != run.n_latents:
         raise ModelError(f"{model.name} has {model.n_latents} latents, {run.path.name} {run.n_latents}.")
-    place = added_class(run, model, logit)
-    if place is not None:
-        return np.asarray(model.linear_tail()[0][place] * (1 if number else -1))
-    if logit is not None and slug(logit) not in run.classes:
-        raise SettingsError(f"the model has no class {logit!r} besides those of {run.path.name}.")
+    if logit is not None:
+        return np.asarray(model.linear_tail()[0][place_of(model, logit)] * (1 if number else -1))
     found = logit_of(model, label, number, categories_of(run, label))
     return np.asarray(model.linear_tail()[0][found.logit] * found.sign)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from ..base.caches import folder_beside
 from ..base.cells import write_csv
 from ..base.errors import RunError
 from ..base.provenance import check_replaceable, write_results
@@ -27,6 +28,11 @@ FOLDER = "concepts"
 _TABLES = ("latents.csv", "correlations.csv", "concepts.csv", "comparison.csv", "shortcuts.csv", "pairs.csv")
 
 
+def report_folder(run: Path) -> Path:
+    """Return where the report of a run lies: in the run, unless that came with the package."""
+    return folder_beside(run, FOLDER)
+
+
 def report_files(folder: Path) -> list[Path]:
     """Return the files of a report, the one that says how it was made first."""
     return [folder / name for name in (NOTE, PAGE, *_TABLES)]
@@ -43,8 +49,15 @@ def check_report(folder: Path) -> None:
     check_replaceable(*report_files(folder))
 
 
-def read_latents(run: Run) -> pd.DataFrame | None:
-    """Return the table of latents of the report in a run's folder; None without one, and for one of another SAE.
+class Report(NamedTuple):
+    """What the viewer shows of a report: the latents, and those that go with a confounder and push a prediction."""
+
+    latents: pd.DataFrame
+    shortcuts: pd.DataFrame
+
+
+def read_report(run: Run) -> Report | None:
+    """Return the tables of the report in a run's folder; None without one, and for one of another SAE.
 
     Raises
     ------
@@ -53,7 +66,8 @@ def read_latents(run: Run) -> pd.DataFrame | None:
     """
     import pandas as pd
 
-    note, _, table, *_ = report_files(run.path / FOLDER)
+    files = dict(zip((NOTE, PAGE, *_TABLES), report_files(report_folder(run.path)), strict=True))
+    note, table, shortcuts = files[NOTE], files["latents.csv"], files["shortcuts.csv"]
     if not (note.exists() and table.exists()):
         return None
     with reading(note, RunError, "a report on concepts"):
@@ -61,7 +75,12 @@ def read_latents(run: Run) -> pd.DataFrame | None:
     if made_with.get("sae_sha256") != run.info["sae_sha256"]:
         return None
     with reading(table, RunError, "a table of latents and concepts"):
-        return pd.read_csv(table)[list(SHOWN)].astype({"latent": "int64", "accepted": bool, "confounder": bool})
+        latents = pd.read_csv(table)[list(SHOWN)].astype({"latent": "int64", "accepted": bool, "confounder": bool})
+    pushing = pd.DataFrame(columns=list(SHORTCUTS))
+    if shortcuts.exists():
+        with reading(shortcuts, RunError, "a report of shortcuts"):
+            pushing = pd.read_csv(shortcuts)[list(SHORTCUTS)].astype({"latent": "Int64"})
+    return Report(latents, pushing)
 
 
 SHOWN = ("latent", "accepted", "concept", "confounder", "pool", "r", "auroc", "q_value", "next", "margin")

@@ -13,6 +13,8 @@ from ..base.provenance import provenance, write_results
 from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..intervention.prompt_scores import score_image
+from ..models.contributions import METHOD_WORDS, Contributions
+from ..models.disagreement import disagreements
 from ..models.domain import outside_domain
 from ..models.heads import Head
 from ..models.latents import LatentMaps
@@ -24,19 +26,30 @@ if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
 
-def latent_table(model: "MammoSAE", maps: LatentMaps) -> "pd.DataFrame":
+def latent_table(model: "MammoSAE", maps: LatentMaps, contributions: Contributions | None = None) -> "pd.DataFrame":
     """One row a latent, all h of them, in the order of their numbers.
 
     Columns: ``latent``, ``mean`` and ``max`` over the cells, ``active_cells``; for each class ``attribution.<class>``,
     what one unit of the mean adds to the logit, and ``contribution.<class>``, what this latent adds on this image. The
-    last two are left out where they are not exact: without a classifier, for an SAE on an inner layer, and for one
-    that normalises each cell.
+    last two are left out where they are not exact: without a classifier, and for an SAE on an inner layer. One that
+    normalises each cell has ``sized_mean``, of each activation times the size of its cell, and the attribution is to
+    that. A Matryoshka SAE has ``group``, 1 being the most general. What was found by gradients stands in
+    ``gradient.<class>`` or ``integrated.<class>``.
     """
-    table = maps.table()
-    if model.linear:
-        for name, attribution in zip(model.classes, model.attribution if model.classes else (), strict=True):
-            table[f"attribution.{name}"] = attribution
-            table[f"contribution.{name}"] = attribution * table["mean"]
+    table, facts = maps.table(), model.facts
+    if facts.groups:
+        table["group"] = np.repeat(np.arange(1, len(facts.groups) + 1), facts.groups)
+    if maps.sized_mean is not None:
+        table["sized_mean"] = maps.sized_mean
+    if ledger := maps.ledger(facts):
+        attribution = facts.attribution if facts.attribution is not None else facts.cell_attribution
+        assert attribution is not None
+        for name, one, contribution in zip(model.classes, attribution, ledger[0], strict=True):
+            table[f"attribution.{name}"] = one
+            table[f"contribution.{name}"] = contribution
+    if contributions is not None:
+        for name, values in zip(model.classes, contributions.spread(len(maps)), strict=True):
+            table[f"{contributions.method}.{name}"] = values
     return table
 
 
@@ -58,6 +71,7 @@ def prediction(model: "MammoSAE", image: Mammogram, maps: LatentMaps) -> dict[st
         "probability_sae": by_class(model.probabilities(maps.logits_sae)),
         **_prompts(model, maps),
         "error_norm": maps.error_norm,
+        "disagreements": list(disagreements(model, maps)),
         "fvu": None if np.isnan(maps.fvu) else maps.fvu,
         "grid": maps.shape[1:],
         "latents": maps.shape[0],
@@ -122,9 +136,10 @@ def write_inspection(
     maps: LatentMaps,
     *,
     boxes: "pd.DataFrame | None" = None,
-    top: int = 10,
+    top: int | None = 10,
     figure: str = "figure.png",
     settings: Mapping[str, Any] | None = None,
+    contributions: Contributions | None = None,
 ) -> list[Path]:
     """Write ``latents.csv``, ``maps.npz``, ``prediction.json`` (with the provenance of all) and a figure: all or none.
 
@@ -137,21 +152,28 @@ def write_inspection(
     boxes
         Ground truth drawn into the figure: columns row_min, col_min, row_max, col_max (source edges) and finding.
     top
-        How many latents the figure shows, those of highest mean.
+        How many latents the figure shows, those of highest mean; None for all that fire.
     figure
         Name of the figure's file; the suffix says the format: png, pdf or svg.
     settings
         Kept with the provenance.
+    contributions
+        What latents add by gradients.
 
     Returns
     -------
     list of Path
         What was written.
     """
-    table, arrays = latent_table(model, maps), map_arrays(maps)
+    table, arrays = latent_table(model, maps, contributions), map_arrays(maps)
     record = prediction(model, image, maps) | {"provenance": provenance("inspect", settings or {}, model)}
-    if caution := outside_domain(model, image):
+    if contributions is not None:
+        error = dict(zip(model.classes, contributions.error.tolist(), strict=True))
+        record["contributions"] = {"method": METHOD_WORDS[contributions.method], "completeness_error": error}
+    caution = outside_domain(model, image)
+    if caution:
         record["outside_domain"] = caution
+    caution = "\n".join(filter(None, (caution, *disagreements(model, maps))))
     drawing = latents_figure(
         image, maps, boxes=boxes, top=top, subtitle=_headline(model, maps), source=figure_source(model, caution)
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..base.errors import SettingsError
-from ..base.figures import measure_title, plain
+from ..base.figures import PRINT, measure_title, plain
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE
 from ..intervention.plots import draw_curve, draw_effects, draw_notes
@@ -83,8 +83,8 @@ def save(figure: Any, path: Path, provenance: str = "") -> None:
     figure.supxlabel(plain(" | ".join(filter(None, (provenance, NOTICE)))), fontsize=6, color="0.4", x=0.01, ha="left")
     # no date in the file: the same numbers give the same bytes
     dated = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    with write_atomic(path) as temporary, rc_context({"svg.hashsalt": path.name}):
-        figure.savefig(temporary, dpi=200, metadata=dated[path.suffix.lower()])
+    with write_atomic(path) as temporary, rc_context({**PRINT, "svg.hashsalt": path.name}):
+        figure.savefig(temporary, metadata=dated[path.suffix.lower()])
 
 
 def plot_effects(

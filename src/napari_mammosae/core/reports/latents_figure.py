@@ -1,5 +1,6 @@
 """Figures for papers, drawn without a screen: heatmaps over the mammogram, in the same place as in the viewer."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from ..base.errors import ModelError, SettingsError
 from ..base.figures import plain
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE, ModelIdentity
+from ..base.text import shorten
 from ..images.geometry import Frame
 from ..images.mammogram import Mammogram
 from ..models.latents import LatentMaps
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 FORMATS = ("png", "pdf", "svg")
 COLUMNS = 6
 PANEL_HEIGHT = 3.4  # inches
+LONGEST_SIDE = 12_000
+"""Pixels of a saved figure, of however many heatmaps."""
 ROWS_DRAWN = 700  # pixels; a panel has no more when it is saved
+_LONGEST = 32  # characters of a name above a panel
 HEAT = "inferno"
 BOX = "#35d0ba"
 
@@ -35,7 +40,7 @@ def plot_latents(
     image: Mammogram,
     maps: LatentMaps,
     *,
-    top: int = 10,
+    top: int | None = 10,
     latents: ArrayLike | None = None,
     boxes: "Findings | pd.DataFrame | None" = None,
 ) -> NDArray[np.object_]:
@@ -46,7 +51,7 @@ def plot_latents(
     image, maps
         The mammogram and its latents.
     top, latents
-        How many latents, those of highest mean first, or which; latents that are silent here are named as such.
+        How many latents, those of highest mean first (None: all that fire), or which; silent ones are named as such.
     boxes
         Annotated boxes, drawn on every panel.
 
@@ -84,9 +89,10 @@ def latents_figure(
     maps: LatentMaps,
     *,
     boxes: "pd.DataFrame | None" = None,
-    top: int = 10,
+    top: int | None = 10,
     latents: ArrayLike | None = None,
     found: Mapping[int, NDArray[np.float64]] | None = None,
+    called: Mapping[int, str] | None = None,
     subtitle: str = "",
     source: str = "",
     figure: "Figure | None" = None,
@@ -101,11 +107,13 @@ def latents_figure(
         Columns row_min, col_min, row_max, col_max (source edges) and `finding` where there is one; drawn on every
         panel, named on the first.
     top
-        Heatmaps at most.
+        Heatmaps at most; None for no limit.
     latents
         Which, in order; silent ones are shown as such. By default those of highest mean that fire on the image.
     found
         Boxes found in a latent's heatmap, (n, 4) source edges by latent; drawn dashed.
+    called
+        What latents are called, for their titles.
     subtitle
         Second line of the heading.
     source
@@ -123,9 +131,11 @@ def latents_figure(
     order = np.asarray(latents, np.int64)[:top].tolist()
     background = _background(image, frame)
     panels = 1 + len(order)
-    rows, columns = -(-panels // COLUMNS), min(panels, COLUMNS)
     row0, col0, row1, col1 = frame.crop
     width = PANEL_HEIGHT * (col1 - col0) / (row1 - row0)
+    square = math.isqrt(int(panels * (PANEL_HEIGHT + 0.45) / width))  # columns of a figure as high as wide
+    columns = min(panels, max(COLUMNS, square))
+    rows = -(-panels // columns)
     figure = figure or Figure(layout="constrained")
     figure.set_size_inches(max(width * columns, 4.0), (PANEL_HEIGHT + 0.45) * rows + 0.8)
     figure.suptitle(plain("\n".join(filter(None, [image.image_id, subtitle]))), fontsize=9)
@@ -143,7 +153,8 @@ def latents_figure(
             _outline(axis, found[latent], "white", dashed=True)
         mean, peak = maps.pooled_mean[latent], maps.pooled_max[latent]
         fires = f"mean {mean:.3g}, max {peak:.3g}" if peak > 0 else "silent on this image"
-        axis.set_title(f"latent {latent}\n{fires}", fontsize=7)
+        name = plain(shorten((called or {}).get(latent, ""), _LONGEST))
+        axis.set_title(f"latent {latent}\n{name}\n{fires}" if name else f"latent {latent}\n{fires}", fontsize=7)
     return figure
 
 
@@ -157,7 +168,9 @@ def figure_source(model: ModelIdentity, caution: str = "") -> str:
 
 
 def save_figure(figure: "Figure", path: Path | str) -> None:
-    """Write a figure whole, in the format its suffix names: png (300 dpi), pdf or svg (text stays text).
+    """Write a figure whole, in the format its suffix names: png, pdf or svg (text stays text).
+
+    A picture has 300 dots an inch, or as many as leave its longer side `LONGEST_SIDE` pixels.
 
     Raises
     ------
@@ -171,7 +184,7 @@ def save_figure(figure: "Figure", path: Path | str) -> None:
     from matplotlib import rc_context
 
     with write_atomic(path) as temporary, rc_context({"pdf.fonttype": 42, "svg.fonttype": "none"}):
-        figure.savefig(temporary, format=kind, dpi=300)
+        figure.savefig(temporary, format=kind, dpi=min(300, LONGEST_SIDE / max(figure.get_size_inches())))
 
 
 def _background(image: Mammogram, frame: Frame) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Average precision of the ten best latents as a Markdown table, laid out like the paper's Table 2."""
+"""Average precision of the best latents as Markdown tables, laid out like the paper's Table 2."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+COLUMNS = 10
+"""Ranks that a table is wide, as the paper's is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ def paper_row(
     ranking: npt.ArrayLike | None = None,
     *,
     measure: str = "ap",
-    top: int = 10,
+    top: int | None = 10,
 ) -> PaperRow:
     """Line of one finding from the result of `localize_run`.
 
@@ -34,6 +37,8 @@ def paper_row(
     ranking
         Latents in ranking order, best first, as in the paper (class 1). Without it latents are taken by falling
         measure. A ranked latent that is not in the table never fired on these images; its value is 0.
+    top
+        How many; None for all.
     """
     mine = table[table["finding"] == finding].set_index("latent")[measure]
     if ranking is None:
@@ -46,14 +51,27 @@ def paper_row(
 
 
 def paper_table(rows: Iterable[PaperRow]) -> str:
-    """Markdown table with a column for each rank, and below it which latents these are."""
-    lines = list(rows)
-    width = max((len(row.values) for row in lines), default=0)
-    header = ["Concept", "Model", *(str(rank + 1) for rank in range(width))]
-    out = [f"| {' | '.join(header)} |", f"| {' | '.join(['---', '---', *['---:'] * width])} |"]
-    for row in lines:
-        values = [f"{value:.3f}" if np.isfinite(value) else "undefined" for value in row.values]
-        out.append(f"| {' | '.join([row.concept, row.model, *values, *[''] * (width - len(values))])} |")
-    out.append("")
+    """Markdown tables with a column for each rank, ten a table, and below them which latents these are."""
+    lines, out = list(rows), []
+    for places in blocks(max((len(row.values) for row in lines), default=0)):
+        header = ["Concept", "Model", *(str(rank + 1) for rank in places)]
+        out += [f"| {' | '.join(header)} |", f"| {' | '.join(['---', '---', *['---:'] * len(places)])} |"]
+        for row in lines:
+            values = [_text(row.values[place]) if place < len(row.values) else "" for place in places]
+            out.append(f"| {' | '.join([row.concept, row.model, *values])} |")
+        out.append("")
     out += [f"{row.concept}, {row.model}: latents {', '.join(map(str, row.latents))}." for row in lines]
     return "\n".join(out) + "\n"
+
+
+def blocks(width: int) -> list[range]:
+    """Return the places of each table where so many do not fit into one; one table at least.
+
+    >>> blocks(12)
+    [range(0, 10), range(10, 12)]
+    """
+    return [range(start, min(start + COLUMNS, width)) for start in range(0, max(width, 1), COLUMNS)]
+
+
+def _text(value: float) -> str:
+    return f"{value:.3f}" if np.isfinite(value) else "undefined"

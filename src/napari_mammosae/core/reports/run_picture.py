@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from ..base.errors import ImageError, SettingsError
-from ..base.names import short_name
-from ..images.mammogram import Mammogram, read_mammogram
+from ..base.errors import SettingsError
+from ..images.mammogram import Mammogram
 from ..models.latents import LatentMaps
 from ..ranking.files import PUBLISHED, check_order, published_ranking
 from ..ranking.of_run import rank
-from ..runs.image_files import ImageFiles
+from ..runs.ready import files_of_run
 from ..runs.run import Run
 
 if TYPE_CHECKING:
@@ -39,21 +38,10 @@ def picture_of_run(run: Run, image: str, root: Path | None = None) -> tuple[Mamm
     ImageError
         The file is not found, cannot be read, or has another size than the image the run was made from.
     """
-    files = ImageFiles(run)
+    files = files_of_run(run)
     if root is not None:
         files.root = root
-    row = run.row_of(image)
-    path = files.path(row)
-    name = str(run.images["path"].iloc[row])
-    if path is None:
-        where = f"in {root.name}" if root is not None else f"near {run.path.name}"
-        raise ImageError(f"{short_name(name)} was not found {where}; give the folder that the run was made from.")
-    maps = run.latents(image)
-    mammogram = read_mammogram(path, image_id=str(run.images["image_id"].iloc[row]))
-    if maps.frame is not None and mammogram.shape != maps.frame.source_shape:
-        then, now = (" x ".join(map(str, shape)) for shape in (maps.frame.source_shape, mammogram.shape))
-        raise ImageError(f"{short_name(name)} has {now} pixels, it had {then} when {run.path.name} was made.")
-    return mammogram, maps
+    return files.read(run.row_of(image)), run.latents(image)
 
 
 def order_for_picture(

@@ -10,12 +10,17 @@ import numpy as np
 from ..annotations.positives import positive_of, question
 from ..base.errors import SettingsError
 from ..base.names import slug
-from ..stats.predictions import decisions
+from ..models.heads import places_of
+from ..stats.predictions import decisions, probabilities
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..stats.measures import IntArray
+    from numpy.typing import NDArray
+
+    from ..models.facts import ModelFacts
+    from ..models.model import MammoSAE
+    from ..stats.measures import FloatArray, IntArray
     from .run import Run
 
 UNNAMED = "finding"
@@ -34,6 +39,38 @@ class Predictor(Protocol):
     def task(self) -> str:
         """How logits become probabilities: "binary", "multilabel" or "multiclass"."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLogits:
+    """The logits that are scored against a label.
+
+    Attributes
+    ----------
+    places
+        Of the logits among those of the model or run: one for a label of two classes, else one a class in the order of
+        the class numbers. Logits of a multiclass head that stand for none of the label's classes come last: they can
+        win, wrongly.
+    numbers
+        The class number that each of several logits speaks for; empty for a label of two classes.
+    """
+
+    places: tuple[int, ...]
+    numbers: tuple[int, ...] = ()
+
+    def positions(self, labels: FloatArray) -> FloatArray:
+        """Return labels as what decisions are compared with: 0 or 1, or the position of the class's logit."""
+        if not self.numbers:
+            return labels
+        return np.asarray(np.searchsorted(self.numbers, labels), np.float64)
+
+    def decided(self, logits: FloatArray) -> IntArray:
+        """Return the class numbers that these logits (n, C) decide for; one beyond all where the winner has none."""
+        found = decisions(logits)
+        if not self.numbers:
+            return found
+        beyond = range(self.numbers[-1] + 1, self.numbers[-1] + 1 + len(self.places) - len(self.numbers))
+        return np.array([*self.numbers, *beyond])[found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +162,16 @@ def _named(predictor: Predictor, label: str, categories: Sequence[str]) -> list[
         if any(place is not None for place in found):
             return found
         if not categories and task == "multiclass" and all(name.startswith(f"{label}_") for name in places):
-            return list(places.values())
+            return _by_number([name.removeprefix(f"{label}_") for name in classes], start)
     return []
+
+
+def _by_number(suffixes: Sequence[str], start: int) -> list[int | None]:
+    """Logit of each class number: that of the class of this number where all are numbers, else in their order."""
+    if not all(suffix.isdecimal() for suffix in suffixes):
+        return list(range(start, start + len(suffixes)))
+    places = {int(suffix): start + place for place, suffix in enumerate(suffixes)}
+    return [places.get(number) for number in range(max(places) + 1)]
 
 
 def _class_names(label: str, categories: Sequence[str]) -> list[str]:
@@ -135,17 +180,18 @@ def _class_names(label: str, categories: Sequence[str]) -> list[str]:
     return [name for own in slugs for name in (f"{label}_{own}", own)]
 
 
-def logits_of_label(run: Run, label: str, called: str | None = None) -> list[int]:
-    """Return which logits are scored against a label: one for a label of two classes, else one a class, in order.
-
-    Logits of a multiclass model that stand for none of the label's classes come last: they can win, wrongly.
+def logits_of_label(run: Run, label: str, called: str | None = None, model: Predictor | None = None) -> LabelLogits:
+    """Return which logits are scored against a label.
 
     Parameters
     ----------
     run, label
         A run, and one of its labels.
     called
-        The model's class that predicts a label of two classes, where it is called otherwise.
+        The class that predicts a label of two classes, where it is called otherwise.
+    model
+        Whose logits are meant: the run's model, which can have heads that the run was not made with. By default those
+        that the run keeps.
 
     Raises
     ------
@@ -154,55 +200,62 @@ def logits_of_label(run: Run, label: str, called: str | None = None) -> list[int
     SettingsError
         The model predicts something else, or not every class of the label, or it is not known which one is positive.
     """
+    predictor: Predictor = run if model is None else model
     numbers = [number for number, _ in classes_of(run, label)]
     categories = categories_of(run, label)
-    if called is None and (named := _named(run, label, categories)):
-        count = max(numbers, default=0) + 1 if None in named else len(named)
-        logits = [logit_of(run, label, number, categories).logit for number in range(count)]
-        rest = range(len(run.classes)) if run.task == "multiclass" else ()
-        return [*logits, *(place for place in rest if place not in logits)]
+    if called is None and (named := _named(predictor, label, categories)):
+        for number in numbers:
+            logit_of(predictor, label, number, categories)
+        own = {number: place for number, place in enumerate(named) if place is not None}
+        start, classes, task = _head_of(predictor, next(iter(own.values())))
+        rest = range(start, start + len(classes)) if task == "multiclass" else ()
+        places = (*own.values(), *(place for place in rest if place not in own.values()))
+        return LabelLogits(places, tuple(own))
     if called is not None:
-        if slug(called) not in run.classes:
-            raise SettingsError(
-                f"the model has no class {called!r}; it predicts {', '.join(run.classes) or 'nothing'}."
-            )
+        place = place_of(predictor, called)
         if categories and positive_of(categories) != 1:
             raise SettingsError(question(label, categories))
-        found = ClassLogit(run.classes.index(slug(called)))
     else:
-        found = logit_of(run, label, 1, categories)
-    if run.task == "multiclass" or not set(numbers) <= {0, 1}:
+        place = logit_of(predictor, label, 1, categories).logit
+    if _head_of(predictor, place)[2] == "multiclass" or not set(numbers) <= {0, 1}:
         raise SettingsError(
             f"the model of {run.path.name} has one logit for {label!r}, which cannot be scored against its classes "
             f"{', '.join(map(str, numbers))}."
         )
-    return [found.logit]
+    return LabelLogits((place,))
 
 
-def added_class(run: Run, predictor: Predictor, called: str | None) -> int | None:
-    """Return the place of a model's class that the run was not made with, such as a prompt's; None for all others."""
-    if called is None or slug(called) in run.classes:
-        return None
-    return next((place for place, name in enumerate(predictor.classes) if slug(name) == slug(called)), None)
+def place_of(predictor: Predictor, called: str) -> int:
+    """Return the place of a class by its name; SettingsError where there is none, naming those there are."""
+    found = [place for place, name in enumerate(predictor.classes) if slug(name) == slug(called)]
+    if not found:
+        raise SettingsError(
+            f"the model has no class {called!r}; it predicts {', '.join(predictor.classes) or 'nothing'}."
+        )
+    return found[0]
 
 
-def check_two_classes(run: Run, label: str) -> None:
-    """Check that one logit can speak for class 1 of a label.
+def logits_at(run: Run, model: MammoSAE | ModelFacts, places: Sequence[int]) -> NDArray[np.float64]:
+    """Return some logits (n, C) of a run's model on its images: as the run keeps them, else from pooled channels.
 
     Raises
     ------
     RunError
-        The run has no such label.
-    SettingsError
-        It has other classes than 0 and 1, or it is not known which of two is positive.
+        The run was not made with one of the heads, and keeps no pooled channels.
     """
-    numbers, categories = {number for number, _ in classes_of(run, label)}, categories_of(run, label)
-    if categories and positive_of(categories) != 1:
-        raise SettingsError(question(label, categories))
-    if not numbers <= {0, 1}:
-        raise SettingsError(
-            f"one logit cannot be scored against the classes {', '.join(map(str, sorted(numbers)))} of {label!r}."
-        )
+    columns, kept = [], places_of(model.classes, run.classes)
+    for place in places:
+        if (own := kept[place]) is not None:
+            columns.append(run.logits[:, own])
+        else:
+            head = model.head_of(place)
+            columns.append(run.logits_of(head)[:, place - model.logits_of(head.name).start])
+    return np.stack(columns, axis=1)
+
+
+def _head_of(predictor: Predictor, place: int) -> tuple[int, tuple[str, ...], str]:
+    """First logit, classes and task of the head that a logit belongs to."""
+    return next(head for head in reversed(_heads(predictor)) if head[0] <= place)
 
 
 def predictions_of(run: Run, label: str) -> IntArray:
@@ -213,9 +266,18 @@ def predictions_of(run: Run, label: str) -> IntArray:
     RunError, SettingsError
         As `logits_of_label`.
     """
-    if label in run.classes and run.task == "multiclass" and not categories_of(run, label):
-        return np.asarray(decisions(run.logits) == run.classes.index(label), dtype=np.int64)
-    return decisions(run.logits[:, logits_of_label(run, label)])
+    for start, classes, task in _heads(run):
+        if label in classes and task == "multiclass" and not categories_of(run, label):
+            return np.asarray(decisions(run.logits[:, start : start + len(classes)]) == classes.index(label), np.int64)
+    scored = logits_of_label(run, label)
+    return scored.decided(run.logits[:, scored.places])
+
+
+def probabilities_of_run(run: Run) -> NDArray[np.float64]:
+    """Return probabilities (n, C) of the logits that a run keeps, by each head's own task."""
+    logits = run.logits
+    parts = [probabilities(logits[:, start : start + len(names)], task) for start, names, task in _heads(run) if names]
+    return np.concatenate([logits[:, :0], *parts], axis=1)
 
 
 def categories_of(run: Run, label: str) -> tuple[str, ...]:

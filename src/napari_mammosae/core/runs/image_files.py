@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
+from ..base.errors import ImageError
+from ..base.names import short_name
 from ..base.remembered import recall, remember
+from ..images.mammogram import Mammogram, read_mammogram
 
 if TYPE_CHECKING:
     from .run import Run
@@ -34,7 +37,9 @@ class ImageFiles:
     changed = Signal()
 
     def __init__(self, run: Run) -> None:
+        self._of = run
         self._names = [str(name) for name in run.images["path"]]
+        self._ids = [str(name) for name in run.images["image_id"]]
         self._run = run.path.absolute()
         self._root = self._likely_root()
 
@@ -57,6 +62,33 @@ class ImageFiles:
             return None
         path = self._root / self._names[row]
         return path if path.is_file() else None
+
+    def read(self, row: int) -> Mammogram:
+        """Read the image in a row of the run's table, as the run read it.
+
+        Raises
+        ------
+        ImageError
+            The file is not found, cannot be read, or has another size than the image the run was made from.
+        """
+        path, name = self.fetch(row), short_name(self._names[row])
+        if path is None:
+            where = f"in {self._root.name}" if self._root is not None else f"near {self._run.name}"
+            raise ImageError(f"{name} was not found {where}; give the folder that the run was made from.")
+        crop = self._of.info["preprocessing"].get("crop", True)
+        image = read_mammogram(path, image_id=str(self._of.images["image_id"].iloc[row]), crop=crop)
+        if image.shape != (shape := self._of.frame(row).source_shape):
+            then, now = (" x ".join(map(str, one)) for one in (shape, image.shape))
+            raise ImageError(f"{name} has {now} pixels, it had {then} when {self._run.name} was made.")
+        return image
+
+    def fetch(self, row: int) -> Path | None:
+        """File of the image in a row, made first where that is how the run has its images."""
+        return self.path(row)
+
+    def thumbnail(self, row: int) -> Path | None:
+        """Small grey picture of the image in a row, where the run has one."""
+        return None
 
     def _likely_root(self) -> Path | None:
         """The folder that was named last, or one beside or around the run; it holds the first of the images."""

@@ -16,6 +16,13 @@ class _Preprocessing(BaseModel):
     size: list[_Side] = Field(min_length=2, max_length=2)
 
 
+class _Head(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+    classes: list[str]
+    task: str
+
+
 class _RunInfo(BaseModel):
     """The keys that readers of a run use; others are kept as they are."""
 
@@ -38,6 +45,7 @@ class _RunInfo(BaseModel):
     list_sha256: str = Field(default="", description="a hash")
     labels_sha256: str = Field(default="", description="a hash")
     failed: int = Field(default=0, ge=0, description="a whole number")
+    heads: list[_Head] = Field(default_factory=list, description="a list of heads with their classes and task")
     categories: dict[str, list[str]] = Field(default_factory=dict, description="names of each label's categories")
 
 
@@ -58,4 +66,4 @@ def fault_of(info: Mapping[str, Any]) -> str:
 
 def defaults() -> dict[str, Any]:
     """Return what stands for the keys that the first runs did not have."""
-    return {"model": "", "list_sha256": "", "labels_sha256": "", "categories": {}, "engine": "torch"}
+    return {"model": "", "list_sha256": "", "labels_sha256": "", "categories": {}, "engine": "torch", "heads": []}

@@ -34,6 +34,8 @@ SHARES = pa.schema([("image", pa.int32()), ("cell", pa.int32()), *((name, pa.flo
 REGION_SHARES = SHARES.append(pa.field(BREAST_PARTS, pa.uint64()))
 WITH_SCALES = 2
 """The first format whose maps have scales; it brought `features/` too."""
+WITH_FVU = 3
+"""The first format whose images have an `fvu`."""
 FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
 """Columns of `images.parquet` with an image's frame: shape of the source, edges of the crop in it."""
 
@@ -97,8 +99,9 @@ def feature_schema(layer: str) -> pa.Schema:
     return pa.schema([("image", pa.int32()), *((name, pa.list_(pa.float32())) for name in names)])
 
 
-def image_schema(classes: tuple[str, ...]) -> pa.Schema:
+def image_schema(classes: tuple[str, ...], run_format: int = WITH_FVU) -> pa.Schema:
     """Columns of the `images/` parts: what was computed and read, before labels are joined."""
+    quality = ("error_norm", "fvu") if run_format >= WITH_FVU else ("error_norm",)
     return pa.schema(
         [
             ("image", pa.int32()),
@@ -110,7 +113,7 @@ def image_schema(classes: tuple[str, ...]) -> pa.Schema:
             ("view", pa.string()),
             *((f"logit.{name}", pa.float64()) for name in classes),
             *((f"logit_sae.{name}", pa.float64()) for name in classes),
-            ("error_norm", pa.float64()),
+            *((name, pa.float64()) for name in quality),
             *((name, pa.int32()) for name in FRAME),
         ]
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +37,13 @@ if TYPE_CHECKING:
 Pooling = Literal["mean", "max", "active_cells"]
 FeaturePooling = Literal["mean", "max", "layer_mean", "layer_max"]
 Cells = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.float32]]
+
+
+class KeptHead(NamedTuple):
+    """Classes of a head of the model that made a run, and how its logits become probabilities."""
+
+    classes: tuple[str, ...]
+    task: str
 
 
 class Run:
@@ -93,6 +100,16 @@ class Run:
         return str(self.info["task"])
 
     @property
+    def heads(self) -> tuple[KeptHead, ...]:
+        """The heads whose logits it keeps, in order; one of all classes where the run does not say."""
+        found = tuple(KeptHead(tuple(one["classes"]), one["task"]) for one in self.info["heads"])
+        return (
+            found
+            if sum(len(one.classes) for one in found) == len(self.classes)
+            else (KeptHead(self.classes, self.task),)
+        )
+
+    @property
     def made_with(self) -> dict[str, Any]:
         """What the provenance of a result says of a run: its model, SAE, list of images and labels, by their hashes."""
         names = ("model", "model_sha256", "sae_sha256", "list_sha256", "labels_sha256")
@@ -111,7 +128,7 @@ class Run:
     @cached_property
     def images(self) -> "pd.DataFrame":
         """One row an image, as `images.parquet` has it."""
-        path, schema = self._layout.images, image_schema(self.classes)
+        path, schema = self._layout.images, image_schema(self.classes, self.info["format"])
         name = f"{self.path.name}/{path.name}"
         table = read_parquet(self.path, path, schema)
         with reading(name, RunError, "the images of a run"):
@@ -317,9 +334,11 @@ class Run:
             logits=self.logits[row],
             logits_sae=self.logits_sae[row],
             error_norm=float(self.images["error_norm"].iloc[row]),
+            fvu=float(self.images["fvu"].iloc[row]) if "fvu" in self.images else float("nan"),
             frame=self.frame(row),
             rounded=True,
             features=features,
+            classes=self.classes,
         )
 
     def regions(self) -> Iterator[RegionsPart]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -91,6 +91,25 @@ class Sample:
         """The labels, where one was asked for."""
         assert self.labels is not None
         return self.labels
+
+    def draw(self, count: int) -> Sample:
+        """Return `count` of the images, drawn at random but always the same: of each label its share, at least one.
+
+        All of them where there are no more, or `count` is 0.
+        """
+        images, first = np.unique(self.rows, return_index=True)
+        if not 0 < count < images.size:
+            return self
+        groups = np.zeros(images.size) if self.labels is None else self.labels[first]
+        rng, place = np.random.default_rng(0), np.empty(images.size)
+        for group in np.unique(groups):
+            members = rng.permutation(np.flatnonzero(groups == group))
+            place[members] = (np.arange(members.size) + 0.5) / members.size
+            place[members[0]] = 0
+        drawn = np.isin(self.rows, images[np.argsort(place, kind="stable")[:count]])
+        left = dict(self.used.left_out) | {"not drawn": int((~drawn).sum())}
+        used = replace(self.used, used=int(drawn.sum()), left_out=left)
+        return Sample(self.rows[drawn], None if self.labels is None else self.labels[drawn], used)
 
 
 def unread_images(run: Run) -> int:

@@ -17,7 +17,7 @@ from .layout import Layout, writing
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
 
-FORMAT = 2
+FORMAT = 3
 """Of the files that are written now. Formats 1, and 0 without a number in `run.json`, have maps without scales and no
 pooled channels; they are read, but not resumed."""
 
@@ -83,6 +83,11 @@ def model_settings(model: "MammoSAE") -> dict[str, Any]:
         "precision": model.precision,
         "engine": model.engine,
     }
+
+
+def kept_heads(model: "MammoSAE") -> list[dict[str, Any]]:
+    """What `run.json` says of the heads whose logits a run keeps, in the order of their classes."""
+    return [{"classes": list(head.classes), "task": head.task} for head in model.heads if head.prompt is None]
 
 
 @reads(RunError, "the folder of a run")

@@ -44,15 +44,15 @@ class TrainingState:
     ----------
     sae, optimizer
         What is trained, and Adam with its moments.
-    fired
-        (h,) bool: latents that fired since the last resampling.
+    silent
+        (h,) int64: cells since a latent fired.
     generator, order
         Where the random numbers of torch and numpy are.
     """
 
     sae: "SparseAutoencoder"
     optimizer: torch.optim.Adam
-    fired: torch.Tensor
+    silent: torch.Tensor
     generator: torch.Generator
     order: np.random.Generator
 
@@ -110,7 +110,7 @@ class Checkpoint:
             moments = {number: _below(f"adam.{number}.", tensors) for number, _ in enumerate(state.sae.parameters())}
             groups = state.optimizer.state_dict()["param_groups"]
             state.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-            state.fired.copy_(tensors["fired"])
+            state.silent.copy_(tensors["silent"])
             state.generator.set_state(tensors["generator"])
             state.order.bit_generator.state = json.loads(told["order"])
         return record
@@ -121,7 +121,7 @@ class Checkpoint:
         tensors = {f"sae.{name}": value for name, value in state.sae.state_dict().items()}
         for number, moments in state.optimizer.state_dict()["state"].items():
             tensors |= {f"adam.{number}.{name}": value for name, value in moments.items()}
-        tensors |= {"fired": state.fired, "generator": state.generator.get_state()}
+        tensors |= {"silent": state.silent, "generator": state.generator.get_state()}
         told: dict[str, Any] = {"epoch": asdict(record), "order": state.order.bit_generator.state}
         content = save(
             {name: value.detach().cpu().contiguous() for name, value in tensors.items()},

@@ -21,7 +21,7 @@ from ..runs.making.compute import stack_inputs
 from ..runs.making.decode import Decoded, Decoder, Failed
 from ..runs.making.decode_pool import DecodePool
 from ..runs.sources import Entry
-from ..stats.measures import FloatArray
+from ..stats.measures import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
@@ -39,6 +39,8 @@ class FeatureStore:
         (cells, d) float16, a memory-mapped file.
     starts
         (n + 1,) int64: the vectors of image i are rows ``starts[i]`` to ``starts[i + 1]``.
+    inside
+        (cells,) bool: which do not lie wholly in the background.
     entries
         The n images.
     logits
@@ -49,6 +51,7 @@ class FeatureStore:
 
     vectors: NDArray[np.float16]
     starts: NDArray[np.int64]
+    inside: BoolArray
     entries: tuple[Entry, ...]
     logits: FloatArray
     failed: tuple[Failed, ...]
@@ -61,6 +64,7 @@ def store_features(
     pool: DecodePool,
     *,
     share: float = 1.0,
+    skip_background: bool = False,
     seed: int = 0,
     batch: int = 1,
     crop: bool = True,
@@ -79,6 +83,8 @@ def store_features(
         Where the vectors go; what an earlier start has left there is taken up.
     share
         Of each image's cells, drawn at random without order; at least one cell is kept.
+    skip_background
+        Whether cells that lie wholly in the background are left out before the draw.
     seed
         Of the draw. Which cells of an image are kept depends on the seed and the image's number alone.
     batch, crop
@@ -102,7 +108,7 @@ def store_features(
     check_share(share)
     rows, cols = model.grid
     kept = max(round(share * rows * cols), 1)
-    found = _Stored(file, kept * model.width * 2)
+    found = _Stored(file, model.width * 2)
     needed = len(entries) * kept * model.width * 2 - found.bytes
     free = shutil.disk_usage(file.parent).free
     if needed > free:
@@ -128,8 +134,10 @@ def store_features(
                 parts = within_memory(model, images, partial(_compute, model))
                 predicted = np.concatenate([part for _, part in parts])
                 for image, cells in zip(images, (cells for vectors, _ in parts for cells in vectors), strict=True):
-                    drawn = np.random.default_rng((seed, image.entry.image)).permutation(len(cells))[:kept]
-                    out.write(np.ascontiguousarray(cells[np.sort(drawn)]).tobytes())
+                    drawn = _draw(image, share, seed, skip_background=skip_background)
+                    out.write(np.ascontiguousarray(cells[drawn]).tobytes())
+                    line.cells.append(len(drawn))
+                    line.inside.append(np.packbits(_inside(image)[drawn]).tobytes().hex())
                 line.used, line.logits = [image.entry.image for image in images], predicted.tolist()
             out.flush()
             os.fsync(out.fileno())
@@ -143,11 +151,15 @@ def store_features(
     if not used:
         reason = failed[0].reason if failed else "there is none"
         raise SettingsError(f"no image could be used ({reason}).")
-    shape = (len(used) * kept, model.width)
-    stored: NDArray[np.float16] = np.memmap(file, np.float16, mode="r", shape=shape)
-    starts = np.arange(len(used) + 1, dtype=np.int64) * kept
+    counts = [count for line in log for count in line.cells]
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    if not starts[-1]:
+        raise SettingsError("all cells of all images lie in the background.")
+    stored: NDArray[np.float16] = np.memmap(file, np.float16, mode="r", shape=(int(starts[-1]), model.width))
+    told = [np.frombuffer(bytes.fromhex(text), np.uint8) for line in log for text in line.inside]
+    inside = np.concatenate([np.unpackbits(bits, count=n) for bits, n in zip(told, counts, strict=True)]) > 0
     logits = np.array([row for line in log for row in line.logits], np.float64).reshape(len(used), -1)
-    return FeatureStore(stored, starts, tuple(used), logits, tuple(failed))
+    return FeatureStore(stored, starts, inside, tuple(used), logits, tuple(failed))
 
 
 def check_share(share: float) -> None:
@@ -162,6 +174,8 @@ class _Batch:
 
     size: int
     used: list[int] = field(default_factory=list)
+    cells: list[int] = field(default_factory=list)
+    inside: list[str] = field(default_factory=list)
     logits: list[list[float]] = field(default_factory=list)
     failed: list[tuple[int, str]] = field(default_factory=list)
 
@@ -169,7 +183,7 @@ class _Batch:
 class _Stored:
     """What an earlier start has left: vectors, and a log of the batches whose vectors are whole."""
 
-    def __init__(self, file: Path, bytes_an_image: int) -> None:
+    def __init__(self, file: Path, bytes_a_cell: int) -> None:
         self._path = file.with_name(f"{file.name}.log")
         self.log: list[_Batch] = []
         self.bytes = 0
@@ -181,10 +195,10 @@ class _Stored:
                 batch = _Batch(**json.loads(line)) if line.endswith(b"\n") else None
             except (ValueError, TypeError):
                 batch = None
-            if batch is None or self.bytes + len(batch.used) * bytes_an_image > size:
+            if batch is None or self.bytes + sum(batch.cells) * bytes_a_cell > size:
                 break  # cut off by a kill: computed again
             self.log.append(batch)
-            self.bytes += len(batch.used) * bytes_an_image
+            self.bytes += sum(batch.cells) * bytes_a_cell
             length += len(line)
         for path, end in ((file, self.bytes), (self._path, length)):
             if path.exists():
@@ -200,6 +214,20 @@ class _Stored:
         with self._path.open("a", encoding="utf-8") as log:
             log.write(json.dumps(asdict(batch)) + "\n")
         self.log.append(batch)
+
+
+def _inside(image: Decoded) -> BoolArray:
+    """Cells of an image, (H' W',), that do not lie wholly in the background."""
+    return np.asarray(image.regions[0].ravel() > 0)
+
+
+def _draw(image: Decoded, share: float, seed: int, *, skip_background: bool) -> NDArray[np.int64]:
+    """Draw a share of an image's cells, in order."""
+    inside = _inside(image)
+    drawn = np.random.default_rng((seed, image.entry.image)).permutation(len(inside))
+    if skip_background:
+        drawn = drawn[inside[drawn]]
+    return np.sort(drawn[: max(round(share * len(drawn)), 1)])
 
 
 @contextmanager

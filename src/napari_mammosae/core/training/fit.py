@@ -17,7 +17,8 @@ from .features import FeatureStore, check_share, store_features
 from .folder import TrainingFolder
 from .reconstruction import Fidelity, fidelity
 from .results import FittedSAE
-from .sae_training import SAETrainingSettings, check_settings, evaluate_sae, train_sae
+from .sae_training import evaluate_parts, train_sae
+from .settings import SAETrainingSettings, differing
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
@@ -32,6 +33,7 @@ def fit_saes(
     *,
     labels: Sequence[Path] = (),
     share: float = 1.0,
+    skip_background: bool = False,
     hold_out: float = 0.1,
     workers: int = 1,
     batch: int = 1,
@@ -52,9 +54,11 @@ def fit_saes(
     folder
         Keeps features and checkpoints; it stays until `finish_training` removes it.
     settings
-        Of each training, by a name that its checkpoint has; they differ in `l1` alone.
+        Of each training, by a name that its checkpoint has; they differ in `l1` or in `k` alone.
     share
         Of each training image's cells.
+    skip_background
+        Whether cells that lie wholly in the background are not trained on. Measured are all, and those inside alone.
     hold_out
         Share of the patients whose images are measured and not trained on, drawn by the settings' seed. Without a
         table that names patients each image counts as one.
@@ -75,11 +79,11 @@ def fit_saes(
         `cancelled` said so.
     """
     report = progress or ignore
-    for one in settings.values():
-        check_settings(one)
-    common, seed = asdict(next(iter(settings.values()))), next(iter(settings.values())).seed
-    if len(settings) > 1:
-        common["l1"] = [one.l1 for one in settings.values()]
+    settled = {name: one.settle(model.width) for name, one in settings.items()}
+    common, seed = asdict(next(iter(settled.values()))), next(iter(settled.values())).seed
+    if len(settled) > 1:
+        name, values = differing(settled)
+        common[name] = list(values)
     check_share(share)
     sources = read_sources(images, labels or None)
     learning, measured = split_by_patient(sources, hold_out, seed)
@@ -92,34 +96,40 @@ def fit_saes(
 
     asked = {
         "images": sources.digest, "labels": sources.labels_sha256, "model": model.model_sha256, "layer": model.layer,
-        "precision": model.precision, "share": share, "hold_out": hold_out, "crop": crop, **common,
+        "precision": model.precision, "share": share,
+        "skip_background": skip_background, "hold_out": hold_out, "crop": crop, **common,
     }  # fmt: skip
     with folder.used_for(asked), DecodePool(workers) as pool:
 
-        def stored(name: str, entries: Sequence[Entry], share: float) -> FeatureStore:
+        def stored(name: str, entries: Sequence[Entry], share: float, *, skip: bool) -> FeatureStore:
             return store_features(
-                entries, model, folder.features(name), pool, share=share, seed=seed, batch=batch, crop=crop,
-                counted=counted, cancelled=cancelled,
+                entries, model, folder.features(name), pool, share=share, skip_background=skip, seed=seed, batch=batch,
+                crop=crop, counted=counted, cancelled=cancelled,
             )  # fmt: skip
 
-        train = stored("train", learning, share)
-        held = stored("held-out", measured, 1.0) if measured else None
+        train = stored("train", learning, share, skip=skip_background)
+        held = stored("held-out", measured, 1.0, skip=False) if measured else None
         found: dict[str, FittedSAE] = {}
-        for name, one in settings.items():
+        for name, one in settled.items():
             epochs: list[EpochRecord] = []
 
             def epoch(state: EpochRecord, before: int = len(found), kept: list[EpochRecord] = epochs) -> None:
                 kept.append(state)
-                report("Training", before * state.epochs + state.epoch, len(settings) * state.epochs)
+                report("Training", before * state.epochs + state.epoch, len(settled) * state.epochs)
 
             sae = train_sae(
                 train.vectors, one, device=model.device, each_epoch=epoch, cancelled=cancelled,
                 checkpoint=folder.checkpoint(name),
             )  # fmt: skip
+            stats, stats_inside = evaluate_parts(sae, (held or train).vectors, (held or train).inside)
+            kept_prediction, kept_inside = ({}, {}) if held is None else _fidelity(sae, model, held, sources)
             found[name] = FittedSAE(
                 sae=sae,
-                stats=evaluate_sae(sae, (held or train).vectors),
-                fidelity=_fidelity(sae, model, held, sources) if held is not None else {},
+                settings=one,
+                stats=stats,
+                stats_inside=stats_inside,
+                fidelity=kept_prediction,
+                fidelity_inside=kept_inside,
                 trained=len(train.entries),
                 held_out=len(held.entries) if held else 0,
                 failed=len(train.failed) + (len(held.failed) if held else 0),
@@ -155,31 +165,40 @@ def split_by_patient(sources: Sources, hold_out: float, seed: int) -> tuple[list
     return sides
 
 
-def _fidelity(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore, sources: Sources) -> dict[str, Fidelity]:
-    """Compare predictions by class; only where means of cells give them and the images of both kinds are known."""
+def _fidelity(
+    sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore, sources: Sources
+) -> tuple[dict[str, Fidelity], dict[str, Fidelity]]:
+    """Compare predictions by class: all cells through the SAE, and those inside alone, the background as it is.
+
+    Only where means of cells give the predictions, and the images of both kinds are known.
+    """
     means = model.block is None and model.backbone.tail == "mean"
     if sources.labels is None or not means or model.task == "multiclass":
-        return {}
-    with_sae = _logits_with(sae, model, held)
-    found = {}
-    for index, name in enumerate(model.classes):
-        if f"label.{name}" not in sources.labels:
-            continue
-        labels = sources.labels[f"label.{name}"].to_numpy(np.float64)[[entry.image for entry in held.entries]]
-        known = ~np.isnan(labels)
-        if set(labels[known]) == {0.0, 1.0}:
-            zero = np.asarray(model.head_bias[index])
-            found[name] = fidelity(labels[known], held.logits[known, index], with_sae[known, index], zero)
-    return found
+        return {}, {}
+    both: tuple[dict[str, Fidelity], dict[str, Fidelity]] = ({}, {})
+    for found, with_sae in zip(both, _logits_with(sae, model, held), strict=True):
+        for index, name in enumerate(model.classes):
+            if f"label.{name}" not in sources.labels:
+                continue
+            labels = sources.labels[f"label.{name}"].to_numpy(np.float64)[[entry.image for entry in held.entries]]
+            known = ~np.isnan(labels)
+            if set(labels[known]) == {0.0, 1.0}:
+                zero = np.asarray(model.head_bias[index])
+                found[name] = fidelity(labels[known], held.logits[known, index], with_sae[known, index], zero)
+    return both
 
 
-def _logits_with(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore) -> FloatArray:
-    """Logits (n, C) of the reconstructions of whole images."""
+def _logits_with(sae: "SparseAutoencoder", model: "MammoSAE", held: FeatureStore) -> tuple[FloatArray, FloatArray]:
+    """Logits (n, C) of whole images: of the reconstructions of all cells, and of those inside alone."""
     import torch
 
-    pooled = []
+    pooled, inside = [], []
     for start, end in zip(held.starts[:-1], held.starts[1:], strict=True):
         with torch.inference_mode():
             x = torch.from_numpy(np.asarray(held.vectors[start:end], np.float32))
-            pooled.append(sae(x).double().mean(0).numpy())
-    return np.asarray(np.stack(pooled) @ model.head_weight.T + model.head_bias)
+            decoded = sae(x)
+            pooled.append(decoded.double().mean(0).numpy())
+            own = torch.from_numpy(held.inside[start:end])[:, None]
+            inside.append(torch.where(own, decoded, x).double().mean(0).numpy())
+    weight, bias = model.head_weight.T, model.head_bias
+    return np.asarray(np.stack(pooled) @ weight + bias), np.asarray(np.stack(inside) @ weight + bias)

@@ -10,7 +10,7 @@ from ..base.progress import reporting
 from .fit import fit_saes
 from .folder import TrainingFolder
 from .results import FittedSAE, finish_training
-from .sae_training import SAETrainingSettings
+from .settings import SAETrainingSettings, TrainKind
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,12 +27,17 @@ def train_sae(
     out: str | Path | None = None,
     *,
     labels: str | Path | Sequence[str | Path] = (),
+    kind: TrainKind = DEFAULT.kind,
+    k: int | None = DEFAULT.k,
+    groups: Sequence[int] | None = DEFAULT.groups,
     expansion: int = DEFAULT.expansion,
     epochs: int = DEFAULT.epochs,
-    learning_rate: float = DEFAULT.learning_rate,
-    l1: float = DEFAULT.l1,
+    learning_rate: float | None = DEFAULT.learning_rate,
+    l1: float | None = DEFAULT.l1,
     resample_every: int = DEFAULT.resample_every,
+    scale_inputs: bool | None = DEFAULT.scale_inputs,
     share: float = 1.0,
+    skip_background: bool = False,
     hold_out: float = 0.1,
     seed: int = DEFAULT.seed,
     workers: int = 0,
@@ -50,10 +55,12 @@ def train_sae(
         File for the weights, in the safetensors format; their record is written beside it. Features and checkpoints
         are kept in a folder beside it until then, so that the same call resumes a training that was stopped. None
         writes none: the autoencoder is the result's `sae`.
-    expansion, epochs, learning_rate, l1, resample_every, seed
+    kind, k, groups, expansion, epochs, learning_rate, l1, resample_every, scale_inputs, seed
         See `SAETrainingSettings`.
     share
         Of each training image's cells.
+    skip_background
+        Whether cells that lie wholly in the background are not trained on.
     hold_out
         Share of the patients whose images are measured and not trained on.
     workers
@@ -74,7 +81,10 @@ def train_sae(
     >>> fitted = ms.train_sae("phantoms", ms.load_model("demo"), "sae.safetensors", epochs=20)  # doctest: +SKIP
     >>> fitted.stats.explained_variance  # doctest: +SKIP
     """
-    settings = SAETrainingSettings(expansion, epochs, learning_rate, l1, resample_every=resample_every, seed=seed)
+    settings = SAETrainingSettings(
+        expansion, epochs, learning_rate, l1, resample_every=resample_every, seed=seed, kind=kind, k=k,
+        groups=None if groups is None else tuple(groups), scale_inputs=scale_inputs,
+    )  # fmt: skip
     given = [labels] if isinstance(labels, (str, Path)) else labels
     with (
         tempfile.TemporaryDirectory() as temporary,
@@ -83,9 +93,10 @@ def train_sae(
         folder = TrainingFolder(Path(temporary)) if out is None else TrainingFolder.of(Path(out))
         fitted = fit_saes(
             images, model, folder, {"": settings},
-            labels=[Path(table) for table in given], share=share, hold_out=hold_out, workers=workers, progress=report,
+            labels=[Path(table) for table in given], share=share, skip_background=skip_background, hold_out=hold_out,
+            workers=workers, progress=report,
         )[""]  # fmt: skip
     if out is not None:
-        chosen = {"images": images, "labels": list(given), "share": share, "hold_out": hold_out}
-        finish_training(folder, {Path(out): (fitted, settings)}, model, chosen)
+        chosen = {"images": images, "labels": list(given), "share": share, "skip_background": skip_background}
+        finish_training(folder, {Path(out): fitted}, model, chosen | {"hold_out": hold_out})
     return fitted

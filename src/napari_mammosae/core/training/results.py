@@ -12,7 +12,7 @@ from ..base.provenance import NOTICE, beside, provenance, write_results
 from .checkpoint import EpochRecord
 from .folder import TrainingFolder
 from .reconstruction import Fidelity, ReconstructionStats
-from .sae_training import SAETrainingSettings
+from .settings import SAETrainingSettings
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE
@@ -27,10 +27,14 @@ class FittedSAE:
     ----------
     sae
         The autoencoder, on the CPU.
-    stats
+    settings
+        What it was trained with; nothing is left to a default.
+    stats, stats_inside
         Explained variance, L0 and dead latents on the held-out images; on the training cells where none was held out.
-    fidelity
-        Prediction without and with the SAE on the held-out images, by class, where labels allow it.
+        Of all cells, and of those that do not lie wholly in the background.
+    fidelity, fidelity_inside
+        Prediction without and with the SAE on the held-out images, by class, where labels allow it. With all cells
+        reconstructed, and with those that do not lie wholly in the background.
     trained, held_out, failed
         Numbers of images.
     cells
@@ -40,8 +44,11 @@ class FittedSAE:
     """
 
     sae: "SparseAutoencoder"
+    settings: SAETrainingSettings
     stats: ReconstructionStats
+    stats_inside: ReconstructionStats
     fidelity: dict[str, Fidelity]
+    fidelity_inside: dict[str, Fidelity]
     trained: int
     held_out: int
     failed: int
@@ -61,25 +68,37 @@ class FittedSAE:
             "cells": self.cells,
             "latents": self.sae.n_latents,
             "measured_on": "held-out images" if self.held_out else "the training cells",
-            "explained_variance": self.stats.explained_variance,
-            "l0": self.stats.l0,
-            "dead_share": self.stats.dead_share,
+            "kind": self.settings.kind,
+            "input_scale": self.sae.input_scale,
             "last_loss": self.last.loss,
-            "prediction": {
-                name: {
-                    "auroc": one.auroc,
-                    "auroc_sae": one.auroc_sae,
-                    "auroc_change": one.auroc_change,
-                    "loss_recovered": one.loss_recovered,
-                }
-                for name, one in self.fidelity.items()
+            **_measured(self.stats, self.fidelity),
+            "without_background": {
+                "cells": self.stats_inside.cells,
+                **_measured(self.stats_inside, self.fidelity_inside),
             },
         }
 
 
+def _measured(stats: ReconstructionStats, prediction: Mapping[str, Fidelity]) -> dict[str, Any]:
+    return {
+        "explained_variance": stats.explained_variance,
+        "l0": stats.l0,
+        "dead_share": stats.dead_share,
+        "prediction": {
+            name: {
+                "auroc": one.auroc,
+                "auroc_sae": one.auroc_sae,
+                "auroc_change": one.auroc_change,
+                "loss_recovered": one.loss_recovered,
+            }
+            for name, one in prediction.items()
+        },
+    }
+
+
 def finish_training(
     folder: TrainingFolder,
-    trained: Mapping[Path, tuple[FittedSAE, SAETrainingSettings]],
+    trained: Mapping[Path, FittedSAE],
     model: "MammoSAE",
     chosen: Mapping[str, Any],
 ) -> None:
@@ -92,15 +111,15 @@ def finish_training(
     WriteError
         The disk is full, or the file cannot be written.
     """
-    for path, (fitted, settings) in trained.items():
+    for path, fitted in trained.items():
         try:
             try:
-                write_sae(path, fitted, model, settings, chosen)
+                write_sae(path, fitted, model, chosen)
             except WriteError as error:
                 if not is_full(error):
                     raise
                 folder.remove_features()
-                write_sae(path, fitted, model, settings, chosen)
+                write_sae(path, fitted, model, chosen)
         except WriteError as error:
             reason = "the disk is full" if is_full(error) else getattr(error.__cause__, "strerror", None) or error
             raise WriteError(
@@ -110,9 +129,7 @@ def finish_training(
     folder.remove()
 
 
-def write_sae(
-    path: Path, fitted: FittedSAE, model: "MammoSAE", settings: SAETrainingSettings, chosen: Mapping[str, Any]
-) -> None:
+def write_sae(path: Path, fitted: FittedSAE, model: "MammoSAE", chosen: Mapping[str, Any]) -> None:
     """Write the weights as safetensors whose metadata says what they were trained on, and how; beside it the record.
 
     Raises
@@ -122,18 +139,20 @@ def write_sae(
     """
     from safetensors.torch import save
 
+    settings = {name: value for name, value in asdict(fitted.settings).items() if value is not None}
     metadata: dict[str, Any] = {
         "layer": model.layer,
         "model": model.name,
         "model_sha256": model.model_sha256,
         "images": fitted.trained,
         "cells": fitted.cells,
-        **asdict(settings),
+        "scale": fitted.sae.input_scale,
+        **settings,
         "use": NOTICE,
     }
     tensors = {name: value.contiguous() for name, value in fitted.sae.state_dict().items()}
     content = save(tensors, {name: str(value) for name, value in metadata.items()})
-    record = provenance("train-sae", {**chosen, **asdict(settings)}, model)
+    record = provenance("train-sae", {**chosen, **settings}, model)
     record["model"].pop("sae_sha256")
     record |= {"sha256": hashlib.sha256(content).hexdigest(), "results": fitted.figures()}
     with write_results(beside(path, ".json"), record, path) as (file,):

@@ -63,6 +63,8 @@ class Event:
     """`Evidence.view` as JSON text."""
     reverts: str
     """UUID of the event that this one, an undo or a redo, reverses."""
+    rejected: str = ""
+    """Names that were suggested and are not accepted, a line each."""
 
     @property
     def subject(self) -> Subject:

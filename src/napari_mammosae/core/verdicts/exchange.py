@@ -5,11 +5,11 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ..base.cells import guard, unguard
@@ -22,8 +22,16 @@ from ..base.structured import read_json
 from ..base.table_text import decode_text, find_separator
 from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
 from .store import VerdictStore
+from .suggestions import INSERT_SUGGESTION, SUGGESTION_COLUMNS, SuggestionEvent, checked, event_of
 
+_MEASURED = ("kind", "score", "null", "q_value", "provenance")
+"""Columns of a CSV that only suggestions fill: their method is the annotator, their name the concept."""
 NEEDED = ("time", "annotator", "model", "sae", "latent", "verdict")
+
+
+_Row = dict[str, Any]
+_Rows = tuple[list[_Row], list[str], list[_Row]]
+L = TypeVar("L", Event, SuggestionEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,14 @@ class Merged:
     refused: str = ""
 
 
+class Log(NamedTuple):
+    """What a file holds: what people decided, the concepts it lists, and what methods suggest."""
+
+    events: list[Event]
+    concepts: list[str]
+    suggestions: list[SuggestionEvent]
+
+
 def export_verdicts(
     store: VerdictStore,
     path: Path | str,
@@ -45,6 +61,8 @@ def export_verdicts(
     current: bool = False,
 ) -> Path:
     """Write the log (or, with `current`, the state now) as CSV or JSON, chosen by the suffix.
+
+    Suggestions of names go along, with the method as who says it: `annotator` may name one.
 
     Beside a CSV goes ``NAME.csv.json`` with the provenance that a JSON file holds itself. Screenshots are
     left out.
@@ -61,18 +79,30 @@ def export_verdicts(
         raise VerdictError(f"{path.name} ends in {path.suffix!r}; verdicts are exported to .csv or .json.")
     events = store.current(subject, annotator) if current else store.events(subject, annotator)
     rows = [asdict(event) for event in events]
-    record = _record(store, rows, current)
+    named = store.current_suggestions(subject) if current else store.suggestion_events(subject)
+    suggested = [
+        dict(zip(SUGGESTION_COLUMNS, event.row, strict=True))
+        for event in named
+        if annotator in (None, event.suggestion.method)
+    ]
+    record = _record(store, rows, current) | {"number_of_suggestions": len(suggested)}
     if path.suffix == ".json":
-        write_json(path, record | {"concepts": store.concepts(), "events": rows})
+        write_json(path, record | {"concepts": store.concepts(), "events": rows, "suggestions": suggested})
         return path
     with (
         write_results(note_of(path), record, path) as (temporary,),
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows([guard(row[name]) for name in COLUMNS] for row in rows)
+        columns = (*COLUMNS, *_MEASURED)
+        writer.writerow(columns)
+        for row in (*rows, *map(_as_event, suggested)):
+            writer.writerow([guard(row.get(name, "")) for name in columns])
     return path
+
+
+def _as_event(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, "kind": "suggestion", "annotator": row["method"], "concept": row["name"]}
 
 
 def note_of(path: Path) -> Path:
@@ -98,8 +128,8 @@ def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[M
     with store.transaction() as connection:
         for path in paths:
             try:
-                events, concepts = read_events(path)
-                added = _insert(store, connection, events)
+                log = read_events(path)
+                added = _insert(store, connection, log)
             except VerdictError as error:
                 report.append(Merged(path.name, refused=str(error)))
                 continue
@@ -111,34 +141,43 @@ def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[M
                 "INSERT OR IGNORE INTO vocabulary VALUES (?, ?, ?, ?, 1)",
                 [
                     (uuid5(NAMESPACE_URL, f"concept:{c}").hex, now, store.annotator, c)
-                    for c in {*concepts, *(event.concept for event in events)} - listed
+                    for c in {*log.concepts, *(event.concept for event in log.events)} - listed
                     if c
                 ],
             )
-            report.append(Merged(path.name, added, len(events) - added))
+            report.append(Merged(path.name, added, len(log.events) + len(log.suggestions) - added))
         if report and all(merged.refused for merged in report):
             raise VerdictError(report[0].refused)
     return report
 
 
-def _insert(store: VerdictStore, connection: sqlite3.Connection, events: list[Event]) -> int:
-    known = {event.uuid: event for event in store.events()}
+def _insert(store: VerdictStore, connection: sqlite3.Connection, log: Log) -> int:
+    events = _new(store, store.events(), ((event, event.latent) for event in log.events))
+    suggested = ((event, event.suggestion.latent) for event in log.suggestions)
+    suggestions = _new(store, store.suggestion_events(), suggested)
+    connection.executemany(INSERT_EVENT, [astuple(event) for event in events])
+    connection.executemany(INSERT_SUGGESTION, [event.row for event in suggestions])
+    return len(events) + len(suggestions)
+
+
+def _new(store: VerdictStore, there: Iterable[L], found: Iterable[tuple[L, int]]) -> list[L]:
+    """Return the lines that are not there yet, each once."""
+    known = {event.uuid: event for event in there}
     new = []
-    for event in events:
+    for event, latent in found:
         if known.setdefault(event.uuid, event) is event:
-            new.append(astuple(event))
+            new.append(event)
         elif known[event.uuid] != event:
             raise VerdictError(
-                f"Event {event.uuid} (latent {event.latent}) differs from the one of {store.path.name}: "
+                f"Event {event.uuid} (latent {latent}) differs from the one of {store.path.name}: "
                 "one of the files was edited. Nothing of it was merged; give the edited line a UUID of its own."
             )
-    connection.executemany(INSERT_EVENT, new)
-    return len(new)
+    return new
 
 
 @reads(VerdictError, "a verdict file")
-def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
-    """Events and concept names of a CSV, JSON, or verdict file.
+def read_events(path: Path | str) -> Log:
+    """Events, concept names, and suggestions of a CSV, JSON, or verdict file.
 
     A CSV made by hand needs the columns time, annotator, model, sae, latent, verdict. A line without a UUID
     gets one made from its content, so that reading it again gives the same event.
@@ -154,19 +193,25 @@ def read_events(path: Path | str) -> tuple[list[Event], list[str]]:
     if path.suffix in (".sqlite", ".db", ".sqlite3"):
         with VerdictStore(path, create=False, write=False) as store:
             known = [_event(asdict(event), f"{path.name}, event {event.uuid}"[:100]) for event in store.events()]
-            return known, store.concepts()
+            named = [(dict(zip(SUGGESTION_COLUMNS, e.row, strict=True)), e.uuid) for e in store.suggestion_events()]
+            suggested = [_suggestion(row, f"{path.name}, suggestion {uuid}"[:100]) for row, uuid in named]
+            return Log(known, store.concepts(), suggested)
     if path.suffix not in (".csv", ".json"):
         raise VerdictError(f"{path.name} ends in {path.suffix!r}; expected .csv, .json, or .sqlite.")
     try:
-        rows, concepts = _read_json(path) if path.suffix == ".json" else (_read_csv(path), [])
+        rows, concepts, suggestions = _read_json(path) if path.suffix == ".json" else _read_csv(path)
     except (UnicodeDecodeError, json.JSONDecodeError, csv.Error) as error:
         raise VerdictError(
             f"{path.name} is not a readable {path.suffix[1:].upper()} file: {short_reason(error)}."
         ) from error
-    return [_event(row, f"{path.name}, event {number}") for number, row in enumerate(rows, 1)], concepts
+    return Log(
+        [_event(row, f"{path.name}, event {number}") for number, row in enumerate(rows, 1)],
+        concepts,
+        [_suggestion(row, f"{path.name}, suggestion {number}") for number, row in enumerate(suggestions, 1)],
+    )
 
 
-def _read_csv(path: Path) -> list[dict[str, Any]]:
+def _read_csv(path: Path) -> _Rows:
     """Rows of a table, its texts as they are: `read_table` would strip them, and take numbers for those of Excel."""
     limit_cells()
     try:
@@ -180,14 +225,24 @@ def _read_csv(path: Path) -> list[dict[str, Any]]:
         raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
     rows = list(islice(filter(None, lines), limit("rows") + 1))
     check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
-    return [dict(zip(header, map(unguard, row), strict=False)) for row in rows]
+    read: list[_Row] = [dict(zip(header, map(unguard, row), strict=False)) for row in rows]
+    suggested = [row | {"method": row["annotator"], "name": row.get("concept", "")} for row in read if _suggests(row)]
+    return [row for row in read if not _suggests(row)], [], suggested
 
 
-def _read_json(path: Path) -> tuple[list[dict[str, Any]], list[str]]:
+def _suggests(row: Mapping[str, Any]) -> bool:
+    return row.get("kind") == "suggestion"
+
+
+def _read_json(path: Path) -> _Rows:
     content = read_json(path, VerdictError)
     if not isinstance(content, dict) or not isinstance(content.get("events"), list):
         raise VerdictError(f'{path.name} holds no verdicts; expected an object with a list "events".')
-    return content["events"], [str(concept) for concept in content.get("concepts", ()) if isinstance(concept, str)]
+    suggestions = content.get("suggestions", [])
+    if not isinstance(suggestions, list):
+        raise VerdictError(f'{path.name}: "suggestions" is not a list.')
+    concepts = [str(concept) for concept in content.get("concepts", ()) if isinstance(concept, str)]
+    return content["events"], concepts, suggestions
 
 
 def _event(row: Any, where: str) -> Event:
@@ -199,8 +254,7 @@ def _event(row: Any, where: str) -> Event:
     text = {name: str(row.get(name) or "") for name in COLUMNS}
     content: dict[str, Any] = dict(text)
     try:
-        time = datetime.fromisoformat(text["time"])
-        content["time"] = time_text(time.replace(tzinfo=time.tzinfo or UTC))
+        content["time"] = _time(text["time"])
         content["uuid"] = UUID(text["uuid"] or _content_uuid(text)).hex
         content["latent"] = int(str(row["latent"]))
         event = Event(**content)
@@ -210,8 +264,30 @@ def _event(row: Any, where: str) -> Event:
     return event
 
 
+def _suggestion(row: Any, where: str) -> SuggestionEvent:
+    if not isinstance(row, Mapping):
+        raise VerdictError(f"{where}: expected an object with {', '.join(SUGGESTION_COLUMNS)}.")
+    text = {name: "" if row.get(name) is None else str(row[name]) for name in SUGGESTION_COLUMNS}
+    content: dict[str, Any] = dict(text)
+    try:
+        content |= {name: float(text[name]) if text[name] else None for name in ("score", "null", "q_value")}
+        content |= {"uuid": UUID(text["uuid"]).hex, "time": _time(text["time"]), "latent": int(text["latent"])}
+        event = event_of([content[name] for name in SUGGESTION_COLUMNS])
+        if not isinstance(event.suggestion.provenance, dict):
+            raise VerdictError("the provenance is not a JSON object.")
+        return replace(event, suggestion=checked(event.suggestion))
+    except (ValueError, OverflowError, VerdictError) as error:
+        raise VerdictError(f"{where}: {error}") from error
+
+
+def _time(text: str) -> str:
+    time = datetime.fromisoformat(text)
+    return time_text(time.replace(tzinfo=time.tzinfo or UTC))
+
+
 def _content_uuid(text: Mapping[str, str]) -> str:
-    return uuid5(NAMESPACE_URL, json.dumps([text[name] for name in COLUMNS])).hex
+    said = [text[name] for name in COLUMNS if name != "rejected" or text[name]]  # a line without has the UUID it had
+    return uuid5(NAMESPACE_URL, json.dumps(said)).hex
 
 
 def _record(store: VerdictStore, rows: list[dict[str, Any]], current: bool) -> dict[str, Any]:

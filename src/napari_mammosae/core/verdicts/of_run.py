@@ -10,12 +10,15 @@ from ..base.provenance import provenance
 from .store import VERDICTS, Evidence, Subject, Verdict, VerdictStore, default_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     import pandas as pd
 
+    from .suggestions import Suggestion
+
 COLUMNS = ("latent", "verdict", "concept", "note", "annotator", "time", "image")
+SUGGESTED = ("latent", "name", "method", "score", "null", "q_value", "provenance", "time")
 
 
 class JudgedRun(Protocol):
@@ -108,8 +111,7 @@ class Verdicts:
         VerdictError
             There is no such latent or verdict, or the file cannot be written.
         """
-        if not 0 <= latent < self._run.n_latents:
-            raise VerdictError(f"there is no latent {latent}; they go from 0 to {self._run.n_latents - 1}.")
+        self._check(latent)
         evidence = Evidence(image) if image else None
         self._store.decide(self._subject, latent, verdict, concept=concept, note=note, evidence=evidence)
 
@@ -134,6 +136,34 @@ class Verdicts:
         table = pd.DataFrame(rows, columns=list(COLUMNS))
         table.attrs["provenance"] = provenance("verdicts", {"run": self._run.path}) | asdict(self._subject)
         return table
+
+    def suggest(self, suggestions: Iterable[Suggestion]) -> int:
+        """Keep names that a method suggests, beside people's verdicts; return how many say something new.
+
+        Raises
+        ------
+        VerdictError
+            There is no such latent, or the file cannot be written.
+        """
+        wanted = list(suggestions)
+        for suggestion in wanted:
+            self._check(suggestion.latent)
+        return self._store.suggest(self._subject, wanted)
+
+    def suggestions(self) -> pd.DataFrame:
+        """Return what each method suggests now, one row a latent and method.
+
+        Columns: `latent`, `name`, `method`, `score`, `null`, `q_value`, `provenance`, and `time` (UTC).
+        """
+        import pandas as pd
+
+        events = self._store.current_suggestions(self._subject)
+        rows = [asdict(event.suggestion) | {"time": event.time} for event in events]
+        return pd.DataFrame(rows, columns=list(SUGGESTED))
+
+    def _check(self, latent: int) -> None:
+        if not 0 <= latent < self._run.n_latents:
+            raise VerdictError(f"there is no latent {latent}; they go from 0 to {self._run.n_latents - 1}.")
 
     def close(self) -> None:
         """Close the file; harmless when closed."""

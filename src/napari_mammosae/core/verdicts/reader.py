@@ -4,7 +4,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +13,7 @@ from ..base.errors import VerdictError
 from ..base.reading import short_reason
 from .events import COLUMNS, Event, Subject, Verdict
 from .sqlite import full_text, is_full
+from .suggestions import QUOTED, Suggestion, SuggestionEvent, event_of
 
 SELECT = f"SELECT {', '.join(COLUMNS)} FROM "
 
@@ -141,6 +142,33 @@ class VerdictReader:
         with self._errors():
             rows = self._connection.execute(f"{SELECT}{table} WHERE {where} {order}", tuple(wanted.values()))
             return [Event(*row) for row in rows]
+
+    def suggestion_events(self, subject: Subject | None = None) -> list[SuggestionEvent]:
+        """Return every suggestion that a method ever made, oldest first."""
+        where, wanted = ("model = ? AND sae = ?", (subject.model, subject.sae)) if subject is not None else ("1", ())
+        question = f"SELECT {QUOTED} FROM suggestions WHERE {where} ORDER BY time, uuid"
+        with self._errors():
+            return [event_of(row) for row in self._connection.execute(question, wanted)]
+
+    def current_suggestions(self, subject: Subject | None = None) -> list[SuggestionEvent]:
+        """Return what each method suggests now, by latent and method."""
+        events = self.suggestion_events(subject)
+        latest = {
+            (*astuple(event.subject), event.suggestion.latent, event.suggestion.method): event for event in events
+        }
+        return [latest[key] for key in sorted(latest)]
+
+    def suggestions(self, subject: Subject) -> dict[int, list[Suggestion]]:
+        """Return what each method suggests now: latent -> suggestions."""
+        found: dict[int, list[Suggestion]] = {}
+        for event in self.current_suggestions(subject):
+            found.setdefault(event.suggestion.latent, []).append(event.suggestion)
+        return found
+
+    def count_suggestions(self) -> int:
+        """Return how many suggestions there are, of any model: cheap to ask, and larger when some have come in."""
+        with self._errors():
+            return int(self._connection.execute("SELECT coalesce(max(number), 0) FROM suggestions").fetchone()[0])
 
     def concepts(self) -> list[str]:
         """Concept names to complete from, in alphabetical order."""

@@ -10,8 +10,8 @@ from .events import time_text
 from .vocabulary import FIRST_CONCEPTS
 
 APPLICATION_ID = 0x4D534156  # "MSAV"; `file verdicts.sqlite` shows it
-VERSION = 2
-TABLES = ("events", "vocabulary", "screenshots", "merges", "arrivals")
+VERSION = 3
+TABLES = ("events", "vocabulary", "screenshots", "merges", "arrivals", "suggestions")
 
 
 def _append_only(tables: Iterable[str]) -> Iterator[str]:
@@ -29,22 +29,34 @@ _ARRIVALS = (
     "CREATE TABLE arrivals (number INTEGER PRIMARY KEY, uuid TEXT NOT NULL REFERENCES events (uuid))",
     "CREATE TRIGGER events_arrive AFTER INSERT ON events BEGIN INSERT INTO arrivals (uuid) VALUES (NEW.uuid); END",
 )
-_STATEMENTS = (
-    """CREATE TABLE events (
+# What a method suggests, in the order it came into this file; a person's answer is an event.
+_SUGGESTIONS = (
+    """CREATE TABLE suggestions (
+        number INTEGER PRIMARY KEY, uuid TEXT NOT NULL UNIQUE, time TEXT NOT NULL, method TEXT NOT NULL,
+        model TEXT NOT NULL, sae TEXT NOT NULL, latent INTEGER NOT NULL CHECK (latent >= 0),
+        name TEXT NOT NULL, score REAL, "null" REAL, q_value REAL, provenance TEXT NOT NULL)""",
+    "CREATE INDEX by_method ON suggestions (model, sae, latent, method, time, uuid)",
+)
+_REJECTED = "rejected TEXT NOT NULL DEFAULT ''"
+_EVENTS = """CREATE TABLE events (
         uuid TEXT PRIMARY KEY, time TEXT NOT NULL, annotator TEXT NOT NULL,
         model TEXT NOT NULL, sae TEXT NOT NULL, latent INTEGER NOT NULL CHECK (latent >= 0),
         verdict TEXT NOT NULL CHECK (verdict IN ('', 'lesion', 'anatomy', 'spurious', 'unsure')),
         concept TEXT NOT NULL, note TEXT NOT NULL, image TEXT NOT NULL, view TEXT NOT NULL,
-        reverts TEXT NOT NULL
-    ) WITHOUT ROWID""",
-    "CREATE INDEX by_latent ON events (model, sae, latent, annotator, time, uuid)",
-    # An event that leaves nothing said (an undo of the first one) ends the state: such latents are not
-    # listed.
-    """CREATE VIEW current AS SELECT * FROM events AS e
-        WHERE (verdict <> '' OR concept <> '' OR note <> '') AND NOT EXISTS (
+        reverts TEXT NOT NULL{more}
+    ) WITHOUT ROWID"""
+# An event that leaves nothing said (an undo of the first one) ends the state: such latents are not listed.
+_CURRENT = """CREATE VIEW current AS SELECT * FROM events AS e
+        WHERE (verdict <> '' OR concept <> '' OR note <> ''{more}) AND NOT EXISTS (
             SELECT 1 FROM events AS later
             WHERE later.model = e.model AND later.sae = e.sae AND later.latent = e.latent
-            AND later.annotator = e.annotator AND (later.time, later.uuid) > (e.time, e.uuid))""",
+            AND later.annotator = e.annotator AND (later.time, later.uuid) > (e.time, e.uuid))"""
+_WITH_REJECTED = _CURRENT.format(more=" OR rejected <> ''")
+_EARLIER = (_EVENTS.format(more=""), _CURRENT.format(more=""))  # of the versions before 3
+_STATEMENTS = (
+    _EVENTS.format(more=f", {_REJECTED}"),
+    "CREATE INDEX by_latent ON events (model, sae, latent, annotator, time, uuid)",
+    _WITH_REJECTED,
     """CREATE TABLE screenshots (uuid TEXT PRIMARY KEY REFERENCES events (uuid), png BLOB NOT NULL)""",
     """CREATE TABLE vocabulary (
         uuid TEXT PRIMARY KEY, time TEXT NOT NULL, annotator TEXT NOT NULL, concept TEXT NOT NULL,
@@ -58,6 +70,7 @@ _STATEMENTS = (
     """CREATE TABLE merges (
         time TEXT NOT NULL, source TEXT NOT NULL, sha256 TEXT NOT NULL, added INTEGER NOT NULL)""",
     *_ARRIVALS,
+    *_SUGGESTIONS,
     *_append_only(TABLES),
 )
 
@@ -86,7 +99,7 @@ def prepare(connection: sqlite3.Connection, name: str) -> None:
                 f"{name} has version {version} of the verdict tables, this napari-mammosae knows {VERSION}; update it."
             )
         elif version < VERSION:
-            _number_arrivals(connection)
+            _bring_up(connection, version)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -98,9 +111,10 @@ def _refuse_foreign(connection: sqlite3.Connection, name: str) -> None:
     """Raise VerdictError for tables, views and triggers that this program did not make: a view can run for ever."""
     if _kind(connection)[0] != APPLICATION_ID:
         return
-    ours = {" ".join(statement.split()) for statement in _STATEMENTS}
+    # without its spaces: SQLite puts them elsewhere where it adds a column
+    ours = {"".join(statement.split()) for statement in (*_STATEMENTS, *_EARLIER)}
     for kind, table, text in connection.execute("SELECT type, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL"):
-        if " ".join(str(text).split()) not in ours and (kind in ("view", "trigger") or table in TABLES):
+        if "".join(str(text).split()) not in ours and (kind in ("view", "trigger") or table in TABLES):
             raise VerdictError(f"{name} is not a verdict file: its {kind} of {str(table)[:40]} is not this program's.")
 
 
@@ -122,9 +136,14 @@ def _create(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA user_version={VERSION}")
 
 
-def _number_arrivals(connection: sqlite3.Connection) -> None:
-    """Bring a file of version 1 up: its events are taken to have come in the order of their times."""
-    for statement in (*_ARRIVALS, *_append_only(("arrivals",))):
+def _bring_up(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a file of an earlier version up; it loses nothing."""
+    if version < 2:  # its events are taken to have come in the order of their times
+        for statement in (*_ARRIVALS, *_append_only(("arrivals",))):
+            connection.execute(statement)
+        connection.execute("INSERT INTO arrivals (uuid) SELECT uuid FROM events ORDER BY time, uuid")
+    connection.execute(f"ALTER TABLE events ADD COLUMN {_REJECTED}")
+    connection.execute("DROP VIEW current")
+    for statement in (_WITH_REJECTED, *_SUGGESTIONS, *_append_only(("suggestions",))):
         connection.execute(statement)
-    connection.execute("INSERT INTO arrivals (uuid) SELECT uuid FROM events ORDER BY time, uuid")
     connection.execute(f"PRAGMA user_version={VERSION}")

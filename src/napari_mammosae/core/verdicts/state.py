@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
     from ..base.progress import Report
     from .events import Event
+    from .reader import VerdictReader
     from .store import Subject
+    from .suggestions import Suggestion
 
 
 _NOBODY: Mapping[str, Event] = MappingProxyType({})
@@ -69,7 +71,7 @@ class VerdictState:
 
 def says(event: Event) -> bool:
     """Whether an event leaves anything said."""
-    return bool(event.verdict or event.concept or event.note)
+    return bool(event.verdict or event.concept or event.note or event.rejected)
 
 
 _PAGE = 100  # latents read at a time: a millisecond or so
@@ -91,12 +93,18 @@ class Standing:
         Latent -> what the annotator says now.
     others
         Latent -> what everybody else says now.
+    suggestions
+        Latent -> what each method suggests now.
+    suggested
+        How many suggestions the file held when they were read, as `VerdictReader.count_suggestions` counts.
     """
 
     def __init__(self, annotator: str) -> None:
         self.annotator = annotator
         self.mine: dict[int, Event] = {}
         self.others: dict[int, list[Event]] = {}
+        self.suggestions: dict[int, list[Suggestion]] = {}
+        self.suggested = 0
         self._state = VerdictState()
 
     @property
@@ -120,6 +128,14 @@ class Standing:
                 self.others[latent] = [said[who] for who in sorted(said)]
         return changed
 
+    def take_suggestions(self, store: VerdictReader, subject: Subject) -> set[int]:
+        """Read what methods suggest, if some came in; return the latents that may be called something else now."""
+        number = store.count_suggestions()  # asked first: what is written from here on is found by the next look
+        if number == self.suggested:
+            return set()
+        self.suggested, self.suggestions = number, store.suggestions(subject)
+        return set(self.suggestions)
+
     def see_as(self, annotator: str) -> None:
         """Divide anew for another annotator."""
         self.annotator = annotator
@@ -142,4 +158,5 @@ def read_standing(path: Path, subject: Subject, annotator: str, report: Report) 
             standing.take(store.latest(subject, low, low + _PAGE)[1], number)
             # Python lets one thread work at a time, and a drawing asks for its turn hundreds of times.
             time.sleep(_BREATH)
+        standing.take_suggestions(store, subject)
     return standing

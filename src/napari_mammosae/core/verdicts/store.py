@@ -2,14 +2,14 @@
 
 The log is one SQLite file. An event is never changed or removed (triggers refuse it): a new decision, an undo
 and a redo each append one. The view ``current`` holds the last event of every (model, SAE, latent,
-annotator). Any SQLite tool reads both. Export, import and merging are in `verdict_files`, agreement between
-annotators in `agreement`.
+annotator). Any SQLite tool reads both. What methods suggest is kept beside, in a table of its own. Export,
+import and merging are in `exchange`, agreement between annotators in `agreement`.
 """
 
 import getpass
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -24,6 +24,7 @@ from .read_only import Copy, check_kind, is_read_only
 from .reader import SELECT, VerdictReader
 from .schema import prepare
 from .sqlite import connect
+from .suggestions import INSERT_SUGGESTION, Suggestion, SuggestionEvent, checked
 
 __all__ = ["VERDICTS", "Event", "Evidence", "Subject", "Verdict", "VerdictStore", "default_path"]
 
@@ -146,12 +147,13 @@ class VerdictStore(VerdictReader):
         *,
         concept: str | None = None,
         note: str | None = None,
+        rejected: str | None = None,
         evidence: Evidence | None = None,
     ) -> Event:
         """Append a decision. When this returns, it is on the disk.
 
-        None for `verdict`, `concept` or `note` keeps what this annotator said before; an empty string takes
-        it back.
+        None for `verdict`, `concept`, `note` or `rejected` keeps what this annotator said before; an empty string
+        takes it back.
 
         Raises
         ------
@@ -174,6 +176,7 @@ class VerdictStore(VerdictReader):
                 image=evidence.image,
                 view=json.dumps(evidence.view, sort_keys=True) if evidence.view else "",
                 reverts="",
+                rejected=_kept(rejected, before, "rejected"),
             )
             check_event(event)
             event = self._append(event, before)
@@ -215,7 +218,7 @@ class VerdictStore(VerdictReader):
             if latest is None or latest.uuid not in self._written:
                 stack.pop()
                 raise VerdictError(f"Latent {key.latent} has a newer verdict from another program, which was kept.")
-            state = target(step) or replace(key, verdict="", concept="", note="", image="", view="")
+            state = target(step) or replace(key, verdict="", concept="", note="", image="", view="", rejected="")
             event = self._append(replace(state, uuid=uuid4().hex, reverts=step.last), latest)
         self._written.add(event.uuid)
         stack.pop()
@@ -225,7 +228,7 @@ class VerdictStore(VerdictReader):
 
     def _append(self, event: Event, before: Event | None) -> Event:
         """Insert an event, later in time than the one it follows even when the clock was set back."""
-        event = replace(event, time=_after(before.time if before else ""))
+        event = replace(event, time=after(before.time if before else ""))
         self._connection.execute(INSERT_EVENT, astuple(event))
         return event
 
@@ -236,6 +239,31 @@ class VerdictStore(VerdictReader):
             (subject.model, subject.sae, int(latent), annotator),
         ).fetchone()
         return None if row is None else Event(*row)
+
+    # -- suggestions --
+
+    def suggest(self, subject: Subject, suggestions: Iterable[Suggestion]) -> int:
+        """Append what methods suggest; return how many say something new. They are on the disk then.
+
+        A method that says of a latent what it said last, with the same score, adds nothing. No verdict is touched.
+
+        Raises
+        ------
+        VerdictError
+            A suggestion that no file may hold, or the file cannot be written.
+        """
+        wanted = [checked(suggestion) for suggestion in suggestions]
+        new = []
+        with self.transaction():
+            known = {(e.suggestion.latent, e.suggestion.method): e for e in self.current_suggestions(subject)}
+            for suggestion in wanted:
+                key = suggestion.latent, suggestion.method
+                before = known.get(key)
+                if before is None or before.suggestion.says != suggestion.says:
+                    known[key] = SuggestionEvent(uuid4().hex, after(before.time if before else ""), subject, suggestion)
+                    new.append(known[key])
+            self._connection.executemany(INSERT_SUGGESTION, [event.row for event in new])
+        return len(new)
 
     # -- vocabulary --
 
@@ -254,7 +282,7 @@ class VerdictStore(VerdictReader):
         with self.transaction():
             self._connection.execute(
                 "INSERT INTO vocabulary VALUES (?, ?, ?, ?, ?)",
-                (uuid4().hex, _after(""), self.annotator, concept, listed),
+                (uuid4().hex, after(""), self.annotator, concept, listed),
             )
 
     # -- life --
@@ -287,7 +315,7 @@ def _kept(value: Any, before: Event | None, name: str) -> Any:
     return getattr(before, name) if before else ""
 
 
-def _after(time: str) -> str:
+def after(time: str) -> str:
     """Now, or the microsecond after `time` where the clock says otherwise."""
     now = datetime.now(UTC)
     if time:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from ...core.annotations.finding_colors import FINDING_COLORS
 from ...core.base.text import readable
-from ..canvas.colors import FINDING_COLORS
 
 if TYPE_CHECKING:
     from pathlib import Path

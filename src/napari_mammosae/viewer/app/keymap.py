@@ -29,12 +29,19 @@ KEYS = (
     Key("Q", "next_contrast", "colour scale of the latents: shared, for each, by hand"),
     Key("W", "next_window", "next window preset of the mammogram"),
     Key("Shift-W", "invert", "invert the mammogram"),
+    Key("Control-Z", "undo_window", "undo the last change of the mammogram's window"),
+    Key("Control-Shift-Z", "redo_window", "redo it"),
+    Key("Shift-M", "toggle_magnifier", "magnify three times under the mouse, and back"),
+    Key("Shift-D", "toggle_ruler", "measure distances: drag a line; the key again ends it"),
 )
 REVIEW_KEYS = (
     Key("8", "judge_lesion", "verdict on the current latent: lesion"),
     Key("9", "judge_anatomy", "verdict on the current latent: anatomy"),
     Key("0", "judge_spurious", "verdict on the current latent: spurious"),
     Key("U", "judge_unsure", "verdict on the current latent: unsure"),
+    Key("Shift-Y", "accept_name", "accept the suggested name of the current latent as its concept"),
+    Key("Shift-E", "edit_name", "edit the suggested name before accepting it"),
+    Key("Shift-X", "reject_name", "reject the suggested name"),
     Key("N", "next_unreviewed", "next latent without a verdict, in the order of the stack"),
     Key("Shift-U", "undo", "undo the last verdict"),
     Key("Shift-R", "redo", "redo the verdict"),
@@ -44,8 +51,15 @@ BROWSE_KEYS = (
     Key("Shift-J", "previous_image", "previous image of the run"),
 )
 EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents marked spurious"),)
-ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS)
-NAPARI_KEYS = (("Left / Right", "previous / next latent"), (HELP, "this list of keys"))
+GUIDE_KEYS = (Key("Shift-N", "next_step", "take the next of the steps through the demo"),)
+ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS, *GUIDE_KEYS)
+NAPARI_KEYS = (
+    ("Left / Right", "previous / next latent"),
+    ("Wheel", "zoom in or out; the left button moves the image"),
+    ("Control and wheel", "next / previous latent"),
+    ("Right button", "drag across for the width of the window, up to brighten"),
+    (HELP, "this list of keys"),
+)
 
 
 def key_for(action: str) -> str:
@@ -60,7 +74,7 @@ def tooltip(text: str, action: str) -> str:
 
 
 def help_rows() -> list[tuple[str, str]]:
-    """Rows (key, meaning) of every key, for the dock and the documentation."""
+    """Rows (key, meaning) of every key and button, for the dock and the documentation."""
     return [*NAPARI_KEYS, *((key.key, key.help) for key in ALL_KEYS)]
 
 

@@ -1,6 +1,6 @@
 """The state of one viewer, as plain values that announce their changes. Knows neither Qt nor layers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -15,6 +15,8 @@ from .order import BY_IMAGE, Order
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
+    from ...core.verdicts.suggestions import Suggestion
+    from .best_labels import BestLabels
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
@@ -33,8 +35,10 @@ class SessionEvents(SignalGroup):
     pins = Signal(tuple)
     verdicts = Signal(object)
     run = Signal(object)
+    best_labels = Signal(object)
     contrast = Signal(str)
     blind = Signal(bool)
+    hidden_heads = Signal(tuple)
 
 
 class Announced(Generic[Value]):
@@ -77,8 +81,12 @@ class Session:
     """The latent shown."""
     run: Announced[Any] = Announced(None)
     """The open run over a data set."""
+    best_labels: "Announced[BestLabels | None]" = Announced(None)
+    """The label that each latent of the run goes with best, where that was measured."""
     blind = Announced(False)
     """Whether scores, labels, predictions and other people's verdicts are hidden while judging."""
+    hidden_heads: Announced[tuple[str, ...]] = Announced(())
+    """Names of the model's heads whose predictions are not shown."""
     contrast: Announced[ContrastMode] = Announced("latent")
     """How the colour scale of the latents is chosen: one for all, one for each, or by hand (`manual_limits`)."""
 
@@ -91,6 +99,10 @@ class Session:
         self._maps: LatentMaps | None = None
         self._pins: tuple[int, ...] = ()
         self._verdicts: Callable[[int], str | None] | None = None
+        self.names: Mapping[int, Suggestion] = {}
+        """Suggested names by latent, those that may be shown; `events.verdicts` says when they change."""
+        self.called: Callable[[int], str] = lambda _: ""
+        """What a latent is called in a few words, by people or by a method; as `names`."""
 
     def is_stale(self, generation: int) -> bool:
         """Whether a result begun at `generation` belongs to an earlier image, model or setting."""

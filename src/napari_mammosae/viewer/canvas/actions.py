@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from psygnal import Signal
 
+from ..app.history import History
 from ..app.session import ContrastMode
 from . import window
+from .camera import magnify
+from .tools.ruler import Ruler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +27,13 @@ CONTRAST_TITLES: dict[ContrastMode, str] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The grey levels on the screen."""
+
+    limits: window.Limits
+
+
 class CanvasActions:
     """What keys and buttons do to the drawing; `telling` is entered around what the user may ask too much of.
 
@@ -31,7 +42,9 @@ class CanvasActions:
     windowed
         Emits when the mammogram's window or inversion changed.
     window
-        The window preset chosen last.
+        The window preset chosen last, which the next image of a run gets too.
+    ruler
+        Lines that are measured.
     """
 
     windowed = Signal()
@@ -40,6 +53,16 @@ class CanvasActions:
         self.scene, self.session = scene, scene.session
         self.window = window.DEFAULT
         self._telling = telling
+        self.ruler = Ruler(scene)
+        self._windows: History[_Shown] | None = None
+        self._by_hand: window.Limits | None = None
+        self._before_magnifying: tuple[tuple[float, ...], float] | None = None
+        self.session.events.image.connect(self._forget)
+
+    def cleanup(self) -> None:
+        """Follow the session no longer."""
+        self.ruler.cleanup()
+        self.session.events.image.disconnect(self._forget)
 
     def toggle_overlays(self) -> None:
         """Hide everything drawn over the mammogram, or show it again."""
@@ -87,9 +110,78 @@ class CanvasActions:
     def set_window(self, name: str) -> None:
         """Show the mammogram's grey levels by a preset."""
         if (layer := self.scene.image_layer) is not None:
+            self._begin()
             self.window = name
             window.apply_preset(layer, self.session.image, name)
+            self.settle_window()
+
+    @property
+    def is_by_hand(self) -> bool:
+        """Whether the grey levels shown are no preset's."""
+        layer = self.scene.image_layer
+        return layer is not None and self._by_hand == tuple(layer.contrast_limits)
+
+    def set_limits(self, low: float, high: float) -> None:
+        """Show the mammogram between two grey levels; `settle_window` ends a move."""
+        layer, viewer = self.scene.image_layer, self.scene.viewer
+        if layer is None or viewer is None or not high > low:
+            return
+        self._begin()
+        layer.contrast_limits = low, high
+        self._by_hand = tuple(layer.contrast_limits)
+        viewer.status = f"Window: {window.limits_text(self._by_hand)}"
+        self.windowed.emit()
+
+    def settle_window(self) -> None:
+        """Make what is shown now a step that can be undone."""
+        layer = self.scene.image_layer
+        if layer is not None and self._windows is not None:
+            low, high = layer.contrast_limits
+            if self._windows.state.limits != (low, high):
+                self._windows.take(_Shown((low, high)))
             self.windowed.emit()
+
+    def undo_window(self) -> None:
+        """Take the last change of the window back."""
+        if self._windows is not None and self._windows.undo():
+            self._show_again(self._windows.state.limits)
+
+    def redo_window(self) -> None:
+        """Change the window as before the last undo."""
+        if self._windows is not None and self._windows.redo():
+            self._show_again(self._windows.state.limits)
+
+    def _show_again(self, limits: window.Limits) -> None:
+        if (layer := self.scene.image_layer) is not None:
+            layer.contrast_limits = limits
+            self._by_hand = limits
+            self.windowed.emit()
+
+    def _begin(self) -> None:
+        """Remember what was shown before the first change."""
+        if self._windows is None and (layer := self.scene.image_layer) is not None:
+            low, high = layer.contrast_limits
+            self._windows = History(_Shown((low, high)))
+
+    def _forget(self, *_: object) -> None:
+        """Another image has another history, and is looked at as a whole."""
+        self._windows = self._by_hand = self._before_magnifying = None
+
+    def toggle_magnifier(self) -> None:
+        """Show what lies under the mouse three times as large, or all as before."""
+        if (viewer := self.scene.viewer) is None or self.scene.image_layer is None:
+            return
+        camera = viewer.scene.camera
+        if self._before_magnifying is not None:
+            camera.center, camera.zoom = self._before_magnifying
+            self._before_magnifying = None
+        else:
+            self._before_magnifying = tuple(camera.center), float(camera.zoom)
+            magnify(viewer, self.scene.image_layer)
+
+    def toggle_ruler(self) -> None:
+        """Begin to measure, or end it."""
+        self.ruler.toggle()
 
     def _toggle(self, *roles: Role) -> None:
         shown = self.scene.owned.with_role(*roles)

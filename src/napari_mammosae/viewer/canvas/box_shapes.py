@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Shapes
 
+from ...core.annotations.finding_colors import finding_color
 from ...core.annotations.image_boxes import texts
 from ...core.base.names import slug
 from ...core.base.text import readable
 from ...core.images.geometry import BOX
 from . import layers
 from .box_lines import MANY, draw_lines, lines_layer
-from .colors import finding_color
 
 if TYPE_CHECKING:
     import pandas as pd

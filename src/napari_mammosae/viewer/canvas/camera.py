@@ -51,6 +51,18 @@ def leave_room(viewer: ViewerModel, layer: Layer) -> None:
         viewer.scene.camera.zoom *= _FILL / _NAPARI_FILL
 
 
+def magnify(viewer: ViewerModel, layer: Layer, factor: float = 3.0) -> None:
+    """Zoom in on what lies under the mouse, which stays where it is; on the middle if the mouse is beside the layer."""
+    camera = viewer.scene.camera
+    low, high = extent_shown(viewer, layer)
+    at = np.array([viewer.cursor.position[axis] for axis in viewer.dims.displayed[-2:]])
+    middle = np.array(camera.center[-2:])
+    if not ((at >= low) & (at <= high)).all():
+        at = middle
+    camera.center = (*camera.center[:-2], *(at + (middle - at) / factor))
+    camera.zoom *= factor
+
+
 @contextmanager
 def same_view(viewer: ViewerModel, layer: Layer) -> Iterator[None]:
     """Keep the part of a layer that is looked at, or all of it.

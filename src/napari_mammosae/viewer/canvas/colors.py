@@ -16,21 +16,6 @@ PIN_COLORS = (
 )
 
 
-# Bright on grey, and none of them a colour of the heatmaps.
-FINDING_COLORS = {
-    "mass": "#00e5ff",
-    "suspicious_calcification": "#7cff6b",
-    "asymmetry": "#ff7bff",
-    "focal_asymmetry": "#c9a0ff",
-    "global_asymmetry": "#ffb3e6",
-    "architectural_distortion": "#8fd3ff",
-    "skin_thickening": "#b9ffcf",
-    "skin_retraction": "#d7ff8a",
-    "nipple_retraction": "#9affff",
-    "suspicious_lymph_node": "#e0e0ff",
-}
-
-
 def heat_colormap(name: str) -> Colormap:
     """Colormap that is transparent at zero, so that weak positions leave the mammogram as it is."""
     at = np.linspace(0, 1, 65)
@@ -47,11 +32,6 @@ def pin_colormap(index: int) -> Colormap:
     color = PIN_COLORS[index % len(PIN_COLORS)]
     rgb = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)]) / 255
     return Colormap(np.array([[*rgb, 0.0], [*rgb, 0.85]]), name=f"pin {color}")
-
-
-def finding_color(finding: str) -> str:
-    """Colour of a finding, the same on every image."""
-    return FINDING_COLORS.get(finding, "#ffffff")
 
 
 AMBER = "#ffb000"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
     from ..app.session import Session
@@ -59,6 +61,8 @@ def resolve(session: Session) -> LatentView | None:
         ]
     if session.verdicts is not None and (verdict := session.verdicts(latent)):
         lines.append(verdict)
+    if (name := session.names.get(latent)) is not None:
+        lines += [name.title, name.evidence]
     return LatentView(rank, latent, score, maximum, contrast_limits(session, maps, latent), "\n".join(lines))
 
 
@@ -88,12 +92,19 @@ class Prediction:
     probability_sae: float
 
 
-def predictions(model: ModelFacts, maps: LatentMaps) -> list[Prediction]:
-    """Every class's logit and probability on the image."""
+def predictions(model: ModelFacts, maps: LatentMaps, hidden: Sequence[str] = ()) -> list[Prediction]:
+    """Logit and probability of every class on the image, but for those of hidden heads."""
     columns = (maps.logits, model.probabilities(maps.logits), maps.logits_sae, model.probabilities(maps.logits_sae))
-    return [
+    rows = [
         Prediction(name, *(float(value) for value in row)) for name, *row in zip(model.titles, *columns, strict=True)
     ]
+    return [rows[place] for place in shown_logits(model, hidden)]
+
+
+def shown_logits(model: ModelFacts, hidden: Sequence[str]) -> list[int]:
+    """Which logits are shown, where some heads are hidden."""
+    owners = [head.name for head in model.heads for _ in head.classes]
+    return [place for place, name in enumerate(owners) if name not in hidden]
 
 
 def prediction_text(rows: list[Prediction]) -> str:

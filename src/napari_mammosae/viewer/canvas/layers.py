@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Layer, Shapes
 
+from ...core.annotations.finding_colors import finding_color
 from ...core.base.errors import ImageError
 from ...core.images.rasters import single_plane
-from .colors import finding_color, heat_colormap
+from .colors import heat_colormap
 
 if TYPE_CHECKING:
     import pandas as pd

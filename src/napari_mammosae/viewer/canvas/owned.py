@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Role: TypeAlias = Literal[
-    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap"
+    "mammogram",
+    "latents",
+    "other latents",
+    "truth",
+    "pin",
+    "found",
+    "logit map",
+    "comparison",
+    "region",
+    "heatmap",
+    "ruler",
 ]
 
 PIXELS = np.eye(3)
@@ -123,6 +133,10 @@ class OwnedLayers:
         """Give a layer its role."""
         self._places[layer] = _Place(role, PIXELS, facts)
 
+    def hand_over(self, layer: Layer, role: Role) -> None:
+        """Give a layer that has a role another one; it stays where it lies."""
+        self._places[layer].role = role
+
     def release(self, layer: Layer) -> None:
         """Leave a layer to the user."""
         self._places.pop(layer, None)
@@ -146,6 +160,11 @@ class OwnedLayers:
         """All layers in the list with one of these roles, lowest first."""
         viewer = self._viewer()
         return [layer for layer in viewer.layers if self.role_of(layer) in roles] if viewer is not None else []
+
+    def place_below(self, *roles: Role) -> int | None:
+        """Where a layer is to be put to lie below all that have one of these roles; None without any."""
+        viewer, above = self._viewer(), self.with_role(*roles)
+        return viewer.layers.index(above[0]) if viewer is not None and above else None
 
     def find(self, role: Role) -> Any:
         """Return the lowest layer of a role, or None."""

@@ -72,6 +72,7 @@ class Scene:
         self._setting_limits = False
         self._adding = False
         self._hidden_for_3d = False
+        self._latents_seen = True
         self._putting = False
         self.owned = OwnedLayers(viewer)
         self._undo.callback(self.owned.cleanup)
@@ -80,6 +81,7 @@ class Scene:
             (session.events.model, self._on_model),
             (session.events.model, self._show_prediction),
             (session.events.image, self._show_prediction),
+            (session.events.hidden_heads, self._show_prediction),
             (session.events.order, self._on_order),
             (session.events.current, self._show_current),
             (session.events.verdicts, self._show_current),
@@ -204,6 +206,33 @@ class Scene:
         self._hide_in_3d()
         self._show_current()
 
+    def set_stack_aside(self, name: str) -> Image | None:
+        """Hide the stack under a name of its own, so that another one can take its place; return its layer."""
+        layer = self.stack_layer
+        if layer is None or not isinstance(layer.data, LatentStack):
+            return None
+        layer.name, layer.visible, layer.colorbar.visible = name, False, False
+        self.owned.hand_over(layer, "other latents")
+        return layer
+
+    def take_stack(self, layer: Image | None) -> None:
+        """Make a stack that was set aside the one of the session's latents again; show them with `show_stack` then."""
+        viewer = self.viewer
+        if layer is None or viewer is None or self.owned.role_of(layer) != "other latents":
+            return
+        self.owned.hand_over(layer, "latents")
+        layer.visible = viewer.dims.ndisplay == 2
+        self._hidden_for_3d = not layer.visible
+        viewer.layers.selection.active = layer
+        self._colorbar.show_later()
+
+    def see_latents(self, seen: bool) -> None:
+        """Show the latents, and what is written of the current one, or make way for something else."""
+        self._latents_seen = seen
+        if (layer := self.stack_layer) is not None:
+            layer.visible = seen
+        self._show_current()
+
     def show_boxes(self, *_: object) -> None:
         """Draw the boxes of the image shown, in place of those of the image before."""
         with self._telling():
@@ -270,6 +299,8 @@ class Scene:
         rank = round(viewer.dims.point[self._axis])
         with drawn_once(viewer):
             self.session.current = int(order.latents[min(max(rank, 0), order.latents.size - 1)])
+            if not self._is_at_current():  # another stack has more latents
+                self._show_current()
 
     def _on_blind(self, *_: object) -> None:
         """Hide what would sway a judge, or bring it back."""
@@ -342,7 +373,7 @@ class Scene:
             if tuple(layer.contrast_limits) != view.limits:
                 with self._quietly():
                     layer.contrast_limits = view.limits
-            write_latent(viewer, view.text)
+            write_latent(viewer, view.text if self._latents_seen else "")
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:

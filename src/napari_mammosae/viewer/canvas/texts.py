@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari.components.overlays import TextOverlay
 
+from ...core.models.disagreement import disagreements
 from ...core.models.domain import outside_domain
 from .colors import AMBER
 from .latent_view import prediction_text, predictions
@@ -35,7 +36,7 @@ def write_latent(viewer: ViewerModel, text: str) -> None:
 def write_prediction(viewer: ViewerModel, session: Session) -> None:
     """Write every class's logit and probability onto the canvas, nothing while there are none.
 
-    Where the model is not made for the image, the lines say so first, on amber.
+    Where the prediction is not to be taken at its word, the lines say so first, on amber.
     """
     model, maps = session.model, session.maps
     overlays = viewer.canvas.overlays
@@ -44,12 +45,20 @@ def write_prediction(viewer: ViewerModel, session: Session) -> None:
     overlay, lines = overlays[PREDICTION], caution_lines(session)
     overlay.color, overlay.box = ("black", True) if lines else (None, False)
     if model is not None and maps is not None and not session.blind:
-        lines += prediction_text(predictions(model, maps)).split("\n")
+        lines += prediction_text(predictions(model, maps, session.hidden_heads)).split("\n")
     overlay.text = "\n".join(f"{line}  " if overlay.box else line for line in lines)
     overlay.visible = bool(overlay.text)
 
 
 def caution_lines(session: Session) -> list[str]:
-    """Say that the model is not made for the image, in lines for the canvas; empty where it is."""
-    model, image = session.model, session.image
-    return wrap(outside_domain(model, image), _CAUTION_WIDTH) if model is not None and image is not None else []
+    """Say what keeps a prediction from being taken at its word, in lines for the canvas; empty where nothing does.
+
+    The model is not made for the image, or decides otherwise without its SAE; a blind judge is told the former alone.
+    """
+    model, image, maps = session.model, session.image, session.maps
+    if model is None or image is None:
+        return []
+    said = [outside_domain(model, image)]
+    if maps is not None and not session.blind:
+        said += disagreements(model, maps)
+    return [line for text in said for line in wrap(text, _CAUTION_WIDTH)]

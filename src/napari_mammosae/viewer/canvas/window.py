@@ -68,3 +68,10 @@ def is_inverted(layer: Image) -> bool:
 def invert(layer: Image) -> None:
     """Swap dark and bright on the screen."""
     layer.colormap = "gray" if is_inverted(layer) else "gray_r"
+
+
+def limits_text(limits: Limits) -> str:
+    """Grey levels as radiologists name them: width, and level in its middle."""
+    low, high = limits
+    digits = 0 if high - low >= 10 else 3
+    return f"width {high - low:,.{digits}f}, level {(high + low) / 2:,.{digits}f}"

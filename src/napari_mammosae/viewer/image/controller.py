@@ -18,6 +18,7 @@ from ..canvas import layers, window
 from ..canvas.notes import is_stack, refusal
 from ..context import Controller
 from . import tasks
+from .heads import Heads
 from .prompts import Prompts
 from .tasks import ModelChoice
 
@@ -50,6 +51,8 @@ class ImageController(Controller):
         Opens models, in processes of their own.
     prompts
         Texts that were asked for.
+    heads
+        Heads of the model: which are shown, and ones that are trained.
     choice
         The model to compute with; it is loaded when it is needed.
     run_boxes
@@ -62,6 +65,7 @@ class ImageController(Controller):
         chosen = preferences()
         self.models = ModelOpener()
         self.prompts = Prompts(context)
+        self.heads = Heads(context, lambda: self._loaded[0].name if self._loaded is not None else None)
         self.choice = ModelChoice(
             name=chosen.model, device=chosen.device, precision=chosen.precision, engine=chosen.engine
         )
@@ -83,6 +87,7 @@ class ImageController(Controller):
         self.jobs.cancel()
         super().close()
         self.prompts.close()
+        self.heads.close()
         self.models.close()
         if (handle := self.session.handle) is not None:
             self.session.handle = None
@@ -225,6 +230,22 @@ class ImageController(Controller):
             handle.unload()
             self.status.tell(f"{handle.facts.name} unloaded.")
 
+    @property
+    def loaded_choice(self) -> ModelChoice | None:
+        """What the loaded model was chosen as; None while there is none, or where it came another way."""
+        return None if self._loaded is None or self.session.handle is None else self._loaded[0]
+
+    def exchange(self, handle: ModelHandle, loaded: tuple[ModelChoice, Any]) -> tuple[ModelChoice, Any] | None:
+        """Work with another loaded model; the one before stays loaded. Return what that one was loaded for, and when.
+
+        `loaded` is what this returned for the other model, or its choice and the `stamps` of its files.
+        """
+        self.cancel()
+        before, self._loaded, self.choice = self._loaded, loaded, loaded[0]
+        handle.lost = self._lost.told.emit
+        self.session.handle = handle
+        return before
+
     # What comes back from the worker thread
 
     def report_failure(self, error: Exception) -> None:
@@ -299,7 +320,7 @@ class ImageController(Controller):
             return
         self.session.maps = maps
         live, model = maps.latents.size, self.session.model
-        moved = model is not None and model.device != device
+        moved = model is not None and model.device.startswith("cpu") and not device.startswith("cpu")
         left = f" Out of memory on {device}: the model is on the CPU now." if moved else ""
         self.status.tell(f"{maps.shape[0]:,} latents; {live:,} fire on this image.{left}")
 

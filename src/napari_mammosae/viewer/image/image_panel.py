@@ -47,6 +47,16 @@ class ImagePart(Part):
             checkable=True,
         )
 
+        self.scale_label = Label()
+        self.magnify_button = ui.button(
+            "Magnify",
+            tooltip("Show what lies under the mouse three times as large, and back", "toggle_magnifier"),
+            actions.toggle_magnifier,
+        )
+        self.ruler_button = ui.button(
+            "Measure", tooltip("Drag a line over the mammogram to measure it", "toggle_ruler"), actions.toggle_ruler
+        )
+
         self.notes = Banner()
 
         self.form = form = ui.form(self)
@@ -54,6 +64,7 @@ class ImagePart(Part):
         form.addRow("Boxes", row(self.boxes_label, self.boxes_button))
         form.addRow("", self.run_boxes_button)
         form.addRow("Window", row(self.window_box, self.invert_button))
+        form.addRow("Scale", row(self.scale_label, self.magnify_button, self.ruler_button))
 
         self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
@@ -116,10 +127,19 @@ class ImagePart(Part):
         if [self.window_box.itemText(i) for i in range(self.window_box.count())] != names:
             self.window_box.clear()
             self.window_box.addItems(names)
-            self.window_box.setPlaceholderText("choose")
-        window = self.actions.window
-        self.window_box.setCurrentIndex(names.index(window) if window in names else -1)
-        layer = self.context.scene.image_layer
+        window, layer = self.actions.window, self.context.scene.image_layer
+        by_hand = layer is not None and self.actions.is_by_hand
+        limits = layer.contrast_limits if layer is not None and by_hand else None
+        self.window_box.setPlaceholderText(display.limits_text(limits) if limits else "choose")
+        self.window_box.setCurrentIndex(names.index(window) if window in names and not by_hand else -1)
+        image = self.session.image
+        scale = image.scale if image is not None else None
+        self.scale_label.setText(
+            "" if image is None else f"{scale.per_pixel[1]:.3g} mm a pixel" if scale else "in pixels"
+        )
+        self.scale_label.setToolTip(
+            str(scale) if scale is not None else "The file does not say how large its pixels are."
+        )
         self.invert_button.setChecked(layer is not None and display.is_inverted(layer))
-        for widget in (self.window_box, self.invert_button):
+        for widget in (self.window_box, self.invert_button, self.magnify_button, self.ruler_button):
             widget.setEnabled(layer is not None)

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QSpinBox
 from superqt.utils import signals_blocked
 
+from ...core.models.disagreement import disagreements
 from ..app.keymap import tooltip
 from ..app.preferences import remember
 from ..app.session import MOST_PINS, ContrastMode
@@ -28,32 +29,36 @@ class PredictionPart(Part):
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(0, 1)
         self.listen(self.session.events.maps, self.refresh)
+        self.listen(self.session.events.hidden_heads, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
         """Show the prediction of the image, or nothing while there is none."""
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
+                widget.hide()  # until it is deleted
                 widget.deleteLater()
         model, maps = self.session.model, self.session.maps
         self.setVisible(model is not None and maps is not None and bool(model.classes))
         if model is None or maps is None:
             return
         self._add(0, "Prediction (logit)", "model", "with SAE")
-        for line, p in enumerate(predictions(model, maps), start=1):
+        for line, p in enumerate(predictions(model, maps, self.session.hidden_heads), start=1):
             plain = f"{chance_text(p.probability)} ({p.logit:+.2f})"
             self._add(line, p.name, plain, f"{chance_text(p.probability_sae)} ({p.logit_sae:+.2f})")
-        if maps.scale_alarm:
-            self._add(self._grid.rowCount(), maps.scale_alarm)
+        for said in (*disagreements(model, maps), maps.scale_alarm):
+            if said:
+                self._add(self._grid.rowCount(), said)
 
     def _add(self, line: int, *texts: str) -> None:
+        """Fill a line of the grid; a text that stands alone takes all of it."""
         for column, text in enumerate(texts):
             label = Label(text)
             if column:
                 label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 label.setWordWrap(True)
-            self._grid.addWidget(label, line, column)
+            self._grid.addWidget(label, line, column, 1, -1 if len(texts) == 1 else 1)
 
 
 class LatentPart(Part):

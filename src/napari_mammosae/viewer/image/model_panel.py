@@ -1,9 +1,12 @@
 """Which model, on which device, in which precision; and its files when it is not a named one."""
 
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
+from superqt.utils import signals_blocked
 
 from ..app.preferences import remember
 from ..widgets import ui
@@ -11,6 +14,7 @@ from ..widgets.parts import Part, row
 from ..widgets.plain import ElidedLabel
 from .controller import ImageController
 from .download_panel import DownloadPart
+from .open_layers import OpenLayers
 from .tasks import ModelChoice, model_names
 
 FILES = "Local files…"
@@ -49,9 +53,9 @@ class FileRow(QWidget):
 class ModelPart(Part):
     """Choose the model; it is loaded when latents are computed."""
 
-    def __init__(self, images: ImageController) -> None:
+    def __init__(self, images: ImageController, layers: OpenLayers) -> None:
         super().__init__(images.context)
-        self.images = images
+        self.images, self._shown = images, images.choice
         choice = images.choice
         self.name_box = ui.chooser(10, "A model by name, or weights files of your own")
         self.name_box.addItems([*model_names(), FILES])
@@ -76,10 +80,14 @@ class ModelPart(Part):
         self.classes = QLineEdit(", ".join(choice.classes))
         self.classes.setToolTip("Names of the logits, separated by commas; needed unless there are one or four")
         self.classes.setPlaceholderText("from the number of logits")
+        self.layer = QLineEdit(choice.layer or "")
+        self.layer.setToolTip("The layer that the SAE reads: head, or blocks.N for the output of block N")
+        self.layer.setPlaceholderText("head")
         self.files = QWidget()
         files = ui.form(self.files)
         files.addRow("Classifier", self.classifier)
         files.addRow("SAE", self.sae)
+        files.addRow("Layer", self.layer)
         files.addRow("Backbone", self.backbone)
         files.addRow("Classes", self.classes)
 
@@ -90,13 +98,48 @@ class ModelPart(Part):
         form.addRow(self.download)
         form.addRow(self.files)
         form.addRow("Run on", row(self.device_box, self.precision_box, self.engine_box))
+        self.beside_button = ui.button(
+            "Open beside", "Keep the open layer, and open the chosen model with its SAE on another layer", layers.add
+        )
+        form.addRow(self.beside_button)
 
         for box in (self.name_box, self.device_box, self.precision_box, self.engine_box):
             box.currentTextChanged.connect(self._take)
         for part in (self.classifier, self.sae, self.backbone):
             part.changed.connect(self._take)
-        self.classes.editingFinished.connect(self._take)
+        for line in (self.classes, self.layer):
+            line.editingFinished.connect(self._take)
         self.files.setVisible(choice.name is None)
+        self.listen(self.session.events.model, self.refresh)
+        self.refresh()
+
+    def refresh(self, *_: object) -> None:
+        """Show the choice, and follow what is open: it cannot be opened beside itself."""
+        loaded, choice = self.images.loaded_choice, self.images.choice
+        if choice != self._shown:
+            self._show(choice)
+        self.beside_button.setVisible(loaded is not None and loaded != replace(choice, device=loaded.device))
+
+    def _show(self, choice: ModelChoice) -> None:
+        """Show a choice that was made elsewhere, such as that of another open layer."""
+        self._shown = choice
+        boxes = (self.name_box, self.device_box, self.precision_box, self.engine_box)
+        rows = {self.classifier: choice.classifier, self.sae: choice.sae, self.backbone: choice.backbone}
+        with ExitStack() as blocked:
+            for widget in (*boxes, *rows):
+                blocked.enter_context(signals_blocked(widget))
+            if choice.name is not None and self.name_box.findText(choice.name) < 0:
+                self.name_box.insertItem(0, choice.name)
+            for box, text in zip(
+                boxes, (choice.name or FILES, choice.device, choice.precision, choice.engine), strict=True
+            ):
+                box.setCurrentText(text)
+            for part, path in rows.items():
+                part.set_path(path)
+        self.classes.setText(", ".join(choice.classes))
+        self.layer.setText(choice.layer or "")
+        self.files.setVisible(choice.name is None)
+        self.download.refresh()
 
     def _take(self) -> None:
         by_files = self.name_box.currentText() == FILES
@@ -109,9 +152,11 @@ class ModelPart(Part):
         elif by_files:
             classes = tuple(name.strip() for name in self.classes.text().split(",") if name.strip())
             choice = ModelChoice(None, self.backbone.path, self.classifier.path, self.sae.path, classes, **how)
+            choice = replace(choice, layer=self.layer.text().strip() or None)
         else:
             choice = ModelChoice(self.name_box.currentText(), **how)
             remember("model", name=self.name_box.currentText())
         remember("model", **how)
-        self.images.choice = choice
+        self.images.choice = self._shown = choice
         self.download.refresh()
+        self.refresh()

@@ -8,34 +8,40 @@ from ..widgets import ui
 from ..widgets.parts import Dock, Scrolled
 from .controller import ImageController
 from .diagnosis_panel import DiagnosisPanel
+from .heads_panel import HeadsPart
 from .image_panel import ImagePart
 from .job_panel import JobPart
 from .latent_panel import LatentPart, PredictionPart
+from .layers_panel import LayersPart
 from .model_panel import ModelPart
+from .open_layers import OpenLayers
 from .prompt_panel import PromptPart
 
 
 class ModelPanel(Dock):
     """From an image and a model to every latent over it."""
 
-    def __init__(self, images: ImageController, actions: CanvasActions) -> None:
+    def __init__(self, images: ImageController, actions: CanvasActions, layers: OpenLayers) -> None:
         super().__init__(images.context)
         self.images = images
         self.image = ImagePart(images, actions)
-        self.model = ModelPart(images)
+        self.model, self.layers = ModelPart(images, layers), LayersPart(layers)
         self.prediction = PredictionPart(self.context)
+        self.heads = HeadsPart(images.heads)
         self.prompt = PromptPart(images.prompts)
         self.latent = LatentPart(self.context, actions)
         self.diagnosis = DiagnosisPanel(self.session)
         self.job = JobPart(images)
-        self.own(self.image, self.model, self.prediction, self.prompt, self.latent, self.job)
+        self.own(self.image, self.model, self.layers, self.prediction, self.heads, self.prompt, self.latent, self.job)
         content = QWidget()
         parts = (
             self.image,
             _line(),
             self.model,
+            self.layers,
             _line(),
             self.prediction,
+            self.heads,
             self.prompt,
             self.latent,
             _line(),

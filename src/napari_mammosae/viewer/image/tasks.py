@@ -9,6 +9,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...core.base.errors import ModelError
+from ...process.batch import BatchJob
+
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from ...core.models.latents import LatentMaps
     from ...core.models.published.catalogue import PublishedModel
     from ...core.models.text.space import JointSpace
+    from ...core.runs.run import Run
     from ...process.handle import ModelHandle
     from ...process.opening import ModelOpener
 
@@ -33,6 +37,7 @@ class ModelChoice:
     device: str = "auto"
     precision: str = "float32"
     engine: str = "auto"
+    layer: str | None = None
 
     @property
     def title(self) -> str:
@@ -110,6 +115,16 @@ def add_prompt(
         head = make_head(handle, *texts, approximate=approximate)
         handle.add_head(head)
     return head, handle.joint_space()
+
+
+def train_head(handle: ModelHandle, run: Run, label: str, base: str | None, report: Report) -> tuple[Head, str]:
+    """Train a head for a label of a run in a process of its own, add it to the model, and say what it is worth."""
+    if label in handle.facts.classes and label not in run.classes:
+        raise ModelError(f"The model has a head for {label!r} already.")
+    report("Starting the training")
+    head, said = BatchJob("train_head", run.path, label, run.chosen, base).result(report)
+    handle.add_head(head)
+    return head, said
 
 
 def read_image(path: Path, report: Report) -> Mammogram:

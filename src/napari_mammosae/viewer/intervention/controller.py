@@ -11,9 +11,11 @@ from ...core.base.errors import MammoSAEError, SettingsError
 from ...core.base.text import text_of
 from ...core.intervention.edit import Edit
 from ...core.intervention.smallest_flip import FlipSet
+from ...core.models.contributions import Contributions, Method
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
 from ..app.history import History
+from ..canvas.latent_view import shown_logits
 from ..canvas.texts import caution_lines
 from ..context import Context, Controller
 from . import layers as logit_map
@@ -21,7 +23,7 @@ from .layers import EditOverlay, MapKind, edited_text
 from .result import EditView, Passes, flip_of, passed_view, view_of
 from .sources import EditSources
 from .state import EditState, changes_something, edit_of
-from .tasks import pass_edit
+from .tasks import find_contributions, pass_edit
 
 _AFTER_STROKE = 150  # milliseconds after the last stroke of a region
 
@@ -68,6 +70,7 @@ class Intervention(Controller):
         self.listen(events.maps, self._on_maps)
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._draw)
+        self.listen(events.hidden_heads, self._draw)
         self.listen(events.pins, self._on_pins)
         self.listen(events.current, self._on_current)
         if (viewer := self.scene.viewer) is not None:
@@ -235,6 +238,23 @@ class Intervention(Controller):
         take = partial(self._take_pass, maps, edit)
         self.passing.start("Passing the edit through the network", work, take, self._pass_failed)
 
+    def compute_contributions(self, method: Method) -> None:
+        """Find out by gradients what latents add to the logits of the image; dropped where another one is shown."""
+        handle, image, maps = self.session.handle, self.session.image, self.session.maps
+        if handle is None or image is None or maps is None:
+            return
+        self.pass_note = ""
+        work = partial(find_contributions, handle, image, self.passes.key, method)
+        self.passing.start(
+            "Going back from the logits", work, partial(self._take_contributions, maps), self._pass_failed
+        )
+
+    def _take_contributions(self, maps: object, found: tuple[str, Contributions]) -> None:
+        if maps is self.session.maps:
+            self.passes.key, contributions = found
+            self.sources.take(contributions)
+            self.update()
+
     def _take_pass(self, maps: object, edit: Edit, found: tuple[Any, Any]) -> None:
         if maps is self.session.maps:
             self.passes.take(edit, *found)
@@ -251,13 +271,15 @@ class Intervention(Controller):
         edit = self.edit()
         if model.linear:
             return view_of(model, maps, edit, min(self.state.logit, len(model.classes) - 1))
-        if not changes_something(edit):
-            return passed_view(model, maps, edit, maps.logits_sae if edit.form == "replace" else maps.logits)
-        after = self.passes.logits(edit)
-        if after is None:
-            self.awaited = edit
-            return None
-        return passed_view(model, maps, edit, after)
+        after = maps.logits_sae if edit.form == "replace" else maps.logits
+        if changes_something(edit):
+            passed = self.passes.logits(edit)
+            if passed is None:
+                self.awaited = edit
+                return None
+            after = passed
+        logit = min(self.state.logit, len(model.classes) - 1)
+        return passed_view(model, maps, edit, after, logit, self.sources.contributions)
 
     def _draw(self, *_: object) -> None:
         scene, model, maps = self.scene, self.session.model, self.session.maps
@@ -265,9 +287,10 @@ class Intervention(Controller):
         if viewer is None:
             return
         view = self.view
-        classes = model.classes if model is not None and not self.session.blind else ()
+        shown = shown_logits(model, self.session.hidden_heads) if model is not None and not self.session.blind else []
+        titles = {} if model is None else {place: model.titles[place] for place in shown}
         text = (
-            edited_text(classes, self.state, view, caution_lines(self.session))
+            edited_text(titles, self.state, view, caution_lines(self.session))
             if view is not None and self.is_on
             else ""
         )

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ...core.base.errors import SettingsError
+from ...core.base.figures import measure_title
 from ...core.base.progress import Report
+from ...core.base.provenance import NOTICE
 from ...core.base.text import text_of
 from ...core.images.mammogram import Mammogram
 from ...core.intervention.sweep import Curve
@@ -23,6 +25,12 @@ from .state import EditState
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NAMED = 12
+"""Latents that a caption still lists."""
+UP, DOWN = "#d1495b", "#30638e"
+PRINT_WIDTH = 7.2
+"""Inches: across two columns of a journal."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,15 +135,18 @@ def record_of(run: EditOverRun) -> EditRecord:
 def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
     """Write an edit beside `path`, and return the files; for a worker thread.
 
-    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and `NAME.png`; for
-    a run `NAME.curve.csv`, `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
+    `NAME.csv` (predictions) and `NAME.json`; where what follows the SAE is linear `NAME.terms.csv` and a figure,
+    `NAME.png` unless `path` ends in .pdf or .svg; for a run `NAME.curve.csv`,
+    `NAME.effect.csv` (measures before and after, with intervals) and `NAME.flips.csv`.
     Every table repeats what was done to which latents of which SAE, since tables travel alone.
     """
     import pandas as pd
 
     from ...core.base.cells import write_csv
     from ...core.base.provenance import provenance, write_results
+    from ...core.models.disagreement import disagreements
     from ...core.models.domain import outside_domain
+    from ...core.reports.intervention_figures import SUFFIXES
 
     report(f"Writing {path.name}")
     model, maps, image, view, run = record.model, record.maps, record.image, record.view, record.run
@@ -153,6 +164,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
         "model_sha256": model.model_sha256,
         "sae_sha256": model.sae_sha256,
         "outside_domain": outside_domain(model, image) or None,
+        "disagreements": " ".join(disagreements(model, maps)) or None,
     }
     tables: dict[str, pd.DataFrame] = {
         ".csv": pd.DataFrame(
@@ -181,8 +193,9 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
         settings |= {"run": run.run.path.name, "label": run.effects.choice.label, "order": run.effects.choice.score}
         settings["protocol"] = run.effects.choice.protocol
     note = stem.with_name(stem.name + ".json")
-    results = [stem.with_name(stem.name + suffix) for suffix in (*tables, *((".png",) if view.terms else ()))]
-    origin = provenance("intervene (dock)", settings, model) | {"edit": edit.describe()}
+    kind = path.suffix.lower() if path.suffix.lower() in SUFFIXES else SUFFIXES[0]
+    results = [stem.with_name(stem.name + suffix) for suffix in (*tables, *((kind,) if view.terms else ()))]
+    origin = provenance("intervene (dock)", settings, model) | {"edit": edit.describe(), "caption": caption(record)}
     if run is not None:
         origin["used"] = run.effects.used.describe()
     with write_results(note, origin, *results) as files:
@@ -190,7 +203,7 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
             write_csv(file, table.assign(**{key: value for key, value in facts.items() if key not in table}))
         if view.terms:
             report(f"Drawing {results[-1].name}")
-            _draw(files[-1], record, facts)
+            _draw(files[-1], record)
     return [*results, note]
 
 
@@ -223,50 +236,81 @@ def _of_run(run: RunRecord, view: EditView) -> dict[str, "pd.DataFrame"]:
     return found
 
 
-def _draw(path: Path, record: EditRecord, facts: dict[str, Any]) -> None:
+def caption(record: EditRecord) -> str:
+    """What a figure's caption has to say of an edit, in sentences to paste below it."""
+    view, state, model, image = record.view, record.state, record.model, record.image
+    name, edit = model.classes[state.logit].replace("_", " "), view.edit
+    latents = [int(latent) for latent in edit.mask.nonzero()[0]]
+    listed = f" ({', '.join(map(str, latents))})" if len(latents) <= NAMED else ""
+    verb = {"zero": "set to zero", "keep": "kept, all others set to zero", "scale": f"multiplied by {state.factor:g}"}
+    count = f"{len(latents):,} latent{'s' * (len(latents) != 1)}{listed} {verb[edit.mode]}"
+    where = " inside a drawn region" if edit.region is not None else ""
+    form = {"delta": "the SAE's error kept", "replace": "the SAE's reconstruction in place of the features"}
+    before, after = (float(logits[state.logit]) for logits in (view.effect.before, view.effect.after))
+    text = (
+        f"Logit of {name} for {image.image_id}, {before:.3f} before and {after:.3f} after the edit: {count}{where}, "
+        f"{form[edit.form]}. Left: the terms of the logit, edited latents with an asterisk. Middle: what the latents "
+        "add to the logit at each position, over the image as the model sees it; red raises it, blue lowers it."
+    )
+    run = record.run
+    if run is not None and run.curve is not None:
+        text += f" Right: {measure_title(run.measure)} on {run.effects.cohort.n_images:,} images over k."
+    return f"{text} Model {model.model_sha256[:8]}, SAE {model.sae_sha256[:8]}. {NOTICE.capitalize()}."
+
+
+def _draw(path: Path, record: EditRecord) -> None:
     """One figure: the terms of the logit, the logit map before and after, and the run's curve."""
     import numpy as np
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
+    from ...core.base.figures import PRINT
     from ...core.reports.intervention_figures import save
 
     view, state, model, run = record.view, record.state, record.model, record.run
     panels = 4 if run is not None and run.curve is not None else 3
-    figure = Figure(figsize=(3.6 * panels, 4.0), layout="constrained")
-    axes = figure.subplots(1, panels)
-    values = np.array([term.value for term in view.terms])
-    starts = np.cumsum(values) - values
-    colors = {"edit": "#ffb000", "bias": "0.6", "error": "0.6"}
-    axes[0].barh(
-        range(values.size), values, left=starts,
-        color=[colors.get(t.kind, "tab:red" if t.value >= 0 else "tab:blue") for t in view.terms],
-        alpha=0.9,
-    )  # fmt: skip
-    axes[0].set_yticks(range(values.size), [f"{t.name}*" if t.edited else t.name for t in view.terms], fontsize=7)
-    axes[0].invert_yaxis()
-    name = model.classes[state.logit]
-    axes[0].set(xlabel=f"logit {name}", title=f"{view.before[state.logit]:.3f} to {view.after[state.logit]:.3f}")
-    before, after = view.effect.map_before[state.logit], view.effect.map_after[state.logit]
-    limit = max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
-    for axis, values2, title in zip(axes[1:3], (before, after), ("logit map before", "after"), strict=True):
-        drawn = axis.imshow(values2, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="equal")
-        axis.set(title=title, xticks=[], yticks=[])
-    figure.colorbar(drawn, ax=axes[2], shrink=0.8)
-    if run is not None and run.curve is not None:
-        curve = run.curve
-        axes[3].step(np.append(curve.steps, curve.union_size.size - 1),
-                     np.append(curve.measures[run.measure], curve.measures[run.measure][-1]), where="post")  # fmt: skip
-        if run.bands is not None and run.bands.ks.size:
-            axes[3].fill_between(run.bands.ks, run.bands.low, run.bands.high, alpha=0.2, linewidth=0)
-        if state.source == "run" and not state.without_spurious:
-            axes[3].axvline(state.k, color="#ffb000")
-        axes[3].set_xscale("symlog", linthresh=1)
-        axes[3].set_xlim(left=0)
-        axes[3].set(xlabel="k", ylabel=run.measure, title=f"{curve.mode}, {curve.form}")
-    latents = facts["latents"]
-    line = (
-        f"{facts['image_id']} | {facts['mode']} {facts['set_size']} latents ({facts['form']}): "
-        f"{latents if len(latents) < 60 else latents[:57] + '...'} | model {facts['model_sha256'][:8]} "
-        f"SAE {facts['sae_sha256'][:8]}"
-    )
-    save(figure, path, line)
+    with rc_context(PRINT):
+        figure = Figure(figsize=(PRINT_WIDTH, 2.9), layout="constrained")
+        axes = figure.subplots(1, panels, width_ratios=[1.3, 0.8, 0.95, 1.2][:panels])
+        values = np.array([term.value for term in view.terms])
+        starts = np.cumsum(values) - values
+        colors = {"edit": "#ffb000", "bias": "0.6", "error": "0.6"}
+        axes[0].barh(
+            range(values.size), values, left=starts,
+            color=[colors.get(t.kind, UP if t.value >= 0 else DOWN) for t in view.terms],
+        )  # fmt: skip
+        axes[0].set_yticks(range(values.size), [f"{t.name}*" if t.edited else t.name for t in view.terms])
+        axes[0].invert_yaxis()
+        name = model.classes[state.logit].replace("_", " ")
+        axes[0].set(xlabel=f"logit of {name}")
+        before, after = view.effect.map_before[state.logit], view.effect.map_after[state.logit]
+        limit = max(float(np.abs(before).max()), float(np.abs(after).max()), 1e-12)
+        seen = record.image.prepared(model.preprocessing).pixels
+        place = (-0.5, seen.shape[1] - 0.5, seen.shape[0] - 0.5, -0.5)
+        for axis, cells, title in zip(axes[1:3], (before, after), ("before", "after"), strict=True):
+            axis.imshow(seen[::2, ::2], cmap="gray", extent=place)
+            drawn = axis.imshow(
+                cells, cmap="RdBu_r", vmin=-limit, vmax=limit, extent=place, interpolation="bilinear",
+                alpha=np.clip(1.4 * np.abs(cells) / limit, 0, 0.85),
+            )  # fmt: skip
+            axis.set(title=f"{title}: {float(getattr(view.effect, title)[state.logit]):.3f}", xticks=[], yticks=[])
+        figure.colorbar(drawn, ax=axes[2], shrink=0.8, label="added to the logit per cell")
+        if run is not None and run.curve is not None:
+            _draw_curve(axes[3], run, state)
+        save(figure, path, f"{record.image.image_id} | model {model.model_sha256[:8]} SAE {model.sae_sha256[:8]}")
+
+
+def _draw_curve(axis: Any, run: RunRecord, state: EditState) -> None:
+    import numpy as np
+
+    curve = run.curve
+    assert curve is not None
+    values = curve.measures[run.measure]
+    axis.step(np.append(curve.steps, curve.union_size.size - 1), np.append(values, values[-1]), where="post")
+    if run.bands is not None and run.bands.ks.size:
+        axis.fill_between(run.bands.ks, run.bands.low, run.bands.high, alpha=0.2, linewidth=0)
+    if state.source == "run" and not state.without_spurious:
+        axis.axvline(state.k, color="#ffb000")
+    axis.set_xscale("symlog", linthresh=1)
+    axis.set_xlim(left=0)
+    axis.set(xlabel="k", ylabel=measure_title(run.measure), title=f"{curve.mode}, {curve.form}")

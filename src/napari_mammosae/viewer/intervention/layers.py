@@ -9,14 +9,14 @@ from napari.components.overlays import TextOverlay
 from napari.layers import Image
 from napari.utils.colormaps import Colormap
 
-from ...core.base.text import readable
 from ..canvas.colors import AMBER
+from ..canvas.latent_view import chance_text
 from ..canvas.redraw import FONT
 from ..canvas.texts import PREDICTION
 from .result import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,15 +29,12 @@ EDITED = "mammosae_edited"
 BANNER = "Predictions shown are edited"
 
 
-def edited_text(classes: Sequence[str], state: EditState, view: EditView, caution: Sequence[str] = ()) -> str:
-    """Lines for the canvas, a caution and the banner first; without classes they stand alone."""
-    lines = [*caution, f"{BANNER}: {summary(state, view)}"]
-    lines += [
-        f"{readable(name)} {after:.3f} (logit {logit:+.2f}; was {before:.3f}, {was:+.2f})"
-        for name, after, logit, before, was in zip(
-            classes, view.after, view.effect.after, view.before, view.effect.before, strict=False
-        )
-    ]
+def edited_text(titles: Mapping[int, str], state: EditState, view: EditView, caution: Sequence[str] = ()) -> str:
+    """Lines for the canvas, a caution and the banner first; `titles` are those of the logits shown, by place."""
+    lines, before, after = [*caution, f"{BANNER}: {summary(state, view)}"], view.effect.before, view.effect.after
+    for at, title in titles.items():
+        was = f"was {chance_text(view.before[at])}, {before[at]:+.2f}"
+        lines.append(f"{title} {chance_text(view.after[at])} (logit {after[at]:+.2f}; {was})")
     return "\n".join(f"{line}  " for line in lines)  # the box is drawn a little narrower than the text
 
 
@@ -118,7 +115,7 @@ def show(
         layer = None
     if layer is None:
         layer = logit_map_layer(values, limit)
-        owned.add(layer, "logit map", cells)
+        owned.add(layer, "logit map", cells, at=owned.place_below("truth", "found"))
     else:
         np.copyto(layer.data, values)
         if tuple(layer.contrast_limits) != (-limit, limit):

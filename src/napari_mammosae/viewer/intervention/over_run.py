@@ -22,8 +22,8 @@ from .state import EditState
 
 NO_RUN = "Open a run to see what the edit does to many images."
 NO_SWEEP = (
-    "{why}: every edit needs a pass of every image through the network, so there is no curve here, and "
-    "no prediction of the run. Its ranking gives sets for the image shown. In Python: core.intervention.masked_logits."
+    "{why}: every edit needs a pass of every image through the network. Its ranking gives sets for the image shown; "
+    "the command `intervene` makes the curve over a sample of images."
 )
 _BANDS_WAIT = 600  # milliseconds without a change before intervals are worked out
 _CURVES_KEPT = 24
@@ -42,7 +42,8 @@ class EditOverRun(Controller):
     jobs
         Ranking, sweeping, and the intervals of the curve.
     labels, label, score
-        Labels that can score the prediction, the chosen one (empty for none), and the score that ranks the latents.
+        Labels that can score the prediction and what its class is then called (see `labels_for`), the chosen one (empty
+        for none), and the score that ranks the latents.
     protocol
         The protocol that is followed; None for all images.
     ranking
@@ -65,7 +66,7 @@ class EditOverRun(Controller):
         self.jobs = self.new_jobs()
         self.move = RunMove(self.context)
         self._undo.callback(self.move.close)
-        self.labels: list[str] = []
+        self.labels: dict[str, str | None] = {}
         self.label, self.score = "", "diff"
         self.protocol: ProtocolName | None = None
         self.ranking: RunRanking | None = None
@@ -76,7 +77,6 @@ class EditOverRun(Controller):
         self._of: Run | None = None  # the run whose ranking it is
         self._rested: Run | None = None  # a run that is gone, while an edit still has to leave its ranking
         self._logit = -1
-        self._added: str | None = None  # the class looked at, where the run was not made with it
         self._curves: dict[tuple[Any, ...], Curve] = {}
         self._drawn: tuple[Any, ...] | None = None
         self._later = self.debounced(self._bootstrap, _BANDS_WAIT)
@@ -121,7 +121,7 @@ class EditOverRun(Controller):
         if self._of is not None and self._of is not run and self.intervention.rests_on_run:
             self._rested = self._of
         self._drop()
-        self.labels, self.label = [], ""
+        self.labels, self.label = {}, ""
         if run is None or model is None:
             self._say(NO_RUN if run is None else "Load the model of the run to edit its predictions.")
             if run is None:
@@ -134,11 +134,8 @@ class EditOverRun(Controller):
         run, model = self.session.run, self.session.model
         assert model is not None
         self._logit = self.intervention.state.logit
-        name = model.classes[self._logit] if self._logit < len(model.classes) else ""
-        prompted = bool(name) and model.head_of(self._logit).prompt is not None
-        self._added = name if prompted else None
-        self.labels = run_effects.labels_for(run, name) if prompted or name in run.classes else []
-        self.label = self.labels[0] if self.labels else ""
+        self.labels = run_effects.labels_for(run, model, self._logit) if self._logit < len(model.classes) else {}
+        self.label = next(iter(self.labels), "")
 
     def _prepare(self) -> None:
         run, handle = self.session.run, self.session.handle
@@ -151,7 +148,8 @@ class EditOverRun(Controller):
             self._say(f"{run.path.name} has no label for this prediction, so it cannot be scored.{choose}")
             self._give_up()
             return
-        choice, title = RunChoice(self.label, self.score, self.protocol, self._added), f"Preparing {run.path.name}"  # type: ignore[arg-type]
+        title = f"Preparing {run.path.name}"
+        choice = RunChoice(self.label, self.score, self.protocol, self.labels[self.label])  # type: ignore[arg-type]
         if model.linear:
             work = partial(run_effects.prepare_run, run, model, choice)
             self.jobs.start(title, work, partial(self._take, run, handle), self._not_prepared)
@@ -183,7 +181,7 @@ class EditOverRun(Controller):
         entries: dict[tuple[Any, int], Any] = {}
 
         def entry(direction: Any, logit: int) -> Any:
-            key = direction, logit if len(ranking.logits) > 1 else 0
+            key = direction, logit if ranking.scored.numbers else 0
             if key not in entries:
                 entries[key] = ranking.entry(direction, logit)
             return entries[key]
@@ -224,7 +222,7 @@ class EditOverRun(Controller):
         run, state, ranking = self.session.run, self.intervention.state, self.ranking
         if run is not None and self.session.model is not None and state.logit != self._logit:
             self._find_labels()
-            if ranking is None or ranking.choice.label not in self.labels or state.logit not in ranking.logits:
+            if ranking is None or ranking.choice.label not in self.labels or state.logit not in ranking.scored.places:
                 self._prepare()
                 return
             self.label = ranking.choice.label

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from ...core.base.errors import MammoSAEError
@@ -12,10 +13,12 @@ from ..runs.browser import RunBrowser
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row
 from ..widgets.plain import Label
-from .export import EditExporter
+from .export import EditExporter, caption, record_of
 from .result_panel import PassPart, ResultPart
 from .run_panel import EditOverRunPart
 from .set_panel import SetPart
+
+FILES = "Tables and a PNG figure (*.csv);;Tables and a PDF figure (*.pdf);;Tables and an SVG figure (*.svg)"
 
 
 class IntervenePanel(Dock):
@@ -32,7 +35,12 @@ class IntervenePanel(Dock):
         self.prompt = PromptPart(images.prompts, self._prompt_edit)
         self.own(self.set, self.prompt, self.passing, self.result, self.run)
         self.export_button = ui.button(
-            "Export…", "Write the edit, its predictions, terms, curve and flips as CSV, JSON and PNG", self._on_export
+            "Export…",
+            "Write the edit, its predictions, terms, curve and flips as tables, and a figure at print size",
+            self._on_export,
+        )
+        self.caption_button = ui.button(
+            "Copy caption", "Copy a caption for the exported figure to the clipboard", self._on_caption
         )
         self.status = ui.wrapped()
         notice = hint(Label(NOTICE))
@@ -46,7 +54,7 @@ class IntervenePanel(Dock):
             self.tabs.add(page, title, tip)
         content = QWidget()
         ui.column(content, self.set, self.prompt, self.passing, self.tabs, grow=self.tabs, margins=(6, 6, 6, 6))
-        scrolled, foot = Scrolled(content), row(notice, self.export_button)
+        scrolled, foot = Scrolled(content), row(notice, self.caption_button, self.export_button)
         foot.layout().setContentsMargins(6, 0, 6, 6)
         ui.column(self, scrolled, self.set.banner, self.status, foot, grow=scrolled, spacing=2)
         self.status.setVisible(False)
@@ -64,7 +72,9 @@ class IntervenePanel(Dock):
         self._refresh()
 
     def _refresh(self, *_: object) -> None:
-        self.export_button.setEnabled(self.intervention.view is not None and not self.exporter.jobs.busy)
+        view = self.intervention.view
+        self.export_button.setEnabled(view is not None and not self.exporter.jobs.busy)
+        self.caption_button.setEnabled(view is not None and bool(view.terms))
 
     def _prompt_edit(self) -> Edit | None:
         view = self.intervention.view
@@ -76,7 +86,7 @@ class IntervenePanel(Dock):
     def _on_export(self) -> None:
         image = self.session.image
         name = f"{image.image_id}-edit.csv" if image is not None else "edit.csv"
-        chosen, _ = QFileDialog.getSaveFileName(self, "Export the edit", name, "Table (*.csv)")
+        chosen, _ = QFileDialog.getSaveFileName(self, "Export the edit", name, FILES)
         if not chosen:
             return
         path = Path(chosen)
@@ -84,6 +94,10 @@ class IntervenePanel(Dock):
             self.exporter.export(path if path.suffix else path.with_suffix(".csv"))
         except MammoSAEError as error:
             self._say(str(error))
+
+    def _on_caption(self) -> None:
+        QGuiApplication.clipboard().setText(caption(record_of(self.over_run)))
+        self._say("The caption is on the clipboard.")
 
     def _on_told(self, text: str, is_error: bool) -> None:
         """What goes wrong elsewhere is said here as well: the dock that started it may be closed."""

@@ -1,6 +1,7 @@
 """The waterfall of one logit, and the curve of a run over k."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -9,21 +10,32 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtGui import QPalette
 from superqt.utils import signals_blocked
 
+from ...core.base.text import shorten
 from ...core.intervention.sweep import Curve
 from ..widgets.small_plot import SmallPlot
 from .result import Term
 from .run_effects import Bands
 
 UP, DOWN, PLAIN, EDIT = "#f2663b", "#4a8cf7", "#8a8f98", "#ffb000"
+_UNNAMED, _ROOM = 72, 16  # pixels beside the bars
+_LONGEST = 22  # characters there
 BAND = (138, 143, 152, 70)
 
 
 class WaterfallPlot(SmallPlot):
-    """Addends of a logit from top to bottom, each bar beginning where the one above ends; the edit is the last."""
+    """Addends of a logit from top to bottom, each bar beginning where the one above ends; the edit is the last.
+
+    `picked` emits the latent whose bar, or line, was clicked.
+    """
+
+    picked = Signal(int)
 
     def __init__(self) -> None:
         super().__init__(height=190)
-        self.getAxis("left").setWidth(72)
+        self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents, False)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.scene().sigMouseClicked.connect(self._on_click)
+        self.getAxis("left").setWidth(_UNNAMED)
         self.getAxis("left").setStyle(tickLength=0)
         self.setLabel("bottom", "logit", **{"font-size": "8pt"})
         self._bars = pg.BarGraphItem(x0=[0], x1=[0], y=[0], height=0.7)
@@ -33,10 +45,26 @@ class WaterfallPlot(SmallPlot):
         for item in (self._zero, self._before, self._bars, self._edited):
             self.addItem(item)
         self.terms: Sequence[Term] = ()
+        self.remarks: list[pg.TextItem] = []
 
-    def show_terms(self, terms: Sequence[Term]) -> None:
-        """Draw the terms; none hides everything."""
+    def wheelEvent(self, event: Any) -> None:
+        """Leave the wheel to the dock, which it scrolls."""
+        event.ignore()
+
+    def show_terms(
+        self,
+        terms: Sequence[Term],
+        called: Callable[[int], str] = lambda _: "",
+        remarks: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """Draw the terms, latents with what they are called and a remark beside the bar; none hides everything."""
         self.terms = terms
+        while self.remarks:
+            self.removeItem(self.remarks.pop())
+        titles = [_titled(term, called) for term in terms]
+        # wider labels than the axis are not drawn at all
+        widest = max(map(self.fontMetrics().horizontalAdvance, titles), default=0)
+        self.getAxis("left").setWidth(max(_UNNAMED, widest + _ROOM))
         for item in (self._bars, self._edited, self._before, self._zero):
             item.setVisible(bool(terms))
         if not terms:
@@ -61,11 +89,34 @@ class WaterfallPlot(SmallPlot):
                     pens=[pg.mkPen(c, width=1.5) if hollow else pg.mkPen(None) for c in colors[chosen]],
                 )
         self._before.setValue(float(starts[-1]))
-        self.getAxis("left").setTicks([[(-i, term.name) for i, term in enumerate(terms)]])
+        self.getAxis("left").setTicks([[(-i, title) for i, title in enumerate(titles)]])
         low, high = min(0.0, starts.min(), ends.min()), max(0.0, starts.max(), ends.max())
+        for row, term in enumerate(terms):
+            if text := remarks.get(term.latent):
+                left, right = sorted((float(starts[row]), float(ends[row])))
+                outside = right < (low + high) / 2  # where there is room
+                item = pg.TextItem(shortened(text), color=self._ink, anchor=(0.0 if outside else 1.0, 0.5))
+                item.setPos(right if outside else left, -row)
+                self.addItem(item)
+                self.remarks.append(item)
         room = 0.05 * (high - low) or 1.0
         self.setXRange(low - room, high + room, padding=0)
         self.setYRange(-values.size + 0.4, 0.6, padding=0)
+
+    def _on_click(self, event: Any) -> None:
+        row = round(-self.plotItem.vb.mapSceneToView(event.scenePos()).y())
+        if event.button() == Qt.MouseButton.LeftButton and 0 <= row < len(self.terms):
+            latent = self.terms[row].latent
+            if latent >= 0:
+                self.picked.emit(latent)
+
+    @property
+    def _ink(self) -> Any:
+        return self.palette().color(QPalette.ColorRole.WindowText)
+
+    def _on_color(self, color: Any) -> None:
+        for item in getattr(self, "remarks", ()):
+            item.setColor(color)
 
 
 class SweepPlot(SmallPlot):
@@ -155,9 +206,19 @@ class SweepPlot(SmallPlot):
             self._line.setPen(pg.mkPen(self.palette().color(QPalette.ColorRole.WindowText), width=1.5))
 
 
+def shortened(text: str, most: int = 22) -> str:
+    """A remark short enough for a bar."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def _place(k: Any) -> Any:
     """Where k stands on the axis: logarithmic, with room for 0."""
     return np.log1p(k)
+
+
+def _titled(term: Term, called: Callable[[int], str]) -> str:
+    name = called(int(term.name)) if term.kind == "latent" else ""
+    return shorten(f"{term.name} {name}", _LONGEST) if name else term.name
 
 
 def _color(term: Term) -> str:

@@ -9,6 +9,7 @@ from ...core.base.errors import SettingsError
 from ...core.intervention.edit import Edit
 from ...core.intervention.image_edit import ImageEdit
 from ...core.intervention.smallest_flip import FlipSet
+from ...core.models.contributions import Contributions
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
 from ...core.stats.measures import FloatArray, IntArray
@@ -30,12 +31,15 @@ class Term:
         What it is; the last one, "edit", is what the edit changes.
     edited
         Whether it is a latent of which the edit takes something.
+    latent
+        Which one, -1 for what is none.
     """
 
     name: str
     value: float
     kind: Literal["bias", "latent", "rest", "error", "edit"]
     edited: bool = False
+    latent: int = -1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,8 +53,8 @@ class EditView:
     model, before, after
         (C,) probabilities of the model itself, and of the unedited and edited latents in the edit's form.
     terms
-        Addends of the chosen logit; all but the last sum to it before the edit, all together to it after. None of them
-        where what follows the SAE is not linear.
+        Addends of the chosen logit; all but the last sum to it before the edit, all together to it after. Where what
+        follows the SAE is not linear they are contributions by gradients, and none while these were not computed.
     latents
         Latents of the edit that fire on this image.
     """
@@ -89,14 +93,47 @@ def view_of(model: ModelFacts, maps: LatentMaps, edit: Edit, logit: int) -> Edit
     )
 
 
-def passed_view(model: ModelFacts, maps: LatentMaps, edit: Edit, after: FloatArray) -> EditView:
-    """What an edit does to an image whose logits (C,) after it came of a pass through the network."""
+def passed_view(
+    model: ModelFacts,
+    maps: LatentMaps,
+    edit: Edit,
+    after: FloatArray,
+    logit: int = 0,
+    contributions: Contributions | None = None,
+) -> EditView:
+    """What an edit does to an image whose logits (C,) after it came of a pass through the network.
+
+    The terms of the chosen logit are those of its contributions, where there are any.
+    """
     from ...core.intervention.image_edit import ImageEdit
 
     before = maps.logits_sae if edit.form == "replace" else maps.logits
     live = np.asarray(maps.latents, dtype=np.int64)
     own, start, stop = (model.probabilities(logits) for logits in (maps.logits, before, after))
-    return EditView(edit, ImageEdit(before, after), own, start, stop, (), live[edit.targets[live]])
+    effect = ImageEdit(before, after)
+    terms = () if contributions is None else _estimated_terms(contributions, maps, edit, effect, logit)
+    return EditView(edit, effect, own, start, stop, terms, live[edit.targets[live]])
+
+
+def _estimated_terms(
+    found: Contributions, maps: LatentMaps, edit: Edit, effect: ImageEdit, logit: int
+) -> tuple[Term, ...]:
+    """Take one logit apart by contributions that do not quite add up: what they leave open is a term of its own."""
+    values = found.values[logit]
+    order = np.argsort(-np.abs(values), kind="stable")
+    targets = edit.targets if changes_something(edit) else np.zeros_like(edit.mask)
+    terms = [Term("no latent", float(found.start[logit]), "bias")]
+    terms += [
+        Term(str(found.latents[at]), float(values[at]), "latent", bool(targets[found.latents[at]]))
+        for at in order[:SHOWN]
+    ]
+    if order.size > SHOWN:
+        terms.append(Term(f"{order.size - SHOWN} others", float(values[order[SHOWN:]].sum()), "rest"))
+    terms.append(Term("left open", float(found.error[logit]), "error"))
+    if edit.form == "delta":
+        terms.append(Term("SAE error", float(maps.logits[logit] - maps.logits_sae[logit]), "error"))
+    terms.append(Term("edit", float(effect.after[logit] - effect.before[logit]), "edit"))
+    return tuple(terms)
 
 
 def _exact_logits(model: ModelFacts, maps: LatentMaps, edit: Edit) -> dict[str, FloatArray]:
@@ -123,7 +160,7 @@ def terms_of(model: ModelFacts, maps: LatentMaps, edit: Edit, effect: ImageEdit,
     targets = edit.targets if changes_something(edit) else np.zeros_like(edit.mask)
     terms = [Term("bias", parts.bias, "bias")]
     terms += [
-        Term(str(latent), float(value), "latent", bool(targets[latent]))
+        Term(str(latent), float(value), "latent", bool(targets[latent]), int(latent))
         for latent, value in zip(latents, values, strict=True)
     ]
     others = parts.latents.size - latents.size
@@ -139,9 +176,10 @@ def flip_of(model: ModelFacts, maps: LatentMaps, state: EditState, factor: float
     """Find the fewest latents that, multiplied by a factor, change the decision for the class looked at."""
     from ...core.intervention.smallest_flip import smallest_flip
 
-    if not model.head_of(state.logit).decides:
+    head = model.head_of(state.logit)
+    if not head.decides:
         raise SettingsError("A single prompt decides nothing. Write a pair with | between.")
-    logits = slice(None) if model.task == "multiclass" else slice(state.logit, state.logit + 1)
+    logits = model.logits_of(head.name) if head.task == "multiclass" else slice(state.logit, state.logit + 1)
     live = np.asarray(maps.latents, dtype=np.int64)
     parts = model.linear_tail()[0][logits, live] * maps.pooled_mean[live].astype(np.float64)
     start = maps.logits_sae if state.form == "replace" else maps.logits

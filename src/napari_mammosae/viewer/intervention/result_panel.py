@@ -5,7 +5,7 @@ from typing import cast
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from ..canvas.latent_view import chance_text
+from ..canvas.latent_view import chance_text, shown_logits
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, hint, row
@@ -20,6 +20,10 @@ MAPS: dict[MapKind, tuple[str, str]] = {
     "after": ("after", "The same after the edit, on the same colours"),
     "difference": ("difference", "What the edit changes at each position"),
 }
+CONTRIBUTIONS: dict[str, tuple[str, str]] = {
+    "integrated": ("integrated gradients", "Mean gradient on the way from no latent to all, times the latents"),
+    "gradient": ("gradient x activation", "Gradient at the image's latents, times the latents: one backward pass"),
+}
 BEFORE = {"delta": "model", "replace": "with SAE"}
 """What the prediction without the edit is, in each form."""
 
@@ -31,6 +35,7 @@ class ResultPart(Part):
         super().__init__(intervention.context)
         self.intervention = intervention
         self._heads: list[QLabel] = []
+        self._titles: list[QLabel] = []
         self._cells: list[list[QLabel]] = []
         self.table = QWidget()
         self._grid = QGridLayout(self.table)
@@ -41,14 +46,22 @@ class ResultPart(Part):
         about = "A layer over the mammogram: red positions push the logit up, blue ones down"
         self.map_box, self.map_label = ui.chooser(None, about, MAPS), Label("Map")
         self.waterfall = WaterfallPlot()
-        self.waterfall.setToolTip("Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit.")
+        self.waterfall.setToolTip(
+            "Terms of the logit, from the top. Hollow: edited latents. Dotted: before the edit. "
+            "Click a bar to go to its latent."
+        )
+        self.waterfall.picked.connect(self._go_to)
         choosers = row(self.class_box, self.map_label, self.map_box)
         ui.column(self, self.table, choosers, self.waterfall, grow=self.waterfall, spacing=4).addStretch(0)
         self.class_box.activated.connect(lambda index: intervention.change(logit=index))
         self.map_box.activated.connect(self._on_map)
         self.listen(intervention.changed, self.refresh)
-        self.listen(self.session.events.blind, self.refresh)
+        for event in (self.session.events.blind, self.session.events.hidden_heads, self.session.events.verdicts):
+            self.listen(event, self.refresh)
         self.refresh()
+
+    def _go_to(self, latent: int) -> None:
+        self.session.current = latent
 
     def refresh(self, *_: object) -> None:
         """Follow the intervention."""
@@ -68,7 +81,10 @@ class ResultPart(Part):
         self.class_box.setCurrentIndex(one.state.logit)
         effect = view.effect
         self._heads[1].setText(BEFORE[view.edit.form])
+        shown = shown_logits(model, self.session.hidden_heads)
         for line, cells in enumerate(self._cells):
+            for cell in (self._titles[line], *cells):
+                cell.setVisible(line in shown)
             cells[0].setText(f"{chance_text(view.before[line])} ({effect.before[line]:+.2f})")
             cells[1].setText(f"{chance_text(view.after[line])} ({effect.after[line]:+.2f})")
             cells[0].setToolTip(
@@ -79,11 +95,13 @@ class ResultPart(Part):
             if font.bold() != changed:
                 font.setBold(changed)
                 cells[-1].setFont(font)
-        self.waterfall.show_terms(view.terms)
-        linear = view.effect.maps is not None
-        self.class_box.setVisible(linear and len(classes) > 1)
-        for widget in (self.waterfall, self.map_label, self.map_box):
-            widget.setVisible(linear)
+        say = self.session.verdicts or (lambda _: None)
+        remarks = {term.latent: say(term.latent) or "" for term in view.terms if term.latent >= 0}
+        self.waterfall.show_terms(view.terms, self.session.called, remarks)
+        self.class_box.setVisible(bool(view.terms) and len(classes) > 1)
+        self.waterfall.setVisible(bool(view.terms))
+        for widget in (self.map_label, self.map_box):
+            widget.setVisible(view.effect.maps is not None)
 
     def _build(self, titles: tuple[str, ...]) -> None:
         while (item := self._grid.takeAt(0)) is not None:
@@ -97,11 +115,12 @@ class ResultPart(Part):
             if column:
                 head.setAlignment(right)
             self._grid.addWidget(head, 0, column)
-        self._cells = []
+        self._titles, self._cells = [], []
         for line, name in enumerate(titles, start=1):
             title = Label(name)
             title.setWordWrap(True)
             self._grid.addWidget(title, line, 0)
+            self._titles.append(title)
             cells = [Label(), Label()]
             for column, cell in enumerate(cells, start=1):
                 cell.setAlignment(right)
@@ -131,9 +150,17 @@ class PassPart(Part):
             "Pass the image with its edited latents through the network",
             intervention.compute_pass,
         )
+        self.method_box = ui.chooser(8, "How contributions are found", CONTRIBUTIONS)
+        self.contribution_button = ui.button(
+            "Find contributions", "Find out by gradients what each latent adds", self._find_contributions
+        )
+        self.found = row(self.method_box, self.contribution_button)
+        self.completeness = hint(ui.wrapped())
         self.progress = JobBar(self.jobs)
         self.status = ui.wrapped()
-        ui.column(self, self.why, self.compute_button, self.progress, self.status, spacing=3)
+        ui.column(
+            self, self.why, self.compute_button, self.found, self.completeness, self.progress, self.status, spacing=3
+        )
         self.listen(intervention.changed, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self._say)
@@ -146,9 +173,15 @@ class PassPart(Part):
         self.setVisible(inner)
         if model is not None and inner:
             self.why.setText(model.pass_note)
+            found, logit = self.intervention.sources.contributions, self.intervention.state.logit
+            ui.show_text(self.completeness, "" if found is None else f"{found.describe(logit)}.".capitalize())
         self.compute_button.setEnabled(not busy and self.intervention.awaited is not None)
         self.compute_button.setVisible(not busy)
+        self.found.setVisible(not busy)
         self._say(self.progress.text if busy else self.intervention.pass_note)
+
+    def _find_contributions(self) -> None:
+        self.intervention.compute_contributions(self.method_box.currentData())
 
     def _say(self, text: str) -> None:
         ui.show_text(self.status, text)

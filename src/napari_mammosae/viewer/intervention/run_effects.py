@@ -13,6 +13,7 @@ from ...core.intervention.sweep import Curve
 from ...core.models.facts import ModelFacts
 from ...core.ranking.orders import Ranking
 from ...core.ranking.scores import Score
+from ...core.runs.classes import LabelLogits
 from ...core.runs.protocol import ProtocolName, choose
 from ...core.runs.run import Run
 from ...core.runs.sample import Used
@@ -30,7 +31,7 @@ BANDS = 16
 class RunChoice:
     """What a run is asked: the label that scores predictions, the score that ranks latents, and which images count.
 
-    `logit` names a class that the run was not made with, such as a prompt's.
+    `logit` names the class that is scored where it is not called as the label, such as a prompt's.
     """
 
     label: str
@@ -47,14 +48,17 @@ class RunRanking:
     ----------
     choice
         What it was made for.
-    logits
-        The model's logits that go with the label, by position.
+    scored
+        The model's logits that go with the label.
+    names
+        What these decide for, in their order; negative and positive where there is one.
     rankings
         The latents' ranking for every class of the label.
     """
 
     choice: RunChoice
-    logits: tuple[int, ...]
+    scored: LabelLogits
+    names: tuple[str, ...]
     rankings: dict[int, Ranking]
 
     def entry(self, direction: Direction, logit: int) -> IntArray:
@@ -64,7 +68,8 @@ class RunRanking:
         h = next(iter(self.rankings.values())).order.size
         if direction == "both":
             return first_ranks([ranking.order for ranking in self.rankings.values()], h)
-        number = 1 if len(self.logits) == 1 else self.logits.index(logit) if logit in self.logits else 0
+        numbers = dict(zip(self.scored.places, self.scored.numbers, strict=False))
+        number = numbers.get(logit, 0) if numbers else 1
         if number not in self.rankings:
             raise SettingsError(f"no image of {self.choice.label!r} has class {number}.")
         scores = self.rankings[number].scores
@@ -117,23 +122,26 @@ class Bands:
     note: str = ""
 
 
-def labels_for(run: Run, logit: str) -> list[str]:
-    """Labels of a run that can score a logit, the one of its name first."""
-    from ...core.runs.classes import check_two_classes, logits_of_label
+def labels_for(run: Run, model: ModelFacts, place: int) -> dict[str, str | None]:
+    """Labels of a run that can score a logit, the one of its name first, and what its class is called for each.
 
-    found = []
-    for name in run.labels:
-        try:
-            if logit not in run.classes:
-                check_two_classes(run, name)
-                found.append(name)
+    The latter is None where label and class are known to go together; else the logit stands against the label's two
+    classes, as one that the run was not made with may.
+    """
+    from ...core.runs.classes import logits_of_label
+
+    name = model.classes[place]
+    found: dict[str, str | None] = {}
+    for label in run.labels:
+        for called in (None, *(() if name in run.classes else (name,))):
+            try:
+                places = logits_of_label(run, label, called, model).places
+            except SettingsError:
                 continue
-            places = logits_of_label(run, name)
-        except SettingsError:
-            continue
-        if any(run.classes[place] == logit for place in places):
-            found.append(name)
-    return sorted(found, key=lambda name: (name != logit, name))
+            if place in places:
+                found[label] = called
+                break
+    return dict(sorted(found.items(), key=lambda pair: (pair[0] != name, pair[1] is not None, pair[0])))
 
 
 def prepare_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> RunEffects:
@@ -167,15 +175,16 @@ def rank_run(run: Run, model: ModelFacts, choice: RunChoice, report: Report) -> 
         If latents are to be ranked by attribution, which such a model has not.
     """
     from ...core.ranking.of_run import rank_classes
-    from ...core.runs.classes import added_class, logits_of_label
+    from ...core.runs.classes import logits_of_label
 
     run.check_model(model)
-    over, added = choose(choice.protocol), added_class(run, model, choice.logit)
-    logits = logits_of_label(run, choice.label) if added is None else [added]
+    over, scored = choose(choice.protocol), logits_of_label(run, choice.label, choice.logit, model)
+    titles = tuple(model.titles[place] for place in scored.places)
     report(f"Ranking {run.n_latents:,} latents")
     return RunRanking(
         choice,
-        tuple(logits),
+        scored,
+        titles if scored.numbers else ("negative", "positive"),
         rank_classes(run, choice.label, choice.score, model, split=over.rank_split, unit=over.unit, logit=choice.logit),
     )
 

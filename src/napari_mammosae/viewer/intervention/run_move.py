@@ -106,7 +106,7 @@ class RunMove(Controller):
         effects, run = self._effects, self.session.run
         assert effects is not None
         image = run.images["image_id"].iloc[effects.rows[place]]
-        words = ("negative", "positive") if effects.cohort.constant.size == 1 else run.classes
+        words = effects.ranking.names
         truth = int(effects.cohort.labels[place]) if effects.cohort.labels is not None else -1
         right = " (right)" if after == truth else " (wrong)"
         return f"{image}: {words[before]} → {words[after]}{right}"

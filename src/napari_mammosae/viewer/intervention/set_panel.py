@@ -21,7 +21,10 @@ INNER_SOURCES = {
     "image": ("most active here", "The k of highest mean activation on this image"),
     "region": ("most active in region", "The k of highest activation inside the drawn region"),
 }
-"""Where what follows the SAE is not linear nobody can say what a latent adds."""
+"""Where what follows the SAE is not linear, and no contributions were found."""
+ESTIMATED_SOURCES = INNER_SOURCES | {
+    "image": ("strongest here", "The k whose contributions to this prediction, by gradients, are largest")
+}
 FLIP = "Find the fewest latents without which the decision for the class changes"
 NO_FLIP = "Not available here: what follows the SAE is not linear"
 SOURCES = {
@@ -130,7 +133,8 @@ class SetPart(Part):
         for widget in (self.switch, self.flip_button, self.reset_button):
             widget.setEnabled(known and not (inner and widget is self.flip_button))
         self.flip_button.setToolTip(NO_FLIP if inner else FLIP)
-        self._name_sources(INNER_SOURCES if inner else SOURCES)
+        estimated = inner and one.sources.contributions is not None
+        self._name_sources(ESTIMATED_SOURCES if estimated else INNER_SOURCES if inner else SOURCES)
         self.compute_button.setVisible(not known)
         self.switch.setChecked(state.without_spurious)
         spurious = len(one.sources.spurious) if model is not None else 0
@@ -143,7 +147,8 @@ class SetPart(Part):
         for source, there in (("run", self.session.run is not None), ("region", drawn)):
             self.source_box.model().item(self.source_box.findData(source)).setEnabled(there)
         ranked = state.source in RANKED
-        self.direction_box.setVisible(ranked and not (inner and state.source != "run"))
+        signed = not inner or state.source == "run" or (estimated and state.source == "image")
+        self.direction_box.setVisible(ranked and signed)
         self._form.setRowVisible(self.k_slider, ranked)
         self._form.setRowVisible(self.list_edit, state.source == "list")
         self._form.setRowVisible(self.factor_box, state.mode == "scale")

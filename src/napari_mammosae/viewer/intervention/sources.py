@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...core.base.errors import SettingsError
+from ...core.models.contributions import Contributions
 from ...core.stats.measures import FloatArray, IntArray
 from .state import Direction, Sets, Source, entry_of
 
@@ -18,6 +19,8 @@ class EditSources:
 
     Attributes
     ----------
+    contributions
+        What latents add to the logits of this image by gradients; None while that was not asked for.
     run_entry
         (direction, logit) -> the k at which each latent enters the set by the open run's ranking; None until it is
         there.
@@ -27,6 +30,7 @@ class EditSources:
         self._scene, self._session, self._verdicts = context.scene, context.session, verdicts
         self._entries: dict[tuple[str, str, int], IntArray] = {}
         self._region: Any = None
+        self.contributions: Contributions | None = None
         self.run_entry: Callable[[Direction, int], IntArray] | None = None
 
     def sets(self, n_latents: int) -> Sets:
@@ -37,7 +41,12 @@ class EditSources:
     def forget(self) -> None:
         """Another image or model: nothing that was kept holds."""
         self._entries.clear()
-        self._region = None
+        self._region = self.contributions = None
+
+    def take(self, contributions: Contributions) -> None:
+        """Order the latents of this image by what they add."""
+        self.contributions = contributions
+        self._entries = {key: entry for key, entry in self._entries.items() if key[0] != "image"}
 
     def forget_region(self) -> None:
         """Another region."""
@@ -86,11 +95,13 @@ class EditSources:
     def _contributions(self, source: Source, logit: int) -> FloatArray:
         """What every latent adds to a logit of this image, (h,); in the drawn region only for "region".
 
-        Where what follows the SAE is not linear nobody can say what a latent adds: its mean activation instead.
+        Where what follows the SAE is not linear: its mean activation instead, while there are no contributions.
         """
         model, maps = self._session.model, self._session.maps
         assert model is not None
         assert maps is not None
+        if source == "image" and self.contributions is not None:
+            return np.asarray(self.contributions.spread(maps.shape[0])[logit])
         weight = model.linear_tail()[0][logit] if model.linear else np.ones(maps.shape[0])
         if source == "image":
             return np.asarray(weight * maps.pooled_mean.astype(np.float64))

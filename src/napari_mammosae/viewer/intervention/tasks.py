@@ -4,6 +4,7 @@ from ...core.base.errors import FeaturesForgotten
 from ...core.base.progress import Report
 from ...core.images.mammogram import Mammogram
 from ...core.intervention.edit import Edit
+from ...core.models.contributions import Contributions, Method
 from ...core.stats.measures import FloatArray
 from ...process.handle import ModelHandle
 
@@ -27,3 +28,16 @@ def pass_edit(handle: ModelHandle, image: Mammogram, key: str, edit: Edit, repor
         logits = handle.pass_edits(key, [edit], report)
     report("Showing the prediction")
     return key, logits[0]
+
+
+def find_contributions(
+    handle: ModelHandle, image: Mammogram, key: str, method: Method, report: Report
+) -> tuple[str, Contributions]:
+    """Find out what latents of an image add to its logits; return the key of its features too. As `pass_edit`."""
+    try:
+        found = handle.contributions(key, method, report)
+    except FeaturesForgotten:
+        key = handle.compute(image, report).key
+        found = handle.contributions(key, method, report)
+    report("Showing the contributions")
+    return key, found

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
+from ...core.base.errors import FindingsError
+from ...core.models.found_again import FoundAgain, read_found_again
 from ..app.order import BY_IMAGE, Order
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
-from ..widgets.columns import ENERGY, LATENT, VERDICT, Column, default_sort
+from ..widgets.columns import CHANCE, ENERGY, LATENT, NAME, SCORE, VERDICT, Column, default_sort
 from .filters import LatentFilter
 from .ranking import LatentRanking
 from .region import RegionQuery
@@ -40,11 +45,12 @@ class LatentList(Controller):
         self._sorts: list[str] = []
         self._order: Order | None = None
         self._set_aside: Order | None = None
+        self._found: FoundAgain | None = None
         order = self.session.order
         self._follows = order is None or order.name == BY_IMAGE
         self.table.rearranged.connect(self._push_order)
         events = self.session.events
-        for event in (events.maps, events.model, events.run):
+        for event in (events.maps, events.model, events.run, events.best_labels):
             self.listen(event, self.fill)
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._on_blind)
@@ -83,7 +89,7 @@ class LatentList(Controller):
 
     def fill(self, *_: object, sort_by: str = "") -> None:
         """Fill the table with what is known: of the run's ranking, of this image, of the drawn region."""
-        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
+        columns, values = self._collect()
         if sort_by:
             self.prefer(sort_by)
         blind = self.session.blind
@@ -97,6 +103,33 @@ class LatentList(Controller):
         self.table.blind = blind
         self.table.show(columns, values, self._allowed(columns).mask(values) if len(values[LATENT.key]) else None)
         self.filled.emit(changed)
+
+    def open_found(self, path: Path) -> None:
+        """Show a table of `compare-sae` as a column until another SAE is shown.
+
+        Raises
+        ------
+        FindingsError
+            If it is not such a table, or one of another SAE.
+        """
+        shown, found = self._sae(), read_found_again(path)
+        if shown is None or not found.is_of(*shown):
+            raise FindingsError(f"{path.name} is about another SAE than the one shown; open that SAE's table.")
+        self._found = found
+        self.fill()
+
+    def _sae(self) -> tuple[str, int] | None:
+        """Hash and number of latents of the SAE that the table is about; None without one."""
+        model, run = self.session.model, self.session.run
+        if model is not None and model.n_latents:
+            return model.sae_sha256, model.n_latents
+        return None if run is None else (run.info["sae_sha256"], run.n_latents)
+
+    def _collect(self) -> tuple[list[Column], dict[str, NDArray[Any]]]:
+        shown = self._sae()
+        if self._found is not None and (shown is None or not self._found.is_of(*shown)):
+            self._found = None
+        return collect(self.session, self.query.columns, self.ranking.columns, self._found)
 
     def prefer(self, key: str) -> None:
         """Remember what the table is to be sorted by: the last of these columns that is there."""
@@ -115,15 +148,16 @@ class LatentList(Controller):
                 self.session.order = order
 
     def _on_verdicts(self, *_: object) -> None:
-        """Rows that are sorted by the verdicts stay where they are while somebody judges."""
-        if self.table.sort_key != VERDICT.key or VERDICT.key not in self.table.values:
+        """Rows that are sorted by verdicts or names stay where they are while somebody judges."""
+        columns, values = self._collect()
+        judged = [column for column in (VERDICT, NAME, SCORE) if column.key in values]
+        same = [one.key for one in columns] == [one.key for one in self.table.columns]
+        if not same or len(values[LATENT.key]) != self.table.size or self.table.sort_key not in {c.key for c in judged}:
             self.fill()
             return
-        columns, values = collect(self.session, self.query.columns, self.ranking.columns)
-        if VERDICT.key not in values or len(values[VERDICT.key]) != self.table.size:
-            self.fill()
-            return
-        self.table.replace(VERDICT, values[VERDICT.key])
+        self.table.values |= {key: values[key] for key in (CHANCE,) if key in values}
+        for column in judged:
+            self.table.replace(column, values[column.key])
         self.table.filter(self._allowed(columns).mask(values))
 
     def _on_ranked(self) -> None:

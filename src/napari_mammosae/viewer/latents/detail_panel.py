@@ -53,7 +53,10 @@ class LatentDetail(Part):
         self.run_note, self.logit_note = Label(), Label()
         self.logits = QTableWidget(0, 3)
         self.logits.setAccessibleName("What the latent adds to each logit")
-        self.by_decoder, self.by_images = NeighbourList("by decoder direction"), NeighbourList("by common images")
+        self.by_decoder, self.by_images = (
+            NeighbourList("by decoder direction"),
+            NeighbourList("by activation"),
+        )
         self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
         self.model_note.setWordWrap(True)
         self.model_note.hide()
@@ -142,7 +145,7 @@ class LatentDetail(Part):
         self.by_images.show_neighbours(facts.by_images if facts is not None else None, self.session.verdicts)
         no_model, no_run = self.session.model is None, self._run() is None
         self.decoder_note.setText("Load the model to see these." if no_model else "Decoder cosine")
-        self.images_note.setText("Open a run to see these." if no_run else "Fires on the same images")
+        self.images_note.setText("Open a run to see these." if no_run else "Fires with (r, images in common)")
 
     def _show_logits(self, *_: object) -> None:
         """What the latent adds to each logit: for one unit of its mean, on this image, and on average over the run."""
@@ -210,11 +213,12 @@ class NeighbourList(QListWidget):
         self.setVisible(found is not None)
         if found is None:
             return
-        for latent, nearness in zip(found.latents, found.nearness, strict=True):
-            if nearness == 0:
+        shared = [""] * found.latents.size if found.common is None else [f"   {n:,}" for n in found.common]
+        for latent, nearness, common in zip(found.latents, found.nearness, shared, strict=True):
+            if nearness <= 0:
                 continue
             verdict = (verdict_of(int(latent)) if verdict_of is not None else None) or ""
-            item = QListWidgetItem(f"{latent}   {nearness:.3f}   {verdict}".rstrip())
+            item = QListWidgetItem(f"{latent}   {nearness:.3f}{common}   {verdict}".rstrip())
             item.setData(_ROLE, int(latent))
             self.addItem(item)
 

@@ -14,7 +14,7 @@ from superqt.utils import qdebounced
 
 from ..app.listening import call_while_alive
 from ..widgets import ui
-from ..widgets.columns import CELLS, LATENT, VERDICT, Column
+from ..widgets.columns import BEST_LABEL, CELLS, LATENT, NAME, VERDICT, Column
 from ..widgets.parts import row
 from ..widgets.plain import Label
 
@@ -32,7 +32,8 @@ class LatentFilter:
     Attributes
     ----------
     text
-        Start of its number, a range of numbers (``100-250``), or a piece of its verdict; several words must all fit.
+        Start of its number, a range of numbers (``100-250``), or a piece of its verdict, name or best label; several
+        words must all fit.
     verdict
         One of `VERDICT_CHOICES`.
     column, low, high
@@ -80,8 +81,9 @@ class LatentFilter:
         mask = np.ones(latents.size, dtype=np.bool_)
         for word in self.text.lower().split():
             fits = np.char.startswith(numbers, word) if word.isdecimal() else np.zeros(latents.size, dtype=np.bool_)
-            if VERDICT.key in values:
-                fits |= _where(values[VERDICT.key], partial(_holds, word))
+            for key in (VERDICT.key, NAME.key, BEST_LABEL.key):
+                if key in values:
+                    fits |= _where(values[key], partial(_holds, word))
             mask &= fits
         return mask
 
@@ -113,7 +115,8 @@ class FilterPart(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.text = _FilterEdit(
-            "Filter: 12, 100-250, spurious …", "Start of a number, a range, or words of a verdict (Ctrl+F)"
+            "Filter: 12, 100-250, spurious …",
+            "Start of a number, a range, or words of verdict, name or label (Ctrl+F)",
         )
         self.text.setClearButtonEnabled(True)
         self.verdict = ui.chooser(6, "Only latents with this verdict")

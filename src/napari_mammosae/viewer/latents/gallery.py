@@ -10,12 +10,13 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import QFileDialog, QListView, QListWidget, QListWidgetItem, QShortcut
 
+from ...core.reports.latent_pictures import Cell
 from ..app.jobs import Jobs
 from ..widgets import ui
 from ..widgets.parts import Part, hint, row
 from ..widgets.plain import Label, plain
 from .pictures import GalleryPictures
-from .thumbnails import Cell, make_pictures
+from .thumbnails import make_pictures
 
 NO_RUN = "Open a run to see the images that activate a latent most."
 _ICON = QSize(76, 116)
@@ -86,15 +87,17 @@ class Gallery(Part):
 
         findings = None if self.session.blind else self.session.findings
         greys = self.pictures.greys
-        work = partial(make_pictures, run, latent, files.path, findings, greys, arrived, colormap=colormap)
+        work = partial(make_pictures, run, latent, files, findings, greys, arrived, colormap=colormap)
         self.jobs.start(f"Gallery of latent {latent}", work, done, self._failed)
 
     def _show_verdict(self, *_: object) -> None:
-        """Say above the pictures what people decided about the latent they are of."""
+        """Say above the pictures what people decided about the latent they are of, and what it may be called."""
         lookup, latent = self.session.verdicts, self._latent
         verdict = lookup(latent) if lookup is not None and latent is not None else None
-        self.verdict.setText(f"Latent {latent}: {verdict}" if verdict else "")
-        self.verdict.setVisible(bool(verdict))
+        name = self.session.names.get(latent) if latent is not None else None
+        said = "; ".join(part for part in (verdict, f"{name.title} ({name.evidence})" if name else "") if part)
+        self.verdict.setText(f"Latent {latent}: {said}" if said else "")
+        self.verdict.setVisible(bool(said))
 
     def _on_arrived(self, request: int, place: int, what: Any) -> None:
         """The cells first (place -1), then their pictures, or why there is none."""

@@ -1,12 +1,14 @@
 """The *Latents* dock: all latents of the SAE as a table, and everything about the current one."""
 
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QMenu, QSplitter, QWidget
+from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QMenu, QSplitter, QWidget
 
-from ...core.base.errors import SettingsError
+from ...core.base.errors import FindingsError, SettingsError
+from ...core.models.found_again import ENDING
 from ..app.session import MOST_PINS
 from ..widgets import ui
 from ..widgets.parts import Dock
@@ -164,8 +166,20 @@ class LatentsPanel(Dock):
             self.query.clear()
 
     def _show_column_menu(self) -> None:
+        menu = self.view.column_menu()
+        menu.addSeparator()
+        menu.addAction("Open Found again …", self._open_found).setToolTip("Show a table of compare-sae as a column")
         corner = self.columns_button.rect().bottomLeft()
-        self.view.column_menu().popup(self.columns_button.mapToGlobal(corner))
+        menu.popup(self.columns_button.mapToGlobal(corner))
+
+    def _open_found(self) -> None:
+        name, _ = QFileDialog.getOpenFileName(self, "Open a table of compare-sae", "", f"Tables (*{ENDING} *.csv)")
+        if not name:
+            return
+        try:
+            self.latents.open_found(Path(name))
+        except FindingsError as error:
+            self._say(str(error))
 
     def _lay_out(self) -> None:
         buttons, below = QHBoxLayout(), QHBoxLayout()

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 
+from ...core.ranking.latent_facts import ClassMean, Histogram
 from ..widgets.small_plot import _SMALL, SmallPlot, class_colors
-from .facts import ClassMean, Histogram
 
 
 class ActivationPlot(SmallPlot):

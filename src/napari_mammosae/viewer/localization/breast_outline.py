@@ -1,19 +1,17 @@
-"""Where the breast and other regions lie on the image shown: worked out once, in a worker."""
+"""Where the breast, its nipple and other regions lie on the image shown: worked out once, in a worker."""
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from ...core.images.mammogram import Mammogram
 from ...core.models.facts import ModelFacts
 from ..app.jobs import Jobs
-from .tasks import look_at_regions
-
-Shares = dict[str, Any]
+from .result import Anatomy
+from .tasks import look_at_anatomy
 
 
 class Outline:
-    """Shares of the cells in each region, of one image at a time.
+    """The anatomy of one image at a time.
 
     Attributes
     ----------
@@ -27,26 +25,26 @@ class Outline:
         self.jobs = Jobs()
         self.image: Mammogram | None = None
         self._grid: tuple[int, int] | None = None
-        self._shares: Shares | None = None
+        self._anatomy: Anatomy | None = None
         self._ready, self._failed = ready, failed
 
     def look(self, image: Mammogram, model: ModelFacts) -> bool:
         """Begin to look at an image; False where that was done, or is going on, already."""
         if self.image is image and self._grid == model.grid:
             return False
-        self.image, self._grid, self._shares = image, model.grid, None
+        self.image, self._grid, self._anatomy = image, model.grid, None
         of = image, model.grid
-        work, take, fail = partial(look_at_regions, image, model), partial(self._take, of), partial(self._give_up, of)
+        work, take, fail = partial(look_at_anatomy, image, model), partial(self._take, of), partial(self._give_up, of)
         self.jobs.start("Outlining the breast", work, take, fail)
         return True
 
-    def shares(self, image: Mammogram, grid: tuple[int, ...]) -> Shares | None:
-        """Return the shares (H', W') by region; None while they are not known."""
-        return self._shares if self.image is image and self._grid == tuple(grid) else None
+    def anatomy(self, image: Mammogram, grid: tuple[int, ...]) -> Anatomy | None:
+        """Return what is known; None while it is not."""
+        return self._anatomy if self.image is image and self._grid == tuple(grid) else None
 
-    def _take(self, of: tuple[Mammogram, tuple[int, int]], shares: Shares | None) -> None:
+    def _take(self, of: tuple[Mammogram, tuple[int, int]], anatomy: Anatomy | None) -> None:
         if self.image is of[0] and self._grid == of[1]:
-            self._shares = shares
+            self._anatomy = anatomy
             self._ready()
 
     def _give_up(self, of: tuple[Mammogram, tuple[int, int]], error: Exception) -> None:

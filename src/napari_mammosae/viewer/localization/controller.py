@@ -45,6 +45,8 @@ class Localizer(Controller):
         The latents that are taken as one; None for the current latent alone.
     box
         Row of the annotated box that is looked at, -1 for none.
+    pictured
+        How many latents a figure shows.
     verdicts
         Latent -> what the person judging calls it.
     """
@@ -61,6 +63,7 @@ class Localizer(Controller):
         self.current: Localization | None = None
         self.several: LatentSet | None = None
         self.box = -1
+        self.pictured = 10
         self.outline = Outline(self._on_outline, self.status.report_failure)
         self._undo.callback(self.outline.jobs.cancel)
         self._choice = Choice()
@@ -157,13 +160,13 @@ class Localizer(Controller):
         if maps is None or image is None or latent is None or maps.frame is None:
             return None
         if self._scope is None:
-            truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
+            truth, anatomy = self._truth(), self.outline.anatomy(image, maps.shape[1:])
             if len(truth.finding) > MANY:
-                work = partial(localize_alone, maps, latent, image, truth, regions, self._choice)
+                work = partial(localize_alone, maps, latent, image, truth, anatomy, self._choice)
                 take = partial(self._take_alone, maps, latent)
                 self.combining.start("Comparing boxes", work, take, self.status.report_failure)
                 return None
-            self._scope = scope_of(maps, latent, image, truth, regions)
+            self._scope = scope_of(maps, latent, image, truth, anatomy)
         return localize(self._scope, self._choice)
 
     def _take_alone(self, maps: LatentMaps, latent: int, current: Localization) -> None:
@@ -183,13 +186,13 @@ class Localizer(Controller):
         latents = latents_of(self._together, session, self.verdicts)
         several = set_of(self._together, latents, model, maps, choice.finding)
         self.several = several
-        truth, regions = self._truth(), self.outline.shares(image, maps.shape[1:])
+        truth, anatomy = self._truth(), self.outline.anatomy(image, maps.shape[1:])
         if several.how in ("maximum", "logit"):
             if self._scope is None:
                 weights = weights_of(several, model)
-                self._scope = scope_together(maps, several, weights, image, truth, regions)
+                self._scope = scope_together(maps, several, weights, image, truth, anatomy)
             return localize(self._scope, choice)
-        work = partial(localize_together, self._scope, model, maps, several, image, truth, regions, choice)
+        work = partial(localize_together, self._scope, model, maps, several, image, truth, anatomy, choice)
         self.combining.start(
             "Combining heatmaps", work, partial(self._take_several, several), self.status.report_failure
         )

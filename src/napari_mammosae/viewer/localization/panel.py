@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from qtpy.QtWidgets import QFileDialog, QWidget
+from qtpy.QtWidgets import QFileDialog, QSpinBox, QWidget
 
 from ..annotation.controller import BoxEditor
 from ..annotation.draw_panel import DrawPart, may_replace
@@ -77,6 +77,10 @@ class LocalizePanel(Dock):
             self.localizer.order_by_box(box.edges, f"the {box.title} box")
 
 
+MOST_PICTURED = 500
+"""Latents of a figure: more would take minutes to draw."""
+
+
 class ActionsPart(Part):
     """What can be done with a box and with the image, how far it is, and what there is to say."""
 
@@ -89,14 +93,18 @@ class ActionsPart(Part):
         )
         self.figure_button = ui.button(
             "Figure…",
-            "Write a figure as in the paper: the image and the first ten latents of the stack, with all boxes",
+            "Write a figure as in the paper: the image and the first latents of the stack, with all boxes",
             self._save_figure,
         )
+        self.count_box = ui.tipped(QSpinBox(), "Number of latents in the figure")
+        self.count_box.setRange(1, MOST_PICTURED)
+        self.count_box.setValue(localizer.pictured)
+        self.count_box.valueChanged.connect(self._on_count)
         self.progress = JobBar(localizer.jobs)
         self.warning = ui.warning_sign(16)
         self.status = ui.wrapped()
         notice = hint(Label(NOTICE))
-        buttons = row(self.hits_button, self.figure_button, self.progress)
+        buttons = row(self.hits_button, self.figure_button, self.count_box, self.progress)
         ui.column(self, buttons, row(self.warning, self.status, stretch=1), notice, spacing=2, margins=None)
 
         self.progress.turned.connect(self._refresh)
@@ -108,8 +116,12 @@ class ActionsPart(Part):
 
     def _refresh(self, *_: object) -> None:
         busy = self.localizer.jobs.busy
-        self.figure_button.setVisible(not busy)
+        for widget in (self.figure_button, self.count_box):
+            widget.setVisible(not busy)
         self.figure_button.setEnabled(not busy and self.session.maps is not None)
+
+    def _on_count(self, count: int) -> None:
+        self.localizer.pictured = count
 
     def _on_told(self, text: str, error: bool = False) -> None:
         self.warning.setVisible(error)
@@ -128,9 +140,11 @@ class ActionsPart(Part):
         if path.suffix.lower() not in (".png", ".pdf", ".svg"):
             path = path.with_name(f"{path.name}.{chosen[:3].lower() or 'png'}")
         if may_replace(self, path):
+            shown = session.order.latents[: self.localizer.pictured]
             work = partial(
                 draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
-                self.localizer.choice,
+                self.localizer.choice, self.localizer.pictured,
+                {int(latent): session.called(int(latent)) for latent in shown},
             )  # fmt: skip
             self.localizer.jobs.start(
                 f"Drawing {path.name}", work, self.context.status.tell, self.context.status.report_failure

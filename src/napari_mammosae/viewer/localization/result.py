@@ -1,6 +1,6 @@
 """What the localisation of a heatmap on one image comes to, worked out in one pure place. Knows no Qt."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +12,7 @@ from ...core.base.progress import Report
 from ...core.base.text import readable
 from ...core.images.geometry import Frame
 from ...core.images.mammogram import Mammogram
+from ...core.images.scale import Scale
 from ...core.localization.combination import CombinedMap
 from ...core.localization.one_image import Fate, HeatmapValues, ImageBoxes, Measure
 from ...core.localization.thresholds import Threshold
@@ -72,6 +73,22 @@ class Choice:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Anatomy:
+    """What is known of a breast.
+
+    Attributes
+    ----------
+    shares
+        Area shares (H', W') of the cells by region, and the parts of each cell that the breast covers.
+    nipple
+        Where it is estimated to be, (row, column) in source pixels; None where it was not found.
+    """
+
+    shares: Mapping[str, NDArray[Any]]
+    nipple: Sequence[float] | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Scope:
     """A heatmap on an image: all that stays the same while the threshold moves.
 
@@ -81,7 +98,7 @@ class Scope:
         The image.
     cells
         (H', W') the heatmap of a latent, or of several together.
-    frame, spacing
+    frame, scale
         Where the model's input lies on the image, and millimetres per source pixel where they are known.
     truth
         The annotated boxes that count.
@@ -93,29 +110,33 @@ class Scope:
         Several latents together; None for one latent.
     about
         What the heatmap is, as a sentence; empty for one latent.
+    nipple
+        Where it is estimated to be, (row, column) in source pixels; None where it was not found.
     """
 
     image_id: str
     cells: NDArray[np.float32]
     frame: Frame
-    spacing: tuple[float, float] | None
+    scale: Scale | None
     truth: Truth
     values: HeatmapValues
     focus: tuple[Measure, ...]
     combined: CombinedMap | None = None
     about: str = ""
+    nipple: Sequence[float] | None = None
 
 
-def scope_of(
-    maps: LatentMaps, latent: int, image: Mammogram, truth: Truth, regions: Mapping[str, NDArray[Any]] | None
-) -> Scope:
-    """Everything about a latent on an image but the threshold; `regions` are area shares (H', W') where known."""
+def scope_of(maps: LatentMaps, latent: int, image: Mammogram, truth: Truth, anatomy: Anatomy | None) -> Scope:
+    """Everything about a latent on an image but the threshold; `anatomy` where it is known."""
     from ...core.localization.one_image import focus_on_image, heatmap_values
 
     assert maps.frame is not None
     cells, shape = maps[latent], maps.frame.input_shape
-    focus = focus_on_image(cells, shape, truth.input, regions)
-    return Scope(image.image_id, cells, maps.frame, image.spacing, truth, heatmap_values(cells, shape), focus)
+    focus = focus_on_image(cells, shape, truth.input, anatomy.shares if anatomy is not None else None)
+    nipple = anatomy.nipple if anatomy is not None else None
+    return Scope(
+        image.image_id, cells, maps.frame, image.scale, truth, heatmap_values(cells, shape), focus, nipple=nipple
+    )
 
 
 def scope_together(
@@ -124,7 +145,7 @@ def scope_together(
     weights: NDArray[np.float64] | None,
     image: Mammogram,
     truth: Truth,
-    regions: Mapping[str, NDArray[Any]] | None,
+    anatomy: Anatomy | None,
     progress: Report | None = None,
 ) -> Scope:
     """Everything about several latents together; `weights` of the live ones for a class activation map.
@@ -140,10 +161,17 @@ def scope_together(
     stack = maps.values[rows].astype(np.float32) if rows else np.zeros((1, *maps.shape[1:]), np.float32)
     combined = CombinedMap.of(stack, shape, several.how, weights if rows else np.ones(1), progress)
     silent = "no latent supports the class here" if several.logit is not None else "none of the latents fires here"
-    focus = focus_on_image(np.maximum(combined.cells, 0), shape, truth.input, regions, silent=silent)
+    focus = focus_on_image(
+        np.maximum(combined.cells, 0),
+        shape,
+        truth.input,
+        anatomy.shares if anatomy is not None else None,
+        silent=silent,
+    )
     values = heatmap_values(combined.cells, shape)
+    nipple = anatomy.nipple if anatomy is not None else None
     return Scope(
-        image.image_id, combined.cells, maps.frame, image.spacing, truth, values, focus, combined, several.about
+        image.image_id, combined.cells, maps.frame, image.scale, truth, values, focus, combined, several.about, nipple
     )  # fmt: skip
 
 
@@ -164,7 +192,7 @@ class BoxRow:
     edges
         Row and column edges in source pixels.
     size
-        Height, width and area, in millimetres where the spacing is known.
+        Height, width, area and distance from the nipple, in millimetres where the scale is known.
     row
         Of an annotated box, which of the image's boxes it is; -1 for a found one.
     """
@@ -195,7 +223,7 @@ class Localization:
         out = [
             BoxRow(
                 "hit" if boxes.found[i] else "missed", True, readable(name), float(boxes.best_iou[i]), np.nan,
-                _edges(scope.truth.source[i]), box_size_text(scope.truth.source[i], scope.spacing),
+                _edges(scope.truth.source[i]), self._size_text(scope.truth.source[i]),
                 int(scope.truth.row[i]),
             )
             for i, name in enumerate(scope.truth.finding)
@@ -206,10 +234,14 @@ class Localization:
             out.append(
                 BoxRow(
                     boxes.fate[i], False, f"found {i + 1}", float(boxes.iou[i]), float(boxes.score[i]),
-                    _edges(self.found[i]), box_size_text(self.found[i], scope.spacing, area),
+                    _edges(self.found[i]), self._size_text(self.found[i], area),
                 )
             )  # fmt: skip
         return out
+
+    def _size_text(self, edges: NDArray[np.float64], area: float | None = None) -> str:
+        size, away = box_size_text(edges, self.scope.scale, area), nipple_text(edges, self.scope)
+        return f"{size}; {away}" if away else size
 
     @property
     def level(self) -> float:
@@ -260,14 +292,25 @@ def localize(scope: Scope, choice: Choice, progress: Report | None = None) -> Lo
     return Localization(scope, choice, boxes, scope.frame.boxes_to_source(regions.boxes))
 
 
-def box_size_text(edges: NDArray[np.float64], spacing: tuple[float, float] | None, area: float | None = None) -> str:
+def box_size_text(edges: NDArray[np.float64], scale: Scale | None, area: float | None = None) -> str:
     """Height and width of a box in source edges, in millimetres if they are known; `area` of its region in pixels."""
     height, width = float(edges[2] - edges[0]), float(edges[3] - edges[1])
-    if spacing is None:
+    if scale is None:
         size = f"{height:.0f} × {width:.0f} px"
         return size if area is None else f"{size}, {area:,.0f} px²"
-    size = f"{height * spacing[0]:.1f} × {width * spacing[1]:.1f} mm"
-    return size if area is None else f"{size}, {area * spacing[0] * spacing[1]:,.0f} mm²"
+    down, across = scale.per_pixel
+    size = f"{height * down:.1f} × {width * across:.1f} mm"
+    return size if area is None else f"{size}, {area * down * across:,.0f} mm²"
+
+
+def nipple_text(edges: NDArray[np.float64], scope: Scope) -> str:
+    """How far the middle of a box is from the nipple; empty where either is not known."""
+    if scope.nipple is None:
+        return ""
+    middle = ((edges[:2] + edges[2:] - 1) / 2).tolist()  # edges lie half a pixel beyond the pixels' centres
+    if scope.scale is None:
+        return f"{float(np.hypot(middle[0] - scope.nipple[0], middle[1] - scope.nipple[1])):.0f} px from the nipple"
+    return f"{scope.scale.length(middle, scope.nipple):.0f} mm from the nipple"
 
 
 def likely_finding(findings: "Findings | None", image: Mammogram | None, classes: tuple[str, ...]) -> str:

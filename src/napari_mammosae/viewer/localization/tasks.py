@@ -1,7 +1,7 @@
 """What localising needs that takes a while: done in the worker thread. Knows no Qt."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,13 @@ from ...core.base.errors import FindingsError
 from ...core.base.progress import Report
 from ...core.base.text import readable
 from ...core.images.mammogram import Mammogram
+from ...core.images.scale import input_spacing
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
 from ...core.runs.run import Run
 from ..app.order import Order
 from .latent_set import LatentSet
-from .result import Choice, Localization, Scope, localize, scope_of
+from .result import Anatomy, Choice, Localization, Scope, localize, scope_of
 
 if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
@@ -24,24 +25,29 @@ if TYPE_CHECKING:
     from ...core.localization.run_boxes import RunBoxes
 
 
-def look_at_regions(image: Mammogram, model: ModelFacts, report: Report) -> dict[str, NDArray[Any]]:
-    """Shares of the cells that lie in the breast and other regions of an image, and the parts of the breast."""
+def look_at_anatomy(image: Mammogram, model: ModelFacts, report: Report) -> Anatomy:
+    """Find the regions of an image, and its nipple."""
     import napari_mammosae.core.localization  # noqa: F401  (brings pandas: better here than in the GUI thread)
 
     from ...core.anatomy.cell_parts import BREAST_PARTS
-    from ...core.anatomy.regions import REGIONS, region_cells, whole_image
+    from ...core.anatomy.nipple import estimate_nipple
+    from ...core.anatomy.regions import REGIONS, cells_of, region_masks, whole_image
 
     prepared = image.prepared(model.preprocessing)
     if not model.preprocessing.breast:
         shares, parts = whole_image(prepared.frame.input_shape, model.grid)
-        return {**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}
+        return Anatomy({**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}, None)
     report("Outlining the breast")
-    step = prepared.frame.scale
-    spacing = None if image.spacing is None else (image.spacing[0] * step[0], image.spacing[1] * step[1])
-    shares, parts = region_cells(
-        prepared.pixels, model.grid, laterality=image.laterality, view=image.view, spacing=spacing
-    )  # fmt: skip
-    return {**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}
+    masks = region_masks(
+        prepared.pixels,
+        laterality=image.laterality,
+        view=image.view,
+        spacing=input_spacing(image.scale, prepared.frame),
+    )
+    shares, parts = cells_of(masks, model.grid)
+    nipple = estimate_nipple(masks["breast"], laterality=image.laterality)
+    at = prepared.frame.to_source_points([nipple])[0].tolist() if nipple is not None else None
+    return Anatomy({**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}, at)
 
 
 def overlaps_with_box(
@@ -65,13 +71,13 @@ def localize_alone(
     latent: int,
     image: Mammogram,
     truth: Truth,
-    regions: dict[str, NDArray[Any]] | None,
+    anatomy: Anatomy | None,
     choice: Choice,
     report: Report,
 ) -> Localization:
     """Boxes of one latent, where there is much to compare them with."""
     report(f"Comparing with {len(truth.finding):,} boxes")
-    return localize(scope_of(maps, latent, image, truth, regions), choice)
+    return localize(scope_of(maps, latent, image, truth, anatomy), choice)
 
 
 def localize_together(
@@ -81,7 +87,7 @@ def localize_together(
     several: LatentSet,
     image: Mammogram,
     truth: Truth,
-    regions: dict[str, NDArray[Any]] | None,
+    anatomy: Anatomy | None,
     choice: Choice,
     report: Report,
 ) -> Localization:
@@ -93,11 +99,8 @@ def localize_together(
         report(f"Putting {len(several.latents):,} heatmaps", done, total)
 
     if scope is None:
-        scope = scope_together(maps, several, weights_of(several, model), image, truth, regions, progress)
+        scope = scope_together(maps, several, weights_of(several, model), image, truth, anatomy, progress)
     return localize(scope, choice, progress)
-
-
-PANELS = 10
 
 
 def draw_figure(
@@ -108,6 +111,8 @@ def draw_figure(
     order: Order,
     findings: "Findings | None",
     choice: Choice,
+    count: int,
+    called: dict[int, str],
     report: Report,
 ) -> str:
     """Write the image, and the first latents of an order with the boxes found in each; return what to say.
@@ -121,12 +126,13 @@ def draw_figure(
     report(f"Drawing {path.name}")
     assert maps.frame is not None
     truth = truth_of(findings, image, maps.frame)
-    latents = [int(latent) for latent in order.latents[:PANELS]]
+    latents = [int(latent) for latent in order.latents[:count]]
     found = {latent: localize(scope_of(maps, latent, image, truth, None), choice).found for latent in latents}
     boxes = findings.boxes(image.full_name, shape=image.shape) if findings is not None and truth.annotated else None
     caution = outside_domain(model, image)
     figure = latents_figure(
         image, maps, boxes=boxes, latents=latents, found=found, source=figure_source(model, caution),
+        called=called,
         subtitle=f"{order.name}; solid: annotated, dashed: found at {choice.threshold}",
     )  # fmt: skip
     report(f"Writing {path.name}")

@@ -10,11 +10,11 @@ import numpy as np
 from psygnal import Signal
 
 from ...core.base.names import ImageNames
-from ...core.runs.image_files import ImageFiles
 from ...core.runs.listed_names import listed_names
+from ...core.runs.ready import files_of_run
 from ..canvas import camera, layers, window
 from ..context import Controller
-from .prefetch import Prefetch, Ready, make_ready
+from .prefetch import Prefetch, Ready, make_ready, not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.base.progress import Report
+    from ...core.runs.image_files import ImageFiles
     from ...core.runs.run import Run
     from ..canvas.actions import CanvasActions
     from ..context import Context
@@ -63,7 +64,7 @@ class RunBrowser(Controller):
     def files_of(self, run: Run) -> ImageFiles:
         """Return what is known about the files of a run's images."""
         if run not in self._files:
-            self._files[run] = ImageFiles(run)
+            self._files[run] = files_of_run(run)
         return self._files[run]
 
     @property
@@ -103,11 +104,10 @@ class RunBrowser(Controller):
     def show(self, row: int) -> None:
         """Look at an image of the run, with its latents; the current latent and the order stay."""
         run, handle = self.session.run, self.session.handle
-        path = self.files_of(run).path(row)
+        files = self.files_of(run)
+        path = files.path(row)
         if path is None:
-            name = str(run.images["path"].iloc[row]).rpartition("/")[2]
-            text = f"{name} was not found; say where the images of {run.path.name} are, in the Images dock."
-            self.status.tell(text, error=True)
+            self.status.tell(not_found(run, row), error=True)
             return
         self._going = row
         ready = self._ahead.get((run, row, handle))
@@ -120,12 +120,16 @@ class RunBrowser(Controller):
 
         def work(report: Report) -> Ready:
             report(f"Reading {path.name}")
-            found: Ready = waiting.result() if waiting is not None else make_ready(run, row, path, handle)
+            found: Ready = waiting.result() if waiting is not None else make_ready(run, row, files, handle)
             report(f"Showing {path.name}")
             return found
 
         done = partial(self._take, run, row, handle)
         self.images.jobs.start(f"Reading {path.name}", work, done, self._failed)
+
+    def keep(self, row: int, ready: Ready) -> None:
+        """Take over an image of the run that was read elsewhere."""
+        self._ahead.keep((self.session.run, row, self.session.handle), ready)
 
     def _take(self, run: Any, row: int, handle: Any, ready: Ready) -> None:
         if run is self.session.run and handle is self.session.handle:
@@ -183,11 +187,11 @@ class RunBrowser(Controller):
         if not at.size:
             return
         on_gpu = handle is not None and not handle.facts.device.startswith("cpu")
-        wanted = []
+        wanted, files = [], self.files_of(run)
         for by in _NEAR:
             place = int(at[0]) + by
-            if 0 <= place < self.rows.size and (path := self.files_of(run).path(near := int(self.rows[place]))):
-                wanted.append(((run, near, handle), partial(make_ready, run, near, path, handle, compute=on_gpu)))
+            if 0 <= place < self.rows.size and files.path(near := int(self.rows[place])):
+                wanted.append(((run, near, handle), partial(make_ready, run, near, files, handle, compute=on_gpu)))
         self._ahead.want(wanted)
 
     def _on_run(self, run: Any) -> None:

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from ...core.base.errors import SettingsError
 from ...core.base.text import readable
-from ...core.runs.classes import predictions_of
+from ...core.runs.classes import predictions_of, probabilities_of_run
 from ...core.runs.run import Run
-from ...core.stats.predictions import probabilities
 from ..widgets.columns import Column
 
 ABSENT = "no "
@@ -95,7 +94,7 @@ def image_columns(run: Run) -> list[Listed]:
     images = run.images
     ids = images["image_id"].astype(str).to_numpy().astype(object)
     columns = [_texts("image_id", "Image", "File name without its suffix", ids)]
-    wrong, chances = wrong_predictions(run), probabilities(run.logits, run.task)
+    wrong, chances = wrong_predictions(run), probabilities_of_run(run)
     found: dict[str, list[Listed]] = {}
     for label in run.labels:
         values, names = run.label(label), run.info.get("categories", {}).get(label, ())
@@ -110,6 +109,9 @@ def image_columns(run: Run) -> list[Listed]:
     sides = (images[["laterality", "view"]].fillna("").astype(str).agg(" ".join, axis=1)).str.strip().to_numpy()
     if any(sides):
         columns.append(_texts("view", "View", "Laterality and view", sides.astype(object)))
+    if "fvu" in images and (fvu := images["fvu"].to_numpy()).size:
+        tip = "Share of the features' variance that the SAE misses; above 1 its input scale probably differs"
+        columns.append((Column("fvu", "FVU", tip, "list", ".2f", shown=bool((fvu > 1).any())), fvu))
     if splits(run):
         names = images["split"].fillna("").astype(str).to_numpy().astype(object)
         columns.append(_texts("split", "Split", "Part of the data set", names))

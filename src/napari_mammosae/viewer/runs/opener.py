@@ -76,9 +76,14 @@ class RunOpener(Controller):
         self.jobs.start(f"Opening {run.path.name}", work, take, partial(self._failed, again))
 
     def open_demo(self) -> None:
-        """Open the embedded model's run over synthetic phantoms; it is made on first use."""
-        work = partial(tasks.open_demo_run, self.images.models, self.images.choice, self.session.model)
+        """Open the embedded model's run that comes with the package."""
+        work = partial(tasks.open_ready_run, self.images.models, self.images.choice, self.session.model)
         self._start("Opening the demo run", work, self.open_demo)
+
+    def open_large_demo(self) -> None:
+        """Open the embedded model's run over many synthetic phantoms; it is made on first use."""
+        work = partial(tasks.open_demo_run, self.images.models, self.images.choice, self.session.model)
+        self._start("Opening the larger demo run", work, self.open_large_demo)
 
     def make(self, job: RunJob) -> None:
         """Run the chosen model over images, and open what comes of it."""
@@ -115,6 +120,8 @@ class RunOpener(Controller):
         if opened.findings is not None:
             self.session.findings = opened.findings
         self.session.run = run
+        if opened.first is not None:
+            self.browser.keep(0, opened.first)
         kept = "with" if run.has_maps else "without"
         self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note]).strip())
         if self.session.image is None and len(run):

@@ -4,14 +4,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from ...core.base.errors import RunError
+from ...core.base.errors import ImageError, RunError
 from ...core.base.progress import ignore
 from ...core.images.mammogram import Mammogram
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
+from ...core.runs.image_files import ImageFiles
 from ...core.runs.run import Run
 from ...process.handle import ModelHandle
 
@@ -42,15 +42,15 @@ class Ready:
     note: str = ""
 
 
-def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, compute: bool = False) -> Ready:
+def make_ready(run: Run, row: int, files: ImageFiles, handle: ModelHandle | None, *, compute: bool = False) -> Ready:
     """Read an image of a run, and its latents if the run keeps them.
 
     Parameters
     ----------
     run, row
         The run, and the image's row in its table.
-    path
-        The image's file.
+    files
+        Where the run's image files are.
     handle
         The model that is loaded; None while there is none. Kept maps of another model are not used.
     compute
@@ -65,6 +65,9 @@ def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, co
     from ...core.runs.listed_names import listed_name
     from ..canvas.layers import mammogram_options
 
+    path = files.fetch(row)
+    if path is None:
+        raise ImageError(not_found(run, row))
     image_id, name = run.images[["image_id", "path"]].astype(str).iloc[row]
     image = read_mammogram(path, image_id=image_id, listed=listed_name(image_id, name))  # longer where names clash
     options, pixels = mammogram_options(image), image.displayed()
@@ -80,6 +83,12 @@ def make_ready(run: Run, row: int, path: Path, handle: ModelHandle | None, *, co
     if compute and handle is not None:
         return Ready(image, pixels, options, handle.compute(image, ignore, urgent=False))
     return Ready(image, pixels, options, None, note)
+
+
+def not_found(run: Run, row: int) -> str:
+    """Say that the file of an image of a run is not there, and what to do."""
+    name = str(run.images["path"].iloc[row]).rpartition("/")[2]
+    return f"{name} was not found; say where the images of {run.path.name} are, in the Images dock."
 
 
 def fits(run: Run, model: ModelFacts) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
+from ...core.base.caches import is_embedded
 from ...core.base.text import readable
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
@@ -12,7 +13,7 @@ from ..widgets.parts import Part, row
 from ..widgets.plain import Label
 from .opener import RunOpener
 
-FIRST = "No run is open. The demo run (synthetic phantoms) takes a minute or two to make the first time."
+FIRST = "No run is open. The demo run has 40 synthetic phantoms and opens at once."
 
 
 class RunPart(Part):
@@ -26,8 +27,13 @@ class RunPart(Part):
         self.opener = opener
         self.demo_button = ui.button(
             "Demo run",
-            "The embedded model over synthetic phantoms; made on first use, then kept",
+            "The embedded model over 40 synthetic phantoms, ready to look at",
             self.opener.open_demo,
+        )
+        self.large_button = ui.button(
+            "Demo run of 200 images (two minutes)",
+            "The embedded model over 200 synthetic phantoms: made in about two minutes on first use, then kept",
+            self.opener.open_large_demo,
         )
         self.open_button = ui.button("Open…", "Open the folder of a run that was made before", self._choose)
         self.new_button = ui.button(
@@ -52,6 +58,7 @@ class RunPart(Part):
             self.progress,
             self.positive,
             row(self.warning, self.status, stretch=1),
+            self.large_button,
             self.unload_button,
             spacing=4,
         )
@@ -68,6 +75,7 @@ class RunPart(Part):
         busy, run = self.opener.jobs.busy, self.session.run
         for button in (self.demo_button, self.open_button):
             button.setEnabled(not busy)
+        self.large_button.setVisible(not busy and (run is None or is_embedded(run.path)))
         self.close_button.setVisible(run is not None)
         self.unload_button.setVisible(not busy and self.opener.blocked is not None)
         self.positive.setVisible(run is not None and bool(self.opener.undecided))
@@ -79,7 +87,7 @@ class RunPart(Part):
 
     def _on_told(self, text: str, error: bool) -> None:
         run = self.session.run
-        name = f"{run.path.parent.name}/{run.path.name}" if run is not None else ""
+        name = _name_of(run.path) if run is not None else ""
         self._say(text or (f"{name}: {len(run):,} images." if run is not None else FIRST), error)
         self.status.setToolTip(str(run.path) if run is not None else "")
         self.unload_button.setVisible(self.opener.blocked is not None)
@@ -109,3 +117,8 @@ class RunPart(Part):
         name = QFileDialog.getExistingDirectory(self, "Folder of a run")
         if name:
             self.opener.open(Path(name))
+
+
+def _name_of(run: Path) -> str:
+    """What a run is called: several are called alike, so the folder that it lies in is named too."""
+    return "Demo run" if is_embedded(run) else f"{run.parent.name}/{run.name}"

@@ -11,6 +11,7 @@ from ...process.batch import BatchJob
 from ...process.tasks import RunJob
 from ..image import tasks as model_tasks
 from ..image.tasks import ModelChoice
+from .prefetch import Ready, make_ready
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,6 +70,8 @@ class Opened:
         A sentence for the user.
     undecided
         Labels of texts of which it is not known which one is positive, with their texts.
+    first
+        The first image, where it was read already.
     """
 
     run: Run
@@ -78,6 +81,7 @@ class Opened:
     root: Path | None = None
     note: str = ""
     undecided: dict[str, list[str]] = field(default_factory=dict)
+    first: Ready | None = None
 
 
 class OtherModelError(RunError):
@@ -120,8 +124,29 @@ def open_run_folder(
     return Opened(run, note=note, undecided=open_labels)
 
 
+def open_ready_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
+    """Open the run that comes with the package; the model's weights are loaded once something is to be computed.
+
+    Raises
+    ------
+    OtherModelError
+        Another model is loaded.
+    """
+    from ...core.annotations.boxes import read_findings
+    from ...core.models.model_files import SAMPLE_DATA
+    from ...core.runs.ready import PHANTOMS, files_of_run, ready_facts, ready_run
+
+    choice = _demo_choice(choice, loaded)
+    path = ready_run()
+    opened = open_run_folder(path, loaded, report)
+    findings = read_findings(SAMPLE_DATA / PHANTOMS / "findings.csv")
+    handle = models.know(choice.recipe, ready_facts()) if loaded is None else None
+    first = make_ready(opened.run, 0, files_of_run(opened.run), handle)
+    return replace(opened, handle=handle, choice=choice, findings=findings, first=first)
+
+
 def open_demo_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts | None, report: Report) -> Opened:
-    """Open the embedded model's run over phantoms, made first where it is not there yet.
+    """Open the embedded model's larger run over phantoms, made first where it is not there yet.
 
     Raises
     ------
@@ -129,18 +154,24 @@ def open_demo_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts |
         Another model is loaded: said before the work, not after it.
     """
     from ...core.annotations.boxes import read_findings
-    from ...core.runs.making.demo import demo_hashes, finished_demo_run
+    from ...core.runs.making.demo import finished_demo_run
 
-    choice = replace(ModelChoice(name=DEMO), device=choice.device)
-    if loaded is not None and (loaded.model_sha256, loaded.sae_sha256) != demo_hashes():
-        raise OtherModelError(
-            f"The demo run belongs to the model {DEMO!r}, but {loaded.name} is loaded; unload it first."
-        )
+    choice = _demo_choice(choice, loaded)
     path = finished_demo_run() or BatchJob("make_demo_run", choice.recipe).result(report)
     opened = open_run_folder(path, loaded, report)
     findings = read_findings(path.parent / "phantoms" / "findings.csv")
     handle = model_tasks.load(models, choice, report) if loaded is None else None
     return replace(opened, handle=handle, choice=choice, findings=findings, root=path.parent / "phantoms")
+
+
+def _demo_choice(choice: ModelChoice, loaded: ModelFacts | None) -> ModelChoice:
+    from ...core.runs.making.demo import demo_hashes
+
+    if loaded is not None and (loaded.model_sha256, loaded.sae_sha256) != demo_hashes():
+        raise OtherModelError(
+            f"The demo run belongs to the model {DEMO!r}, but {loaded.name} is loaded; unload it first."
+        )
+    return replace(ModelChoice(name=DEMO), device=choice.device)
 
 
 def make_and_open(

@@ -62,6 +62,7 @@ class Restoring:
         if content["model"]["computed"] or (content["model"]["maps"] and work.session.maps is None):
             work.images.compute()
             yield self._idle
+        yield from self._ask_prompts()
         self._restore_choices()
         yield self._idle
         self._restore_order()
@@ -73,7 +74,8 @@ class Restoring:
 
     def _idle(self) -> bool:
         work = self.work
-        jobs = (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.outline.jobs, work.localizer.combining)
+        jobs = (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.outline.jobs, work.localizer.combining,
+                work.images.prompts.jobs)  # fmt: skip
         return not any(one.busy for one in jobs)
 
     def _find(self, entry: dict[str, Any]) -> Path | None:
@@ -95,6 +97,7 @@ class Restoring:
             device=known["device"],
             precision=known["precision"],
             engine=known["engine"],
+            layer=known.get("layer"),
             **files,
         )
 
@@ -146,6 +149,20 @@ class Restoring:
                 self.work.session.findings = read_boxes(path)
             except MammoSAEError as error:
                 self.missing.append(str(error).rstrip("."))
+
+    def _ask_prompts(self) -> Iterator[Callable[[], bool]]:
+        """Ask the model for the prompts it had, in their order, and then again for the one that was shown."""
+        known, prompts = self.content.get("prompts"), self.work.images.prompts
+        if known is None:  # an earlier session
+            return
+        prompts.approximate = known["approximate"]
+        for text in (*known["asked"], *filter(None, [known["shown"]])):
+            prompts.ask(text)
+            yield self._idle
+            if prompts.head is None or prompts.head.prompt is None or prompts.head.prompt.typed != text:
+                self.missing.append(f"the prompt {text} ({prompts.note.rstrip('.')})")
+        if known["shown"] is None:
+            prompts.ask("")
 
     # What was chosen
 

@@ -28,6 +28,7 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
         "run": _run(work, base),
         "boxes": entry_of(path, base) if (path := _boxes(work)) is not None else None,
         "model": _model(work, base),
+        "prompts": _prompts(work),
         "order": _order(work),
         "latent": session.current,
         "pins": list(session.pins),
@@ -92,11 +93,23 @@ def _model(work: Workspace, base: Path) -> dict[str, Any]:
         "device": choice.device,
         "precision": choice.precision,
         "engine": choice.engine,
+        "layer": choice.layer,
         "loaded": model is not None,
         "computed": maps is not None and bool(maps.key),
         "maps": maps is not None,
         "model_sha256": model.model_sha256 if model is not None else None,
         "sae_sha256": model.sae_sha256 if model is not None else None,
+    }
+
+
+def _prompts(work: Workspace) -> dict[str, Any]:
+    prompts, model = work.images.prompts, work.session.model
+    heads = model.heads if model is not None else ()
+    shown = prompts.head.prompt if prompts.head is not None else None
+    return {
+        "asked": [head.prompt.typed for head in heads if head.prompt is not None],
+        "shown": None if shown is None else shown.typed,
+        "approximate": prompts.approximate,
     }
 
 

@@ -34,6 +34,19 @@ def open_docks(window: QMainWindow | None, commands: list[str]) -> None:
             get_app_model().commands.execute_command(command).result()
 
 
+def raise_dock(window: QMainWindow | None, command: str) -> Dock | None:
+    """Bring a dock to the front, opened first where it is not open; None without a window."""
+    if window is None:
+        return None
+    open_docks(window, [command])
+    for dock in window.findChildren(QDockWidget):
+        widget = dock.widget()
+        if isinstance(widget, Dock) and _commands().get(type(widget).__name__) == command:
+            dock.raise_()
+            return widget
+    return None
+
+
 def open_commands(window: QMainWindow | None) -> None:
     """Open every dock."""
     open_docks(window, list(_commands().values()))

@@ -1,6 +1,6 @@
 """What was decided about the latents of the model or run at hand: one verdict file, kept in step with the session."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from psygnal import Signal
 from ...core.base.errors import VerdictError
 from ...core.verdicts.state import Standing, read_standing
 from ...core.verdicts.store import Event, Evidence, Subject, Verdict, VerdictStore, default_path
+from ...core.verdicts.suggestions import Suggestion, best_suggestion
 from ..app.session import Session
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class VerdictBook:
         self.reading = False
         self.problem = ""
         self._lines: dict[int, str] = {}
+        self._names: dict[int, Suggestion] = {}
         for event in (session.events.model, session.events.run):
             event.connect(self._follow)
         session.events.blind.connect(self._announce)
@@ -148,6 +150,18 @@ class VerdictBook:
         """Latent -> what everybody else says now."""
         return self._standing.others
 
+    @property
+    def names(self) -> Mapping[int, Suggestion]:
+        """Latent -> the suggested name to show: the surest that the annotator has not rejected; none in blind mode."""
+        return {} if self._session.blind else self._names
+
+    def called(self, latent: int) -> str:
+        """What a latent is called, in a few words: the annotator's concept, else the suggested name with a "?"."""
+        own, name = self.mine.get(latent), self.names.get(latent)
+        if own is not None and own.concept:
+            return own.concept
+        return "" if name is None else f"{name.name}?"
+
     def verdict(self, latent: int) -> str:
         """The annotator's verdict on a latent; empty when there is none."""
         event = self.mine.get(latent)
@@ -217,16 +231,22 @@ class VerdictBook:
         if store is None or subject is None or self.reading:
             return set()
         version = store.version  # asked first: what is written from here on is found by the next look
-        if self._jobs is not None and store.waiting(self._standing.number) > _AT_ONCE:
+        if self._jobs is not None and self._is_long(store):
             self.reading = True
             work = partial(read_standing, store.path, subject, self.annotator)
             done = partial(self._take_all, self._of)
             self._jobs.start("Reading verdicts", work, done, partial(self._give_up, self._of))
             return set()
         number, events = store.arrived(subject, self._standing.number)
-        changed = self._standing.take(events, number)
+        changed = self._standing.take(events, number) | self._standing.take_suggestions(store, subject)
         self._version = version
         return changed
+
+    def _is_long(self, store: VerdictStore) -> bool:
+        """Whether more came in than the window can wait for."""
+        suggested = store.count_suggestions()
+        new = suggested != self._standing.suggested
+        return store.waiting(self._standing.number) > _AT_ONCE or (new and suggested > _AT_ONCE)
 
     def _take_all(self, of: Any, found: Standing) -> None:
         if of != self._of:
@@ -261,6 +281,7 @@ class VerdictBook:
         *,
         concept: str | None = None,
         note: str | None = None,
+        rejected: str | None = None,
         evidence: Evidence | None = None,
     ) -> Event:
         """Record a decision about a latent; it is on the disk when this returns.
@@ -274,11 +295,28 @@ class VerdictBook:
         if subject is None:
             raise VerdictError("Load a model or open a run first: a verdict belongs to the latents of one SAE.")
         store = self._store or self._open()
-        event = store.decide(subject, latent, verdict, concept=concept, note=note, evidence=evidence)
+        event = store.decide(subject, latent, verdict, concept=concept, note=note, rejected=rejected, evidence=evidence)
         if concept and concept not in store.concepts():
             store.add_concept(concept)
         self._take(event)
         return event
+
+    def suggest(self, suggestions: Iterable[Suggestion]) -> int:
+        """Keep names that a method suggests; return how many say something new.
+
+        Raises
+        ------
+        VerdictError
+            They could not be written, or there is no model and no run whose latents they would be of.
+        """
+        subject = self.subject
+        if subject is None:
+            raise VerdictError("Load a model or open a run first: names belong to the latents of one SAE.")
+        store = self._store or self._open()
+        new = store.suggest(subject, suggestions)
+        if changed := self._catch_up():
+            self._announce(changed)
+        return new
 
     def undo(self) -> Event | None:
         """Take the last decision of this session back; None when there is none."""
@@ -331,22 +369,43 @@ class VerdictBook:
         if isinstance(latents, set):
             for latent in latents:
                 self._lines.pop(latent, None)
+                self._name(latent)
         else:
-            self._lines = {}
+            self._lines, self._names = {}, {}
+            for latent in self._standing.suggestions:
+                self._name(latent)
+        self._session.names, self._session.called = self.names, self.called
         self._session.verdicts = self.line
         self.changed.emit()
+
+    def _name(self, latent: int) -> None:
+        """Choose the name to show."""
+        own = self.mine.get(latent)
+        offered = self._standing.suggestions.get(latent, ())
+        chosen = best_suggestion(offered, own.rejected if own is not None else "")
+        if chosen is None:
+            self._names.pop(latent, None)
+        else:
+            self._names[latent] = chosen
 
     def _written(self, latent: int) -> str:
         own = self.mine.get(latent)
         others = [] if self._session.blind else self.others.get(latent, [])
-        parts = [_said(own)] if own is not None else []
+        parts = [_said(own)] if own is not None and speaks(own) else []
+        others = [event for event in others if speaks(event)]
         parts += [f"{_said(event)} ({event.annotator})" for event in others]
         return "; ".join(parts)
 
 
+def speaks(event: Event) -> bool:
+    """Whether an event says more than that a suggested name does not fit."""
+    return bool(event.verdict or event.concept or event.note)
+
+
 def _said(event: Event) -> str:
-    """``spurious: view marker``."""
-    return ": ".join(part for part in (event.verdict or "no verdict", event.concept) if part)
+    """``spurious: view marker``; without a verdict ``concept: view marker``."""
+    verdict = event.verdict or ("concept" if event.concept else "no verdict")
+    return ": ".join(part for part in (verdict, event.concept) if part)
 
 
 def when(event: Event) -> str:

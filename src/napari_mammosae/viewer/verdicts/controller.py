@@ -1,5 +1,6 @@
 """What a user does to judge latents: a verdict on a key, the next one without, undo and redo, evidence."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +11,7 @@ from psygnal import Signal
 from qtpy.QtCore import QCoreApplication, QTimer
 
 from ...core.verdicts.store import Event, Evidence, Verdict
+from ...core.verdicts.suggestions import Suggestion
 from ..app.preferences import preferences, remember
 from ..context import Context, Controller
 from .book import VerdictBook
@@ -40,9 +42,12 @@ class Reviewer(Controller):
         Whether a picture of the canvas is kept with each verdict.
     judged
         Emits (latent, sentence): what was just recorded or taken back.
+    editing
+        Emits a suggested name that is to be edited before it becomes the concept.
     """
 
     judged = Signal(int, str)
+    editing = Signal(str)
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -101,6 +106,60 @@ class Reviewer(Controller):
         with self.status.telling():
             self._said(self.book.decide(latent, verdict, evidence=self.evidence()), "is")
 
+    def judge_all(self, latents: Sequence[int], verdict: Verdict, concept: str = "") -> int:
+        """Record a verdict on latents that do not have it yet; return how many have it then."""
+        self.hand_in()
+        evidence = self.evidence()
+        with self.status.telling():
+            for latent in latents:
+                if self.book.verdict(latent) != verdict:
+                    self._said(self.book.decide(latent, verdict, concept=concept or None, evidence=evidence), "is")
+        return sum(self.book.verdict(latent) == verdict for latent in latents)
+
+    # Names that methods suggest
+
+    @property
+    def suggested(self) -> Suggestion | None:
+        """The name suggested for the current latent; None without one, and in blind mode."""
+        latent = self.session.current
+        return None if latent is None else self.book.names.get(latent)
+
+    def accept_name(self) -> None:
+        """Take the suggested name of the current latent as its concept."""
+        if (name := self._offered()) is not None:
+            self.hand_in()
+            self._answer(name, "accepted", concept=name.name)
+
+    def reject_name(self) -> None:
+        """Reject the suggested name of the current latent; another method's may take its place."""
+        if (name := self._offered()) is not None:
+            own = self.book.mine.get(name.latent)
+            names = [*(own.rejected.splitlines() if own is not None else ()), name.name]
+            self._answer(name, "rejected", rejected="\n".join(names))
+
+    def edit_name(self) -> None:
+        """Put the suggested name where it can be edited."""
+        if (name := self._offered()) is None:
+            return
+        if len(self.editing):
+            self.editing.emit(name.name)
+        else:
+            self.status.tell("Open the Verdicts dock to edit the name.", error=True)
+
+    def _offered(self) -> Suggestion | None:
+        name = self.suggested
+        if name is None:
+            why = "Names are hidden in blind mode" if self.session.blind else "No name is suggested for this latent"
+            self.status.tell(f"{why}.", error=True)
+        return name
+
+    def _answer(self, name: Suggestion, done: str, concept: str | None = None, rejected: str | None = None) -> None:
+        with self.status.telling():
+            self.book.decide(name.latent, concept=concept, rejected=rejected, evidence=self.evidence())
+            sentence = f"Latent {name.latent}: “{name.name}” {done}."
+            self.status.tell(sentence)
+            self.judged.emit(name.latent, sentence)
+
     def describe(self, latent: int, *, concept: str | None = None, note: str | None = None) -> bool:
         """Record a concept or a note; True when it is on the disk."""
         with self.status.telling():
@@ -130,7 +189,8 @@ class Reviewer(Controller):
         self._said(event, "is again")
 
     def _said(self, event: Event, verb: str) -> None:
-        text = f"{verb} {event.verdict}" if event.verdict else "has no verdict again"
+        concept = f"has the concept {event.concept}" if event.concept else "has no verdict again"
+        text = f"{verb} {event.verdict}" if event.verdict else concept
         sentence = f"Latent {event.latent} {text}."
         self.status.tell(sentence)
         self.judged.emit(event.latent, sentence)

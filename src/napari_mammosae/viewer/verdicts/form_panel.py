@@ -1,7 +1,5 @@
 """The verdict on the current latent: four buttons, a concept, a note, undo, and how much is done."""
 
-from html import escape
-
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QComboBox, QCompleter, QLineEdit, QMenu, QProgressBar, QPushButton
@@ -12,8 +10,9 @@ from ..app.keymap import key_for, tooltip
 from ..widgets import ui
 from ..widgets.parts import Part, row
 from ..widgets.plain import Label
-from .book import when
+from .book import speaks, when
 from .controller import Reviewer
+from .name_panel import NamePart
 
 MEANINGS = {
     "lesion": "Fires on lesions",
@@ -53,6 +52,8 @@ class VerdictForm(Part):
         self.add_action = self.words_menu.addAction("Add to the list")
         self.remove_action = self.words_menu.addAction("Remove from the list")
         self.words_button.setMenu(self.words_menu)
+        self.name = NamePart(reviewer)
+        self._undo.callback(self.name.cleanup)
         self.note = QLineEdit()
         self.note.setPlaceholderText("Note")
         self.next_button = ui.button(
@@ -73,6 +74,7 @@ class VerdictForm(Part):
             self,
             self.title,
             row(*self.buttons.values(), stretch=-1),
+            self.name,
             row(self.concept, self.words_button),
             self.note,
             row(self.next_button, self.undo_button, self.redo_button),
@@ -115,11 +117,13 @@ class VerdictForm(Part):
             self.said.setText("")
             return
         line = self.book.line(latent)
-        self.title.setText(f"<b>Latent {latent}</b>&nbsp; {escape(line or self._without_line())}")
+        self.title.setText(f"Latent {latent}: {line or self._without_line()}")
         lines = []
         if event is not None:
             lines.append(f"{event.annotator}, {when(event)}{f', on {event.image}' if event.image else ''}")
         for other in () if self.session.blind else self.book.others.get(latent, ()):
+            if not speaks(other):
+                continue
             said = other.verdict or other.concept or "a note"
             lines.append(f"{other.annotator}: {said}, {when(other)}. {other.note}")
         self.said.setText("\n".join(lines))
@@ -161,6 +165,13 @@ class VerdictForm(Part):
         self._fill_concepts()
         self.show_latent()
 
+    def _edit(self, name: str) -> None:
+        """Put a suggested name into the field; it is saved once it is confirmed."""
+        self.concept.setEditText(name)
+        self.concept.lineEdit().selectAll()
+        self.concept.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.reviewer.type_concept(name)
+
     def _list_concept(self, listed: bool) -> None:
         concept = self.concept.currentText().strip()
         if concept:
@@ -193,6 +204,7 @@ class VerdictForm(Part):
             (events.blind, self._on_blind),
             (self.book.changed, self._on_changed),
             (self.reviewer.judged, self.show_latent),
+            (self.reviewer.editing, self._edit),
         ):
             self.listen(event, callback)
         self.blind.setChecked(self.session.blind)

@@ -100,6 +100,12 @@ class SuspectSearch(Controller):
         return bool(self._values)
 
     @property
+    def suspects(self) -> "pd.DataFrame | None":
+        """All that fire, as `find_suspects` gives them; None until they are found."""
+        kept = self._kept.get(self.session.run) if self._values else None
+        return None if kept is None else kept[1]
+
+    @property
     def place(self) -> str:
         """Key of the place that suspects are ranked by; empty for the largest share of all."""
         return self._place

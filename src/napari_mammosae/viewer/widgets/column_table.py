@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qtpy.QtCore import QAbstractTableModel, QModelIndex, Qt, Signal
+from qtpy.QtGui import QColor
 
 from .columns import Column
 from .plain import plain
 
 _ROLES = Qt.ItemDataRole
 _ALIGN_NUMBER = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+_GREY = QColor(128, 128, 128)
 _ALIGN_TEXT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
 
@@ -173,8 +175,11 @@ class ColumnTable(QAbstractTableModel):
     def data(self, index: QModelIndex, role: int = _ROLES.DisplayRole) -> Any:  # noqa: D102
         if role == _ROLES.DisplayRole:
             return self.text(self.columns[index.column()], int(self.visible[index.row()]))
+        column = self.columns[index.column()]
         if role == _ROLES.TextAlignmentRole:
-            return _ALIGN_NUMBER if self.columns[index.column()].format else _ALIGN_TEXT
+            return _ALIGN_NUMBER if column.format else _ALIGN_TEXT
+        if role == _ROLES.ForegroundRole and column.dim and self.values[column.dim][self.visible[index.row()]]:
+            return _GREY
         return None
 
     def text(self, column: Column, entry: int) -> str:

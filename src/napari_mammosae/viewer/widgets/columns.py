@@ -35,6 +35,8 @@ class Column:
         What the stack's overlay calls it when the stack is in its order; the title by default.
     sways
         Whether it could sway a reviewer: such values are not shown in blind mode.
+    dim
+        Key of the values that say which entries are written in grey; empty for none.
     write
         Writes the cell of a row (its number in the values) where a format does not suffice.
     """
@@ -48,6 +50,7 @@ class Column:
     shown: bool = False
     name: str = ""
     sways: bool = False
+    dim: str = ""
     write: Callable[[int], str] | None = None
 
     @property
@@ -66,6 +69,40 @@ LATENT = Column("latent", "Latent", "Number of the latent", "latent", "d", risin
 VERDICT = Column(
     "verdict", "Verdict", "Verdicts given on the latent", "verdict", "", rising=True, shown=True, name="verdict"
 )
+CHANCE = "name.chance"
+"""Which latents have a name that is no better than chance."""
+NAME = Column(
+    "name", "Name", "Name that a method suggests; grey where it is no better than chance", "verdict", "",
+    rising=True, shown=True, name="suggested name", sways=True, dim=CHANCE,
+)  # fmt: skip
+SCORE = Column(
+    "name.score", "Score", "How well the suggested name fits, as its method measures", "verdict", ".3f",
+    shown=True, name="score of the name", sways=True, dim=CHANCE,
+)  # fmt: skip
+LABEL_CHANCE = "run.label_chance"
+"""Which latents go with their best label no better than chance."""
+BEST_LABEL = Column(
+    "run.label", "Label", "Label of the run that it goes with best; grey within chance", "run", "",
+    rising=True, shown=True, name="best label", sways=True, dim=LABEL_CHANCE,
+)  # fmt: skip
+LABEL_R = Column(
+    "run.label_r", "r", "Correlation with its best label", "run", "+.3f", shown=True, name="r with the best label",
+    sways=True, dim=LABEL_CHANCE,
+)  # fmt: skip
+LABEL_AUROC = Column(
+    "run.label_auroc", "AUROC of label", "AUROC of its best label by this latent alone", "run", ".3f",
+    name="AUROC of the best label", sways=True, dim=LABEL_CHANCE,
+)  # fmt: skip
+LABELS = (BEST_LABEL, LABEL_R, LABEL_AUROC)
+
+GROUP = Column(
+    "latent.group", "Group", "Group of a Matryoshka SAE, 1 being the most general", "latent", "d", rising=True,
+    shown=True, name="group",
+)  # fmt: skip
+FOUND = Column(
+    "latent.found", "Found again", "In how many other trainings the latent was found again", "latent", "d",
+    shown=True, name="number of trainings that found it again", sways=True,
+)  # fmt: skip
 
 MEAN = Column("image.mean", "Mean here", "Mean over all cells of this image", "image", shown=True, name=BY_IMAGE)
 MAXIMUM = Column(

@@ -90,7 +90,10 @@ class ColumnTableView(QTableView):
             if row < 0:
                 self.selectionModel().clear()
             else:
-                self.selectRow(row)
+                # not `selectRow`, which adds to what is selected while Shift is held down for a key
+                flags = QItemSelectionModel.SelectionFlag
+                index = self.model().index(row, max(self.currentIndex().column(), 0))
+                self.selectionModel().setCurrentIndex(index, flags.ClearAndSelect | flags.Rows)
                 self.scrollTo(self.currentIndex(), QAbstractItemView.ScrollHint.EnsureVisible)
         finally:
             self._following = False
@@ -128,6 +131,8 @@ class ColumnTableView(QTableView):
             super().keyPressEvent(event)
 
     def _on_column_action(self, action: Any) -> None:
+        if action.data() is None:
+            return  # not a column's
         keys = {column.key for column in self.table.columns} - self.table.hidden
         self.table.choose_columns(keys | {action.data()} if action.isChecked() else keys - {action.data()})
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import runs_kit
 import tiny
 from napari_mammosae.core.base.errors import CheckpointError, ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
@@ -17,6 +18,9 @@ from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model_files import file_stamps
+from napari_mammosae.core.reports.inspection import latent_table
+from napari_mammosae.core.runs.making.make import write_run
+from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.training.reconstruction import ReconstructionStats
 from napari_mammosae.process.local import LocalModel
 
@@ -79,6 +83,14 @@ def test_a_normalisation_of_each_cell_has_passes_and_no_closed_form(tiny_model: 
     local = LocalModel(model)
     maps = local.compute(image, lambda *_: None)
     np.testing.assert_allclose(maps.logits_sae, logits(z), rtol=1e-4, atol=1e-4)
+    added, without_any = maps.ledger(model.facts)
+    np.testing.assert_allclose(added.sum(1) + without_any, maps.logits_sae, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(without_any, logits(np.zeros_like(z)), rtol=1e-4, atol=1e-4)
+    for latent in maps.latents[:3]:  # each term is what its latent alone adds
+        alone = np.where(np.arange(H) == latent, z, 0)
+        np.testing.assert_allclose(added[:, latent], logits(alone) - without_any, rtol=1e-3, atol=1e-4)
+    table = latent_table(model, maps)
+    np.testing.assert_allclose(table[f"contribution.{model.classes[0]}"], added[0])
     zero = np.arange(H) % 3 == 0
     chosen = [Edit(zero, "zero", form, None) for form in ("replace", "delta")]
     found = local.pass_edits(maps.key, chosen, lambda *_: None)
@@ -99,6 +111,15 @@ def test_a_reconstruction_worse_than_the_mean_is_an_alarm(tiny_model: Path, tmp_
     assert ("the input scale probably differs" in maps.scale_alarm) == (maps.fvu > 1)
     if factor == 8:
         assert maps.scale_alarm
+
+
+def test_the_alarm_sounds_in_a_run(tiny_model: Path, tmp_path: Path) -> None:
+    model = load_model(tiny_model, sae=write_sae(tmp_path / "sae", factor=8), device="cpu")
+    said: list[str] = []
+    write_run(runs_kit.write_images(tmp_path / "images", 3), model, tmp_path / "run", workers=0, notice=said.append)
+    (alarm,) = [text for text in said if "the input scale probably differs" in text]
+    assert "images with a note: 3 (first: image-000.png: The SAE's reconstruction is worse than the mean (FVU" in alarm
+    assert (open_run(tmp_path / "run").images["fvu"] > 1).all()
 
 
 def test_options_come_from_the_file_and_from_the_call(tiny_model: Path, tmp_path: Path) -> None:

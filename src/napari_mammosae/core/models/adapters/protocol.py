@@ -1,7 +1,5 @@
 """What a model asks of its backbone, whatever network that is."""
 
-from collections.abc import Sized
-
 from torch import Tensor, nn
 
 from .kinds import TailKind
@@ -33,7 +31,7 @@ class Backbone(nn.Module):
     in_channels: int
     prefix_tokens: int
     tail: TailKind
-    blocks: Sized
+    blocks: nn.ModuleList | list[nn.Module]
 
     @property
     def out_channels(self) -> int:

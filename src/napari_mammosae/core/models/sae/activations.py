@@ -30,8 +30,7 @@ class Threshold(nn.Module):
     def __init__(self, threshold: Tensor, kind: str = "jumprelu", *, inclusive: bool = False, k: int | None = None):
         super().__init__()
         self.kind, self.inclusive, self.k = kind, inclusive, k
-        self.threshold: Tensor
-        self.register_buffer("threshold", threshold.float())
+        self.threshold = nn.Parameter(threshold.float())
 
     def forward(self, e: Tensor) -> Tensor:
         """Latents (..., h) of pre-activations `e` (..., h)."""
@@ -77,11 +76,9 @@ class Gated(nn.Module):
 
     def __init__(self, gate_bias: Tensor, r_mag: Tensor, mag_bias: Tensor) -> None:
         super().__init__()
-        self.gate_bias: Tensor
-        self.r_mag: Tensor
-        self.mag_bias: Tensor
-        for name, value in {"gate_bias": gate_bias, "r_mag": r_mag, "mag_bias": mag_bias}.items():
-            self.register_buffer(name, value.float())
+        self.gate_bias = nn.Parameter(gate_bias.float())
+        self.r_mag = nn.Parameter(r_mag.float())
+        self.mag_bias = nn.Parameter(mag_bias.float())
 
     def forward(self, e: Tensor) -> Tensor:
         """Latents (..., h) of what the encoder's matrix gives, `e` (..., h), without a bias."""

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from ...base.errors import CheckpointError, ModelError
 from .activations import Activation, Relu, SoftCap
 from .cell_norm import CellNorm
+from .own_settings import own_activation
 
 _RELEASED = {
     "tied_bias": "tied_bias",
@@ -53,6 +54,8 @@ class SparseAutoencoder(nn.Module):
         Name of the file it was read from, for messages.
     place
         What tells it from others in its file; "" where there are no others.
+    input_scale
+        What its training multiplied features by; the weights take features as they are.
     settings_sha256
         Of what was read or given beside the weights and changes what they mean; "" where they stand alone.
     """
@@ -70,6 +73,7 @@ class SparseAutoencoder(nn.Module):
         super().__init__()
         self.source = "the SAE"
         self.place = self.settings_sha256 = ""
+        self.input_scale = 1.0
         self.encoder_weight = nn.Parameter(torch.zeros(latents, width))
         self.encoder_bias = nn.Parameter(torch.zeros(latents))
         self.decoder_weight = nn.Parameter(torch.zeros(width, latents))
@@ -151,7 +155,9 @@ class SparseAutoencoder(nn.Module):
         return self.decode(self.encode(x), of=x)
 
     @classmethod
-    def from_weights(cls, weights: Mapping[str, Tensor], source: str) -> "SparseAutoencoder":
+    def from_weights(
+        cls, weights: Mapping[str, Tensor], source: str, said: Mapping[str, str] | None = None
+    ) -> "SparseAutoencoder":
         """Build from a state dict with this class's names, or the released ones (with their leading axis of one).
 
         Parameters
@@ -160,11 +166,14 @@ class SparseAutoencoder(nn.Module):
             Tensors by name.
         source
             File name, for messages.
+        said
+            What the file says of itself beside the tensors: the kind, its `k`, `groups` and `scale`.
 
         Raises
         ------
         CheckpointError
-            If keys are missing or unknown, shapes disagree, a value is not finite, or the tied bias is not tied.
+            If keys are missing or unknown, shapes disagree, a value is not finite, the tied bias is not tied, or what
+            the file says has no meaning.
         """
         released = "encoder._weight" in weights
         tensors = dict(weights)
@@ -174,19 +183,20 @@ class SparseAutoencoder(nn.Module):
             for key, copy in copies.items():
                 if "tied_bias" in tensors and not torch.equal(_drop_component_axis(copy), tensors["tied_bias"]):
                     raise CheckpointError(f"{source}: {key} differs from tied_bias; a tied bias was expected")
-        expected = set(_RELEASED.values())
-        if set(tensors) != expected:
-            missing, unknown = sorted(expected - set(tensors)), sorted(set(tensors) - expected)
+        weight = tensors.get("decoder_weight", torch.zeros(1, 1))
+        if weight.ndim != 2:
+            raise CheckpointError(f"{source}: the decoder has shape {tuple(weight.shape)}, expected (d, h)")
+        own = own_activation(said or {}, weight.shape[1], source)
+        sae = cls(*weight.shape, activation=own.activation, groups=own.groups)
+        sae.source, sae.input_scale = source, own.scale
+        expected = dict(sae.named_parameters())
+        if tensors.keys() != expected.keys():
+            missing, unknown = sorted(expected.keys() - tensors.keys()), sorted(tensors.keys() - expected.keys())
             raise CheckpointError(
                 f"{source} is not a sparse autoencoder: expected the released file or one written by train-sae; "
                 f"missing {missing[:2] or 'nothing'}, unknown {unknown[:2] or 'nothing'}"
             )
-        weight = tensors["decoder_weight"]
-        if weight.ndim != 2:
-            raise CheckpointError(f"{source}: the decoder has shape {tuple(weight.shape)}, expected (d, h)")
-        sae = cls(*weight.shape)
-        sae.source = source
-        for name, parameter in sae.named_parameters():
+        for name, parameter in expected.items():
             found = tensors[name]
             if found.shape != parameter.shape:
                 raise CheckpointError(

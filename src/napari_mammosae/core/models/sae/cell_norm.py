@@ -30,15 +30,16 @@ class CellNorm(nn.Module):
 
     def apply_to(self, x: Tensor) -> Tensor:
         """Features (..., d) as the encoder takes them."""
-        mean, size = self._of(x)
+        mean, size = self.moments(x)
         return (x - mean) / (size + self.eps if self.kind == "layer_norm" else size)
 
     def undo(self, y: Tensor, x: Tensor) -> Tensor:
         """Reconstructions (..., d) of features `x` from what the decoder gives, `y`."""
-        mean, size = self._of(x)
+        mean, size = self.moments(x)
         return y * size + mean
 
-    def _of(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean (..., 1) or (d,), and size (..., 1), of the features (..., d) of each cell."""
         if self.kind == "layer_norm":
             x = x - self.offset
             return x.mean(-1, keepdim=True) + self.offset, x.std(-1, keepdim=True)

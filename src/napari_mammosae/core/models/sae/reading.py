@@ -78,7 +78,7 @@ def read_sae(path: Path | str, options: SaeOptions | None = None, key: str | Non
         if _DECODERS.intersection(weights.tensors):
             if options.given().items() - {("kind", "relu")}:
                 raise CheckpointError(f"{path.name} says all there is to know of it; give no options for it")
-            released = SparseAutoencoder.from_weights(weights.tensors, path.name)
+            released = SparseAutoencoder.from_weights(weights.tensors, path.name, weights.metadata)
             released.place = weights.place
             return released
     content, place = _content(path, header, start, options, key)

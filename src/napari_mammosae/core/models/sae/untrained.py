@@ -19,7 +19,7 @@ def with_untrained_sae(model: MammoSAE, seed: int = 0) -> MammoSAE:
     """Return the model with an SAE of the same shape and activation, its weights drawn at random.
 
     Decoder columns are random and of length 1, the encoder is their transpose, all biases are zero: where training
-    begins.
+    begins. Thresholds stay.
 
     Raises
     ------
@@ -33,8 +33,9 @@ def with_untrained_sae(model: MammoSAE, seed: int = 0) -> MammoSAE:
         drawn = torch.randn(sae.decoder_weight.shape, generator=torch.Generator().manual_seed(seed))
         sae.decoder_weight.copy_(drawn / drawn.norm(dim=0).clamp_min(1e-8))
         sae.encoder_weight.copy_(sae.decoder_weight.T)
-        sae.encoder_bias.zero_()
-        sae.tied_bias.zero_()
+        for name, value in sae.named_parameters():
+            if not name.endswith(("weight", "threshold")):
+                value.zero_()
     sae.source = "the untrained SAE"
     digest = hashlib.sha256(f"untrained {seed} {model.sae_sha256} {tuple(drawn.shape)}".encode()).hexdigest()
-    return replace(model, sae=sae, sae_sha256=digest, name=f"{model.name}-untrained")
+    return replace(model, sae=sae, sae_sha256=digest, name=f"{model.name}-untrained", found_again=None)

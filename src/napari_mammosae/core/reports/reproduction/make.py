@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from ...annotations.boxes import read_findings
 from ...base.errors import SettingsError
@@ -50,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 TRAINING, TEST = "training", "test"
 TOP = 10
+MOST_LINES = 60
+"""Values of k, and ranks, that the page shows; tables have all."""
 PICTURES = 3
 THRESHOLDS = {"95th percentile": "quantile:0.95", "0.3 of the maximum": "relative:0.3"}
 
@@ -134,6 +138,11 @@ class Reproduction:
         What `load_model` takes besides the name: device, precision.
     workers, batch
         As `make_run` takes them.
+    top
+        How many latents are localised and drawn; None for all.
+    ks
+        Numbers of best latents that are kept and zeroed; "all" for every one, without intervals. By default the
+        paper's.
     say
         Called with sentences for the user; they go into ``OUT/reproduce.log`` too.
     """
@@ -148,11 +157,14 @@ class Reproduction:
         how: dict[str, Any] | None = None,
         workers: int = 1,
         batch: int | None = None,
+        top: int | None = TOP,
+        ks: Sequence[int] | Literal["all"] = (),
         say: Callable[[str], None] = logger.info,
         progress: Report = ignore,
     ) -> None:
         self.material, self.parts, self.out = material, list(parts), out
         self.pictures, self.how, self.workers, self.batch = list(pictures), dict(how or {}), workers, batch
+        self.top, self.ks = top, ks
         self._say, self._progress = say, progress
         self.passes = plan_passes(parts, ranked=material.rankings is not None)
         self._models: dict[Model, MammoSAE] = {}
@@ -191,6 +203,7 @@ class Reproduction:
         record = provenance("reproduce", {
             "parts": [part.name for part in self.parts], "labels": self.material.labels, "boxes": self.material.boxes,
             "rankings": self.material.rankings, "pictures": self.pictures,
+            "top": self.top or "all", "k": self.ks if self.ks == "all" else list(self.ks) or "paper",
         })  # fmt: skip
         record["models"] = {
             model_name(*key): {"model_sha256": model.model_sha256, "sae_sha256": model.sae_sha256}
@@ -301,11 +314,15 @@ class Reproduction:
         tables: dict[str, pd.DataFrame] = {}
         for key in part.models:
             run, model = self.run(key, TEST), self.model(key)
+            h = run.n_latents
+            paper = PAPER.best(h) or []
+            ks: Sequence[int] = range(h + 1) if self.ks == "all" else [k for k in self.ks if k <= h] or paper
             curve = sweep(
-                run, model, key[0], self._ranking(key), ks=PAPER.best(run.n_latents), unit=unit_of(run)
+                run, model, key[0], self._ranking(key), ks=ks, unit=unit_of(run), intervals=self.ks != "all"
             ).table()  # fmt: skip
+            shown = set(ks if len(ks) <= MOST_LINES else paper)
             tables[f"{key[0].replace('_', ' ')}, {key[1]}"] = curve
-            for one in curve.to_dict("records"):
+            for one in curve[curve["k"].isin(shown)].to_dict("records"):
                 self.results.sweep[(*key, str(one["mode"]), int(one["k"]))] = float(one["auroc"])
         self._write_table(
             part.name, _joined([table.assign(model=name) for name, table in tables.items()]), tables
@@ -318,11 +335,11 @@ class Reproduction:
         for said, threshold in THRESHOLDS.items():
             rows: list[PaperRow] = []
             for key in part.models:
-                order = self._ranking(key)[1].order[:TOP]
+                order = self._ranking(key)[1].order[: self.top]
                 table = localize(
                     self.run(key, TEST), findings, threshold=threshold, finding=key[0], latents=order.tolist()
                 )
-                rows.append(paper_row(table, key[0], key[1], order, top=TOP))
+                rows.append(paper_row(table, key[0], key[1], order, top=MOST_LINES))
                 tables.append(table.assign(variant=key[1], threshold=threshold))
                 self.results.localization[(*key, said)] = rows[-1]
             with write_atomic(self.out / f"{part.name}-{threshold.partition(':')[0]}.md") as path:
@@ -332,14 +349,16 @@ class Reproduction:
     def _heatmaps(self, part: Part) -> None:
         findings = read_findings(self.material.boxes)
         for key in part.models:
-            latents = self._ranking(key)[1].order[:TOP]
+            latents = self._ranking(key)[1].order[: self.top]
             for name, path in self._pictured(key[0], findings):
                 image = read_mammogram(path, image_id=name)
                 model = self.model(key)
                 boxes = findings.boxes(image.full_name, shape=image.shape)
+                maps = compute_latents(model, image)
+                drawn = latents if self.top is not None else latents[np.isin(latents, maps.latents)]
                 figure = latents_figure(
-                    image, compute_latents(model, image), boxes=boxes, latents=latents, top=TOP,
-                    subtitle=f"{key[0].replace('_', ' ')}, {key[1]}: ten best latents of class 1",
+                    image, maps, boxes=boxes, latents=drawn, top=None,
+                    subtitle=f"{key[0].replace('_', ' ')}, {key[1]}: the {len(drawn):,} best latents of class 1",
                     source=figure_source(model),
                 )  # fmt: skip
                 file = self.out / f"{part.name}-{'-'.join((*key, name)).replace('/', '-')}.png"

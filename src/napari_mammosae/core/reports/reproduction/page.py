@@ -11,6 +11,7 @@ from ...base.files import write_atomic
 from ...base.provenance import NOTICE
 from ...base.text import markdown
 from ...models.published.catalogue import published_models
+from ..paper_table import blocks
 from .parts import FIGURE2, LIMITS, Part, model_name
 
 if TYPE_CHECKING:
@@ -152,15 +153,18 @@ def _sweeps(results: Results, part: Part) -> Iterator[str]:
 
 
 def _localization(results: Results, part: Part) -> Iterator[str]:
-    columns = max(len(row.values) for row in results.localization.values())
-    yield _row("Concept", "Model", "Threshold", "", *range(1, columns + 1))
-    yield _row(*["---"] * 4, *["---:"] * columns)
-    for (concept, variant, threshold), row in results.localization.items():
-        paper = paper_localization(concept, variant)
-        yield _row(concept, variant, threshold, "here", *map(_number, row.values))
-        yield _row("", "", "", "paper", *map(_number, paper))
-        yield _row("", "", "", "difference", *(_difference(a, b) for a, b in zip(row.values, paper, strict=False)))
-        yield _row("", "", "", "latent", *row.latents)
+    for places in blocks(max(len(row.values) for row in results.localization.values())):
+        part_of = slice(places.start, places.stop)
+        yield _row("Concept", "Model", "Threshold", "", *(place + 1 for place in places))
+        yield _row(*["---"] * 4, *["---:"] * len(places))
+        for (concept, variant, threshold), row in results.localization.items():
+            here, paper = row.values[part_of], paper_localization(concept, variant)[part_of]
+            yield _row(concept, variant, threshold, "here", *map(_number, here))
+            if paper:
+                yield _row("", "", "", "paper", *map(_number, paper))
+                yield _row("", "", "", "difference", *(_difference(a, b) for a, b in zip(here, paper, strict=False)))
+            yield _row("", "", "", "latent", *row.latents[part_of])
+        yield ""
 
 
 def _pictures(results: Results, part: Part) -> Iterator[str]:

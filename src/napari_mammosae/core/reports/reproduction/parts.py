@@ -41,14 +41,14 @@ PARTS: dict[str, Part] = {
     for part in (
         Part("table1", "AUROC without and with the SAE", "auroc", _ALL),
         Part("figure2", "The best k latents kept, and zeroed", "sweep", _ALL),
-        Part("table2", "Average precision of the ten best latents", "localization", _ALL),
-        Part("figure3", "Ten best latents, finetuned", "heatmaps", ((_CALC, "finetuned"), (_MASS, "finetuned"))),
+        Part("table2", "Average precision of the best latents", "localization", _ALL),
+        Part("figure3", "The best latents, finetuned", "heatmaps", ((_CALC, "finetuned"), (_MASS, "finetuned"))),
         Part("figure4", f"Class means, {_CALC_WORDS}", "means", tuple((_CALC, variant) for variant in VARIANTS)),
         Part("figure5", f"Class means, {_MASS_WORDS}", "means", tuple((_MASS, variant) for variant in VARIANTS)),
-        Part("figure6", f"Ten best latents, {_CALC_WORDS}, finetuned", "heatmaps", ((_CALC, "finetuned"),)),
-        Part("figure7", f"Ten best latents, {_CALC_WORDS}, pretrained", "heatmaps", ((_CALC, "pretrained"),)),
-        Part("figure8", f"Ten best latents, {_MASS_WORDS}, finetuned", "heatmaps", ((_MASS, "finetuned"),)),
-        Part("figure9", f"Ten best latents, {_MASS_WORDS}, pretrained", "heatmaps", ((_MASS, "pretrained"),)),
+        Part("figure6", f"The best latents, {_CALC_WORDS}, finetuned", "heatmaps", ((_CALC, "finetuned"),)),
+        Part("figure7", f"The best latents, {_CALC_WORDS}, pretrained", "heatmaps", ((_CALC, "pretrained"),)),
+        Part("figure8", f"The best latents, {_MASS_WORDS}, finetuned", "heatmaps", ((_MASS, "finetuned"),)),
+        Part("figure9", f"The best latents, {_MASS_WORDS}, pretrained", "heatmaps", ((_MASS, "pretrained"),)),
     )
 }
 FIGURE2 = {1: 0.668, 5: 0.911, 10: 0.964, 50: 0.978, 100: 0.978}

@@ -105,7 +105,7 @@ def _labelled(images: pa.Table, settings: RunSettings, sources: Sources) -> tupl
     for name in ("laterality", "view"):  # the image itself knows best
         merged[name] = [own or said for own, said in zip(from_file[name], texts[name], strict=True)]
     logits = [name for name in columns if name.startswith("logit")]
-    order = ("image", "image_id", "path", "sha256", *TEXTS, *labels, *logits, "error_norm", *FRAME)
+    order = ("image", "image_id", "path", "sha256", *TEXTS, *labels, *logits, "error_norm", "fvu", *FRAME)
     columns |= labels | {name: pa.array(values, pa.string()) for name, values in merged.items()}
     assert set(order) == set(columns) >= set(image_schema(settings.classes).names)
     return pa.table({name: columns[name] for name in order}), dict(origin)

@@ -62,7 +62,7 @@ def run_blocks(
                     raise Cancelled(STOPPED)
                 if notes is not None:
                     notes.add(batch)
-                counted(len(batch), _compute(batch, computer, block))
+                counted(len(batch), _compute(batch, computer, block, notes))
             if written is not None:
                 written.result()
             written = writer.submit(block.write, layout)
@@ -76,7 +76,7 @@ def _batches(stream: Iterator[Decoded | Failed], count: int, size: int) -> Itera
         yield [next(stream) for _ in range(min(size, count - start))]
 
 
-def _compute(batch: Sequence[Decoded | Failed], computer: Computer, block: Block) -> int:
+def _compute(batch: Sequence[Decoded | Failed], computer: Computer, block: Block, notes: ImageNotes | None) -> int:
     """Add a batch's results to its block; return how many images failed."""
     images = [image for image in batch if isinstance(image, Decoded)]
     failed = [image for image in batch if isinstance(image, Failed)]
@@ -85,5 +85,7 @@ def _compute(batch: Sequence[Decoded | Failed], computer: Computer, block: Block
             failed.append(result)
         else:
             block.add(image, result)
+            if notes is not None:
+                notes.add_alarm(image, result)
     block.failures += sorted(failed, key=lambda failure: failure.entry.image)
     return len(failed)

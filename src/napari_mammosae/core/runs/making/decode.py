@@ -15,6 +15,7 @@ from ...base.files import sha256_file
 from ...images.geometry import Frame
 from ...images.mammogram import Mammogram, read_mammogram
 from ...images.preprocessing import ModelInput, Preprocessing, check_varies
+from ...images.scale import input_spacing
 from ..sources import Entry
 
 logger = logging.getLogger(__name__)
@@ -92,10 +93,5 @@ class Decoder:
             self.grid,
             laterality=image.laterality or entry.laterality,
             view=image.view or entry.view,
-            spacing=_input_spacing(image.spacing, prepared.frame),
+            spacing=input_spacing(image.scale, prepared.frame),
         )
-
-
-def _input_spacing(spacing: tuple[float, float] | None, frame: Frame) -> tuple[float, float] | None:
-    """Millimetres per pixel of the model input."""
-    return None if spacing is None else (spacing[0] * frame.scale[0], spacing[1] * frame.scale[1])

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ...base.names import valid_text
+from ...models.latents import LatentMaps
 from .decode import Decoded, Failed
 
 _OWN = re.compile(r"'[^']*'|[-+]?\d[\d.e+-]*")
@@ -17,13 +18,22 @@ class ImageNotes:
         self._counts: dict[str, int] = {}
         self._first: dict[str, str] = {}
 
+    def add_alarm(self, image: Decoded, maps: LatentMaps) -> None:
+        """Take in what is to be said of an image's latents."""
+        if maps.scale_alarm:
+            self._add(image, maps.scale_alarm.rstrip("."))
+
+    def _add(self, image: Decoded, note: str) -> None:
+        kind = _OWN.sub("", note)
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+        self._first.setdefault(kind, f"{valid_text(image.entry.name)}: {note}")
+
     def add(self, images: Iterable[Decoded | Failed]) -> None:
         """Take the notes of images in."""
         for image in images:
-            for note in image.notes if isinstance(image, Decoded) else ():
-                kind = _OWN.sub("", note)
-                self._counts[kind] = self._counts.get(kind, 0) + 1
-                self._first.setdefault(kind, f"{valid_text(image.entry.name)}: {note}")
+            if isinstance(image, Decoded):
+                for note in image.notes:
+                    self._add(image, note)
 
     def __iter__(self) -> Iterator[str]:
         """Yield a clause for each kind: how many images, and the first one's note."""

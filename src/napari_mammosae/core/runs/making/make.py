@@ -12,7 +12,7 @@ from ...base.progress import Report, ignore
 from ...models.latents import LatentMaps
 from ..image_files import remember_folder
 from ..layout import Layout, writing
-from ..settings import RunSettings, check_same, model_settings, read_info, write_info
+from ..settings import RunSettings, check_same, kept_heads, model_settings, read_info, write_info
 from ..sources import Sources, read_sources
 from ..splits import sources_of_split
 from .assemble import assemble
@@ -155,7 +155,7 @@ def write_run(
             layout.root.mkdir(parents=True, exist_ok=True)
         with hold_alone(layout.root):
             layout.remove_unfinished()
-            state = {"complete": False, "model": loaded.name}
+            state = {"complete": False, "model": loaded.name, "heads": kept_heads(loaded)}
             if info is None:
                 if maps:
                     samples = _samples(sources, decode, computer, pool)

@@ -43,7 +43,7 @@ def model_of_run(run: Run, model: str | None, **settings: Any) -> MammoSAE:
 
     name = str(run.info["model"])
     try:
-        return load_model(model or name, device="cpu", **settings)
+        return load_model(model or name, **({"device": "cpu"} | settings))
     except MammoSAEError as error:
         if model is not None:
             raise

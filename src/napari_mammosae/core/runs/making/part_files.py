@@ -63,7 +63,8 @@ class Block:
         self._images.append(
             (
                 entry.image, entry.image_id, entry.name, image.sha256, image.patient, image.laterality, image.view,
-                *maps.logits.tolist(), *maps.logits_sae.tolist(), maps.error_norm, *frame.source_shape, *frame.crop,
+                *maps.logits.tolist(), *maps.logits_sae.tolist(), maps.error_norm, maps.fvu,
+                *frame.source_shape, *frame.crop,
             )
         )  # fmt: skip
         live = maps.latents

@@ -99,7 +99,9 @@ def _norm(content: SaeContent, kind: Any) -> CellNorm | None:
 def _groups(config: Mapping[str, Any]) -> tuple[int, ...]:
     """Sizes of the groups, from the widths of a Matryoshka SAE's parts, each of which holds the one before."""
     inner = config.get("metadata")
-    widths = config.get("matryoshka_widths") or (inner.get("matryoshka_widths") if isinstance(inner, dict) else None)
+    told = [config, *([inner, inner.get("training_architecture_details")] if isinstance(inner, dict) else [])]
+    found = [one["matryoshka_widths"] for one in told if isinstance(one, dict) and one.get("matryoshka_widths")]
+    widths = found[0] if found else None
     if not isinstance(widths, list) or not all(type(width) is int for width in widths):
         return ()
     return tuple(b - a for a, b in zip([0, *widths[:-1]], widths, strict=True))

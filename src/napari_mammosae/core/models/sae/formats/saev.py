@@ -1,4 +1,7 @@
-"""saev: one file of a line of JSON, then a state dict of torch.save. The bias is not subtracted before the encoder."""
+"""saev: one file of a line of JSON, then a state dict of torch.save.
+
+The bias is not subtracted before the encoder, but it is in files of version 0.1, which know ReLU alone.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +25,12 @@ def recognises(content: SaeContent) -> bool:
 def read(content: SaeContent) -> SparseAutoencoder:
     """Read the weights; the scale of the inputs is not in such a file."""
     header = content.header or {}
-    if header.get("schema") != _SCHEMA:
+    first = "schema" not in header and "d_vit" in header
+    if first:
+        width, factor = header["d_vit"], header.get("exp_factor")
+        latents = width * factor if isinstance(width, int) and isinstance(factor, int) else None
+        header = {"cfg": {"d_model": width, "d_sae": latents, "activation": {"cls": "Relu"}}}
+    elif header.get("schema") != _SCHEMA:
         content.refuse(
             f"has saev's schema {str(header.get('schema', 'of before numbers'))[:20]}", f"save it with schema {_SCHEMA}"
         )
@@ -38,7 +46,7 @@ def read(content: SaeContent) -> SparseAutoencoder:
         decoder=content.tensor("W_dec", (h, d)).T,
         encoder_bias=content.tensor("b_enc", (h,), "W_dec"),
         bias=content.tensor("b_dec", (d,), "W_dec"),
-        centred=False,
+        centred=first,
         activation=_activation(content, config.get("activation"), h),
     )
     content.check_all_used()

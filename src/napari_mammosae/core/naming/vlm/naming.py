@@ -1,0 +1,68 @@
+"""Naming one latent: several draws of images, each asked once, and the name that speaks for them all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .agreement import medoid
+from .answers import UNCLEAR, NameAnswer
+from .questions import ask_for_name
+
+if TYPE_CHECKING:
+    from .asking import Asker
+    from .images_of_run import RunImages
+    from .tasks import LatentTask
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a latent was called.
+
+    Attributes
+    ----------
+    name, category, evidence
+        Of the draw that is most like the others; no name where most draws see no common pattern.
+    agreement
+        Mean likeness of the names of all draws, from 0 to 1; NaN for a single one.
+    draws
+        The names of all draws, "unclear" among them.
+    consistent, confidence
+        As the server states them for that draw: its own judgement, not a measure.
+    """
+
+    name: str = ""
+    category: str = UNCLEAR
+    evidence: str = ""
+    agreement: float = float("nan")
+    draws: tuple[str, ...] = ()
+    consistent: int = 0
+    confidence: int = 0
+
+
+def name_latent(task: LatentTask, asker: Asker, images: RunImages) -> Named:
+    """Ask for the name of a latent, once for each draw of images."""
+    maps = images.maps_of(task.latent)
+    answers: list[NameAnswer] = []
+    for seed, (rows, alike) in enumerate(zip(task.draws, task.alike, strict=True), start=1):
+        pictures = [picture for row in rows for picture in images.pair(int(row), maps[int(row)])]
+        pictures += [images.whole(int(row)) for row in alike]
+        found = asker.parsed(ask_for_name(pictures, len(rows), len(alike), seed), NameAnswer)
+        if found is not None:
+            answers.append(found)
+    return settle_name(answers)
+
+
+def settle_name(answers: list[NameAnswer]) -> Named:
+    """Return the name of the answer that is most like the others; none where most of them are unclear."""
+    clear = [one for one in answers if one.category != UNCLEAR]
+    draws = tuple(one.name if one.category != UNCLEAR else UNCLEAR for one in answers)
+    if not answers:
+        return Named()
+    agreement = medoid(draws)[1]
+    if 2 * len(clear) <= len(answers):
+        return Named(agreement=agreement, draws=draws)
+    best = clear[medoid([one.name for one in clear])[0]]
+    return Named(
+        best.name, best.category, best.evidence, agreement, draws, best.consistent, best.confidence
+    )  # fmt: skip
