@@ -1,10 +1,11 @@
 from fake_run import FakeRun
 from napari_mammosae.core.base.caches import all_caches
 from napari_mammosae.core.phantoms import phantom
+from napari_mammosae.core.reports.latent_pictures import COUNT
 from napari_mammosae.core.runs.image_files import ImageFiles
 from napari_mammosae.core.runs.ready import files_of_run, ready_run
 from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.viewer.latents.thumbnails import COUNT, GreyCache, make_pictures
+from napari_mammosae.viewer.latents.thumbnails import GreyCache, make_pictures
 
 
 def test_thumbnails_are_listed_with_their_size_and_forgotten_on_request(tmp_path):

@@ -141,8 +141,7 @@ def _tail(model: MammoSAE, features: Tensor) -> Tensor:
     import torch
 
     last = features if model.block is None else model.backbone.from_block(features, model.block)
-    pooled = model.backbone.pool(last)[0].cpu().double()
-    return torch.from_numpy(model.head_weight) @ pooled + torch.from_numpy(model.head_bias)
+    return torch.from_numpy(model.head_weight) @ model.pooled(last)[0] + torch.from_numpy(model.head_bias)
 
 
 def _gauss_legendre(steps: int) -> tuple[Numbers, Numbers]:

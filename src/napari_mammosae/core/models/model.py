@@ -344,7 +344,7 @@ class MammoSAE(HasHeads):
         """What heads read of last maps, float64 on the CPU: means, or what the network's own pool gives."""
         if self.backbone.tail == "mean":
             return last[:, : self.backbone.out_channels].flatten(2).to("cpu").double().mean(2)
-        with torch.inference_mode():
+        with torch.set_grad_enabled(last.requires_grad):
             return self.backbone.pool(last.to(self.device, DTYPES[self.precision])).to("cpu").double()
 
     @cached_property

@@ -8,8 +8,10 @@ import torch
 
 import runs_kit
 import timm_kit
+import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.models.contributions import contributions_of
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import Run, open_run
@@ -20,6 +22,20 @@ def run_of(folder: Path, name: str, width: int) -> tuple[Run, Path]:
     images = runs_kit.write_images(folder / "images", 3)
     write_run(images, load_model(toml, device="cpu"), folder / "run", maps=True, workers=0)
     return open_run(folder / "run"), toml
+
+
+@pytest.mark.parametrize(("name", "width"), [("test_convnext", 64), ("test_mambaout", 64), ("test_vit", 64)])
+def test_contributions_by_gradients_add_up(name: str, width: int, tmp_path: Path) -> None:
+    model = load_model(timm_kit.write_model(tmp_path, name, sae=width), device="cpu")
+    image = read_mammogram(tiny.picture(0, (200, 150)))
+    features = model.features(image.to_input(model.preprocessing))
+    found = contributions_of(model, features, "integrated", steps=64)
+    assert len(found.latents) > 5
+    with torch.inference_mode():
+        z = model.encode(features)
+        ends = [model.logits(model.decode(z * share, of=features))[0].numpy() for share in (0, 1)]
+    np.testing.assert_allclose(found.values.sum(1), ends[1] - ends[0], atol=0.02 * max(np.ptp(ends), 0.01))
+    assert (np.abs(found.values).max() == 0) == (name == "test_vit")
 
 
 @pytest.mark.parametrize(("name", "width"), [("test_resnet", 96), ("test_mambaout", 64), ("test_vit", 64)])
