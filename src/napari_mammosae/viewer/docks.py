@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .comparison.panel import ComparePanel
+from .exam.panel import ExamPart
 from .image.panel import ModelPanel
 from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
@@ -36,7 +37,9 @@ class ImagesDock(ImagesPanel):
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
         super().__init__(work.opener, work.image_list)
-        self.workspace = work
+        self.workspace, self.exam = work, ExamPart(work.exam)
+        self.own(self.exam)
+        self.tabs.add(self.exam, "Exam", "All images of a patient's exam together")
 
 
 class LatentsDock(LatentsPanel):

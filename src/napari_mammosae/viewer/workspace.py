@@ -21,6 +21,7 @@ from .canvas.tools.scale_bar import ScaleBar
 from .canvas.tools.window_drag import follow_right_button
 from .comparison.controller import ModelComparer
 from .context import Context, Controller
+from .exam.controller import ExamView
 from .image.controller import ImageController
 from .intervention.controller import Intervention
 from .intervention.export import EditExporter
@@ -86,6 +87,7 @@ class Workspace:
             (self.actions, keymap.KEYS),
             (self.reviewer, keymap.REVIEW_KEYS),
             (self.browser, keymap.BROWSE_KEYS),
+            (self, keymap.EXAM_KEYS),
             (self, keymap.EDIT_KEYS),
         ):
             self._undo.callback(keymap.bind(viewer, target, keys))
@@ -145,6 +147,11 @@ class Workspace:
         return self.own(SideBySide(self.context))
 
     @cached_property
+    def exam(self) -> ExamView:
+        """All views of an exam together."""
+        return self.own(ExamView(self.context, self.browser))
+
+    @cached_property
     def suspects(self) -> SuspectSearch:
         """The search for suspects."""
         return self.own(SuspectSearch(self.context, self.reviewer.book))
@@ -187,6 +194,18 @@ class Workspace:
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents marked spurious, or back."""
         self.intervention.toggle_spurious()
+
+    def toggle_exam(self) -> None:
+        """Show all views of the patient's exam together, or the one image again."""
+        self.exam.toggle()
+
+    def next_exam(self) -> None:
+        """Go to the next exam of the run."""
+        self.exam.next_exam()
+
+    def previous_exam(self) -> None:
+        """Go to the previous exam of the run."""
+        self.exam.previous_exam()
 
     def own(self, controller: Owned) -> Owned:
         """End a controller with the workspace."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Role: TypeAlias = Literal[
-    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap", "ruler"
+    "mammogram", "latents", "truth", "pin", "found", "logit map", "comparison", "region", "heatmap", "ruler", "exam"
 ]
 
 PIXELS = np.eye(3)

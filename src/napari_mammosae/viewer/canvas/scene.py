@@ -209,6 +209,11 @@ class Scene:
         with self._telling():
             draw_boxes(self.owned, self.session)
 
+    def write_texts(self) -> None:
+        """Write the texts about the image shown, in place of others."""
+        self._show_current()
+        self._show_prediction()
+
     def set_colormap(self, name: str) -> None:
         """Colour the latents by another map."""
         self.colormap = name

@@ -3,7 +3,7 @@
 from qtpy.QtWidgets import QStackedWidget
 
 from ..widgets import ui
-from ..widgets.parts import Dock, Scrolled
+from ..widgets.parts import Dock, PageTabs, Scrolled
 from .form_panel import RunForm
 from .image_list import RunImageList
 from .list_panel import ImageListPart
@@ -21,7 +21,9 @@ class ImagesPanel(Dock):
         self.form = RunForm(opener)
         self.own(self.run, self.list, self.form)
         self.pages = QStackedWidget()
-        self.pages.addWidget(self.list)
+        self.tabs = PageTabs()
+        self.tabs.add(self.list, "List", "The images of the run in a table")
+        self.pages.addWidget(self.tabs)
         self.pages.addWidget(Scrolled(self.form))
         ui.column(self, self.run, self.pages, grow=self.pages, spacing=4, margins=(6, 6, 6, 6))
         self.run.new_asked.connect(self._turn)
