@@ -157,7 +157,7 @@ class Scene:
                 fit(viewer, layer)
         for over in reversed(viewer.layers[:]):
             below = viewer.layers.index(over) < viewer.layers.index(layer)
-            if below and over in self.owned.drawn:
+            if below and over in self.owned.drawn and self.owned.role_of(over) != "exam":  # it stays at the bottom
                 viewer.layers.move(viewer.layers.index(over), viewer.layers.index(layer) + 1)
 
     @property
@@ -351,7 +351,7 @@ class Scene:
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:
-            write_prediction(viewer, self.session)
+            write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
 
     def _show_pins(self, *_: object) -> None:
         maps, there = self.session.maps, self.image_layer is not None

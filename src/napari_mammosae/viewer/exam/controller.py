@@ -14,7 +14,7 @@ from ...core.exams.figures import measure_view
 from ...core.exams.grouping import find_exam, find_prior, group_exams
 from ..canvas.latent_view import shared_maximum
 from ..canvas.redraw import drawn_once, garbage_later
-from ..canvas.texts import PREDICTION, write_latent
+from ..canvas.texts import write_latent
 from ..context import Controller
 from ..runs.prefetch import Prefetch
 from .layers import ExamLayers
@@ -269,6 +269,7 @@ class ExamView(Controller):
             ):
                 event.connect(callback)
                 undo.callback(event.disconnect, callback)
+        self.scene.write_texts()  # without the prediction, which is about one of the images
         self._on_current()
 
     def _order(self, count: int) -> NDArray[np.intp]:
@@ -316,9 +317,7 @@ class ExamView(Controller):
         with drawn_once(viewer):
             limits = self._limits(latent, maps)
             self._layers.set_limits(limits)
-            write_latent(viewer, f"latent {latent}\none scale for all views: {limits[0]:.3g} to {limits[1]:.3g}")
-            if PREDICTION in viewer.canvas.overlays:  # it is about one of the images
-                viewer.canvas.overlays[PREDICTION].visible = False
+            write_latent(viewer, f"latent {latent}\n{limits[0]:.3g} to {limits[1]:.3g} on all views")
         self.stepped.emit()
 
     def _limits(self, latent: int, maps: list[Any]) -> tuple[float, float]:

@@ -97,9 +97,7 @@ class ExamLayers:
                     self.cells.append(layers)
                 if with_boxes:
                     _draw(layers[-1], boxes[place])
-        for layers, image in zip(
-            self.cells, self.images, strict=True
-        ):  # after all: napari lays out all texts each time
+        for layers, image in zip(self.cells, self.images, strict=True):  # last: all texts are laid out anew
             layers[0].name_overlay.visible = image is not None
         return shape, len(self.cells[0])
 

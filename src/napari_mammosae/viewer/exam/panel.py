@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NO_RUN = "Open a run to see the images of a patient together."
 LEAD = "Show exam puts all views of the patient beside each other, with the same latent over each."
 _MS = 60  # the figures follow once the slider rests
-_SIDES = {"R": "right", "L": "left"}
+_SIDES = {"R": "Right", "L": "Left"}
 
 
 class ExamPart(Part):
@@ -46,7 +46,11 @@ class ExamPart(Part):
             QCheckBox("With prior"), "Show the patient's exam before at the right; needs studies with known dates"
         )
         self.table = _ViewTable()
-        self.notes = hint(ui.wrapped())
+        self.notes = ui.tipped(
+            hint(ui.wrapped()),
+            "Left minus right; in brackets and for the area as a share of both together, from -100 % (right alone) to "
+            "+100 % (left alone). A structure lies about as far from the nipple in CC as in MLO.",
+        )
         ui.column(
             self,
             self.title,
@@ -105,7 +109,7 @@ class ExamPart(Part):
         own = [one for one, image in zip(figures, shown.images, strict=True) if one and image.row in shown.exam.rows]
         lines = [*map(side_line, compare_sides(own)), *map(agreement_line, compare_views(own))]
         if any(image.mirrored for image in shown.images):
-            lines.append("Mirrored views are drawn with left and right exchanged, chest wall to the middle.")
+            lines.append("Mirrored views: left and right exchanged, so that the chest wall is in the middle")
         self.notes.setText("\n".join(lines) or "Left and right, CC and MLO are compared where an exam has both.")
 
 
@@ -163,23 +167,18 @@ def view_texts(figures: ViewFigures | None) -> tuple[str, str, str]:
 
 
 def side_line(difference: SideDifference) -> str:
-    """Say which side a latent prefers in a view."""
+    """Left minus right of a view, in a line."""
     if np.isnan(difference.maximum_share):
-        return f"{difference.view}: silent on both sides."
-    if not difference.maximum:
-        return f"{difference.view}: as strong at the left as at the right."
-    side = "left" if difference.maximum > 0 else "right"
-    share = f"{abs(difference.maximum_share):.0%}"
-    area = "" if np.isnan(difference.area_share) else f", of the area {difference.area_share:+.0%}"
-    return f"{difference.view}: {abs(difference.maximum):.3g} stronger at the {side} ({share} of both{area})."
+        return f"{difference.view}: silent on both sides"
+    area = "" if np.isnan(difference.area_share) else f", area {difference.area_share:+.0%}"
+    maximum = f"{difference.maximum:+.3g} ({difference.maximum_share:+.0%})"
+    return f"{difference.view}, left - right: maximum {maximum}{area}"
 
 
 def agreement_line(agreement: ViewAgreement) -> str:
-    """Say how well the places in both views of a breast agree."""
-    near, far = (_length(one, agreement.in_mm) for one in (agreement.cc, agreement.mlo))
-    apart = _length(agreement.difference, agreement.in_mm)
-    side = _SIDES[agreement.laterality].capitalize()
-    return f"{side}: {near} from the nipple in CC, {far} in MLO: they differ by {apart}."
+    """How far from the nipple the latent is strongest in both views of a breast, in a line."""
+    cc, mlo, apart = (_length(one, agreement.in_mm) for one in (agreement.cc, agreement.mlo, agreement.difference))
+    return f"{_SIDES[agreement.laterality]} breast, to nipple: CC {cc}, MLO {mlo}, difference {apart}"
 
 
 def _length(value: float | None, in_mm: bool) -> str:
