@@ -36,7 +36,7 @@ class ImagesDock(ImagesPanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
-        super().__init__(work.opener, work.image_list)
+        super().__init__(work.opener, work.image_list, work.thumbnails)
         self.workspace, self.exam = work, ExamPart(work.exam)
         self.own(self.exam)
         self.tabs.add(self.exam, "Exam", "All images of a patient's exam together")

@@ -37,6 +37,7 @@ from .naming.controller import ConceptTable
 from .runs.browser import RunBrowser
 from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
+from .runs.thumbnails import RunThumbnails
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
 from .verdicts.suspects import SuspectSearch
@@ -110,6 +111,11 @@ class Workspace:
     def image_list(self) -> RunImageList:
         """Which images of the run are listed."""
         return self.own(RunImageList(self.context, self.browser, self.reviewer.book.verdicts))
+
+    @cached_property
+    def thumbnails(self) -> RunThumbnails:
+        """Small pictures of the run's images."""
+        return self.own(RunThumbnails(self.context, self.browser, self.pictures.greys.get))
 
     @cached_property
     def editor(self) -> BoxEditor:
