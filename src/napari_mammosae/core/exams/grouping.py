@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..runs.layout import STUDY_DAY
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
-
-STUDY_DAY = "study_day"
-"""Column of a run's images: days since the patient's first study, a gap where no date is known. Never a date."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ...core.images.geometry import BOX, cell_affine
 from ..canvas.box_lines import draw_lines, lines_layer
 from ..canvas.colors import finding_color
 from ..canvas.layers import latents_layer, line_width, rectangles, stack_affine
-from ..canvas.redraw import garbage_later
+from ..canvas.redraw import FONT, garbage_later
 from ..canvas.stack import LatentStack
 
 if TYPE_CHECKING:
@@ -162,6 +162,7 @@ def _new_cell(image: ExamImage | None, order: NDArray[np.intp], colormap: str, w
     else:
         ready = image.ready
         mammogram = Image(ready.pixels, **{name: value for name, value in ready.options.items() if name != "metadata"})
+        mammogram.name_overlay.font_size = FONT
         # outside, where there is air, and below, since the latent's text lies above
         mammogram.name_overlay.position = "bottom_right" if image.laterality == "L" else "bottom_left"
     if maps is None:

@@ -21,7 +21,7 @@ class ImagesPanel(Dock):
         self.run = RunPart(opener)
         self.list = ImageListPart(images)
         self.form = RunForm(opener)
-        self.pictures = RunPictures(images, thumbnails)
+        self.pictures = RunPictures(thumbnails)
         self.own(self.run, self.list, self.form, self.pictures)
         self.pages = QStackedWidget()
         self.tabs = PageTabs()

@@ -12,6 +12,8 @@ from ..widgets.plain import plain
 from .thumbnails import RunThumbnails
 
 COLUMNS = 4
+SHORT = 10
+"""Letters of a patient's name that fit beside the pictures; the tooltip has all of them."""
 _ROOT = QModelIndex()
 
 
@@ -105,7 +107,8 @@ class PictureModel(QAbstractTableModel):
             return plain(exam.title)
         if role != Qt.ItemDataRole.DisplayRole or (section and self._of_row[section - 1] == self._of_row[section]):
             return None
-        return exam.patient if exam.day is None else f"{exam.patient}\nday {exam.day:,}"
+        patient = exam.patient if len(exam.patient) <= SHORT else f"…{exam.patient[1 - SHORT :]}"
+        return patient if exam.day is None else f"{patient}\nday {exam.day:,}"
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:
         """Places without an image cannot be chosen."""

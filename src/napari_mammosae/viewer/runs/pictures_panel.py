@@ -2,30 +2,30 @@
 
 from typing import Any
 
-from qtpy.QtCore import QModelIndex, QRect, QSize, Qt
+from qtpy.QtCore import QModelIndex, QRect, QSize, Qt, QTimer
 from qtpy.QtGui import QKeyEvent, QPainter, QPen
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QStyle, QStyledItemDelegate, QTableView
 
 from ..widgets import ui
 from ..widgets.parts import Part
-from .image_list import RunImageList
-from .picture_model import PictureModel
+from .picture_model import SHORT, PictureModel
 from .thumbnails import RunThumbnails
 
-_SIZE = QSize(70, 108)
+_SIZE = QSize(62, 104)
 _MS = 30  # after the last move of the scroll bar; what passes by is not decoded
 
 
 class RunPictures(Part):
     """Shows thumbnails, a row a study; choosing one opens the image."""
 
-    def __init__(self, images: RunImageList, thumbnails: RunThumbnails) -> None:
-        super().__init__(images.context)
-        self.browser, self.thumbnails = images.browser, thumbnails
+    def __init__(self, thumbnails: RunThumbnails) -> None:
+        super().__init__(thumbnails.context)
+        self.browser, self.thumbnails = thumbnails.browser, thumbnails
         self.model = PictureModel(thumbnails)
         self.view = PictureView(self.model)
         ui.column(self, self.view, grow=self.view)
-        self._later = self.debounced(self._want, _MS)
+        self._timer = QTimer(self, singleShot=True, interval=_MS)
+        self._timer.timeout.connect(self._want)
         self.view.verticalScrollBar().valueChanged.connect(self._later)
         self.view.verticalScrollBar().rangeChanged.connect(self._later)
         self.view.clicked.connect(self._open)
@@ -54,6 +54,9 @@ class RunPictures(Part):
         index = self.model.index_of(row)
         if index.isValid() and index != self.view.currentIndex():
             self.view.setCurrentIndex(index)
+
+    def _later(self, *_: object) -> None:
+        self._timer.start()
 
     def _want(self) -> None:
         if self.isVisible():
@@ -87,8 +90,8 @@ class PictureView(QTableView):
         columns.hide()
         rows.setDefaultAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         rows.setSectionsClickable(False)
-        rows.setTextElideMode(Qt.TextElideMode.ElideMiddle)
-        rows.setFixedWidth(self.fontMetrics().horizontalAdvance("phantom-patient-0"))
+        rows.setTextElideMode(Qt.TextElideMode.ElideNone)  # which would take two lines for one
+        rows.setFixedWidth(self.fontMetrics().horizontalAdvance("m" * (SHORT - 3)))
 
     def fit(self) -> None:
         """Begin at the top."""
