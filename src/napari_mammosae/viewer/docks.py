@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .comparison.panel import ComparePanel
+from .exam.panel import ExamPart
 from .guide.controller import guide_of
 from .guide.panel import GuidePanel
 from .image.layers_panel import LayersPart
@@ -49,8 +50,10 @@ class ImagesDock(ImagesPanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
-        super().__init__(work.opener, work.image_list)
-        self.workspace = work
+        super().__init__(work.opener, work.image_list, work.thumbnails)
+        self.workspace, self.exam = work, ExamPart(work.exam)
+        self.own(self.exam)
+        self.tabs.add(self.exam, "Exam", "All images of a patient's exam together")
 
 
 class LatentsDock(LatentsPanel):

@@ -21,6 +21,7 @@ from .canvas.tools.scale_bar import ScaleBar
 from .canvas.tools.window_drag import follow_right_button
 from .comparison.controller import ModelComparer
 from .context import Context, Controller
+from .exam.controller import ExamView
 from .image.controller import ImageController
 from .image.open_layers import OpenLayers
 from .intervention.controller import Intervention
@@ -38,6 +39,7 @@ from .naming.server import ServerNaming
 from .runs.browser import RunBrowser
 from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
+from .runs.thumbnails import RunThumbnails
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
 from .verdicts.suspects import SuspectSearch
@@ -89,6 +91,7 @@ class Workspace:
             (self.actions, keymap.KEYS),
             (self.reviewer, keymap.REVIEW_KEYS),
             (self.browser, keymap.BROWSE_KEYS),
+            (self, keymap.EXAM_KEYS),
             (self, keymap.EDIT_KEYS),
         ):
             self._undo.callback(keymap.bind(viewer, target, keys))
@@ -112,6 +115,11 @@ class Workspace:
     def image_list(self) -> RunImageList:
         """Which images of the run are listed."""
         return self.own(RunImageList(self.context, self.browser, self.reviewer.book.verdicts))
+
+    @cached_property
+    def thumbnails(self) -> RunThumbnails:
+        """Small pictures of the run's images."""
+        return self.own(RunThumbnails(self.context, self.browser, self.pictures.greys.get))
 
     @cached_property
     def editor(self) -> BoxEditor:
@@ -152,6 +160,11 @@ class Workspace:
     def side_by_side(self) -> SideBySide:
         """The comparison of pinned latents."""
         return self.own(SideBySide(self.context))
+
+    @cached_property
+    def exam(self) -> ExamView:
+        """All views of an exam together."""
+        return self.own(ExamView(self.context, self.browser))
 
     @cached_property
     def suspects(self) -> SuspectSearch:
@@ -196,6 +209,18 @@ class Workspace:
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents marked spurious, or back."""
         self.intervention.toggle_spurious()
+
+    def toggle_exam(self) -> None:
+        """Show all views of the patient's exam together, or the one image again."""
+        self.exam.toggle()
+
+    def next_exam(self) -> None:
+        """Go to the next exam of the run."""
+        self.exam.next_exam()
+
+    def previous_exam(self) -> None:
+        """Go to the previous exam of the run."""
+        self.exam.previous_exam()
 
     def own(self, controller: Owned) -> Owned:
         """End a controller with the workspace."""

@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,16 @@ def read_facts(path: Path) -> tuple[Laterality | None, View | None]:
     """Return side and view of a DICOM file without reading its pixels; None for what it, or another file, lacks."""
     dataset = _header(path, "ImageLaterality", "Laterality", "ViewPosition", "ViewCodeSequence", "PatientOrientation")
     return (None, None) if dataset is None else (find_laterality(dataset), find_view(dataset))
+
+
+def read_study_date(path: Path) -> date | None:
+    """Return the day of a DICOM file's study (0008,0020); None where it gives none, and for another file."""
+    dataset = _header(path, "StudyDate")
+    text = "" if dataset is None else str(value_of(dataset, "StudyDate") or "").strip(" \0").replace(".", "")
+    try:
+        return datetime.strptime(text, "%Y%m%d").date()
+    except ValueError:
+        return None
 
 
 def read_shape(path: Path) -> tuple[int, int] | None:

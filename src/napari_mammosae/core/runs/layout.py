@@ -38,6 +38,8 @@ WITH_FVU = 3
 """The first format whose images have an `fvu`."""
 FRAME = ("source_rows", "source_cols", "crop_row0", "crop_col0", "crop_row1", "crop_col1")
 """Columns of `images.parquet` with an image's frame: shape of the source, edges of the crop in it."""
+STUDY_DAY = "study_day"
+"""Column of a run's images: days since the patient's first study, a gap where no date is known. Never a date."""
 
 MAP_ROWS_PER_GROUP = 1 << 16
 """Rows of a row group of `maps/`: small enough that reading one latent skips most of a part."""

@@ -50,9 +50,14 @@ BROWSE_KEYS = (
     Key("J", "next_image", "next image of the run"),
     Key("Shift-J", "previous_image", "previous image of the run"),
 )
+EXAM_KEYS = (
+    Key("Shift-E", "toggle_exam", "all views of the patient's exam together, or the one image"),
+    Key("Control-J", "next_exam", "next exam of the run"),
+    Key("Control-Shift-J", "previous_exam", "previous exam of the run"),
+)
 EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents marked spurious"),)
 GUIDE_KEYS = (Key("Shift-N", "next_step", "take the next of the steps through the demo"),)
-ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EDIT_KEYS, *GUIDE_KEYS)
+ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EXAM_KEYS, *EDIT_KEYS, *GUIDE_KEYS)
 NAPARI_KEYS = (
     ("Left / Right", "previous / next latent"),
     ("Wheel", "zoom in or out; the left button moves the image"),

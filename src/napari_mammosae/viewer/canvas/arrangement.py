@@ -40,9 +40,9 @@ class Arrangement:
             leave_room(viewer, image)
 
     def _on_grid(self, *_: object) -> None:
-        """Let the image and all that lies over it share a cell; *Side by side* arranges its copies itself."""
+        """Let the image and all that lies over it share a cell; *Side by side* and an exam arrange their own."""
         viewer = self._viewer()
-        if viewer is None or self._owned.with_role("comparison"):
+        if viewer is None or self._owned.with_role("comparison", "exam"):
             return
         grid, image = viewer.canvas.grid, self._owned.find("mammogram")
         if not grid.enabled:

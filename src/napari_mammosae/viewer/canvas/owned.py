@@ -34,6 +34,7 @@ Role: TypeAlias = Literal[
     "region",
     "heatmap",
     "ruler",
+    "exam",
 ]
 
 PIXELS = np.eye(3)

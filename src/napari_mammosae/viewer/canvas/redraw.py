@@ -11,10 +11,13 @@
     stack.
 `replaced_at_once`
     Each property of a layer of shapes that is set makes napari draw, and work out extents and a thumbnail.
+`garbage_later`
+    napari collects garbage at each layer it removes, and goes through every object there is each time.
 """
 
 from __future__ import annotations
 
+import gc
 from contextlib import ExitStack, contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -148,3 +151,13 @@ def replaced_at_once(layer: Any) -> Iterator[None]:
     with layer.events.blocker_all(), layer.block_thumbnail_update():
         yield
     layer.refresh(extent=False)
+
+
+@contextmanager
+def garbage_later() -> Iterator[None]:
+    """While entered, remove layers; what is frozen is left out of collections until it is thawed."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

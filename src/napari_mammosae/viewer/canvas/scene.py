@@ -159,7 +159,7 @@ class Scene:
                 fit(viewer, layer)
         for over in reversed(viewer.layers[:]):
             below = viewer.layers.index(over) < viewer.layers.index(layer)
-            if below and over in self.owned.drawn:
+            if below and over in self.owned.drawn and self.owned.role_of(over) != "exam":  # it stays at the bottom
                 viewer.layers.move(viewer.layers.index(over), viewer.layers.index(layer) + 1)
 
     @property
@@ -237,6 +237,11 @@ class Scene:
         """Draw the boxes of the image shown, in place of those of the image before."""
         with self._telling():
             draw_boxes(self.owned, self.session)
+
+    def write_texts(self) -> None:
+        """Write the texts about the image shown, in place of others."""
+        self._show_current()
+        self._show_prediction()
 
     def set_colormap(self, name: str) -> None:
         """Colour the latents by another map."""
@@ -377,7 +382,7 @@ class Scene:
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:
-            write_prediction(viewer, self.session)
+            write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
 
     def _show_pins(self, *_: object) -> None:
         maps, there = self.session.maps, self.image_layer is not None

@@ -33,8 +33,8 @@ def write_latent(viewer: ViewerModel, text: str) -> None:
     overlay.visible = bool(text)
 
 
-def write_prediction(viewer: ViewerModel, session: Session) -> None:
-    """Write every class's logit and probability onto the canvas, nothing while there are none.
+def write_prediction(viewer: ViewerModel, session: Session, *, chances: bool = True) -> None:
+    """Write every class's logit and probability onto the canvas, nothing while there are none, or without `chances`.
 
     Where the prediction is not to be taken at its word, the lines say so first, on amber.
     """
@@ -44,7 +44,7 @@ def write_prediction(viewer: ViewerModel, session: Session) -> None:
         overlays[PREDICTION] = TextOverlay(position="bottom_left", font_size=FONT, box_color=AMBER)
     overlay, lines = overlays[PREDICTION], caution_lines(session)
     overlay.color, overlay.box = ("black", True) if lines else (None, False)
-    if model is not None and maps is not None and not session.blind:
+    if chances and model is not None and maps is not None and not session.blind:
         lines += prediction_text(predictions(model, maps, session.hidden_heads)).split("\n")
     overlay.text = "\n".join(f"{line}  " if overlay.box else line for line in lines)
     overlay.visible = bool(overlay.text)

@@ -1,8 +1,7 @@
 """The pinned latents side by side in napari's grid, each over its own copy of the mammogram."""
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from ..canvas.box_shapes import is_drawable, read
 from ..canvas.layers import pixels_of, rectangles
 from ..canvas.owned import PIXELS
 from ..canvas.pins import pin_layer
+from ..canvas.redraw import garbage_later
 from ..context import Context, Controller
 
 
@@ -57,6 +57,8 @@ class SideBySide(Controller):
         viewer, session, image_layer = self.scene.viewer, self.session, self.scene.image_layer
         if viewer is None or session.maps is None or image_layer is None:
             self.status.tell("Compute the latents of an image first, then pin those to compare.", error=True)
+        elif self.scene.owned.with_role("exam"):
+            self.status.tell("Leave the exam view first: Show exam in the Images dock.", error=True)
         elif not session.pins:
             self.status.tell("Pin the latents to compare: select rows, then Pin.", error=True)
         else:
@@ -73,7 +75,7 @@ class SideBySide(Controller):
         """Remove the copies and bring back the layers, the grid and the camera of before."""
         if self._before is not None:
             undo, self._before = self._before, None
-            with _garbage_later():
+            with garbage_later():
                 undo.close()
             if announce:
                 self.toggled.emit(False)
@@ -185,19 +187,6 @@ def _copy_of_truth(layer: Shapes | Vectors) -> Vectors:
     copy.data = lines_of(rectangles(read(layer)[list(BOX)].to_numpy(float)))
     copy.edge_color = np.repeat(layer.edge_color, 4, axis=0)
     return copy
-
-
-@contextmanager
-def _garbage_later() -> Iterator[None]:
-    """Keep napari, which collects garbage at each layer it removes, from going through every object there is each time.
-
-    What is frozen is left out of collections until it is thawed.
-    """
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _restore_camera(viewer: ViewerModel) -> Callable[[], None]:

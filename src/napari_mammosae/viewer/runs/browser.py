@@ -131,6 +131,12 @@ class RunBrowser(Controller):
         """Take over an image of the run that was read elsewhere."""
         self._ahead.keep((self.session.run, row, self.session.handle), ready)
 
+    def show_ready(self, row: int, ready: Ready) -> None:
+        """Look at an image of the run that was read elsewhere, with its latents."""
+        self.images.jobs.cancel()
+        self._ahead.keep((self.session.run, row, self.session.handle), ready)
+        self._show(row, self.session.handle, ready)
+
     def _take(self, run: Any, row: int, handle: Any, ready: Ready) -> None:
         if run is self.session.run and handle is self.session.handle:
             self._ahead.keep((run, row, handle), ready)

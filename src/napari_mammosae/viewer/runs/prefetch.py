@@ -103,7 +103,8 @@ def fits(run: Run, model: ModelFacts) -> bool:
 class Prefetch:
     """Does work ahead, the last few results kept. What fails is done again, and then fails, when it is asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        self._most = kept
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mammosae-prefetch")
         self._kept: OrderedDict[Hashable, Future[Any]] = OrderedDict()
 
@@ -117,7 +118,7 @@ class Prefetch:
             if key not in self._kept or self._failed(key):
                 self._kept[key] = self._pool.submit(work)
             self._kept.move_to_end(key)
-        while len(self._kept) > max(KEPT, len(jobs)):
+        while len(self._kept) > max(self._most, len(jobs)):
             self._kept.popitem(last=False)[1].cancel()
 
     def keep(self, key: Hashable, result: Any) -> None:

@@ -12,11 +12,12 @@ from ...base.errors import RunError
 from ...base.files import write_atomic
 from ...base.reading import short_reason
 from ...base.structured import parse_json
-from ..layout import FRAME, Layout, image_schema, write_table, writing
+from ..layout import FRAME, STUDY_DAY, Layout, image_schema, write_table, writing
 from ..settings import RunSettings, write_info
 from ..sources import Sources
 from ..tables import within
 from .part_files import FAILURES
+from .study_days import study_days
 
 TEXTS = ("patient", "laterality", "view", "split")
 
@@ -104,8 +105,10 @@ def _labelled(images: pa.Table, settings: RunSettings, sources: Sources) -> tupl
     merged = {"patient": patients, "split": texts["split"]}
     for name in ("laterality", "view"):  # the image itself knows best
         merged[name] = [own or said for own, said in zip(from_file[name], texts[name], strict=True)]
+    days = study_days([sources.entries[at].path for at in position], patients)
+    dated = {} if all(day is None for day in days) else {STUDY_DAY: pa.array(days, pa.int32())}
     logits = [name for name in columns if name.startswith("logit")]
-    order = ("image", "image_id", "path", "sha256", *TEXTS, *labels, *logits, "error_norm", "fvu", *FRAME)
-    columns |= labels | {name: pa.array(values, pa.string()) for name, values in merged.items()}
+    order = ("image", "image_id", "path", "sha256", *TEXTS, *dated, *labels, *logits, "error_norm", "fvu", *FRAME)
+    columns |= labels | dated | {name: pa.array(values, pa.string()) for name, values in merged.items()}
     assert set(order) == set(columns) >= set(image_schema(settings.classes).names)
     return pa.table({name: columns[name] for name in order}), dict(origin)

@@ -1,0 +1,218 @@
+"""Several images of a patient on the canvas: what is shown, what it follows, and that everything comes back."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from fake_run import FakeRun
+from fakes import FakeModel
+from layer_kit import owned
+from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.viewer.app.order import Order
+from napari_mammosae.viewer.exam.layers import hang_exam
+from napari_mammosae.viewer.workspace import workspace_of
+
+SIDES, VIEWS = ["L", "L", "R", "R"], ["CC", "MLO", "CC", "MLO"]
+
+
+def exam_run(folder, *, images=12, days=None, known=True, has_maps=True):
+    """Four images a patient, in the order left CC and MLO, right CC and MLO, all stored with the wall at the left."""
+    run = FakeRun(folder, images, has_maps=has_maps)
+    count = images // 4
+    run.images["patient"] = [f"patient-{row // 4}" for row in range(images)]
+    if known:
+        run.images["laterality"], run.images["view"] = SIDES * count, VIEWS * count
+    if days is not None:
+        run.images["patient"], run.images["study_day"] = "patient-0", np.repeat(days, 4)
+    return run
+
+
+@pytest.fixture
+def opened(viewer, tmp_path, qtbot):
+    """Open a run in a workspace, at an image, as a user would."""
+
+    def opening(row=1, **about):
+        workspace = workspace_of(viewer)
+        workspace.session.handle = FakeModel()
+        workspace.session.run = exam_run(tmp_path, **about)
+        workspace.browser.files_of(workspace.session.run).root = tmp_path
+        if row is not None:
+            workspace.browser.show(row)
+            qtbot.waitUntil(lambda: workspace.session.maps is not None)
+        return workspace
+
+    return opening
+
+
+def show(workspace, qtbot, act=None):
+    before = workspace.exam.shown
+    (act or workspace.toggle_exam)()
+    qtbot.waitUntil(lambda: workspace.exam.shown is not before, timeout=15_000)
+    qtbot.waitUntil(lambda: not workspace.exam.jobs.busy, timeout=15_000)
+    return workspace.exam.shown
+
+
+def state(viewer):
+    grid = viewer.canvas.grid
+    shown = [(layer.name, layer.visible) for layer in viewer.layers]
+    return shown, grid.enabled, grid.stride, grid.shape, viewer.scene.camera.zoom, viewer.scene.camera.center
+
+
+def cells(viewer):
+    """Layers of each cell of the grid as napari arranges them."""
+    boxes = viewer.canvas.grid.iter_viewboxes(viewer.layers)
+    return [[viewer.layers[at] for at in inside if viewer.layers[at].visible] for _, inside in boxes]
+
+
+def names(viewer):
+    return [layer.name for layer in owned(viewer).with_role("exam") if layer.name_overlay.visible]
+
+
+def test_the_four_views_hang_and_everything_comes_back(opened, viewer, qtbot):
+    workspace = opened()
+    before = state(viewer)
+    shown = show(workspace, qtbot)
+    assert shown.rows == (0, 1, 2, 3)
+    assert names(viewer) == ["R MLO (mirrored)", "L MLO", "R CC (mirrored)", "L CC"]
+    assert (viewer.canvas.grid.enabled, viewer.canvas.grid.shape, viewer.canvas.grid.stride) == (True, (2, 2), 2)
+    assert all(layer.visible == (owned(viewer).role_of(layer) == "exam") for layer in viewer.layers)
+    assert cells(viewer) == [list(cell) for cell in workspace.exam._layers.cells]
+    workspace.toggle_exam()
+    assert workspace.exam.shown is None
+    assert state(viewer) == before
+    assert not owned(viewer).with_role("exam")
+
+
+def test_an_exam_of_unknown_views_hangs_in_the_order_of_the_files(opened, viewer, qtbot):
+    workspace = opened(known=False)
+    shown = show(workspace, qtbot)
+    assert hang_exam(shown) == ((0, 1), (2, 3))
+    assert names(viewer) == [f"image image-0{row}" for row in range(4)]
+
+
+def test_one_latent_on_one_scale_over_all_views(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    run, session = workspace.session.run, workspace.session
+    for latent in (7, 5, 3):  # everywhere, on some of the images, silent
+        session.current = latent
+        top = float(run.dense[:4, ..., latent].max()) or 1.0
+        rank = int(session.order.ranks[latent])
+        for place, row in enumerate((3, 1, 2, 0)):  # right MLO, left MLO, right CC, left CC
+            stack = workspace.exam._layers.cells[place][1]
+            assert tuple(stack.contrast_limits) == (0, pytest.approx(top))
+            np.testing.assert_array_equal(stack.data[rank], run.dense[row][..., latent])
+    session.order = Order.by_score(np.arange(64.0), "number")
+    for place, row in enumerate((3, 1, 2, 0)):
+        stack = workspace.exam._layers.cells[place][1]
+        np.testing.assert_array_equal(stack.data[int(session.order.ranks[7])], run.dense[row][..., 7])
+
+
+def test_figures_of_each_view(opened, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    workspace.session.current = 7
+    found, dense = workspace.exam.figures(), workspace.session.run.dense
+    assert [one.maximum for one in found] == pytest.approx([dense[row, ..., 7].max() for row in range(4)])
+    assert [one.cells for one in found] == [(dense[row, ..., 7] > 0).sum() for row in range(4)]
+    assert all(one.nipple_distance is not None for one in found)  # the half ellipses have an outermost point
+
+
+def test_boxes_come_with_the_views_and_stay_away_from_a_blind_judge(opened, viewer, qtbot, tmp_path):
+    workspace = opened()
+    show(workspace, qtbot)
+    path = tmp_path / "boxes.csv"
+    path.write_text("image,finding,xmin,ymin,xmax,ymax\nimage-03,mass,10,20,60,90\nimage-00,mass,1,2,6,9\n")
+    workspace.session.findings = read_findings(path)
+    cells = workspace.exam._layers.cells
+    assert [len(cell[2].data) for cell in cells] == [4, 0, 0, 4]
+    first = cells[0][2]  # right MLO is mirrored: columns 10 to 60 of 256 lie at 196 to 246 from the left
+    world = np.array([first.data_to_world(start) for start in first.data[:, 0]])
+    gap = world[:, 1].min() - (256 - 60 - 0.5)
+    assert world[:, 0].min() == 19.5
+    assert world[:, 0].max() == 89.5
+    assert np.ptp(world[:, 1]) == 50
+    assert gap == workspace.exam._layers._fitted[2]
+    workspace.session.blind = True
+    assert all(len(cell) == 2 for cell in workspace.exam._layers.cells)
+
+
+def test_next_and_previous_exam(opened, viewer, qtbot):
+    workspace = opened(row=None)
+    assert show(workspace, qtbot).rows == (0, 1, 2, 3)  # the first one, where no image is open
+    layers = list(owned(viewer).with_role("exam"))
+    on, back = workspace.next_exam, workspace.previous_exam
+    for act, rows in ((on, (4, 5, 6, 7)), (on, (8, 9, 10, 11)), (back, (4, 5, 6, 7))):
+        assert show(workspace, qtbot, act).rows == rows
+        assert workspace.browser.row in rows
+        pixels = [cell[0].data for cell in workspace.exam._layers.cells]
+        images = workspace.exam.shown.images
+        np.testing.assert_array_equal(pixels, [images[at].ready.pixels for at in (3, 1, 2, 0)])
+        assert cells(viewer) == [list(cell) for cell in workspace.exam._layers.cells]
+    assert owned(viewer).with_role("exam") == layers  # changed, not made anew
+    show(workspace, qtbot, workspace.next_exam)
+    workspace.next_exam()
+    assert "last exam" in workspace.status.last_told[0]
+
+
+def test_the_exam_follows_the_image(opened, viewer, qtbot):
+    workspace = opened(row=3)
+    show(workspace, qtbot)
+    workspace.browser.show(2)
+    qtbot.waitUntil(lambda: workspace.browser.row == 2)
+    assert workspace.exam.shown.rows == (0, 1, 2, 3)
+    assert show(workspace, qtbot, partial(workspace.browser.show, 4)).rows == (4, 5, 6, 7)
+    assert all(layer.visible == (owned(viewer).role_of(layer) == "exam") for layer in viewer.layers)
+    workspace.session.run = None
+    assert workspace.exam.shown is None
+    assert not viewer.canvas.grid.enabled
+
+
+def test_the_prior_hangs_at_the_right(opened, viewer, qtbot):
+    workspace = opened(days=[400, 0, 90])
+    exam = workspace.exam
+    assert [one.day for one in exam.exams] == [0, 90, 400]
+    exam.with_prior = True
+    shown = show(workspace, qtbot)  # of the image on the canvas, of the last day
+    assert shown.prior.day == 90
+    assert viewer.canvas.grid.shape == (2, 4)
+    titles = [name.partition(", ") for name in names(viewer)]
+    assert [day for _, _, day in titles] == ["day 400", "day 400", "day 90", "day 90"] * 2
+    assert [view.removesuffix(" (mirrored)") for view, _, _ in titles] == ["R MLO", "L MLO"] * 2 + ["R CC", "L CC"] * 2
+    exam.step(-2)
+    qtbot.waitUntil(lambda: exam.shown.exam.day == 0)
+    assert exam.shown.prior is None
+    assert viewer.canvas.grid.shape == (2, 2)
+
+
+def test_a_run_without_maps_shows_what_the_model_computes(opened, qtbot):
+    workspace = opened(row=None, has_maps=False)
+    shown = show(workspace, qtbot)
+    assert all(one.ready.maps is not None for one in shown.images)
+
+
+def test_a_missing_file_leaves_the_canvas_as_it_was(opened, viewer, qtbot, tmp_path):
+    workspace = opened()
+    before = state(viewer)
+    (tmp_path / "image-02.png").unlink()
+    workspace.toggle_exam()
+    qtbot.waitUntil(lambda: workspace.status.last_told[1])
+    assert "image-02.png was not found" in workspace.status.last_told[0]
+    assert state(viewer) == before
+
+
+def test_a_layer_of_the_exam_removed_by_hand_ends_it(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    viewer.layers.remove(workspace.exam._layers.cells[1][1])
+    assert workspace.exam.shown is None
+    assert not owned(viewer).with_role("exam")
+    assert not viewer.canvas.grid.enabled
+
+
+def test_without_a_run_it_says_what_to_do(viewer):
+    workspace = workspace_of(viewer)
+    for act in (workspace.toggle_exam, workspace.next_exam):
+        act()
+        assert workspace.status.last_told[0].startswith("Open a run")
