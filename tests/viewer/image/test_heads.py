@@ -8,6 +8,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.training import logistic
+from napari_mammosae.viewer.canvas.latent_view import Prediction, prediction_text
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import InterveneDock, ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -101,3 +102,12 @@ def test_a_head_that_cannot_be_trained_says_why(qtbot, docks):
     assert docks[0].session.model.classes == ("mass", "suspicious_calcification")
     docks[0].workspace.opener.close_run()
     assert not docks[0].heads.isVisibleTo(docks[0])
+
+
+def test_the_image_is_seen_however_many_heads_there_are():
+    rows = [Prediction(f"finding {i}", 1.0, 0.73, -1.0, 0.27) for i in range(14)]
+    lines = prediction_text(rows).split("\n")
+    assert len(lines) == 6
+    assert lines[4].startswith("finding 4 0.730 (+1.00)")
+    assert lines[5] == "9 more in the dock"
+    assert len(prediction_text(rows[:6]).split("\n")) == 6

@@ -540,7 +540,8 @@ def test_back_to_the_run_s_boxes(qtbot, dock, run_path, tmp_path):
     for path, size in ((own, 50), (other, 70)):
         path.write_text(f"image,finding,xmin,ymin,xmax,ymax\nimage-000,mass,20,30,{20 + size},{30 + size}\n")
     session.findings = before = read_findings(own)
-    part = ModelDock(dock.workspace.scene.viewer).image
+    model_dock = ModelDock(dock.workspace.scene.viewer)  # held: its parts end with it
+    part = model_dock.image
     assert not part.run_boxes_button.isVisibleTo(part)
     images.load_boxes(other)
     idle(qtbot, dock.workspace)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ...core.models.facts import ModelFacts
     from ...core.models.latents import LatentMaps
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 # Maxima of live latents reach far up; the few above this quantile saturate rather than darken all others.
 _SHARED_QUANTILE = 0.99
+
+
+MOST_LINES = 6
+"""Of predictions on the canvas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +114,23 @@ def shown_logits(model: ModelFacts, hidden: Sequence[str]) -> list[int]:
 def prediction_text(rows: list[Prediction]) -> str:
     """Lines for the canvas: probability, logit, and both with the SAE, short enough for a laptop's canvas."""
     return "\n".join(
-        f"{row.name} {chance_text(row.probability)} ({row.logit:+.2f}), "
-        f"SAE {chance_text(row.probability_sae)} ({row.logit_sae:+.2f})"
-        for row in rows
+        few_lines(
+            f"{row.name} {chance_text(row.probability)} ({row.logit:+.2f}), "
+            f"SAE {chance_text(row.probability_sae)} ({row.logit_sae:+.2f})"
+            for row in rows
+        )
     )
+
+
+def few_lines(lines: Iterable[str]) -> list[str]:
+    """Return as many lines as leave the image to be seen, and how many more there are.
+
+    >>> few_lines("abcdefgh")
+    ['a', 'b', 'c', 'd', 'e', '3 more in the dock']
+    """
+    found = list(lines)
+    more = len(found) - MOST_LINES
+    return found if more <= 0 else [*found[: MOST_LINES - 1], f"{more + 1} more in the dock"]
 
 
 def chance_text(probability: float) -> str:

@@ -10,7 +10,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap
 
 from ..canvas.colors import AMBER
-from ..canvas.latent_view import chance_text
+from ..canvas.latent_view import chance_text, few_lines
 from ..canvas.redraw import FONT
 from ..canvas.texts import PREDICTION
 from .result import summary
@@ -31,10 +31,13 @@ BANNER = "Predictions shown are edited"
 
 def edited_text(titles: Mapping[int, str], state: EditState, view: EditView, caution: Sequence[str] = ()) -> str:
     """Lines for the canvas, a caution and the banner first; `titles` are those of the logits shown, by place."""
-    lines, before, after = [*caution, f"{BANNER}: {summary(state, view)}"], view.effect.before, view.effect.after
-    for at, title in titles.items():
-        was = f"was {chance_text(view.before[at])}, {before[at]:+.2f}"
-        lines.append(f"{title} {chance_text(view.after[at])} (logit {after[at]:+.2f}; {was})")
+    before, after = view.effect.before, view.effect.after
+    rows = (
+        f"{title} {chance_text(view.after[at])} (logit {after[at]:+.2f}; was {chance_text(view.before[at])}, "
+        f"{before[at]:+.2f})"
+        for at, title in titles.items()
+    )
+    lines = [*caution, f"{BANNER}: {summary(state, view)}", *few_lines(rows)]
     return "\n".join(f"{line}  " for line in lines)  # the box is drawn a little narrower than the text
 
 
