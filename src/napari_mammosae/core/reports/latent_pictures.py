@@ -43,6 +43,13 @@ def grey(path: Path, frame: Frame) -> NDArray[np.uint8]:
     return np.asarray(np.clip((small - low) / (high - low), 0, 1) * 255, dtype=np.uint8)
 
 
+def small_picture(path: Path) -> NDArray[np.uint8]:
+    """Read a small picture that was made before, uint8 (rows, cols)."""
+    from ..images.mammogram import read_mammogram
+
+    return np.asarray(read_mammogram(path).displayed(), np.uint8)
+
+
 def strongest(run: Run, latent: int, count: int = COUNT) -> list[Cell]:
     """Images that activate a latent most, strongest first, one a patient; labels and prediction in the caption."""
     from ..ranking.neighbours import top_images

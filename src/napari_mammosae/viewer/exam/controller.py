@@ -220,7 +220,7 @@ class ExamView(Controller):
         run, handle, exam = self.session.run, self.session.handle, self.exams[place]
         prior = find_prior(self.exams, place) if self.with_prior else None
         key = (run, exam, prior, handle)
-        return key, partial(read_exam, run, exam, prior, self.browser.files_of(run).path, handle)
+        return key, partial(read_exam, run, exam, prior, self.browser.files_of(run), handle)
 
     def _show(self, shown: ShownExam) -> None:
         viewer = self.scene.viewer

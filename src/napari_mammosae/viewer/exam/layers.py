@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from napari.layers import Image, Vectors
 
+from ...core.annotations.finding_colors import finding_color
 from ...core.exams.hanging import hang_beside, hang_views
 from ...core.exams.placement import place_view
 from ...core.images.geometry import BOX, cell_affine
 from ..canvas.box_lines import draw_lines, lines_layer
-from ..canvas.colors import finding_color
 from ..canvas.layers import latents_layer, line_width, rectangles, stack_affine
 from ..canvas.redraw import FONT, garbage_later
 from ..canvas.stack import LatentStack

@@ -11,11 +11,9 @@ from ..runs.prefetch import make_ready
 from .state import ExamImage, ShownExam
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
     from ...core.base.progress import Report
     from ...core.exams.grouping import Exam
+    from ...core.runs.image_files import ImageFiles
     from ...core.runs.run import Run
     from ...process.handle import ModelHandle
     from .state import Point
@@ -28,7 +26,7 @@ def read_exam(
     run: Run,
     exam: Exam,
     prior: Exam | None,
-    path_of: Callable[[int], Path | None],
+    files: ImageFiles,
     handle: ModelHandle | None,
     report: Report,
 ) -> ShownExam:
@@ -43,12 +41,12 @@ def read_exam(
     facts = run.images[[name for name in ("laterality", "view") if name in run.images]]
     images = []
     for done, row in enumerate(rows):
-        path = path_of(row)
+        path = files.path(row)
         if path is None:
             name = str(run.images["path"].iloc[row]).rpartition("/")[2]
             raise RunError(f"{name} was not found; choose the folder of the run's images in the Images dock.")
         report(f"Reading {path.name}", done, len(rows))
-        ready = make_ready(run, row, path, handle, compute=handle is not None)
+        ready = make_ready(run, row, files, handle, compute=handle is not None)
         side, view = (_known(facts, name, row) or getattr(ready.image, name) for name in ("laterality", "view"))
         images.append(ExamImage(row, ready, side, view, needs_mirroring(ready.pixels, side)))
     return ShownExam(exam, prior, tuple(images))

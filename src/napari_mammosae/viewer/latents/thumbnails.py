@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...core.annotations.finding_colors import finding_color
 from ...core.base.caches import register_cache
 from ...core.images.geometry import Frame
-from ...core.reports.latent_pictures import grey, heatmaps, paint, strongest
+from ...core.reports.latent_pictures import grey, heatmaps, paint, small_picture, strongest
 from ...core.runs.image_files import ImageFiles
 from ...core.runs.run import Run
 from ..canvas.colors import heat_colormap
@@ -53,17 +53,11 @@ class GreyCache:
         """
         picture = self._kept.pop(path, None)  # it can be emptied from another thread between two lines
         if picture is None:
-            picture = grey(path, frame) if small is None else _small(small)
+            picture = grey(path, frame) if small is None else small_picture(small)
         self._kept[path] = picture
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)
         return picture
-
-
-def _small(path: Path) -> NDArray[np.uint8]:
-    from ...core.images.mammogram import read_mammogram
-
-    return np.asarray(read_mammogram(path).displayed(), np.uint8)
 
 
 def make_pictures(

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Qt
 from qtpy.QtCore import Signal as QtSignal
 
 from ...core.base.errors import MammoSAEError
+from ...core.reports.latent_pictures import small_picture
 from ..context import Context, Controller
 from .prefetch import Prefetch
 
@@ -94,7 +95,10 @@ class RunThumbnails(Controller):
         """Decode a picture in the thread."""
         picture: Picture = "The image file was not found."
         try:
-            if (path := self.browser.files_of(run).path(row)) is not None:
+            files = self.browser.files_of(run)
+            if (small := files.thumbnail(row)) is not None:
+                picture = small_picture(small)
+            elif (path := files.fetch(row)) is not None:
                 picture = self._decode(path, run.frame(row))
         except MammoSAEError as error:
             picture = str(error)
