@@ -132,6 +132,7 @@ def main() -> None:
         book.use_path(Path(folder.name) / "verdicts.sqlite")  # not the user's own
         tabs = widget.detail.tabs
         tabs.setCurrentWidget(widget.concepts)
+        studio.wait(widget.concepts.name_button.isEnabled)
         widget.concepts.name_button.click()
         studio.wait(lambda: bool(book.names))
         studio.workspace.latents.prefer(SCORE.key)

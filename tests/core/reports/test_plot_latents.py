@@ -14,8 +14,11 @@ from napari_mammosae.core.comparison.runs import compare
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.reports.latents_figure import plot_latents
+from napari_mammosae.core.naming.suggested import called
+from napari_mammosae.core.reports.latents_figure import latents_figure, plot_latents
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.core.verdicts.suggestions import Suggestion
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +43,21 @@ def test_the_strongest_latents_stand_beside_the_image(tiny_model: Path, tmp_path
     chosen = plot_latents(image, maps, latents=[5], top=3)
     assert [axis.get_title().split("\n")[0] for axis in chosen] == ["image", "latent 5"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["boxes.csv", "breast.png"]
+
+
+def test_titles_say_what_latents_are_called(tiny_model: Path, tmp_path: Path, run_path: Path):
+    run = open_run(run_path)
+    subject = Subject(run.info["model_sha256"], run.info["sae_sha256"])
+    with VerdictStore(run_path / "verdicts.sqlite", "anna") as store:
+        sure = [Suggestion(latent, f"thing {latent}", "text", 0.5, 0.2, 0.01) for latent in (1, 2, 3)]
+        store.suggest(subject, [*sure, Suggestion(4, "chance", "text", 0.2, 0.2, 0.9)])
+        store.decide(subject, 2, concept="view marker")
+        store.decide(subject, 3, rejected="thing 3")
+    image = read_mammogram(tiny.write_image(tmp_path / "breast.png"))
+    maps = compute_latents(load_model(tiny_model, device="cpu"), image)
+    figure = latents_figure(image, maps, latents=[1, 2, 3, 4], called=called(run))
+    titles = [axis.get_title().split("\n")[:-1] for axis in figure.axes[1:5]]
+    assert titles == [["latent 1", "thing 1?"], ["latent 2", "view marker"], ["latent 3"], ["latent 4"]]
 
 
 def test_an_image_is_drawn_as_the_viewer_shows_it():
