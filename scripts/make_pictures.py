@@ -129,6 +129,7 @@ def main() -> None:
     studio.rest(2.0)
     studio.take("localize")
     shown = studio.show(LatentsDock)
+    studio.wait(shown.concepts.name_button.isEnabled)
     shown.concepts.name_button.click()
     studio.wait(lambda: bool(work.reviewer.book.names))
     work.latents.prefer(SCORE.key)

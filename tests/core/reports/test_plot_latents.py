@@ -14,10 +14,13 @@ from napari_mammosae.core.comparison.runs import compare
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.naming.suggested import called
 from napari_mammosae.core.reports import latents_figure as latents_figure_module
 from napari_mammosae.core.reports.latents_figure import latents_figure, plot_latents, save_figure
 from napari_mammosae.core.reports.paper_table import PaperRow, paper_table
 from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.verdicts.store import Subject, VerdictStore
+from napari_mammosae.core.verdicts.suggestions import Suggestion
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +71,21 @@ def test_ranks_beyond_ten_stand_in_tables_of_their_own(ranks: int, tables: int):
     assert [int(rank) for head in heads for rank in head] == list(range(1, ranks + 1))
     shown = [float(value) for line in lines if line[1] == "a" for value in line[2:]]
     assert shown == [i / 100 for i in range(ranks)]
+
+
+def test_titles_say_what_latents_are_called(tiny_model: Path, tmp_path: Path, run_path: Path):
+    run = open_run(run_path)
+    subject = Subject(run.info["model_sha256"], run.info["sae_sha256"])
+    with VerdictStore(run_path / "verdicts.sqlite", "anna") as store:
+        sure = [Suggestion(latent, f"thing {latent}", "text", 0.5, 0.2, 0.01) for latent in (1, 2, 3)]
+        store.suggest(subject, [*sure, Suggestion(4, "chance", "text", 0.2, 0.2, 0.9)])
+        store.decide(subject, 2, concept="view marker")
+        store.decide(subject, 3, rejected="thing 3")
+    image = read_mammogram(tiny.write_image(tmp_path / "breast.png"))
+    maps = compute_latents(load_model(tiny_model, device="cpu"), image)
+    figure = latents_figure(image, maps, latents=[1, 2, 3, 4], called=called(run))
+    titles = [axis.get_title().split("\n")[:-1] for axis in figure.axes[1:5]]
+    assert titles == [["latent 1", "thing 1?"], ["latent 2", "view marker"], ["latent 3"], ["latent 4"]]
 
 
 def test_an_image_is_drawn_as_the_viewer_shows_it():

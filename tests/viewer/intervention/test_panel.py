@@ -25,6 +25,8 @@ from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import InterveneDock
 from napari_mammosae.viewer.intervention import run_move
 from napari_mammosae.viewer.intervention.layers import BANNER, EDITED
+from napari_mammosae.viewer.intervention.plots import WaterfallPlot
+from napari_mammosae.viewer.intervention.result import Term
 from napari_mammosae.viewer.intervention.state import EditState
 from napari_mammosae.viewer.widgets.log_slider import KSlider
 
@@ -717,3 +719,23 @@ def test_a_click_on_a_bar_goes_to_its_latent_and_verdicts_stand_beside_the_bars(
     assert plot.remarks == []
     session.verdicts = {term.latent: "spurious: view marker"}.get
     assert [item.toPlainText() for item in plot.remarks] == ["spurious: view marker"]
+
+
+def test_bars_of_the_waterfall_say_what_latents_are_called(qtbot):
+    plot = WaterfallPlot()
+    qtbot.addWidget(plot)
+    terms = [
+        Term("bias", 0.1, "bias"),
+        Term("88", 0.5, "latent"),
+        Term("3", -0.2, "latent"),
+        Term("9 others", 0, "rest"),
+    ]
+    called = {88: "view marker?", 3: "a name much longer than there is room for"}
+    plot.show_terms(terms, called.__getitem__)
+    axis = plot.getAxis("left")
+    titles = [title for _, title in axis._tickLevels[0]]
+    assert titles == ["bias", "88 view marker?", "3 a name much longer …", "9 others"]
+    named = axis.fixedWidth
+    plot.show_terms(terms, lambda _: "")
+    assert [title for _, title in axis._tickLevels[0]] == ["bias", "88", "3", "9 others"]
+    assert axis.fixedWidth < named
