@@ -51,7 +51,7 @@ BROWSE_KEYS = (
     Key("Shift-J", "previous_image", "previous image of the run"),
 )
 EXAM_KEYS = (
-    Key("Shift-E", "toggle_exam", "all views of the patient's exam together, or the one image"),
+    Key("Control-Shift-E", "toggle_exam", "all views of the patient's exam together, or the one image"),
     Key("Control-J", "next_exam", "next exam of the run"),
     Key("Control-Shift-J", "previous_exam", "previous exam of the run"),
 )
