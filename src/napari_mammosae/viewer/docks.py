@@ -18,6 +18,7 @@ from .naming.server_panel import ServerPart
 from .runs.panel import ImagesPanel
 from .sessions.controller import keeper_of
 from .sessions.panel import SessionPart
+from .verdicts.fields import VerdictFields
 from .verdicts.panel import VerdictsPanel
 from .widgets.parts import Scrolled
 from .workspace import workspace_of
@@ -64,7 +65,9 @@ class LatentsDock(LatentsPanel):
         super().__init__(work.latents, work.pictures, work.side_by_side)
         self.workspace, self.concepts, self.layers = work, ConceptPart(work.concepts), LayersPart(work.layers)
         self.servers = ServerPart(work.server_naming)
-        self.own(self.concepts, self.servers, self.layers)
+        self.fields = VerdictFields(work.reviewer)  # evidence and verdict together
+        self.own(self.concepts, self.servers, self.layers, self.fields)
+        self.layout().addWidget(self.fields)
         self.layout().insertWidget(0, self.layers)
         self.concepts.layout().addWidget(self.servers)
         self.detail.tabs.addTab(Scrolled(self.concepts), "Concepts")

@@ -471,3 +471,19 @@ def test_the_dock_opened_later_and_closed_leaves_the_keys_at_work(qtbot, viewer,
     assert workspace.session.verdicts(workspace.session.current) == "spurious"
     assert workspace.browser.files_of(workspace.session.run).root is not None
     idle(qtbot, workspace)
+
+
+def test_evidence_and_verdict_stand_together_and_both_docks_say_the_same(qtbot, dock, form, session):
+    latents = LatentsDock(dock.workspace.scene.viewer)
+    qtbot.addWidget(latents)
+    latents.show()
+    session.current = 7
+    click(qtbot, latents.fields.buttons["spurious"])
+    assert form.buttons["spurious"].isChecked()
+    qtbot.keyClicks(latents.fields.note, "tag")
+    latents.fields.note.editingFinished.emit()
+    assert form.note.text() == "tag"
+    click(qtbot, form.buttons["spurious"])  # a second click takes it back
+    assert not latents.fields.buttons["spurious"].isChecked()
+    latents.close()
+    assert form.book.mine[7].note == "tag"
