@@ -217,7 +217,7 @@ def test_what_nobody_foresaw_is_one_line_too(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("by\nzero")
 
-    monkeypatch.setattr("napari_mammosae.core.models.compute.compute_latents", broken)
+    monkeypatch.setattr("napari_mammosae.core.models.compute.features_and_latents", broken)
     assert inspect(image, tiny_model, tmp_path / "out") == 1
     assert capsys.readouterr() == ("", "Error: Unexpected ZeroDivisionError: by zero\n")
     assert not (tmp_path / "out").exists()
@@ -251,7 +251,7 @@ def test_ctrl_c(image: Path, tiny_model: Path, tmp_path: Path, capsys, monkeypat
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_mammosae.core.models.compute.compute_latents", stop)
+    monkeypatch.setattr("napari_mammosae.core.models.compute.features_and_latents", stop)
     assert inspect(image, tiny_model, tmp_path / "out") == 1
     assert capsys.readouterr().err.endswith("Error: stopped\n")
     assert not (tmp_path / "out").exists()

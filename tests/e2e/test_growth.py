@@ -41,6 +41,7 @@ def slope(found):
     return np.polyfit(np.arange(len(memory)), memory, 1)[0]
 
 
+@pytest.mark.soak
 def test_a_few_viewers(tmp_path, qapp):
     assert_flat(grown(tmp_path, "viewers", 6, "here", timeout=280), skip=2)
 

@@ -12,7 +12,7 @@ import kills
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as Linux and macOS do")
 
-SHORT = ("run", "train-sae", "verdicts", "export", "import", "boxes")
+SHORT = ("run", "train-sae", "verdicts")
 COUNTS = {"run": 8, "train-sae": 8, "verdicts": 24, "export": 20, "import": 10, "boxes": 10, "compare": 4}
 OTHERS = 2
 

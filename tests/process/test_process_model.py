@@ -127,7 +127,7 @@ def test_what_a_user_asks_overtakes_what_is_read_ahead(model):
     os.kill(model.pid, signal.SIGCONT)
     for thread in threads:
         thread.join(60)
-    assert order.index("user") <= 1  # at most one had begun
+    assert order.index("user") <= 2  # one had begun, and another may have before the request came in
 
 
 def test_reports_arrive_in_the_thread_that_asks_and_stop_the_work(model):

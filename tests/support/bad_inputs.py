@@ -200,8 +200,8 @@ MODELS: list[tuple[str, str, Callable[[Path], Any], tuple[str, ...]]] = [
     (
         "unknown key",
         "model.toml",
-        lambda path: path.write_text("weights = 'a'"),
-        ("unknown key weights", "known are name, layer"),
+        lambda path: path.write_text("blocks_of = 'a'"),
+        ("unknown key blocks_of", "known are name, layer"),
     ),
     (
         "no weights",

@@ -78,7 +78,7 @@ def inspect(
             "image": image,
             "model": model,
             **recipe,
-            "contribution": contribution,
+            **({} if contribution is None else {"contribution": contribution}),
             "boxes": boxes,
             "top": options.top_text(top),
             "crop": not no_crop,

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from napari_mammosae.core.base.caches import cache_folder
 from napari_mammosae.core.base.errors import VerdictError
 from napari_mammosae.core.verdicts.events import INSERT_EVENT, VERDICTS, Event
-from napari_mammosae.core.verdicts.places import cache_folder
 from napari_mammosae.core.verdicts.reader import VerdictReader
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer.app.jobs import Jobs

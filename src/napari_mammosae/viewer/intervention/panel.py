@@ -40,10 +40,11 @@ class IntervenePanel(Dock):
             self._on_export,
         )
         self.caption_button = ui.button(
-            "Copy caption", "Copy a caption for the exported figure to the clipboard", self._on_caption
+            "Caption", "Copy a caption for the exported figure to the clipboard", self._on_caption
         )
         self.status = ui.wrapped()
         notice = hint(Label(NOTICE))
+        notice.setWordWrap(True)
         self.tabs = PageTabs()
         for part, title, tip in (
             (self.result, "This image", "The prediction of this image before and after, and where it comes from"),
