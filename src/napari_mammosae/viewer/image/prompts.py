@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError, SettingsError
 from ..app.order import Order
+from ..canvas.redraw import drawn_once
 from ..context import Context, Controller
 from . import tasks
 
@@ -94,9 +96,11 @@ class Prompts(Controller):
             return
         self.head, self._space = found
         assert self.head.prompt is not None
-        if self.session.maps is not None:
-            self.session.events.maps.emit(self.session.maps)  # which have another logit now
-        self._order()
+        viewer = self.context.scene.viewer
+        with nullcontext() if viewer is None else drawn_once(viewer):
+            if self.session.maps is not None:
+                self.session.events.maps.emit(self.session.maps)  # which have another logit now
+            self._order()
         self._say(self.head.prompt.note)
         if self.place is not None:
             self.asked.emit(self.place)

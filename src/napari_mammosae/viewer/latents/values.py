@@ -60,7 +60,11 @@ def collect(
     values: dict[str, NDArray[Any]] = {LATENT.key: np.arange(h)}
     if h and session.verdicts is not None:
         lookup = session.verdicts
-        values[VERDICT.key] = np.array([lookup(latent) or "" for latent in range(h)], dtype=object)
+        judged = getattr(lookup, "latents", None)  # a few of thousands
+        values[VERDICT.key] = written = np.full(h, "", dtype=object)
+        for latent in range(h) if judged is None else judged():
+            if latent < h:
+                written[latent] = lookup(latent) or ""
     if h and session.names:
         values |= name_values(session, h)
     if session.best_labels is not None and session.best_labels.r.size == h and not session.blind:
