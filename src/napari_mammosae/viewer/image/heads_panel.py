@@ -21,6 +21,7 @@ class HeadsPart(Part):
         self.menu = QMenu(self)
         self.button.setMenu(self.menu)
         self.label_box = ui.chooser(8, "Label of the open run to train a head for")
+        self.label_box.setPlaceholderText("label to train a head for")
         self.train_button = ui.button(
             "Train head",
             "Train a head for the label on the run's pooled channels, by folds of patients. It joins the model, and is "

@@ -1,6 +1,6 @@
 """The *Images* dock: a run over many images, opened or made, and its images one after the other."""
 
-from qtpy.QtWidgets import QStackedWidget
+from qtpy.QtWidgets import QSizePolicy, QStackedWidget
 
 from ..widgets import ui
 from ..widgets.parts import Dock, PageTabs, Scrolled
@@ -24,6 +24,8 @@ class ImagesPanel(Dock):
         self.pictures = RunPictures(thumbnails)
         self.own(self.run, self.list, self.form, self.pictures)
         self.pages = QStackedWidget()
+        # else napari puts a stretch below it
+        self.pages.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.tabs = PageTabs()
         self.tabs.add(self.list, "List", "The images of the run in a table")
         self.tabs.add(self.pictures, "Pictures", "The images of the run as pictures, by patient and study")

@@ -59,7 +59,7 @@ class VerdictFields(Part):
         ui.column(
             self,
             row(*self.buttons.values(), stretch=-1),
-            row(self.concept, self.words_button, self.note, stretch=-1),
+            row(self.concept, self.words_button, self.note, stretch=0),
             spacing=3,
             margins=(0, 0, 0, 0),
         )
