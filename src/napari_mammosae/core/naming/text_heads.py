@@ -136,11 +136,11 @@ def template_vectors(
     if not templates or any(one.count("{}") != 1 for one in templates):
         raise SettingsError("a template is a sentence with one {} in it, which stands for the text.")
     sentences = [one.replace("{}", text) for text in texts for one in templates]
-    vectors, unknown = model.encode_texts([*sentences, *texts])
+    vectors, unknown = model.encode_texts(sentences)
     for text in texts:
         if all(word in unknown for word in words_of(text)):
             raise SettingsError(f"the text tower has not learned {text[:60]!r}; try other words.")
-    found = vectors[: len(sentences)].reshape(len(texts), len(templates), -1)
+    found = vectors.reshape(len(texts), len(templates), -1)
     own = {word for text in texts for word in words_of(text)}
     return unit(found.mean(axis=1)), tuple(word for word in unknown if word in own)
 
