@@ -90,7 +90,7 @@ def ask(app, workspace, dock, text: str) -> tuple[float, float, float]:
         app.processEvents()
         now = time.perf_counter()
         last, gap = now, max(gap, now - last)
-        time.sleep(0.0005)
+        time.sleep(0.005)  # a window that waits takes nothing from the model
         if now - start > 60:
             raise TimeoutError(dock.prompt.note.text())
     workspace.session.events.order.disconnect(orders.append)

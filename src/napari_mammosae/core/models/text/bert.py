@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erf
+from threadpoolctl import threadpool_limits
 
 from ...base.errors import CheckpointError
 
@@ -74,6 +75,10 @@ class Bert:
 
     def encode(self, texts: Sequence[Sequence[int]], padding: int = 0) -> Array:
         """Return the last hidden states (n, longest of these texts, width); what lies behind a text means nothing."""
+        with threadpool_limits(1, user_api="blas"):  # two wait for each other while a window draws
+            return self._encode(texts, padding)
+
+    def _encode(self, texts: Sequence[Sequence[int]], padding: int) -> Array:
         length = max(map(len, texts))
         ids = np.array([[*text, *[padding] * (length - len(text))] for text in texts])
         there = np.arange(length) < np.array([[len(text)] for text in texts])
