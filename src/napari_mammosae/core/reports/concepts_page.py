@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..base.provenance import NOTICE, json_text
+from .html_page import html_page, html_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,15 +44,15 @@ def page_of(found: ConceptEvaluation) -> str:
         f"{'whole patients' if by == 'patient' else 'single images'}. {int((~of.tested).sum()):,} latents fire on too "
         "few images to be tested.</p>",
         "<h2>Concepts</h2>",
-        _table(
+        html_table(
             _concept_rows(found), "concept", "images", "with it", "latents", "best latent", "best |r|", "best AUROC"
         ),
         "<h2>Against what is there without an SAE</h2>",
         "<p>The same measures, by the same code, on the same images.</p>",
-        _table(_comparison_rows(found.comparison()), *_COMPARISON),
+        html_table(_comparison_rows(found.comparison()), *_COMPARISON),
         f"<h2>Latents{f', the first {MOST_LATENTS}' if accepted > MOST_LATENTS else ''}</h2>",
         "<p>By falling |r| of the best concept. A <span class=badge>confounder</span> says how an image was taken.</p>",
-        _table(_latent_rows(found), *_LATENT),
+        html_table(_latent_rows(found), *_LATENT),
         "<h2>Shortcuts</h2>",
         *_shortcuts(found.shortcuts),
         *_pairs(found.pairs),
@@ -59,10 +60,7 @@ def page_of(found: ConceptEvaluation) -> str:
         _list([f"{what}: {why}" for what, why in of.concepts.left_out.items()] + list(found.notes)),
         "<details><summary>How this was made</summary><pre>" + escape(json_text(record)) + "</pre></details>",
     ]
-    return (
-        "<!doctype html><html lang=en><head><meta charset=utf-8>"
-        f"<title>{escape(name)}: concepts</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
+    return html_page(f"{name}: concepts", _STYLE, parts)
 
 
 _CONCEPT = ("concept", "images", "with it", "latents", "best latent", "best |r|", "best AUROC")
@@ -126,7 +124,7 @@ def _shortcuts(table: pd.DataFrame | None) -> list[str]:
         "the confounder is there, and the AUROC with the latent removed.</p>"
     )
     names = ("class", "latent", "goes with", "r", "push", "of the logit's spread", "AUROC", "without", "change")
-    return [text, _table(rows, *names)]
+    return [text, html_table(rows, *names)]
 
 
 def _pairs(table: pd.DataFrame | None) -> list[str]:
@@ -140,7 +138,7 @@ def _pairs(table: pd.DataFrame | None) -> list[str]:
         for row in table.to_dict("records")
     ]  # fmt: skip
     names = ("units", "thing", "pairs", "answer to it alone", "best", "selectivity", "AUROC")
-    return ["<h2>Pairs that differ by one thing</h2>", _table(rows, *names)]
+    return ["<h2>Pairs that differ by one thing</h2>", html_table(rows, *names)]
 
 
 def _concept(name: str, confounder: bool) -> str:
@@ -155,9 +153,3 @@ def _list(lines: Sequence[str]) -> str:
     return (
         f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in dict.fromkeys(lines))}</ul>" if lines else "<p>None.</p>"
     )
-
-
-def _table(rows: Iterable[Sequence[Any]], *names: str) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<div class=scroll><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -16,6 +16,7 @@ from ..base.provenance import NOTICE, json_text, write_results
 from ..ranking.latent_facts import class_means, column_of, histogram
 from ..ranking.neighbours import coactivation_neighbours
 from ..stats.measures import auroc
+from .html_page import html_page, html_table
 from .latent_pictures import Cell, grey, heatmaps, paint, strongest
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ th,td{padding:.2em .7em;border-bottom:1px solid #d9dde5;text-align:right;white-s
 th:first-child,td:first-child,td.text{text-align:left}th{background:#f1f3f7}a{color:#2456a6}
 .gallery{display:flex;flex-wrap:wrap;gap:.7em}figure{margin:0;max-width:11em;font-size:.85em;word-break:break-word}
 figure img{height:220px;display:block;background:#000}.note{color:#5b6475}svg text{font:11px system-ui,sans-serif}
-nav{margin-bottom:1em}
+nav{margin-bottom:1em}.scroll{overflow-x:auto}
 """
 
 
@@ -116,16 +117,16 @@ def latent_page(latent: int, sources: LatentSources, links: Sequence[int] = ()) 
         ]
         parts += [
             "<h2>What it adds to the logits</h2>",
-            _table(rows, "class", "for a mean of 1", "for its mean over the run"),
+            html_table(rows, "class", "for a mean of 1", "for its mean over the run"),
         ]
     parts.append("<h2>Latents near it</h2>")
     near, r, common = coactivation_neighbours(pooled, latent, NEIGHBOURS)
     rows = [[_link(n, links), f"{x:.3f}", f"{c:,}"] for n, x, c in zip(near, r, common, strict=True) if x > 0]
-    parts.append(_table(rows, "fires with", "r", "images in common") if rows else "<p>None fires with it.</p>")
+    parts.append(html_table(rows, "fires with", "r", "images in common") if rows else "<p>None fires with it.</p>")
     if sources.neighbours is not None:
         found = zip(*sources.neighbours(latent, NEIGHBOURS), strict=True)
-        parts.append(_table([[_link(n, links), f"{x:.3f}"] for n, x in found], "writes like it", "cosine"))
-    return _document(f"Latent {latent}", parts)
+        parts.append(html_table([[_link(n, links), f"{x:.3f}"] for n, x in found], "writes like it", "cosine"))
+    return html_page(f"Latent {latent}", _STYLE, parts)
 
 
 def index_page(latents: Sequence[int], sources: LatentSources, record: Mapping[str, Any]) -> str:
@@ -140,10 +141,10 @@ def index_page(latents: Sequence[int], sources: LatentSources, record: Mapping[s
     parts = [
         f"<h1>Latents of {escape(run.path.name)}</h1>",
         f"<p>{len(run):,} images, {run.n_latents:,} latents. {escape(NOTICE.capitalize())}.</p>",
-        _table(rows, "latent", "fires on images", "mean", "said about it"),
+        html_table(rows, "latent", "fires on images", "mean", "said about it"),
         "<details><summary>How this was made</summary><pre>" + escape(json_text(dict(record))) + "</pre></details>",
     ]
-    return _document(f"Latents of {run.path.name}", parts)
+    return html_page(f"Latents of {run.path.name}", _STYLE, parts)
 
 
 def write_pages(folder: Path, latents: Sequence[int], sources: LatentSources, record: Mapping[str, Any]) -> Path:
@@ -226,7 +227,7 @@ def _labels(run: Run, values: NDArray[np.float64], patients: NDArray[Any]) -> li
         rows += [_mean_row(name if first else "", one, area if first else "") for first, one in _first(means)]
     shown = _bars(bars[1], bars[0]) if bars is not None else _bars(histogram(values, np.full(values.size, np.nan), {}))
     heads = ("label", "class", "images", "mean", "95 % interval by patient", "AUROC")
-    return [shown, _table(rows, *heads) if rows else "<p class=note>The run has no labels.</p>"]
+    return [shown, html_table(rows, *heads) if rows else "<p class=note>The run has no labels.</p>"]
 
 
 def _class_names(run: Run, name: str, values: NDArray[np.float64]) -> dict[int, str]:
@@ -287,16 +288,3 @@ def _links(latent: int, links: Sequence[int]) -> str:
 
 def _link(latent: int, links: Sequence[int]) -> str:
     return f"<a href='{page_name(int(latent))}'>{int(latent)}</a>" if int(latent) in links else str(int(latent))
-
-
-def _table(rows: Sequence[Sequence[str]], *names: str) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    body = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def _document(title: str, parts: Sequence[str]) -> str:
-    return (
-        f"<!doctype html><html lang=en><head><meta charset=utf-8><title>{escape(title)}</title>"
-        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>\n"
-    )
