@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 import localize_kit
 import napari_mammosae as ms
 from napari_mammosae.cli import main
+from napari_mammosae.core.verdicts.suggestions import Suggestion
 
 
 @pytest.fixture(scope="module")
@@ -113,3 +114,11 @@ def test_nothing_is_written_about_latents_that_do_not_exist(folder, tmp_path, ca
     assert main(["pages", str(folder / "run"), "--out", str(tmp_path), "--latents", "1,99999"]) != 0
     assert "latent 99999 does not exist" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_suggested_name_that_beats_chance_is_printed(folder, tmp_path):
+    latent = _best(folder)
+    with ms.Verdicts(ms.open_run(folder / "run"), annotator="<reader>") as verdicts:
+        verdicts.suggest([Suggestion(latent - 1, "skin & fold", "text", 0.5, 0.2, 0.01)])
+    assert main(["pages", str(folder / "run"), "--out", str(tmp_path), "--latents", str(latent - 1)]) == 0
+    assert "Called skin &amp; fold?" in (tmp_path / f"latent-{latent - 1}.html").read_text(encoding="utf-8")

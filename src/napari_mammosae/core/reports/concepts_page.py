@@ -44,9 +44,7 @@ def page_of(found: ConceptEvaluation) -> str:
         f"{'whole patients' if by == 'patient' else 'single images'}. {int((~of.tested).sum()):,} latents fire on too "
         "few images to be tested.</p>",
         "<h2>Concepts</h2>",
-        html_table(
-            _concept_rows(found), "concept", "images", "with it", "latents", "best latent", "best |r|", "best AUROC"
-        ),
+        html_table(_concept_rows(found), *_CONCEPT),
         "<h2>Against what is there without an SAE</h2>",
         "<p>The same measures, by the same code, on the same images.</p>",
         html_table(_comparison_rows(found.comparison()), *_COMPARISON),
