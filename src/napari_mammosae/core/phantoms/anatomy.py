@@ -163,10 +163,10 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
     half_width = rng.uniform(4.0, 6.5)
     # The nipple is a rounded stump in profile, blended into the outline with a small fillet.
     dr, dc = (row - tip[0]) / half_width, (column - (tip[1] - 1.0)) / (protrusion + 1.0)
-    down, across = np.flatnonzero(np.abs(dr) < 3.5), np.flatnonzero(np.abs(dc) < 4.0)
-    near = np.ix_(down, across)
+    tall, wide = np.flatnonzero(np.abs(dr) < 3.5), np.flatnonzero(np.abs(dc) < 4.0)
+    near = np.ix_(tall, wide)
     stump = np.full(INPUT_SHAPE, -50.0, np.float32)
-    radius = np.sqrt(np.abs(dr[down]) ** 2.6 + np.abs(dc[:, across]) ** 2.6)
+    radius = np.sqrt(np.abs(dr[tall]) ** 2.6 + np.abs(dc[:, wide]) ** 2.6)
     stump[near] = (1 - radius) * np.float32(min(half_width, protrusion))
     fillet = 2.4
     skin, nipple = depth[near], stump[near]

@@ -106,9 +106,9 @@ def strands(
     branches = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), thin.tolist(), near, strict=True)
     forked = set(of.tolist())
     for i, line in enumerate(lines):
-        for *stroke, seen in (line, next(branches)) if i in forked else (line,):
+        for xy, values, thick, seen in (line, next(branches)) if i in forked else (line,):
             if seen:
-                _draw(canvas, *stroke, spacing)
+                _draw(canvas, xy, values, thick, spacing)
     sharp, wide = (cv2.GaussianBlur(canvas, (0, 0), deviation) for deviation in (0.8, 3.0))
     soft = np.zeros(shape, np.float32)
     for window in windows:
@@ -124,8 +124,9 @@ def _near(
     reach = np.zeros((shape[0], 1), np.uint16)
     for rows, columns in windows:
         reach[rows] = columns.stop + _MARGIN
-    reach = cv2.dilate(reach, np.ones((2 * _MARGIN + 1, 1), np.uint8))
+    reach = np.asarray(cv2.dilate(reach, np.ones((2 * _MARGIN + 1, 1), np.uint8)), np.uint16)
     row, column = (points[..., axis] / spacing[axis] for axis in (0, 1))
     at = np.clip(row, 0, shape[0] - 1).astype(np.intp)
     inside = (row > -_MARGIN) & (row < shape[0] + _MARGIN) & (column > -_MARGIN)
-    return (inside & (column < reach[at, 0])).any(1).tolist()
+    seen: list[bool] = (inside & (column < reach[at, 0])).any(1).tolist()
+    return seen
