@@ -26,7 +26,7 @@ class Watch:
         pulse.phase = ELSE
 
     def __call__(self, progress: Any) -> None:
-        self.pulse._beat()
+        self.pulse.beat()
         if progress.total:
             self.pulse.phase = MAKING
             self.updates += 1
@@ -66,11 +66,14 @@ def main() -> None:
     small = workspace.session.run
     start = time.perf_counter()
     button.click()
-    go_on(lambda: workspace.session.run is not small and ranking.columns and not ranking.jobs.busy, GIVE_UP_S)
-    took = time.perf_counter() - start
+    go_on(lambda: not opener.jobs.busy, GIVE_UP_S)
     run = workspace.session.run
     assert run is not None
-    assert len(run) == 200, opener.line.last_told
+    assert run is not small, opener.line.last_told
+    go_on(lambda: ranking.columns and not ranking.jobs.busy, GIVE_UP_S)
+    took = time.perf_counter() - start
+    go_on(lambda: False, 2)
+    assert len(run) == 200
     report.add("from the button to the ranking", took, "s", at_most=AT_MOST_S)
     report.add("… of it opening the run and ranking", start + took - watch.last, "s")
     report.add("updates of the progress", watch.updates)
@@ -78,6 +81,7 @@ def main() -> None:
     for phase, bound in ((MAKING, FRAME_MS), (OPENING, None), (ELSE, None)):
         longest = 1000 * pulse.longest.get(phase, 0.0)
         report.add(f"longest time without an answer of the window, {phase}", longest, "ms", at_most=bound)
+        report.add("… of it on the processor", 1000 * pulse.busiest.get(phase, 0.0), "ms")
     viewer.close()
     report.finish()
 
