@@ -49,7 +49,7 @@ class ReluGradients:
         centred = (x - sae.tied_bias).to(self._dtype)
         torch.addmm(sae.encoder_bias.to(self._dtype), centred, encoder.T, out=codes).relu_()
         missed = (codes @ decoder.T).float().add_(sae.tied_bias).sub_(x)
-        squared_error = missed.square().mean()
+        squared_error = missed.flatten().dot(missed.flatten()) / (n * d)
         missed = missed.mul_(2 / (n * d)).to(self._dtype)
         self._product("decoder_gradient", missed.T, codes, sae.decoder_weight)
         summed = ones @ codes
@@ -59,7 +59,7 @@ class ReluGradients:
         assert sae.encoder_bias.grad is not None
         assert sae.tied_bias.grad is not None
         sae.encoder_bias.grad.copy_(ones @ back)
-        sae.tied_bias.grad.copy_(missed.float().sum(0) - sae.encoder_bias.grad @ sae.encoder_weight)
+        sae.tied_bias.grad.copy_(ones @ missed - sae.encoder_bias.grad @ sae.encoder_weight)
         torch.sign(codes, out=back)
         l0 = (ones @ back).float().sum() / n
         return Measured(squared_error + l1 / n * summed.float().sum(), squared_error, l0, summed > 0)
