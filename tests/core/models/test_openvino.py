@@ -38,6 +38,21 @@ def test_features_latents_and_logits_are_those_of_pytorch(tiny_model: Path, x: t
     assert_close(quick.features(odd), model.features(odd))
 
 
+def test_gates_of_an_image_are_its_own(tiny_model: Path, x: torch.Tensor):
+    """Gates are in the weights of the converted network, and no multiplication of a map by them is left."""
+    model, quick = (load_model(tiny_model, device="cpu", engine=engine) for engine in ("torch", "openvino"))
+    both = torch.cat([x, x[:1] * 3 - 1])
+    found = quick.features(both)
+    assert_close(found, model.features(both))
+    assert torch.equal(found[2:], quick.features(both[2:]))
+    network = OpenVinoNetwork(model.backbone, "", 3)
+    products = [node for node in network._model.get_ops() if node.get_type_name() == "Multiply"]
+    gates = [node for node in network._model.get_ops() if node.get_type_name() == "Sigmoid"]
+    assert len(gates) > 3
+    assert len(products) == len(gates)
+    assert all(str(node.output(0).get_partial_shape()[0]) not in ("?", "1") for node in products)  # of weights
+
+
 def test_the_passes_through_an_inner_layer_are_converted_too(tiny_model: Path, x: torch.Tensor):
     weights = {"classifier": tiny_model.parent / "classifier.safetensors", "classes": tiny.CLASSES}
     model, quick = (
