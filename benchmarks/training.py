@@ -1,11 +1,13 @@
 """A step of `train-sae` against its five matrix products, in turn; and 64 GB of features in little memory.
 
-A batch of 4,096 cells, 2,048 features, 16,384 latents, on the CPU with two threads; `--gpu` measures on the GPU, in TF32
-as well. The large file is sparse: it takes no room on the disk, and is read and shuffled as any other.
+A batch of 4,096 cells, 2,048 features, 16,384 latents, on the CPU with two threads; `--gpu` measures on a GPU instead.
+The large file is sparse: it takes no room on the disk, and is read and shuffled as any other. A part of an epoch is
+trained on, with few latents, and two steps with all of them; places all over the file are read.
 """
 
 from __future__ import annotations
 
+import contextlib
 import resource
 import statistics
 import subprocess
@@ -19,6 +21,7 @@ import numpy as np
 import torch
 from _report import Report
 
+from napari_mammosae.core.base.errors import Cancelled
 from napari_mammosae.core.training import sae_training
 from napari_mammosae.core.training.batches import Epochs
 from napari_mammosae.core.training.one_training import OneTraining
@@ -31,8 +34,8 @@ if TYPE_CHECKING:
 CELLS, WIDTH, EXPANSION = 4096, 2048, 8
 LARGE, LIMIT = 64 * 2**30, 4 * 10**9
 """Bytes of the large file, and of memory to train on it."""
-WINDOWS = 3
-"""Half gigabytes of the large file that are trained on."""
+PARTS = ((1, 96), (EXPANSION, 2))
+"""Of the large file: latents per feature, and steps. 32 steps take half a gigabyte; the next half is read meanwhile."""
 
 
 def products(device: str, half: bool) -> Callable[[], None]:
@@ -90,15 +93,15 @@ def compare(report: Report, device: str, precision: str, bound: float, rounds: i
     report.add(f"{precision}: a step, in its products", statistics.median(shares), at_most=bound)
 
 
-def train_on_large_file() -> None:
-    """Train on the first windows of an epoch over the large file; say what was read of it, and the memory it took."""
+def train_on_large_file(expansion: int, steps: int) -> None:
+    """Take the first steps of an epoch over the large file; say what was read of it, and the memory it took."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features"
         with path.open("wb") as file:
             file.truncate(LARGE)
         features = np.memmap(path, np.float16, "r", shape=(LARGE // (2 * WIDTH), WIDTH))
         first, last, read = len(features), 0, 0
-        original = sae_training.Epochs._load
+        original = Epochs._load
 
         def load(self: Epochs, spans: list[slice], device: torch.device) -> torch.Tensor:
             nonlocal first, last, read
@@ -108,13 +111,11 @@ def train_on_large_file() -> None:
             return found
 
         Epochs._load = load  # type: ignore[method-assign]
-        left = iter(range(WINDOWS * 2**29 // (2 * WIDTH * CELLS)))
-        settings = SAETrainingSettings(expansion=1, epochs=1, resample_every=0, precision="bfloat16")
+        left = iter(range(steps))
+        settings = SAETrainingSettings(expansion, epochs=1, resample_every=0, precision="bfloat16")
         start = time.perf_counter()
-        try:
+        with contextlib.suppress(Cancelled):
             sae_training.train_sae(features, settings, cancelled=lambda: next(left, None) is None)
-        except sae_training.Cancelled:
-            pass
         took = time.perf_counter() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         print(peak, first / len(features), last / len(features), read / len(features), took)
@@ -122,7 +123,7 @@ def train_on_large_file() -> None:
 
 def main() -> None:
     if "--large" in sys.argv:
-        train_on_large_file()
+        train_on_large_file(*map(int, sys.argv[2:]))
         return
     if "--gpu" in sys.argv:
         report = Report("Training an SAE on the GPU", torch.cuda.get_device_name())
@@ -133,12 +134,14 @@ def main() -> None:
     report = Report("Training an SAE", "A batch of 4,096 cells, 2,048 features, 16,384 latents; two threads, in turn.")
     compare(report, "cpu", "float32", 1.3, 3)
     compare(report, "cpu", "bfloat16", 1.3, 5)
-    done = subprocess.run([sys.executable, __file__, "--large"], stdout=subprocess.PIPE, text=True, check=True)
-    peak, first, last, read, took = map(float, done.stdout.split())
-    report.add("64 GB of features, 2,048 latents: memory at its peak", peak / 1e9, "GB", at_most=LIMIT / 1e9)
-    report.add("share of the file read, from places all over it", read)
-    report.note("first and last place, as shares of the file", f"{first:.4f}, {last:.4f}")
-    report.add("time for these", took, "s")
+    for part in PARTS:
+        command = [sys.executable, __file__, "--large", *map(str, part)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        peak, first, last, read, took = map(float, done.stdout.split())
+        what = f"64 GB of features, {part[0] * WIDTH:,} latents, {part[1]} steps"
+        report.add(f"{what}: memory at its peak", peak / 1e9, "GB", at_most=LIMIT / 1e9)
+        report.add(f"{what}: time", took, "s")
+        report.note(f"{what}: read of the file", f"{read:.1%}, from {first:.1%} to {last:.1%} of its length")
     report.finish()
 
 
