@@ -1,8 +1,8 @@
 """One 1520 x 912 image with its 16,384 latents on the CPU, two threads: OpenVINO against PyTorch, in turn.
 
-Random weights of EfficientNet-B5's shapes. PyTorch computes as this package does by itself: eagerly, batch norms folded,
-float32. The network with its batch norms apart, as it was published, is timed for comparison. The arithmetic limit is the time of the backbone's and the encoder's 230
-GFLOP at the speed of a large float32 product, measured in turn with the engines.
+Random weights of EfficientNet-B5's shapes. PyTorch computes as this package does by itself: eagerly, in float32, with
+batch norms folded; with batch norms apart it is timed for comparison. The arithmetic limit is the time of the 230 GFLOP
+of backbone and encoder at the speed of a large float32 product, measured in turn with the engines.
 """
 
 from __future__ import annotations

@@ -47,13 +47,14 @@ class ReluGradients:
         codes, back = self._array("codes", (n, h), x), self._array("back", (n, h), x)
         ones = torch.ones(n, dtype=self._dtype, device=x.device)
         centred = (x - sae.tied_bias).to(self._dtype)
-        torch.addmm(sae.encoder_bias.to(self._dtype), centred, encoder.T, out=codes).relu_()
+        bias, slope = sae.encoder_bias.to(self._dtype), ones.new_full((h,), l1 / n)
+        torch.ops.aten._addmm_activation.out(bias, centred, encoder.T, use_gelu=False, out=codes)  # a ReLU
         missed = (codes @ decoder.T).float().add_(sae.tied_bias).sub_(x)
         squared_error = missed.flatten().dot(missed.flatten()) / (n * d)
         missed = missed.mul_(2 / (n * d)).to(self._dtype)
         self._product("decoder_gradient", missed.T, codes, sae.decoder_weight)
         summed = ones @ codes
-        torch.mm(missed, decoder, out=back).add_(l1 / n)
+        torch.addmm(slope, missed, decoder, out=back)
         torch.ops.aten.threshold_backward.grad_input(back, codes, 0, grad_input=back)
         self._product("encoder_gradient", back.T, centred, sae.encoder_weight)
         assert sae.encoder_bias.grad is not None
