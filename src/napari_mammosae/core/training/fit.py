@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,7 @@ def fit_saes(
     workers, batch, crop
         As for `write_run`.
     progress
-        Called with the number of images whose features are computed, then of epochs.
+        Called with the number of images whose features are computed, then of steps.
     cancelled
         Asked between batches.
 
@@ -113,11 +114,10 @@ def fit_saes(
 
         def epoch(name: str, record: EpochRecord) -> None:
             epochs[name] = record
-            report("Training", sum(one.epoch for one in epochs.values()), len(settled) * record.epochs)
 
         saes = train_saes(
-            train.vectors, settled, device=model.device, each_epoch=epoch, cancelled=cancelled,
-            checkpoints={name: folder.checkpoint(name) for name in settled},
+            train.vectors, settled, device=model.device, each_epoch=epoch, each_step=partial(report, "Training"),
+            cancelled=cancelled, checkpoints={name: folder.checkpoint(name) for name in settled},
         )  # fmt: skip
         found: dict[str, FittedSAE] = {}
         for name, sae in saes.items():

@@ -48,6 +48,7 @@ def train_saes(
     *,
     device: str = "cpu",
     each_epoch: Callable[[str, EpochRecord], None] | None = None,
+    each_step: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
     checkpoints: Mapping[str, Path] | None = None,
 ) -> dict[str, SparseAutoencoder]:
@@ -63,6 +64,8 @@ def train_saes(
         A torch device.
     each_epoch
         Called with a name and how its epoch went; where a training is resumed, first with the last one of before.
+    each_step
+        Called with how many steps were taken, and how many there are; on a GPU before they are done.
     cancelled
         Asked at every step.
     checkpoints
@@ -118,6 +121,8 @@ def train_saes(
                 one.step(x)
                 if taken % steps:
                     one.keep(began)
+            if each_step is not None:
+                each_step(taken, steps * common.epochs)
         for name, one in trainings.items():
             if one.taken == taken and (one.last is None or one.last.epoch <= epoch):
                 record = one.end_epoch(dict(order.bit_generator.state))
