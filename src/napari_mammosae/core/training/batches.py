@@ -102,7 +102,8 @@ class Epochs:
                     yield x.to(self._device), None
                     continue
                 with torch.cuda.stream(self._copying):
-                    yield x.pin_memory().to(self._device, non_blocking=True), self._copying.record_event()
+                    copied = x.pin_memory().to(self._device, non_blocking=True), self._copying.record_event()
+                yield copied
 
     def _windows(self, order: np.random.Generator, first: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield what is in memory at a time, and rows of it in the order of the batches."""
