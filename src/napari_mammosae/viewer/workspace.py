@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,8 @@ from .intervention.controller import Intervention
 from .intervention.export import EditExporter
 from .intervention.over_run import EditOverRun
 from .latents.controller import LatentList
-from .latents.pictures import GalleryPictures
+from .latents.gallery.pictures import GalleryPictures
+from .latents.pages import LatentPages
 from .latents.ranking import LatentRanking
 from .latents.region import RegionQuery
 from .latents.side_by_side import SideBySide
@@ -160,6 +162,11 @@ class Workspace:
         return self.own(GalleryPictures(self.context, self.top_images))
 
     @cached_property
+    def pages(self) -> LatentPages:
+        """Pages about latents."""
+        return self.own(LatentPages(self.context, self.browser, self._verdict_file))
+
+    @cached_property
     def side_by_side(self) -> SideBySide:
         """The comparison of pinned latents."""
         return self.own(SideBySide(self.context))
@@ -208,6 +215,9 @@ class Workspace:
     def comparer(self) -> ModelComparer:
         """Two runs compared."""
         return self.own(ModelComparer(self.context))
+
+    def _verdict_file(self) -> Path:
+        return self.reviewer.book.path
 
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents marked spurious, or back."""

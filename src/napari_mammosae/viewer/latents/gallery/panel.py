@@ -10,12 +10,12 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import QFileDialog, QListView, QListWidget, QListWidgetItem, QShortcut
 
-from ...core.reports.latent_pictures import Cell
-from ..app.jobs import Jobs
-from ..app.keymap import tooltip
-from ..widgets import ui
-from ..widgets.parts import Part, hint, row
-from ..widgets.plain import ElidedLabel, plain
+from ....core.reports.latent_pictures import Cell
+from ...app.jobs import Jobs
+from ...app.keymap import tooltip
+from ...widgets import ui
+from ...widgets.parts import Part, hint, row
+from ...widgets.plain import ElidedLabel, plain
 from .pictures import GalleryPictures
 from .thumbnails import make_pictures
 

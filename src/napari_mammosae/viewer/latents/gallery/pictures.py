@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from typing import Any
 
-from ..context import Context, Controller
-from ..runs.top_images import TopImages
+from ...context import Context, Controller
+from ...runs.top_images import TopImages
 from .thumbnails import GreyCache
 
 _KEPT = 40  # latents
