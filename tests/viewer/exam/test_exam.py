@@ -1,9 +1,11 @@
 """Several images of a patient on the canvas: what is shown, what it follows, and that everything comes back."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
 from fake_run import FakeRun
 from fakes import FakeModel
@@ -217,3 +219,78 @@ def test_without_a_run_it_says_what_to_do(viewer):
     for act in (workspace.toggle_exam, workspace.next_exam):
         act()
         assert workspace.status.last_told[0].startswith("Open a run")
+
+
+def drag(viewer, cell, across, down):
+    """Drag with the right button from inside a cell of the grid."""
+    viewer.cursor.viewbox = cell
+    event = SimpleNamespace(button=2, modifiers=(), type="mouse_press", pos=(100, 100), is_dragging=True)
+    mouse_press_callbacks(viewer, event)
+    event.type, event.pos = "mouse_move", (100 + across, 100 + down)
+    mouse_move_callbacks(viewer, event)
+    event.type = "mouse_release"
+    mouse_release_callbacks(viewer, event)
+
+
+def limits(workspace):
+    return [tuple(cell[0].contrast_limits) for cell in workspace.exam._layers.cells]
+
+
+def test_a_drag_sets_the_window_of_the_view_under_the_mouse_and_can_be_undone(opened, viewer, qtbot):
+    workspace = opened()
+    alone = tuple(workspace.scene.image_layer.contrast_limits)
+    show(workspace, qtbot)
+    before = limits(workspace)
+    drag(viewer, (0, 1), 80, 0)
+    first = limits(workspace)
+    assert [one != other for one, other in zip(first, before, strict=True)] == [False, True, False, False]
+    drag(viewer, (1, 0), 0, 60)
+    second = limits(workspace)
+    assert [one != other for one, other in zip(second, first, strict=True)] == [False, False, True, False]
+    workspace.session.blind = not workspace.session.blind  # boxes are drawn anew, the windows stay
+    assert limits(workspace) == second
+    drag(viewer, None, 80, 80)  # beside the views
+    assert limits(workspace) == second
+    for act, wanted in ((workspace.actions.undo_window, first), (workspace.actions.undo_window, before)):
+        act()
+        assert limits(workspace) == wanted
+    workspace.actions.redo_window()
+    assert limits(workspace) == first
+    workspace.toggle_exam()
+    assert tuple(workspace.scene.image_layer.contrast_limits) == alone
+    workspace.actions.undo_window()  # what was done in the exam is no step of the single image
+    assert tuple(workspace.scene.image_layer.contrast_limits) == alone
+
+
+def test_presets_and_inversion_hold_for_all_views_the_next_exam_and_the_single_image(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    before = limits(workspace)
+    workspace.actions.set_window("Dense tissue")
+    workspace.actions.invert()
+    dense = limits(workspace)
+    assert all(one != other for one, other in zip(dense, before, strict=True))
+    show(workspace, qtbot, workspace.next_exam)
+    for cell in workspace.exam._layers.cells:
+        low, high = cell[0].contrast_limits  # tissue has values from 8,000 to 40,000, evenly
+        assert 22_000 < low < 26_000
+        assert 39_000 < high < 40_000
+        assert cell[0].colormap.name == "gray_r"
+    workspace.toggle_exam()
+    assert workspace.scene.image_layer.colormap.name == "gray_r"
+
+
+def test_the_magnifier_looks_at_the_view_under_the_mouse(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    camera = viewer.scene.camera
+    view = workspace.exam._layers.cells[1][0]
+    at = np.mean(view.extent.world, axis=0) + np.array([20, 10])
+    before = camera.zoom, tuple(camera.center)
+    on_screen = (at - camera.center[-2:]) * camera.zoom
+    viewer.cursor.viewbox, viewer.cursor.position = (0, 1), (0.0, *at)
+    workspace.actions.toggle_magnifier()
+    assert camera.zoom == pytest.approx(3 * before[0])
+    np.testing.assert_allclose((at - camera.center[-2:]) * camera.zoom, on_screen)
+    workspace.actions.toggle_magnifier()
+    assert (camera.zoom, tuple(camera.center)) == before

@@ -62,7 +62,7 @@ class ExamView(Controller):
         self.browser = browser
         self.shown: ShownExam | None = None
         self.jobs = self.new_jobs()
-        self._layers = ExamLayers(self.scene)
+        self._layers = ExamLayers(self.scene, browser.actions.dress)
         self._with_prior = False
         self._exams: list[Exam] | None = None
         self._place: int | None = None

@@ -18,7 +18,7 @@ from ..canvas.layers import line_width, rectangles
 from ..canvas.redraw import FONT
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from napari.components import ViewerModel
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from ...core.annotations.boxes import Findings
     from ...core.exams.hanging import Hanging
+    from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ..canvas.scene import Scene
     from .state import ExamImage, ShownExam
@@ -45,10 +46,12 @@ class ExamLayers:
         nothing.
     images
         What each of `cells` shows; None for an empty place.
+    dress
+        Gives a mammogram's layer the window of the one that is open.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, scene: Scene, dress: Callable[[Image, Mammogram], None]) -> None:
+        self._scene, self._dress = scene, dress
         self.cells: list[Cell] = []
         self.images: list[ExamImage | None] = []
         self._structure: Any = None
@@ -80,8 +83,9 @@ class ExamLayers:
                     where = place_view(size, area, side, mirrored=image.mirrored, gap=gap)
                     maps = image.ready.maps
                     on_cells = where if maps is None else where @ _cells_to_pixels(maps)
-                    if there:
+                    if not there or layers[0].data is not image.ready.pixels:
                         _fill(layers, image)
+                        self._dress(layers[0], image.ready.image)
                     layers[0].name = shown.title_of(image)
                 for at, layer in enumerate(layers):
                     matrix = on_cells if at == 1 else where
@@ -90,6 +94,8 @@ class ExamLayers:
                         self._scene.owned.lay(layer, matrix)
                     else:
                         self._scene.owned.add(layer, "exam", matrix, at=len(layers) * place + at)
+                if image is not None:
+                    self._scene.owned.facts(layers[0])["image"] = image.ready.image
                 if not there:
                     self.cells.append(layers)
                 if with_boxes:
@@ -210,7 +216,8 @@ def _fill(layers: Cell, image: ExamImage) -> None:
     """Put another view into the layers of a place."""
     mammogram, heat, *_ = layers
     ready = image.ready
-    mammogram.data = ready.pixels
+    if mammogram.data is not ready.pixels:
+        mammogram.data = ready.pixels
     low, high = ready.options["contrast_limits"]
     mammogram.contrast_limits_range = min(low, float(ready.pixels.min())), max(high, float(ready.pixels.max()))
     mammogram.contrast_limits = low, high
