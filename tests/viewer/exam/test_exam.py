@@ -294,3 +294,27 @@ def test_the_magnifier_looks_at_the_view_under_the_mouse(opened, viewer, qtbot):
     np.testing.assert_allclose((at - camera.center[-2:]) * camera.zoom, on_screen)
     workspace.actions.toggle_magnifier()
     assert (camera.zoom, tuple(camera.center)) == before
+
+
+def test_lines_are_measured_on_the_view_under_the_mouse(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    viewer.cursor.viewbox = (0, 1)
+    workspace.actions.toggle_ruler()
+    places = workspace.exam._layers.cells
+    assert cells(viewer) == [list(cell) for cell in places]
+    assert viewer.layers.selection.active is places[1][-1]
+    viewer.cursor.viewbox = (1, 0)
+    ruler = viewer.layers.selection.active
+    assert ruler is places[2][-1]
+    assert ruler.mode == "add_line"
+    ruler.add(np.array([[10.0, 10.0], [40.0, 50.0]]), shape_type="line")
+    assert list(ruler.features["length"]) == ["50 px"]
+    workspace.actions.toggle_ruler()
+    assert ruler.mode == "pan_zoom"
+    viewer.cursor.viewbox = (0, 1)
+    assert viewer.layers.selection.active is not places[1][-1]
+    show(workspace, qtbot, workspace.next_exam)
+    assert not len(ruler.data)
+    workspace.toggle_exam()
+    assert not owned(viewer).with_role("exam", "ruler")

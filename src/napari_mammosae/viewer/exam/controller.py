@@ -82,6 +82,7 @@ class ExamView(Controller):
             (events.findings, self._on_boxes),
             (events.blind, self._on_boxes),
             (browser.moved, self._on_moved),
+            (browser.actions.ruler.wanted, self._add_rulers),
         ):
             self.listen(event, callback)
 
@@ -353,6 +354,10 @@ class ExamView(Controller):
     def _on_model(self, *_: object) -> None:
         self.leave()
         self._ahead.clear()
+
+    def _add_rulers(self) -> None:
+        if (viewer := self.scene.viewer) is not None and self.shown is not None:
+            self._layers.add_rulers(viewer, self.browser.actions.ruler.new_layer)
 
     def _take_nipples(self, found: dict[int, Point | None]) -> None:
         self._nipples = found

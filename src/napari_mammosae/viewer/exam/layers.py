@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from napari.layers import Image, Vectors
+from napari.layers import Image
 
 from ...core.annotations.finding_colors import finding_color
 from ...core.exams.hanging import hang_beside, hang_views
@@ -15,13 +15,14 @@ from ...core.images.geometry import BOX, cell_affine
 from ..canvas.boxes.lines import draw_lines, lines_layer
 from ..canvas.colors import heat_colormap
 from ..canvas.layers import line_width, rectangles
-from ..canvas.redraw import FONT
+from ..canvas.redraw import FONT, garbage_later
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import pandas as pd
     from napari.components import ViewerModel
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from ..canvas.scene import Scene
     from .state import ExamImage, ShownExam
 
-Cell: TypeAlias = "tuple[Image, Image, Vectors] | tuple[Image, Image]"
-"""Image, latents, and boxes where any view of the exam has some."""
+Cell: TypeAlias = "tuple[Any, ...]"
+"""Image, latents, boxes where any view of the exam has some, and a ruler once something was measured."""
 _FILL = 0.9  # of a cell: the names above the views hide little of them
 
 
@@ -55,6 +56,7 @@ class ExamLayers:
         self.cells: list[Cell] = []
         self.images: list[ExamImage | None] = []
         self._structure: Any = None
+        self._has_rulers = False
         self._fitted: tuple[ShownExam | None, tuple[int, int], int] = (None, (0, 0), 0)
 
     def show(self, viewer: ViewerModel, shown: ShownExam, findings: Findings | None) -> tuple[tuple[int, int], int]:
@@ -86,6 +88,8 @@ class ExamLayers:
                     if not there or layers[0].data is not image.ready.pixels:
                         _fill(layers, image)
                         self._dress(layers[0], image.ready.image)
+                        if self._has_rulers:
+                            self._clear(layers[-1], image)
                     layers[0].name = shown.title_of(image)
                 for at, layer in enumerate(layers):
                     matrix = on_cells if at == 1 else where
@@ -99,12 +103,32 @@ class ExamLayers:
                 if not there:
                     self.cells.append(layers)
                 if with_boxes:
-                    _draw(layers[-1], boxes[place])
+                    _draw(layers[2], boxes[place])
         return shape, len(self.cells[0])
+
+    def add_rulers(self, viewer: ViewerModel, new_layer: Callable[[Mammogram], Layer]) -> None:
+        """Give each place a layer of its own to measure in; the grid's stride grows by it."""
+        self._has_rulers = True
+        with garbage_later(), viewer.layers.batched_update():
+            for place, (layers, image) in enumerate(zip(self.cells, self.images, strict=True)):
+                ruler = _nothing("no ruler") if image is None else new_layer(image.ready.image)
+                size = len(layers) + 1
+                at = size * place + size - 1
+                matrix = layers[0].affine.affine_matrix
+                facts = {} if image is None else {"measures": image.ready.image}
+                self._lay_out(ruler, matrix)
+                self._scene.owned.add(ruler, "exam", matrix, at=at, **facts)
+                self.cells[place] = (*layers, ruler)
+            viewer.canvas.grid.stride = len(self.cells[0])
+
+    def _clear(self, ruler: Any, image: ExamImage) -> None:
+        """Take the lines away: they belong to the exam before."""
+        ruler.data = []
+        self._scene.owned.facts(ruler)["measures"] = image.ready.image
 
     def remove(self) -> None:
         """Take all layers out of the viewer."""
-        cells, self.cells, self._structure = self.cells, [], None
+        cells, self.cells, self._structure, self._has_rulers = self.cells, [], None, False
         self._fitted = None, (0, 0), 0
         for cell in cells:
             for layer in cell:

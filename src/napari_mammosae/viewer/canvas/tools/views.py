@@ -20,13 +20,20 @@ def views(scene: Scene) -> list[Any]:
 
 def view_under_mouse(scene: Scene) -> Image | None:
     """Layer of the mammogram that the mouse is over; of an exam None beside its views."""
-    viewer, shown = scene.viewer, views(scene)
-    if viewer is None or shown == [scene.image_layer]:
+    shown = views(scene)
+    if shown == [scene.image_layer]:
         return scene.image_layer
-    for place, inside in viewer.canvas.grid.iter_viewboxes(viewer.layers):
-        if place == viewer.cursor.viewbox:
-            return next((viewer.layers[at] for at in inside if viewer.layers[at] in shown), None)
-    return None
+    return next((layer for layer in layers_under_mouse(scene) if layer in shown), None)
+
+
+def layers_under_mouse(scene: Scene) -> list[Any]:
+    """All layers in the cell of the grid that the mouse is over."""
+    viewer = scene.viewer
+    if viewer is None:
+        return []
+    cells = viewer.canvas.grid.iter_viewboxes(viewer.layers)
+    inside = next((inside for place, inside in cells if place == viewer.cursor.viewbox), ())
+    return [viewer.layers[at] for at in inside]
 
 
 def image_of(scene: Scene, layer: Image) -> Mammogram | None:
