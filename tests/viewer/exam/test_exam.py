@@ -18,13 +18,16 @@ from napari_mammosae.viewer.workspace import workspace_of
 SIDES, VIEWS = ["L", "L", "R", "R"], ["CC", "MLO", "CC", "MLO"]
 
 
-def exam_run(folder, *, images=12, days=None, known=True, has_maps=True):
+def exam_run(folder, *, images=12, days=None, known=True, has_maps=True, phantoms=False):
     """Four images a patient, in the order left CC and MLO, right CC and MLO, all stored with the wall at the left."""
     run = FakeRun(folder, images, has_maps=has_maps)
     count = images // 4
     run.images["patient"] = [f"patient-{row // 4}" for row in range(images)]
     if known:
         run.images["laterality"], run.images["view"] = SIDES * count, VIEWS * count
+    if phantoms:
+        run.images["image_id"] = [f"phantom-{row:06d}" for row in range(images)]
+        run.images["patient"] = [f"phantom-patient-{row // 4:05d}" for row in range(images)]
     if days is not None:
         run.images["patient"], run.images["study_day"] = "patient-0", np.repeat(days, 4)
     return run
@@ -91,6 +94,12 @@ def test_an_exam_of_unknown_views_hangs_in_the_order_of_the_files(opened, viewer
     shown = show(workspace, qtbot)
     assert hang_exam(shown) == ((0, 1), (2, 3))
     assert names(viewer) == [f"image image-0{row}" for row in range(4)]
+
+
+def test_phantoms_hang_properly_though_their_files_do_not_name_their_sides(opened, viewer, qtbot):
+    workspace = opened(row=None, known=False, phantoms=True)
+    show(workspace, qtbot)
+    assert [name.removesuffix(" (mirrored)") for name in names(viewer)] == ["R MLO", "L MLO", "R CC", "L CC"]
 
 
 def test_one_latent_on_one_scale_over_all_views(opened, viewer, qtbot):
