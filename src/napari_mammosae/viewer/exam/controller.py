@@ -340,9 +340,9 @@ class ExamView(Controller):
             return
         if row is None:
             self.leave()
-        elif row in self.shown.rows:
-            self._hide_others(viewer)
-        elif (place := find_exam(self.exams, row)) is not None:
+            return
+        self._hide_others(viewer)  # the exam before stays while the next one is read
+        if row not in self.shown.rows and (place := find_exam(self.exams, row)) is not None:
             self.open(place)
 
     def _on_run(self, *_: object) -> None:
@@ -366,6 +366,8 @@ class ExamView(Controller):
     def _failed(self, error: Exception) -> None:
         if self.shown is None:
             self._place = None
+        elif self.browser.row not in self.shown.rows:
+            self.leave()  # for the single image, which could be read
         self.status.report_failure(error)
 
 
