@@ -126,14 +126,13 @@ class Colorbars:
 
     def show(self) -> None:
         """Show those of the maps that are there, each in its place; of pins the first two."""
-        pins = 0
-        for layer in self._owned.with_role(*_PLACES):
-            bar, role = layer.colorbar, self._owned.role_of(layer)
-            pins += role == "pin" and layer.visible
-            wanted = role != "pin" or pins <= _PINS
-            if bar.visible != wanted:
-                bar.position, bar.font_size, bar.box = _PLACES[role], FONT, self._covers()
-                bar.visible = wanted
+        pins = [layer for layer in self._owned.with_role("pin") if layer.visible]
+        for role, place in _PLACES.items():
+            for layer in self._owned.with_role(role):
+                bar, wanted = layer.colorbar, role != "pin" or layer in pins[:_PINS]
+                if bar.visible != wanted:
+                    bar.position, bar.font_size, bar.box = place, FONT, self._covers()
+                    bar.visible = wanted
 
     def update(self, *_: object) -> None:
         """Cover what lies behind, or nothing."""
