@@ -61,9 +61,25 @@ class Phantom:
         return [box for found, box in self.boxes if found == name]
 
 
+_SIDES: tuple[tuple[Laterality, View], ...] = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
+"""Of the phantoms of a patient, by seed."""
+
+
 def names_of(seed: int) -> tuple[str, str]:
     """Image and patient of a seed; four consecutive seeds (from a multiple of four) are one patient."""
     return f"phantom-{seed:06d}", f"phantom-patient-{seed // 4:05d}"
+
+
+def sides_of(image_id: str, patient: str) -> tuple[Laterality, View] | tuple[None, None]:
+    """Return laterality and view of a phantom from the names of its image and patient; None for other images.
+
+    >>> sides_of("phantom-000006", "phantom-patient-00001"), sides_of("phantom-000006", "somebody")
+    (('R', 'CC'), (None, None))
+    """
+    seed = image_id.removeprefix("phantom-")
+    if not seed.isdecimal() or names_of(int(seed)) != (image_id, patient):
+        return None, None
+    return _SIDES[int(seed) % 4]
 
 
 def labels_of(seed: int) -> dict[str, bool]:
@@ -124,8 +140,7 @@ def make_phantom(
     build = Build.of_patient(np.random.default_rng([_PATIENT, patient]))
     if density is not None:
         build = replace(build, density=density)
-    laterality = laterality or ("L", "L", "R", "R")[turn]
-    view = view or ("CC", "MLO", "CC", "MLO")[turn]
+    laterality, view = laterality or _SIDES[turn][0], view or _SIDES[turn][1]
 
     draw = _label_draw(seed)
     drawn = _labels(draw)

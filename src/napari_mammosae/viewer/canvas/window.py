@@ -65,9 +65,10 @@ def is_inverted(layer: Image) -> bool:
     return bool(layer.colormap.name == "gray_r")
 
 
-def invert(layer: Image) -> None:
-    """Swap dark and bright on the screen."""
-    layer.colormap = "gray" if is_inverted(layer) else "gray_r"
+def set_inverted(layer: Image, inverted: bool) -> None:
+    """Show dense tissue dark, or bright."""
+    if is_inverted(layer) != inverted:
+        layer.colormap = "gray_r" if inverted else "gray"
 
 
 def limits_text(limits: Limits) -> str:

@@ -26,8 +26,8 @@ from ..widgets.parts import Part
 from ..widgets.plain import Label
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
-from .gallery import Gallery
-from .pictures import GalleryPictures
+from .gallery.panel import Gallery
+from .gallery.pictures import GalleryPictures
 from .plots import ActivationPlot, ClassMeansPlot
 from .ranking import LatentRanking
 

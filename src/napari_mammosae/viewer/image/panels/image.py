@@ -127,7 +127,7 @@ class ImagePart(Part):
         if [self.window_box.itemText(i) for i in range(self.window_box.count())] != names:
             self.window_box.clear()
             self.window_box.addItems(names)
-        window, layer = self.actions.window, self.context.scene.image_layer
+        window, layer = self.actions.window, self.actions.layer
         by_hand = layer is not None and self.actions.is_by_hand
         limits = layer.contrast_limits if layer is not None and by_hand else None
         self.window_box.setPlaceholderText(display.limits_text(limits) if limits else "choose")
