@@ -97,9 +97,15 @@ def header_cut(header):
     """Titles that have no room beside the mark of the sorted column, unless they are pointed at."""
     model, role, found = header.model(), Qt.ItemDataRole, []
     for at in range(header.count()):
-        title, tip = (str(model.headerData(at, header.orientation(), one) or "") for one in (role.DisplayRole, role.ToolTipRole))
+        title, tip = (
+            str(model.headerData(at, header.orientation(), one) or "") for one in (role.DisplayRole, role.ToolTipRole)
+        )
         mark = 16 if header.isSortIndicatorShown() and header.sortIndicatorSection() == at else 0
-        if not header.isSectionHidden(at) and text_width(header, title) + mark > header.sectionSize(at) and (mark or not tip):
+        if (
+            not header.isSectionHidden(at)
+            and text_width(header, title) + mark > header.sectionSize(at)
+            and (mark or not tip)
+        ):
             found.append(title)
     return f"titles {', '.join(found)}" if found else ""
 
