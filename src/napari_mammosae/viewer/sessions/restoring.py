@@ -61,6 +61,7 @@ class Restoring:
         self._read_boxes()
         if work.browser.row is None or content["run"] is None or content["run"]["image"] is None:
             yield from self._open_image()
+        self._restore_drawn()
         if content["model"]["computed"] or (content["model"]["maps"] and work.session.maps is None):
             work.images.compute()
             yield self._idle
@@ -154,6 +155,13 @@ class Restoring:
                 self.work.session.findings = read_boxes(path)
             except MammoSAEError as error:
                 self.missing.append(str(error).rstrip("."))
+
+    def _restore_drawn(self) -> None:
+        """Take the boxes drawn on the image and not saved yet from their draft."""
+        if self.content.get("drawn") and self.work.session.image is not None:
+            if self.work.editor.draft is None:
+                self.missing.append(f"the boxes drawn on {self.work.session.image.image_id}")
+            self.work.editor.restore_draft()
 
     def _open_layers(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
         """Open the layers beside each other in their order, each as it was left, and go to the one that was chosen."""

@@ -31,6 +31,7 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
         "image": _image(work, base),
         "run": _run(work, base),
         "boxes": entry_of(path, base) if (path := _boxes(work)) is not None else None,
+        "drawn": session.image is not None and session.image.full_name in work.editor.unsaved,
         "model": _model(work, base),
         "open_layers": _open_layers(work, base),
         "prompts": _prompts(work),
