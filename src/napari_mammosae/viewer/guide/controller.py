@@ -216,6 +216,7 @@ class Guide(Controller):
         self._opening, self._placing = False, True
         self._taken.clear()
         self.said, self.marker_latents = "", ()
+        self._work.latents.follows = True  # opened anew, the stack is in the order of the latents that read markers
         self._cover("before")
         show_hint(self.scene.viewer, True)
         QTimer.singleShot(0, call_while_alive(self._settle))

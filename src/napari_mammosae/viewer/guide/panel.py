@@ -13,7 +13,7 @@ from .steps import STEPS
 
 FIRST = "From the picture to what a shortcut costs, in six steps. Each is ticked once it is done."
 _DONE, _OPEN = "✓", "○"
-_LINES, _MARGIN = 3, 10  # of what is said
+_LINES, _MARGIN = 3, 16  # of what is said
 
 
 class GuidePanel(Dock):
