@@ -79,6 +79,7 @@ def test_docks_of_the_menu_are_tabs_in_a_window_no_higher_than_before(filled, mo
 
 def test_nothing_in_a_dock_is_cut_off_where_it_is_narrowest(filled, qtbot):
     window = filled.window._qt_window
+    workspace_of(filled).session.verdicts = lambda latent: f"spurious: {'a long name of a concept ' * 9}"
     for dock in docks_of(filled):
         dock.raise_()
         window.resizeDocks([dock], [100], Qt.Orientation.Horizontal)

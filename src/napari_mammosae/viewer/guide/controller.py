@@ -110,9 +110,8 @@ class Guide(Controller):
     def _take_latent(self) -> None:
         self._reveal()
         self._taken.add("latent")
-        latent = self.session.current
         self._say(
-            f"Latent {latent} is one of the 2,048 patterns that the SAE knows. The map shows where it fires; Left and "
+            "A latent is one of the 2,048 patterns that the SAE knows. The colours show where this one fires; Left and "
             "Right show others."
         )
 

@@ -14,7 +14,7 @@ from ...core.reports.latent_pictures import Cell
 from ..app.jobs import Jobs
 from ..widgets import ui
 from ..widgets.parts import Part, hint, row
-from ..widgets.plain import Label, plain
+from ..widgets.plain import ElidedLabel, plain
 from .pictures import GalleryPictures
 from .thumbnails import make_pictures
 
@@ -45,7 +45,7 @@ class Gallery(Part):
         self.list.setSpacing(3)
         self.note = hint(ui.wrapped())
         self.root_button = ui.button("Find images…", "Choose the folder of the run's images", self._choose_root)
-        self.verdict = Label()
+        self.verdict = ElidedLabel()
         ui.column(self, self.verdict, self.list, row(self.note, self.root_button), grow=self.list, spacing=2)
         enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.list, context=Qt.ShortcutContext.WidgetShortcut)
         enter.activated.connect(self._open_current)
