@@ -127,6 +127,10 @@ class ExamView(Controller):
         """Whether an earlier exam of the patient is known."""
         return self.place is not None and find_prior(self.exams, self.place) is not None
 
+    def hides(self, layer: Layer) -> bool:
+        """Whether a layer is hidden for as long as an exam is shown."""
+        return layer in self._hidden
+
     def figures(self) -> list[ViewFigures | None]:
         """Figures of the current latent, one a view that is shown; None for a view without latents."""
         latent = self.session.current

@@ -110,9 +110,8 @@ class Guide(Controller):
     def _take_latent(self) -> None:
         self._reveal()
         self._taken.add("latent")
-        latent = self.session.current
         self._say(
-            f"Latent {latent} is one of the 2,048 patterns that the SAE knows. The map shows where it fires; Left and "
+            "A latent is one of the 2,048 patterns that the SAE knows. The colours show where this one fires; Left and "
             "Right show others."
         )
 
@@ -216,6 +215,7 @@ class Guide(Controller):
         self._opening, self._placing = False, True
         self._taken.clear()
         self.said, self.marker_latents = "", ()
+        self._work.latents.follows = True  # opened anew, the stack is in the order of the latents that read markers
         self._cover("before")
         show_hint(self.scene.viewer, True)
         QTimer.singleShot(0, call_while_alive(self._settle))

@@ -31,7 +31,7 @@ STEPS = (
     Step("auroc", "Watch the AUROC", "Show in the Intervene dock what that changes over the run"),
 )
 HINT = (
-    "Red raises the logit for mass: a mass, and a view marker.",
+    "Red raises the logit for mass: around the mass, and on the view marker.",
     "Press Right to see the latents behind it, one by one.",
     "Then take the next steps, at the left (Shift-N).",
 )

@@ -62,7 +62,8 @@ class LatentsPanel(Dock):
     def _on_filled(self, resorted: bool) -> None:
         """The table has other values."""
         known = self.table.size > 0
-        self.view.setEnabled(known)
+        for control in (self.view, self.pin_button, self.region_button):
+            control.setEnabled(known)
         self._say("" if known else NOTHING)
         self.view.go_to(self.session.current)
         if resorted:

@@ -85,7 +85,7 @@ class BoxList(QTreeWidget):
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setToolTip("Click a box to go there, double-click to go close")
         self.header().setStretchLastSection(True)
-        for column, (sample, room) in enumerate((("false positive x", 30), ("0.00", 14), ("0.000", 14))):
+        for column, (sample, room) in enumerate((("found, not scored", 30), ("0.00", 14), ("0.000", 14))):
             self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             self.header().resizeSection(column, self.fontMetrics().horizontalAdvance(sample) + room)
         self._icons: dict[Fate, QIcon] = {fate: line_icon(fate) for fate in STYLES}

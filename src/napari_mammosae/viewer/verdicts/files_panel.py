@@ -39,6 +39,8 @@ class VerdictFilesPart(Part):
             "Import / merge…", "Add verdicts of other files; importing a file twice has no effect", self._choose_merge
         )
         self.first, self.second = ui.chooser(6, "First annotator"), ui.chooser(6, "Second annotator")
+        self.first.setPlaceholderText("first")
+        self.second.setPlaceholderText("second")
         self.compare_button = ui.button(
             "Agreement", "Cohen's kappa of two annotators over the latents that both reviewed", exchange.compare
         )
