@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base.errors import CheckpointError
+from ...base.products import product
 from .bert import Bert
 from .wordpiece import WordPieces
 
@@ -75,7 +76,7 @@ class TextTower:
             pooled = np.stack([state.mean(axis=0) for state in states])
         else:
             pooled = np.stack([state[-1 if self.pooling == "eos" else 0] for state in states])
-        return unit(pooled.astype(np.float64) @ self.weight.T + self.bias)
+        return unit(product(pooled.astype(np.float64), self.weight.T) + self.bias)
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:
