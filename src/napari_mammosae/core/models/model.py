@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..base.errors import ModelError
+from ..base.products import product
 from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
 from .adapters.protocol import Backbone
@@ -234,7 +235,7 @@ class MammoSAE(HasHeads):
             vars(self).pop(name, None)
         if "attribution" in (known := vars(self)):
             if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
-                row = (head.prompt.direction @ self.joint_space().latents)[None]
+                row = product(head.prompt.direction[None], self.joint_space().latents)
             else:
                 row = through_decoder(head.weight, self._sae_of_tail())
             known["attribution"] = np.concatenate([known["attribution"], row])

@@ -191,6 +191,16 @@ class Session:
         if self.current != before[1]:
             self.events.current.emit(self.current)
 
+    def renew_maps(self, order: Order | None = None) -> None:
+        """Announce that `maps` have other logits; with an order, that and its first latent, as one change."""
+        current = self.current
+        if order is not None:
+            self.__dict__.update(order=order, current=int(order.latents[0]))
+            self.events.order.emit(order)
+        self.events.maps.emit(self.maps)
+        if self.current != current:
+            self.events.current.emit(self.current)
+
     def _is_foreign(self, order: Order) -> bool:
         """Whether the scores of an order were measured on another image than this one, or over another run."""
         on = order.measured_on

@@ -384,7 +384,8 @@ class Scene:
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:
-            write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
+            with drawn_once(viewer):
+                write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
 
     def _show_pins(self, *_: object) -> None:
         maps, there = self.session.maps, self.image_layer is not None

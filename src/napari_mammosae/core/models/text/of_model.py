@@ -81,7 +81,9 @@ class ModelText:
                 f"{model.name} has no text tower: name the pre-training checkpoint as `text` (--text), or under "
                 "[files] in its model.toml"
             )
-        side = read_text_side(self._files)
+        from .torch_bert import TorchBert
+
+        side = read_text_side(self._files, TorchBert)
         if side.weight.shape[1] != model.backbone.out_channels:
             raise ModelError(
                 f"{self._files.text.name} projects {side.weight.shape[1]} features, {model.name} has "

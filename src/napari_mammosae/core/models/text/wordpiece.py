@@ -59,11 +59,6 @@ class WordPieces:
                 "vocab.txt of Bio_ClinicalBERT"
             )
 
-    @property
-    def padding(self) -> int:
-        """Number of the piece that fills up shorter texts."""
-        return self._numbers["[PAD]"]
-
     def encode(self, text: str, longest: int) -> list[int]:
         """Return the numbers of a text between [CLS] and [SEP], at most `longest` of them in all."""
         pieces = [piece for word in split_words(text) for piece in self._pieces(word)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from ...base.errors import ModelError, SettingsError
 from ...base.names import slug
+from ...base.products import product
 from ...models.heads import Head, Prompt
 from ...models.text.of_model import MEASURED_ON
 from ...models.text.space import JointSpace
@@ -116,7 +117,7 @@ def make_head(
         name,
         (name,),
         "binary",
-        direction[None] @ space.weight,
+        product(direction[None], space.weight),
         np.array([direction @ space.bias]),
         "text prompt",
         Prompt(text, against, direction, space.scale, "; ".join(notes)),

@@ -1,9 +1,7 @@
-"""What a process that makes a run sets for itself: how freed memory is kept, and the number of threads."""
+"""What a process that makes a run sets for itself: how freed memory is kept."""
 
 import ctypes
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # names and values of glibc's malloc.h
 _LARGEST = 1 << 30
@@ -24,19 +22,3 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(_M_TRIM_THRESHOLD, -1)
         mallopt(_M_MMAP_THRESHOLD, _LARGEST) or mallopt(_M_MMAP_THRESHOLD, _LARGEST_OF_OLD)
-
-
-@contextmanager
-def torch_threads(count: int) -> Iterator[None]:
-    """Compute with `count` threads inside; afterwards with as many as before, for the process may be anyone's.
-
-    Sums depend in their last bits on how they are split among threads.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
