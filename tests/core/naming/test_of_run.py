@@ -13,7 +13,7 @@ import runs_kit
 from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import CheckpointError, RunError, SettingsError, WriteError
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.sae.untrained import with_untrained_sae
+from napari_mammosae.core.models.sae.stand_ins import with_stand_in
 from napari_mammosae.core.naming.of_run import evaluate
 from napari_mammosae.core.reports.concepts import write_report
 from napari_mammosae.core.runs.make import make_run
@@ -108,7 +108,7 @@ def test_baselines_are_measured_by_the_same_code(found, run):
 
 def test_an_untrained_run_takes_the_place_of_random_directions(folder, run, tiny_model):
     model = load_model(tiny_model, device="cpu")
-    bare = with_untrained_sae(model)
+    bare = with_stand_in(model, "untrained")
     assert bare.n_latents == model.n_latents
     assert bare.sae_sha256 != model.sae_sha256
     assert model.sae.tied_bias.abs().sum() == 0
@@ -205,7 +205,7 @@ def test_the_command_writes_into_the_run_and_measures_pairs(folder, tiny_model, 
 def test_an_untrained_sae_is_asked_for_by_name(folder, tiny_model, monkeypatch, tmp_path):
     arguments = ["run", str(folder / "images"), "--model", str(tiny_model), "--device", "cpu"]
     assert main([*arguments, "--sae", "untrained", "--out", str(folder / "by-name")]) == 0
-    made, bare = open_run(folder / "by-name"), with_untrained_sae(load_model(tiny_model, device="cpu"))
+    made, bare = open_run(folder / "by-name"), with_stand_in(load_model(tiny_model, device="cpu"), "untrained")
     assert made.info["sae_sha256"] == bare.sae_sha256
     other = make_run(folder / "images", bare, folder / "by-hand")
     np.testing.assert_allclose(made.pooled("max").toarray(), other.pooled("max").toarray(), rtol=1e-3, atol=1e-5)
