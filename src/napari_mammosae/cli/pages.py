@@ -94,11 +94,11 @@ def pages(
 
 def _verdicts(run: "Run", annotator: str | None) -> dict[int, list[str]]:
     """What latents are called and what people say about them, a line each; nothing where nobody has said anything."""
-    from ..core.naming.suggested import called
+    from ..core.naming.suggested import names_of
     from ..core.verdicts.of_run import Verdicts
     from ..core.verdicts.places import default_path
 
-    said = {latent: [f"Called {name}"] for latent, name in called(run).items()}
+    said = {latent: [f"Called {name}"] for latent, name in names_of(run).called.items()}
     if default_path(run.path).is_file():
         with Verdicts(run, create=False) as verdicts:
             for row in verdicts.table().to_dict("records"):
