@@ -117,8 +117,8 @@ def figure(
 
 
 def numbers_in(text: str) -> list[int]:
-    """Return the numbers in a list such as `3,17`."""
+    """Return the numbers in a list such as `3,17`, each once."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 3,17.", param_hint="--latents")
-    return [int(part) for part in parts]
+    return list(dict.fromkeys(map(int, parts)))

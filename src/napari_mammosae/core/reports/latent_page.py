@@ -159,7 +159,7 @@ def write_pages(folder: Path, latents: Sequence[int], sources: LatentSources, re
     """
     if not latents:
         raise SettingsError("there are no latents to write pages about; name some.")
-    folder.mkdir(parents=True, exist_ok=True)
+    latents = list(dict.fromkeys(latents))
     files = [folder / page_name(latent) for latent in latents]
     with write_results(folder / "index.json", record, *files, folder / "index.html") as (*pages, index):
         for page, latent in zip(pages, latents, strict=True):
