@@ -18,8 +18,6 @@ from ..base.reading import reading
 from .adapters.kinds import NetworkSource
 from .adapters.protocol import Backbone
 from .adapters.reading import read_network
-from .adapters.weights import check_weights
-from .backbone import EfficientNetBackbone
 from .choices import (
     AnyEngine,
     Precision,
@@ -42,9 +40,9 @@ from .sae.options import SaeOptions
 from .sae.reading import read_sae, weights_file
 from .sae.stand_ins import with_stand_in
 from .text.reading import TextFiles
-from .weights.checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
+from .weights.building import build_backbone, renamed
+from .weights.checkpoints import read_backbone, read_classifier, read_head
 from .weights.file_kinds import check_weights_file
-from .weights.released import architecture_of, rename_released
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
@@ -125,26 +123,6 @@ def _read_backbone(files: ModelFiles) -> tuple[Backbone, list[Head], dict[str, s
     else:
         raise ModelError("no weights: give a classifier checkpoint, or a backbone for features without a prediction")
     return build_backbone(encoder, source.name), heads, places
-
-
-def renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
-    """Return the weights of an encoder under this package's names."""
-    return rename_released(encoder.tensors) if encoder.released else encoder.tensors
-
-
-def build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
-    """Put a network together from the weights of one file, batch norms folded; see `read_parts`."""
-    try:
-        architecture = architecture_of(weights)
-    except ModelError as error:
-        raise CheckpointError(f"{source}: {error}") from None
-    with torch.device("meta"):
-        network = EfficientNetBackbone(architecture)
-    check_weights(network.state_dict(), weights, source, architecture.name)
-    floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-    network.load_state_dict(floats, assign=True)
-    network.requires_grad_(False).eval().fold_batch_norms()
-    return network
 
 
 def _new_head(said: HeadSource, weight: Tensor, bias: Tensor, source: str) -> Head:

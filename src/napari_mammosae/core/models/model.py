@@ -23,6 +23,7 @@ from .files.found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
 from .layers import block_of_layer
 from .sae.autoencoder import SparseAutoencoder
+from .sae.decoder import through_decoder
 from .sae.fitting import where_it_fits
 from .text.of_model import ModelText
 from .text.reading import TextFiles
@@ -30,10 +31,6 @@ from .text.space import JointSpace
 from .text.tower import Vectors
 
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
-
-_COLUMNS = 2_048
-"""Latents whose attribution is worked out at once."""
 
 
 @dataclass(eq=False, repr=False)
@@ -239,7 +236,7 @@ class MammoSAE(HasHeads):
             if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
                 row = (head.prompt.direction @ self.joint_space().latents)[None]
             else:
-                row = self._attribution_of(head.weight)
+                row = through_decoder(head.weight, self._sae_of_tail())
             known["attribution"] = np.concatenate([known["attribution"], row])
 
     def takes(self, x: Tensor) -> bool:
@@ -347,25 +344,14 @@ class MammoSAE(HasHeads):
         ModelError
             If the layer is not "head" (what follows is not linear there), or there is no SAE or no head.
         """
-        return self._attribution_of(self.head_weight)
+        return through_decoder(self.head_weight, self._sae_of_tail())
 
     @cached_property
     def cell_attribution(self) -> NDArray[np.float64] | None:
         """What one unit of a latent's mean, each cell times its own size, adds to each logit; see `ModelFacts`."""
         if self.sae is None or not self.each_cell_normalised or self.block is not None or not self.heads:
             return None
-        return self._through_decoder(self.head_weight, self.sae)
-
-    def _attribution_of(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._through_decoder(weight, self._sae_of_tail())
-
-    @staticmethod
-    def _through_decoder(weight: NDArray[np.float64], sae: SparseAutoencoder) -> NDArray[np.float64]:
-        """Multiply with the decoder in double precision, a piece at a time: whole it would take 268 MB."""
-        decoder = sae.decoder_weight
-        starts = range(0, decoder.shape[1], _COLUMNS)
-        pieces = [weight @ decoder[:, start : start + _COLUMNS].double().cpu().numpy() for start in starts]
-        return np.concatenate(pieces, axis=1)
+        return through_decoder(self.head_weight, self.sae)
 
     @cached_property
     def constant(self) -> NDArray[np.float64]:
