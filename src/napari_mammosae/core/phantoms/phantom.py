@@ -175,8 +175,8 @@ def make_phantom(
     depth, muscle, stump = geometry.depth if nipple else geometry.bare_depth, geometry.muscle, geometry.nipple_depth
     air = geometry.depth < -1.5  # the same with and without a nipple, so that plates keep their places
     if laterality == "R":
-        image, depth, muscle, stump = (np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, stump))
-        air = np.ascontiguousarray(air[:, ::-1])
+        depth, muscle, stump = (field[:, ::-1] for field in (depth, muscle, stump))
+        image, air = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(air[:, ::-1])
         width = image.shape[1]
         masks = {name: np.ascontiguousarray(mask[:, ::-1]) for name, mask in masks.items()}
         boxes = [(name, (r0, width - c1, r1, width - c0)) for name, (r0, c0, r1, c1) in boxes]
@@ -201,7 +201,7 @@ def make_phantom(
     if marker:
         keep("marker", confounders.add_view_marker(lead, image, air, build.spacing, laterality, view))
 
-    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    pixels = np.clip(np.rint(image, out=image), 0, 255, out=image).astype(np.uint8)
     image_id, patient_id = names_of(seed)
     return Phantom(
         image_id=image_id,
