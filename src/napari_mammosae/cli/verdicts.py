@@ -1,5 +1,6 @@
 """`verdicts`: what people decided about latents, as files that travel."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,10 +52,14 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
     Adding a file twice changes nothing. A file that cannot be used is named and left out. A verdict file that is not
     there yet is made.
     """
+    from ..core.base.files import write_atomic
     from ..core.verdicts.exchange import merge_verdicts
     from ..core.verdicts.store import VerdictStore
 
-    with VerdictStore(_path(where)) as store:
+    path = _path(where)
+    with ExitStack() as stack:  # a new file is there once something is in it
+        there = path if path.exists() else stack.enter_context(write_atomic(path))
+        store = stack.enter_context(VerdictStore(there))
         _note(store)
         report = merge_verdicts(store, files)
     for merged in _usable(report):

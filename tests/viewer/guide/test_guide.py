@@ -78,6 +78,19 @@ def test_a_step_of_the_slider_shows_the_latents(viewer, opened):
     assert guide_of(opened).is_done("latent")
 
 
+def test_a_prompt_shows_its_first_latent(viewer, opened, qtbot):
+    prompts = opened.images.prompts
+    prompts.ask("view marker")
+    qtbot.waitUntil(lambda: prompts.head is not None or bool(prompts.note), timeout=30_000)
+    assert prompts.head is not None, prompts.note
+    assert shown(viewer) == {"mammogram", "truth", "latents"}
+    assert not viewer.canvas.overlays[HINT_TEXT].visible
+    assert opened.session.rank == 0
+    assert viewer.canvas.overlays.text.text.startswith(
+        f"rank 1 of 2,048   latent {opened.session.current}\n“view marker”"
+    )
+
+
 def test_the_next_image_takes_the_words_away_and_keeps_the_map(viewer, opened, qtbot):
     first = opened.session.image
     opened.browser.next_image()

@@ -25,8 +25,8 @@ from .choices import (
     check_engine,
     check_precision,
     choose_engine,
-    is_untrained,
     settle_recipe,
+    stand_in,
 )
 from .files.found_again import found_beside
 from .files.head_files import check_head_file
@@ -38,7 +38,7 @@ from .published.download import download_model
 from .sae.autoencoder import SparseAutoencoder
 from .sae.options import SaeOptions
 from .sae.reading import read_sae, weights_file
-from .sae.untrained import with_untrained_sae
+from .sae.stand_ins import with_stand_in
 from .text.reading import TextFiles
 from .weights.building import build_backbone, renamed
 from .weights.checkpoints import read_backbone, read_classifier, read_head
@@ -186,8 +186,9 @@ def load_model(
         Downstream checkpoint with the image encoder and the linear head.
     sae
         Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
-        a name it replaces the named model's; "untrained" stands for one of the same shape with random weights, which a
-        trained one has to beat, and "none" leaves that one out.
+        a name it replaces the named model's; "none" leaves that one out. For what a trained one has to beat:
+        "untrained" stands for one of the same shape as training begins with, "random" for directions spread as its own
+        are, and "channels" for the channels themselves.
     text, vocabulary
         For prompts: the pre-training checkpoint whose text tower is used, by default the `backbone`, and its
         `vocab.txt`, by default that in the local Hugging Face cache. Nothing of them is read before the first prompt.
@@ -234,7 +235,7 @@ def load_model(
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
     given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
-    if untrained := is_untrained(sae):
+    if (other := stand_in(sae)) is not None:
         sae = None
     if name is not None:
         if backbone or classifier:
@@ -292,8 +293,8 @@ def load_model(
         found_note=found_note,
     )
     model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
-    if untrained:
-        model = with_untrained_sae(model)
+    if other is not None:
+        model = with_stand_in(model, other)
     model.recipe = given | {"device": device, "engine": chosen}
     return model
 

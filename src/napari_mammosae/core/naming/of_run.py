@@ -20,6 +20,7 @@ from .permutation import PermuteBy, permute_patients
 from .result import ConceptEvaluation
 from .run_labels import RunLabels, labels_of_run
 from .shortcuts import report_shortcuts
+from .suggested import names_of
 from .units import POOLS, Pool, baselines_of, embeddings_of, latents_of, rows_in
 
 if TYPE_CHECKING:
@@ -162,7 +163,7 @@ def evaluate(
         "left_out": dict(concepts.left_out), "notes": notes,
     }  # fmt: skip
     return ConceptEvaluation(
-        measured, baselines, pushing, used, people, run.n_latents, tuple(notes), record, paired or ()
+        measured, baselines, pushing, used, people, run.n_latents, tuple(notes), record, paired or (), names_of(run)
     )
 
 

@@ -207,11 +207,11 @@ def remarks_of(run: Run, annotator: str | None = None, path: Path | None = None)
     path
         The file of verdicts; that of the run by default.
     """
-    from ..naming.suggested import called
+    from ..naming.suggested import names_of
     from ..verdicts.of_run import Verdicts
     from ..verdicts.places import default_path
 
-    said = {latent: [f"Called {name}"] for latent, name in called(run).items()}
+    said = {latent: [f"Called {name}"] for latent, name in names_of(run).called.items()}
     path = path or default_path(run.path)
     if path.is_file():
         with Verdicts(run, path, create=False) as verdicts:
@@ -227,6 +227,7 @@ def _write_site(
     folder: Path, latents: Sequence[int], sources: LatentSources, record: Mapping[str, Any], report: Report
 ) -> None:
     check_replaceable(folder / "index.json", folder / "index.html")
+    latents = list(dict.fromkeys(latents))
     files = [folder / page_name(latent) for latent in latents]
     with write_results(folder / "index.json", record, *files, folder / "index.html") as (*pages, index):
         for done, (page, latent) in enumerate(zip(pages, latents, strict=True)):

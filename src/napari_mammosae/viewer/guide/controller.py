@@ -59,6 +59,7 @@ class Guide(Controller):
         self.listen(events.order, self._on_order)
         self.listen(events.current, self._on_current)
         self.listen(events.image, self._on_image)
+        self.listen(work.images.prompts.asked, self._on_asked)
         self.listen(events.verdicts, self._announce)
         self.listen(work.suspects.changed, self._on_found)
         self.listen(work.suspects.jobs.ended, self._on_searched)
@@ -242,6 +243,10 @@ class Guide(Controller):
     def _on_image(self, *_: object) -> None:
         if self._covered and not self._opening:
             show_hint(self.scene.viewer, False)
+
+    def _on_asked(self, *_: object) -> None:
+        """Who types a text wants to see the latents of it."""
+        self._reveal()
 
     def _reveal(self) -> None:
         """Show the latents in place of the picture; it stays away then."""
