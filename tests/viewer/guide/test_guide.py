@@ -78,6 +78,23 @@ def test_a_step_of_the_slider_shows_the_latents(viewer, opened):
     assert guide_of(opened).is_done("latent")
 
 
+@pytest.mark.parametrize("asked", ["boxes", "box", "table"])
+def test_what_is_asked_about_latents_shows_them(viewer, opened, qtbot, asked):
+    if asked == "boxes":
+        opened.localizer.drawn = True
+        qtbot.waitUntil(lambda: owned(viewer).find("found") is not None, timeout=20_000)
+    elif asked == "box":
+        (box,) = boxes_of(opened.session.image, "findings.csv", "mass")
+        opened.localizer.drawn = False
+        opened.localizer.order_by_box(tuple(box), "the mass box")
+        qtbot.waitUntil(lambda: "IoU" in opened.session.order.name, timeout=20_000)
+    else:
+        opened.latents.prefer("image.max")
+        opened.latents.fill()
+    assert {"latents", "logit map"} & shown(viewer) == {"latents"}
+    assert not viewer.canvas.overlays[HINT_TEXT].visible
+
+
 def test_the_next_image_takes_the_words_away_and_keeps_the_map(viewer, opened, qtbot):
     first = opened.session.image
     opened.browser.next_image()

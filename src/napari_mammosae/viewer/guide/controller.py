@@ -66,6 +66,7 @@ class Guide(Controller):
         self.listen(work.over_run.move.changed, self._on_moved)
         if (viewer := self.scene.viewer) is not None:
             self._undo.callback(keymap.bind(viewer, self, keymap.GUIDE_KEYS))
+            self.listen(viewer.layers.events.inserted, self._on_inserted)
 
     def start(self) -> None:
         """Open the embedded model's run at its first image, under the map of what makes the model say mass."""
@@ -228,7 +229,11 @@ class Guide(Controller):
 
     def _on_order(self, order: Order | None) -> None:
         """Behind the picture waits the first latent of the ranking."""
-        if self._covered and not self._placing and order is not None and order.name != BY_IMAGE:
+        if not self._covered or self._placing or order is None or order.name == BY_IMAGE:
+            return
+        if order.measured_on is self.session.image:  # asked for: the latents that hit a box, a region, a prompt
+            self._reveal()
+        else:
             self._placing = True
             self.session.current = int(np.asarray(order.latents)[0])
             self._placing = False
@@ -238,6 +243,11 @@ class Guide(Controller):
             self._placing = False  # the latent that new maps begin with, or the one placed here: no step of the user's
         elif self._covered:
             self._take_latent()
+
+    def _on_inserted(self, event: Any) -> None:
+        """Boxes found for a latent are seen over its heatmap."""
+        if self.scene.owned.role_of(event.value) == "found":
+            self._reveal()
 
     def _on_image(self, *_: object) -> None:
         if self._covered and not self._opening:

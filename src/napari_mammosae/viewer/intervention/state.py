@@ -107,7 +107,10 @@ def edit_of(state: EditState, sets: Sets) -> Edit:
     if state.without_spurious:
         return Edit(_spurious_mask(sets), "zero", state.form)
     if state.is_ranked:
-        mask = union_mask(sets.entry(state.source, state.direction, state.logit), min(state.k, sets.n_latents))
+        if state.source == "run" and not state.k:  # none of the best, whether the run is ranked or not
+            mask = np.zeros(sets.n_latents, np.bool_)
+        else:
+            mask = union_mask(sets.entry(state.source, state.direction, state.logit), min(state.k, sets.n_latents))
     elif state.source == "spurious":
         mask = _spurious_mask(sets)
     elif state.source == "pins":

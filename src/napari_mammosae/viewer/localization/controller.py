@@ -211,7 +211,7 @@ class Localizer(Controller):
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
         done = partial(self._take_order, maps, self.session.image, name)
-        self.jobs.start(f"Finding images of latents that hit {name}", work, done, self.status.report_failure)
+        self.jobs.start(f"Finding latents that hit {name}", work, done, self.status.report_failure)
 
     def _take_order(self, maps: Any, image: Any, name: str, overlaps: NDArray[np.float64]) -> None:
         if maps is not self.session.maps:
