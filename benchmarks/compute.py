@@ -22,9 +22,9 @@ from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.model import MammoSAE
-from napari_mammosae.core.models.released import rename_released
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.models.timm_import import import_timm
+from napari_mammosae.core.models.weights.released import rename_released
 
 if TYPE_CHECKING:
     from collections.abc import Callable

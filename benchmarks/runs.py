@@ -61,7 +61,7 @@ def throughput(report: Report, name: str, model: MammoSAE, folder: Path, at_most
 
     from napari_mammosae.core.images.mammogram import read_mammogram
     from napari_mammosae.core.runs.making.make import write_run
-    from napari_mammosae.core.runs.run import open_run
+    from napari_mammosae.core.runs.opening import open_run
 
     paths = sorted((folder / "images").iterdir())
     tensors = [read_mammogram(path).to_input(model.preprocessing) for path in paths]

@@ -19,7 +19,7 @@ from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
-from napari_mammosae.core.naming.text_heads import text_head
+from napari_mammosae.core.naming.text.heads import text_head
 from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.runs.making.demo import FIRST_SEED
 from napari_mammosae.core.stats.measures import auroc

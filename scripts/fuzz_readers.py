@@ -24,20 +24,25 @@ from napari_mammosae.core.datasets.find import find_data_set
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.adapters.kinds import read_mammoscreen_config
-from napari_mammosae.core.models.checkpoints import load_tensors, read_backbone, read_classifier, read_sae_weights
-from napari_mammosae.core.models.facts_file import read_facts
-from napari_mammosae.core.models.found_again import read_found_again
-from napari_mammosae.core.models.model_files import read_model_file
+from napari_mammosae.core.models.files.facts_file import read_facts
+from napari_mammosae.core.models.files.found_again import read_found_again
+from napari_mammosae.core.models.files.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
-from napari_mammosae.core.naming.vlm.replies import read_answers
+from napari_mammosae.core.models.weights.checkpoints import (
+    load_tensors,
+    read_backbone,
+    read_classifier,
+    read_sae_weights,
+)
+from napari_mammosae.core.naming.vlm.server.replies import read_answers
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
-from napari_mammosae.core.runs.layout import Layout
+from napari_mammosae.core.runs.files.layout import Layout
 from napari_mammosae.core.runs.making.assemble import read_images_part
-from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.core.training.head_files import read_record
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.training.heads.files import read_record
 from napari_mammosae.core.verdicts.exchange import read_events
 from napari_mammosae.core.verdicts.store import VerdictStore
 

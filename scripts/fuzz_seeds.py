@@ -22,8 +22,8 @@ import dataset_factory
 import recipe
 import tiny
 from dicom_factory import breast_image, write_dicom, write_stream
-from napari_mammosae.core.models.facts_file import write_facts
-from napari_mammosae.core.models.head_files import write_head
+from napari_mammosae.core.models.files.facts_file import write_facts
+from napari_mammosae.core.models.files.head_files import write_head
 from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.loading import load_model
 
@@ -243,7 +243,7 @@ def _truth(folder: Path) -> Iterator[Seed]:
 
 
 def _answers(folder: Path) -> Iterator[Seed]:
-    from napari_mammosae.core.naming.vlm.replies import ANSWERS, Replies, Reply
+    from napari_mammosae.core.naming.vlm.server.replies import ANSWERS, Replies, Reply
 
     (folder / "names").mkdir()
     replies = Replies(folder / "names")

@@ -25,16 +25,16 @@ import cv2
 
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.core.base.provenance import provenance
-from napari_mammosae.core.models.facts_file import write_facts
+from napari_mammosae.core.models.files.facts_file import write_facts
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms.dataset import write_image, write_labels, write_list, write_tables
 from napari_mammosae.core.phantoms.phantom import has_marker, labels_of, make_phantom, names_of
 from napari_mammosae.core.reports.latent_pictures import grey
-from napari_mammosae.core.runs.layout import KINDS
+from napari_mammosae.core.runs.files.layout import KINDS
 from napari_mammosae.core.runs.making.demo import FIRST_SEED
 from napari_mammosae.core.runs.making.make import write_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.ready import FACTS, PHANTOMS, RUN, THUMBNAILS
-from napari_mammosae.core.runs.run import open_run
 
 SAMPLE_DATA = Path(__file__).parent.parent / "src" / "napari_mammosae" / "sample_data"
 SHOWN = (900_052, 900_016, 900_004, 900_005, 900_006, 900_000)

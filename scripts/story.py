@@ -39,7 +39,8 @@ from napari_mammosae.core.phantoms.dataset import write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS
 from napari_mammosae.core.reports.intervention_figures import plot_effects
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import Run, open_run
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.runs.run import Run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from walk_text import walk_of
 

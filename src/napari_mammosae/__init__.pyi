@@ -20,14 +20,14 @@ from .core.models.sae.autoencoder import SparseAutoencoder as SparseAutoencoder
 from .core.models.sae.export import export_sae as export_sae
 from .core.naming.of_run import evaluate as evaluate
 from .core.naming.result import ConceptEvaluation as ConceptEvaluation
-from .core.naming.text_heads import text_head as text_head
+from .core.naming.text.heads import text_head as text_head
 from .core.phantoms.dataset import make_phantoms as make_phantoms
 from .core.ranking.of_run import rank as rank
 from .core.reports.latents_figure import plot_latents as plot_latents
 from .core.runs.make import make_run as make_run
+from .core.runs.opening import open_run as open_run
 from .core.runs.run import Run as Run
-from .core.runs.run import open_run as open_run
-from .core.training.heads import train_head as train_head
+from .core.training.heads.training import train_head as train_head
 from .core.training.of_images import train_sae as train_sae
 from .core.verdicts.of_run import Verdicts as Verdicts
 from .viewer.launch import view as view

@@ -8,7 +8,7 @@ from PIL import Image
 
 import localize_kit
 from napari_mammosae.cli import main
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from napari_mammosae.core.intervention.edit import Edit, mask_of
 from napari_mammosae.core.models.contributions import contributions_of
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 

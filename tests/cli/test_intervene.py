@@ -14,7 +14,7 @@ import tiny
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 

@@ -12,7 +12,7 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.localization.boxes import find_regions
 from napari_mammosae.core.localization.matching import average_precision, match
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 WITH = localize_kit.WITH
 BOX = ["row_min", "col_min", "row_max", "col_max"]

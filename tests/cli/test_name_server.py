@@ -12,7 +12,7 @@ import tiny
 import vlm_server
 from napari_mammosae.cli.app import app
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.of_run import Verdicts
 from vlm_server import DETECTION, REGION, good
 

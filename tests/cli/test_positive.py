@@ -18,7 +18,7 @@ from napari_mammosae.core.intervention.of_run import intervene
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.classes import class_number, predictions_of
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 16
 TRUTH = np.arange(COUNT) % 3 == 0

@@ -16,7 +16,7 @@ from napari_mammosae.core.annotations.box_files import write_findings
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.provenance import provenance
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Evidence, Subject, VerdictStore, default_path
 
 PERSON = {

@@ -11,9 +11,9 @@ import text_kit
 from napari_mammosae.cli import main
 from napari_mammosae.core.localization.over_run import localize as localize_run
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.naming.text_heads import text_head
+from napari_mammosae.core.naming.text.heads import text_head
 from napari_mammosae.core.ranking.of_run import rank as rank_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.core.verdicts.suggestions import Suggestion

@@ -11,7 +11,7 @@ import runs_kit
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 16
 TRAINING = range(10)

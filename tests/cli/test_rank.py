@@ -13,7 +13,7 @@ import tiny
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 16
 MASS = np.arange(COUNT) % 2

@@ -14,7 +14,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.cli.console import stoppable
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 6
 

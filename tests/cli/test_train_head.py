@@ -13,8 +13,8 @@ from head_kit import PHANTOM_RUN
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.core.training import logistic
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.training.heads import logistic
 
 COUNT = 24
 

@@ -15,7 +15,7 @@ from fakes import write_png
 from layer_kit import owned
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import ModelDock
-from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panels.model import FILES
 from napari_mammosae.viewer.launch import MODEL_DOCK, open_dock
 from napari_mammosae.viewer.reader import PLUGIN, prefer_for_mammograms
 from napari_mammosae.viewer.workspace import workspace_of

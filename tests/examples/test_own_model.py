@@ -13,7 +13,7 @@ import runs_kit
 import timm_kit
 from napari_mammosae.cli import main
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own_model.md").read_text(encoding="utf-8")
 

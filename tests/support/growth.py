@@ -18,7 +18,7 @@ from qtpy.QtTest import QTest
 import in_process
 import tiny
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.process import batch, opening, remote
 from napari_mammosae.viewer import launch
 from napari_mammosae.viewer.image.tasks import ModelChoice

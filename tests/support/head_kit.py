@@ -7,8 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from napari_mammosae.core.runs.layout import Layout, feature_schema, image_schema
-from napari_mammosae.core.runs.run import Run, open_run
+from napari_mammosae.core.runs.files.layout import Layout, feature_schema, image_schema
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.runs.run import Run
 
 PHANTOM_RUN = Path(__file__).parents[1] / "data" / "phantom_run"
 

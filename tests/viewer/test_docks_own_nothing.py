@@ -24,13 +24,13 @@ from qtpy.QtWidgets import (
 
 from in_process import handle_of
 from napari_mammosae.core.annotations.boxes import read_findings
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer import docks
 from napari_mammosae.viewer.app.jobs import Jobs
 from napari_mammosae.viewer.app.preferences import remember
 from napari_mammosae.viewer.context import Context, Controller
-from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panels.model import FILES
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.widgets.column_table import ColumnTable
 from napari_mammosae.viewer.workspace import workspace_of

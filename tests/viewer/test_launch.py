@@ -9,7 +9,7 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.progress import ignore
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.viewer.launch import put_objects
 from napari_mammosae.viewer.workspace import workspace_of
 

@@ -45,8 +45,8 @@ def compare(
         from ..core.comparison import runs as compared
         from ..core.ranking.files import check_order
         from ..core.reports.comparison_figures import comparison_files, write_comparison
+        from ..core.runs.opening import open_run
         from ..core.runs.protocol import choose
-        from ..core.runs.run import open_run
 
         with usage("--order"):
             if order is not None:

@@ -64,7 +64,7 @@ def evaluate(
         from ..core.base.errors import SettingsError
         from ..core.naming.of_run import evaluate as evaluate_run
         from ..core.naming.units import POOLS
-        from ..core.runs.run import open_run
+        from ..core.runs.opening import open_run
 
         with usage("--pool"):
             pools = [name for name in POOLS if name in {word.strip() for word in pool.split(",")}]

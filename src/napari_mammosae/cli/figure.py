@@ -68,7 +68,7 @@ def figure(
         from ..core.naming.suggested import called
         from ..core.reports.latents_figure import FORMATS, figure_source, latents_figure, save_figure
         from ..core.reports.run_picture import OWN, order_for_picture, picture_of_run
-        from ..core.runs.run import open_run
+        from ..core.runs.opening import open_run
 
         with usage("--out"):
             if out.suffix.lower().removeprefix(".") not in FORMATS:

@@ -118,9 +118,9 @@ def intervene(
         from ..core.intervention import of_run
         from ..core.intervention.passed_run import intervene_by_passes, sweep_by_passes
         from ..core.runs.classes import UNNAMED
+        from ..core.runs.opening import open_run
         from ..core.runs.passes import DRAWN
         from ..core.runs.protocol import choose
-        from ..core.runs.run import open_run
 
         over = choose(protocol, split=split, rank_split=rank_split, eval_split=eval_split, unit=unit, order=order)
         order = over.order or "diff"

@@ -115,7 +115,7 @@ def localize(
         from ..core.ranking.orders import Ranking
         from ..core.reports.paper_table import paper_table
         from ..core.runs.making.model_spec import model_of_run
-        from ..core.runs.run import open_run
+        from ..core.runs.opening import open_run
 
         with usage("--threshold"):
             cut = Threshold.parse(threshold)
@@ -233,8 +233,8 @@ def _prompt_map(table: "pd.DataFrame", prompt: str) -> str:
 
 
 def _write(csv: Path, table: "pd.DataFrame", own: "pd.DataFrame | None", text: str, record: dict[str, object]) -> None:
-    from ..core.base.cells import write_csv
     from ..core.base.provenance import write_results
+    from ..core.base.tables.cells import write_csv
 
     note, *places = _written(csv, "" if own is not None else None)
     with write_results(note, record, *places) as (rows, short, *prompted):

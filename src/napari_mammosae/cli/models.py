@@ -28,7 +28,7 @@ _LISTED = "mammo-clip, layer head, closed form"
 @models.command("list")
 def list_models() -> None:
     """List the names that --model takes: adapter, layer and tail of each, and the table cell of the paper it gives."""
-    from ..core.models.model_files import embedded_models
+    from ..core.models.files.model_files import embedded_models
     from ..core.models.published.catalogue import published_models
     from ..core.models.published.places import state_of
 
@@ -49,7 +49,7 @@ def download(
 
     An interrupted download is resumed by the same command.
     """
-    from ..core.models.model_files import embedded_models
+    from ..core.models.files.model_files import embedded_models
     from ..core.models.published.download import download_model, plan_download
 
     for name in names:
@@ -188,7 +188,7 @@ def check(
 ) -> None:
     """Compare a run with the test predictions that its checkpoint stores, row by row."""
     from ..core.comparison.stored_predictions import check_predictions
-    from ..core.runs.run import open_run
+    from ..core.runs.opening import open_run
 
     with working("Reading the stored predictions", quiet=quiet):
         found = check_predictions(open_run(run), model)

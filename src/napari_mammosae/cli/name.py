@@ -86,10 +86,10 @@ def name(
         )  # fmt: skip
         return
     with working(f"Opening {run.name}", quiet=quiet):
-        from ..core.naming.from_text import name_latents
-        from ..core.naming.vocabulary import TERMS, read_terms
+        from ..core.naming.text.names import name_latents
+        from ..core.naming.text.vocabulary import TERMS, read_terms
         from ..core.runs.making.model_spec import model_of_run
-        from ..core.runs.run import open_run
+        from ..core.runs.opening import open_run
         from ..core.verdicts.suggestions import CHANCE
 
         opened = open_run(run)

@@ -87,7 +87,7 @@ def name_latents(
         from ..core.naming.vlm.of_run import NamingPlan, ServerChoice, check_tests, name_with_server
         from ..core.naming.vlm.result import check_names, names_file, server_suggestions, write_names
         from ..core.naming.vlm.tasks import Extent
-        from ..core.runs.run import open_run
+        from ..core.runs.opening import open_run
 
         with usage("--latents"):
             wanted = None if latents is None else numbers_of(latents)

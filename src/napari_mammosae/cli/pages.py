@@ -55,8 +55,8 @@ def pages(
         from ..core.ranking.neighbours import decoder_neighbours
         from ..core.ranking.of_run import rank
         from ..core.reports.latent_page import LatentSources, write_pages
+        from ..core.runs.opening import open_run
         from ..core.runs.ready import files_of_run
-        from ..core.runs.run import open_run
 
         opened = open_run(run)
         files = files_of_run(opened)

@@ -47,7 +47,7 @@ def add_prompt(model: "MammoSAE", prompt: str | None, *, approximate: bool, quie
         if approximate:
             raise typer.BadParameter("it goes with --prompt.", param_hint="--approximate")
         return None
-    from ..core.naming.text_heads import split_prompt, text_head
+    from ..core.naming.text.heads import split_prompt, text_head
 
     with usage("--prompt"):
         texts = split_prompt(prompt)

@@ -101,7 +101,7 @@ def rank(
         from ..core.ranking.compare import compare_with
         from ..core.ranking.of_run import rank as rank_run
         from ..core.runs.making.model_spec import model_of_run
-        from ..core.runs.run import open_run
+        from ..core.runs.opening import open_run
 
         value = options.positive_of_label(positive, label)
         opened = open_run(run, positive=value)

@@ -9,7 +9,7 @@ from . import options
 from .console import caution, progress, say, usage, working
 
 if TYPE_CHECKING:
-    from ..core.training.heads import TrainedHead
+    from ..core.training.heads.training import TrainedHead
 
 
 def train_head(
@@ -49,9 +49,9 @@ def train_head(
     with working(f"Opening {run.name}", quiet=quiet):
         from ..core.annotations.positives import parse_positive
         from ..core.base.provenance import check_replaceable
-        from ..core.runs.run import open_run
-        from ..core.training.head_files import FOLDER, base_of_run, head_files, save_heads
-        from ..core.training.heads import label_tables, train_for, trainable
+        from ..core.runs.opening import open_run
+        from ..core.training.heads.files import FOLDER, base_of_run, head_files, save_heads
+        from ..core.training.heads.training import label_tables, train_for, trainable
 
         with usage("--positive"):
             value = parse_positive(positive, slug(label[0]) if label and len(label) == 1 else "")

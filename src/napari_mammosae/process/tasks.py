@@ -176,9 +176,9 @@ def train_head(
     models: Models, report: Report, path: Path, label: str, positive: Mapping[str, str], base: str | None
 ) -> tuple[Head, str]:
     """Train a head for a label of a run, keep it in the run's folder, and say what it is worth."""
-    from ..core.runs.run import open_run
-    from ..core.training.head_files import FOLDER, save_heads
-    from ..core.training.heads import train_head as train
+    from ..core.runs.opening import open_run
+    from ..core.training.heads.files import FOLDER, save_heads
+    from ..core.training.heads.training import train_head as train
 
     trained = train(open_run(path, positive=positive or None), label, progress=report)
     written = save_heads([trained], path / FOLDER, base)

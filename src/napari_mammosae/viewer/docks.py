@@ -8,8 +8,8 @@ from .comparison.panel import ComparePanel
 from .exam.panel import ExamPart
 from .guide.controller import guide_of
 from .guide.panel import GuidePanel
-from .image.layers_panel import LayersPart
 from .image.panel import ModelPanel
+from .image.panels.layers import LayersPart
 from .intervention.panel import IntervenePanel
 from .latents.panel import LatentsPanel
 from .localization.panel import LocalizePanel

@@ -81,7 +81,7 @@ def launch_view(
         If no image can be read or the model is not known: said before a window opens.
     """
     from ..core.datasets.find import read_boxes
-    from ..core.models.model_files import find_model
+    from ..core.models.files.model_files import find_model
     from .reader import read_usable
 
     if model is not None:
@@ -156,7 +156,8 @@ def view(
     from ..core.datasets.find import read_boxes
     from ..core.images.mammogram import Mammogram, read_mammogram
     from ..core.runs.listed_names import listed_names
-    from ..core.runs.run import Run, open_run
+    from ..core.runs.opening import open_run
+    from ..core.runs.run import Run
     from ..process.opening import open_handles
 
     handle, local = (None, None) if model is None else open_handles(model)

@@ -29,7 +29,7 @@ def _open_chosen() -> None:
     import napari
     from qtpy.QtWidgets import QFileDialog
 
-    from .image.image_panel import IMAGES
+    from .image.panels.image import IMAGES
 
     if (viewer := napari.current_viewer()) is not None:
         names, _ = QFileDialog.getOpenFileNames(

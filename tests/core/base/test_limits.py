@@ -21,7 +21,7 @@ from napari_mammosae.core.base.limits import LIMITS, check_limit, limit, variabl
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.images.sizes import check_size
-from napari_mammosae.core.models.model_files import read_model_file
+from napari_mammosae.core.models.files.model_files import read_model_file
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
 

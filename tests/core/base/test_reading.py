@@ -13,11 +13,11 @@ from napari_mammosae.core.datasets.inbreast import read_outlines
 from napari_mammosae.core.datasets.sheets import read_sheet
 from napari_mammosae.core.images.listing import resolve_images
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.checkpoints import load_tensors, read_sae_weights
-from napari_mammosae.core.models.model_files import read_model_file
+from napari_mammosae.core.models.files.model_files import read_model_file
+from napari_mammosae.core.models.weights.checkpoints import load_tensors, read_sae_weights
 from napari_mammosae.core.phantoms.dataset import load_truth
 from napari_mammosae.core.ranking.files import read_ranking
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.exchange import read_events
 
 

@@ -16,7 +16,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import FindingsError, SettingsError
 from napari_mammosae.core.comparison.matching import correlations, match, of_activations, of_decoders
 from napari_mammosae.core.comparison.saes import compare_saes
-from napari_mammosae.core.models.found_again import found_beside, read_found_again
+from napari_mammosae.core.models.files.found_again import found_beside, read_found_again
 from napari_mammosae.core.models.loading import read_hashed_sae
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.models.sae.options import SaeOptions

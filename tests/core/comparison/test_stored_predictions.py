@@ -60,7 +60,7 @@ def test_the_same_predictions(tmp_path: Path, stored: np.ndarray, by_rows: bool,
 def test_rows_in_another_order_are_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch):
     stored = sigmoid(BY_ROWS)[::-1].copy()
     run, toml = made(tmp_path, stored)
-    monkeypatch.setattr("napari_mammosae.core.runs.run.open_run", lambda path: run)
+    monkeypatch.setattr("napari_mammosae.core.runs.opening.open_run", lambda path: run)
     assert main(["models", "check", str(tmp_path), "--model", str(toml)]) == 0
     shown = capsys.readouterr()
     most = np.abs(sigmoid(BY_ROWS) - stored).max()

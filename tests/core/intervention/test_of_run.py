@@ -13,7 +13,7 @@ from napari_mammosae.core.intervention.of_run import intervene, sweep
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.ranking.of_run import rank
 from napari_mammosae.core.ranking.orders import Ranking
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.stats.measures import auroc
 
 

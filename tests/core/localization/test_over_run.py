@@ -21,7 +21,7 @@ from napari_mammosae.core.localization.over_run import localize_latents, measure
 from napari_mammosae.core.localization.run_boxes import boxes_of_run
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 SETTINGS = LocalizationSettings(iou=0.1, resamples=50)
 

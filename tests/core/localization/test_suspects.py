@@ -10,8 +10,8 @@ from scipy.ndimage import binary_dilation
 from napari_mammosae.core.images.cells import box_shares
 from napari_mammosae.core.localization.detections import sparse_maps
 from napari_mammosae.core.localization.suspects import SuspectTally
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.ready import ready_run
-from napari_mammosae.core.runs.run import open_run
 
 GRID, SHAPE = (6, 8), (60, 80)
 BURNED_IN = ("marker", "device_tag", "bead")

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 import recipe
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.models.backbone import ARCHITECTURES, EfficientNetBackbone, FixedPadConv2d
-from napari_mammosae.core.models.released import architecture_of, rename_released
+from napari_mammosae.core.models.weights.released import architecture_of, rename_released
 
 
 @pytest.fixture(scope="module")

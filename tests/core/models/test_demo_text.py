@@ -13,7 +13,7 @@ from demo_classifier import to_input
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
-from napari_mammosae.core.naming.text_heads import text_head
+from napari_mammosae.core.naming.text.heads import text_head
 from napari_mammosae.core.phantoms.phantom import make_phantom
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.process.local import LocalModel

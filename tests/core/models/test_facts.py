@@ -151,7 +151,7 @@ def test_facts_travel(model: MammoSAE):
 def test_plain_values_need_no_torch():
     code = (
         "import sys, napari_mammosae.core.models.facts, napari_mammosae.core.models.latents\n"
-        "import napari_mammosae.core.models.model_files, napari_mammosae.process.local\n"
+        "import napari_mammosae.core.models.files.model_files, napari_mammosae.process.local\n"
         "assert not {'torch', 'timm', 'pandas', 'skimage'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

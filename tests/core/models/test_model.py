@@ -9,10 +9,10 @@ import recipe
 from napari_mammosae.core.base.errors import CheckpointError, ModelError
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
+from napari_mammosae.core.models.files.model_files import find_model, read_model_file
 from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model, resolve_device
 from napari_mammosae.core.models.model import MammoSAE
-from napari_mammosae.core.models.model_files import find_model, read_model_file
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 
 SIZE = (160, 96)

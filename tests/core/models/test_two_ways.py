@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 import tiny
 from napari_mammosae.core.base.errors import CheckpointError, ModelError
-from napari_mammosae.core.models.checkpoints import read_head, read_sae_weights
-from napari_mammosae.core.models.file_kinds import check_weights_file
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.weights.checkpoints import read_head, read_sae_weights
+from napari_mammosae.core.models.weights.file_kinds import check_weights_file
 
 HEAD = "classifier.classification_head."
 X = torch.linspace(0, 1, 3 * 64 * 64).reshape(1, 3, 64, 64).sin()

@@ -17,7 +17,7 @@ from napari_mammosae.core.models.sae.untrained import with_untrained_sae
 from napari_mammosae.core.naming.of_run import evaluate
 from napari_mammosae.core.reports.concepts import write_report
 from napari_mammosae.core.runs.make import make_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 64
 

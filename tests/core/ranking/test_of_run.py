@@ -11,7 +11,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.ranking.compare import compare_with
 from napari_mammosae.core.ranking.of_run import rank, rank_classes
 from napari_mammosae.core.ranking.orders import Ranking
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 
 @pytest.fixture(scope="module")

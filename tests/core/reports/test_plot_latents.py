@@ -18,7 +18,7 @@ from napari_mammosae.core.naming.suggested import called
 from napari_mammosae.core.reports import latents_figure as latents_figure_module
 from napari_mammosae.core.reports.latents_figure import latents_figure, plot_latents, save_figure
 from napari_mammosae.core.reports.paper_table import PaperRow, paper_table
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.core.verdicts.suggestions import Suggestion
 

@@ -21,7 +21,7 @@ from napari_mammosae.core.reports.reproduction.make import Material, Pass, Repro
 from napari_mammosae.core.reports.reproduction.parts import CONCEPTS, PARTS, VARIANTS, Part, model_name, parts_named
 from napari_mammosae.core.reports.reproduction.rankings import released_rankings
 from napari_mammosae.core.reports.reproduction.vindr import find_vindr
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 40
 FINDINGS = {"Mass": "mass", "Suspicious Calcification": "suspicious_calcification"}

@@ -18,7 +18,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of, rank
 from napari_mammosae.core.runs.classes import class_number, logit_of, logits_of_label, predictions_of
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.stats.predictions import decisions, probabilities
 from napari_mammosae.viewer.latents import tasks
 from napari_mammosae.viewer.runs.image_columns import wrong_predictions

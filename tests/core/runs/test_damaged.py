@@ -18,7 +18,8 @@ import runs_kit
 from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import Run, open_run
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.runs.run import Run
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.base.names import slug
 from napari_mammosae.core.intervention.of_run import cohort_of_run
-from napari_mammosae.core.models.head_files import write_head
+from napari_mammosae.core.models.files.head_files import write_head
 from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.runs.classes import logits_of_label, predictions_of
 

@@ -13,7 +13,7 @@ from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.reports.inspection import write_inspection
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,12 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.caches import cache_folder, cache_named, is_embedded
 from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.model_files import SAMPLE_DATA
+from napari_mammosae.core.models.files.model_files import SAMPLE_DATA
 from napari_mammosae.core.phantoms.phantom import has_marker, labels_of, make_phantom
 from napari_mammosae.core.reports.concepts import report_folder
 from napari_mammosae.core.runs.making.demo import demo_hashes
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.ready import PHANTOMS, files_of_run, ready_facts, ready_run
-from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.core.verdicts.places import default_path
 
 LABELS = ("mass", "suspicious_calcification")

@@ -21,7 +21,7 @@ from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 COUNT = 11
 

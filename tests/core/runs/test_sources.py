@@ -9,7 +9,7 @@ from dicom_factory import breast_image, write_dicom
 from napari_mammosae.core.base.errors import FindingsError, RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.sources import read_sources
 
 VINDR = (

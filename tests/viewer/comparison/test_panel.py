@@ -11,7 +11,7 @@ import compare_kit
 from napari_mammosae.core.comparison.models import ModelSide, compare_models
 from napari_mammosae.core.ranking.scores import LabelledPool
 from napari_mammosae.core.runs.classes import classes_of
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.viewer.comparison.table import COLUMNS
 from napari_mammosae.viewer.docks import CompareDock
 from napari_mammosae.viewer.widgets.small_plot import class_colors

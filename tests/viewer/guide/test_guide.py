@@ -6,7 +6,7 @@ import pytest
 from layer_kit import owned
 from napari_mammosae.core.anatomy.query import rectangle_weights
 from napari_mammosae.core.annotations.boxes import read_findings
-from napari_mammosae.core.models.model_files import SAMPLE_DATA
+from napari_mammosae.core.models.files.model_files import SAMPLE_DATA
 from napari_mammosae.core.runs.ready import PHANTOMS
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.viewer.guide.controller import guide_of

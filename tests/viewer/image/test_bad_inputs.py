@@ -14,7 +14,7 @@ from bad_inputs import HEADER, IMAGES, MODELS, TABLES
 from layer_kit import owned
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image import tasks
-from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panels.model import FILES
 
 
 class Desk:

@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QLabel
 import fakes
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.canvas.texts import PREDICTION
-from napari_mammosae.viewer.image.latent_panel import PredictionPart
+from napari_mammosae.viewer.image.panels.latent import PredictionPart
 from napari_mammosae.viewer.workspace import workspace_of
 
 SAID = "Model and SAE disagree on mass"

@@ -6,8 +6,8 @@ import pytest
 
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
-from napari_mammosae.core.training import logistic
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.training.heads import logistic
 from napari_mammosae.viewer.canvas.latent_view import Prediction, prediction_text
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import InterveneDock, ModelDock

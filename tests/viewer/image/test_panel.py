@@ -18,7 +18,7 @@ from napari_mammosae.core.models.facts import Domain
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import LatentsDock, ModelDock
 from napari_mammosae.viewer.image import tasks
-from napari_mammosae.viewer.image.model_panel import FILES
+from napari_mammosae.viewer.image.panels.model import FILES
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from napari_mammosae.core.intervention.prompt_scores import score_image
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
-from napari_mammosae.core.naming.text_heads import text_head
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.naming.text.heads import text_head
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.process.local import LocalModel
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import InterveneDock, LatentsDock, ModelDock

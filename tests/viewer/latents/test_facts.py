@@ -13,7 +13,7 @@ from napari_mammosae.core.ranking.of_run import RankingChoice, attribution_of
 from napari_mammosae.core.ranking.scores import LabelledPool, score_latents
 from napari_mammosae.core.reports.latent_pictures import HEIGHT, heatmaps, paint, strongest
 from napari_mammosae.core.runs.classes import classes_of
-from napari_mammosae.core.runs.image_files import ImageFiles
+from napari_mammosae.core.runs.files.images import ImageFiles
 from napari_mammosae.viewer.canvas.colors import heat_colormap
 from napari_mammosae.viewer.latents.facts import facts_of
 from napari_mammosae.viewer.latents.tasks import rank

@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from fakes import INPUT, FakeModel, latent_maps
 from napari_mammosae.core.images.geometry import Frame
-from napari_mammosae.core.models.found_again import FoundAgain
+from napari_mammosae.core.models.files.found_again import FoundAgain
 from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.widgets.columns import FOUND, GROUP

@@ -2,9 +2,9 @@ from fake_run import FakeRun
 from napari_mammosae.core.base.caches import all_caches
 from napari_mammosae.core.phantoms import phantom
 from napari_mammosae.core.reports.latent_pictures import COUNT
-from napari_mammosae.core.runs.image_files import ImageFiles
+from napari_mammosae.core.runs.files.images import ImageFiles
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.ready import files_of_run, ready_run
-from napari_mammosae.core.runs.run import open_run
 from napari_mammosae.viewer.latents.thumbnails import GreyCache, make_pictures
 
 

@@ -13,7 +13,7 @@ from napari_mammosae.core.images.cells import box_shares
 from napari_mammosae.core.images.geometry import BOX
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.canvas.box_lines import MANY
+from napari_mammosae.viewer.canvas.boxes.lines import MANY
 from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.workspace import workspace_of
 from waiting import is_due

@@ -11,7 +11,7 @@ import localize_kit
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import Cancelled
 from napari_mammosae.core.localization import over_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.viewer.docks import LocalizeDock
 from napari_mammosae.viewer.workspace import workspace_of
 

@@ -17,9 +17,9 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.base.remembered import state_folder
 from napari_mammosae.core.runs.classes import logits_of_label
-from napari_mammosae.core.runs.image_files import ImageFiles
+from napari_mammosae.core.runs.files.images import ImageFiles
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.process.tasks import RunJob
 from napari_mammosae.viewer.docks import ImagesDock, ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore, default_path
 from napari_mammosae.core.verdicts.suggestions import Suggestion
 from napari_mammosae.viewer.app import keymap

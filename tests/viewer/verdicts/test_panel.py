@@ -10,7 +10,7 @@ from qtpy.QtCore import Qt
 
 from fakes import FakeModel
 from napari_mammosae.core.localization.suspects import find_suspects
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore, default_path
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.preferences import remember

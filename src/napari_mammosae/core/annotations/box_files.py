@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from ..base.cells import write_csv
 from ..base.errors import FindingsError
 from ..base.files import write_atomic
 from ..base.provenance import NOTICE, plain, write_json, write_table
+from ..base.tables.cells import write_csv
 from ..images.geometry import BOX
 from .coco import EXTRA
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, ImageNames, image_id_of, short_name, slug
 from ..base.reading import reads
-from ..base.tables import numbers, read_image_ids, read_table, require
+from ..base.tables.reading import numbers, read_image_ids, read_table, require
 from ..images.geometry import BOX, clip_boxes
 from .coco import read_coco
 from .labels import image_facts

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, slug
-from ..base.tables import UNKNOWN, numbers
+from ..base.tables.reading import UNKNOWN, numbers
 from .positives import (
     DENSITIES,
     Positive,

@@ -8,7 +8,7 @@ import pandas as pd
 from ..base.errors import FindingsError
 from ..base.names import slug
 from ..base.reading import reads
-from ..base.tables import UNKNOWN, numbers, read_image_ids, read_table
+from ..base.tables.reading import UNKNOWN, numbers, read_image_ids, read_table
 from .label_values import has_letters, normal_texts, read_values, same_text
 from .positives import Positive, Uncertain, bound_of, positive_of, value_for
 from .vindr import categories

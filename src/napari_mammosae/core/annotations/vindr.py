@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..base.errors import FindingsError
 from ..base.names import slug
-from ..base.tables import UNKNOWN
+from ..base.tables.reading import UNKNOWN
 
 SEPARATOR = re.compile(r"[;|,]")
 """What stands between the names of findings."""

@@ -11,9 +11,9 @@ from enum import Enum
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .cells import write_csv
 from .errors import WriteError
 from .files import write_atomic, write_together
+from .tables.cells import write_csv
 
 if TYPE_CHECKING:
     import pandas as pd

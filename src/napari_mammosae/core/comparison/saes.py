@@ -11,7 +11,7 @@ import numpy as np
 from ..base.errors import SettingsError
 from ..base.progress import Report, ignore, reporting
 from ..base.provenance import provenance
-from ..models.found_again import SHOWN_HASH
+from ..models.files.found_again import SHOWN_HASH
 from .matching import correlations, match, of_activations, of_decoders
 
 if TYPE_CHECKING:
@@ -91,7 +91,8 @@ def compare_saes(
     """
     from ..models.loading import read_hashed_sae
     from ..models.sae.options import settle_options
-    from ..runs.run import Run, open_run
+    from ..runs.opening import open_run
+    from ..runs.run import Run
 
     if len(saes) < 2:
         raise SettingsError("one SAE was given; expected at least two to compare.")

@@ -89,7 +89,7 @@ def check_predictions(run: "Run", model: str | Path | None = None) -> Prediction
 @reads(CheckpointError, "a weights file with predictions")
 def read_predictions(file: Path) -> NDArray[np.float64]:
     """Return the predictions that a checkpoint stores, (rows, C)."""
-    from ..models.checkpoints import load_tensors
+    from ..models.weights.checkpoints import load_tensors
 
     content = load_tensors(file)[0]
     found = content.get("predictions") if isinstance(content, Mapping) else None
@@ -103,7 +103,7 @@ def read_predictions(file: Path) -> NDArray[np.float64]:
 
 def _classifier_of(run: "Run", model: str | Path | None) -> Path:
     from ..base.files import sha256_file
-    from ..models.model_files import find_model
+    from ..models.files.model_files import find_model
     from ..models.published.catalogue import published_models
     from ..models.published.places import is_ready
 

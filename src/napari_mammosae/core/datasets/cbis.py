@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import MammoSAEError
-from ..base.tables import read_table, require
-from ..images.dicom import read_shape
-from ..images.dicom_facts import CBIS_CASE
+from ..base.tables.reading import read_table, require
+from ..images.dicom.facts import CBIS_CASE
+from ..images.dicom.reading import read_shape
 from ..images.geometry import BOX
 from ..images.mammogram import read_mammogram
 from .dataset import DataSet, Folder, Record, agreed, density_of, make_data_set, side_of

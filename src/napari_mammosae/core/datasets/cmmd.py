@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..images.dicom import read_facts
+from ..images.dicom.reading import read_facts
 from .dataset import DataSet, Folder, Record, make_data_set, side_of
 from .sheets import read_sheet
 

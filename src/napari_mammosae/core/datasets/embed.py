@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.names import ImageNames
-from ..base.tables import read_table, require
+from ..base.tables.reading import read_table, require
 from .dataset import DataSet, Folder, Record, agreed, by_stem, copies_note, density_of, make_data_set, side_of
 
 TITLE = "EMBED"

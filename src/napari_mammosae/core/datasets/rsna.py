@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import FindingsError
-from ..base.tables import UNKNOWN, read_table
+from ..base.tables.reading import UNKNOWN, read_table
 from .dataset import DataSet, Folder, Record, by_stem, copies_note, density_of, make_data_set, side_of
 
 TITLE = "RSNA Screening Mammography"

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ..base.errors import FindingsError, MissingPackageError
 from ..base.reading import reads
-from ..base.tables import read_table, require, table_of
+from ..base.tables.reading import read_table, require, table_of
 
 
 @reads(FindingsError, "a table")

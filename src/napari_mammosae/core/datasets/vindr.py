@@ -8,7 +8,7 @@ from ..annotations.boxes import Findings, read_findings
 from ..annotations.labels import read_label_rows, read_labels
 from ..base.errors import FindingsError
 from ..base.names import ImageNames
-from ..base.tables import read_table
+from ..base.tables.reading import read_table
 from ..images.listing import ImageList, image_ids
 from .dataset import DataSet, Folder, by_stem, copies_note
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..runs.layout import STUDY_DAY
+from ..runs.files.layout import STUDY_DAY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -106,7 +106,7 @@ def _image_list(root: Path, paths: list[Path], table: Path | None = None, notes:
 
 @reads(ImageError, "a CSV that lists images")
 def _from_table(table: Path) -> ImageList:
-    from ..base.tables import read_table
+    from ..base.tables.reading import read_table
 
     try:
         cells = read_table(table)

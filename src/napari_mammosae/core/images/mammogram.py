@@ -15,9 +15,9 @@ from ..base.limits import check_limit
 from ..base.names import ImageNames, image_id_of, valid_text
 from ..base.reading import reading
 from ..base.text import size_text
-from .dicom import BORDER, read_dicom
-from .dicom_display import VoiTable
-from .dicom_facts import Laterality, View
+from .dicom.display import VoiTable
+from .dicom.facts import Laterality, View
+from .dicom.reading import BORDER, read_dicom
 from .kinds import DICOM_SUFFIXES, is_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, normalised_channels, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane

@@ -9,7 +9,7 @@ from ..base.errors import ModelError
 from ..images.preprocessing import Preprocessing
 from .adapters.kinds import TailKind
 from .choices import Engine, Precision
-from .found_again import FoundAgain
+from .files.found_again import FoundAgain
 from .heads import HasHeads, Head
 
 

@@ -20,7 +20,6 @@ from .adapters.protocol import Backbone
 from .adapters.reading import read_network
 from .adapters.weights import check_weights
 from .backbone import EfficientNetBackbone
-from .checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
 from .choices import (
     AnyEngine,
     Precision,
@@ -31,20 +30,21 @@ from .choices import (
     is_untrained,
     settle_recipe,
 )
-from .file_kinds import check_weights_file
-from .found_again import found_beside
-from .head_files import check_head_file
+from .files.found_again import found_beside
+from .files.head_files import check_head_file
+from .files.model_files import HeadSource, ModelFiles, embedded_models, find_model
 from .heads import Head, Task
 from .memory import loaded_within_memory
 from .model import MammoSAE
-from .model_files import HeadSource, ModelFiles, embedded_models, find_model
 from .published.download import download_model
-from .released import architecture_of, rename_released
 from .sae.autoencoder import SparseAutoencoder
 from .sae.options import SaeOptions
 from .sae.reading import read_sae, weights_file
 from .sae.untrained import with_untrained_sae
 from .text.reading import TextFiles
+from .weights.checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
+from .weights.file_kinds import check_weights_file
+from .weights.released import architecture_of, rename_released
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 

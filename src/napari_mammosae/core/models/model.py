@@ -1,10 +1,9 @@
 """`MammoSAE`: backbone, sparse autoencoder and classifier head as one object, and how it is put together."""
 
 import gc
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,12 +17,11 @@ from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
 from .adapters.protocol import Backbone
 from .choices import Engine, Precision
-from .engines.openvino import Pass, converted_passes
+from .engines.passes import Passes
 from .facts import Domain, ModelFacts, why_not_linear
-from .found_again import FoundAgain
+from .files.found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
 from .layers import block_of_layer
-from .memory import first_line, out_of_memory
 from .sae.autoencoder import SparseAutoencoder
 from .sae.fitting import where_it_fits
 from .text.of_model import ModelText
@@ -101,14 +99,12 @@ class MammoSAE(HasHeads):
             )
         dtype = DTYPES[self.precision]
         self.backbone = self.backbone.eval().requires_grad_(False)
-        self._extract, self._finish = self._torch_passes()
-        if self.engine == "openvino":
-            self._use_openvino()
+        key = f"{self.model_sha256[:32]}-{self.layer}" if self.model_sha256 else ""
+        self._passes = Passes(self.backbone, self.block, self.engine, key, self.precision == "bfloat16")
+        self.engine = self._passes.engine
         self.backbone = self.backbone.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.sae is not None:
             self.sae = self.sae.requires_grad_(False).to(self.device, dtype)
-        if self.engine == "compiled":
-            self._extract = torch.compile(self._extract)
 
     def __repr__(self) -> str:
         classes, (rows, cols) = ", ".join(self.classes) or "no classifier", self.grid
@@ -267,11 +263,9 @@ class MammoSAE(HasHeads):
             raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
         x = x.to(self.device, DTYPES[self.precision]).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            try:
-                return self._extract(x)
-            except Exception as error:
-                self._give_up_engine(error)
-                return self._extract(x)
+            features = self._passes.extract(x)
+        self.engine = self._passes.engine
+        return features
 
     def cells_of(self, features: Tensor) -> Tensor:
         """Features of the cells (N, d, H', W') alone, of feature maps (N, D, H', W') of the SAE's layer."""
@@ -313,12 +307,9 @@ class MammoSAE(HasHeads):
         if self.block is None:
             return features
         with torch.inference_mode():
-            features = features.to(self.device, DTYPES[self.precision])
-            try:
-                return self._finish(features)
-            except Exception as error:
-                self._give_up_engine(error)
-                return self._finish(features)
+            last = self._passes.finish(features.to(self.device, DTYPES[self.precision]))
+        self.engine = self._passes.engine
+        return last
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (N, C) of all heads in order, float64 on the CPU, of feature maps (N, d, H', W') of the SAE's layer.
@@ -408,41 +399,13 @@ class MammoSAE(HasHeads):
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""
-        if self.engine == "openvino":
-            self._extract, self._finish = self._torch_passes()  # lets go of the network's copy
+        self._passes.release()
         for module in (self.backbone, self.sae):
             if module is not None:
                 module.to("meta")
         gc.collect()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
-
-    def _torch_passes(self) -> tuple[Pass, Pass]:
-        """Passes of the backbone itself: from the image to the SAE's layer, and from there to the last."""
-        block = len(self.backbone.blocks) - 1 if self.block is None else self.block
-        extract: Pass = self.backbone.forward
-        if self.block is not None:
-            extract = partial(self.backbone.to_block, block=block)
-        return extract, partial(self.backbone.from_block, block=block)
-
-    def _use_openvino(self) -> None:
-        """Compute with a copy of the backbone, which is still float32 and on the CPU."""
-        key = f"{self.model_sha256[:32]}-{self.layer}" if self.model_sha256 else ""
-        try:
-            self._extract, self._finish = converted_passes(self.backbone, self.block, key, self.precision == "bfloat16")
-        except ModelError:
-            raise
-        except Exception as error:
-            self._give_up_engine(error)
-
-    def _give_up_engine(self, error: Exception) -> None:
-        """Go back to PyTorch and say so, where an engine has failed; raise what is not the engine's fault."""
-        if self.engine == "torch" or out_of_memory(error):
-            raise error
-        what = "torch.compile" if self.engine == "compiled" else "OpenVINO"
-        warnings.warn(f"{what} failed ({first_line(error)}); continuing without it", stacklevel=3)
-        self.engine = "torch"
-        self._extract, self._finish = self._torch_passes()
 
     @property
     def autoencoder(self) -> SparseAutoencoder:

@@ -11,13 +11,13 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..base.cells import write_rows
 from ..base.errors import ImageError
 from ..base.files import write_atomic
 from ..base.limits import check_grown, check_limit
 from ..base.progress import Report, ignore, reporting
 from ..base.provenance import check_replaceable, provenance, write_results
 from ..base.reading import reads
+from ..base.tables.cells import write_rows
 from .phantom import FINDINGS, Phantom, make_phantom, nipple_hidden
 
 BOX_COLUMNS = ("image", "finding", "xmin", "ymin", "xmax", "ymax")

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..base.cells import write_rows
 from ..base.errors import FindingsError, SettingsError
 from ..base.progress import Report, ignore
 from ..base.provenance import check_replaceable, provenance, write_results
 from ..base.reading import reads
-from ..base.tables import read_table, require
+from ..base.tables.cells import write_rows
+from ..base.tables.reading import read_table, require
 from .dataset import write_image, write_truth
 from .phantom import Phantom, make_phantom
 

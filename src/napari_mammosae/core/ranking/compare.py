@@ -9,7 +9,8 @@ import numpy as np
 
 from ..base.errors import RunError, SettingsError
 from ..runs.making.model_spec import model_of_run
-from ..runs.run import Run, open_run
+from ..runs.opening import open_run
+from ..runs.run import Run
 from .files import read_ranking
 from .of_run import rank
 from .orders import Ranking

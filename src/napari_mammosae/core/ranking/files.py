@@ -127,7 +127,7 @@ def read_ranking(path: Path | str) -> Ranking:
     path = Path(path)
     if path.suffix.lower() == ".json":
         return read_published(path)
-    from ..base.tables import numbers, read_table, require
+    from ..base.tables.reading import numbers, read_table, require
 
     try:
         table = read_table(path)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.cells import write_csv
 from ..base.figures import plain
 from ..base.provenance import write_results
+from ..base.tables.cells import write_csv
 from ..comparison.models import ModelComparison
 from ..runs.run import Run
 from .intervention_figures import checked, save

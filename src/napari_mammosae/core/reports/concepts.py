@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..base.caches import folder_beside
-from ..base.cells import write_csv
 from ..base.errors import RunError
 from ..base.provenance import check_replaceable, write_results
 from ..base.reading import reading
 from ..base.structured import read_json
+from ..base.tables.cells import write_csv
 from ..naming.pair_measures import COLUMNS as PAIRS
 from ..naming.shortcuts import COLUMNS as SHORTCUTS
 from .concepts_page import page_of

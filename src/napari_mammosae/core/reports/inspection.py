@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..base.cells import write_csv
 from ..base.errors import ModelError
 from ..base.files import sha256_file
 from ..base.provenance import provenance, write_results
+from ..base.tables.cells import write_csv
 from ..images.geometry import cell_affine
 from ..images.mammogram import Mammogram
 from ..intervention.prompt_scores import score_image

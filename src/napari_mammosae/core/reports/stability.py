@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.cells import write_csv
 from ..base.figures import plain
 from ..base.provenance import write_results
+from ..base.tables.cells import write_csv
 from ..comparison.saes import SAEComparison, names_of
-from ..models.found_again import ENDING
+from ..models.files.found_again import ENDING
 from .intervention_figures import checked, save
 
 

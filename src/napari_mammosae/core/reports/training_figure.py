@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..base.cells import write_csv
 from ..base.figures import plain
 from ..base.provenance import provenance, write_results
+from ..base.tables.cells import write_csv
 from ..training.results import FittedSAE
 from .intervention_figures import checked, save
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..base.progress import reporting
 from .making import make
-from .run import Run, open_run
+from .opening import open_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ..annotations.positives import Positive, Uncertain
     from ..base.progress import Report
     from .making.model_spec import ModelSpec
+    from .run import Run
 
 
 def make_run(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..base.caches import cache_folder, is_embedded
-from ..models.model_files import SAMPLE_DATA
-from .image_files import ImageFiles
+from ..models.files.model_files import SAMPLE_DATA
+from .files.images import ImageFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +31,7 @@ def ready_facts() -> ModelFacts:
     ModelError
         The file is not there or damaged.
     """
-    from ..models.facts_file import read_facts
+    from ..models.files.facts_file import read_facts
 
     return read_facts(SAMPLE_DATA / FACTS)
 
@@ -61,7 +61,7 @@ class DrawnFiles(ImageFiles):
         """
         from ..phantoms.dataset import write_image
         from ..phantoms.phantom import make_phantom
-        from .layout import writing
+        from .files.layout import writing
 
         path = self.path(row)
         if path is not None and not path.is_file():

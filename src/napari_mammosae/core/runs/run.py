@@ -1,4 +1,4 @@
-"""`open_run`: a finished run as tables and sparse matrices, read as they are asked for."""
+"""A finished run as tables and sparse matrices, read as they are asked for."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -11,25 +11,32 @@ from numpy.typing import NDArray
 
 from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
-from ..annotations.positives import positive_of
 from ..base.errors import ModelError, RunError
 from ..base.names import ImageNames, short_name
 from ..base.reading import reading
 from ..images.geometry import Frame
 from ..models.latents import LatentMaps
-from .layout import FRAME, POOLED, WITH_SCALES, Kind, Layout, feature_schema, image_schema, maps_schema, regions_schema
+from .files.layout import (
+    FRAME,
+    POOLED,
+    WITH_SCALES,
+    Kind,
+    Layout,
+    feature_schema,
+    image_schema,
+    maps_schema,
+    regions_schema,
+)
+from .files.map_values import decode_unscaled, decode_values
+from .files.tables import check_images, check_values, damaged, read_failures, read_parquet, rows_of_lists
 from .listed_names import listed_names
-from .map_values import decode_unscaled, decode_values
 from .parts import NO_CELLS, MapsPart, RegionsPart
-from .positive import Positives, find_positives
-from .settings import read_info
-from .tables import check_images, check_values, damaged, read_failures, read_parquet, rows_of_lists
+from .positive import Positives
 
 if TYPE_CHECKING:
     import pandas as pd
     from scipy.sparse import csc_array
 
-    from ..annotations.positives import Positive
     from ..models.facts import ModelFacts
     from ..models.heads import Head
     from ..models.model import MammoSAE
@@ -407,48 +414,3 @@ class Run:
         with reading(name, RunError, "a table of a run"):
             check_values(table, self.numbers, self.n_latents, self.grid[0] * self.grid[1], name)
         return table
-
-
-def open_run(path: Path | str, model: "MammoSAE | None" = None, *, positive: "Positive | None" = None) -> Run:
-    """Open a complete run.
-
-    Parameters
-    ----------
-    path
-        Its folder.
-    model
-        When given, the run must have been made with it.
-    positive
-        The value that counts as positive: of every label that has it, or of each label by name. All other values of the
-        label count as one class. Known pairs such as malignant and normal need none.
-
-    Raises
-    ------
-    RunError
-        There is no run, it is not complete, of a newer version, or made with another model or SAE.
-    SettingsError
-        No label has the positive value.
-
-    Examples
-    --------
-    >>> import napari_mammosae as ms
-    >>> ms.open_run("run")
-    <Run run: 12 images, 2048 latents of demo, with maps>
-    """
-    path = Path(path)
-    info = read_info(path)
-    if info is None:
-        raise RunError(f"{path.name or path} is not a run: it has no run.json. Make one with `napari-mammosae run`.")
-    if not info["complete"]:
-        done = len(Layout(path).parts("images"))
-        raise RunError(
-            f"{path.name} is not complete ({done} of {-(-info['images'] // info['block'])} blocks done); repeat the "
-            "`run` command to finish it."
-        )
-    run = Run(path, info)
-    if positive is not None or any(positive_of(names) == 0 for names in info["categories"].values()):
-        labels = {name: run.label(name) for name in run.labels}
-        run = Run(path, info, find_positives(labels, info["categories"], positive))
-    if model is not None:
-        run.check_model(model)
-    return run

@@ -11,8 +11,8 @@ from ..base.reading import reads, short_reason
 from ..base.structured import read_json
 from ..images.preprocessing import Preprocessing
 from ..models.heads import lasting_logits
-from .info_schema import defaults, fault_of
-from .layout import Layout, writing
+from .files.info_schema import defaults, fault_of
+from .files.layout import Layout, writing
 
 if TYPE_CHECKING:
     from ..models.model import MammoSAE

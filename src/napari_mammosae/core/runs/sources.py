@@ -217,7 +217,7 @@ def _read_listing(
     import pandas as pd
 
     from ..annotations.labels import image_facts, read_label_rows
-    from ..base.tables import read_table
+    from ..base.tables.reading import read_table
 
     cells = read_table(table)
     identifiers = [entry.image_id for entry in entries]

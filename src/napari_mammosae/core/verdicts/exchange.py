@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from ..base.cells import guard, unguard
 from ..base.errors import FindingsError, VerdictError
 from ..base.files import sha256_file
 from ..base.limits import check_limit, limit, limit_cells
 from ..base.provenance import beside, provenance, write_json, write_results
 from ..base.reading import reads, short_reason
 from ..base.structured import read_json
-from ..base.table_text import decode_text, find_separator
+from ..base.tables.cells import guard, unguard
+from ..base.tables.text import decode_text, find_separator
 from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
 from .store import VerdictStore
 from .suggestions import INSERT_SUGGESTION, SUGGESTION_COLUMNS, SuggestionEvent, checked, event_of

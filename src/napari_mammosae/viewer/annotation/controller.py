@@ -13,7 +13,7 @@ from qtpy.QtCore import QTimer
 from ...core.base.errors import MammoSAEError
 from ...core.base.names import slug
 from ..app.history import History
-from ..canvas import box_shapes
+from ..canvas.boxes import shapes as box_shapes
 from ..canvas.layers import tag, tags
 from ..context import Controller
 from .files import Draft, drop_draft, keep_draft, read_draft, save_boxes

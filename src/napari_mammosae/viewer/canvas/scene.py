@@ -13,7 +13,7 @@ from ...core.base.errors import SettingsError
 from ...core.images.geometry import cell_affine
 from . import colors, layers
 from .arrangement import Arrangement
-from .box_shapes import draw_boxes
+from .boxes.shapes import draw_boxes
 from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers

@@ -17,8 +17,8 @@ def opened(path: Path, positive: dict[str, str], report: Report) -> Run:
     RunError
         It is no complete run.
     """
+    from ...core.runs.opening import open_run
     from ...core.runs.positive import undecided
-    from ...core.runs.run import open_run
 
     report(f"Opening {path.name}")
     run = open_run(path)

@@ -12,7 +12,7 @@ from ...core.annotations.finding_colors import finding_color
 from ...core.exams.hanging import hang_beside, hang_views
 from ...core.exams.placement import place_view
 from ...core.images.geometry import BOX, cell_affine
-from ..canvas.box_lines import draw_lines, lines_layer
+from ..canvas.boxes.lines import draw_lines, lines_layer
 from ..canvas.layers import latents_layer, line_width, rectangles, stack_affine
 from ..canvas.redraw import FONT, garbage_later
 from ..canvas.stack import LatentStack

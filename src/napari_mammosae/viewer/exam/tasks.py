@@ -13,7 +13,7 @@ from .state import ExamImage, ShownExam
 if TYPE_CHECKING:
     from ...core.base.progress import Report
     from ...core.exams.grouping import Exam
-    from ...core.runs.image_files import ImageFiles
+    from ...core.runs.files.images import ImageFiles
     from ...core.runs.run import Run
     from ...process.handle import ModelHandle
     from .state import Point

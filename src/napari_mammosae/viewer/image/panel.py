@@ -7,15 +7,15 @@ from ..canvas.actions import CanvasActions
 from ..widgets import ui
 from ..widgets.parts import Dock, Scrolled
 from .controller import ImageController
-from .diagnosis_panel import DiagnosisPanel
-from .heads_panel import HeadsPart
-from .image_panel import ImagePart
-from .job_panel import JobPart
-from .latent_panel import LatentPart, PredictionPart
-from .layers_panel import LayersPart
-from .model_panel import ModelPart
 from .open_layers import OpenLayers
-from .prompt_panel import PromptPart
+from .panels.diagnosis import DiagnosisPanel
+from .panels.heads import HeadsPart
+from .panels.image import ImagePart
+from .panels.job import JobPart
+from .panels.latent import LatentPart, PredictionPart
+from .panels.layers import LayersPart
+from .panels.model import ModelPart
+from .panels.prompt import PromptPart
 
 
 class ModelPanel(Dock):

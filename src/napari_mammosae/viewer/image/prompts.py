@@ -56,7 +56,7 @@ class Prompts(Controller):
 
     def ask(self, text: str) -> None:
         """Make a text, or a pair with | between, a head of the model; an empty text leaves the prompt shown."""
-        from ...core.naming.text_heads import split_prompt
+        from ...core.naming.text.heads import split_prompt
 
         handle = self.session.handle
         if not text.strip():

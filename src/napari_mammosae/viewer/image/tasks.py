@@ -54,7 +54,7 @@ class ModelChoice:
 
 def model_names() -> tuple[str, ...]:
     """Models that have a name, whether their files are here or not."""
-    from ...core.models.model_files import embedded_models
+    from ...core.models.files.model_files import embedded_models
     from ...core.models.published.catalogue import published_models
 
     return (*embedded_models(), *published_models())
@@ -85,7 +85,7 @@ def download(name: str, report: Report) -> None:
 
 def stamps(choice: ModelChoice) -> Any:
     """Return what differs where a file of a chosen model is another one now."""
-    from ...core.models.model_files import file_stamps
+    from ...core.models.files.model_files import file_stamps
 
     return file_stamps(choice.recipe)
 
@@ -107,7 +107,7 @@ def add_prompt(
     handle: ModelHandle, texts: tuple[str, str], approximate: bool, report: Report
 ) -> tuple[Head, JointSpace]:
     """Make a prompt one more head of a model, unless it is one; also return the space its texts share with images."""
-    from ...core.naming.text_heads import find_prompt, make_head
+    from ...core.naming.text.heads import find_prompt, make_head
 
     report("Reading the prompt")
     head = find_prompt(handle.facts.heads, *texts)

@@ -142,8 +142,8 @@ def write_edit(path: Path, record: EditRecord, report: Report) -> list[Path]:
     """
     import pandas as pd
 
-    from ...core.base.cells import write_csv
     from ...core.base.provenance import provenance, write_results
+    from ...core.base.tables.cells import write_csv
     from ...core.models.disagreement import disagreements
     from ...core.models.domain import outside_domain
     from ...core.reports.intervention_figures import SUFFIXES

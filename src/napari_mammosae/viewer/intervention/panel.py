@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QFileDialog, QWidget
 from ...core.base.errors import MammoSAEError
 from ...core.intervention.edit import Edit
 from ..image.controller import ImageController
-from ..image.prompt_panel import PromptPart
+from ..image.panels.prompt import PromptPart
 from ..runs.browser import RunBrowser
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, PageTabs, Scrolled, hint, row

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from psygnal import Signal
 
 from ...core.base.errors import FindingsError
-from ...core.models.found_again import FoundAgain, read_found_again
+from ...core.models.files.found_again import FoundAgain, read_found_again
 from ..app.order import BY_IMAGE, Order
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable

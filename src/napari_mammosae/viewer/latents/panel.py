@@ -8,7 +8,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QMenu, QSplitter, QWidget
 
 from ...core.base.errors import FindingsError, SettingsError
-from ...core.models.found_again import ENDING
+from ...core.models.files.found_again import ENDING
 from ..app.session import MOST_PINS
 from ..widgets import ui
 from ..widgets.parts import Dock

@@ -11,8 +11,8 @@ from psygnal import Signal
 
 from ...core.images.geometry import BOX
 from ...core.models.latents import LatentMaps
-from ..canvas.box_lines import lines_layer, lines_of
-from ..canvas.box_shapes import is_drawable, read
+from ..canvas.boxes.lines import lines_layer, lines_of
+from ..canvas.boxes.shapes import is_drawable, read
 from ..canvas.layers import pixels_of, rectangles
 from ..canvas.owned import PIXELS
 from ..canvas.pins import pin_layer

@@ -12,7 +12,7 @@ from ...core.annotations.finding_colors import finding_color
 from ...core.base.caches import register_cache
 from ...core.images.geometry import Frame
 from ...core.reports.latent_pictures import grey, heatmaps, paint, small_picture, strongest
-from ...core.runs.image_files import ImageFiles
+from ...core.runs.files.images import ImageFiles
 from ...core.runs.run import Run
 from ..canvas.colors import heat_colormap
 

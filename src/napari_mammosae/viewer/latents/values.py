@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.models.found_again import FoundAgain
+from ...core.models.files.found_again import FoundAgain
 from ..app.session import Session
 from ..widgets.columns import (
     BEST_LABEL,

@@ -15,7 +15,7 @@ from ...core.base.errors import MammoSAEError
 from ...core.models.latents import LatentMaps
 from ..app.listening import call_while_alive
 from ..app.order import Order
-from ..canvas.box_lines import MANY
+from ..canvas.boxes.lines import MANY
 from ..context import Context, Controller
 from .breast_outline import Outline
 from .latent_set import LatentSet, Together, latents_of, set_of, weights_of

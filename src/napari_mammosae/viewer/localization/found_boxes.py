@@ -8,7 +8,7 @@ from napari.layers import Shapes, Vectors
 from numpy.typing import NDArray
 
 from ...core.localization.one_image import Fate
-from ..canvas.box_lines import MANY, draw_lines, lines_layer
+from ..canvas.boxes.lines import MANY, draw_lines, lines_layer
 from ..canvas.layers import rectangles
 from ..canvas.redraw import replaced_at_once
 from .result import BoxRow

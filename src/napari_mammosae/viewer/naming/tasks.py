@@ -29,9 +29,9 @@ def read(run: Run, report: Report) -> Concepts | None:
 
 def name(run: Run, handle: ModelHandle, report: Report) -> list[Suggestion]:
     """Name the latents of a run by the model's own text tower and the vocabulary that comes along."""
-    from ...core.naming.from_text import name_latents
     from ...core.naming.suggested import text_suggestions
-    from ...core.naming.vocabulary import TERMS
+    from ...core.naming.text.names import name_latents
+    from ...core.naming.text.vocabulary import TERMS
 
     report("Naming latents")
     return text_suggestions(name_latents(run, handle.facts, speaker=handle), TERMS.name)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ...core.base.progress import Report
-    from ...core.runs.image_files import ImageFiles
+    from ...core.runs.files.images import ImageFiles
     from ...core.runs.run import Run
     from ..canvas.actions import CanvasActions
     from ..context import Context

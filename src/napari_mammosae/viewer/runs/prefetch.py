@@ -11,7 +11,7 @@ from ...core.base.progress import ignore
 from ...core.images.mammogram import Mammogram
 from ...core.models.facts import ModelFacts
 from ...core.models.latents import LatentMaps
-from ...core.runs.image_files import ImageFiles
+from ...core.runs.files.images import ImageFiles
 from ...core.runs.run import Run
 from ...process.handle import ModelHandle
 

@@ -100,8 +100,8 @@ def open_run_folder(
     OtherModelError
         It was made with another model than the loaded one.
     """
+    from ...core.runs.opening import open_run
     from ...core.runs.positive import undecided
-    from ...core.runs.run import open_run
 
     report(f"Opening {path.name}")
     run = open_run(path)
@@ -133,7 +133,7 @@ def open_ready_run(models: ModelOpener, choice: ModelChoice, loaded: ModelFacts 
         Another model is loaded.
     """
     from ...core.annotations.boxes import read_findings
-    from ...core.models.model_files import SAMPLE_DATA
+    from ...core.models.files.model_files import SAMPLE_DATA
     from ...core.runs.ready import PHANTOMS, files_of_run, ready_facts, ready_run
 
     choice = _demo_choice(choice, loaded)

@@ -14,7 +14,8 @@ from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.contributions import contributions_of
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import Run, open_run
+from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.runs.run import Run
 
 
 def run_of(folder: Path, name: str, width: int) -> tuple[Run, Path]:

@@ -15,9 +15,9 @@ from napari_mammosae.core.anatomy.regions import REGIONS
 from napari_mammosae.core.base.errors import CheckpointError, ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
+from napari_mammosae.core.models.files.model_files import read_model_file
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.model_files import read_model_file
-from napari_mammosae.core.models.released import _RELEASED_ENDS, _RELEASED_LAYERS
+from napari_mammosae.core.models.weights.released import _RELEASED_ENDS, _RELEASED_LAYERS
 from napari_mammosae.core.runs.making.decode import Decoder
 from napari_mammosae.core.runs.sources import read_sources
 

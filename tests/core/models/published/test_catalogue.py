@@ -3,7 +3,7 @@
 import pytest
 
 from napari_mammosae.core.base.errors import ModelError
-from napari_mammosae.core.models.model_files import find_model
+from napari_mammosae.core.models.files.model_files import find_model
 from napari_mammosae.core.models.published.address import Address
 from napari_mammosae.core.models.published.catalogue import published_model, published_models
 

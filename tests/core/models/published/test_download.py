@@ -16,8 +16,8 @@ import published_kit as kit
 from hub_server import Hub, reaching, serving
 from napari_mammosae.core.base.errors import Cancelled, CheckpointError, DownloadError, ModelError, WriteError
 from napari_mammosae.core.base.progress import ignore
+from napari_mammosae.core.models.files.model_files import find_model
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.model_files import find_model
 from napari_mammosae.core.models.published import fetch, remote_file
 from napari_mammosae.core.models.published.address import Address
 from napari_mammosae.core.models.published.download import download_model, plan_download

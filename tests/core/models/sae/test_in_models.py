@@ -16,11 +16,11 @@ from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.image_edit import edit_image
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
+from napari_mammosae.core.models.files.model_files import file_stamps
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.model_files import file_stamps
 from napari_mammosae.core.reports.inspection import latent_table
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.training.reconstruction import ReconstructionStats
 from napari_mammosae.process.local import LocalModel
 

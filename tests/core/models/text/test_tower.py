@@ -7,8 +7,8 @@ import torch
 
 import text_kit
 from napari_mammosae.core.base.errors import CheckpointError, UnsafeCheckpointError
-from napari_mammosae.core.models.checkpoints import load_tensors
 from napari_mammosae.core.models.text.reading import TextFiles, read_text_side
+from napari_mammosae.core.models.weights.checkpoints import load_tensors
 
 TEXTS = {
     "Mass": [2, 4, 3],

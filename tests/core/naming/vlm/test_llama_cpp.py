@@ -8,12 +8,12 @@ import pytest
 import tiny_vlm
 import vlm_kit
 from napari_mammosae.core.base.errors import ServerError
-from napari_mammosae.core.naming.vlm.address import find_server
-from napari_mammosae.core.naming.vlm.answers import CATEGORIES, NameAnswer, parse_answer
-from napari_mammosae.core.naming.vlm.client import Client
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, models_of_server, name_with_server
 from napari_mammosae.core.naming.vlm.pictures import whole_view
 from napari_mammosae.core.naming.vlm.questions import ask_for_name
+from napari_mammosae.core.naming.vlm.server.address import find_server
+from napari_mammosae.core.naming.vlm.server.answers import CATEGORIES, NameAnswer, parse_answer
+from napari_mammosae.core.naming.vlm.server.client import Client
 from napari_mammosae.core.naming.vlm.tasks import Extent
 
 

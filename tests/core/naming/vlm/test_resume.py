@@ -14,7 +14,7 @@ import vlm_kit
 import vlm_server
 from napari_mammosae.core.base.errors import Cancelled, RunError
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, name_with_server
-from napari_mammosae.core.naming.vlm.replies import Replies, Reply, working_in
+from napari_mammosae.core.naming.vlm.server.replies import Replies, Reply, working_in
 from napari_mammosae.core.naming.vlm.tasks import Extent
 
 SMALL = Extent(pairs=2, alike=1, detection=5, regions=2, ranks=2)

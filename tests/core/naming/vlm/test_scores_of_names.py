@@ -11,7 +11,7 @@ import vlm_kit
 from napari_mammosae.core.naming.vlm import of_run
 from napari_mammosae.core.naming.vlm.measures import score_detection, score_ranks, score_regions
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, name_with_server
-from napari_mammosae.core.naming.vlm.replies import Reply
+from napari_mammosae.core.naming.vlm.server.replies import Reply
 from napari_mammosae.core.naming.vlm.tasks import Extent
 from napari_mammosae.core.naming.vlm.testing import names_of_all
 from vlm_server import Asked

@@ -24,7 +24,7 @@ from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.part_files import Block
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.sources import Entry, read_sources
 
 

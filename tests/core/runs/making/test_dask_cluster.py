@@ -15,7 +15,7 @@ from napari_mammosae.core.base.errors import Cancelled, ModelError, RunError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making import dask_cluster
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +138,7 @@ def test_a_scheduler_without_encryption_is_noted(tmp_path, tiny_model, images, m
 
 
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):
-    from napari_mammosae.core.runs.layout import Layout
+    from napari_mammosae.core.runs.files.layout import Layout
     from napari_mammosae.core.runs.making.dask_cluster import ModelOnWorker
     from napari_mammosae.core.runs.making.process import torch_threads
     from napari_mammosae.core.runs.settings import RunSettings, model_settings

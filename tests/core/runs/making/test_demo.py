@@ -12,7 +12,7 @@ from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.phantoms import dataset
 from napari_mammosae.core.phantoms.phantom import labels_of, make_phantom, names_of
 from napari_mammosae.core.runs.making.demo import COUNT, FIRST_SEED, Drawer, demo_folder, demo_run
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.sources import Entry
 
 FEW = 4

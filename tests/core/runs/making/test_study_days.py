@@ -6,7 +6,7 @@ from dicom_factory import breast_image, write_dicom
 from napari_mammosae.core.exams.grouping import group_exams
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.study_days import study_days
-from napari_mammosae.core.runs.run import open_run
+from napari_mammosae.core.runs.opening import open_run
 
 
 def files(folder, dates):

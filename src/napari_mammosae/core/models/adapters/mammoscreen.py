@@ -6,9 +6,9 @@ from pathlib import Path
 from torch import Tensor
 
 from ...base.errors import CheckpointError
-from ..checkpoints import load_tensors
-from ..state_dicts import Place, tables
 from ..timm_import import import_timm
+from ..weights.checkpoints import load_tensors
+from ..weights.state_dicts import Place, tables
 from .kinds import CONFIG, MammoscreenConfig, NetworkSource, read_mammoscreen_config
 from .network import NetworkBackbone
 from .timm_network import Loaded, build, classifier_of, network_name

@@ -1,7 +1,7 @@
 """A backbone from the files of a model, by the adapter that its kind names."""
 
 from ...base.errors import ModelError
-from ..model_files import ModelFiles
+from ..files.model_files import ModelFiles
 from .mammoscreen import read_mammoscreen
 from .timm_network import Loaded, read_timm
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from ...base.errors import CheckpointError, ModelError
-from ..checkpoints import load_tensors
 from ..memory import first_line
-from ..state_dicts import check_known, name_places, places
 from ..timm_import import import_timm
+from ..weights.checkpoints import load_tensors
+from ..weights.state_dicts import check_known, name_places, places
 from .kinds import TORCHVISION, NetworkSource
 from .network import NetworkBackbone
 from .weights import choose_weights, fill, find_weights

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...base.errors import CheckpointError
-from ..state_dicts import Place, choose, name_places, places, tables
+from ..weights.state_dicts import Place, choose, name_places, places, tables
 
 _COUNTER = ".num_batches_tracked"
 """Batch norms of early versions of PyTorch lack it, and nothing but training reads it."""

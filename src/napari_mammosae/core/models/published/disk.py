@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ...base.errors import DownloadError, ModelError
 from ...base.files import sha256_file
-from ..model_schema import FileEntry
+from ..files.model_schema import FileEntry
 from .catalogue import PublishedFile, PublishedModel, published_model, published_models
 from .fetch import extract_member, opened_zip
 from .hub import find_cached

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ...base.errors import DownloadError
 from ...base.files import sha256_file
 from ...base.text import size_text
-from ..model_schema import FileEntry
+from ..files.model_schema import FileEntry
 from .address import SCHEME, Address
 from .catalogue import PublishedFile, PublishedModel, published_model, published_models
 from .fetch import extract_member, fetch_file, find_member, find_whole, is_extracted, opened_archive, opened_zip

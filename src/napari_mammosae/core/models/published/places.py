@@ -8,7 +8,7 @@ from ...base.errors import ModelError
 from ...base.files import write_atomic
 from ...base.reading import reads
 from ...base.structured import read_toml
-from ..model_schema import FILE_KINDS, FileEntry, validated
+from ..files.model_schema import FILE_KINDS, FileEntry, validated
 from .address import SCHEME, Address
 from .catalogue import PublishedModel
 from .hub import find_cached

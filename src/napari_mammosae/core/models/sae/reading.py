@@ -12,8 +12,8 @@ from torch import Tensor
 from ...base.errors import CheckpointError
 from ...base.reading import reads
 from ...base.structured import parse_json
-from ..checkpoints import load_tensors, read_sae_weights
-from ..state_dicts import Place, check_known, choose, name_places, tables
+from ..weights.checkpoints import load_tensors, read_sae_weights
+from ..weights.state_dicts import Place, check_known, choose, name_places, tables
 from .autoencoder import SparseAutoencoder
 from .content import SaeContent
 from .formats import dictionary_learning, msae, openai, overcomplete, prisma, saelens, saev, sparsify

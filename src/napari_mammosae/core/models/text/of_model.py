@@ -92,7 +92,7 @@ class ModelText:
         import torch
 
         from ...images.mammogram import read_mammogram
-        from ..model_files import SAMPLE_DATA
+        from ..files.model_files import SAMPLE_DATA
 
         model, found = self._model, []
         for path in sorted((SAMPLE_DATA / "phantoms").glob("*.png"))[:MEASURED_ON]:
@@ -119,8 +119,8 @@ class ModelText:
     @cached_property
     def _pretrained(self) -> "EfficientNetBackbone | None":
         """The image encoder in the tower's file; None where there is none."""
-        from ..checkpoints import read_backbone
         from ..loading import build_backbone, renamed
+        from ..weights.checkpoints import read_backbone
 
         assert self._files is not None
         path = self._files.text

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...base.errors import CheckpointError, ModelError
 from ...base.reading import reading
-from ..file_kinds import SAFETENSORS, check_weights_file
+from ..weights.file_kinds import SAFETENSORS, check_weights_file
 from .bert import Bert
 from .tower import TextTower, Vectors
 from .wordpiece import WordPieces, read_vocabulary
@@ -129,8 +129,8 @@ def _tensors(path: Path, key: str | None) -> tuple[dict[str, NDArray[Any]], Mapp
         with safe_open(path, framework="numpy") as file:
             config = json.loads((file.metadata() or {}).get("config", "{}"))
             return _finite({name: file.get_tensor(name) for name in file.keys() if _is_needed(name)}, path), config  # noqa: SIM118
-    from ..checkpoints import load_tensors
-    from ..state_dicts import choose, places
+    from ..weights.checkpoints import load_tensors
+    from ..weights.state_dicts import choose, places
 
     content = load_tensors(path, mapped=True)[0]
     place = choose(places(content, path.name, (f"{IMAGE_PROJECTION}.weight",)), key, path.name, "text towers", "text")

@@ -8,17 +8,17 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from ...base.errors import ServerError
-from .answers import ScoreAnswer, parse_answer, probability_of_yes
-from .client import NoProbabilities, ServerFault, spoken
 from .questions import ask_how_sure, ask_whether
+from .server.answers import ScoreAnswer, parse_answer, probability_of_yes
+from .server.client import NoProbabilities, ServerFault, spoken
 
 if TYPE_CHECKING:
     from ...base.progress import Report
-    from .answers import Parsed
-    from .client import Client
     from .pictures import Picture
     from .questions import Question
-    from .replies import Replies, Reply
+    from .server.answers import Parsed
+    from .server.client import Client
+    from .server.replies import Replies, Reply
 
 MOST_FAULTS = 5
 """So many requests that fail one after the other end the work."""

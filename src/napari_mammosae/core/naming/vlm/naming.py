@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .agreement import medoid
-from .answers import UNCLEAR, NameAnswer
 from .questions import ask_for_name
+from .server.answers import UNCLEAR, NameAnswer
 
 if TYPE_CHECKING:
     from .asking import Asker

@@ -12,14 +12,14 @@ from ...base.caches import folder_beside
 from ...base.errors import ConsentNeeded, ServerError, SettingsError
 from ...base.progress import reporting
 from ...base.provenance import provenance
-from .address import check_consent, find_server
 from .asking import Asker
-from .client import RETRIES, TIMEOUT, Client, spoken
 from .images_of_run import RunImages
 from .naming import name_latent
 from .questions import VERSION
-from .replies import FOLDER, working_in
 from .result import NamedLatent, ServerNames, mean_nulls
+from .server.address import check_consent, find_server
+from .server.client import RETRIES, TIMEOUT, Client, spoken
+from .server.replies import FOLDER, working_in
 from .tasks import Cost, Extent, cost_of, plan_tasks
 from .testing import NameTest, names_of_all
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from ...models.facts import ModelFacts
     from ...runs.run import Run
     from ...stats.measures import FloatArray
-    from .address import Server
     from .measures import Score
+    from .server.address import Server
 
 MOST_LATENTS = 50
 Test = Literal["detection", "regions", "ranks"]

@@ -8,7 +8,7 @@ from base64 import b64encode
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .answers import LETTERS, NameAnswer, OrderAnswer, ScoreAnswer
+from .server.answers import LETTERS, NameAnswer, OrderAnswer, ScoreAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,7 @@ from ...base.provenance import beside, check_replaceable, plain, write_table
 from ...stats.bootstrap import benjamini_hochberg
 from ...verdicts.suggestions import CHANCE, LONGEST, Suggestion
 from .measures import NAN, NULLS, Score
-from .replies import FOLDER
+from .server.replies import FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

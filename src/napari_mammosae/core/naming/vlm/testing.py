@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .answers import LETTERS, OrderAnswer
 from .measures import CHOICES, Score, score_detection, score_ranks, score_regions
 from .questions import ask_for_order
 from .regions import moved_region, region_of
+from .server.answers import LETTERS, OrderAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

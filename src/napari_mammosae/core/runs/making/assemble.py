@@ -7,15 +7,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ...base.cells import write_rows
 from ...base.errors import RunError
 from ...base.files import write_atomic
 from ...base.reading import short_reason
 from ...base.structured import parse_json
-from ..layout import FRAME, STUDY_DAY, Layout, image_schema, write_table, writing
+from ...base.tables.cells import write_rows
+from ..files.layout import FRAME, STUDY_DAY, Layout, image_schema, write_table, writing
+from ..files.tables import within
 from ..settings import RunSettings, write_info
 from ..sources import Sources
-from ..tables import within
 from .part_files import FAILURES
 from .study_days import study_days
 

@@ -5,7 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 from ...base.errors import Cancelled
-from ..layout import Layout
+from ..files.layout import Layout
 from ..settings import RunSettings
 from ..sources import Entry
 from .compute import Computer

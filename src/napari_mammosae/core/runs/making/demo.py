@@ -12,8 +12,8 @@ from ...base.progress import Report, ignore
 from ...base.provenance import provenance
 from ...base.reading import reads
 from ...base.structured import read_json
-from ...models.model_files import find_model
-from ..layout import writing
+from ...models.files.model_files import find_model
+from ..files.layout import writing
 from ..settings import read_info
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed

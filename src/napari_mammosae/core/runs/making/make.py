@@ -10,8 +10,8 @@ from ...annotations.positives import Positive, Uncertain
 from ...base.errors import RunError
 from ...base.progress import Report, ignore
 from ...models.latents import LatentMaps
-from ..image_files import remember_folder
-from ..layout import Layout, writing
+from ..files.images import remember_folder
+from ..files.layout import Layout, writing
 from ..settings import RunSettings, check_same, kept_heads, model_settings, read_info, write_info
 from ..sources import Sources, read_sources
 from ..splits import sources_of_split

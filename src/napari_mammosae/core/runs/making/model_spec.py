@@ -37,8 +37,8 @@ def load(model: ModelSpec) -> MammoSAE:
 
 def model_of_run(run: Run, model: str | None, **settings: Any) -> MammoSAE:
     """Load the model of a run: the one named, else the one it says it was made with; `settings` as of `load_model`."""
+    from ...models.files.model_files import embedded_models
     from ...models.loading import load_model
-    from ...models.model_files import embedded_models
     from ...models.published.catalogue import published_models
 
     name = str(run.info["model"])

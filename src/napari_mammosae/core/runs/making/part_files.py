@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ...anatomy.regions import REGIONS
 from ...models.latents import LatentMaps
-from ..layout import (
+from ..files.layout import (
     MAP_ROWS_PER_GROUP,
     MAPS,
     POOLED,
@@ -22,7 +22,7 @@ from ..layout import (
     image_schema,
     write_table,
 )
-from ..map_values import encode_values
+from ..files.map_values import encode_values
 from .decode import Decoded, Failed
 
 FAILURES = b"failures"

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...images.dicom import read_study_date
+from ...images.dicom.reading import read_study_date
 
 if TYPE_CHECKING:
     from datetime import date

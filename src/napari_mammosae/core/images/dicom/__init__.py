@@ -1,0 +1,1 @@
+"""DICOM files: elements, pixels, display, and the facts that matter for a mammogram."""

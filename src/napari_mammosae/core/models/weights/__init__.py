@@ -1,0 +1,1 @@
+"""Files of weights: what kind they are, read safely, their names looked up."""

@@ -1,0 +1,1 @@
+"""Speaking with a server: its address, requests, answers, and what was asked before."""

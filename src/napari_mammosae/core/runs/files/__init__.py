@@ -1,0 +1,1 @@
+"""The files of a run: their places, columns, checks and the values of maps."""

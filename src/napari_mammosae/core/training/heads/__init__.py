@@ -1,0 +1,1 @@
+"""Training linear heads on the pooled channels of a run."""

@@ -1,0 +1,1 @@
+"""Boxes drawn over the mammogram: as shapes to edit, or as plain lines."""
