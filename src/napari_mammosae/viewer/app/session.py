@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
+HIDDEN = "Hidden in blind mode."
+"""What stands in the place of all that could sway a blind judge."""
 Value = TypeVar("Value")
 
 

@@ -13,6 +13,7 @@ from ...core.runs.making.demo import demo_hashes
 from ..app import keymap
 from ..app.listening import call_while_alive
 from ..app.order import BY_IMAGE, Order
+from ..app.session import HIDDEN
 from ..context import Controller
 from ..image.tasks import ModelChoice
 from ..intervention.panel import IntervenePanel
@@ -60,6 +61,7 @@ class Guide(Controller):
         self.listen(events.current, self._on_current)
         self.listen(events.image, self._on_image)
         self.listen(events.verdicts, self._announce)
+        self.listen(events.blind, self._on_blind)
         self.listen(work.suspects.changed, self._on_found)
         self.listen(work.suspects.jobs.ended, self._on_searched)
         self.listen(work.intervention.changed, self._announce)
@@ -106,6 +108,9 @@ class Guide(Controller):
         if self.session.run is None:
             self.start()
             return
+        if self.session.blind and key in ("ranking", "find", "judge"):
+            self._say(HIDDEN)
+            return
         getattr(self, f"_take_{key}")()
 
     def _take_latent(self) -> None:
@@ -120,6 +125,9 @@ class Guide(Controller):
     def _take_ranking(self) -> None:
         self._reveal()
         raise_dock(window_of(self.scene.viewer), _LATENTS)
+        latents = self._work.latents
+        latents.follows = True
+        latents.fill(sort_by=latents.ranking.sort_key)
         order = self.session.order
         self._taken.add("ranking")
         first = ", ".join(map(str, order.latents[:4])) if order is not None else ""
@@ -201,7 +209,7 @@ class Guide(Controller):
             self._say(
                 f"{measures}. On most of these {used} images the marker goes against the mass, and misled the model."
                 if not self.session.blind
-                else "Hidden in blind mode."
+                else HIDDEN
             )
 
     # The picture
@@ -218,7 +226,7 @@ class Guide(Controller):
         self._taken.clear()
         self.said, self.marker_latents = "", ()
         self._cover("before")
-        show_hint(self.scene.viewer, True)
+        show_hint(self.scene.viewer, self._covered)
         QTimer.singleShot(0, call_while_alive(self._settle))
         self._announce()
 
@@ -262,10 +270,16 @@ class Guide(Controller):
             self.scene.see_latents(True)
 
     def _cover(self, kind: MapKind) -> None:
-        """Show a logit map in place of the latents, until a step or a key asks for one of them."""
+        """Show a logit map in place of the latents until they are asked for; not to a blind judge."""
+        if self.session.blind:
+            return
         self._covered = True
         self.scene.see_latents(False)
         self._work.intervention.map_kind = kind
+
+    def _on_blind(self, *_: object) -> None:
+        self._reveal()
+        self._say("")
 
     def _say(self, text: str) -> None:
         self.said = text

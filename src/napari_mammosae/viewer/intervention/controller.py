@@ -297,7 +297,8 @@ class Intervention(Controller):
         self._overlay.show(viewer, text)
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
         cells = scene.cells_to_pixels(maps) if known and maps is not None else None
-        logit_map.show(scene.owned, view, cells, self.state.logit, self._map)
+        kind: MapKind = "none" if self.session.blind else self._map
+        logit_map.show(scene.owned, view, cells, self.state.logit, kind)
 
     # What happens elsewhere
 

@@ -206,7 +206,7 @@ class BoxesPart(Part):
             if (measure := known.get(key)) is not None and measure.reason:
                 missing.setdefault(measure.reason, []).append(title.in_words)
         self.reasons.setText(" ".join(f"No {listed(names)}: {why}." for why, names in missing.items()))
-        self.reasons.setVisible(bool(missing))
+        self.reasons.setVisible(bool(missing) and not self.session.blind)
 
     def _not_drawn(self, current: Localization) -> str:
         found = len(current.found)

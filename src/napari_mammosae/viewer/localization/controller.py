@@ -291,8 +291,9 @@ class Localizer(Controller):
         assert image is not None
         assert maps is not None
         assert maps.frame is not None
-        findings = None if self.session.blind else self.session.findings
-        return truth_of(findings, image, maps.frame, self._choice.finding)
+        if self.session.blind:
+            return replace(truth_of(None, image, maps.frame), hidden=True)
+        return truth_of(self.session.findings, image, maps.frame, self._choice.finding)
 
     # The layers
 

@@ -10,6 +10,7 @@ from psygnal import Signal
 from ...core.base.errors import MammoSAEError
 from ...core.localization.suspects import find_suspects
 from ..app.order import Order
+from ..app.session import HIDDEN
 from ..context import Context, Controller
 from ..widgets.column_table import ColumnTable
 from ..widgets.columns import LATENT, VERDICT, Column
@@ -117,6 +118,8 @@ class SuspectSearch(Controller):
 
     def find(self) -> None:
         """Begin to look, unless it was done for this run and these boxes already."""
+        if not self.usable:
+            return
         run, findings = self.session.run, self.session.findings
         kept = self._kept.get(run)
         if kept is not None and kept[0] is findings:
@@ -178,7 +181,7 @@ class SuspectSearch(Controller):
         elif not run.has_maps:
             self.note = NO_MAPS.format(run.path.name)
         else:
-            self.note = "Hidden in blind mode." if self.session.blind else NEVER
+            self.note = HIDDEN if self.session.blind else NEVER
         self.changed.emit()
         if self.usable and run in self._kept:
             self.find()

@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from ....core.base.errors import FindingsError
 from ...app.keymap import tooltip
+from ...app.session import HIDDEN
 from ...canvas import window as display
 from ...canvas.actions import CanvasActions
 from ...canvas.notes import notes_on
@@ -69,7 +70,7 @@ class ImagePart(Part):
         self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
         self.listen(self.session.events.image, self.refresh)
-        for event in (self.session.events.findings, self.session.events.run):
+        for event in (self.session.events.findings, self.session.events.run, self.session.events.blind):
             self.listen(event, self._show_boxes)
         self.listen(self.session.events.model, self._show_notes)
         self.listen(actions.windowed, self._show_window)
@@ -112,6 +113,8 @@ class ImagePart(Part):
         findings, image = self.session.findings, self.session.image
         if findings is None:
             text = "none loaded"
+        elif self.session.blind:
+            text = HIDDEN.lower().removesuffix(".")
         elif image is None:
             text = "loaded"
         else:

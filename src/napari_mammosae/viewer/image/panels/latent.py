@@ -30,17 +30,19 @@ class PredictionPart(Part):
         self._grid.setColumnStretch(0, 1)
         self.listen(self.session.events.maps, self.refresh)
         self.listen(self.session.events.hidden_heads, self.refresh)
+        self.listen(self.session.events.blind, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show the prediction of the image, or nothing while there is none."""
+        """Show the prediction of the image, or nothing while there is none, and to a blind judge."""
         while (item := self._grid.takeAt(0)) is not None:
             if (widget := item.widget()) is not None:
                 widget.hide()  # until it is deleted
                 widget.deleteLater()
         model, maps = self.session.model, self.session.maps
-        self.setVisible(model is not None and maps is not None and bool(model.classes))
-        if model is None or maps is None:
+        hidden = self.session.blind or maps is None or model is None or not model.classes
+        self.setVisible(not hidden)
+        if hidden or model is None or maps is None:
             return
         self._add(0, "Prediction (logit)", "model", "with SAE")
         for line, p in enumerate(predictions(model, maps, self.session.hidden_heads), start=1):
