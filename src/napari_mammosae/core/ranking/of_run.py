@@ -18,7 +18,7 @@ from ..runs.run import Run
 from ..runs.sample import Sample, Unit, sample_of
 from .orders import Ranking
 from .prompt_changes import removal_changes
-from .scores import Contrast, LabelledPool, Score, class_rankings, score_latents
+from .scores import PLAIN, Contrast, LabelledPool, Score, class_rankings, score_latents
 from .table import rank_latents
 
 if TYPE_CHECKING:
@@ -240,5 +240,5 @@ class RankingChoice:
         return sample_of(run, self.label, over.rank_split, over.unit)
 
 
-NO_LABEL_SCORES: tuple[Score, ...] = ("mean", "firing_images", "firing_cells", "mean_active", "std")
+NO_LABEL_SCORES = tuple(score for score in PLAIN if score != "attribution")
 """Scores that make sense without labels."""

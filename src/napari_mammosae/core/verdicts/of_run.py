@@ -152,7 +152,7 @@ class Verdicts:
         return self._store.suggest(self._subject, wanted)
 
     def suggestions(self) -> pd.DataFrame:
-        """Return what each method suggests now, one row a latent and method.
+        """Return what each method suggests now, one row per latent and method.
 
         Columns: `latent`, `name`, `method`, `score`, `null`, `q_value`, `provenance`, and `time` (UTC).
         """

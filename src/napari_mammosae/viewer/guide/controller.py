@@ -148,7 +148,7 @@ class Guide(Controller):
             return
         judged = self._work.reviewer.judge_all(self.marker_latents, "spurious", CONCEPT)
         if judged:
-            self._say(f"Your verdict on {judged} latents: spurious, {CONCEPT}. Shift-U takes the last one back.")
+            self._say(f"Your verdict on {judged} latents: spurious, {CONCEPT}. Shift-U undoes the last one.")
 
     def _take_remove(self) -> None:
         work = self._work
@@ -207,7 +207,7 @@ class Guide(Controller):
         if "auroc" in self._taken and self._work.intervention.state.without_spurious and measures:
             used = len(self.session.run) if self.session.run is not None else 0
             self._say(
-                f"{measures}. On most of these {used} images the marker goes against the mass, and misled the model."
+                f"{measures}. On most of these {used} images the marker disagrees with the mass and misleads the model."
                 if not self.session.blind
                 else HIDDEN
             )

@@ -26,7 +26,7 @@ class EditState:
     ----------
     source
         Where the set comes from: the best k of the run's ranking, of what latents add to this image's logit, or of what
-        they add inside the drawn region; latents called spurious; pinned ones; the current one; a list of numbers.
+        they add inside the drawn region; latents marked spurious; pinned ones; the current one; a list of numbers.
     direction
         For ranked sources: latents that speak for the class, against it, or both (for a run the union of the best k of
         every class, as published).
@@ -41,7 +41,7 @@ class EditState:
     inside_region
         Whether only cells of the drawn region are edited.
     without_spurious
-        The one switch: latents called spurious are zeroed, whatever else is set.
+        The one switch: latents marked spurious are zeroed, whatever else is set.
     """
 
     source: Source = "image"

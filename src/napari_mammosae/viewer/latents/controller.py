@@ -115,7 +115,7 @@ class LatentList(Controller):
         """
         shown, found = self._sae(), read_found_again(path)
         if shown is None or not found.is_of(*shown):
-            raise FindingsError(f"{path.name} is about another SAE than the one shown; open that SAE's table.")
+            raise FindingsError(f"{path.name} is about a different SAE from the one shown; open that SAE's table.")
         self._found = found
         self.fill()
 

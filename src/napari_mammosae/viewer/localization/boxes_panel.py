@@ -83,7 +83,7 @@ class BoxList(QTreeWidget):
         self.setUniformRowHeights(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setToolTip("Click a box to go there, double-click to go close")
+        self.setToolTip("Click a box to go there; double-click to zoom in")
         self.header().setStretchLastSection(True)
         for column, (sample, room) in enumerate((("false positive x", 30), ("0.00", 14), ("0.000", 14))):
             self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)

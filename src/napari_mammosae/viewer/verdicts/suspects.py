@@ -37,7 +37,8 @@ REASON = Column(
     shown=True,
 )
 LIFT = Column(
-    "suspect.lift", "Box lift", "Share of its activation inside the boxes over theirs of the image; below 1 avoids",
+    "suspect.lift", "Box lift",
+    "Share of its activation inside the boxes over their share of the image; below 1: it avoids them",
     "run", ".2f", rising=True,
 )  # fmt: skip
 REASONS = {

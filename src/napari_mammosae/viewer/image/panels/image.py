@@ -138,7 +138,7 @@ class ImagePart(Part):
         image = self.session.image
         scale = image.scale if image is not None else None
         self.scale_label.setText(
-            "" if image is None else f"{scale.per_pixel[1]:.3g} mm a pixel" if scale else "in pixels"
+            "" if image is None else f"{scale.per_pixel[1]:.3g} mm per pixel" if scale else "in pixels"
         )
         self.scale_label.setToolTip(
             str(scale) if scale is not None else "The file does not say how large its pixels are."
