@@ -78,6 +78,14 @@ def test_a_step_of_the_slider_shows_the_latents(viewer, opened):
     assert guide_of(opened).is_done("latent")
 
 
+def test_another_image_in_its_place_shows_its_latents(viewer, opened, qtbot):
+    viewer.layers.remove(owned(viewer).find("mammogram"))
+    qtbot.waitUntil(lambda: not viewer.canvas.overlays[HINT_TEXT].visible)
+    opened.browser.show(1)
+    qtbot.waitUntil(lambda: opened.session.maps is not None, timeout=20_000)
+    assert {"latents", "logit map"} & shown(viewer) == {"latents"}
+
+
 @pytest.mark.parametrize("asked", ["boxes", "box", "table"])
 def test_what_is_asked_about_latents_shows_them(viewer, opened, qtbot, asked):
     if asked == "boxes":

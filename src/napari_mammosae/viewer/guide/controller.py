@@ -257,9 +257,12 @@ class Guide(Controller):
         if self.scene.owned.role_of(event.value) == "found":
             self._reveal()
 
-    def _on_image(self, *_: object) -> None:
-        if self._covered and not self._opening:
-            show_hint(self.scene.viewer, False)
+    def _on_image(self, image: Any) -> None:
+        if not self._covered or self._opening:
+            return
+        show_hint(self.scene.viewer, False)
+        if image is None:  # what the picture was of is gone; another image comes with its latents
+            self._reveal()
 
     def _reveal(self) -> None:
         """Show the latents in place of the picture; it stays away then."""
