@@ -42,8 +42,8 @@ def pages(
     """Write a page for each of some latents, and an index of them.
 
     Each page is one file and needs no others: the images that excite the latent most, its activations by label, its
-    neighbours, what it adds to the logits, and the verdicts on it. The pictures show patients: mind whom you give
-    them to.
+    neighbours, what it adds to the logits, and the verdicts on it. The pictures show patients: take care whom
+    you share them with.
     """
     asked = None if latents is None else numbers_in(latents)
     with working(f"Opening {run.name}", quiet=quiet):

@@ -35,7 +35,7 @@ def export(
     current: Annotated[bool, typer.Option("--current", help="Only the current verdicts, not their history.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write verdicts as CSV or JSON; screenshots stay behind."""
+    """Write verdicts as CSV or JSON, without screenshots."""
     from ..core.base.provenance import check_replaceable
     from ..core.verdicts.exchange import export_verdicts, note_of
 
@@ -98,7 +98,7 @@ def agreement(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say how far two people agree (Cohen's kappa) about the latents both judged."""
+    """Measure how well two people agree (Cohen's kappa) on the latents that both reviewed."""
     import pandas as pd
 
     from ..core.base.provenance import provenance, write_table

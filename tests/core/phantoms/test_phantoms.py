@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import napari_mammosae
 from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.phantoms.dataset import load_truth, write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, make_phantom
 from napari_mammosae.core.phantoms.strokes import draw_line, strands
@@ -295,7 +296,7 @@ def test_an_extreme_bias_decides_the_marker(seed, bias):
 
 @pytest.mark.parametrize(("seed", "bias"), [(-1, 0.5), (0, 1.5), (0, float("nan"))])
 def test_arguments_without_meaning_are_refused(seed, bias):
-    with pytest.raises(ValueError, match=r"seed|probability"):
+    with pytest.raises(SettingsError, match=r"seed|probability"):
         make_phantom(seed, marker_bias=bias)
 
 
@@ -337,5 +338,5 @@ def test_written_files_say_what_was_drawn(tmp_path):
 
 
 def test_asking_for_nothing_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(SettingsError, match="at least one"):
         write_phantoms(tmp_path / "out", 0)

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.arguments import expect
 from ..base.errors import ModelError
 from ..images.geometry import Frame
 from ..images.mammogram import Mammogram, input_tensor
@@ -36,6 +37,8 @@ def compute_latents(model: MammoSAE, image: Mammogram) -> LatentMaps:
     >>> ms.compute_latents(ms.load_model("demo"), image).shape
     (2048, 48, 29)
     """
+    expect(model, "model")
+    expect(image, "mammogram")
     return features_and_latents(model, image.prepared(model.preprocessing), image.name)[1]
 
 

@@ -4,7 +4,7 @@ import gc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..base.arguments import expect
 from ..base.errors import ModelError
 from ..base.products import product
 from ..images.mammogram import Mammogram
@@ -380,9 +381,14 @@ class MammoSAE(HasHeads):
         >>> list(chances)
         ['mass', 'suspicious_calcification']
         """
+        expect(image, "mammogram")
         logits = self.logits(self.features(image.to_input(self.preprocessing)))[0].numpy()
         found = self.probabilities(logits)
         return {self.classes[place]: float(found[place]) for place in lasting_logits(self.heads)}
+
+    def __reduce__(self) -> NoReturn:
+        """A model is not copied or sent to another process."""
+        raise ModelError("a model is not pickled or copied; load it again there with load_model")
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from ..base.arguments import expect
 from ..base.errors import MammoSAEError, RunError, SettingsError
 from ..base.progress import reporting
 from ..base.provenance import provenance
@@ -113,6 +114,7 @@ def evaluate(
     >>> found.comparison()["units"].tolist()
     ['latents', 'raw channels', 'untrained SAE', 'PCA']
     """
+    expect(run, "run")
     if not pools or not set(pools) <= set(POOLS):
         raise SettingsError(f"poolings {', '.join(map(str, pools)) or 'none'}; choose from {', '.join(POOLS)}.")
     if permute_by not in get_args(PermuteBy):

@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.errors import SettingsError
 from . import confounders, lesions
 from .anatomy import Build, cover, grain, lay_out, tissue, tone
 from .lesions import Mask, box_of
@@ -133,9 +134,9 @@ def make_phantom(
     `density` runs from 0 (fatty) to 1 (dense).
     """
     if seed < 0:
-        raise ValueError(f"the seed of a phantom is {seed}; it must not be negative")
+        raise SettingsError(f"the seed of a phantom is {seed}; it must not be negative.")
     if not 0 <= marker_bias <= 1:
-        raise ValueError(f"marker_bias is {marker_bias}; it is a probability, from 0 to 1")
+        raise SettingsError(f"marker_bias is {marker_bias}; it is a probability, from 0 to 1.")
     patient, turn = divmod(seed, 4)
     build = Build.of_patient(np.random.default_rng([_PATIENT, patient]))
     if density is not None:

@@ -12,8 +12,8 @@ COLUMNS = tuple(
         ("diff_a", "Diff. 1st", "Mean over the class minus mean over the rest, first model", "#.3g"),
         ("diff_b", "Diff. 2nd", "Mean over the class minus mean over the rest, second model", "#.3g"),
         ("change", "Change", "Second difference minus first", "+#.3g"),
-        ("auroc_a", "AUROC 1st", "How well its mean tells the class in the first model", ".3f"),
-        ("auroc_b", "AUROC 2nd", "How well its mean tells the class in the second model", ".3f"),
+        ("auroc_a", "AUROC 1st", "How well its mean separates the class in the first model", ".3f"),
+        ("auroc_b", "AUROC 2nd", "How well its mean separates the class in the second model", ".3f"),
     )
 )
 """One row a latent that fires in either model; until the user sorts, by the size of the change."""

@@ -11,7 +11,7 @@ from ..widgets.parts import Dock
 from .controller import Guide
 from .steps import STEPS
 
-FIRST = "From the picture to what a shortcut costs, in six steps. Each is ticked once it is done."
+FIRST = "Six steps from this picture to what a shortcut costs. Each is ticked once it is done."
 _DONE, _OPEN = "✓", "○"
 _LINES, _MARGIN = 3, 16  # of what is said
 

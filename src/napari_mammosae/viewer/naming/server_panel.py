@@ -26,7 +26,7 @@ class ServerPart(Part):
         self.naming = naming
         self.fold = ui.button("Name with a server…", "Ask a vision-language model what latents show", checkable=True)
         self.url = ui.tipped(QLineEdit(), "OpenAI-compatible server: Ollama, llama.cpp, vLLM, LM Studio")
-        self.model = ui.tipped(QComboBox(), "What the server calls the model; empty for its only one")
+        self.model = ui.tipped(QComboBox(), "The server's name for the model; leave empty if it has only one")
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)

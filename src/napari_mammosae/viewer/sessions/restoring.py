@@ -112,7 +112,7 @@ class Restoring:
         if model is None:
             self.missing.append(f"the model was not loaded ({self.work.status.last_told[0].rstrip('.')})")
         elif (model.model_sha256, model.sae_sha256) != (known["model_sha256"], known["sae_sha256"]):
-            self.missing.append(f"{model.name} is another model than the one of the session")
+            self.missing.append(f"{model.name} is not the session's model")
 
     def _go_through(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
         work, run = self.work, self.work.session.run

@@ -32,7 +32,7 @@ class VerdictFilesPart(Part):
         self.file_button.setMenu(menu)
         self.export_button = ui.button(
             "Export…",
-            "Write the verdicts as CSV or JSON, with where they come from; no screenshots",
+            "Write the verdicts as CSV or JSON with their provenance, without screenshots",
             self._choose_export,
         )
         self.merge_button = ui.button(
@@ -104,7 +104,7 @@ class VerdictFilesPart(Part):
 
     def _choose_export(self) -> None:
         file = {"mode": "w", "filter": EXPORTS, "tooltip": "CSV or JSON, by the end of the name"}
-        history = {"tooltip": "Every decision and undo, not only what holds now"}
+        history = {"tooltip": "Every decision and undo, not only the current state"}
         found = ask("Export verdicts", self, {
             "path": {"widget_type": PathEdit, "label": "File", "value": Path.home() / "verdicts.csv", "options": file},
             "history": {"label": "With history", "value": self.exchange.whole_log, "options": history},

@@ -30,7 +30,7 @@ class VerdictForm(VerdictFields):
         self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while you review")
         self.screenshot = ui.tipped(
             QCheckBox("Keep screenshots"),
-            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image.",
+            "Save a screenshot of the canvas with each verdict. Look out for names burned into the image.",
         )
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)

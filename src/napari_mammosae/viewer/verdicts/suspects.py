@@ -10,6 +10,7 @@ from psygnal import Signal
 from ...core.base.errors import MammoSAEError
 from ...core.localization.suspects import find_suspects
 from ..app.order import Order
+from ..app.session import HIDDEN
 from ..context import Context, Controller
 from ..runs.top_images import TopImages
 from ..widgets.column_table import ColumnTable
@@ -39,7 +40,8 @@ REASON = Column(
     shown=True,
 )
 LIFT = Column(
-    "suspect.lift", "Box lift", "Share of its activation inside the boxes over theirs of the image; below 1 avoids",
+    "suspect.lift", "Box lift",
+    "Share of its activation inside the boxes over their share of the image; below 1: it avoids them",
     "run", ".2f", rising=True,
 )  # fmt: skip
 REASONS = {
@@ -123,6 +125,8 @@ class SuspectSearch(Controller):
 
     def find(self) -> None:
         """Begin to look, unless it was done for this run and these boxes already."""
+        if not self.usable:
+            return
         run, findings = self.session.run, self.session.findings
         kept = self._kept.get(run)
         if kept is not None and kept[0] is findings:
@@ -195,7 +199,7 @@ class SuspectSearch(Controller):
         elif not run.has_maps:
             self.note = NO_MAPS.format(run.path.name)
         else:
-            self.note = "Hidden in blind mode." if self.session.blind else NEVER
+            self.note = HIDDEN if self.session.blind else NEVER
         self.changed.emit()
         if self.usable and run in self._kept:
             self.find()

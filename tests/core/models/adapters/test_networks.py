@@ -273,8 +273,8 @@ def test_what_does_not_fit_is_said_in_one_line(text: str, change: Any, words: st
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        ("crossvit_tiny_240", (240, 240), "the last layer of crossvit_tiny_240 is no grid of cells"),
-        ("pit_ti_224", (64, 64), "the last layer of pit_ti_224 is no grid of cells"),
+        ("crossvit_tiny_240", (240, 240), "the last layer of crossvit_tiny_240 is not a grid of cells"),
+        ("pit_ti_224", (64, 64), "the last layer of pit_ti_224 is not a grid of cells"),
         ("halonet26t", (96, 96), "halonet26t takes no 96 x 96 pixels .* choose another input size"),
     ],
 )

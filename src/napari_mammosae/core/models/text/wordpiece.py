@@ -48,7 +48,7 @@ class WordPieces:
         object.__setattr__(self, "_numbers", numbers)
         if missing := [name for name in SPECIAL if name not in numbers]:
             raise CheckpointError(
-                f"{self.source} lacks {', '.join(missing)}; expected the vocabulary of a BERT, one word a line"
+                f"{self.source} lacks {', '.join(missing)}; expected the vocabulary of a BERT, one word per line"
             )
         if len(numbers) < len(self.words):
             raise CheckpointError(f"{self.source} has a word twice; copy or download it again")
@@ -86,7 +86,7 @@ class WordPieces:
 
 @reads(CheckpointError, "a vocabulary")
 def read_vocabulary(path: Path | str) -> WordPieces:
-    """Read a `vocab.txt`: one word a line, whose number is its number.
+    """Read a `vocab.txt`: one word per line, whose number is its number.
 
     Raises
     ------
@@ -99,7 +99,7 @@ def read_vocabulary(path: Path | str) -> WordPieces:
     except FileNotFoundError:
         raise CheckpointError(f"{path.name}: no such file; give the vocab.txt of the text tower") from None
     except UnicodeDecodeError:
-        raise CheckpointError(f"{path.name} is not a text file; expected a vocabulary, one word a line") from None
+        raise CheckpointError(f"{path.name} is not a text file; expected a vocabulary, one word per line") from None
     return WordPieces(tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n")), path.name)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ...base.arguments import expect
 from ...base.errors import ModelError, SettingsError
 from ...base.names import slug
 from ...base.products import product
@@ -88,6 +89,7 @@ def text_head(
     >>> head.prompt.title
     '“view marker” – “no view marker”'
     """
+    expect(model, "model")
     text, against = clean_prompt(text), clean_prompt(against) if against else ""
     if (known := find_prompt(model.heads, text, against, templates)) is not None:
         return known

@@ -127,7 +127,7 @@ class NamingPlan:
             run, latents, most, self.extent, weight=weight, decoder=decoder, seed=seed
         )
         if len(set(self.patients.tolist())) == len(self.patients):
-            self.notes.append("the run names no patients: every image counts as a patient of its own")
+            self.notes.append("the run names no patients: every image counts as a separate patient")
         self.units = str(run.info["model"])
         self.near_by = "decoder" if decoder is not None else "images"
         self.cost: Cost = cost_of(self.tasks, self.extent)

@@ -35,13 +35,15 @@ class PredictionPart(Part):
         self._lines: list[list[Label]] = []
         self.listen(self.session.events.maps, self.refresh)
         self.listen(self.session.events.hidden_heads, self.refresh)
+        self.listen(self.session.events.blind, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show the prediction of the image, or nothing while there is none."""
+        """Show the prediction of the image, or nothing while there is none, and to a blind judge."""
         model, maps = self.session.model, self.session.maps
-        self.setVisible(model is not None and maps is not None and bool(model.classes))
-        said = [] if model is None or maps is None else self._said(model, maps)
+        hidden = self.session.blind or model is None or maps is None or not model.classes
+        self.setVisible(not hidden)
+        said = [] if hidden or model is None or maps is None else self._said(model, maps)
         same = 0  # lines of as many labels as before: new ones take long
         while same < min(len(said), len(self._lines)) and len(said[same]) == len(self._lines[same]):
             same += 1
