@@ -70,7 +70,7 @@ def test_what_fits_is_remembered_and_said_as_asked(model: MammoSAE):
 def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
     image = read_mammogram(tiny.picture())
     expected = compute_latents(model, image)
-    features, model.device = model.features, "cuda:7"
+    features, model.device = model.features, "cpu:0"
 
     def on_a_full_gpu(x: torch.Tensor) -> torch.Tensor:
         if model.device != "cpu":
@@ -78,7 +78,7 @@ def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.Mo
         return features(x)
 
     monkeypatch.setattr(model, "features", on_a_full_gpu)
-    with pytest.warns(UserWarning, match="Out of memory on cuda:7; using the CPU instead, which is slower"):
+    with pytest.warns(UserWarning, match="Out of memory on cpu:0; using the CPU instead, which is slower"):
         maps = compute_latents(model, image)
     np.testing.assert_array_equal(maps.pooled_mean, expected.pooled_mean)
     assert model.device == "cpu"
