@@ -7,23 +7,28 @@ import sys
 import threading
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import decoders
+import overflow
 import runs_kit
 import tiny
 from napari_mammosae.core.base.errors import ModelError, RunError
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.images.tensors import normalise
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.memory import out_of_memory
+from napari_mammosae.core.runs.files.layout import Layout
 from napari_mammosae.core.runs.making import process
 from napari_mammosae.core.runs.making.compute import Computer
 from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.part_files import Block
+from napari_mammosae.core.runs.making.writer import PartWriter
 from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.sources import Entry, read_sources
 
@@ -195,6 +200,79 @@ def test_out_of_gpu_memory_smaller_batches_then_the_cpu(images, model, room, tri
     if room == 0:
         assert said[-1] == "Out of memory on cpu:0; using the CPU instead, which is slower."
         assert model.device == "cpu"
+
+
+def on_a_gpu(tiny_model):
+    """A model on the CPU by another name: batches go as they do on a GPU, one begun before the last is finished."""
+    model = load_model(tiny_model, device="cpu")
+    model.device = "cpu:0"
+    return model
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (3, 0), (8, 2)])
+def test_batches_on_a_gpu_give_what_single_images_give_on_the_cpu(tmp_path, images, model, tiny_model, batch, workers):
+    write_run(images, model, tmp_path / "one", maps=True, workers=0, block=5)
+    write_run(images, on_a_gpu(tiny_model), tmp_path / "gpu", maps=True, workers=workers, batch=batch, block=5)
+    one, gpu = (runs_kit.tables(tmp_path / name) for name in ("one", "gpu"))
+    assert gpu.keys() == one.keys()
+    for name, rows in one.items():
+        keys = [key for key in ("latent", "image", "cell") if key in rows] or ["image_id"]
+        values = [table.sort_values(keys, ignore_index=True) for table in (rows, gpu[name])]
+        for column in rows:
+            first, second = (table[column] for table in values)
+            if name == "features" and column != "image":
+                first, second = (np.stack(column) for column in (first, second))
+            if np.asarray(first).dtype.kind == "f":
+                np.testing.assert_allclose(second, first, rtol=1e-3 if name == "maps" else 1e-5, atol=1e-6)
+            else:
+                assert list(first) == list(second), (name, column)
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_on_the_cpu_runs_are_the_same_whatever_the_batch_and_block(tmp_path, images, model, batch):
+    write_run(images, model, tmp_path / "one", maps=True, workers=0, block=8)
+    write_run(images, model, tmp_path / "other", maps=True, workers=0, block=8, batch=batch)
+    runs_kit.assert_same(tmp_path / "one", tmp_path / "other")
+    write_run(images, model, tmp_path / "third", workers=0, block=3, batch=batch)
+    for kind in ("pooled", "features", "images"):
+        expected = runs_kit.tables(tmp_path / "one")[kind]
+        assert runs_kit.tables(tmp_path / "third")[kind].astype(str).equals(expected.astype(str))
+
+
+def test_an_image_that_overflows_float16_is_computed_again_and_counted(tmp_path):
+    images = runs_kit.write_images(tmp_path / "images", 8)
+    bright = np.full(tiny.SIZE, 255, np.uint8)
+    bright[40, 40] = 0
+    cv2.imwrite(str(images / "image-004.png"), bright)
+    toml = overflow.write_model(tmp_path / "model", [read_mammogram(path) for path in sorted(images.iterdir())])
+    said, runs = [], {}
+    for precision in ("float32", "float16"):
+        model = load_model(toml, device="cpu", precision=precision)
+        write_run(images, model, tmp_path / precision, workers=0, batch=4, maps=True, notice=said.append)
+        runs[precision] = open_run(tmp_path / precision)
+    assert [run.info["precision"] for run in runs.values()] == ["float32", "float16"]
+    assert said[-1] == "image-004.png: values overflowed float16, so it was computed in float32."
+    assert sum("overflowed" in note for note in said) == 1
+    assert not len(runs["float16"].failures)
+    exact, half = (run.pooled("mean").toarray() for run in runs.values())
+    apart = np.linalg.norm(half - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert apart.max() < 1e-2
+    assert (apart < 1e-6).sum() == 1
+    assert list(runs["float16"].numbers) == list(range(8))
+
+
+def test_a_block_whose_writing_process_died_is_written_here(tmp_path, images, model):
+    """The last of three blocks is written after the process was replaced."""
+    computer, layout = Computer(model, None, print), Layout(tmp_path)
+    computed = computer(inputs(images, model))
+    with PartWriter(layout, apart=True) as writer:
+        for number in range(3):
+            kind = decoders.DyingBlock if number == 1 else Block
+            block = kind(number, model.classes, keep_maps=True)
+            for decoded_images, latents in computed.parts:
+                block.add(decoded_images, latents)
+            writer.write(block)
+    assert all(layout.part(kind, number).exists() for kind in ("images", "maps") for number in range(3))
 
 
 def test_out_of_memory_on_the_cpu_ends_the_run_clearly(tmp_path, images, model, monkeypatch):
