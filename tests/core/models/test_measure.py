@@ -75,7 +75,7 @@ def test_a_batch_gives_the_maps_of_its_images(tiny_model: Path, layer: str):
         np.testing.assert_array_equal(maps.latents, alone.latents)
         np.testing.assert_allclose(maps.values, alone.values, rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(maps.pooled_mean, alone.pooled_mean, rtol=1e-5)
-        np.testing.assert_allclose((maps.logits, maps.logits_sae), (alone.logits, alone.logits_sae), rtol=1e-5)
+        np.testing.assert_allclose((maps.logits, maps.logits_sae), (alone.logits, alone.logits_sae), atol=1e-4)
         assert maps.features.keys() == alone.features.keys()
         for name, values in maps.features.items():
             np.testing.assert_allclose(values, alone.features[name], rtol=1e-5, atol=1e-6)

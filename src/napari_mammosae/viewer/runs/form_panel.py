@@ -45,11 +45,16 @@ class RunForm(Part):
         )  # fmt: skip
         self.batch = ComboBox(
             label="Batch", choices=BATCHES, value=entries.batch,
-            tooltip="Number of images computed at once; auto: one on the CPU, eight on a GPU",
+            tooltip="Number of images computed at once; auto: one on the CPU, up to 16 on a GPU",
         )  # fmt: skip
         self.workers = SpinBox(
-            label="Decoders", min=0, max=64, value=entries.workers,
-            tooltip="Number of decoding processes; 0 decodes in the main process",
+            label="Decoders", min=-1, max=64, value=entries.workers,
+            tooltip="Number of decoding processes; 0 decodes in the main process, auto: as many as the device needs",
+        )  # fmt: skip
+        self.workers.native.setSpecialValueText("auto")
+        self.compile = CheckBox(
+            text="Compile for long runs", value=entries.compile,
+            tooltip="On a GPU, compile the network for 16,000 images or more; it takes a minute the first time",
         )  # fmt: skip
         self.positive = LineEdit(
             label="Positive", value=entries.positive,
@@ -67,7 +72,7 @@ class RunForm(Part):
         self.images.choose_btn.native.setMenu(menu)
 
         entered = (self.images, self.labels, self.out, self.maps, self.batch, self.workers, self.positive,
-                   self.uncertain)  # fmt: skip
+                   self.uncertain, self.compile)  # fmt: skip
         form = form_of(*entered)
         form.insertRow(3, "Model", self.model)
         ui.column(self, form, self.note, self.start_button, spacing=4).addStretch(1)
@@ -95,6 +100,7 @@ class RunForm(Part):
             self.workers.value,
             self.positive.value,
             self.uncertain.value,
+            self.compile.value,
         )
         self._refresh()
 

@@ -223,7 +223,7 @@ def test_batches_on_a_gpu_give_what_single_images_give_on_the_cpu(tmp_path, imag
             if name == "features" and column != "image":
                 first, second = (np.stack(column) for column in (first, second))
             if np.asarray(first).dtype.kind == "f":
-                np.testing.assert_allclose(second, first, rtol=1e-3 if name == "maps" else 1e-5, atol=1e-6)
+                np.testing.assert_allclose(second, first, rtol=1e-3 if name == "maps" else 1e-4, atol=1e-4)
             else:
                 assert list(first) == list(second), (name, column)
 
