@@ -59,12 +59,13 @@ class Sizes:
     workers: int = 14
     cells: int = 60_000
     repeats: int = 20
+    warm_ups: int = 3
     device: str = "cuda"
     bounds: bool = True
 
 
 # a CPU by another name: batches go as they do on a GPU
-TINY = Sizes("phantom-b0", (190, 114), 64, 6, 3, 2, 1, 200, 2, "cpu:0", bounds=False)
+TINY = Sizes("phantom-b0", (190, 114), 64, 6, 2, 2, 1, 200, 1, 0, "cpu:0", bounds=False)
 PRECISIONS: tuple[Precision, ...] = ("float32", "tf32", "float16", "bfloat16")
 
 
@@ -153,9 +154,9 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def rate(work: Callable[[], Any], images: int, repeats: int) -> float:
-    """Images a second of something that is repeated, after two times that are not counted."""
-    for _ in range(2):
+def rate(bench: Bench, work: Callable[[], Any], images: int, repeats: int) -> float:
+    """Images a second of something that is repeated, after a few times that are not counted."""
+    for _ in range(bench.sizes.warm_ups):
         work()
     start = clock()
     for _ in range(repeats):
@@ -173,7 +174,7 @@ def bare_loop(bench: Bench, model: MammoSAE) -> float:
         with torch.inference_mode():
             model.encode(model.features(x))
 
-    return rate(work, sizes.batch, max(sizes.images // sizes.batch // 2, 1))
+    return rate(bench, work, sizes.batch, max(sizes.images // sizes.batch // 2, 1))
 
 
 def _input(bench: Bench, plane: np.ndarray) -> torch.Tensor:
@@ -234,7 +235,7 @@ def published_rate(bench: Bench) -> float:
             z = F.relu(F.linear(features - weights["tied_bias"], weights["encoder_weight"], weights["encoder_bias"]))
             F.linear(z * mask, weights["decoder_weight"], weights["tied_bias"]).mean(0)
 
-    return rate(work, batch, bench.sizes.repeats)
+    return rate(bench, work, batch, bench.sizes.repeats)
 
 
 def single_images(bench: Bench) -> None:
@@ -242,13 +243,14 @@ def single_images(bench: Bench) -> None:
     bounds = {"float32": 25.0, "float16": 12.0}
     for precision in PRECISIONS:
         model, took = bench.model(precision), []
-        for at in range(bench.sizes.repeats + 3):
+        for at in range(bench.sizes.repeats + bench.sizes.warm_ups):
             prepared = bench.prepared[at % bench.sizes.drawn]
             start = clock()
             features_and_latents(model, prepared, "image")
             took.append(1e3 * (clock() - start))
         bound = {"at_most": bounds[precision]} if precision in bounds else {}
-        bench.add(f"{precision}: one image, from its pixels to its maps", statistics.median(took[3:]), "ms", **bound)
+        median = statistics.median(took[bench.sizes.warm_ups :])
+        bench.add(f"{precision}: one image, from its pixels to its maps", median, "ms", **bound)
         if model.device.startswith("cuda"):
             bench.add(f"{precision}: memory of the GPU in use", torch.cuda.memory_reserved() / 1e9, "GB")
         model.unload()
