@@ -104,6 +104,7 @@ def test_weights_that_do_not_fit_the_gpu(tiny_model: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.nn.Module, "to", to)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
     with pytest.warns(UserWarning, match="tiny does not fit in GPU memory; using the CPU instead"):
         model = load_model(tiny_model, device="cuda:7")
     assert model.device == "cpu"

@@ -18,13 +18,12 @@ def normalise(planes: Tensor, preprocessing: Preprocessing) -> Tensor:
         values -= low.float()[:, None, None, None]
         values /= (high.float() - low.float())[:, None, None, None]
     else:
-        values /= torch.tensor(255.0, device=planes.device)
+        values /= 255
     means, stds = (
         value if isinstance(value, tuple) else (value,) * preprocessing.channels
         for value in (preprocessing.mean, preprocessing.std)
     )
-    pairs = list(zip(means, stds, strict=True))
+    pairs = list(zip(means, stds, strict=True))  # numbers, not tensors: to copy those to a GPU is to wait for it
     own = pairs[:1] if len(set(pairs)) == 1 else pairs
-    mean, std = torch.tensor(own, dtype=torch.float32).T.to(planes.device)[..., None, None]
-    values = (values - mean) / std if len(own) > 1 else values.sub_(mean).div_(std)
-    return values.expand(-1, preprocessing.channels, -1, -1)
+    channels = [(values - mean).div_(std) for mean, std in own]
+    return (torch.cat(channels, 1) if len(own) > 1 else channels[0]).expand(-1, preprocessing.channels, -1, -1)
