@@ -116,7 +116,7 @@ class ModelPart(Part):
         form.addRow(self.download)
         form.addRow(self.files)
         form.addRow("Run on", row(self.device_box, self.precision_box, self.engine_box))
-        self.place = hint(ElidedLabel())
+        self.place = hint(ui.wrapped())
         form.addRow("Loaded", self.place)
         self._form = form
         self.beside_button = ui.button(
@@ -145,7 +145,6 @@ class ModelPart(Part):
         self._form.setRowVisible(self.place, facts is not None)
         if facts is not None:
             self.place.setText(describe_place(facts, self.images.memory))
-            self.place.setToolTip(self.place.text())
 
     def _show(self, choice: ModelChoice) -> None:
         """Show a choice that was made elsewhere, such as that of another open layer."""
