@@ -41,12 +41,22 @@ class Report:
         self._rows: list[tuple[str, str, str, str]] = []
         self._missed = False
 
-    def add(self, what: str, measured: float, unit: str = "", *, at_most: float | None = None) -> None:
-        """Add a number; with `at_most`, say whether the bound holds."""
-        bound = "" if at_most is None else f"at most {at_most:g} {unit}".rstrip()
-        verdict = "" if at_most is None else ("yes" if measured <= at_most else "**no**")
-        self._missed |= at_most is not None and not measured <= at_most
-        self._rows.append((what, f"{measured:.4g} {unit}".rstrip(), bound, verdict))
+    def add(
+        self, what: str, measured: float, unit: str = "", *, at_most: float | None = None, at_least: float | None = None
+    ) -> None:
+        """Add a number; with a bound, say whether it holds."""
+        bounds = []
+        holds = True
+        for words, bound, kept in (
+            ("at most", at_most, at_most is None or measured <= at_most),
+            ("at least", at_least, at_least is None or measured >= at_least),
+        ):
+            if bound is not None:
+                bounds.append(f"{words} {bound:g} {unit}".rstrip())
+                holds &= kept
+        self._missed |= not holds
+        verdict = "" if not bounds else ("yes" if holds else "**no**")
+        self._rows.append((what, f"{measured:.4g} {unit}".rstrip(), ", ".join(bounds), verdict))
 
     def note(self, what: str, text: str) -> None:
         """Add a row without a number."""

@@ -49,6 +49,17 @@ def pytest_unconfigure() -> None:
     shutil.rmtree(_HOME, ignore_errors=True)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave tests that need a GPU out where there is none."""
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked:
+        import torch
+
+        if not torch.cuda.is_available():
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason="there is no GPU with CUDA here"))
+
+
 class NetworkUsed(RuntimeError):
     """A test reached for the network; not an OSError, so that no code takes it for a failed connection."""
 

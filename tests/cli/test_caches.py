@@ -20,6 +20,7 @@ def test_caches_are_listed_and_emptied(capsys: pytest.CaptureFixture[str]):
     assert capsys.readouterr().out.splitlines() == [
         "demo\t3.0 kB\tdemo runs and their synthetic phantoms",
         "openvino\t0 bytes\tnetworks converted for OpenVINO",
+        "compiled\t0 bytes\tnetworks compiled by PyTorch",
         "downloads\t0 bytes\tparts of interrupted downloads of models",
     ]
     assert main(["caches", "empty", "demo"]) == 0
@@ -31,7 +32,9 @@ def test_caches_are_listed_and_emptied(capsys: pytest.CaptureFixture[str]):
 
 def test_an_unknown_cache_is_refused_and_the_log_says_where(capsys: pytest.CaptureFixture[str]):
     assert main(["caches", "empty", "verdicts"]) == 1
-    assert capsys.readouterr().err == "Error: 'verdicts' is not a cache; expected one of: demo, downloads, openvino.\n"
+    assert capsys.readouterr().err == (
+        "Error: 'verdicts' is not a cache; expected one of: compiled, demo, downloads, openvino.\n"
+    )
     assert "ERROR cli: the command failed\n    SettingsError in cache_named (caches.py:" in log_file().read_text()
 
 

@@ -105,10 +105,10 @@ def test_ctrl_c_stops_after_an_image_and_the_run_is_finished_later(images, tiny_
             os.kill(os.getpid(), signal.SIGINT)
         return compute(self, batch)
 
-    compute = Computer.__call__
+    compute = Computer.finish
     before = signal.getsignal(signal.SIGINT)
     with monkeypatch.context() as patch:
-        patch.setattr(Computer, "__call__", interrupted)
+        patch.setattr(Computer, "finish", interrupted)
         assert run(images, tiny_model, tmp_path / "run") == 1
     said = capsys.readouterr().err
     assert "press Ctrl-C again" in said
@@ -124,7 +124,7 @@ def test_ctrl_c_stops_after_an_image_and_the_run_is_finished_later(images, tiny_
 def test_processes_that_decode_never_see_ctrl_c():
     """Even before they have imported anything, when a terminal sends it to all processes."""
     with DecodePool(1) as pool:
-        held = pool._pool.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
+        held = pool._processes.submit(signal.pthread_sigmask, signal.SIG_BLOCK, []).result()
         assert signal.SIGINT in held
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 

@@ -226,9 +226,9 @@ def test_both_models_are_handles(model: MammoSAE):
 
 
 def test_facts_tell_that_the_gpu_was_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
-    features, model.device = model.features, "cuda:7"
+    features, model.device = model.features, "cpu:0"
     handle = LocalModel(model)
-    assert handle.facts.device == "cuda:7"
+    assert handle.facts.device == "cpu:0"
 
     def on_a_full_gpu(x: torch.Tensor) -> torch.Tensor:
         if model.device != "cpu":
@@ -236,7 +236,7 @@ def test_facts_tell_that_the_gpu_was_full(model: MammoSAE, monkeypatch: pytest.M
         return features(x)
 
     monkeypatch.setattr(model, "features", on_a_full_gpu)
-    with pytest.warns(UserWarning, match="Out of memory on cuda:7; using the CPU instead"):
+    with pytest.warns(UserWarning, match="Out of memory on cpu:0; using the CPU instead"):
         handle.compute(image(), silent)
     assert handle.facts.device == "cpu"
 

@@ -1,9 +1,12 @@
 """What decoding processes do in tests, in a module as light as the processes are to be."""
 
+import multiprocessing
 import os
 import sys
 
+from napari_mammosae.core.runs.files.layout import Layout
 from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
+from napari_mammosae.core.runs.making.part_files import Block
 from napari_mammosae.core.runs.sources import Entry
 
 
@@ -26,6 +29,15 @@ class Listing(Decoder):
     def __call__(self, entry: Entry) -> Decoded | Failed:
         assert isinstance(super().__call__(entry), Decoded)
         return Failed(entry, " ".join(sys.modules))
+
+
+class DyingBlock(Block):
+    """Brings the process down that writes it, unless that is the main one."""
+
+    def write(self, layout: Layout) -> int:
+        if multiprocessing.parent_process() is not None or "loky" in " ".join(sys.argv):
+            os._exit(3)
+        return super().write(layout)
 
 
 def end_at_once(*_: object) -> None:

@@ -28,7 +28,7 @@ def run(
     maps: Annotated[
         bool, typer.Option("--maps", help="Keep the latent maps. Needed for localisation, galleries and suspects.")
     ] = False,
-    workers: options.Workers = 1,
+    workers: options.AutoWorkers = "auto",  # type: ignore[assignment]
     scheduler: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Address of a Dask scheduler whose workers compute the run.")
     ] = None,
@@ -38,7 +38,8 @@ def run(
     device: options.Device = "auto",
     precision: options.Precision = "float32",
     engine: options.Engine = None,
-    batch: options.AutoBatch = None,
+    batch: options.AutoBatch = "auto",  # type: ignore[assignment]
+    compile: options.Compile = "auto",
     no_crop: options.NoCrop = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -52,6 +53,12 @@ def run(
 
     keep_freed_memory()
     value = options.positive_of_label(positive, "")
+    if compile == "on":
+        if engine not in (None, "compiled"):
+            raise typer.BadParameter(
+                f"The engine {engine} is not compiled; leave one of the two out.", param_hint="--compile"
+            )
+        engine = "compiled"
     spec = {"name": model, "device": device, "precision": precision, "engine": engine} | options.sae_recipe(
         sae, sae_option, layer
     )
@@ -67,6 +74,7 @@ def run(
             maps=maps,
             workers=workers,
             batch=batch,
+            compile_long=compile == "auto",
             crop=not no_crop,
             strict=strict,
             scheduler=scheduler,

@@ -34,6 +34,10 @@ class MemoryUse:
         Kept for edits of an inner layer; always in the memory of the CPU.
     free, total
         Of the device as its driver counts them, other programs included; None where it does not tell.
+    used
+        What this process holds of the device, intermediate results included; None where that is not known.
+    card
+        What the device is called; "" where it does not tell.
     """
 
     device: str
@@ -41,6 +45,8 @@ class MemoryUse:
     features: int
     free: int | None = None
     total: int | None = None
+    used: int | None = None
+    card: str = ""
 
 
 @runtime_checkable

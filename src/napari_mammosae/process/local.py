@@ -6,7 +6,7 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..core.base.errors import FeaturesForgotten, ModelError
 from .handle import MemoryUse
@@ -134,7 +134,7 @@ class LocalModel:
         modules = [module for module in (model.backbone, model.sae) if module is not None]
         weights = sum(tensor.nbytes for module in modules for tensor in (*module.parameters(), *module.buffers()))
         weights += sum(head.weight.nbytes + head.bias.nbytes for head in model.heads)
-        return MemoryUse(model.device, weights, features, *_device_memory(model.device))
+        return MemoryUse(model.device, weights, features, **_device_memory(model.device))
 
     def unload(self) -> None:
         """Give the memory back; only `facts` and `memory` answer from then on."""
@@ -179,8 +179,16 @@ def _key_of(prepared: ModelInput, facts: ModelFacts) -> str:
     return digest.hexdigest()
 
 
-def _device_memory(device: str) -> tuple[int | None, int | None]:
-    """Free and total bytes of a device, where its driver tells."""
+def _device_memory(device: str) -> dict[str, Any]:
+    """What a GPU says of itself and its memory; nothing of another device."""
     import torch
 
-    return torch.cuda.mem_get_info(device) if device.startswith("cuda") else (None, None)
+    if not device.startswith("cuda"):
+        return {}
+    free, total = torch.cuda.mem_get_info(device)
+    return {
+        "free": free,
+        "total": total,
+        "used": torch.cuda.memory_reserved(device),
+        "card": torch.cuda.get_device_name(device),
+    }

@@ -31,7 +31,7 @@ class RunJob:
 
     Attributes
     ----------
-    images, out, labels, maps, batch, workers, positive, uncertain
+    images, out, labels, maps, batch, workers, positive, uncertain, compile_long
         As `write_run` takes them; `positive` in the words of the command line, LABEL=VALUE.
     """
 
@@ -40,9 +40,10 @@ class RunJob:
     labels: tuple[Path, ...] = ()
     maps: bool = True
     batch: int | None = None
-    workers: int = 1
+    workers: int | None = None
     positive: tuple[str, ...] = ()
     uncertain: Uncertain = "unknown"
+    compile_long: bool = True
 
 
 class Models:
@@ -141,7 +142,6 @@ def memory(models: Models, report: Report) -> Answer:
 def make_run(models: Models, report: Report, recipe: Mapping[str, Any], job: RunJob) -> tuple[Path, list[str]]:
     """Make a run, or finish it; return its folder and what there is to say of it."""
     from ..core.runs.making.make import write_run
-    from ..core.runs.making.model_spec import load
 
     report("Starting PyTorch")
     models.warm()
@@ -149,12 +149,13 @@ def make_run(models: Models, report: Report, recipe: Mapping[str, Any], job: Run
     notices: list[str] = []
     made = write_run(
         job.images,
-        load(recipe),
+        recipe,
         job.out,
         labels=list(job.labels),
         maps=job.maps,
         batch=job.batch,
         workers=job.workers,
+        compile_long=job.compile_long,
         positive=parse_positive(job.positive),
         uncertain=job.uncertain,
         progress=report,

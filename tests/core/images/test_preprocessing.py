@@ -1,19 +1,21 @@
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_allclose, assert_array_equal
 
 from napari_mammosae.core.base.errors import ImageError
+from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.images.preprocessing import (
     Preprocessing,
     breast_box,
-    normalised,
-    normalised_channels,
+    check_varies,
     prepare,
     to_8bit,
 )
+from napari_mammosae.core.images.tensors import normalise
 
 SMALL = Preprocessing(size=(60, 36))
 
@@ -178,14 +180,28 @@ def test_what_is_constant_inside_the_border_is_refused() -> None:
 def test_normalisation_is_the_published_one() -> None:
     pixels = np.array([[10, 20], [60, 110]], np.uint8)
     expected = ((np.array([[0, 10], [50, 100]]) / 100) - 0.3089279) / 0.25053555408335154
-    result = normalised(pixels, Preprocessing())
-    assert result.dtype == np.float32
-    assert_allclose(result, expected, rtol=1e-6)
+    result = read_mammogram(pixels).to_input(Preprocessing(size=(2, 2)))
+    assert (result.dtype, result.shape) == (torch.float32, (1, 3, 2, 2))
+    assert_allclose(result[0], np.stack([expected] * 3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+@pytest.mark.parametrize("more", [{}, {"mean": (0.1, 0.2, 0.3)}, {"stretch": False}, {"channels": 1}])
+def test_planes_of_a_batch_are_normalised_each_by_itself(device: str, more: dict) -> None:
+    planes = np.random.default_rng(0).integers(7, 240, (3, 40, 30)).astype(np.uint8)
+    planes[1] //= 2
+    found = normalise(torch.from_numpy(planes).to(device), how := Preprocessing(size=(40, 30), **more)).cpu().numpy()
+    assert found.shape == (3, how.channels, 40, 30)
+    exact = planes.astype(np.float64)
+    low, high = (0, 255) if not how.stretch else (exact.min((1, 2), keepdims=True), exact.max((1, 2), keepdims=True))
+    exact = ((exact - low) / (high - low))[:, None]
+    exact = (exact - np.reshape(how.mean, (-1, 1, 1))) / np.reshape(how.std, (-1, 1, 1))
+    assert_allclose(found, np.broadcast_to(exact, found.shape), rtol=0, atol=1e-6)
 
 
 def test_a_constant_model_input_is_refused() -> None:
     with pytest.raises(ImageError, match="value 9"):
-        normalised(np.full((4, 4), 9, np.uint8), Preprocessing())
+        check_varies(np.full((4, 4), 9, np.uint8))
 
 
 @pytest.mark.parametrize("wrong", [{"size": (0, 4)}, {"size": (4,)}, {"std": 0.0}])
@@ -225,14 +241,5 @@ def test_eight_bit_images_keep_their_values_where_they_are_not_stretched() -> No
     as_they_are = Preprocessing(size=(20, 20), fit="resize", stretch=False, mean=0.0, std=1.0)
     made = prepare(pixels, as_they_are)
     assert (made.pixels.min(), made.pixels.max()) == (60, 180)
-    assert_allclose(normalised(made.pixels, as_they_are), made.pixels / 255, rtol=1e-6)
+    assert_allclose(read_mammogram(pixels).to_input(as_they_are)[0, 0], made.pixels / 255, rtol=1e-6)
     assert prepare(pixels, Preprocessing(size=(20, 20), fit="resize")).pixels.max() == 255
-
-
-def test_each_channel_has_its_own_mean_and_std() -> None:
-    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    pixels = np.random.default_rng(0).integers(0, 256, (8, 8), np.uint8)
-    colour = normalised_channels(pixels, Preprocessing((8, 8), mean, std, stretch=False))
-    expected = (pixels / 255 - np.array(mean)[:, None, None]) / np.array(std)[:, None, None]
-    assert_allclose(colour, expected, rtol=1e-5, atol=1e-6)
-    assert normalised_channels(pixels, Preprocessing((8, 8))).shape == (1, 8, 8)

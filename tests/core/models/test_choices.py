@@ -6,10 +6,12 @@ from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.models.choices import check_device, check_engine, check_precision, choose_engine
 
+NAMES = ("float32", "tf32", "float16", "bfloat16")
+
 
 def test_known_names():
     assert [check_device(name) for name in ("auto", "cpu", "mps", "cuda", "cuda:3")][-1] == "cuda:3"
-    assert [check_precision(name) for name in ("float32", "bfloat16")] == ["float32", "bfloat16"]
+    assert [check_precision(name) for name in NAMES] == [*NAMES]
     engines = ["auto", "torch", "compiled", "openvino"]
     assert [check_engine(name) for name in engines] == engines
 
@@ -23,7 +25,7 @@ def test_unknown_devices(name: str, capsys: pytest.CaptureFixture[str]):
 
 
 def test_other_unknown_names():
-    with pytest.raises(ModelError, match="precision 'int8' is not known; choose float32 or bfloat16"):
+    with pytest.raises(ModelError, match="precision 'int8' is not known; choose float32, tf32, float16 or bfloat16"):
         check_precision("int8")
     with pytest.raises(ModelError, match="engine 'onnx' is not known; choose auto, torch, compiled or openvino"):
         check_engine("onnx")

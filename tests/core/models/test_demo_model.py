@@ -29,7 +29,7 @@ def figures():
 
 @pytest.fixture(scope="module")
 def model():
-    return load_model("demo")
+    return load_model("demo", device="cpu")
 
 
 @pytest.fixture(scope="module")

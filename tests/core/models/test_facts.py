@@ -136,7 +136,9 @@ def test_facts_without_a_linear_tail(tiny_model: Path):
     assert plain.facts.constant is None
     with pytest.raises(ModelError, match="without a sparse autoencoder"):
         plain.facts.linear_tail()
-    inner = load_model(classifier=tiny_model.parent / "classifier.safetensors", classes=tiny.CLASSES, layer="blocks.3")
+    inner = load_model(
+        classifier=tiny_model.parent / "classifier.safetensors", classes=tiny.CLASSES, layer="blocks.3", device="cpu"
+    )
     with pytest.raises(ModelError, match=r"the SAE reads blocks\.3; the layers after it are not linear"):
         inner.facts.linear_tail()
 

@@ -9,8 +9,9 @@ import torch
 import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models.compute import compute_latents
+from napari_mammosae.core.models.compute import compute_latents, features_of_planes
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.measure import measure
 from napari_mammosae.core.models.memory import MemoryLadder, out_of_memory, within_memory
 from napari_mammosae.core.models.model import MammoSAE
 
@@ -70,7 +71,7 @@ def test_what_fits_is_remembered_and_said_as_asked(model: MammoSAE):
 def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.MonkeyPatch):
     image = read_mammogram(tiny.picture())
     expected = compute_latents(model, image)
-    features, model.device = model.features, "cuda:7"
+    features, model.device = model.features, "cpu:0"
 
     def on_a_full_gpu(x: torch.Tensor) -> torch.Tensor:
         if model.device != "cpu":
@@ -78,7 +79,7 @@ def test_one_image_on_a_gpu_that_is_full(model: MammoSAE, monkeypatch: pytest.Mo
         return features(x)
 
     monkeypatch.setattr(model, "features", on_a_full_gpu)
-    with pytest.warns(UserWarning, match="Out of memory on cuda:7; using the CPU instead, which is slower"):
+    with pytest.warns(UserWarning, match="Out of memory on cpu:0; using the CPU instead, which is slower"):
         maps = compute_latents(model, image)
     np.testing.assert_array_equal(maps.pooled_mean, expected.pooled_mean)
     assert model.device == "cpu"
@@ -103,6 +104,7 @@ def test_weights_that_do_not_fit_the_gpu(tiny_model: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(torch.nn.Module, "to", to)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 8)
     with pytest.warns(UserWarning, match="tiny does not fit in GPU memory; using the CPU instead"):
         model = load_model(tiny_model, device="cuda:7")
     assert model.device == "cpu"
@@ -124,3 +126,28 @@ def test_other_errors_are_not_taken_for_it(model: MammoSAE):
     assert not out_of_memory(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="mat1"):
         within_memory(model, [1], broken)
+
+
+@pytest.mark.gpu
+def test_a_gpu_that_is_short_of_memory_is_left_with_a_sentence_and_gets_all_of_it_back(tiny_model: Path):
+    images = [tiny.picture(seed, tiny.SIZE) for seed in range(8)]
+    here = load_model(tiny_model, device="cpu")
+    exact = [measure(here, features_of_planes(here, [one])) for one in images]
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    model, said = load_model(tiny_model, device="cuda"), []
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + 4 * 2**20) / total)
+    try:
+        parts = MemoryLadder(model, notice=said.append).run(
+            images, lambda part: measure(model, features_of_planes(model, part))
+        )
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert said[0].startswith("Out of memory on cuda with 8 images at a time")
+    for name in ("logits", "error_norm"):
+        found, expected = (np.concatenate([getattr(one, name) for one in some]) for some in (parts, exact))
+        np.testing.assert_allclose(found, expected, rtol=1e-4)
+    model.unload()
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_allocated() <= before

@@ -15,6 +15,7 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.core.base.errors import ImageError, ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.facts import Domain
+from napari_mammosae.process.handle import MemoryUse
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import LatentsDock, ModelDock
 from napari_mammosae.viewer.image import tasks
@@ -86,6 +87,24 @@ def test_compute_loads_the_model_and_stacks_the_latents(qtbot, viewer, dock, ses
     assert not dock.job.progress.isVisibleTo(dock)
     assert dock.prediction.isVisibleTo(dock)
     assert dock.latent.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("memory", "text"),
+    [
+        (MemoryUse("cuda:0", 10, 0, 78_000_000_000, 80_000_000_000, 1_200_000_000, "A Card"),
+         "cuda:0 (A Card), float16, 1.2 GB in use, 78.0 GB free"),
+        (MemoryUse("cpu", 245_000_000, 0), "cuda:0, float16"),  # it has moved since
+        (None, "cuda:0, float16"),
+    ],
+)  # fmt: skip
+def test_the_dock_says_where_the_model_computes(qtbot, viewer, dock, session, model, monkeypatch, memory, text):
+    model.change(device="cuda:0", precision="float16")
+    monkeypatch.setattr(model, "memory", lambda: memory)
+    assert not dock.model.place.isVisibleTo(dock)
+    computed(qtbot, viewer, dock)
+    assert dock.model.place.isVisibleTo(dock)
+    assert dock.model.place.text() == text
 
 
 def test_compute_without_an_image_says_what_to_do(dock):

@@ -117,6 +117,7 @@ class FolderCache:
 FOLDERS = (
     FolderCache("demo", "demo runs and their synthetic phantoms", "demo-*"),
     FolderCache("openvino", "networks converted for OpenVINO", "*openvino-*"),
+    FolderCache("compiled", "networks compiled by PyTorch", "compiled"),
     FolderCache("downloads", "parts of interrupted downloads of models", "downloads"),
 )
 _in_memory: WeakSet[Cache] = WeakSet()

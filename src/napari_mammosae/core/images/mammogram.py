@@ -19,7 +19,7 @@ from .dicom.display import VoiTable
 from .dicom.facts import Laterality, View
 from .dicom.reading import BORDER, read_dicom
 from .kinds import DICOM_SUFFIXES, is_dicom
-from .preprocessing import ModelInput, Preprocessing, check_varies, normalised_channels, prepare
+from .preprocessing import ModelInput, Preprocessing, check_varies, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
 from .scale import Scale
 
@@ -133,7 +133,13 @@ class Mammogram:
 
     def to_input(self, preprocessing: Preprocessing) -> "torch.Tensor":
         """Normalised model input: float32 tensor (1, C, H, W); C is 3, or 1 for a model of grey images."""
-        return input_tensor(self.prepared(preprocessing), preprocessing, self.name)
+        import torch
+
+        from .tensors import normalise
+
+        pixels = self.prepared(preprocessing).pixels
+        check_varies(pixels, f"{self.name} as the model sees it")
+        return normalise(torch.tensor(pixels)[None], preprocessing).contiguous()
 
     def displayed(self) -> NDArray[Any]:
         """Pixels (rows, cols) for the screen: through the VOI LUT if there is one, padding as dark as the darkest.
@@ -187,14 +193,6 @@ class Mammogram:
     def _frozen(self) -> Self:
         self.pixels.setflags(write=False)  # prepared inputs are kept, so the pixels must not change under them
         return self
-
-
-def input_tensor(prepared: ModelInput, preprocessing: Preprocessing, name: str) -> "torch.Tensor":
-    """Normalised model input: float32 tensor (1, C, H, W); errors call the image by its name."""
-    import torch
-
-    planes = normalised_channels(prepared.pixels, preprocessing, name)
-    return torch.from_numpy(planes).expand(1, preprocessing.channels, -1, -1).contiguous()
 
 
 def read_mammogram(

@@ -1,6 +1,6 @@
 """From source pixels to the model input, step by step as the released models were trained, with the geometry kept."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 import cv2
@@ -161,35 +161,6 @@ def breast_box(grey: NDArray[np.uint8], name: str = "image") -> tuple[int, int, 
     first, last = _central(col1 - col0)
     row0, row1 = _longest_run(_varies(grey[:, col0 + first : col0 + last], axis=1), name)
     return row0, col0, row1, col1
-
-
-def normalised(pixels: NDArray[np.uint8], preprocessing: Preprocessing, name: str = "image") -> NDArray[np.float32]:
-    """Model input (H, W) uint8 -> float32: minus its minimum, over its maximum, minus the mean, over the std.
-
-    Images that are not stretched are divided by 255 instead. The mean and std are those of all channels.
-    """
-    low, high = check_varies(pixels, f"{name} as the model sees it")
-    if not preprocessing.stretch:
-        low, high = 0, 255
-    values = pixels.astype(np.float32)
-    values -= np.float32(low)
-    values /= np.float32(high) - np.float32(low)
-    values -= np.asarray(preprocessing.mean, np.float32)
-    values /= np.asarray(preprocessing.std, np.float32)
-    return values
-
-
-def normalised_channels(
-    pixels: NDArray[np.uint8], preprocessing: Preprocessing, name: str = "image"
-) -> NDArray[np.float32]:
-    """As `normalised`, (C, H, W) where channels differ, and (1, H, W) where one plane is that of all of them."""
-    means, stds = (
-        value if isinstance(value, tuple) else (value,) * preprocessing.channels
-        for value in (preprocessing.mean, preprocessing.std)
-    )
-    pairs = list(zip(means, stds, strict=True))
-    own = pairs[:1] if len(set(pairs)) == 1 else pairs
-    return np.stack([normalised(pixels, replace(preprocessing, mean=mean, std=std), name) for mean, std in own])
 
 
 def check_varies(pixels: NDArray[Any], name: str = "image") -> tuple[Any, Any]:

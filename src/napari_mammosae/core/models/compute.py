@@ -1,7 +1,6 @@
 """Computing the latents of images: through the backbone and the autoencoder, within the memory there is."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,17 +10,26 @@ from torch import Tensor
 from ..base.arguments import expect
 from ..base.errors import ModelError
 from ..images.geometry import Frame
-from ..images.mammogram import Mammogram, input_tensor
-from ..images.preprocessing import ModelInput
-from .latents import LatentMaps
+from ..images.mammogram import Mammogram
+from ..images.preprocessing import ModelInput, check_varies
+from ..images.tensors import normalise
+from .engines.devices import send_planes
+from .latents import LatentBatch, LatentMaps
+from .measure import measure
 from .memory import within_memory
 from .model import MammoSAE
+
+NOT_FINITE = (
+    "the latents of this image are not finite; the weights and the SAE do not fit each other, or the precision "
+    "overflows: try precision float32"
+)
 
 
 def compute_latents(model: MammoSAE, image: Mammogram) -> LatentMaps:
     """Features, all latents and the prediction of one mammogram.
 
-    Where the model's GPU runs out of memory, the model moves to the CPU for good, and a `UserWarning` says so.
+    Where the model's GPU runs out of memory, the model moves to the CPU for good, and a `UserWarning` says so. An
+    image whose values overflow float16 is computed in float32.
 
     Raises
     ------
@@ -47,13 +55,27 @@ def features_and_latents(model: MammoSAE, prepared: ModelInput, name: str) -> tu
 
     The features (1, d, H', W') of the SAE's layer, on the model's device, come first.
     """
-    x, frame = input_tensor(prepared, model.preprocessing, name), prepared.frame
+    check_varies(prepared.pixels, f"{name} as the model sees it")
 
-    def compute(frames: Sequence[Frame]) -> tuple[Tensor, LatentMaps]:
-        features = model.features(x)
-        return features, latents_of_features(model, features, list(frames))[0]
+    def compute(images: Sequence[ModelInput]) -> tuple[Tensor, LatentBatch]:
+        features = features_of_planes(model, [image.pixels for image in images])
+        return features, measure(model, features)
 
-    return within_memory(model, [frame], compute)[0]
+    features, found = within_memory(model, [prepared], compute)[0]
+    if not found.finite.all() and model.exact is not model:
+        return features_and_latents(model.exact, prepared, name)
+    return features, _only(found, prepared.frame)
+
+
+def features_of_planes(model: MammoSAE, planes: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Feature maps (n, D, H', W') of prepared images, which are copied as they are and normalised on the device.
+
+    On the CPU they go through the network one by one: several at a time are no faster, and the last bits of sums would
+    depend on how many.
+    """
+    if model.device == "cpu" and len(planes) > 1:
+        return torch.cat([features_of_planes(model, [plane]) for plane in planes])
+    return model.features(normalise(send_planes(planes, model.device), model.preprocessing))
 
 
 def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] | None = None) -> list[LatentMaps]:
@@ -67,79 +89,16 @@ def latents_of_features(model: MammoSAE, features: Tensor, frames: list[Frame] |
         (N, d, H', W') as `model.features` returns them.
     frames
         One an image, kept with the result.
+
+    Raises
+    ------
+    ModelError
+        If a computed value is not finite.
     """
-    results = []
-    with torch.inference_mode():
-        for index in range(features.shape[0]):
-            one = features[index : index + 1]
-            z = model.encode(one)[0].permute(1, 2, 0).flatten(0, 1)  # (cells, h): the memory order the encoder writes
-            peak = z.amax(0).float()
-            if not torch.isfinite(peak).all():
-                raise ModelError(
-                    "the latents of this image are not finite; the weights and the SAE do not fit each other, "
-                    "or the precision overflows: try precision float32"
-                )
-            live = torch.nonzero(peak > 0).squeeze(1)
-            columns = z[:, live]
-            reconstruction = model.decode(columns.T.reshape(1, -1, *one.shape[2:]), live, one)
-            cells = model.cells_of(one).float()
-            missed = (cells - model.cells_of(reconstruction).float()).square().sum(1).double().mean().item()
-            spread = cells.var((2, 3), correction=0).double().sum().item()
-            live_ids = live.cpu().numpy().astype(np.int32)
-            values = columns.T.float().contiguous().cpu().numpy()
-            last = model.last_features(one)
-            sized_mean, silent = _sized(model, one, columns, live_ids)
-            results.append(
-                LatentMaps(
-                    shape=(z.shape[1], *one.shape[2:]),
-                    latents=live_ids,
-                    values=values.reshape(len(live_ids), *one.shape[2:]),
-                    pooled_mean=_spread(values.mean(1, dtype=np.float64), live_ids, z.shape[1], np.float32),
-                    pooled_max=_spread(peak[live].cpu().numpy(), live_ids, z.shape[1], np.float32),
-                    active_cells=_spread((values > 0).sum(1), live_ids, z.shape[1], np.int32),
-                    logits=_numbers(model, last),
-                    logits_sae=_numbers(model, model.last_features(reconstruction)),
-                    error_norm=missed**0.5,
-                    frame=frames[index] if frames else None,
-                    fvu=missed / spread if spread else float("nan"),
-                    sized_mean=sized_mean,
-                    silent=silent,
-                    features=_features(model, last, one),
-                )
-            )
-    return results
+    return [_only(measure(model, features[at : at + 1]), frames[at] if frames else None) for at in range(len(features))]
 
 
-def _sized(
-    model: MammoSAE, features: Tensor, codes: Tensor, latents: NDArray[np.int32]
-) -> tuple[NDArray[np.float32] | None, NDArray[np.float64] | None]:
-    """Return `sized_mean` and `silent` of one image; None and None unless the SAE normalises each cell."""
-    sae = model.autoencoder
-    if sae.norm is None:
-        return None, None
-    mean, size = sae.norm.moments(features[0].flatten(1).T.to(sae.tied_bias.dtype))
-    sized = (codes.double() * size).mean(0).cpu().numpy()
-    silent = (sae.tied_bias.double() * size + mean).mean(0).cpu().numpy()
-    return _spread(sized, latents, model.n_latents, np.float32), silent
-
-
-def _spread(values: NDArray[Any], ids: NDArray[np.int32], length: int, dtype: type[Any]) -> NDArray[Any]:
-    full = np.zeros(length, dtype)
-    full[ids] = values
-    return full
-
-
-def _features(model: MammoSAE, last: Tensor, layer: Tensor) -> dict[str, NDArray[np.float32]]:
-    """What heads read of one map of the last layer, its maxima over the cells, and the same of the SAE's own layer."""
-    found = {
-        "mean": model.pooled(last)[0],
-        "max": last[0, : model.backbone.out_channels].flatten(1).amax(1),
-    }
-    if model.block is not None:
-        cells = model.cells_of(layer)[0].flatten(1)
-        found |= {"layer_mean": cells.to("cpu").double().mean(1), "layer_max": cells.amax(1)}
-    return {name: value.float().cpu().numpy() for name, value in found.items()}
-
-
-def _numbers(model: MammoSAE, last: Tensor) -> NDArray[np.float64]:
-    return model.logits_of_last(last)[0].numpy() if model.heads else np.zeros(0)
+def _only(found: LatentBatch, frame: Frame | None) -> LatentMaps:
+    if not found.finite.all():
+        raise ModelError(NOT_FINITE)
+    return found.maps(frame)

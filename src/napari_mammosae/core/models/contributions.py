@@ -138,10 +138,8 @@ def contributions_of(
 
 def _tail(model: MammoSAE, features: Tensor) -> Tensor:
     """Logits (C,) of a feature map of the SAE's layer, by PyTorch whatever the model's engine is."""
-    import torch
-
     last = features if model.block is None else model.backbone.from_block(features, model.block)
-    return torch.from_numpy(model.head_weight) @ model.pooled(last)[0] + torch.from_numpy(model.head_bias)
+    return model.logits_of_pooled(model.pooled(last))[0]
 
 
 def _gauss_legendre(steps: int) -> tuple[Numbers, Numbers]:

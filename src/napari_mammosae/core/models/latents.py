@@ -1,7 +1,7 @@
 """The latents of one image: every one of the h maps, of which only those that fire take memory. Knows no torch."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from .facts import ModelFacts
 
 Map = NDArray[np.float32]
+Ints = NDArray[np.int32]
+Singles = NDArray[np.float32]
+Doubles = NDArray[np.float64]
 Index: TypeAlias = int | slice | Sequence[int] | NDArray[np.integer[Any]] | NDArray[np.bool_]
 
 
@@ -109,11 +112,7 @@ class LatentMaps:
     @property
     def scale_alarm(self) -> str:
         """What to say where the SAE explains less than the mean does; empty where it explains more."""
-        if not self.fvu > 1:
-            return ""
-        return (
-            f"The SAE's reconstruction is worse than the mean (FVU {self.fvu:.3g}): the input scale probably differs."
-        )
+        return scale_alarm(self.fvu)
 
     def __repr__(self) -> str:
         h, rows, cols = self.shape
@@ -225,3 +224,141 @@ class LatentMaps:
             raise IndexError(f"latent {latent} of {self.shape[0]}")
         row = int(np.searchsorted(self.latents, latent))
         return row if row < len(self.latents) and self.latents[row] == latent else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fires:
+    """A row for each latent that fires on an image, by image, then latent; columns of one length.
+
+    Attributes
+    ----------
+    image, latent
+        Which; images are counted within the batch.
+    mean, max, active_cells
+        See `LatentMaps`.
+    sized_mean
+        For an SAE that normalises each cell, see `LatentMaps`; None for others.
+    """
+
+    image: Ints
+    latent: Ints
+    mean: Singles
+    max: Singles
+    active_cells: Ints
+    sized_mean: Singles | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A row for each cell in which a latent fires, by latent, image and cell; columns of one length."""
+
+    latent: Ints
+    image: Ints
+    cell: Ints
+    value: Singles
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LatentBatch:
+    """Latents of n images: nothing is kept of what is silent.
+
+    Attributes
+    ----------
+    shape
+        (h, H', W'): latents, cell rows, cell columns.
+    finite
+        bool (n,): whether all values of an image are numbers; the others are not to be used.
+    fires
+        Every latent that fires on an image, pooled over its cells.
+    cells
+        Every cell that is not zero; None where they were not asked for.
+    logits, logits_sae
+        float64 (n, C): of the images, and of their SAE reconstructions.
+    error_norm, fvu
+        float64 (n,): see `LatentMaps`.
+    features
+        float32 (n, d) by name: see `LatentMaps`.
+    silent
+        float64 (n, d): see `LatentMaps`; None for most SAEs.
+    """
+
+    shape: tuple[int, int, int]
+    finite: NDArray[np.bool_]
+    fires: Fires
+    cells: Cells | None
+    logits: Doubles
+    logits_sae: Doubles
+    error_norm: Doubles
+    fvu: Doubles
+    features: Mapping[str, Singles] = field(default_factory=dict)
+    silent: Doubles | None = None
+
+    def __len__(self) -> int:
+        return len(self.finite)
+
+    @property
+    def counts(self) -> Doubles:
+        """Non-zero cells of each image, float64 (n,)."""
+        return np.bincount(self.fires.image, self.fires.active_cells, len(self)).astype(np.float64)
+
+    def part(self, start: int, stop: int) -> "LatentBatch":
+        """Return the images from `start` to before `stop` alone."""
+        if (start, stop) == (0, len(self)):
+            return self
+        return replace(
+            self,
+            finite=self.finite[start:stop],
+            fires=_rows(self.fires, start, stop),
+            cells=None if self.cells is None else _rows(self.cells, start, stop),
+            logits=self.logits[start:stop],
+            logits_sae=self.logits_sae[start:stop],
+            error_norm=self.error_norm[start:stop],
+            fvu=self.fvu[start:stop],
+            features={name: values[start:stop] for name, values in self.features.items()},
+            silent=None if self.silent is None else self.silent[start:stop],
+        )
+
+    def maps(self, frame: Frame | None = None) -> LatentMaps:
+        """Return the maps of the only image, whose cells were asked for."""
+        assert len(self) == 1
+        assert self.cells is not None
+        (h, *grid), fires, cells = self.shape, self.fires, self.cells
+        values = np.zeros((len(fires.latent), grid[0] * grid[1]), np.float32)
+        values[np.searchsorted(fires.latent, cells.latent), cells.cell] = cells.value
+        return LatentMaps(
+            shape=self.shape,
+            latents=fires.latent,
+            values=values.reshape(-1, *grid) if len(values) else values.reshape(0, *grid),
+            pooled_mean=_spread(fires.mean, fires.latent, h),
+            pooled_max=_spread(fires.max, fires.latent, h),
+            active_cells=_spread(fires.active_cells, fires.latent, h),
+            logits=self.logits[0],
+            logits_sae=self.logits_sae[0],
+            error_norm=float(self.error_norm[0]),
+            frame=frame,
+            fvu=float(self.fvu[0]),
+            features={name: values[0] for name, values in self.features.items()},
+            sized_mean=None if fires.sized_mean is None else _spread(fires.sized_mean, fires.latent, h),
+            silent=None if self.silent is None else self.silent[0],
+        )
+
+
+def scale_alarm(fvu: float) -> str:
+    """What to say of a share of the variance that is missed; empty below 1."""
+    if not fvu > 1:
+        return ""
+    return f"The SAE's reconstruction is worse than the mean (FVU {fvu:.3g}): the input scale probably differs."
+
+
+def _rows(columns: Any, start: int, stop: int) -> Any:
+    """Return the rows of some images, which are counted anew."""
+    inside = (columns.image >= start) & (columns.image < stop)
+    kept = {one.name: getattr(columns, one.name) for one in fields(columns)}
+    kept["image"] = columns.image - np.int32(start)
+    return type(columns)(**{name: None if values is None else values[inside] for name, values in kept.items()})
+
+
+def _spread(values: NDArray[Any], latents: Ints, length: int) -> NDArray[Any]:
+    full = np.zeros(length, values.dtype)
+    full[latents] = values
+    return full

@@ -2,20 +2,25 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ..base.errors import ModelError
+
+if TYPE_CHECKING:
+    from .model import MammoSAE
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
 class OnDevice(Protocol):
-    """What can be moved to another device: a `MammoSAE`."""
+    """What can be moved to the CPU: a `MammoSAE`."""
 
-    backbone: Any
-    sae: Any
     device: str
+
+    def move_to_cpu(self) -> None:
+        """Move all of it where it stands."""
+        ...
 
 
 def out_of_memory(error: BaseException) -> bool:
@@ -31,6 +36,32 @@ def out_of_memory(error: BaseException) -> bool:
 def warn(text: str) -> None:
     """Issue a `UserWarning`: how it is said that memory ran out where nobody asked to hear it another way."""
     warnings.warn(text, stacklevel=4)
+
+
+_WORTH = 16
+"""Images at a time on a GPU above which more are hardly faster."""
+_ELSEWHERE = 8
+"""The same on a GPU that does not say how much memory is free."""
+_VALUES_A_PIXEL = 128
+"""Values that a network holds at its widest for each pixel of the input: EfficientNet widens by six, three times."""
+
+
+def fitting_batch(model: "MammoSAE") -> int:
+    """Return how many images to compute at a time: one on the CPU, on a GPU as many as are worth it and fit.
+
+    At most half of the memory that is free is reckoned with; `MemoryLadder` corrects what goes wrong.
+    """
+    if model.device == "cpu":
+        return 1
+    if not model.device.startswith("cuda"):
+        return _ELSEWHERE
+    import torch
+
+    (height, width), (rows, cols) = model.preprocessing.size, model.grid
+    an_image = (_VALUES_A_PIXEL * height * width + 3 * rows * cols * model.n_latents) * model.dtype.itemsize
+    free, _ = torch.cuda.mem_get_info(model.device)
+    fit = min(free // (2 * an_image), _WORTH)
+    return 1 << max(fit.bit_length() - 1, 0)
 
 
 class MemoryLadder:
@@ -91,7 +122,7 @@ class MemoryLadder:
         if tried > 1:
             self._notice(f"Out of memory on {device} with {tried} images at a time; continuing with {self.batch}.")
         elif device != "cpu":
-            to_cpu(self.model)
+            self.model.move_to_cpu()
             self._notice(f"Out of memory on {device}; using the CPU instead, which is slower.")
         else:
             raise ModelError(f"one image alone does not fit in memory ({reason}); close other programs and try again")
@@ -130,14 +161,6 @@ def loaded_within_memory(name: str, device: str, load: Callable[[str], Result]) 
         raise ModelError(f"{name} does not fit in memory ({reason}); close other programs and try again")
     warnings.warn(f"{name} does not fit in GPU memory; using the CPU instead", stacklevel=3)
     return loaded_within_memory(name, "cpu", load)
-
-
-def to_cpu(model: OnDevice) -> None:
-    """Move a model to the CPU where it stands, so that everyone who holds it sees it there."""
-    model.backbone.to("cpu")
-    if model.sae is not None:
-        model.sae.to("cpu")
-    model.device = "cpu"
 
 
 def first_line(error: BaseException) -> str:

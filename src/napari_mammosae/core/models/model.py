@@ -2,7 +2,8 @@
 
 import gc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NoReturn
 
@@ -20,6 +21,7 @@ from ..images.preprocessing import Preprocessing
 from .adapters.protocol import Backbone
 from .choices import Engine, Precision
 from .engines.passes import Passes
+from .engines.precision import DTYPES, arithmetic, widest
 from .facts import Domain, ModelFacts, why_not_linear
 from .files.found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
@@ -31,8 +33,6 @@ from .text.of_model import ModelText
 from .text.reading import TextFiles
 from .text.space import JointSpace
 from .text.tower import Vectors
-
-DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(eq=False, repr=False)
@@ -96,14 +96,33 @@ class MammoSAE(HasHeads):
                 f"{self.sae.source} reads {self.sae.width} features but layer {self.layer} of "
                 f"{self.backbone.name} has {self.width}; {where_it_fits(self.sae, self.backbone)}"
             )
-        dtype = DTYPES[self.precision]
         self.backbone = self.backbone.eval().requires_grad_(False)
+        self._whole: tuple[Backbone, SparseAutoencoder | None] | None = None
+        if self.precision == "float16":  # whose range is small: see `exact`
+            self._whole = self.backbone, self.sae
+            self.backbone, self.sae = deepcopy(self._whole)
         key = f"{self.model_sha256[:32]}-{self.layer}" if self.model_sha256 else ""
         self._passes = Passes(self.backbone, self.block, self.engine, key, self.precision == "bfloat16")
         self.engine = self._passes.engine
-        self.backbone = self.backbone.to(self.device, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.backbone = self.backbone.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.sae is not None:
-            self.sae = self.sae.requires_grad_(False).to(self.device, dtype)
+            self.sae = self.sae.requires_grad_(False).to(self.device, self.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Format of weights and features."""
+        return DTYPES[self.precision]
+
+    @cached_property
+    def exact(self) -> "MammoSAE":
+        """The same model in float32, for images whose values overflow float16; in other precisions the model itself.
+
+        Its weights wait in the main memory until it is asked for.
+        """
+        if self._whole is None:
+            return self
+        backbone, sae = self._whole
+        return replace(self, backbone=backbone, sae=sae, precision="float32", engine="torch")
 
     def __repr__(self) -> str:
         classes, (rows, cols) = ", ".join(self.classes) or "no classifier", self.grid
@@ -232,7 +251,7 @@ class MammoSAE(HasHeads):
         heads = (*self.heads, head)
         self._check(heads)
         self.heads = heads
-        for name in ("constant", "cell_attribution"):
+        for name in ("constant", "cell_attribution", "exact", "_head_tensors"):
             vars(self).pop(name, None)
         if "attribution" in (known := vars(self)):
             if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
@@ -260,8 +279,8 @@ class MammoSAE(HasHeads):
         channels = self.backbone.in_channels
         if x.ndim != 4 or x.shape[1] != channels:
             raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
-        x = x.to(self.device, DTYPES[self.precision]).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with torch.inference_mode(), arithmetic(self.precision):
+            x = x.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             features = self._passes.extract(x)
         self.engine = self._passes.engine
         return features
@@ -278,9 +297,9 @@ class MammoSAE(HasHeads):
         ModelError
             If the model has no SAE.
         """
-        cells = self.cells_of(features).to(self.device, DTYPES[self.precision])
-        z = self.autoencoder.encode(cells.movedim(1, -1))
-        return z.movedim(-1, 1)
+        cells = self.cells_of(features).to(self.device, self.dtype)
+        with arithmetic(self.precision):
+            return self.autoencoder.encode(cells.movedim(1, -1)).movedim(-1, 1)
 
     def decode(self, latents: Tensor, only: Tensor | None = None, of: Tensor | None = None) -> Tensor:
         """Feature maps (N, d, H', W') that latents (N, h, H', W') stand for.
@@ -293,20 +312,25 @@ class MammoSAE(HasHeads):
         ModelError
             If the model has no SAE.
         """
-        latents = latents.to(self.device, DTYPES[self.precision]).movedim(1, -1)
-        if of is None:
-            return self.autoencoder.decode(latents, only).movedim(-1, 1)
-        of = of.to(latents)
-        features = self.autoencoder.decode(latents, only, self.cells_of(of).movedim(1, -1)).movedim(-1, 1)
+        latents = latents.to(self.device, self.dtype).movedim(1, -1)
+        with arithmetic(self.precision):
+            if of is None:
+                return self.autoencoder.decode(latents, only).movedim(-1, 1)
+            of = of.to(latents)
+            features = self.autoencoder.decode(latents, only, self.cells_of(of).movedim(1, -1)).movedim(-1, 1)
+        return self.carry(features, of)
+
+    def carry(self, cells: Tensor, of: Tensor) -> Tensor:
+        """Feature maps (N, D, H', W') of features of cells (N, d, H', W') and the class tokens of other maps."""
         carried = of[:, self.width :]
-        return torch.cat([features, carried], 1) if carried.shape[1] else features
+        return torch.cat([cells, carried], 1) if carried.shape[1] else cells
 
     def last_features(self, features: Tensor) -> Tensor:
         """Feature maps of the last layer, which heads read, of those (N, d, H', W') of the SAE's layer."""
         if self.block is None:
             return features
-        with torch.inference_mode():
-            last = self._passes.finish(features.to(self.device, DTYPES[self.precision]))
+        with torch.inference_mode(), arithmetic(self.precision):
+            last = self._passes.finish(features.to(self.device, self.dtype))
         self.engine = self._passes.engine
         return last
 
@@ -323,19 +347,24 @@ class MammoSAE(HasHeads):
         """
         if not self.heads:
             raise ModelError(f"{self.name} has no classifier; load a downstream checkpoint to see predictions")
-        return self.logits_of_last(self.last_features(features))
+        return self.logits_of_pooled(self.pooled(self.last_features(features))).cpu()
 
-    def logits_of_last(self, features: Tensor) -> Tensor:
-        """As `logits`, of feature maps of the last layer."""
-        weight, bias = stacked(self.heads, self.backbone.pooled_channels)
-        return F.linear(self.pooled(features), torch.from_numpy(weight), torch.from_numpy(bias))
+    def logits_of_pooled(self, pooled: Tensor) -> Tensor:
+        """As `logits`, of what heads read, (N, D), on its device."""
+        known = vars(self).get("_head_tensors")
+        if known is None or known[0].device != pooled.device:
+            with torch.inference_mode(False):  # gradients go through them too
+                parts = stacked(self.heads, self.backbone.pooled_channels)
+                known = vars(self)["_head_tensors"] = [torch.from_numpy(part).to(pooled) for part in parts]
+        return F.linear(pooled, *known)
 
     def pooled(self, last: Tensor) -> Tensor:
-        """What heads read of last maps, float64 on the CPU: means, or what the network's own pool gives."""
+        """What heads read of last maps, float64 on their device: means, or what the network's own pool gives."""
+        wide = widest(last.device)
         if self.backbone.tail == "mean":
-            return last[:, : self.backbone.out_channels].flatten(2).to("cpu").double().mean(2)
+            return last[:, : self.backbone.out_channels].mean((2, 3), dtype=wide)
         with torch.set_grad_enabled(last.requires_grad):
-            return self.backbone.pool(last.to(self.device, DTYPES[self.precision])).to("cpu").double()
+            return self.backbone.pool(last.to(self.device, self.dtype)).to(wide)
 
     @cached_property
     def attribution(self) -> NDArray[np.float64]:
@@ -383,6 +412,8 @@ class MammoSAE(HasHeads):
         """
         expect(image, "mammogram")
         logits = self.logits(self.features(image.to_input(self.preprocessing)))[0].numpy()
+        if not np.isfinite(logits).all() and self.exact is not self:
+            return self.exact.predict(image)
         found = self.probabilities(logits)
         return {self.classes[place]: float(found[place]) for place in lasting_logits(self.heads)}
 
@@ -392,13 +423,29 @@ class MammoSAE(HasHeads):
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""
-        self._passes.release()
-        for module in (self.backbone, self.sae):
-            if module is not None:
-                module.to("meta")
+        self._to("meta")
         gc.collect()
         if self.device.startswith("cuda"):
             torch.cuda.empty_cache()
+
+    def compile(self) -> None:
+        """Compile the network with its first images, which takes about a minute and pays for many of them."""
+        self._passes.compile()
+        self.engine = self._passes.engine
+
+    def move_to_cpu(self) -> None:
+        """Move it where it stands, so that everyone who holds it sees it there; PyTorch computes from then on."""
+        self._to("cpu")
+        self.device, self.engine = "cpu", self._passes.engine
+
+    def _to(self, device: str) -> None:
+        """Move all weights, and let go of what engines keep."""
+        self._passes.release()
+        for name in ("exact", "_head_tensors"):
+            vars(self).pop(name, None)
+        for module in (self.backbone, self.sae, *(self._whole or ())):
+            if module is not None:
+                module.to(device)
 
     @property
     def autoencoder(self) -> SparseAutoencoder:

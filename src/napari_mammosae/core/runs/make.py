@@ -28,7 +28,7 @@ def make_run(
     uncertain: Uncertain = "unknown",
     split: str | None = None,
     maps: bool = False,
-    workers: int = 0,
+    workers: int | None = 0,
     batch: int | None = None,
     crop: bool = True,
     strict: bool = False,
@@ -59,9 +59,9 @@ def make_run(
     maps
         Keep every cell that fires, not only pooled values: needed to localise and for `Run.latents`.
     workers
-        Number of decoding processes; 0 decodes in a thread of this one.
+        Number of decoding processes; 0 decodes in a thread of this one, None: as many as the device needs.
     batch
-        Images computed at a time; None: one on the CPU, eight on a GPU.
+        Images computed at a time; None: one on the CPU, and on a GPU as many as fit, up to 16.
     crop
         Whether images of another size than the model's are cropped and resized; otherwise they fail.
     strict

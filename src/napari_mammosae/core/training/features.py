@@ -17,7 +17,6 @@ from ..base.errors import Cancelled, ImageError, RunError, SettingsError
 from ..base.files import write_error
 from ..base.text import size_text
 from ..models.memory import within_memory
-from ..runs.making.compute import stack_inputs
 from ..runs.making.decode import Decoded, Decoder, Failed
 from ..runs.making.decode_pool import DecodePool
 from ..runs.sources import Entry
@@ -240,7 +239,9 @@ def _writing(file: Path) -> Iterator[None]:
 
 def _compute(model: "MammoSAE", images: Sequence[Decoded]) -> tuple[NDArray[np.float16], FloatArray]:
     """Return vectors (n, cells, d) and logits (n, C)."""
-    features = model.features(stack_inputs(images, model.preprocessing))
+    from ..models.compute import features_of_planes
+
+    features = features_of_planes(model, [image.pixels for image in images])
     vectors = model.cells_of(features).flatten(2).transpose(1, 2).float().cpu().numpy()
     with np.errstate(over="ignore"):
         half = vectors.astype(np.float16)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ...core.annotations.boxes import Findings
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
-    from ...process.handle import ModelHandle
+    from ...process.handle import MemoryUse, ModelHandle
     from ..canvas.actions import CanvasActions
     from ..context import Context
 
@@ -57,6 +57,8 @@ class ImageController(Controller):
         The model to compute with; it is loaded when it is needed.
     run_boxes
         The boxes that the open run came with, while others are shown; None otherwise.
+    memory
+        What the model took of the memory after it last computed an image; None before.
     """
 
     def __init__(self, context: Context, actions: CanvasActions) -> None:
@@ -72,6 +74,7 @@ class ImageController(Controller):
         self._loaded: tuple[ModelChoice, Any] | None = None
         self._stamps: Any = None
         self.run_boxes: Findings | None = None
+        self.memory: MemoryUse | None = None
         self._wanted = False  # the user has asked for latents that are not there yet
         self._lost = Lost()
         self.listen(self._lost.told, self._on_lost)
@@ -243,6 +246,7 @@ class ImageController(Controller):
         self.cancel()
         before, self._loaded, self.choice = self._loaded, loaded, loaded[0]
         handle.lost = self._lost.told.emit
+        self.memory = None
         self.session.handle = handle
         return before
 
@@ -307,6 +311,7 @@ class ImageController(Controller):
         handle.lost = self._lost.told.emit
         stamps, self._stamps = self._stamps, None
         self._loaded = choice, tasks.stamps(choice) if stamps is None else stamps
+        self.memory = None
         before, self.session.handle = self.session.handle, handle
         if before is not None:
             before.unload()
@@ -314,8 +319,9 @@ class ImageController(Controller):
         if self._wanted:
             self.compute()
 
-    def _take_maps(self, generation: int, device: str, maps: LatentMaps) -> None:
+    def _take_maps(self, generation: int, device: str, found: tuple[LatentMaps, MemoryUse]) -> None:
         self._wanted = False
+        maps, self.memory = found
         if self.session.is_stale(generation) or self.scene.image_layer is None:
             return
         self.session.maps = maps

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ...core.models.published.catalogue import PublishedModel
     from ...core.models.text.space import JointSpace
     from ...core.runs.run import Run
-    from ...process.handle import ModelHandle
+    from ...process.handle import MemoryUse, ModelHandle
     from ...process.opening import ModelOpener
 
 
@@ -96,11 +96,11 @@ def load(models: ModelOpener, choice: ModelChoice, report: Report) -> ModelHandl
     return models.open(choice.recipe, report)
 
 
-def compute(handle: ModelHandle, image: Mammogram, report: Report) -> LatentMaps:
-    """Compute every latent of an image."""
+def compute(handle: ModelHandle, image: Mammogram, report: Report) -> tuple[LatentMaps, MemoryUse]:
+    """Compute every latent of an image; also return what memory the model takes then."""
     maps = handle.compute(image, report)
     report("Showing the latents")
-    return maps
+    return maps, handle.memory()
 
 
 def add_prompt(

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from magicgui.widgets import CheckBox, ComboBox, LineEdit, SpinBox, show_file_dialog
+from magicgui.widgets import CheckBox, ComboBox, LineEdit, show_file_dialog
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QMenu, QPushButton
 
@@ -16,6 +16,7 @@ from .opener import RunOpener
 from .tasks import RunEntries
 
 TABLES = "Tables (*.csv);;All files (*)"
+DECODERS = [("auto", -1), *((str(count), count) for count in (*range(5), 6, 8, 10, 12, 14, 16, 24, 32))]
 BATCHES = [("auto", 0), *((str(count), count) for count in (1, 2, 4, 8, 16, 32, 64))]
 
 
@@ -45,11 +46,15 @@ class RunForm(Part):
         )  # fmt: skip
         self.batch = ComboBox(
             label="Batch", choices=BATCHES, value=entries.batch,
-            tooltip="Number of images computed at once; auto: one on the CPU, eight on a GPU",
+            tooltip="Number of images computed at once; auto: one on the CPU, up to 16 on a GPU",
         )  # fmt: skip
-        self.workers = SpinBox(
-            label="Decoders", min=0, max=64, value=entries.workers,
-            tooltip="Number of decoding processes; 0 decodes in the main process",
+        self.workers = ComboBox(
+            label="Decoders", choices=DECODERS, value=entries.workers,
+            tooltip="Number of decoding processes; 0 decodes in the main process, auto: as many as the device needs",
+        )  # fmt: skip
+        self.compile = CheckBox(
+            text="Compile for long runs", value=entries.compile,
+            tooltip="On a GPU, compile the network for 16,000 images or more; it takes a minute the first time",
         )  # fmt: skip
         self.positive = LineEdit(
             label="Positive", value=entries.positive,
@@ -67,7 +72,7 @@ class RunForm(Part):
         self.images.choose_btn.native.setMenu(menu)
 
         entered = (self.images, self.labels, self.out, self.maps, self.batch, self.workers, self.positive,
-                   self.uncertain)  # fmt: skip
+                   self.uncertain, self.compile)  # fmt: skip
         form = form_of(*entered)
         form.insertRow(3, "Model", self.model)
         ui.column(self, form, self.note, self.start_button, spacing=4).addStretch(1)
@@ -95,6 +100,7 @@ class RunForm(Part):
             self.workers.value,
             self.positive.value,
             self.uncertain.value,
+            self.compile.value,
         )
         self._refresh()
 

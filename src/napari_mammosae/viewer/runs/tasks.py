@@ -29,16 +29,17 @@ DEMO = "demo"
 
 @dataclass(frozen=True, slots=True)
 class RunEntries:
-    """What is written in the form for a new run; `batch` 0 leaves it to the device."""
+    """What is written in the form for a new run; `batch` 0 and `workers` -1 leave it to the device."""
 
     images: str = ""
     labels: str = ""
     out: str = ""
     maps: bool = True
     batch: int = 0
-    workers: int = 1
+    workers: int = -1
     positive: str = ""
     uncertain: Uncertain = "unknown"
+    compile: bool = True
 
     @property
     def job(self) -> RunJob | None:
@@ -49,8 +50,8 @@ class RunEntries:
         labels = tuple(Path(part.strip()).expanduser() for part in self.labels.split(",") if part.strip())
         positive = tuple(part.strip() for part in self.positive.split(",") if part.strip())
         return RunJob(
-            images, Path(out).expanduser(), labels, self.maps, self.batch or None, self.workers, positive,
-            self.uncertain,
+            images, Path(out).expanduser(), labels, self.maps, self.batch or None,
+            None if self.workers < 0 else self.workers, positive, self.uncertain, self.compile,
         )  # fmt: skip
 
 

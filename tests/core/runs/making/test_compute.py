@@ -6,24 +6,29 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
-from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
 import decoders
+import overflow
 import runs_kit
 import tiny
 from napari_mammosae.core.base.errors import ModelError, RunError
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.core.images.tensors import normalise
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.memory import out_of_memory
-from napari_mammosae.core.runs.making import decode_pool
+from napari_mammosae.core.runs.files.layout import Layout
+from napari_mammosae.core.runs.making import process
 from napari_mammosae.core.runs.making.compute import Computer
 from napari_mammosae.core.runs.making.decode import Decoded, Decoder, Failed
 from napari_mammosae.core.runs.making.decode_pool import DecodePool
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.making.part_files import Block
+from napari_mammosae.core.runs.making.writer import PartWriter
 from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.sources import Entry, read_sources
 
@@ -101,7 +106,7 @@ def test_a_script_without_a_main_guard_runs_once(tmp_path, tiny_model, images):
 
 
 def test_processes_that_cannot_start_are_an_error_that_says_what_to_do(images, model, monkeypatch):
-    monkeypatch.setattr(decode_pool, "initialise", decoders.end_at_once)
+    monkeypatch.setattr(process, "initialise", decoders.end_at_once)
     with DecodePool(1) as pool, pytest.raises(RunError, match=r"did not start\. .*--workers 0"):
         next(pool.decode(read_sources(images).entries, decoded(images, model), ahead=1))
 
@@ -140,25 +145,19 @@ def test_freed_memory_is_kept_where_the_process_is_ours():
 
 
 class SmallMemory:
-    """Stands in for `features` on a GPU that holds `room` images."""
+    """Stands in for `features` on a GPU that holds `room` images: the CPU by another name, so all goes as on a GPU."""
 
     def __init__(self, model, room):
         self.model, self.room, self.tried = model, room, []
         self.features = model.features
-        model.device = "cuda:7"
+        model.device = "cpu:0"
         model.features = self
 
     def __call__(self, x):
         self.tried.append((self.model.device, len(x)))
-        if self.model.device == "cpu":
-            return self.features(x)
-        if len(x) > self.room:
+        if self.model.device != "cpu" and len(x) > self.room:
             raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nmore")
-        self.model.device = "cpu"
-        try:
-            return self.features(x)
-        finally:
-            self.model.device = "cuda:7"
+        return self.features(x)
 
 
 def inputs(images, model):
@@ -166,40 +165,114 @@ def inputs(images, model):
     return [decoder(entry) for entry in read_sources(images).entries]
 
 
+def dense(computed, n_latents):
+    """Means of all latents of all images, from what was computed of them."""
+    found = []
+    for images, latents in computed.parts:
+        rows = np.zeros((len(images), n_latents))
+        rows[latents.fires.image, latents.fires.latent] = latents.fires.mean
+        found.append(rows)
+    return np.concatenate(found)
+
+
 @pytest.mark.parametrize(
     ("room", "tried"),
     [
-        (8, [("cuda:7", 8)]),
-        (3, [("cuda:7", 8), ("cuda:7", 4), *[("cuda:7", 2)] * 4]),
-        (0, [("cuda:7", 8), ("cuda:7", 4), ("cuda:7", 2), ("cuda:7", 1), *[("cpu", 1)] * 8]),
+        (8, [("cpu:0", 8)]),
+        (3, [("cpu:0", 8), ("cpu:0", 8), ("cpu:0", 4), *[("cpu:0", 2)] * 4]),
+        (0, [("cpu:0", 8), ("cpu:0", 8), ("cpu:0", 4), ("cpu:0", 2), ("cpu:0", 1), *[("cpu", 1)] * 8]),
     ],
 )
-def test_out_of_gpu_memory_smaller_batches_then_the_cpu(images, tiny_model, model, room, tried, monkeypatch):
+def test_out_of_gpu_memory_smaller_batches_then_the_cpu(images, model, room, tried):
     whole = inputs(images, model)
-    expected = [maps.pooled_mean for maps in Computer(model, None, print)(whole)]
+    expected = dense(Computer(model, None, print)(whole), model.n_latents)
     gpu = SmallMemory(model, room)
-    monkeypatch.setattr(model, "encode", partial(on_cpu, model, model.encode))
-    monkeypatch.setattr(model, "decode", partial(on_cpu, model, model.decode))
     said = []
     computer = Computer(model, None, said.append)
     assert computer.batch == 8
-    results = computer(whole)
+    computed = computer(whole)
     assert gpu.tried == tried
-    np.testing.assert_allclose([maps.pooled_mean for maps in results], expected, rtol=1e-4, atol=1e-7)
+    assert [image for images, _ in computed.parts for image in images] == whole
+    np.testing.assert_allclose(dense(computed, model.n_latents), expected, rtol=1e-4, atol=1e-7)
     assert len(said) == {8: 0, 3: 2, 0: 4}[room]
     if room == 3:
-        assert said[0] == "Out of memory on cuda:7 with 8 images at a time; continuing with 4."
+        assert said[0] == "Out of memory on cpu:0 with 8 images at a time; continuing with 4."
     if room == 0:
-        assert said[-1] == "Out of memory on cuda:7; using the CPU instead, which is slower."
+        assert said[-1] == "Out of memory on cpu:0; using the CPU instead, which is slower."
         assert model.device == "cpu"
 
 
-def on_cpu(model, call, *tensors):
-    device, model.device = model.device, "cpu"
-    try:
-        return call(*tensors)
-    finally:
-        model.device = device
+def on_a_gpu(tiny_model):
+    """A model on the CPU by another name: batches go as they do on a GPU, one begun before the last is finished."""
+    model = load_model(tiny_model, device="cpu")
+    model.device = "cpu:0"
+    return model
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 0), (3, 0), (8, 2)])
+def test_batches_on_a_gpu_give_what_single_images_give_on_the_cpu(tmp_path, images, model, tiny_model, batch, workers):
+    write_run(images, model, tmp_path / "one", maps=True, workers=0, block=5)
+    write_run(images, on_a_gpu(tiny_model), tmp_path / "gpu", maps=True, workers=workers, batch=batch, block=5)
+    one, gpu = (runs_kit.tables(tmp_path / name) for name in ("one", "gpu"))
+    assert gpu.keys() == one.keys()
+    for name, rows in one.items():
+        keys = [key for key in ("latent", "image", "cell") if key in rows] or ["image_id"]
+        values = [table.sort_values(keys, ignore_index=True) for table in (rows, gpu[name])]
+        for column in rows:
+            first, second = (table[column] for table in values)
+            if name == "features" and column != "image":
+                first, second = (np.stack(column) for column in (first, second))
+            if np.asarray(first).dtype.kind == "f":
+                np.testing.assert_allclose(second, first, rtol=1e-3 if name == "maps" else 1e-4, atol=1e-4)
+            else:
+                assert list(first) == list(second), (name, column)
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_on_the_cpu_runs_are_the_same_whatever_the_batch_and_block(tmp_path, images, model, batch):
+    write_run(images, model, tmp_path / "one", maps=True, workers=0, block=8)
+    write_run(images, model, tmp_path / "other", maps=True, workers=0, block=8, batch=batch)
+    runs_kit.assert_same(tmp_path / "one", tmp_path / "other")
+    write_run(images, model, tmp_path / "third", workers=0, block=3, batch=batch)
+    for kind in ("pooled", "features", "images"):
+        expected = runs_kit.tables(tmp_path / "one")[kind]
+        assert runs_kit.tables(tmp_path / "third")[kind].astype(str).equals(expected.astype(str))
+
+
+def test_an_image_that_overflows_float16_is_computed_again_and_counted(tmp_path):
+    images = runs_kit.write_images(tmp_path / "images", 8)
+    bright = np.full(tiny.SIZE, 255, np.uint8)
+    bright[40, 40] = 0
+    cv2.imwrite(str(images / "image-004.png"), bright)
+    toml = overflow.write_model(tmp_path / "model", [read_mammogram(path) for path in sorted(images.iterdir())])
+    said, runs = [], {}
+    for precision in ("float32", "float16"):
+        model = load_model(toml, device="cpu", precision=precision)
+        write_run(images, model, tmp_path / precision, workers=0, batch=4, maps=True, notice=said.append)
+        runs[precision] = open_run(tmp_path / precision)
+    assert [run.info["precision"] for run in runs.values()] == ["float32", "float16"]
+    assert said[-1] == "image-004.png: values overflowed float16, so it was computed in float32."
+    assert sum("overflowed" in note for note in said) == 1
+    assert not len(runs["float16"].failures)
+    exact, half = (run.pooled("mean").toarray() for run in runs.values())
+    apart = np.linalg.norm(half - exact, axis=1) / np.linalg.norm(exact, axis=1)
+    assert apart.max() < 1e-2
+    assert (apart < 1e-6).sum() == 1
+    assert list(runs["float16"].numbers) == list(range(8))
+
+
+def test_a_block_whose_writing_process_died_is_written_here(tmp_path, images, model):
+    """The last of three blocks is written after the process was replaced."""
+    computer, layout = Computer(model, None, print), Layout(tmp_path)
+    computed = computer(inputs(images, model))
+    with PartWriter(layout, apart=True) as writer:
+        for number in range(3):
+            kind = decoders.DyingBlock if number == 1 else Block
+            block = kind(number, model.classes, keep_maps=True)
+            for decoded_images, latents in computed.parts:
+                block.add(decoded_images, latents)
+            writer.write(block)
+    assert all(layout.part(kind, number).exists() for kind in ("images", "maps") for number in range(3))
 
 
 def test_out_of_memory_on_the_cpu_ends_the_run_clearly(tmp_path, images, model, monkeypatch):
@@ -237,10 +310,7 @@ def test_latents_that_are_not_finite_cost_their_image(tmp_path, images, model, m
     entry = read_sources(images).entries[4]
     one = Decoder(model.preprocessing, model.grid)(entry)
     assert isinstance(one, Decoded)
-    from napari_mammosae.core.images.preprocessing import normalised
-
-    plane = torch.from_numpy(normalised(one.pixels, model.preprocessing))
-    wrong = float(plane[None].expand(3, -1, -1).sum())
+    wrong = float(normalise(torch.from_numpy(one.pixels)[None], model.preprocessing).sum())
     monkeypatch.setattr(model, "features", sometimes)
     write_run(images, model, tmp_path / "run", workers=0, batch=8)
     run = open_run(tmp_path / "run")
@@ -259,12 +329,12 @@ def test_memory_does_not_grow_with_the_images(tmp_path, model):
             nonlocal alive
             alive -= 1
 
-    def watching(self, image, maps):
+    def watching(self, images, latents):
         nonlocal alive, most
-        watched = maps.values.view(Watched)
+        watched = latents.cells.value.view(Watched)
         alive += 1
         most = max(most, alive)
-        add(self, image, replace(maps, values=watched))
+        add(self, images, replace(latents, cells=replace(latents.cells, value=watched)))
 
     images = runs_kit.write_images(tmp_path / "images", 24)
     with pytest.MonkeyPatch.context() as patch:

@@ -278,7 +278,11 @@ class Reproduction:
         maps = compute_latents(model, image)
         minutes = sum(counts) * (time.perf_counter() - start) / 60
         takes = f"{minutes / 60:,.1f} hours" if minutes >= 60 else f"{max(minutes, 2):,.0f} minutes"
-        room = sum(maps_bytes([maps], count) for one, count in zip(self.passes, counts, strict=True) if one.maps)
+        room = sum(
+            maps_bytes([maps.active_cells.sum()], count)
+            for one, count in zip(self.passes, counts, strict=True)
+            if one.maps
+        )
         self.say(
             f"{len(self.passes)} passes over {sum(counts):,} images in all: about {takes} on {model.device}, less what "
             f"is done already{f'; the maps take about {size_text(room)}' if room else ''}"

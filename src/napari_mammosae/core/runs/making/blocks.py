@@ -1,18 +1,19 @@
 """From a list of images to part files, block by block."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 
 from ...base.errors import Cancelled
 from ..files.layout import Layout
 from ..settings import RunSettings
 from ..sources import Entry
-from .compute import Computer
+from .compute import Begun, Computer
 from .decode import Decoded, Decoder, Failed
 from .decode_pool import DecodePool
 from .image_notes import ImageNotes
 from .part_files import Block
+from .writer import PartWriter
 
 STOPPED = "The run was stopped. Give the same command again to resume it."
 
@@ -21,6 +22,8 @@ Counted = Callable[[int, int], None]
 
 Blocks = Mapping[int, Sequence[Entry]]
 """Number of a block -> its images."""
+
+Batch = list[Decoded | Failed]
 
 
 def blocks_of(entries: Sequence[Entry], size: int) -> dict[int, Sequence[Entry]]:
@@ -41,8 +44,8 @@ def run_blocks(
 ) -> None:
     """Compute and write blocks, while later images are decoded and the block before is written.
 
-    A batch never spans two blocks, so that results do not depend on which blocks were done before.
-    What is to be said of single images is added to `notes`.
+    A batch never spans two blocks, so that results do not depend on which blocks were done before. On a GPU a batch is
+    taken up once the next one was begun. What is to be said of single images is added to `notes`.
 
     Raises
     ------
@@ -53,39 +56,50 @@ def run_blocks(
     """
     ahead = 2 * (computer.batch + pool.parallel)
     stream = pool.decode(chain.from_iterable(blocks.values()), decode, ahead)
-    with ThreadPoolExecutor(1, thread_name_prefix="write") as writer:
-        written: Future[int] | None = None
-        for number, entries in blocks.items():
-            block = Block(number, settings.classes, settings.maps, settings.layer)
-            for batch in _batches(stream, len(entries), computer.batch):
-                if cancelled():
-                    raise Cancelled(STOPPED)
-                if notes is not None:
-                    notes.add(batch)
-                counted(len(batch), _compute(batch, computer, block, notes))
-            if written is not None:
-                written.result()
-            written = writer.submit(block.write, layout)
-        if written is not None:
-            written.result()
+    with PartWriter(layout, apart=computer.ahead > 0 and pool.parallel > 1) as writer:
+        begun: deque[tuple[Block, Batch, bool, Begun]] = deque()
+        for block, batch, last in _batches(stream, blocks, settings, computer):
+            if cancelled():
+                raise Cancelled(STOPPED)
+            begun.append((block, batch, last, computer.begin([one for one in batch if isinstance(one, Decoded)])))
+            while len(begun) > computer.ahead:
+                _finish(*begun.popleft(), computer, writer, counted, notes)
+        while begun:
+            _finish(*begun.popleft(), computer, writer, counted, notes)
 
 
-def _batches(stream: Iterator[Decoded | Failed], count: int, size: int) -> Iterator[list[Decoded | Failed]]:
-    """Take the next `count` images of a stream, a batch at a time."""
-    for start in range(0, count, size):
-        yield [next(stream) for _ in range(min(size, count - start))]
+def _batches(
+    stream: Iterator[Decoded | Failed], blocks: Blocks, settings: RunSettings, computer: Computer
+) -> Iterator[tuple[Block, Batch, bool]]:
+    """Take the images of each block from a stream, a batch at a time; say which batch is its last one."""
+    for number, entries in blocks.items():
+        block = Block(number, settings.classes, settings.maps, settings.layer)
+        left = len(entries)
+        while left:
+            batch = [next(stream) for _ in range(min(computer.batch, left))]
+            left -= len(batch)
+            yield block, batch, not left
 
 
-def _compute(batch: Sequence[Decoded | Failed], computer: Computer, block: Block, notes: ImageNotes | None) -> int:
-    """Add a batch's results to its block; return how many images failed."""
-    images = [image for image in batch if isinstance(image, Decoded)]
-    failed = [image for image in batch if isinstance(image, Failed)]
-    for image, result in zip(images, computer(images), strict=True):
-        if isinstance(result, Failed):
-            failed.append(result)
-        else:
-            block.add(image, result)
-            if notes is not None:
-                notes.add_alarm(image, result)
+def _finish(
+    block: Block,
+    batch: Batch,
+    last: bool,
+    begun: Begun,
+    computer: Computer,
+    writer: PartWriter,
+    counted: Counted,
+    notes: ImageNotes | None,
+) -> None:
+    """Add a batch's results to its block, and write the block after its last batch."""
+    found = computer.finish(begun)
+    failed = [*(one for one in batch if isinstance(one, Failed)), *found.failed]
+    for images, latents in found.parts:
+        block.add(images, latents)
     block.failures += sorted(failed, key=lambda failure: failure.entry.image)
-    return len(failed)
+    if notes is not None:
+        notes.add(batch)
+        notes.add_computed(found)
+    counted(len(batch), len(failed))
+    if last:
+        writer.write(block)

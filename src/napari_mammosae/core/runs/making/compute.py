@@ -1,35 +1,72 @@
 """Batches of decoded images through the model, within the memory there is."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ...base.errors import MammoSAEError, ModelError
-from ...images.preprocessing import Preprocessing, normalised_channels
-from ...models.latents import LatentMaps
-from ...models.memory import MemoryLadder
+from ...base.errors import ModelError
+from ...base.progress import Report
+from ...models.latents import LatentBatch
+from ...models.memory import MemoryLadder, fitting_batch, out_of_memory
 from .decode import Decoded, Failed
 
 if TYPE_CHECKING:
-    import torch
+    from torch import Tensor
 
     from ...models.model import MammoSAE
 
 
+@dataclass(slots=True, eq=False)
+class Computed:
+    """What became of a batch.
+
+    Attributes
+    ----------
+    parts
+        Images that follow each other, and their latents.
+    failed
+        Images whose values are not finite.
+    again
+        Images that were computed again in float32, because values overflowed.
+    """
+
+    parts: list[tuple[Sequence[Decoded], LatentBatch]] = field(default_factory=list)
+    failed: list[Failed] = field(default_factory=list)
+    again: list[Decoded] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class Begun:
+    """A batch that was given to the model's device: its feature maps, and what says that they are there."""
+
+    images: Sequence[Decoded]
+    features: "Tensor | None" = None
+    mark: Any = None
+
+
+def compile_on_gpu(model: "MammoSAE") -> None:
+    """Have a model's network compiled, where it is on a GPU and no engine was asked for."""
+    if model.device.startswith("cuda") and model.engine == "torch":
+        model.compile()
+
+
 class Computer:
     """Computes latents of images, a batch at a time.
+
+    On a GPU a batch is measured while the network computes the one that was begun after it. On the CPU an image is
+    computed by itself, so that results do not depend on the batch.
 
     Parameters
     ----------
     model
         Must have an SAE.
     batch
-        Images a batch; None: one on the CPU, where more is no faster and results equal those of a single
-        image exactly, and eight on a GPU.
+        Images a batch; None: one on the CPU, and on a GPU as many as fit and are worth it.
     notice
         Called with a sentence when the memory forces another way of computing.
+    cells
+        Whether every cell that fires is wanted, and not only what is pooled over them.
 
     Raises
     ------
@@ -37,54 +74,127 @@ class Computer:
         The model has no SAE.
     """
 
-    def __init__(self, model: "MammoSAE", batch: int | None, notice: Callable[[str], None]) -> None:
+    def __init__(
+        self, model: "MammoSAE", batch: int | None, notice: Callable[[str], None], *, cells: bool = True
+    ) -> None:
+        from ...models.engines.devices import Lane
+
         if model.sae is None:
             raise ModelError(f"{model.name} was loaded without a sparse autoencoder; a run needs one")
-        self.model = model
-        self._ladder = MemoryLadder(model, batch or (1 if model.device == "cpu" else 8), notice)
+        self.model, self.cells = model, cells
+        self._ladder = MemoryLadder(model, batch or fitting_batch(model), notice)
+        self._lane = Lane(model.device)
 
     @property
     def batch(self) -> int:
         """Number of images computed at once."""
         return self._ladder.batch or 1
 
-    def __call__(self, images: Sequence[Decoded]) -> list[LatentMaps | Failed]:
-        """Compute the images, in order; one whose latents are not finite fails alone.
+    @property
+    def ahead(self) -> int:
+        """Batches that may be begun before one is finished."""
+        return 0 if self.model.device == "cpu" else 1
+
+    def warm_up(self, report: Report) -> None:
+        """Compile the network where that is asked for; kept compiled code makes it short."""
+        import numpy as np
+
+        if self.model.engine == "compiled":
+            report("Compiling the network, which takes about a minute the first time", 0, 0)
+            blank = np.eye(*self.model.preprocessing.size, dtype=np.uint8)
+            self._ladder.run([blank] * self.batch, self._features)
+
+    def __call__(self, images: Sequence[Decoded]) -> Computed:
+        """Compute images, in order."""
+        return self.finish(self.begin(images))
+
+    def begin(self, images: Sequence[Decoded]) -> Begun:
+        """Give a batch to the device; without room for it, it is computed when it is finished."""
+        begun = Begun(images)
+        if images and self.ahead and len(images) <= self.batch:
+            try:
+                begun.features = self._features([image.pixels for image in images])
+                begun.mark = self._lane.mark()
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+        return begun
+
+    def finish(self, begun: Begun) -> Computed:
+        """Wait for a batch, and return what became of it.
 
         Raises
         ------
         ModelError
             Not even one image fits in memory.
         """
-        return [result for part in self._ladder.run(images, self._batch) for result in part]
+        from ...models.measure import measure
 
-    def _batch(self, images: Sequence[Decoded]) -> Sequence[LatentMaps | Failed]:
-        try:
-            return self._compute(images)
-        except MammoSAEError as error:
-            if len(images) == 1:
-                return [Failed(images[0].entry, f"{images[0].entry.path.name}: {error}")]
-        return [result for image in images for result in self._batch([image])]
+        images, features, found = begun.images, begun.features, None
+        begun.features = None
+        if features is not None:
+            try:
+                with self._lane.after(begun.mark):
+                    found = [measure(self.model, features, cells=self.cells)]
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+        del features
+        if found is None:
+            parts = self._ladder.run(images, self._compute)
+            found = [batch for part in parts for batch in part]
+        computed, at = Computed(), 0
+        for batch in found:
+            self._take(images[at : at + len(batch)], batch, computed)
+            at += len(batch)
+        return computed
 
-    def _compute(self, images: Sequence[Decoded]) -> list[LatentMaps]:
-        from ...models.compute import latents_of_features
+    def _compute(self, images: Sequence[Decoded]) -> list[LatentBatch]:
+        """Compute images at once; on the CPU one after the other."""
+        from ...models.measure import measure
+
+        if self.model.device == "cpu" and len(images) > 1:
+            return [batch for image in images for batch in self._compute([image])]
+        return [measure(self.model, self._features([image.pixels for image in images]), cells=self.cells)]
+
+    def _features(self, planes: Sequence[Any]) -> "Tensor":
+        """Feature maps; compiled code is for one size of batch, so a smaller one is filled up."""
+        from ...models.compute import features_of_planes
+
+        missing = self.batch - len(planes) if self.model.engine == "compiled" and self.ahead else 0
+        return features_of_planes(self.model, [*planes, *[planes[-1]] * missing])[: len(planes)]
+
+    def _take(self, images: Sequence[Decoded], batch: LatentBatch, computed: Computed) -> None:
+        """Sort a batch's images into usable ones, ones to compute again, and failures."""
+        at = 0
+        for finite, group in groupby(batch.finite.tolist()):
+            stop = at + len(list(group))
+            if finite:
+                computed.parts.append((images[at:stop], self._kept(batch.part(at, stop))))
+            else:
+                for image in images[at:stop]:
+                    self._repair(image, computed)
+            at = stop
+
+    def _repair(self, image: Decoded, computed: Computed) -> None:
+        """Compute an image again in float32 where another format may have overflowed."""
+        from ...models.compute import NOT_FINITE, features_of_planes
+        from ...models.measure import measure
+
+        exact = self.model.exact
+        if exact is not self.model:
+            [batch] = MemoryLadder(exact).run(
+                [image], lambda images: measure(exact, features_of_planes(exact, [image.pixels]), cells=self.cells)
+            )
+            if batch.finite.all():
+                computed.parts.append(([image], self._kept(batch)))
+                computed.again.append(image)
+                return
+        computed.failed.append(Failed(image.entry, f"{image.entry.path.name}: {NOT_FINITE}"))
+
+    def _kept(self, batch: LatentBatch) -> LatentBatch:
+        """Leave out the logits of prompts."""
         from ...models.heads import lasting_logits
 
-        x = stack_inputs(images, self.model.preprocessing)
-        found = latents_of_features(self.model, self.model.features(x), [image.frame for image in images])
         kept = lasting_logits(self.model.heads)
-        return [replace(one, logits=one.logits[kept], logits_sae=one.logits_sae[kept]) for one in found]
-
-
-def stack_inputs(images: Sequence[Decoded], preprocessing: Preprocessing) -> "torch.Tensor":
-    """Normalise decoded images into one batch (n, C, H, W), float32.
-
-    Raises
-    ------
-    ImageError
-        An image is empty.
-    """
-    import torch
-
-    planes = [normalised_channels(image.pixels, preprocessing, image.entry.path.name) for image in images]
-    return torch.from_numpy(np.stack(planes)).expand(-1, preprocessing.channels, -1, -1)
+        return replace(batch, logits=batch.logits[:, kept], logits_sae=batch.logits_sae[:, kept])

@@ -139,7 +139,7 @@ class ModelOnWorker(WorkerPlugin):
                     f"A worker does not see {layout.root.name}/run.json: the run's folder must be on a drive that "
                     "all workers share, under the same path."
                 )
-            computer = Computer(model, batch, _say_in_log)
+            computer = Computer(model, batch, _say_in_log, cells=settings.maps)
             run_blocks(
                 {block: entries},
                 settings,

@@ -1,39 +1,34 @@
 """Decoding ahead of the computation, in other processes, with a bounded number of images under way."""
 
-import multiprocessing
 import os
-import signal
-import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
-from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Self
-
-from loky import ProcessPoolExecutor
+from typing import TYPE_CHECKING, Self
 
 from ...base.errors import RunError
+from ...models.choices import Precision
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed
-from .process import keep_freed_memory
+from .process import Processes
+
+if TYPE_CHECKING:
+    from ...models.model import MammoSAE
+
+_CORES_A_GPU: dict[Precision, int] = {"float32": 4, "tf32": 6, "float16": 10, "bfloat16": 10}
+"""Cores that decode 1520 x 912 PNGs as fast as a GPU of the H100 class computes EfficientNet-B5."""
+_COMPILED = 14
+"""The same where the network is compiled to half precision."""
 
 Pending = deque[tuple[Entry, "Future[Decoded | Failed]"]]
-
-_ENVIRONMENT = {
-    "LOKY_MAX_MEMORY_LEAK_SIZE": str(1 << 50),  # freed memory is kept on purpose; loky would take it for a leak
-    "PYTHONFAULTHANDLER": "",  # a file that crashes its decoder is listed with the failures, without a trace of C calls
-}
 
 
 class DecodePool:
     """Processes that decode images in order; with ``workers=0`` one thread of this process.
 
-    Processes begin to start at once, so that they are ready when the model is loaded. They do not run the user's script
-    again, and they end with this process, however it ends.
+    Processes begin to start at once, so that they are ready when the model is loaded.
 
     Parameters
     ----------
@@ -44,11 +39,8 @@ class DecodePool:
     def __init__(self, workers: int) -> None:
         self._workers = workers
         self._pending: Pending = deque()
-        # nobody writes into it: that it closes tells the processes that this one has ended
-        self._lifeline, self._held = multiprocessing.Pipe(duplex=False)
-        self._pool = self._start()
-        with _interrupts_held():
-            self._ready: Future[None] = self._pool.submit(_nothing)
+        self._processes = Processes(workers, "decode")
+        self._ready: Future[None] = self._processes.submit(_nothing)
 
     @property
     def parallel(self) -> int:
@@ -78,9 +70,7 @@ class DecodePool:
         """Stop the workers; what they have not begun is dropped."""
         for _, future in self._pending:
             future.cancel()
-        self._pool.shutdown(wait=True)
-        self._held.close()
-        self._lifeline.close()
+        self._processes.close()
 
     def __enter__(self) -> Self:
         return self
@@ -101,7 +91,7 @@ class DecodePool:
 
     def _replace(self, decoder: Decoder) -> None:
         """Decode again, each alone, what was under way when a worker died."""
-        self._restart()
+        self._processes.restart()
         for index, (entry, future) in enumerate(self._pending):
             if future.done() and future.exception() is None:
                 continue
@@ -109,17 +99,12 @@ class DecodePool:
             if isinstance(alone.exception(), BrokenProcessPool):
                 alone = Future()
                 alone.set_result(Failed(entry, f"{entry.path.name}: the decoder crashed on this file"))
-                self._restart()
+                self._processes.restart()
             self._pending[index] = (entry, alone)
-
-    def _restart(self) -> None:
-        self._pool.shutdown()
-        self._pool = self._start()
 
     def _submit(self, decoder: Decoder, entry: Entry) -> Future[Decoded | Failed]:
         try:
-            with _interrupts_held():
-                return self._pool.submit(decoder, entry)
+            return self._processes.submit(decoder, entry)
         except BrokenProcessPool as error:  # known to be broken before this image: to be decoded again like the others
             future: Future[Decoded | Failed] = Future()
             future.set_exception(error)
@@ -134,46 +119,21 @@ class DecodePool:
                 "or workers=0 in Python."
             ) from error
 
-    def _start(self) -> Executor:
-        if self._workers == 0:
-            return ThreadPoolExecutor(1, thread_name_prefix="decode")
-        if os.name == "posix":
-            resource_tracker.ensure_running()  # it would let interrupts through while it starts
-        pool: Executor = ProcessPoolExecutor(
-            self._workers, initializer=initialise, initargs=(self._lifeline,), env=_ENVIRONMENT
-        )
-        return pool
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back in this thread: a process started meanwhile never gets it, not even while it imports."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
 
 def _nothing() -> None:
     return
 
 
-def initialise(lifeline: Connection) -> None:
-    """Leave interrupts to the main process, the other cores to the model, and nothing behind."""
-    import cv2
-
-    keep_freed_memory()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-
-
-def _end_with_parent(lifeline: Connection) -> None:
-    """End this process when the main one has ended: nothing else would tell it."""
-    with suppress(OSError):  # as Windows says it
-        lifeline.poll(None)
-    os._exit(1)
+def processes_for(model: "MammoSAE") -> tuple[int, str]:
+    """Return how many processes should decode for a model, and a sentence that says why."""
+    if model.device == "cpu":
+        return 1, "Decoding in 1 process: on a CPU the network takes longer than that."
+    half = model.precision in ("float16", "bfloat16")
+    wanted = _COMPILED if half and model.engine == "compiled" else _CORES_A_GPU[model.precision]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = max(min(wanted, cores - 1), 1)
+    limit = f", and of {cores} cores one is left to it" if count < wanted else ""
+    return count, (
+        f"Decoding in {count} process{'es' if count > 1 else ''}: a GPU in {model.precision} takes as many images as "
+        f"{wanted} decode{limit}."
+    )

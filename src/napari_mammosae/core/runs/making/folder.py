@@ -10,7 +10,6 @@ from filelock import FileLock, Timeout
 
 from ...base.errors import RunError
 from ...base.text import sentence, size_text
-from ...models.latents import LatentMaps
 
 logger = logging.getLogger(__name__)
 
@@ -18,10 +17,9 @@ BYTES_A_CELL = 3.5
 """Bytes on the disk for one non-zero cell of `maps/`, measured: 2.4 to 3.3 where many cells fire."""
 
 
-def maps_bytes(samples: Sequence[LatentMaps], images: int) -> int:
-    """Estimate the bytes that the maps of `images` images take, from a few of them."""
-    cells = sum(int(maps.active_cells.sum()) for maps in samples) / max(len(samples), 1)
-    return int(cells * images * BYTES_A_CELL)
+def maps_bytes(cells: Sequence[float], images: int) -> int:
+    """Estimate the bytes that the maps of `images` images take, from the non-zero cells of a few of them."""
+    return int(sum(cells) / max(len(cells), 1) * images * BYTES_A_CELL)
 
 
 def check_space(folder: Path, needed: int) -> str:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable, Iterator
 
 from ...base.names import valid_text
-from ...models.latents import LatentMaps
+from ...models.latents import scale_alarm
+from .compute import Computed
 from .decode import Decoded, Failed
 
 _OWN = re.compile(r"'[^']*'|[-+]?\d[\d.e+-]*")
@@ -18,10 +19,14 @@ class ImageNotes:
         self._counts: dict[str, int] = {}
         self._first: dict[str, str] = {}
 
-    def add_alarm(self, image: Decoded, maps: LatentMaps) -> None:
-        """Take in what is to be said of an image's latents."""
-        if maps.scale_alarm:
-            self._add(image, maps.scale_alarm.rstrip("."))
+    def add_computed(self, found: Computed) -> None:
+        """Take in what is to be said of images' latents."""
+        for images, latents in found.parts:
+            for image, fvu in zip(images, latents.fvu.tolist(), strict=True):
+                if alarm := scale_alarm(fvu):
+                    self._add(image, alarm.rstrip("."))
+        for image in found.again:
+            self._add(image, "values overflowed float16, so it was computed in float32")
 
     def _add(self, image: Decoded, note: str) -> None:
         kind = _OWN.sub("", note)

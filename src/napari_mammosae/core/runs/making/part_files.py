@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...anatomy.regions import REGIONS
-from ...models.latents import LatentMaps
+from ...models.latents import LatentBatch
 from ..files.layout import (
     MAP_ROWS_PER_GROUP,
     MAPS,
@@ -57,28 +57,29 @@ class Block:
     _features: list[tuple[Any, ...]] = field(default_factory=list)
     _maps: list[Columns] = field(default_factory=list)
 
-    def add(self, image: Decoded, maps: LatentMaps) -> None:
-        """Take over one image's results."""
-        entry, frame = image.entry, image.frame
-        self._images.append(
-            (
-                entry.image, entry.image_id, entry.name, image.sha256, image.patient, image.laterality, image.view,
-                *maps.logits.tolist(), *maps.logits_sae.tolist(), maps.error_norm, maps.fvu,
-                *frame.source_shape, *frame.crop,
-            )
-        )  # fmt: skip
-        live = maps.latents
-        number = np.full(len(live), entry.image, np.int32)
-        self._pooled.append((number, live, maps.pooled_mean[live], maps.pooled_max[live], maps.active_cells[live]))
-        shares = image.regions.reshape(len(REGIONS), -1)
-        (cells,) = np.nonzero(shares.any(0))
-        parts = image.breast_parts.ravel()[cells]
-        self._regions.append(
-            (np.full(len(cells), entry.image, np.int32), cells.astype(np.int32), *shares[:, cells], parts)
-        )
-        self._features.append((entry.image, *(maps.features[name] for name in feature_schema(self.layer).names[1:])))
-        if self.keep_maps:
-            self._maps.append(cells_of(maps, entry.image))
+    def add(self, images: Sequence[Decoded], latents: LatentBatch) -> None:
+        """Take over the results of images that follow each other."""
+        numbers = np.array([image.entry.image for image in images], np.int32)
+        logits, measures = np.hstack([latents.logits, latents.logits_sae]), (latents.error_norm, latents.fvu)
+        for image, own, *values in zip(images, logits.tolist(), *(one.tolist() for one in measures), strict=True):
+            entry, frame = image.entry, image.frame
+            self._images.append(
+                (
+                    entry.image, entry.image_id, entry.name, image.sha256, image.patient, image.laterality, image.view,
+                    *own, *values, *frame.source_shape, *frame.crop,
+                )
+            )  # fmt: skip
+        fires = latents.fires
+        self._pooled.append((numbers[fires.image], fires.latent, fires.mean, fires.max, fires.active_cells))
+        shares = np.stack([image.regions for image in images]).reshape(len(images), len(REGIONS), -1)
+        parts = np.stack([image.breast_parts for image in images]).reshape(len(images), -1)
+        row, cell = np.nonzero(shares.any(1))
+        self._regions.append((numbers[row], cell.astype(np.int32), *shares[row, :, cell].T, parts[row, cell]))
+        kept = (latents.features[name] for name in feature_schema(self.layer).names[1:])
+        self._features += zip(numbers.tolist(), *kept, strict=True)
+        if self.keep_maps and latents.cells is not None:
+            cells = latents.cells
+            self._maps.append((cells.latent, numbers[cells.image], cells.cell, cells.value))
 
     def write(self, layout: Layout) -> int:
         """Write the parts, that of `images/` last: it commits the block. Return the bytes written."""
@@ -99,16 +100,8 @@ class Block:
         return written
 
 
-def cells_of(maps: LatentMaps, image: int) -> Columns:
-    """Every cell above zero as columns latent, image, cell, value (float32)."""
-    values = maps.values.reshape(len(maps.latents), maps.shape[1] * maps.shape[2])  # -1 fails where no latent fires
-    row, cell = np.nonzero(values)
-    kept = values[row, cell].astype(np.float32, copy=False)
-    return maps.latents[row], np.full(len(row), image, np.int32), cell.astype(np.int32), kept
-
-
 def _by_latent(parts: Sequence[Columns]) -> pa.Table:
-    """One table sorted by latent, then image, then cell: the images come in order, each with rising latents."""
+    """One table sorted by latent, then image, then cell, of parts that are, one after the other."""
     if not parts:
         return MAPS.empty_table()
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]

@@ -8,9 +8,12 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QLineEdit, QWidget
 from superqt.utils import signals_blocked
 
+from ....core.base.text import size_text
+from ....core.models.facts import ModelFacts
+from ....process.handle import MemoryUse
 from ...app.preferences import remember
 from ...widgets import ui
-from ...widgets.parts import Part, row
+from ...widgets.parts import Part, hint, row
 from ...widgets.plain import ElidedLabel
 from ..controller import ImageController
 from ..open_layers import OpenLayers
@@ -20,8 +23,21 @@ from .download import DownloadPart
 FILES = "Local files…"
 WEIGHTS = "Weights and model files (*.pth *.pt *.tar *.safetensors *.toml);;All files (*)"
 DEVICES = ("auto", "cpu", "cuda", "mps")
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "tf32", "float16", "bfloat16")
 ENGINES = ("auto", "torch", "compiled", "openvino")
+
+
+def describe_place(facts: ModelFacts, memory: MemoryUse | None) -> str:
+    """Say where a loaded model computes and in which precision, and what memory of a GPU is in use and free."""
+    words = [facts.device, facts.precision]
+    if memory is not None and memory.device == facts.device:
+        if memory.card:
+            words[0] = f"{facts.device} ({memory.card})"
+        if memory.used is not None and memory.free is not None:
+            words.append(f"{size_text(memory.used)} in use, {size_text(memory.free)} free")
+        elif memory.weights:
+            words.append(f"weights {size_text(memory.weights)}")
+    return ", ".join(words)
 
 
 class FileRow(QWidget):
@@ -63,7 +79,9 @@ class ModelPart(Part):
             self.name_box.insertItem(0, choice.name)
         self.name_box.setCurrentText(choice.name or FILES)  # a model.toml of the preferences is an entry of its own
         self.device_box = ui.tipped(QComboBox(), "auto: a GPU if there is one, else the CPU")
-        self.precision_box = ui.tipped(QComboBox(), "float32 is exact; bfloat16 is faster and deviates by about 3 %")
+        self.precision_box = ui.tipped(
+            QComboBox(), "float32 is exact; on a GPU float16 is faster and deviates by about 0.3 %"
+        )
         self.device_box.addItems(DEVICES)
         self.device_box.setCurrentText(choice.device)
         self.precision_box.addItems(PRECISIONS)
@@ -98,6 +116,9 @@ class ModelPart(Part):
         form.addRow(self.download)
         form.addRow(self.files)
         form.addRow("Run on", row(self.device_box, self.precision_box, self.engine_box))
+        self.place = hint(ui.wrapped())
+        form.addRow("Loaded", self.place)
+        self._form = form
         self.beside_button = ui.button(
             "Open beside", "Keep the open layer, and open the chosen model with its SAE on another layer", layers.add
         )
@@ -110,7 +131,8 @@ class ModelPart(Part):
         for line in (self.classes, self.layer):
             line.editingFinished.connect(self._take)
         self.files.setVisible(choice.name is None)
-        self.listen(self.session.events.model, self.refresh)
+        for event in (self.session.events.model, self.session.events.maps):
+            self.listen(event, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
@@ -119,6 +141,10 @@ class ModelPart(Part):
         if choice != self._shown:
             self._show(choice)
         self.beside_button.setVisible(loaded is not None and loaded != replace(choice, device=loaded.device))
+        facts = self.session.model
+        self._form.setRowVisible(self.place, facts is not None)
+        if facts is not None:
+            self.place.setText(describe_place(facts, self.images.memory))
 
     def _show(self, choice: ModelChoice) -> None:
         """Show a choice that was made elsewhere, such as that of another open layer."""
