@@ -15,9 +15,9 @@ from torch.nn import functional as F
 
 from ..base.arguments import expect
 from ..base.errors import ModelError
-from ..base.products import product
 from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
+from ..stats.products import product
 from .adapters.protocol import Backbone
 from .choices import Engine, Precision
 from .engines.passes import Passes

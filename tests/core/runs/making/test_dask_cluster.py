@@ -154,7 +154,7 @@ def test_a_scheduler_without_encryption_is_noted(tmp_path, tiny_model, images, m
 
 
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):
-    from napari_mammosae.core.models.threads import torch_threads
+    from napari_mammosae.core.models.engines.threads import torch_threads
     from napari_mammosae.core.runs.files.layout import Layout
     from napari_mammosae.core.runs.making.dask_cluster import ModelOnWorker
     from napari_mammosae.core.runs.settings import RunSettings, model_settings

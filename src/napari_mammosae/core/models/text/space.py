@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ...base.products import product
+from ...stats.products import product
 from .tower import Vectors
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from ..threads import torch_threads
+from ..engines.threads import torch_threads
 from .bert import Array, Bert
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base.errors import CheckpointError
-from ...base.products import product
+from ...stats.products import product
 from .bert import Bert
 from .wordpiece import WordPieces
 

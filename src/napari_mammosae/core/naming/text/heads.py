@@ -13,11 +13,11 @@ import numpy as np
 from ...base.arguments import expect
 from ...base.errors import ModelError, SettingsError
 from ...base.names import slug
-from ...base.products import product
 from ...models.heads import Head, Prompt
 from ...models.text.of_model import MEASURED_ON
 from ...models.text.space import JointSpace
 from ...models.text.tower import Vectors, unit
+from ...stats.products import product
 
 if TYPE_CHECKING:
     from ...models.model import MammoSAE

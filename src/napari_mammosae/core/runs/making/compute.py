@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ...base.errors import ModelError
 from ...base.progress import Report
 from ...models.latents import LatentBatch
-from ...models.memory import MemoryLadder, fitting_batch, out_of_memory
+from ...models.memory import MemoryLadder, out_of_memory
+from .batch import fitting_batch
 from .decode import Decoded, Failed
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from distributed import Client, KilledWorker, WorkerPlugin, get_worker, wait
 
 from ...base.errors import Cancelled, RunError
-from ...models.threads import torch_threads
+from ...models.engines.threads import torch_threads
 from ..files.layout import Layout
 from ..settings import RunSettings, model_settings
 from ..sources import Entry

@@ -12,8 +12,8 @@ from ...base.progress import Report, ignore
 from ...base.provenance import provenance
 from ...base.reading import reads
 from ...base.structured import read_json
+from ...models.engines.threads import torch_threads
 from ...models.files.model_files import find_model
-from ...models.threads import torch_threads
 from ..files.layout import writing
 from ..settings import read_info
 from ..sources import Entry

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_mammosae.core.base.products import product
+from napari_mammosae.core.stats.products import product
 
 
 @pytest.mark.parametrize("shape", [(300,), (4, 300), (2, 5, 300)])
