@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,13 +21,12 @@ from .adapters.protocol import Backbone
 from .choices import Engine, Precision
 from .engines.passes import Passes
 from .engines.precision import DTYPES, arithmetic, widest
-from .facts import Domain, ModelFacts, why_not_linear
+from .facts import Domain, ModelFacts
 from .files.found_again import FoundAgain
-from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
-from .layers import block_of_layer
+from .heads import Head, check_heads, lasting_logits, stacked
 from .sae.autoencoder import SparseAutoencoder
-from .sae.decoder import through_decoder
 from .sae.fitting import where_it_fits
+from .sae.linear_tail import HasLinearTail, through_decoder
 from .text.of_model import ModelText
 from .text.reading import TextFiles
 from .text.space import JointSpace
@@ -36,7 +34,7 @@ from .text.tower import Vectors
 
 
 @dataclass(eq=False, repr=False)
-class MammoSAE(HasHeads):
+class MammoSAE(HasLinearTail):
     """A mammogram classifier with a sparse autoencoder on one of its layers.
 
     Made by `load_model`. Shapes: N images, d features, H' x W' cells, h latents, C logits.
@@ -131,11 +129,6 @@ class MammoSAE(HasHeads):
             f"{self.precision} on {self.device}>"
         )
 
-    @cached_property
-    def block(self) -> int | None:
-        """Number of the block that the SAE reads, None for the last feature map."""
-        return block_of_layer(self.layer, self.backbone)
-
     def differs_by_heads_only(self, other: "MammoSAE") -> bool:
         """Whether another model computes the same features and latents: equal weights, SAE, layer and preparation."""
         mine, theirs = self.backbone.state_dict(), other.backbone.state_dict()
@@ -145,16 +138,6 @@ class MammoSAE(HasHeads):
             and mine.keys() == theirs.keys()
             and all(torch.equal(value, theirs[name]) for name, value in mine.items())
         )
-
-    @property
-    def head_weight(self) -> NDArray[np.float64]:
-        """Weights (C, d) of all heads in order, on the CPU."""
-        return stacked(self.heads, self.backbone.pooled_channels)[0]
-
-    @property
-    def head_bias(self) -> NDArray[np.float64]:
-        """Biases (C,) of all heads in order."""
-        return stacked(self.heads, self.backbone.pooled_channels)[1]
 
     @property
     def facts(self) -> ModelFacts:
@@ -190,16 +173,6 @@ class MammoSAE(HasHeads):
     def notes(self) -> tuple[str, ...]:
         """What to know about the latents: a decoder whose columns are not of unit norm, a table that was not used."""
         return tuple(note for note in ("" if self.sae is None else self.sae.note, self.found_note) if note)
-
-    @property
-    def each_cell_normalised(self) -> bool:
-        """Whether the SAE normalises the features of each cell."""
-        return self.sae is not None and self.sae.norm is not None
-
-    @property
-    def linear(self) -> bool:
-        """Whether latents add up to the logits, so that edits have closed forms."""
-        return self.block is None and self.backbone.tail == "mean" and not self.each_cell_normalised
 
     @property
     def width(self) -> int:
@@ -366,33 +339,6 @@ class MammoSAE(HasHeads):
         with torch.set_grad_enabled(last.requires_grad):
             return self.backbone.pool(last.to(self.device, self.dtype)).to(wide)
 
-    @cached_property
-    def attribution(self) -> NDArray[np.float64]:
-        """(C, h): what one unit of a latent's mean over the cells adds to each logit, w . d_i.
-
-        Raises
-        ------
-        ModelError
-            If the layer is not "head" (what follows is not linear there), or there is no SAE or no head.
-        """
-        return through_decoder(self.head_weight, self._sae_of_tail())
-
-    @cached_property
-    def cell_attribution(self) -> NDArray[np.float64] | None:
-        """What one unit of a latent's mean, each cell times its own size, adds to each logit; see `ModelFacts`."""
-        if self.sae is None or not self.each_cell_normalised or self.block is not None or not self.heads:
-            return None
-        return through_decoder(self.head_weight, self.sae)
-
-    @cached_property
-    def constant(self) -> NDArray[np.float64]:
-        """(C,): the logits of an image on which no latent fires, b + w . b_dec."""
-        return np.asarray(self.head_bias + self.head_weight @ self._sae_of_tail().tied_bias.double().cpu().numpy())
-
-    def linear_tail(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return attribution (C, h) and constant (C,); ModelError, saying why, if there are none."""
-        return self.attribution, self.constant
-
     def predict(self, image: Mammogram) -> dict[str, float]:
         """Return the probability of every class for a mammogram; prompts have none.
 
@@ -446,22 +392,6 @@ class MammoSAE(HasHeads):
         for module in (self.backbone, self.sae, *(self._whole or ())):
             if module is not None:
                 module.to(device)
-
-    @property
-    def autoencoder(self) -> SparseAutoencoder:
-        """The SAE; ModelError without one."""
-        if self.sae is None:
-            raise ModelError(f"{self.name} was loaded without a sparse autoencoder; give `sae` a file")
-        return self.sae
-
-    def _sae_of_tail(self) -> SparseAutoencoder:
-        if why := self._why_not_linear():
-            raise ModelError(why)
-        return self.autoencoder
-
-    def _why_not_linear(self) -> str:
-        has_sae, has_head = self.sae is not None, bool(self.heads)
-        return why_not_linear(self.name, self.layer, has_sae, has_head, self.each_cell_normalised, self.backbone.tail)
 
     def _check(self, heads: tuple[Head, ...]) -> None:
         check_heads(heads)
