@@ -89,6 +89,7 @@ def test_a_rectangle_drawn_with_the_mouse_orders_the_table(dock, viewer, qtbot):
 def test_pins_side_by_side_are_drawn_and_undone_with_one_click(dock, viewer, qtbot):
     dock.view.select([int(latent) for latent in dock.table.visible[:3]])
     qtbot.mouseClick(dock.pin_button, Qt.MouseButton.LeftButton)
+    qtbot.wait(100)  # colour bars come a moment later
     before, names = picture(viewer), [layer.name for layer in viewer.layers]
     qtbot.mouseClick(dock.side_button, Qt.MouseButton.LeftButton)
     QApplication.processEvents()

@@ -130,8 +130,8 @@ class Colorbars:
         for role, place in _PLACES.items():
             for layer in self._owned.with_role(role):
                 bar, wanted = layer.colorbar, role != "pin" or layer in pins[:_PINS]
-                if bar.visible != wanted:
-                    bar.position, bar.font_size, bar.box = place, FONT, self._covers()
+                if layer.visible and bar.visible != wanted:  # that of a hidden layer is hidden with it
+                    bar.position, bar.box = place, self._covers()
                     bar.visible = wanted
 
     def update(self, *_: object) -> None:
