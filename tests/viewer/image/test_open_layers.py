@@ -172,7 +172,7 @@ def test_unloading_ends_all_of_them(qtbot, dock, inner, handles):
 def test_another_network_is_refused(qtbot, dock, handles, tmp_path):
     other = tiny.write_model(tmp_path / "other", seed=5)
     open_beside(qtbot, dock, other)
-    assert "is another network" in dock.workspace.status.last_told[0]
+    assert "is not the network of" in dock.workspace.status.last_told[0]
     assert dock.workspace.session.handle is handles[0]
     assert handles[1].memory().weights == 0
 
