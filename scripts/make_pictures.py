@@ -26,6 +26,7 @@ from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.viewer import launch
 from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, LocalizeDock, VerdictsDock
 from napari_mammosae.viewer.guide.controller import guide_of
+from napari_mammosae.viewer.guide.panel import GuidePanel
 from napari_mammosae.viewer.widgets.columns import SCORE
 from walk_text import Walk, write_walk
 
@@ -67,9 +68,9 @@ class Studio:
         QTest.keyClick(self.viewer.window._qt_viewer.canvas.native, key, modifier)
 
     def step(self, key: str) -> None:
-        """Take the next step, which is to be this one."""
+        """Click the next step, which is to be this one."""
         assert self.guide.next_key == key, (self.guide.next_key, key)
-        self.press(Qt.Key.Key_N, Qt.KeyboardModifier.ShiftModifier)
+        QTest.mouseClick(self.window.findChild(GuidePanel).buttons[key], Qt.MouseButton.LeftButton)
         self.wait(lambda: self.guide.is_done(key))
 
     def show(self, kind: type) -> object:

@@ -3,18 +3,21 @@
 The environment is set at import, before napari, Qt, torch or huggingface_hub read it.
 """
 
+import gc
 import os
 import shutil
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 _HOME = Path(tempfile.mkdtemp(prefix="napari-mammosae-tests-"))
+_NUMBERS = count()
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0", ""}
 
 os.environ["NAPARI_CONFIG"] = str(_HOME / "napari.yaml")
@@ -90,9 +93,20 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def _garbage_of_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """napari collects garbage whenever it removes a layer: let it go through what the test made, not all of torch."""
+    if request.node.get_closest_marker("opengl") is None:
+        yield
+        return
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test its own data and configuration; the cache, dear to fill, lasts for the session."""
-    folder = tmp_path_factory.mktemp("xdg")
+    folder = _HOME / f"test_{next(_NUMBERS)}"  # pytest would look through those of all tests for the next number
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(folder / variable.lower()))
 

@@ -32,7 +32,10 @@ def test_caches_are_listed_and_emptied(capsys: pytest.CaptureFixture[str]):
 
 def test_an_unknown_cache_is_refused_and_the_log_says_where(capsys: pytest.CaptureFixture[str]):
     assert main(["caches", "empty", "verdicts"]) == 1
-    assert capsys.readouterr().err == "Error: 'verdicts' is not a cache; expected one of: compiled, demo, downloads, openvino.\n"
+    assert (
+        capsys.readouterr().err
+        == "Error: 'verdicts' is not a cache; expected one of: compiled, demo, downloads, openvino.\n"
+    )
     assert "ERROR cli: the command failed\n    SettingsError in cache_named (caches.py:" in log_file().read_text()
 
 

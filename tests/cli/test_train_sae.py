@@ -26,6 +26,7 @@ from napari_mammosae.core.runs.sources import read_sources
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.training.features import store_features
 from napari_mammosae.core.training.fit import split_by_patient
+from napari_mammosae.core.training.one_training import OneTraining
 
 COUNT = 10
 QUICK = ("--epochs", "3", "--expansion", "2", "--learning-rate", "1e-2", "--workers", "0", "--device", "cpu")
@@ -206,18 +207,17 @@ class Stop(BaseException):
     """What stands for a kill inside one process."""
 
 
-@pytest.mark.parametrize("step", ["_compute 4", "batches 2", "batches 4", "write_sae 1"])
+@pytest.mark.parametrize("step", ["_compute 4", "end_epoch 1", "end_epoch 3", "write_sae 1"])
 def test_stopped_anywhere_it_is_resumed_to_the_same_weights(images, tiny_model, tmp_path, monkeypatch, step):
     """Features and epochs that were finished are not computed again."""
     import napari_mammosae.core.training.features as features
     import napari_mammosae.core.training.results as results
-    import napari_mammosae.core.training.sae_training as training
 
     whole, out = tmp_path / "whole.safetensors", tmp_path / "resumed.safetensors"
     assert train(images, tiny_model, whole, "-q") == 0
     name, moment = step.split()
-    module = {"_compute": features, "batches": training, "write_sae": results}[name]
-    calls, act = {"_compute": 0, "batches": 0, "write_sae": 0}, getattr(module, name)
+    module = {"_compute": features, "end_epoch": OneTraining, "write_sae": results}[name]
+    calls, act = {"_compute": 0, "end_epoch": 0, "write_sae": 0}, getattr(module, name)
 
     def stopped(*words, **options):
         calls[name] += 1
@@ -286,7 +286,7 @@ def test_a_full_disk_at_the_end_keeps_the_weights(images, tiny_model, tmp_path, 
     if not room:
         said = capsys.readouterr().err
         assert "sae.safetensors was not written (the disk is full). The training is kept in sae.safetensors.tr" in said
-        monkeypatch.setattr("napari_mammosae.core.training.sae_training._remove_parallel_gradient", None)  # no training
+        monkeypatch.setattr("napari_mammosae.core.training.one_training.column_dots", None)  # no training
         assert train(images, tiny_model, out, "-q") == 0
     assert_same_weights(whole, out)
     assert not (tmp_path / "sae.safetensors.training").exists()

@@ -5,9 +5,12 @@ import time
 import pytest
 from qtpy.QtCore import QEvent, QObject, Qt
 
+from cut_off import find_cut_off
 from layer_kit import owned
 from napari_mammosae.viewer.docks import ImagesDock, InterveneDock, LatentsDock, ModelDock
 from napari_mammosae.viewer.guide.controller import guide_of
+from napari_mammosae.viewer.guide.panel import GuidePanel
+from napari_mammosae.viewer.guide.steps import STEPS
 from napari_mammosae.viewer.launch import show_demo
 from napari_mammosae.viewer.localization.panel import LocalizePanel
 
@@ -75,5 +78,27 @@ def test_the_demo_is_filled_at_once_and_leads_by_keys_alone_to_the_auroc(viewer,
     qtbot.waitUntil(lambda: "AUROC" in guide.said, timeout=20_000)
     assert intervene.run.move_part.measures.text() in guide.said
 
+    _check_the_way_by_mouse(workspace, window, qtbot)
     window.findChild(LocalizePanel).parent().raise_()
     qtbot.waitUntil(lambda: owned(viewer).find("found") is not None, timeout=20_000)
+
+
+def _check_the_way_by_mouse(workspace, window, qtbot):
+    """All is taken back, the demo opened anew, and the buttons of the steps are clicked."""
+    guide, panel = guide_of(workspace), window.findChild(GuidePanel)
+    workspace.toggle_spurious()
+    while any(workspace.reviewer.book.verdicts().values()):
+        workspace.reviewer.undo()
+    qtbot.waitUntil(lambda: not workspace.over_run.jobs.busy, timeout=20_000)
+    guide.start()
+    qtbot.waitUntil(lambda: not any(guide.is_done(step.key) for step in STEPS), timeout=20_000)
+    assert workspace.intervention.map_kind == "before"
+    qtbot.waitUntil(lambda: workspace.session.current == workspace.latents.table.visible[0], timeout=20_000)
+    before = workspace.session.maps.logits_sae[0]
+    for key, button in panel.buttons.items():
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+        qtbot.waitUntil(lambda key=key: guide.is_done(key), timeout=20_000)
+        assert find_cut_off(panel) == []
+    assert len(panel.buttons) <= 10
+    assert workspace.intervention.view.after[0] < before  # without the marker less speaks for a mass
+    qtbot.waitUntil(lambda: "AUROC" in panel.said.text(), timeout=20_000)

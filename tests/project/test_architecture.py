@@ -3,6 +3,7 @@
 import ast
 import re
 import xml.etree.ElementTree as ET
+from graphlib import TopologicalSorter
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from make_architecture import FLOWS, PAGE, START, Code, _imports, _owner, flow_s
 IMAGES = PAGE.parent / "images"
 PACKAGE = Path(import_module("napari_mammosae").__file__).parent
 AGAIN = "run `make architecture`"
+LONGEST, FULL = 420, 16
+"""Lines of a file, and files of a folder, at most."""
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,37 @@ def test_the_tree_has_every_package_with_its_docstring(code: Code):
     for name, says in found.items():
         doc = import_module(name.strip("/").replace("/", ".")).__doc__ or ""
         assert says == doc.partition("\n")[0].rstrip(".")
+
+
+def modules() -> dict[str, Path]:
+    """Every module by its name below the package."""
+    found = {
+        path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path for path in PACKAGE.rglob("*.py")
+    }
+    return {name.removesuffix("__init__").rstrip("."): path for name, path in found.items()}
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports inside functions and those for types alone count as well."""
+    paths = modules()
+    uses: dict[str, set[str]] = {name: set() for name in paths}
+    for name, path in paths.items():
+        package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                start = ".".join([*package[: len(package) - node.level + 1], *filter(None, [node.module])])
+                targets = {one if (one := f"{start}.{alias.name}") in paths else start for alias in node.names}
+                uses[name] |= targets & paths.keys() - {name}
+    assert sum(map(len, uses.values())) > 2 * len(paths)
+    TopologicalSorter(uses).prepare()  # a circle raises CycleError
+
+
+def test_files_are_short_and_folders_not_full():
+    paths = modules().values()
+    long = {path.name: lines for path in paths if (lines := len(path.read_text("utf-8").splitlines())) > LONGEST}
+    full = {path.name: files for path in PACKAGE.rglob("*/") if (files := len(list(path.glob("*.py")))) > FULL}
+    assert not long
+    assert full.keys() <= {"cli"}  # a file a command
 
 
 def test_packages_stand_below_what_uses_them(code: Code):

@@ -1,5 +1,7 @@
 """What the tests of runs share: folders of small images, and two runs compared row for row."""
 
+import os
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -41,3 +43,35 @@ def assert_same(first: Path, second: Path) -> None:
 def models_on(dask_worker: object) -> list[str]:
     """Names of the models that a Dask worker holds."""
     return [name for name in dask_worker.plugins if name.startswith("mammosae")]
+
+
+def contents(run: Path) -> dict[str, bytes]:
+    """Every file with results, by its name in the run's folder."""
+    files = [path for path in run.rglob("*") if path.suffix in (".parquet", ".csv")]
+    return {path.relative_to(run).as_posix(): path.read_bytes() for path in files}
+
+
+def slow_down(seconds: float) -> None:
+    """Have this process, a Dask worker, wait before each block."""
+    from napari_mammosae.core.runs.making import blocks, dask_cluster
+
+    def slowly(*arguments: object) -> None:
+        time.sleep(seconds)
+        blocks.run_blocks(*arguments)
+
+    dask_cluster.run_blocks = slowly
+
+
+def at_full_speed() -> None:
+    """Take `slow_down` back."""
+    from napari_mammosae.core.runs.making import blocks, dask_cluster
+
+    dask_cluster.run_blocks = blocks.run_blocks
+
+
+def load_and_note(model: Path, folder: Path) -> object:
+    """Load a model, and write into a file by the number of this process which GPUs it sees."""
+    from napari_mammosae.core.models.loading import load_model
+
+    (folder / f"{os.getpid()}.gpu").write_text(str(os.environ.get("CUDA_VISIBLE_DEVICES")))
+    return load_model(model, device="cpu")

@@ -1,6 +1,7 @@
-"""A script: look at a run, save the session and die; or open the session. Each writes what the canvas shows.
+"""A script: look at a run, save sessions and die; or open one. Each writes what the canvas shows.
 
-python session_steps.py save|open FOLDER   (the folder holds `run`, `boxes.csv` and, when opened, `case.session.json`)
+python session_steps.py save FOLDER        (the folder holds `run`, `images`, `model`, `inner` and `boxes.csv`)
+python session_steps.py open FOLDER CASE   (and `CASE.session.json`)
 """
 
 import os
@@ -27,25 +28,30 @@ def wait(ready) -> None:
 
 
 def settle() -> None:
+    jobs = work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.jobs, work.images.prompts.jobs, work.exam.jobs
     for _ in range(3):
         QTest.qWait(120)
-        wait(lambda: not any(one.busy for one in (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.jobs)))
+        wait(lambda: not any(one.busy for one in jobs))
 
 
 def look_around() -> None:
-    work.images.choice = replace(work.images.choice, name=str(folder / "model" / "model.toml"))
-    work.images.load()
+    session, images = work.session, work.images
+    images.choice = replace(images.choice, name=str(folder / "model" / "model.toml"))
+    images.load()
     settle()
     work.opener.open(folder / "run")
     settle()
     for name in ("Latents", "Localise"):
         launch.open_dock(viewer, name)
-    work.session.findings = read_boxes(folder / "boxes.csv")
+    session.findings = read_boxes(folder / "boxes.csv")
     work.browser.show(6)
     settle()
     work.ranking.choose(score="auroc")
     settle()
-    session = work.session
+    _open_another_layer()
+    images.prompts.ask("Mass | no mass")
+    settle()
+    images.heads.show("classifier", False)
     session.current = int(session.maps.latents[3])
     work.actions.toggle_pin()
     session.current = int(session.maps.latents[5])
@@ -54,8 +60,35 @@ def look_around() -> None:
     work.localizer.choice = replace(work.localizer.choice, kind="relative", value=0.6)
     work.intervention.change(source="list", numbers=str(session.current))
     work.intervention.map_kind = "before"
+    _draw_a_box()
     viewer.scene.camera.zoom *= 1.5
     settle()
+
+
+def _open_another_layer() -> None:
+    """Its stack is seen beside the one that the docks work with."""
+    work.images.choice = replace(work.images.choice, name=str(folder / "inner" / "model.toml"))
+    work.layers.add()
+    settle()
+    work.session.current = int(work.session.maps.latents[2])
+    work.layers.choose(0)
+    settle()
+    other = work.layers.open[1].stack
+    other.visible, other.opacity = True, 0.3
+
+
+def _draw_a_box() -> None:
+    """It is not saved as boxes; its draft is."""
+    work.editor.start()
+    layer = work.scene.owned.find("truth")
+    layer.add_rectangles(np.array([[250.0, 60], [250, 120], [300, 120], [300, 60]]))
+    wait(lambda: work.editor.unsaved)
+    work.editor.stop()
+
+
+def keep(name: str) -> None:
+    np.save(folder / f"{name}.npy", viewer.screenshot(flash=False))
+    keeper.save(folder / f"{name}.session.json")
 
 
 mode, folder = sys.argv[1], Path(sys.argv[2])
@@ -65,12 +98,16 @@ launch.open_dock(viewer, launch.MODEL_DOCK)
 keeper = keeper_of(work)
 if mode == "save":
     look_around()
-    np.save(folder / "save.npy", viewer.screenshot(flash=False))
-    keeper.save(folder / "case.session.json")
+    keep("image")
+    work.toggle_exam()
+    settle()
+    viewer.scene.camera.zoom *= 1.2
+    settle()
+    keep("exam")
     os.kill(os.getpid(), signal.SIGKILL)
-keeper.open(folder / "case.session.json")
+keeper.open(folder / f"{sys.argv[3]}.session.json")
 wait(lambda: not keeper.busy)
 settle()
-np.save(folder / "open.npy", viewer.screenshot(flash=False))
+np.save(folder / f"{sys.argv[3]}-again.npy", viewer.screenshot(flash=False))
 print(work.status.last_told, work.session.rank, work.session.pins, work.intervention.is_on)
 viewer.close()

@@ -10,6 +10,7 @@ import pandas as pd
 
 from fake_run import FakeRun
 from fakes import GRID
+from napari_mammosae.core.naming.vlm.server.replies import Reply
 from vlm_server import DETECTION, NAME, NAMED, ORDER, REGION, Asked
 
 INPUT = (192, 128)
@@ -91,3 +92,27 @@ def guessing(asked: Asked) -> str | float:
     if asked.kind == ORDER:
         return json.dumps({"order": [str(letter) for letter in rng.permutation(list("ABCDE"))]})
     return float(rng.uniform(0.01, 0.99))
+
+
+class Direct:
+    """In the place of the client: asks `answer` without a network between."""
+
+    answer = staticmethod(seeing)
+
+    def __init__(self, server, *_, **__):
+        self.server = server
+
+    def close(self):
+        pass
+
+    def models(self):
+        return ["seer"]
+
+    def cloud_of(self, model):
+        return ""
+
+    def ask(self, question, model):
+        said = self.answer(Asked({"messages": question.messages(), **question.settings()}))
+        if isinstance(said, str):
+            return Reply(text=said)
+        return Reply(text="1", tokens=(("1", float(np.log(said))), ("0", float(np.log(1 - said)))))

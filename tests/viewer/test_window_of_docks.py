@@ -1,7 +1,9 @@
 """The docks in napari's own window: where they appear, how large they make it, the keyboard in them."""
 
+import gc
 import sys
 from types import SimpleNamespace
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -10,10 +12,11 @@ from napari.settings import get_settings
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
 from qtpy.QtCore import QRect, QSize, Qt
-from qtpy.QtWidgets import QApplication, QDialog, QDockWidget
+from qtpy.QtWidgets import QApplication, QDialog, QDockWidget, QTabWidget
 
 import dicom_factory
 import fakes
+from cut_off import find_cut_off
 from layer_kit import owned
 from napari_mammosae.viewer.app.keymap import help_rows
 from napari_mammosae.viewer.app.preferences import PLUGIN
@@ -72,6 +75,35 @@ def test_docks_of_the_menu_are_tabs_in_a_window_no_higher_than_before(filled, mo
     assert not window.tabifiedDockWidgets(dock)
     window.tabifyDockWidget(docks[1], dock)
     _check_a_small_screen(filled, monkeypatch)
+
+
+def test_nothing_in_a_dock_is_cut_off_where_it_is_narrowest(filled, qtbot):
+    window = filled.window._qt_window
+    workspace_of(filled).session.verdicts = lambda latent: f"spurious: {'a long name of a concept ' * 9}"
+    for dock in docks_of(filled):
+        dock.raise_()
+        window.resizeDocks([dock], [100], Qt.Orientation.Horizontal)
+        qtbot.waitUntil(lambda dock=dock: not dock.visibleRegion().isEmpty())
+        for tabs in (None, *dock.findChildren(QTabWidget)):
+            for at in range(tabs.count() if tabs is not None else 1):
+                if tabs is not None:
+                    tabs.setCurrentIndex(at)
+                qtbot.wait(20)
+                assert find_cut_off(dock.widget()) == [], (dock.windowTitle(), at)
+        assert dock.widget().minimumSizeHint().width() <= 420
+        assert dock.widget().minimumSizeHint().height() <= 480
+
+
+def test_a_closed_dock_is_gone_without_waiting_for_garbage_collection(viewer, qtbot):
+    """Else a worker thread that collects garbage would delete its widgets, which belong to another thread."""
+    run_command("napari-mammosae.latents_dock")
+    gc.disable()
+    try:
+        left = [ref(one) for one in (docks_of(viewer)[0].widget(), docks_of(viewer)[0].widget().view)]
+        viewer.window.remove_dock_widget(left[0]())
+        qtbot.waitUntil(lambda: not any(one() is not None for one in left))
+    finally:
+        gc.enable()
 
 
 def test_every_control_has_a_name_and_the_one_with_the_focus_a_frame(filled, qtbot):

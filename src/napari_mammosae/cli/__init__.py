@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+from .console import one_line
+
 logger = logging.getLogger(__name__)
 
 
@@ -39,8 +41,8 @@ def main(args: Sequence[str] | None = None) -> int:
         except MammoSAEError as error:
             return _fail(str(error), error)
         except OSError as error:
-            name = f": {Path(error.filename).name}" if error.filename else ""
-            return _fail(f"{error.strerror or error}{name}", error)
+            name = f"{Path(error.filename).name} cannot be used" if error.filename else "a file cannot be used"
+            return _fail(f"{name} ({error.strerror or error}). Check the path, or choose another place.", error)
         except Exception as error:  # the edge of the program: what comes further is the interpreter's traceback
             if sys.flags.dev_mode:
                 raise
@@ -51,11 +53,11 @@ def main(args: Sequence[str] | None = None) -> int:
 def _fail(reason: str, error: Exception | None = None) -> int:
     if error is not None:
         logger.error("the command failed", exc_info=error, extra={"shown": True})
-    sys.stderr.write(f"Error: {' '.join(reason.split())}\n")
+    sys.stderr.write(f"Error: {one_line(reason)}\n")
     return 1
 
 
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """Show what the core has to say in passing; the warnings of libraries are for developers."""
     if category is UserWarning:
-        sys.stderr.write(f"Note: {' '.join(str(message).split())}\n")
+        sys.stderr.write(f"Note: {one_line(str(message))}\n")

@@ -14,7 +14,7 @@ caches = typer.Typer(
 
 @caches.command("list")
 def list_caches() -> None:
-    """Show each cache, the room it takes, and what it holds."""
+    """Show each cache, its size, and what it holds."""
     from ..core.base.caches import all_caches
     from ..core.base.text import size_text
 

@@ -1,5 +1,6 @@
 """What a command says while it works: on standard error and only to a person; results go to standard output."""
 
+import re
 import signal
 import sys
 import threading
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from ..core.base.progress import Report
 
 
+LONGEST_WORD, LONGEST_LINE = 120, 600
+"""Characters of a word, and of a line, that are shown of what a user or a file says."""
+
+
+def one_line(text: str) -> str:
+    """Return a message as one line, with the middle of very long names left out."""
+    line = re.sub(rf"\S{{{LONGEST_WORD},}}", lambda found: f"{found[0][:60]}…{found[0][-40:]}", " ".join(text.split()))
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 100]}…{line[-99:]}"
+
+
 def say(text: str, *, quiet: bool) -> None:
     """Print one line of what came out."""
     if not quiet:
@@ -24,7 +35,7 @@ def say(text: str, *, quiet: bool) -> None:
 def caution(notes: Iterable[str], *, quiet: bool) -> None:
     """Print what a person should know about a result, on standard error."""
     for note in () if quiet else notes:
-        typer.echo(f"Note: {note}", err=True)
+        typer.echo(f"Note: {one_line(note)}", err=True)
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def figure(
         from ..core.images.mammogram import read_mammogram
         from ..core.models.compute import compute_latents
         from ..core.models.loading import load_model
-        from ..core.naming.suggested import called
+        from ..core.naming.suggested import names_of
         from ..core.reports.latents_figure import FORMATS, figure_source, latents_figure, save_figure
         from ..core.reports.run_picture import OWN, order_for_picture, picture_of_run
         from ..core.runs.opening import open_run
@@ -102,7 +102,7 @@ def figure(
     with working(f"Drawing {out.name}", quiet=quiet):
         drawing = latents_figure(
             mammogram, maps, boxes=annotated, latents=shown, top=len(shown), source=line,
-            subtitle=f"{len(shown)} latents, {name}", called=None if run is None else called(run),
+            subtitle=f"{len(shown)} latents, {name}", called=None if run is None else names_of(run).called,
         )  # fmt: skip
         settings = {
             "image": mammogram.image_id, "order": name, "latents": shown, "split": split, "boxes": boxes, **recipe
@@ -117,8 +117,8 @@ def figure(
 
 
 def numbers_in(text: str) -> list[int]:
-    """Return the numbers in a list such as `3,17`."""
+    """Return the numbers in a list such as `3,17`, each once."""
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
         raise typer.BadParameter(f"{text!r} is not a list of numbers such as 3,17.", param_hint="--latents")
-    return [int(part) for part in parts]
+    return list(dict.fromkeys(map(int, parts)))

@@ -88,7 +88,7 @@ def intervene(
 ) -> None:
     """Keep or zero the best k latents of every class, for many k, and measure the predictions.
 
-    One row a mode and k, with 95 % intervals by patient. With --verdict: the latents people gave that verdict, with
+    One row per mode and k, with 95 % intervals by patient. With --verdict: the latents people gave that verdict, with
     every measure before and after. With --prompt: the logit of a text instead of a class's. Exact: no image is computed
     again. With an SAE on an inner layer --sample images are passed through the network, which takes a while. For an
     IMAGE: its logits, the best k taken by what they add to the logit of --class.

@@ -42,6 +42,8 @@ def name(
     held_out: naming_server.HeldOut = naming_server.IMAGES,
     shown: naming_server.Shown = naming_server.NAMED_FROM,
     tests: naming_server.Tests = naming_server.ALL_TESTS,
+    against: naming_server.Against = None,
+    parallel: naming_server.Parallel = 1,
     images: naming_server.Images = None,
     allow_remote: naming_server.AllowRemote = None,
     timeout: naming_server.Timeout = naming_server.SECONDS,
@@ -80,8 +82,8 @@ def name(
         raise typer.BadParameter("names from text ask no server; leave out one of both.", param_hint="'--server'")
     if server is not None:
         naming_server.name_latents(
-            run, server, model, run_model, latents, max_latents, held_out, shown, tests, images, allow_remote, timeout,
-            seed, csv,
+            run, server, model, run_model, latents, max_latents, held_out, shown, tests, against, parallel, images,
+            allow_remote, timeout, seed, csv,
             verdicts=where, suggest=suggest, cost_only=cost, quiet=quiet,
         )  # fmt: skip
         return

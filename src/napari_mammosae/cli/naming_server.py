@@ -47,6 +47,18 @@ Shown = Annotated[
 Timeout = Annotated[
     float, typer.Option("--timeout", metavar="S", min=1, help="With --server: seconds to wait for an answer.")
 ]
+Parallel = Annotated[
+    int, typer.Option("--parallel", metavar="N", min=1, max=64, help="With --server: questions that are asked at once.")
+]
+Against = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--against",
+        metavar="RUN",
+        help="With --server: a run over the same images with --sae untrained, random or channels, whose latents are "
+        "named in the same way. Repeat for more.",
+    ),
+]
 Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Folder of the run's images, where they are not beside it."),
@@ -69,6 +81,8 @@ def name_latents(
     held_out: int,
     shown: int,
     tests: str,
+    against: list[Path] | None,
+    parallel: int,
     images: Path | None,
     allowed: list[str] | None,
     timeout: float,
@@ -84,8 +98,14 @@ def name_latents(
     with working(f"Opening {path.name}", quiet=quiet):
         from ..core.base.text import listed, numbers_of
         from ..core.naming.suggested import keep_suggestions
-        from ..core.naming.vlm.of_run import NamingPlan, ServerChoice, check_tests, name_with_server
-        from ..core.naming.vlm.result import check_names, names_file, server_suggestions, write_names
+        from ..core.naming.vlm.of_run import (
+            NamingPlan,
+            ServerChoice,
+            check_tests,
+            name_with_server,
+            plan_null,
+        )
+        from ..core.naming.vlm.result import check_names, compared_file, names_file, server_suggestions, write_names
         from ..core.naming.vlm.tasks import Extent
         from ..core.runs.opening import open_run
 
@@ -98,20 +118,23 @@ def name_latents(
         about, notes = _about_model(opened, run_model, needed=wanted is None)
         extent = Extent(pairs=shown, detection=held_out)
         plan = NamingPlan(opened, wanted, most, extent, images=images, seed=seed, **about)
+        nulls = [plan_null(plan, open_run(other), images) for other in against or ()]
     if allowed:
         notes.append(f"images may be sent to {listed(allowed)}; text that is burnt into them is part of them")
     caution(notes, quiet=quiet)
-    say(str(plan.cost), quiet=quiet and not cost_only)
+    say(str(sum((other.cost for other in nulls), plan.cost)), quiet=quiet and not cost_only)
     if cost_only:
         return
-    choice = ServerChoice(server, model or "", frozenset(allowed or ()), timeout)
+    choice = ServerChoice(server, model or "", frozenset(allowed or ()), timeout, parallel=parallel)
     with progress(quiet=quiet) as report:
-        found = name_with_server(plan, choice, tests=asked, progress=report)
+        found = name_with_server(plan, choice, tests=asked, nulls=nulls, progress=report)
     for place in (names_file(path), *([csv] if csv is not None else [])):
         write_names(place, found)
     caution(found.notes, quiet=quiet)
     say(_summary(found), quiet=quiet)
-    say(f"wrote {csv or names_file(path)}", quiet=quiet)
+    table = csv or names_file(path)
+    for place in (table, *([compared_file(table)] if nulls else [])):
+        say(f"wrote {place}", quiet=quiet)
     if suggest:
         kept, new = keep_suggestions(opened, server_suggestions(found), verdicts)
         say(f"{new:,} new names in {kept}", quiet=quiet)
@@ -145,4 +168,10 @@ def _summary(found: "ServerNames") -> str:
             f"{row['latent']:>6}  {row['name']:<36} AUROC {row['auroc']:.3f} ({row['auroc_lo']:.3f} to "
             f"{row['auroc_hi']:.3f}), other names {row['auroc_shuffled']:.3f}, q {row['auroc_q']:.2g}{better}"
         )
+    if found.nulls:
+        lines += [
+            f"{row['units']}: {row['named']} of {row['latents']} named, {row['beats_chance']} better than chance, mean "
+            f"AUROC {row['auroc']:.3f}"
+            for row in found.comparison().to_dict("records")
+        ]
     return "\n".join(lines)

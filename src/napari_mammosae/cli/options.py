@@ -119,7 +119,7 @@ Sae = Annotated[
     typer.Option(
         "--sae",
         metavar="PATH",
-        help="In place of the model's SAE: a file or folder of any known tool, or 'untrained'.",
+        help="In place of the model's SAE: a file or folder of any known tool, or untrained, random or channels.",
     ),
 ]
 SaeOption = Annotated[

@@ -12,7 +12,6 @@ from .figure import numbers_in
 
 if TYPE_CHECKING:
     from ..core.ranking.scores import Score
-    from ..core.runs.run import Run
 
 
 def pages(
@@ -43,8 +42,8 @@ def pages(
     """Write a page for each of some latents, and an index of them.
 
     Each page is one file and needs no others: the images that excite the latent most, its activations by label, its
-    neighbours, what it adds to the logits, and the verdicts on it. The pictures show patients: mind whom you give
-    them to.
+    neighbours, what it adds to the logits, and the verdicts on it. The pictures show patients: take care whom
+    you share them with.
     """
     asked = None if latents is None else numbers_in(latents)
     with working(f"Opening {run.name}", quiet=quiet):
@@ -54,7 +53,7 @@ def pages(
         from ..core.models.loading import load_model
         from ..core.ranking.neighbours import decoder_neighbours
         from ..core.ranking.of_run import rank
-        from ..core.reports.latent_page import LatentSources, write_pages
+        from ..core.reports.latent_page import LatentSources, remarks_of, write_pages
         from ..core.runs.opening import open_run
         from ..core.runs.ready import files_of_run
 
@@ -82,7 +81,7 @@ def pages(
             read_boxes(boxes) if boxes is not None else None,
             weights,
             near,
-            _verdicts(opened, annotator),
+            remarks_of(opened, annotator),
         )
     settings = {"run": run, "latents": asked, "label": label, "order": score, "boxes": boxes, "annotator": annotator}
     with working(f"Writing {len(asked):,} pages", quiet=quiet):
@@ -90,20 +89,3 @@ def pages(
     if files.root is None:
         caution(("the images were not found, so the pages have no pictures; give --images",), quiet=quiet)
     say(f"wrote {index} and {len(asked):,} pages", quiet=quiet)
-
-
-def _verdicts(run: "Run", annotator: str | None) -> dict[int, list[str]]:
-    """What latents are called and what people say about them, a line each; nothing where nobody has said anything."""
-    from ..core.naming.suggested import called
-    from ..core.verdicts.of_run import Verdicts
-    from ..core.verdicts.places import default_path
-
-    said = {latent: [f"Called {name}"] for latent, name in called(run).items()}
-    if default_path(run.path).is_file():
-        with Verdicts(run, create=False) as verdicts:
-            for row in verdicts.table().to_dict("records"):
-                if annotator in (None, row["annotator"]):
-                    what = ": ".join(filter(None, (row["verdict"], row["concept"])))
-                    note = f" ({row['note']})" if row["note"] else ""
-                    said.setdefault(int(row["latent"]), []).append(f"{what}{note}, {row['annotator']}")
-    return said

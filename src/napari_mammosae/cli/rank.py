@@ -155,9 +155,9 @@ def _finish(
     """Write the table, and say what is best."""
     if csv is not None:
         from ..core.base.provenance import write_table
-        from ..core.naming.suggested import with_names
+        from ..core.naming.suggested import names_of
 
-        write_table(csv, with_names(table, run), record)
+        write_table(csv, names_of(run).beside(table), record)
     say(_summary(table, label, record["settings"]["class"], head, logit, top), quiet=quiet)
     say(record["used"]["text"], quiet=quiet)
     if csv is not None:

@@ -60,19 +60,22 @@ def train_head(
         base = base_of_run(opened, model)
         folder = out or run / FOLDER
         check_replaceable(*head_files(folder, ()))
-    wanted = list(dict.fromkeys(map(slug, label or ())))
+    wanted = {slug(one): one for one in label or ()}
     trained: list[TrainedHead] = []
     left_out: list[str] = []
     with progress(quiet=quiet) as report:
         for name in dict.fromkeys([*wanted, *(trainable(known) if all_labels else ())]):
             try:
-                trained.append(train_for(opened, known, name, split=split, folds=folds, seed=seed, report=report))
+                trained.append(
+                    train_for(opened, known, wanted.get(name, name), split=split, folds=folds, seed=seed, report=report)
+                )
             except SettingsError as error:
                 if name in wanted:
                     raise
                 left_out.append(f"{name} is left out: {error}")
     if not trained:
-        raise SettingsError(" ".join(["no label can be trained.", *left_out]))
+        why = left_out or ["None has more than one value on the images of the run."]
+        raise SettingsError(" ".join(["no label can be trained.", *why]))
     with working("Writing", quiet=quiet):
         written = save_heads(trained, folder, base)
     caution([*known.notes, *left_out], quiet=quiet)

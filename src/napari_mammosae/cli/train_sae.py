@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from ..core.training.settings import WEIGHTED, TrainKind
+from ..core.training.settings import WEIGHTED, TrainKind, TrainPrecision
 from . import options
 from .console import check_results, progress, say, stoppable, usage, working
 
@@ -73,7 +73,9 @@ def train_sae(
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Random seed.")] = 0,
     workers: options.Workers = 1,
     device: options.Device = "auto",
-    precision: options.Precision = "float32",
+    precision: Annotated[
+        TrainPrecision, typer.Option(help="Of the training's products; weights and features are float32.")
+    ] = "float32",
     engine: options.Engine = None,
     batch: options.Batch = 1,
     no_crop: options.NoCrop = False,
@@ -85,7 +87,7 @@ def train_sae(
     relu is as published: L1, unit decoder columns, dead latents resampled. Features in half precision and checkpoints
     are kept in SAE.training until the weights are written; the same command resumes a training that was stopped.
     Reports explained variance, L0 and dead latents of held-out images and, with labels of the model's classes, AUROC
-    without and with the SAE. Several settings with `--l1 1e-5,3e-5` or `--k 16,32` share the features; their files are
+    without and with the SAE. Several settings with `--l1 1e-5,3e-5` or `--k 16,32` train in one pass; their files are
     NAME-l1-1e-05.safetensors, NAME-k-16.safetensors and so on, with a table and a figure of all, NAME-settings.
     """
     from ..core.base.errors import SettingsError
@@ -118,10 +120,10 @@ def train_sae(
         from ..core.training.settings import SAETrainingSettings
 
         where: dict[str, Any] = {"layer": layer, "sae": "none"} if layer else {}
-        network = load_model(model, device=device, precision=precision, engine=engine, **where)
+        network = load_model(model, device=device, engine=engine, **where)
     first = SAETrainingSettings(
         expansion, epochs, learning_rate, weights[0] if weights else None, cells, resample_every, seed, kind,
-        counts[0] if counts else None, sizes, scale_inputs,
+        counts[0] if counts else None, sizes, scale_inputs, precision,
     )  # fmt: skip
     changes: list[dict[str, Any]] = [{field: value} for value in values]
     settings = {end: replace(first, **change) for end, change in zip(outs, changes, strict=True)}

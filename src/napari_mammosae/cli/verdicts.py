@@ -1,5 +1,6 @@
 """`verdicts`: what people decided about latents, as files that travel."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,7 @@ def export(
     current: Annotated[bool, typer.Option("--current", help="Only the current verdicts, not their history.")] = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write verdicts as CSV or JSON; screenshots stay behind."""
+    """Write verdicts as CSV or JSON, without screenshots."""
     from ..core.base.provenance import check_replaceable
     from ..core.verdicts.exchange import export_verdicts, note_of
 
@@ -51,10 +52,14 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
     Adding a file twice changes nothing. A file that cannot be used is named and left out. A verdict file that is not
     there yet is made.
     """
+    from ..core.base.files import write_atomic
     from ..core.verdicts.exchange import merge_verdicts
     from ..core.verdicts.store import VerdictStore
 
-    with VerdictStore(_path(where)) as store:
+    path = _path(where)
+    with ExitStack() as stack:  # a new file is there once something is in it
+        there = path if path.exists() else stack.enter_context(write_atomic(path))
+        store = stack.enter_context(VerdictStore(there))
         _note(store)
         report = merge_verdicts(store, files)
     for merged in _usable(report):
@@ -93,7 +98,7 @@ def agreement(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Say how far two people agree (Cohen's kappa) about the latents both judged."""
+    """Measure how well two people agree (Cohen's kappa) on the latents that both reviewed."""
     import pandas as pd
 
     from ..core.base.provenance import provenance, write_table

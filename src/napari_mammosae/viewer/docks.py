@@ -62,7 +62,7 @@ class LatentsDock(LatentsPanel):
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
-        super().__init__(work.latents, work.pictures, work.side_by_side)
+        super().__init__(work.latents, work.pictures, work.side_by_side, work.pages)
         self.workspace, self.concepts, self.layers = work, ConceptPart(work.concepts), LayersPart(work.layers)
         self.servers = ServerPart(work.server_naming)
         self.fields = VerdictFields(work.reviewer)  # evidence and verdict together

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -28,7 +29,8 @@ from .intervention.controller import Intervention
 from .intervention.export import EditExporter
 from .intervention.over_run import EditOverRun
 from .latents.controller import LatentList
-from .latents.pictures import GalleryPictures
+from .latents.gallery.pictures import GalleryPictures
+from .latents.pages import LatentPages
 from .latents.ranking import LatentRanking
 from .latents.region import RegionQuery
 from .latents.side_by_side import SideBySide
@@ -40,6 +42,7 @@ from .runs.browser import RunBrowser
 from .runs.image_list import RunImageList
 from .runs.opener import RunOpener
 from .runs.thumbnails import RunThumbnails
+from .runs.top_images import TopImages
 from .verdicts.controller import Reviewer
 from .verdicts.exchange import VerdictExchange
 from .verdicts.suspects import SuspectSearch
@@ -59,8 +62,8 @@ class Workspace:
     ----------
     session, scene, jobs, status
         What the viewer looks at, how that looks, its one heavy job, and the line for the user; together the `context`.
-    actions, images, layers, reviewer, browser, opener
-        Drawing, image and model, the open layers, verdicts, the images of a run, and runs.
+    actions, images, layers, reviewer, browser, top_images, opener
+        Drawing, image and model, the open layers, verdicts, the images of a run, those of a latent, and runs.
     companions
         What packages that build on this one add, by name; given to `own`, they end with it.
     """
@@ -79,18 +82,20 @@ class Workspace:
         self.layers = OpenLayers(self.images)
         self.reviewer = Reviewer(self.context)
         self.browser = RunBrowser(self.context, self.images, self.actions)
+        self.top_images = TopImages(self.context, self.browser)
         self.opener = RunOpener(self.context, self.images, self.browser)
         self._undo.callback(self.images.close)
         self._undo.callback(self.scene.cleanup)
         self._undo.callback(self.scale_bar.cleanup)
         self._undo.callback(self.actions.cleanup)
         self._undo.callback(follow_right_button(viewer, self.actions))
-        for controller in (self.layers, self.reviewer, self.browser, self.opener):
+        for controller in (self.layers, self.reviewer, self.browser, self.top_images, self.opener):
             self.own(controller)
         for target, keys in (
             (self.actions, keymap.KEYS),
             (self.reviewer, keymap.REVIEW_KEYS),
             (self.browser, keymap.BROWSE_KEYS),
+            (self.top_images, keymap.TOP_KEYS),
             (self, keymap.EXAM_KEYS),
             (self, keymap.EDIT_KEYS),
         ):
@@ -154,7 +159,12 @@ class Workspace:
     @cached_property
     def pictures(self) -> GalleryPictures:
         """The pictures of the gallery."""
-        return self.own(GalleryPictures(self.context, self.browser))
+        return self.own(GalleryPictures(self.context, self.top_images))
+
+    @cached_property
+    def pages(self) -> LatentPages:
+        """Pages about latents."""
+        return self.own(LatentPages(self.context, self.browser, self._verdict_file))
 
     @cached_property
     def side_by_side(self) -> SideBySide:
@@ -169,7 +179,7 @@ class Workspace:
     @cached_property
     def suspects(self) -> SuspectSearch:
         """The search for suspects."""
-        return self.own(SuspectSearch(self.context, self.reviewer.book))
+        return self.own(SuspectSearch(self.context, self.reviewer.book, self.top_images))
 
     @cached_property
     def exchange(self) -> VerdictExchange:
@@ -205,6 +215,9 @@ class Workspace:
     def comparer(self) -> ModelComparer:
         """Two runs compared."""
         return self.own(ModelComparer(self.context))
+
+    def _verdict_file(self) -> Path:
+        return self.reviewer.book.path
 
     def toggle_spurious(self) -> None:
         """Switch to predictions without the latents marked spurious, or back."""

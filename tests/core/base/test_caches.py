@@ -112,7 +112,9 @@ def test_a_cache_in_memory_is_listed_while_it_lives():
     assert cache_named("pictures") is held
     assert [cache.name for cache in all_caches()] == ["demo", "openvino", "compiled", "downloads", "pictures"]
     del held
-    with pytest.raises(SettingsError, match=r"'pictures' is not a cache; expected one of: compiled, demo, downloads, openvino\."):
+    with pytest.raises(
+        SettingsError, match=r"'pictures' is not a cache; expected one of: compiled, demo, downloads, openvino\."
+    ):
         cache_named("pictures")
 
 

@@ -2,15 +2,20 @@
 
 import subprocess
 import sys
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+import layer_models
 import tiny
 from napari_mammosae.core.base.caches import all_caches, cache_folder
 from napari_mammosae.core.base.errors import ModelError
+from napari_mammosae.core.intervention.edit import Edit
+from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import latents_of_features
 from napari_mammosae.core.models.engines.openvino import OpenVinoNetwork
 from napari_mammosae.core.models.loading import load_model
@@ -38,6 +43,21 @@ def test_features_latents_and_logits_are_those_of_pytorch(tiny_model: Path, x: t
     assert_close(quick.features(odd), model.features(odd))
 
 
+def test_gates_of_an_image_are_its_own(tiny_model: Path, x: torch.Tensor):
+    """Gates are in the weights of the converted network, and no multiplication of a map by them is left."""
+    model, quick = (load_model(tiny_model, device="cpu", engine=engine) for engine in ("torch", "openvino"))
+    both = torch.cat([x, x[:1] * 3 - 1])
+    found = quick.features(both)
+    assert_close(found, model.features(both))
+    assert torch.equal(found[2:], quick.features(both[2:]))
+    network = OpenVinoNetwork(model.backbone, "", 3)
+    products = [node for node in network._model.get_ops() if node.get_type_name() == "Multiply"]
+    gates = [node for node in network._model.get_ops() if node.get_type_name() == "Sigmoid"]
+    assert len(gates) > 3
+    assert len(products) == len(gates)
+    assert all(str(node.output(0).get_partial_shape()[0]) not in ("?", "1") for node in products)  # of weights
+
+
 def test_the_passes_through_an_inner_layer_are_converted_too(tiny_model: Path, x: torch.Tensor):
     weights = {"classifier": tiny_model.parent / "classifier.safetensors", "classes": tiny.CLASSES}
     model, quick = (
@@ -49,6 +69,27 @@ def test_the_passes_through_an_inner_layer_are_converted_too(tiny_model: Path, x
     assert_close(quick.last_features(features * 0.5), model.last_features(features * 0.5))
     assert_close(quick.logits(features), model.logits(features))
     assert not torch.equal(quick.last_features(features * 0.5), quick.last_features(features))
+
+
+@pytest.mark.parametrize("layer", ["blocks.4", "head"])
+@pytest.mark.parametrize("fails", [False, True], ids=["works", "fails"])
+def test_masked_passes_are_those_of_pytorch(
+    tiny_model: Path, x: torch.Tensor, monkeypatch: pytest.MonkeyPatch, layer: str, fails: bool
+):
+    """Through what follows an inner layer too; where OpenVINO fails under way, a note says that PyTorch computes."""
+    last = layer == "head"
+    model = load_model(tiny_model, device="cpu") if last else layer_models.inner_model(tiny_model, layer)
+    quick = replace(model, engine="openvino")
+    chosen = np.arange(model.n_latents) % 3 == 0
+    edits = [Edit(chosen, mode, form) for mode in ("keep", "zero") for form in ("replace", "delta")]
+    expected = masked_logits(model, x, edits)
+    assert np.ptp(expected, axis=0).min() > 1e-3
+    if fails:
+        monkeypatch.setattr(OpenVinoNetwork, "_request", lambda *_: (_ for _ in ()).throw(RuntimeError("no operation")))
+    with pytest.warns(UserWarning, match="OpenVINO failed") if fails else nullcontext():
+        found = masked_logits(quick, x, edits)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    assert quick.facts.engine == ("torch" if fails else "openvino")
 
 
 def test_a_network_is_converted_once_and_a_damaged_copy_again(

@@ -219,7 +219,7 @@ def test_what_is_no_weights_file_is_named(tmp_path, tiny_model, make, message, r
     make(path)
     if role == "model.toml":
         if not path.exists():
-            message = "names files.classifier = 'c.pth', which does not exist"
+            message = "names classifier = 'c.pth', which does not exist"
         (tmp_path / "model.toml").write_text("classifier = 'c.pth'\n")
         given = {"name": tmp_path / "model.toml"}
     else:

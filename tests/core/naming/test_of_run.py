@@ -13,11 +13,14 @@ import runs_kit
 from napari_mammosae.cli import main
 from napari_mammosae.core.base.errors import CheckpointError, RunError, SettingsError, WriteError
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.sae.untrained import with_untrained_sae
+from napari_mammosae.core.models.sae.stand_ins import with_stand_in
 from napari_mammosae.core.naming.of_run import evaluate
 from napari_mammosae.core.reports.concepts import write_report
 from napari_mammosae.core.runs.make import make_run
 from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.verdicts.events import Subject
+from napari_mammosae.core.verdicts.store import VerdictStore
+from napari_mammosae.core.verdicts.suggestions import Suggestion
 
 COUNT = 64
 
@@ -51,7 +54,22 @@ def run(folder):
 
 
 @pytest.fixture(scope="module")
-def found(folder, run, tiny_model):
+def named(run):
+    """Latents of which a method names two, one of them by chance, and a person another one."""
+    sure, chance, own = np.argsort(-run.pooled("mean").toarray().std(axis=0))[:3].tolist()
+    subject = Subject(run.info["model_sha256"], run.info["sae_sha256"])
+    with VerdictStore(run.path / "verdicts.sqlite", "anna") as store:
+        offered = [
+            Suggestion(sure, "a <mark>", "text", 0.5, 0.2, 0.01, {}),
+            Suggestion(chance, "luck", "text", 0.2, 0.2, 0.9, {}),
+        ]
+        store.suggest(subject, offered)
+        store.decide(subject, own, concept="nipple & skin")
+    return sure, chance, own
+
+
+@pytest.fixture(scope="module")
+def found(folder, run, named, tiny_model):
     return evaluate(run, folder / "more.csv", model=load_model(tiny_model, device="cpu"), permutations=40)
 
 
@@ -69,6 +87,26 @@ def test_a_confounder_is_found_and_flagged(found, run):
     chosen = run.pooled(row["pool"]).toarray()[:60, latent]
     assert row["auroc"] == pytest.approx(roc_auc_score(vendor[:60], chosen), abs=1e-12)
     assert row["auroc_lo"] < row["auroc"] < row["auroc_hi"] or np.isnan(row["auroc_lo"])
+
+
+def test_tables_and_page_say_what_latents_are_called(found, named, tmp_path):
+    sure, chance, own = named
+    page = write_report(tmp_path / "named", found)
+    read = pd.read_csv(tmp_path / "named" / "latents.csv", keep_default_na=False)
+    for table in (found.table(), read):
+        table = table.set_index("latent")
+        assert table.loc[[sure, chance, own], "name"].tolist() == ["a <mark>", "luck", ""]
+        assert table.loc[[sure, chance, own], "verdict_concept"].tolist() == ["", "", "nipple & skin"]
+        assert table.loc[sure, ["name_method", "name_score", "name_null", "name_q_value"]].astype(str).tolist() == [
+            "text", "0.5", "0.2", "0.01",
+        ]  # fmt: skip
+        assert (table["concept"] != "nipple & skin").all()  # that of the labels stays
+    text = page.read_text(encoding="utf-8")
+    assert "<td>a &lt;mark&gt;? (text: score 0.5, chance 0.2, q 0.01)</td>" in text
+    assert "<td><span class=weak>luck? no better than chance (text: score 0.2, chance 0.2, q 0.9)</span></td>" in text
+    assert "<td>nipple &amp; skin</td>" in text
+    assert found.shortcuts["latent"].eq(sure).any()
+    assert f"<td>{sure} (a &lt;mark&gt;?)</td>" in text
 
 
 def test_a_result_says_what_it_rests_on(found):
@@ -108,7 +146,7 @@ def test_baselines_are_measured_by_the_same_code(found, run):
 
 def test_an_untrained_run_takes_the_place_of_random_directions(folder, run, tiny_model):
     model = load_model(tiny_model, device="cpu")
-    bare = with_untrained_sae(model)
+    bare = with_stand_in(model, "untrained")
     assert bare.n_latents == model.n_latents
     assert bare.sae_sha256 != model.sae_sha256
     assert model.sae.tied_bias.abs().sum() == 0
@@ -205,7 +243,7 @@ def test_the_command_writes_into_the_run_and_measures_pairs(folder, tiny_model, 
 def test_an_untrained_sae_is_asked_for_by_name(folder, tiny_model, monkeypatch, tmp_path):
     arguments = ["run", str(folder / "images"), "--model", str(tiny_model), "--device", "cpu"]
     assert main([*arguments, "--sae", "untrained", "--out", str(folder / "by-name")]) == 0
-    made, bare = open_run(folder / "by-name"), with_untrained_sae(load_model(tiny_model, device="cpu"))
+    made, bare = open_run(folder / "by-name"), with_stand_in(load_model(tiny_model, device="cpu"), "untrained")
     assert made.info["sae_sha256"] == bare.sae_sha256
     other = make_run(folder / "images", bare, folder / "by-hand")
     np.testing.assert_allclose(made.pooled("max").toarray(), other.pooled("max").toarray(), rtol=1e-3, atol=1e-5)

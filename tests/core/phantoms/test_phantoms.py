@@ -2,6 +2,7 @@
 
 import csv
 from itertools import pairwise
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -9,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import napari_mammosae
 from napari_mammosae.core.annotations.boxes import read_findings
+from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.core.phantoms.dataset import load_truth, write_phantoms
 from napari_mammosae.core.phantoms.phantom import FINDINGS, STRUCTURES, make_phantom
 from napari_mammosae.core.phantoms.strokes import draw_line, strands
 
 SEEDS = range(12)
+PHANTOMS = Path(napari_mammosae.__file__).parent / "sample_data" / "phantoms"
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +132,27 @@ def test_strands_drawn_together_are_those_drawn_one_by_one(count):
     expected = drawn_one_by_one(np.random.default_rng(count), *arguments)
     np.testing.assert_allclose(strands(np.random.default_rng(count), *arguments), expected, rtol=1e-6)
     assert expected.max() > 0
+
+
+def test_strands_are_drawn_where_they_are_seen_and_nowhere_else():
+    arguments = (0.12, 0.09), (300, 200), (20.0, 15.0), 90, (3.0, 8.0, 24.0), (0.2, 0.45), 0.55
+    windows = [(slice(0, 40), slice(0, 30)), (slice(40, 90), slice(0, 120)), (slice(230, 300), slice(0, 9))]
+    seen = np.zeros((300, 200), bool)
+    for window in windows:
+        seen[window] = True
+    found = strands(np.random.default_rng(90), *arguments, windows)
+    expected = drawn_one_by_one(np.random.default_rng(90), *arguments)
+    np.testing.assert_allclose(found, np.where(seen, expected, 0), rtol=1e-6)
+    assert expected[seen].max() > 0
+
+
+@pytest.mark.parametrize("seed", [900_005, 900_052])
+def test_phantoms_are_those_that_the_package_brings(seed):
+    """Every pixel, but for the last bits of another processor's exponentials."""
+    known = cv2.imread(str(PHANTOMS / f"phantom-{seed}.png"), cv2.IMREAD_UNCHANGED)
+    pixels = make_phantom(seed).pixels
+    assert (pixels == known).mean() > 0.999
+    assert cv2.absdiff(pixels, known).max() <= 1
 
 
 def test_every_phantom_fills_eight_bits(phantoms):
@@ -271,7 +296,7 @@ def test_an_extreme_bias_decides_the_marker(seed, bias):
 
 @pytest.mark.parametrize(("seed", "bias"), [(-1, 0.5), (0, 1.5), (0, float("nan"))])
 def test_arguments_without_meaning_are_refused(seed, bias):
-    with pytest.raises(ValueError, match=r"seed|probability"):
+    with pytest.raises(SettingsError, match=r"seed|probability"):
         make_phantom(seed, marker_bias=bias)
 
 
@@ -313,5 +338,5 @@ def test_written_files_say_what_was_drawn(tmp_path):
 
 
 def test_asking_for_nothing_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="at least one"):
+    with pytest.raises(SettingsError, match="at least one"):
         write_phantoms(tmp_path / "out", 0)

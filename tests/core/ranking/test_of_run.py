@@ -36,7 +36,7 @@ def test_a_ranking_has_the_columns_others_rely_on_and_its_provenance(run):
 def test_without_a_label_all_images_count(run):
     table = rank(run, score="std")
     np.testing.assert_allclose(table["score"], run.pooled("mean").toarray().std(axis=0)[table["latent"]], atol=1e-12)
-    with pytest.raises(SettingsError, match="no labels"):
+    with pytest.raises(SettingsError, match="compares classes of a label"):
         rank(run, score="auroc")
 
 

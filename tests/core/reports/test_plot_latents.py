@@ -14,7 +14,7 @@ from napari_mammosae.core.comparison.runs import compare
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.naming.suggested import called
+from napari_mammosae.core.naming.suggested import names_of
 from napari_mammosae.core.reports import latents_figure as latents_figure_module
 from napari_mammosae.core.reports.latents_figure import latents_figure, plot_latents, save_figure
 from napari_mammosae.core.reports.paper_table import PaperRow, paper_table
@@ -83,7 +83,7 @@ def test_titles_say_what_latents_are_called(tiny_model: Path, tmp_path: Path, ru
         store.decide(subject, 3, rejected="thing 3")
     image = read_mammogram(tiny.write_image(tmp_path / "breast.png"))
     maps = compute_latents(load_model(tiny_model, device="cpu"), image)
-    figure = latents_figure(image, maps, latents=[1, 2, 3, 4], called=called(run))
+    figure = latents_figure(image, maps, latents=[1, 2, 3, 4], called=names_of(run).called)
     titles = [axis.get_title().split("\n")[:-1] for axis in figure.axes[1:5]]
     assert titles == [["latent 1", "thing 1?"], ["latent 2", "view marker"], ["latent 3"], ["latent 4"]]
 

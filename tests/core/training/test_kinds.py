@@ -12,6 +12,7 @@ from napari_mammosae.core.base.errors import Cancelled, CheckpointError, Setting
 from napari_mammosae.core.models.sae.export import export_sae
 from napari_mammosae.core.models.sae.reading import read_sae
 from napari_mammosae.core.training.objectives import objective
+from napari_mammosae.core.training.relu_gradients import ReluGradients
 from napari_mammosae.core.training.sae_training import evaluate_parts, evaluate_sae, train_sae
 from napari_mammosae.core.training.settings import KINDS, SAETrainingSettings
 from napari_mammosae.core.training.starting import input_scale, start
@@ -77,7 +78,10 @@ def test_two_updates_are_those_of_numpy(kind: Any) -> None:
                 if name in ("activation.gate_bias", "activation.mag_bias", "activation.r_mag"):
                     value += 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(1))
     dead = torch.arange(sae.n_latents) % 3 == 0
-    objective(sae, x, settings, dead)[0].backward()
+    if kind == "relu":
+        ReluGradients().fill(sae, x, settings.l1)
+    else:
+        objective(sae, x, settings, (torch.arange(sae.n_latents), dead))[0].backward()
     before = {name: value.detach().double().numpy() for name, value in sae.named_parameters()}
     expected = formulas.gradients(kind, before, x.double().numpy(), settings, dead.numpy())
     for name, value in sae.named_parameters():
@@ -142,7 +146,7 @@ def test_dead_latents_learn_what_the_others_miss(monkeypatch: pytest.MonkeyPatch
             sae.encoder_weight[D:] *= 0.01
         return sae
 
-    monkeypatch.setattr("napari_mammosae.core.training.sae_training.start", handicapped)
+    monkeypatch.setattr("napari_mammosae.core.training.one_training.start", handicapped)
     cells, directions = planted(5, 1500)
     settings = SAETrainingSettings(kind="topk", k=2, expansion=2, epochs=12, batch=150, learning_rate=1e-2)
     found = []

@@ -126,6 +126,19 @@ def test_listeners_see_a_state_that_fits_together():
     assert seen[0].rank == 0
 
 
+def test_other_logits_and_another_order_are_one_change(session):
+    seen = []
+    for event in (session.events.order, session.events.maps, session.events.current):
+        event.connect(lambda _: seen.append((session.order, session.current)))
+    session.renew_maps()
+    assert seen == [(session.order, session.current)]
+    order = Order.by_score(-np.arange(64.0)[::-1], "number")
+    session.renew_maps(order)
+    assert seen[1:] == 3 * [(order, 63)]
+    session.renew_maps(order)
+    assert len(seen) == 1 + 3 + 2  # the latent stays
+
+
 def test_the_same_value_is_announced_once(session):
     seen = []
     session.events.current.connect(seen.append)

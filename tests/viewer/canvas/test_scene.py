@@ -13,6 +13,7 @@ from napari_mammosae.core.images.geometry import cell_affine
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas.camera import fit
+from napari_mammosae.viewer.canvas.pins import pin_layer
 from napari_mammosae.viewer.canvas.scene import Scene
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 
@@ -337,3 +338,21 @@ def test_the_colourbar_has_a_box_only_where_an_image_lies_behind(viewer, session
     assert scene.stack_layer.colorbar.box
     camera.center = (0.0, rows / 2, cols / 2 - width / camera.zoom * 2)  # the image lies far to the right
     assert not scene.stack_layer.colorbar.box
+
+
+def test_every_map_that_is_shown_has_its_colour_bar_in_a_place_of_its_own(viewer, session, scene, qtbot):
+    show(viewer, session, scene)
+    live = [int(latent) for latent in session.maps.latents[:3]]
+    session.pins = live
+    logits = pin_layer(session.maps[live[0]], live[0], 0)
+    scene.owned.add(logits, "logit map")
+    pins = scene.owned.with_role("pin")
+    maps = [scene.stack_layer, logits, *pins]
+
+    def shown():
+        return [layer.colorbar.position if layer.visible and layer.colorbar.visible else None for layer in maps]
+
+    two = ["bottom_right", "bottom_right", None]  # a third one would lie over the breast
+    qtbot.waitUntil(lambda: shown() == ["top_right", "middle_right", *two])
+    pins[0].visible = False
+    qtbot.waitUntil(lambda: shown() == ["top_right", "middle_right", *reversed(two)])

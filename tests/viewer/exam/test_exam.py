@@ -1,9 +1,11 @@
 """Several images of a patient on the canvas: what is shown, what it follows, and that everything comes back."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
 from fake_run import FakeRun
 from fakes import FakeModel
@@ -16,13 +18,16 @@ from napari_mammosae.viewer.workspace import workspace_of
 SIDES, VIEWS = ["L", "L", "R", "R"], ["CC", "MLO", "CC", "MLO"]
 
 
-def exam_run(folder, *, images=12, days=None, known=True, has_maps=True):
+def exam_run(folder, *, images=12, days=None, known=True, has_maps=True, phantoms=False):
     """Four images a patient, in the order left CC and MLO, right CC and MLO, all stored with the wall at the left."""
     run = FakeRun(folder, images, has_maps=has_maps)
     count = images // 4
     run.images["patient"] = [f"patient-{row // 4}" for row in range(images)]
     if known:
         run.images["laterality"], run.images["view"] = SIDES * count, VIEWS * count
+    if phantoms:
+        run.images["image_id"] = [f"phantom-{row:06d}" for row in range(images)]
+        run.images["patient"] = [f"phantom-patient-{row // 4:05d}" for row in range(images)]
     if days is not None:
         run.images["patient"], run.images["study_day"] = "patient-0", np.repeat(days, 4)
     return run
@@ -91,6 +96,12 @@ def test_an_exam_of_unknown_views_hangs_in_the_order_of_the_files(opened, viewer
     assert names(viewer) == [f"image image-0{row}" for row in range(4)]
 
 
+def test_phantoms_hang_properly_though_their_files_do_not_name_their_sides(opened, viewer, qtbot):
+    workspace = opened(row=None, known=False, phantoms=True)
+    show(workspace, qtbot)
+    assert [name.removesuffix(" (mirrored)") for name in names(viewer)] == ["R MLO", "L MLO", "R CC", "L CC"]
+
+
 def test_one_latent_on_one_scale_over_all_views(opened, viewer, qtbot):
     workspace = opened()
     show(workspace, qtbot)
@@ -98,15 +109,16 @@ def test_one_latent_on_one_scale_over_all_views(opened, viewer, qtbot):
     for latent in (7, 5, 3):  # everywhere, on some of the images, silent
         session.current = latent
         top = float(run.dense[:4, ..., latent].max()) or 1.0
-        rank = int(session.order.ranks[latent])
         for place, row in enumerate((3, 1, 2, 0)):  # right MLO, left MLO, right CC, left CC
             stack = workspace.exam._layers.cells[place][1]
             assert tuple(stack.contrast_limits) == (0, pytest.approx(top))
-            np.testing.assert_array_equal(stack.data[rank], run.dense[row][..., latent])
+            np.testing.assert_array_equal(stack.data, run.dense[row][..., latent])
+    session.current = 7
     session.order = Order.by_score(np.arange(64.0), "number")
+    viewer.dims.set_point(0, 63 - 5)  # the slider counts in the new order
     for place, row in enumerate((3, 1, 2, 0)):
         stack = workspace.exam._layers.cells[place][1]
-        np.testing.assert_array_equal(stack.data[int(session.order.ranks[7])], run.dense[row][..., 7])
+        np.testing.assert_array_equal(stack.data, run.dense[row][..., 5])
 
 
 def test_figures_of_each_view(opened, qtbot):
@@ -216,3 +228,102 @@ def test_without_a_run_it_says_what_to_do(viewer):
     for act in (workspace.toggle_exam, workspace.next_exam):
         act()
         assert workspace.status.last_told[0].startswith("Open a run")
+
+
+def drag(viewer, cell, across, down):
+    """Drag with the right button from inside a cell of the grid."""
+    viewer.cursor.viewbox = cell
+    event = SimpleNamespace(button=2, modifiers=(), type="mouse_press", pos=(100, 100), is_dragging=True)
+    mouse_press_callbacks(viewer, event)
+    event.type, event.pos = "mouse_move", (100 + across, 100 + down)
+    mouse_move_callbacks(viewer, event)
+    event.type = "mouse_release"
+    mouse_release_callbacks(viewer, event)
+
+
+def limits(workspace):
+    return [tuple(cell[0].contrast_limits) for cell in workspace.exam._layers.cells]
+
+
+def test_a_drag_sets_the_window_of_the_view_under_the_mouse_and_can_be_undone(opened, viewer, qtbot):
+    workspace = opened()
+    alone = tuple(workspace.scene.image_layer.contrast_limits)
+    show(workspace, qtbot)
+    before = limits(workspace)
+    drag(viewer, (0, 1), 80, 0)
+    first = limits(workspace)
+    assert [one != other for one, other in zip(first, before, strict=True)] == [False, True, False, False]
+    drag(viewer, (1, 0), 0, 60)
+    second = limits(workspace)
+    assert [one != other for one, other in zip(second, first, strict=True)] == [False, False, True, False]
+    workspace.session.blind = not workspace.session.blind  # boxes are drawn anew, the windows stay
+    assert limits(workspace) == second
+    drag(viewer, None, 80, 80)  # beside the views
+    assert limits(workspace) == second
+    for act, wanted in ((workspace.actions.undo_window, first), (workspace.actions.undo_window, before)):
+        act()
+        assert limits(workspace) == wanted
+    workspace.actions.redo_window()
+    assert limits(workspace) == first
+    workspace.toggle_exam()
+    assert tuple(workspace.scene.image_layer.contrast_limits) == alone
+    workspace.actions.undo_window()  # what was done in the exam is no step of the single image
+    assert tuple(workspace.scene.image_layer.contrast_limits) == alone
+
+
+def test_presets_and_inversion_hold_for_all_views_the_next_exam_and_the_single_image(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    before = limits(workspace)
+    workspace.actions.set_window("Dense tissue")
+    workspace.actions.invert()
+    dense = limits(workspace)
+    assert all(one != other for one, other in zip(dense, before, strict=True))
+    show(workspace, qtbot, workspace.next_exam)
+    for cell in workspace.exam._layers.cells:
+        low, high = cell[0].contrast_limits  # tissue has values from 8,000 to 40,000, evenly
+        assert 22_000 < low < 26_000
+        assert 39_000 < high < 40_000
+        assert cell[0].colormap.name == "gray_r"
+    workspace.toggle_exam()
+    assert workspace.scene.image_layer.colormap.name == "gray_r"
+
+
+def test_the_magnifier_looks_at_the_view_under_the_mouse(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    camera = viewer.scene.camera
+    view = workspace.exam._layers.cells[1][0]
+    at = np.mean(view.extent.world, axis=0) + np.array([20, 10])
+    before = camera.zoom, tuple(camera.center)
+    on_screen = (at - camera.center[-2:]) * camera.zoom
+    viewer.cursor.viewbox, viewer.cursor.position = (0, 1), (0.0, *at)
+    workspace.actions.toggle_magnifier()
+    assert camera.zoom == pytest.approx(3 * before[0])
+    np.testing.assert_allclose((at - camera.center[-2:]) * camera.zoom, on_screen)
+    workspace.actions.toggle_magnifier()
+    assert (camera.zoom, tuple(camera.center)) == before
+
+
+def test_lines_are_measured_on_the_view_under_the_mouse(opened, viewer, qtbot):
+    workspace = opened()
+    show(workspace, qtbot)
+    viewer.cursor.viewbox = (0, 1)
+    workspace.actions.toggle_ruler()
+    places = workspace.exam._layers.cells
+    assert cells(viewer) == [list(cell) for cell in places]
+    assert viewer.layers.selection.active is places[1][-1]
+    viewer.cursor.viewbox = (1, 0)
+    ruler = viewer.layers.selection.active
+    assert ruler is places[2][-1]
+    assert ruler.mode == "add_line"
+    ruler.add(np.array([[10.0, 10.0], [40.0, 50.0]]), shape_type="line")
+    assert list(ruler.features["length"]) == ["50 px"]
+    workspace.actions.toggle_ruler()
+    assert ruler.mode == "pan_zoom"
+    viewer.cursor.viewbox = (0, 1)
+    assert viewer.layers.selection.active is not places[1][-1]
+    show(workspace, qtbot, workspace.next_exam)
+    assert not len(ruler.data)
+    workspace.toggle_exam()
+    assert not owned(viewer).with_role("exam", "ruler")

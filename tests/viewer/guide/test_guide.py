@@ -78,6 +78,44 @@ def test_a_step_of_the_slider_shows_the_latents(viewer, opened):
     assert guide_of(opened).is_done("latent")
 
 
+def test_a_prompt_shows_its_first_latent(viewer, opened, qtbot):
+    prompts = opened.images.prompts
+    prompts.ask("view marker")
+    qtbot.waitUntil(lambda: prompts.head is not None or bool(prompts.note), timeout=30_000)
+    assert prompts.head is not None, prompts.note
+    assert shown(viewer) == {"mammogram", "truth", "latents"}
+    assert not viewer.canvas.overlays[HINT_TEXT].visible
+    assert opened.session.rank == 0
+    assert viewer.canvas.overlays.text.text.startswith(
+        f"rank 1 of 2,048   latent {opened.session.current}\n“view marker”"
+    )
+
+
+def test_another_image_in_its_place_shows_its_latents(viewer, opened, qtbot):
+    viewer.layers.remove(owned(viewer).find("mammogram"))
+    qtbot.waitUntil(lambda: not viewer.canvas.overlays[HINT_TEXT].visible)
+    opened.browser.show(1)
+    qtbot.waitUntil(lambda: opened.session.maps is not None, timeout=20_000)
+    assert {"latents", "logit map"} & shown(viewer) == {"latents"}
+
+
+@pytest.mark.parametrize("asked", ["boxes", "box", "table"])
+def test_what_is_asked_about_latents_shows_them(viewer, opened, qtbot, asked):
+    if asked == "boxes":
+        opened.localizer.drawn = True
+        qtbot.waitUntil(lambda: owned(viewer).find("found") is not None, timeout=20_000)
+    elif asked == "box":
+        (box,) = boxes_of(opened.session.image, "findings.csv", "mass")
+        opened.localizer.drawn = False
+        opened.localizer.order_by_box(tuple(box), "the mass box")
+        qtbot.waitUntil(lambda: "IoU" in opened.session.order.name, timeout=20_000)
+    else:
+        opened.latents.prefer("image.max")
+        opened.latents.fill()
+    assert {"latents", "logit map"} & shown(viewer) == {"latents"}
+    assert not viewer.canvas.overlays[HINT_TEXT].visible
+
+
 def test_the_next_image_takes_the_words_away_and_keeps_the_map(viewer, opened, qtbot):
     first = opened.session.image
     opened.browser.next_image()

@@ -81,6 +81,18 @@ def test_a_prompt_is_asked_and_answered(qtbot, docks, toml, image, which):
     assert docks[1].result.after_text(2).startswith("– (")
 
 
+@pytest.mark.parametrize("rank", [0, 2])
+def test_the_answer_is_drawn_once(qtbot, docks, rank):
+    session, layer = docks[0].session, docks[0].workspace.context.scene.stack_layer
+    session.current = int(session.order.latents[rank])
+    drawn, announced = [], []
+    layer.events.set_data.connect(drawn.append)
+    session.events.maps.connect(lambda maps: announced.append((maps, session.order, session.current)))
+    ask(qtbot, docks, "mass")
+    assert len(drawn) == 1
+    assert announced == [(session.maps, session.order, session.order.latents[0])]
+
+
 def test_an_edit_changes_the_cosine(qtbot, docks, toml, image):
     ask(qtbot, docks, "mass", 1)
     one = docks[1].intervention

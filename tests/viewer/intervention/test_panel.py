@@ -683,6 +683,23 @@ def test_a_set_that_is_larger_than_k_says_why(dock, run, qtbot):
     assert dock.set.note.text().startswith("A set of 5;")
 
 
+def test_a_run_without_labels_leaves_the_prediction_and_its_map(dock, run, session, viewer, model, qtbot):
+    dock.show()
+    assert dock.set.source_box.currentData() == "run"
+    dock.intervention.map_kind = "before"
+    unlabelled = intervene_kit.MemoryRun(model)
+    unlabelled.images = unlabelled.images.drop(columns=["label.mass", "label.suspicious_calcification"])
+    session.run = unlabelled
+    idle(qtbot, dock)
+    assert owned(viewer).find("logit map") is not None
+    assert dock.set.source_box.currentData() == "image"
+    dock.set.k_slider.box.setValue(3)
+    assert dock.intervention.view.edit.mask.sum() == 3
+    assert dock.set.banner.isVisible()
+    dock.set.reset_button.click()
+    assert "has no label for this prediction" in dock.over_run.note
+
+
 def test_the_form_to_begin_with_is_the_command_s():
     from inspect import signature
 

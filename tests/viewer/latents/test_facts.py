@@ -16,8 +16,8 @@ from napari_mammosae.core.runs.classes import classes_of
 from napari_mammosae.core.runs.files.images import ImageFiles
 from napari_mammosae.viewer.canvas.colors import heat_colormap
 from napari_mammosae.viewer.latents.facts import facts_of
+from napari_mammosae.viewer.latents.gallery.thumbnails import GreyCache, make_pictures
 from napari_mammosae.viewer.latents.tasks import rank
-from napari_mammosae.viewer.latents.thumbnails import GreyCache, make_pictures
 
 
 def quiet(*_):

@@ -423,6 +423,50 @@ def test_a_blind_judge_is_shown_no_rank(dock, run, image, session, follows):
     assert dock.table.sort_key == "run.diff"
 
 
+def _ordered_by(dock, key, qtbot):
+    """Sort by a column with clicks, and let the stack keep that order from then on."""
+    if key.startswith("region"):
+        dock.query.draw("rectangle")
+        dock.query.layer.add([[[0, 0], [0, 100], [100, 100], [100, 0]]], shape_type="rectangle")
+        qtbot.waitUntil(lambda: bool(dock.query.columns), timeout=20_000)
+    if dock.table.sort_key != key:
+        section = [column.key for column in dock.table.columns].index(key)
+        dock.view.horizontalHeader().sectionClicked.emit(section)
+    assert dock.follow_button.isChecked()
+    dock.follow_button.click()
+    return dock.session.order.name
+
+
+def _another_image(dock, viewer, seed=3):
+    viewer.add_layer(layers.mammogram_layer(mammogram(seed, INPUT, f"another-{seed}")))
+    dock.session.maps = latent_maps(dock.session.model, Frame.identity(INPUT), seed=seed)
+
+
+@pytest.mark.parametrize("key", ["image.max", "image.logit.mass", "region.energy", "run.auroc", "run.mean"])
+def test_scores_of_another_image_or_run_are_not_shown(dock, run, image, session, viewer, qtbot, tmp_path, key):
+    name = _ordered_by(dock, key, qtbot)
+    assert name in viewer.canvas.overlays.text.text
+    if key.startswith("run"):
+        _another_image(dock, viewer)
+        assert name in viewer.canvas.overlays.text.text  # it holds for every image of the run
+        session.run = FakeRun(tmp_path, write=False)
+    else:
+        _another_image(dock, viewer)
+    settle(qtbot, dock)
+    assert name not in viewer.canvas.overlays.text.text
+    assert session.order.name == BY_IMAGE
+
+
+@pytest.mark.parametrize("key", ["image.max", "region.energy"])
+def test_eyes_opened_over_another_image_see_no_scores_of_the_former(dock, run, image, session, viewer, qtbot, key):
+    name = _ordered_by(dock, key, qtbot)
+    session.blind = True
+    _another_image(dock, viewer)
+    session.blind = False
+    settle(qtbot, dock)
+    assert name not in viewer.canvas.overlays.text.text
+
+
 def test_a_region_is_a_table_order(dock, image, session, qtbot):
     dock.query.draw("rectangle")
     dock.query.layer.add([[[0, 0], [0, 100], [100, 100], [100, 0]]], shape_type="rectangle")

@@ -5,7 +5,7 @@ from napari_mammosae.core.reports.latent_pictures import COUNT
 from napari_mammosae.core.runs.files.images import ImageFiles
 from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.runs.ready import files_of_run, ready_run
-from napari_mammosae.viewer.latents.thumbnails import GreyCache, make_pictures
+from napari_mammosae.viewer.latents.gallery.thumbnails import GreyCache, make_pictures
 
 
 def test_thumbnails_are_listed_with_their_size_and_forgotten_on_request(tmp_path):

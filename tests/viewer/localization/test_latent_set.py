@@ -192,7 +192,7 @@ def test_latents_of_a_verdict_follow_what_is_judged(qtbot, dock, monkeypatch):
     monkeypatch.setattr(type(dock.workspace.reviewer.book), "mine", mine)
     dock.workspace.session.verdicts = lambda latent: None
     part = dock.choice.together
-    assert part.source_box.itemText(part.source_box.findData("lesion")) == "called lesion (1)"
+    assert part.source_box.itemText(part.source_box.findData("lesion")) == "marked lesion (1)"
     choose(qtbot, dock, "lesion", "union")
     assert dock.localizer.several.latents == (LEFT,)
     mine[RIGHT] = SimpleNamespace(verdict="lesion")

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import text_kit
+from layer_models import write_inner_model
 from napari_mammosae.core.base.errors import SettingsError
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -161,3 +162,53 @@ def test_a_prompt_that_cannot_be_asked_any_more_is_missing(qtbot, viewer, run_pa
     del content["prompts"]  # of an earlier version
     path.write_text(json.dumps(content))
     assert restore(qtbot, other_viewer(request), path)[0] == "Session restored."
+
+
+def test_hidden_heads_and_all_open_layers_come_back(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, text_kit.write_model(tmp_path / "prompted"))
+    session = work.session
+    inner = write_inner_model(tiny_model, tmp_path / "inner", "blocks.7")
+    work.images.choice = ModelChoice(str(inner), device="cpu")
+    work.layers.add()
+    idle(qtbot, work)
+    session.current, session.pins = 7, (3, 9)
+    work.layers.choose(0)
+    asked(qtbot, work, "Mass | no mass")
+    work.images.heads.show("classifier", False)
+    seen = work.layers.open[1].stack
+    seen.visible, seen.opacity = True, 0.4
+    session.current = int(session.maps.latents[1])
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    assert again.layers.titles() == work.layers.titles()
+    assert (again.layers.chosen, again.session.model.layer) == (0, "head")
+    assert again.session.hidden_heads == ("classifier",)
+    assert [head.name for head in again.session.model.heads] == [head.name for head in session.model.heads]
+    assert again.session.current == session.current
+    other = again.layers.open[1]
+    assert (other.current, other.pins) == (7, (3, 9))
+    assert (other.stack.visible, other.stack.opacity) == (True, 0.4)
+    assert other.maps.pooled_mean.tolist() == work.layers.open[1].maps.pooled_mean.tolist()
+
+
+def test_a_layer_or_a_head_that_is_gone_is_missing(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    inner = write_inner_model(tiny_model, tmp_path / "inner", "blocks.7")
+    work.images.choice = ModelChoice(str(inner), device="cpu")
+    work.layers.add()
+    idle(qtbot, work)
+    path = tmp_path / "a.session.json"
+    keeper_of(work).save(path)
+    content = json.loads(path.read_text())
+    content["heads"]["known"].append("clip")
+    path.write_text(json.dumps(content))
+    for file in inner.parent.iterdir():
+        file.unlink()
+    again = other_viewer(request)
+    text, is_error = restore(qtbot, again, path)
+    assert is_error
+    assert "model.toml was not found" in text
+    assert "the head clip" in text
+    assert again.session.model.layer == "head"
+    assert again.session.maps is not None

@@ -4,14 +4,12 @@ Made for sorting latents by where they look, not for measuring anatomy: quick, w
 rather than wrong where the evidence is weak.
 """
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt
 
 from ..images.cells import cell_shares
 from .cell_parts import parts_of
@@ -28,6 +26,7 @@ _REDUCED = 4  # masks are found on an image reduced so many times
 _FAINTEST_MARKER = 90
 _NOISE = 1e-6  # of a cell's area, less than a thousandth of a pixel: rounding, which ratios would blow up
 _SMALLEST_MARKER = 6  # reduced pixels
+_REACH = 40  # reduced pixels of skin at most, so that a file with a wrong spacing takes no longer
 
 Mask = NDArray[np.bool_]
 Grey = NDArray[np.uint8]
@@ -58,27 +57,9 @@ def region_masks(
     spacing
         Millimetres per input pixel (row, column); a typical one where it is not known.
     """
-    if pixels.ndim != 2 or pixels.dtype != np.uint8:
-        raise ValueError(f"a model input has two dimensions and 8 bit, not {pixels.ndim} and {pixels.dtype}")
-    height, width = pixels.shape
-    reduced = (max(width // _REDUCED, 1), max(height // _REDUCED, 1))
-    small: Grey = np.asarray(cv2.resize(pixels, reduced, interpolation=cv2.INTER_AREA), np.uint8)
-    turned = laterality == "R" if laterality else _chest_wall_is_right(small)
-    if turned:
-        small = small[:, ::-1]
-    breast = _breast(small, _air_level(small))
-    view = view or _view(breast)
-    step = np.array(spacing or TYPICAL_SPACING) * (height / reduced[1], width / reduced[0])
-    depth = distance_transform_edt(breast, sampling=step) if not breast.all() else np.full(breast.shape, np.inf)
-    masks = {
-        "breast": breast,
-        # The edge lies half a pixel before the first pixel of the breast.
-        "skin": breast & (depth < SKIN_MM + step.mean() / 2),
-        "pectoral": breast & pectoral_outline(small, breast) if view == "MLO" else np.zeros_like(breast),
-        "marker": _markers(small, breast),
-    }
-    full = {name: _enlarged(mask[:, ::-1] if turned else mask, pixels.shape) for name, mask in masks.items()}
-    full["border"] = _border(height, width)
+    masks = _reduced_masks(pixels, laterality, view, spacing)
+    full = {name: _enlarged(mask, pixels.shape) for name, mask in masks.items()}
+    full["border"] = _border(*pixels.shape)
     return {name: full[name] for name in REGIONS}
 
 
@@ -102,18 +83,16 @@ def region_cells(
     view: Literal["CC", "MLO"] | None = None,
     spacing: tuple[float, float] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
-    """Return `region_shares`, and which parts of each cell the breast covers, (H', W') uint64; see `parts_of`."""
-    return cells_of(region_masks(pixels, laterality=laterality, view=view, spacing=spacing), grid)
+    """Return `region_shares`, and which parts of each cell the breast covers, (H', W') uint64; see `parts_of`.
 
-
-def cells_of(masks: Mapping[str, Mask], grid: tuple[int, int]) -> tuple[NDArray[np.float32], NDArray[np.uint64]]:
-    """Return what `region_cells` does, from the masks of `region_masks`."""
+    Both are of the reduced image that regions are found on, not of masks that are enlarged again.
+    """
+    masks = _reduced_masks(pixels, laterality, view, spacing)
     shares = np.zeros((len(REGIONS), *grid))
-    for index, name in enumerate(REGIONS):
-        if name == "border":
-            shares[index] = _border_shares(*masks[name].shape, grid)
-        elif masks[name].any():
-            shares[index] = cell_shares(masks[name], grid)
+    shares[REGIONS.index("border")] = _border_shares(*pixels.shape, grid)
+    for name, mask in masks.items():
+        if mask.any():
+            shares[REGIONS.index(name)] = cell_shares(mask, grid)
     shares[shares < _NOISE] = 0.0
     return shares.astype(np.float32), parts_of(masks["breast"], grid)
 
@@ -124,6 +103,42 @@ def whole_image(shape: tuple[int, int], grid: tuple[int, int]) -> tuple[NDArray[
     shares[REGIONS.index("breast")] = 1
     shares[REGIONS.index("border")] = _border_shares(*shape, grid)
     return shares, parts_of(np.ones(shape, np.bool_), grid)
+
+
+def _reduced_masks(
+    pixels: Grey,
+    laterality: Literal["L", "R"] | None,
+    view: Literal["CC", "MLO"] | None,
+    spacing: tuple[float, float] | None,
+) -> dict[str, Mask]:
+    """Masks of all regions but the border, of the reduced image."""
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise ValueError(f"a model input has two dimensions and 8 bit, not {pixels.ndim} and {pixels.dtype}")
+    height, width = pixels.shape
+    reduced = (max(width // _REDUCED, 1), max(height // _REDUCED, 1))
+    small: Grey = np.asarray(cv2.resize(pixels, reduced, interpolation=cv2.INTER_AREA), np.uint8)
+    turned = laterality == "R" if laterality else _chest_wall_is_right(small)
+    if turned:
+        small = small[:, ::-1]
+    breast = _breast(small, _air_level(small))
+    view = view or _view(breast)
+    step = np.array(spacing or TYPICAL_SPACING) * (height / reduced[1], width / reduced[0])
+    masks = {
+        "breast": breast,
+        # The edge lies half a pixel before the first pixel of the breast.
+        "skin": breast & _near_air(breast, step, SKIN_MM + float(step.mean()) / 2),
+        "pectoral": breast & pectoral_outline(small, breast) if view == "MLO" else np.zeros_like(breast),
+        "marker": _markers(small, breast),
+    }
+    return {name: mask[:, ::-1] for name, mask in masks.items()} if turned else masks
+
+
+def _near_air(breast: Mask, step: NDArray[np.float64], reach: float) -> Mask:
+    """Pixels less than `reach` mm from one of the air; `step` is (row, column) mm per pixel."""
+    rows, columns = np.minimum(reach / step, _REACH).astype(int)
+    down, across = np.ogrid[-rows : rows + 1, -columns : columns + 1]
+    disc = (down * step[0]) ** 2 + (across * step[1]) ** 2 < reach**2
+    return np.asarray(cv2.dilate((~breast).view(np.uint8), disc.view(np.uint8))) > 0
 
 
 def _border(height: int, width: int) -> Mask:

@@ -97,7 +97,7 @@ def _with_image(findings: Findings, image: str) -> tuple[Findings, str]:
     image_id = _with_folder(image) if clash else stem
     images = images.rename(index=longer)
     if image_id in images.index:
-        raise FindingsError(f"{findings.name}: which of its images {image_id} is, cannot be told; give it longer names")
+        raise FindingsError(f"{findings.name}: {image_id} could be several of its images; give it longer names")
     images.loc[image_id] = pd.Series({"full_name": image}, dtype=object)
     table = findings.table.assign(image_id=findings.table["image_id"].replace(longer))
     return replace(findings, table=table, images=images), image_id

@@ -34,6 +34,8 @@ class Truth:
         (b,) which row of the image's boxes each is; those beyond the model's crop are left out.
     notes
         What was left out, one sentence each.
+    hidden
+        Whether there may be boxes that are not to be seen.
     """
 
     annotated: bool
@@ -43,6 +45,7 @@ class Truth:
     input: NDArray[np.float64]
     row: NDArray[np.intp]
     notes: tuple[str, ...] = ()
+    hidden: bool = False
 
 
 def truth_of(findings: "Findings | None", image: Mammogram, frame: Frame, finding: str = ALL_FINDINGS) -> Truth:

@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .errors import WriteError
-from .files import write_atomic, write_together
+from .files import write_atomic, write_error, write_together
 from .tables.cells import write_csv
 
 if TYPE_CHECKING:
@@ -126,9 +126,12 @@ def check_replaceable(note: Path, *results: Path) -> None:
     Raises
     ------
     WriteError
-        Such a file is there.
+        Such a file is there, or its name is not one that the system takes.
     """
-    taken = next((path for path in (*results, note) if path.exists()), None)
+    try:
+        taken = next((path for path in (*results, note) if path.exists()), None)
+    except OSError as error:
+        raise write_error(note.name, error) from error
     if taken is not None and not _is_ours(note):
         raise WriteError(
             f"{taken.name} exists and has no record of being a result of napari-mammosae. Choose another name, or "

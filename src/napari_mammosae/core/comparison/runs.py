@@ -7,6 +7,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from ..annotations.positives import DENSITIES
+from ..base.arguments import expect
 from ..base.errors import RunError, SettingsError
 from ..base.provenance import provenance
 from ..ranking.files import PUBLISHED, check_order, published_ranking
@@ -63,6 +64,8 @@ def compare(
     >>> ms.compare(run, run, "mass").table()["change"].abs().max().item()
     0.0
     """
+    for run in (a, b):
+        expect(run, "run")
     if a.info["sae_sha256"] != b.info["sae_sha256"]:
         raise RunError(
             f"{a.path.name} and {b.path.name} were made with different SAEs ({a.info['sae_sha256'][:8]} and "

@@ -64,6 +64,8 @@ class Mammogram:
         Pixels the preprocessing drops on every side: 5 for DICOM.
     crop
         False refuses images that do not have the model's input size already.
+    windows
+        Name, centre and width of the file's further windows, in units of `pixels`.
     listed
         What a list or run calls it, with its folders there; empty for an image that is in none.
     """
@@ -84,6 +86,7 @@ class Mammogram:
     notes: tuple[str, ...] = ()
     border: int = 0
     crop: bool = True
+    windows: tuple[tuple[str, float, float], ...] = ()
     listed: str = ""
     _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
 

@@ -27,7 +27,7 @@ class Preprocessing:
     size
         Rows and columns of the input.
     mean, std
-        Taken off and divided by after the image was scaled to 0 ... 1: a number, or one a channel.
+        Taken off and divided by after the image was scaled to 0 ... 1: a number, or one per channel.
     crop
         Whether images of another size are made to fit; otherwise they are refused.
     fit

@@ -143,7 +143,7 @@ class Cohort:
         edit.check(self.n_latents)
         if edit.region is not None or edit.mode == "clip":
             what = "a region" if edit.region is not None else "clipping"
-            raise SettingsError(f"{what} needs the maps of each image; mean activations do not tell.")
+            raise SettingsError(f"{what} needs the maps of each image; mean activations do not suffice.")
         targets = edit.targets
         level = self.attribution[:, targets].sum(axis=1) * edit.value if edit.mode == "clamp" and edit.value else 0.0
         if edit.form == "replace":

@@ -114,15 +114,17 @@ class Edit:
         }
 
 
-def mask_of(latents: Iterable[int], n_latents: int) -> BoolArray:
-    """Mark the latents of a list or selection, (h,) bool.
+def mask_of(latents: Iterable[int] | int, n_latents: int) -> BoolArray:
+    """Mark the latents of a list or selection, (h,) bool; a mask of them is taken as it is.
 
     Raises
     ------
     SettingsError
         If the list is empty, or a latent is out of range or no whole number.
     """
-    chosen = np.asarray(list(latents))
+    chosen = np.atleast_1d(np.asarray(latents if isinstance(latents, np.ndarray | int) else list(latents)))
+    if chosen.dtype == np.bool_ and chosen.size == n_latents and chosen.any():
+        return chosen
     if not chosen.size:
         raise SettingsError("the set of latents is empty; choose at least one.")
     if chosen.dtype.kind not in "iu":

@@ -105,10 +105,10 @@ def change_of_means(maps: LatentMaps, edit: Edit) -> FloatArray:
 def _change(flat: FloatArray, share: FloatArray, edit: Edit, live: IntArray) -> FloatArray:
     """Change (C, cells) of what the latents that fire add at each cell."""
     targets = edit.targets[live]
+    share, chosen = share[:, targets], flat[targets]
     if edit.mode == "clip":
-        chosen = flat[targets]
-        return _summed(share[:, targets], edit.new_values(chosen) - chosen)
-    return _summed(share * np.where(targets, edit.factor - 1.0, 0.0), flat)
+        return _summed(share, edit.new_values(chosen) - chosen)
+    return _summed(share * (edit.factor - 1.0), chosen)
 
 
 def _summed(share: FloatArray, flat: FloatArray) -> FloatArray:

@@ -100,7 +100,7 @@ class EditableImage:
 
         def work(part: Sequence[Edit]) -> FloatArray:
             nonlocal done
-            report(f"Passing the edited latents from {self.model.layer} on", done, len(different))
+            report(f"Running the network with edited latents from {self.model.layer} on", done, len(different))
             found = self._pass_on(part)
             done += len(part)
             return found

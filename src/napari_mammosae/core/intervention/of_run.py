@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import numpy as np
 import pandas as pd
 
+from ..base.arguments import expect
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, measure_title, plain
 from ..base.provenance import provenance
@@ -296,6 +297,8 @@ def cohort_of_run(
     SettingsError
         As `logits_of_label` and `sample_of`.
     """
+    expect(run, "run")
+    expect(model, "model")
     run.check_model(model)
     sample = sample_of(run, label, split, unit)
     attribution, constant = model.linear_tail()

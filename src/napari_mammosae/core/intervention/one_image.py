@@ -104,8 +104,8 @@ def sweep_image(
         raise SettingsError(f"the model has no class {logit!r}; it predicts {', '.join(model.classes)}.")
     place, h = list(model.classes).index(name), model.n_latents
     chosen = [*(k for k in DEFAULT_KS if k < h), h] if ks is None else list(ks)
-    if chosen and not (min(chosen) >= 0 and max(chosen) <= h):
-        raise SettingsError(f"k goes from 0 to {h}; {min(chosen)} to {max(chosen)} was asked for.")
+    if wrong := [k for k in chosen if not 0 <= k <= h]:
+        raise SettingsError(f"k is {wrong[0]}; expected 0 to {h}, the number of latents.")
     progress(f"Computing latents of {image.image_id}")
     features, maps = features_and_latents(model, image.prepared(model.preprocessing), image.name)
     if model.linear:

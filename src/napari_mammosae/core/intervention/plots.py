@@ -23,7 +23,7 @@ def draw_curve(axis: "Axes", table: "pd.DataFrame", measure: str, name: str) -> 
             axis.fill_between(rows["k"], *ends, alpha=0.2, color=line.get_color(), linewidth=0)
     axis.set_xscale("symlog", linthresh=1)
     axis.set_xlim(left=0)
-    axis.set_xlabel("k, latents a class")
+    axis.set_xlabel("k, latents per class")
     axis.grid(alpha=0.3)
 
 

@@ -67,8 +67,8 @@ class Curve:
 
         h = self.union_size.size - 1
         chosen = np.arange(h + 1) if ks is None else np.asarray(ks, dtype=np.int64)
-        if chosen.size and not (chosen.min() >= 0 and chosen.max() <= h):
-            raise SettingsError(f"k goes from 0 to {h}; {chosen.min()} to {chosen.max()} was asked for.")
+        if (wrong := chosen[(chosen < 0) | (chosen > h)]).size:
+            raise SettingsError(f"k is {wrong[0]}; expected 0 to {h}, the number of latents.")
         step = np.searchsorted(self.steps, chosen, "right") - 1
         columns = {"mode": self.mode, "form": self.form, "k": chosen, "union_size": self.union_size[chosen]}
         return pd.DataFrame(columns | {name: values[step] for name, values in self.measures.items()})

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..anatomy.cell_parts import BREAST_PARTS
 from ..annotations.boxes import Findings
+from ..base.arguments import expect
 from ..base.errors import FindingsError
 from ..base.names import slug
 from ..base.progress import Report, reporting
@@ -97,8 +98,11 @@ def localize(
     >>> list(boxes.columns[:3])
     ['finding', 'latent', 'ap']
     """
+    expect(run, "run")
     cut = Threshold.parse(threshold)
     settings = LocalizationSettings(cut, iou, confidence, min_area, images, resamples, seed, split)
+    if not isinstance(findings, RunBoxes):
+        expect(findings, "boxes")
     boxes = findings if isinstance(findings, RunBoxes) else boxes_of_run(run, findings)
     names = [finding] if isinstance(finding, str) else finding
     with reporting(progress) as report:

@@ -33,7 +33,7 @@ class Threshold:
         """Read `kind:value`, for example `quantile:0.95`; a `Threshold` is returned as it is."""
         if isinstance(text, Threshold):
             return text
-        kind, _, value = text.strip().partition(":")
+        kind, _, value = str(text).strip().partition(":")
         try:
             number = float(value)
         except ValueError:

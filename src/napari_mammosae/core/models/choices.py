@@ -114,9 +114,13 @@ def check_device(name: str) -> str:
     return name
 
 
-def is_untrained(sae: Path | str | None) -> bool:
-    """Whether "untrained" is asked for in place of a file, and no file is called so."""
-    return str(sae) == "untrained" and not Path(str(sae)).exists()
+StandIn = Literal["untrained", "random", "channels"]
+"""What can stand in the place of a model's SAE to compare with; see `sae.stand_ins`."""
+
+
+def stand_in(sae: Path | str | None) -> StandIn | None:
+    """Return what is asked for in place of a file, where no file is called so."""
+    return next((one for one in get_args(StandIn) if str(sae) == one and not Path(one).exists()), None)
 
 
 def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +132,7 @@ def settle_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(recipe)
     for key in ("name", *_FILES):
         value = found.get(key)
-        if value is None or value == NO_SAE or (key == "sae" and is_untrained(value)):
+        if value is None or value == NO_SAE or (key == "sae" and stand_in(value)):
             continue
         if key in _FILES or Path(value).suffix == ".toml":
             found[key] = Path(value).absolute()

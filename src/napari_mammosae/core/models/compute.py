@@ -7,14 +7,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..base.arguments import expect
 from ..base.errors import ModelError
 from ..images.geometry import Frame
 from ..images.mammogram import Mammogram
 from ..images.preprocessing import ModelInput, check_varies
 from ..images.tensors import normalise
 from .engines.devices import send_planes
+from .engines.measure import measure
 from .latents import LatentBatch, LatentMaps
-from .measure import measure
 from .memory import within_memory
 from .model import MammoSAE
 
@@ -44,6 +45,8 @@ def compute_latents(model: MammoSAE, image: Mammogram) -> LatentMaps:
     >>> ms.compute_latents(ms.load_model("demo"), image).shape
     (2048, 48, 29)
     """
+    expect(model, "model")
+    expect(image, "mammogram")
     return features_and_latents(model, image.prepared(model.preprocessing), image.name)[1]
 
 

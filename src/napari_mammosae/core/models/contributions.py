@@ -115,7 +115,7 @@ def contributions_of(
 
     def slopes(part: Sequence[int]) -> None:
         for number in part:
-            report(f"Going back from the logits to {model.layer}", number, len(points))
+            report(f"Computing gradients of the logits to {model.layer}", number, len(points))
             at = (fires.to(model.device) * points[number]).requires_grad_()
             logits = _tail(model, model.decode(at, live.to(model.device), features))
             for row, logit in enumerate(logits):

@@ -203,7 +203,8 @@ class LatentMaps:
             import xarray as xr
         except ImportError:
             raise MissingPackageError("xarray is not installed: pip install xarray.") from None
-        chosen = self.latents if latents is None else np.atleast_1d(np.asarray(latents, np.int64))
+        wanted = self.latents if latents is None else np.atleast_1d(np.asarray(latents, np.int64))
+        chosen = np.arange(self.shape[0])[wanted]
         rows, cols = (np.arange(n, dtype=np.float64) for n in self.shape[1:])
         if self.frame is not None:
             affine = cell_affine(self.frame, self.shape[1:])

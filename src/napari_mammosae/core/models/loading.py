@@ -18,8 +18,6 @@ from ..base.reading import reading
 from .adapters.kinds import NetworkSource
 from .adapters.protocol import Backbone
 from .adapters.reading import read_network
-from .adapters.weights import check_weights
-from .backbone import EfficientNetBackbone
 from .choices import (
     AnyEngine,
     Precision,
@@ -27,8 +25,8 @@ from .choices import (
     check_engine,
     check_precision,
     choose_engine,
-    is_untrained,
     settle_recipe,
+    stand_in,
 )
 from .files.found_again import found_beside
 from .files.head_files import check_head_file
@@ -40,11 +38,11 @@ from .published.download import download_model
 from .sae.autoencoder import SparseAutoencoder
 from .sae.options import SaeOptions
 from .sae.reading import read_sae, weights_file
-from .sae.untrained import with_untrained_sae
+from .sae.stand_ins import with_stand_in
 from .text.reading import TextFiles
-from .weights.checkpoints import EncoderWeights, read_backbone, read_classifier, read_head
+from .weights.building import build_backbone, renamed
+from .weights.checkpoints import read_backbone, read_classifier, read_head
 from .weights.file_kinds import check_weights_file
-from .weights.released import architecture_of, rename_released
 
 DENSITY_CLASSES = ("density_a", "density_b", "density_c", "density_d")
 
@@ -127,26 +125,6 @@ def _read_backbone(files: ModelFiles) -> tuple[Backbone, list[Head], dict[str, s
     return build_backbone(encoder, source.name), heads, places
 
 
-def renamed(encoder: EncoderWeights) -> dict[str, Tensor]:
-    """Return the weights of an encoder under this package's names."""
-    return rename_released(encoder.tensors) if encoder.released else encoder.tensors
-
-
-def build_backbone(weights: dict[str, Tensor], source: str) -> EfficientNetBackbone:
-    """Put a network together from the weights of one file, batch norms folded; see `read_parts`."""
-    try:
-        architecture = architecture_of(weights)
-    except ModelError as error:
-        raise CheckpointError(f"{source}: {error}") from None
-    with torch.device("meta"):
-        network = EfficientNetBackbone(architecture)
-    check_weights(network.state_dict(), weights, source, architecture.name)
-    floats = {k: v.float() if v.is_floating_point() else v for k, v in weights.items()}
-    network.load_state_dict(floats, assign=True)
-    network.requires_grad_(False).eval().fold_batch_norms()
-    return network
-
-
 def _new_head(said: HeadSource, weight: Tensor, bias: Tensor, source: str) -> Head:
     """Put a head together; one logit and four logits have classes by default."""
     classes, task, logits = said.classes, said.task, len(bias)
@@ -208,8 +186,9 @@ def load_model(
         Downstream checkpoint with the image encoder and the linear head.
     sae
         Sparse autoencoder, a file or folder of any tool named in the documentation; without it `encode` raises. Beside
-        a name it replaces the named model's; "untrained" stands for one of the same shape with random weights, which a
-        trained one has to beat, and "none" leaves that one out.
+        a name it replaces the named model's; "none" leaves that one out. For what a trained one has to beat:
+        "untrained" stands for one of the same shape as training begins with, "random" for directions spread as its own
+        are, and "channels" for the channels themselves.
     text, vocabulary
         For prompts: the pre-training checkpoint whose text tower is used, by default the `backbone`, and its
         `vocab.txt`, by default that in the local Hugging Face cache. Nothing of them is read before the first prompt.
@@ -257,7 +236,7 @@ def load_model(
     <MammoSAE 'demo': mass, suspicious_calcification; 2,048 latents on 48 x 29 cells of head; float32 on cpu>
     """
     given = settle_recipe({key: value for key, value in locals().items() if key not in ("compile", "download")})
-    if untrained := is_untrained(sae):
+    if (other := stand_in(sae)) is not None:
         sae = None
     if name is not None:
         if backbone or classifier:
@@ -315,8 +294,8 @@ def load_model(
         found_note=found_note,
     )
     model = loaded_within_memory(files.name, device, lambda device: put_together(device=device))
-    if untrained:
-        model = with_untrained_sae(model)
+    if other is not None:
+        model = with_stand_in(model, other)
     model.recipe = given | {"device": device, "engine": chosen}
     return model
 

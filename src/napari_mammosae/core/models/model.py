@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..base.arguments import expect
 from ..base.errors import ModelError
+from ..base.products import product
 from ..images.mammogram import Mammogram
 from ..images.preprocessing import Preprocessing
 from .adapters.protocol import Backbone
@@ -25,14 +27,12 @@ from .files.found_again import FoundAgain
 from .heads import HasHeads, Head, check_heads, lasting_logits, stacked
 from .layers import block_of_layer
 from .sae.autoencoder import SparseAutoencoder
+from .sae.decoder import through_decoder
 from .sae.fitting import where_it_fits
 from .text.of_model import ModelText
 from .text.reading import TextFiles
 from .text.space import JointSpace
 from .text.tower import Vectors
-
-_COLUMNS = 2_048
-"""Latents whose attribution is worked out at once."""
 
 
 @dataclass(eq=False, repr=False)
@@ -255,9 +255,9 @@ class MammoSAE(HasHeads):
             vars(self).pop(name, None)
         if "attribution" in (known := vars(self)):
             if head.prompt is not None and self.text is not None:  # the same numbers from a quarter of the memory
-                row = (head.prompt.direction @ self.joint_space().latents)[None]
+                row = product(head.prompt.direction[None], self.joint_space().latents)
             else:
-                row = self._attribution_of(head.weight)
+                row = through_decoder(head.weight, self._sae_of_tail())
             known["attribution"] = np.concatenate([known["attribution"], row])
 
     def takes(self, x: Tensor) -> bool:
@@ -375,25 +375,14 @@ class MammoSAE(HasHeads):
         ModelError
             If the layer is not "head" (what follows is not linear there), or there is no SAE or no head.
         """
-        return self._attribution_of(self.head_weight)
+        return through_decoder(self.head_weight, self._sae_of_tail())
 
     @cached_property
     def cell_attribution(self) -> NDArray[np.float64] | None:
         """What one unit of a latent's mean, each cell times its own size, adds to each logit; see `ModelFacts`."""
         if self.sae is None or not self.each_cell_normalised or self.block is not None or not self.heads:
             return None
-        return self._through_decoder(self.head_weight, self.sae)
-
-    def _attribution_of(self, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        return self._through_decoder(weight, self._sae_of_tail())
-
-    @staticmethod
-    def _through_decoder(weight: NDArray[np.float64], sae: SparseAutoencoder) -> NDArray[np.float64]:
-        """Multiply with the decoder in double precision, a piece at a time: whole it would take 268 MB."""
-        decoder = sae.decoder_weight
-        starts = range(0, decoder.shape[1], _COLUMNS)
-        pieces = [weight @ decoder[:, start : start + _COLUMNS].double().cpu().numpy() for start in starts]
-        return np.concatenate(pieces, axis=1)
+        return through_decoder(self.head_weight, self.sae)
 
     @cached_property
     def constant(self) -> NDArray[np.float64]:
@@ -421,11 +410,16 @@ class MammoSAE(HasHeads):
         >>> list(chances)
         ['mass', 'suspicious_calcification']
         """
+        expect(image, "mammogram")
         logits = self.logits(self.features(image.to_input(self.preprocessing)))[0].numpy()
         if not np.isfinite(logits).all() and self.exact is not self:
             return self.exact.predict(image)
         found = self.probabilities(logits)
         return {self.classes[place]: float(found[place]) for place in lasting_logits(self.heads)}
+
+    def __reduce__(self) -> NoReturn:
+        """A model is not copied or sent to another process."""
+        raise ModelError("a model is not pickled or copied; load it again there with load_model")
 
     def unload(self) -> None:
         """Give the weights' memory back, on the GPU too; the object cannot be used afterwards."""

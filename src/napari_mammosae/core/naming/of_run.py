@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from ..base.arguments import expect
 from ..base.errors import MammoSAEError, RunError, SettingsError
 from ..base.progress import reporting
 from ..base.provenance import provenance
@@ -20,6 +21,7 @@ from .permutation import PermuteBy, permute_patients
 from .result import ConceptEvaluation
 from .run_labels import RunLabels, labels_of_run
 from .shortcuts import report_shortcuts
+from .suggested import names_of
 from .units import POOLS, Pool, baselines_of, embeddings_of, latents_of, rows_in
 
 if TYPE_CHECKING:
@@ -112,6 +114,7 @@ def evaluate(
     >>> found.comparison()["units"].tolist()
     ['latents', 'raw channels', 'untrained SAE', 'PCA']
     """
+    expect(run, "run")
     if not pools or not set(pools) <= set(POOLS):
         raise SettingsError(f"poolings {', '.join(map(str, pools)) or 'none'}; choose from {', '.join(POOLS)}.")
     if permute_by not in get_args(PermuteBy):
@@ -162,7 +165,7 @@ def evaluate(
         "left_out": dict(concepts.left_out), "notes": notes,
     }  # fmt: skip
     return ConceptEvaluation(
-        measured, baselines, pushing, used, people, run.n_latents, tuple(notes), record, paired or ()
+        measured, baselines, pushing, used, people, run.n_latents, tuple(notes), record, paired or (), names_of(run)
     )
 
 

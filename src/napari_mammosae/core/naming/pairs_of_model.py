@@ -43,11 +43,11 @@ def evaluate_pairs(
     RunError
         A run cannot be made.
     """
-    from ..models.sae.untrained import with_untrained_sae
+    from ..models.sae.stand_ins import with_stand_in
 
     pairs = read_pairs(folder)
     found = []
-    for name, own in ((TRAINED, model), (UNTRAINED, with_untrained_sae(model, seed))):
+    for name, own in ((TRAINED, model), (UNTRAINED, with_stand_in(model, "untrained", seed))):
         run = make_run(pairs.folder, own, out / name.replace(" ", "-"), progress=progress)
         found.append(measure_pairs(run, pairs, name))
     return found[0], found[1]

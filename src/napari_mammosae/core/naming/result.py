@@ -10,6 +10,7 @@ import numpy as np
 from ..base.figures import axes_or_new, plain
 from ..ranking.statistics import label_entropy
 from .permutation import family_p
+from .suggested import Names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,6 +44,8 @@ class ConceptEvaluation:
         What produced them.
     pair_measures
         How latents react to one thing alone, those of the trained SAE and of an untrained one; empty without pairs.
+    names
+        What the run's verdict file called latents at the time.
     """
 
     latents: Measured
@@ -54,6 +57,7 @@ class ConceptEvaluation:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     pair_measures: tuple[PairMeasures, ...] = ()
+    names: Names = field(default_factory=Names)
 
     def __repr__(self) -> str:
         of = self.latents
@@ -74,7 +78,8 @@ class ConceptEvaluation:
         `phi_max`, `auroc`, `auroc_lo`, `auroc_hi`, `p_value`, `q_value`, `p_family` (the share of permutations whose
         largest |r| is at least as large), `next` (label), `margin`, `entropy`, `entropy_excess`, `top_entropy`,
         `top_entropy_prior`, `ms`, `ms_null`, `ms_excess`, `clarity`, `redundancy`, `images` (on which it fires),
-        `firing`, `tested`.
+        `firing`, `tested`; with names in the verdict file also `verdict_concept` (people's), and those suggested:
+        `name`, `name_method`, `name_score`, `name_null`, `name_q_value`.
         """
         import pandas as pd
 
@@ -99,7 +104,9 @@ class ConceptEvaluation:
             "firing": of.firing / self.used.used, "tested": of.tested,
         }  # fmt: skip
         order = np.lexsort((of.units.numbers, -np.nan_to_num(np.abs(r)), ~of.accepted))
-        return pd.DataFrame({name: values[order] for name, values in columns.items()})
+        return self.names.beside(
+            pd.DataFrame({name: values[order] for name, values in columns.items()}), "verdict_concept"
+        )
 
     def correlations(self) -> pd.DataFrame:
         """Return one row a live latent, concept and pooling: `latent`, `concept`, `pool`, `r` to `q_value`."""

@@ -106,7 +106,7 @@ def labels_of_run(run: Run, tables: Sequence[Path] | None = None, positive: Posi
         here = [run.images[name].to_numpy(object)] if name in run.images else []
         _add_texts(values, categories, name, [*here, *texts.get(name, [])])
     if np.unique(patients).size == len(patients):
-        notes.append("every image counts as a patient of its own: neither the run nor a table names patients")
+        notes.append("every image counts as a separate patient: neither the run nor a table names patients")
     some = np.logical_or.reduce(labelled) if labelled else np.ones(len(run), np.bool_)
     return RunLabels(values, categories, patients, splits, some, tuple(notes))
 

@@ -1,6 +1,7 @@
 """Names of a method as suggestions in the verdict file of a run, where people see and judge them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,28 +42,43 @@ def text_suggestions(table: "pd.DataFrame", terms: str = "") -> list[Suggestion]
     ]
 
 
-def called(run: "Run") -> dict[int, str]:
-    """Return what a run's verdict file calls latents: people's concepts, else names that are better than chance."""
-    concepts, names = _said(run)
-    return {latent: name.title for latent, name in names.items() if name.beats_chance} | concepts
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What the verdict file of a run calls latents.
 
-
-def with_names(table: "pd.DataFrame", run: "Run") -> "pd.DataFrame":
-    """Return a table with a column `latent` beside what the run's verdict file calls them; as it is without a name.
-
-    Adds `concept` (people's), and `name`, `name_method`, `name_score`, `name_null` and `name_q_value` (suggested).
+    Attributes
+    ----------
+    concepts
+        What people say, by latent; several in the order in which they said it.
+    suggested
+        Names that a method suggests and that nobody has rejected.
     """
-    concepts, names = _said(run)
-    if not concepts and not names:
-        return table
-    latents = [int(latent) for latent in table["latent"]]
-    found = [names.get(latent) for latent in latents]
-    columns: dict[str, list[Any]] = {"concept": [concepts.get(latent, "") for latent in latents]}
-    for title, key, missing in _TITLES:
-        columns[title] = [missing if one is None else getattr(one, key) for one in found]
-    named = table.assign(**columns)
-    named.attrs = table.attrs
-    return named
+
+    concepts: Mapping[int, str] = field(default_factory=dict)
+    suggested: Mapping[int, Suggestion] = field(default_factory=dict)
+
+    @property
+    def called(self) -> dict[int, str]:
+        """People's concepts, else names that are better than chance."""
+        sure = {latent: name.title for latent, name in self.suggested.items() if name.beats_chance}
+        return sure | dict(self.concepts)
+
+    def beside(self, table: "pd.DataFrame", concept: str = "concept") -> "pd.DataFrame":
+        """Return a table with a column `latent` beside the names; as it is where there are none.
+
+        Adds the column `concept` (people's; under that title), and `name`, `name_method`, `name_score`, `name_null` and
+        `name_q_value` (suggested).
+        """
+        if not self.concepts and not self.suggested:
+            return table
+        latents = [int(latent) for latent in table["latent"]]
+        found = [self.suggested.get(latent) for latent in latents]
+        columns: dict[str, list[Any]] = {concept: [self.concepts.get(latent, "") for latent in latents]}
+        for title, key, missing in _TITLES:
+            columns[title] = [missing if one is None else getattr(one, key) for one in found]
+        named = table.assign(**columns)
+        named.attrs = table.attrs
+        return named
 
 
 _TITLES = (
@@ -74,11 +90,11 @@ _TITLES = (
 )
 
 
-def _said(run: "Run") -> tuple[dict[int, str], dict[int, Suggestion]]:
-    """People's concepts and the suggested names that nobody has rejected, by latent; the file is only read."""
+def names_of(run: "Run") -> Names:
+    """Return what the verdict file of a run calls latents; the file is only read."""
     path = default_path(run.path)
     if not path.is_file():
-        return {}, {}
+        return Names()
     subject = _subject(run)
     concepts: dict[int, list[str]] = {}
     rejected: dict[int, str] = {}
@@ -92,7 +108,7 @@ def _said(run: "Run") -> tuple[dict[int, str], dict[int, Suggestion]]:
             for latent, offered in store.suggestions(subject).items()
         }
     said = {latent: "; ".join(dict.fromkeys(own)) for latent, own in concepts.items()}
-    return said, {latent: name for latent, name in best.items() if name is not None}
+    return Names(said, {latent: name for latent, name in best.items() if name is not None})
 
 
 def _subject(run: "Run") -> Subject:

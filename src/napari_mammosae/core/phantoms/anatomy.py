@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,14 +11,12 @@ from scipy.interpolate import splev, splprep
 from scipy.spatial import cKDTree
 from scipy.special import expit
 
-from .noise import Field, bands, power_law, smoothstep, steered, upsampled
+from .noise import Field, Window, bands, power_law, smoothstep, steered, upsampled
 from .strokes import strands
 
 INPUT_SHAPE = (1520, 912)
 EDGE = -0.5
 """Depth in mm from which on there is nothing but air."""
-
-Window = tuple[slice, slice]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +129,23 @@ def signed_depth(contour: Field, size: tuple[float, float]) -> Field:
     rows = (np.arange(grid[0]) + 0.5) * size[0] / grid[0]
     columns = (np.arange(grid[1]) + 0.5) * size[1] / grid[1]
     nodes = np.stack(np.meshgrid(rows, columns, indexing="ij"), -1).reshape(-1, 2)
-    dense = [np.linspace(a, b, max(2, int(np.hypot(*(b - a)) / 0.2)), endpoint=False) for a, b in pairwise(contour)]
-    line = np.concatenate(dense)
+    line = _dense(contour)
     tangent = np.gradient(line, axis=0)
     tree = cKDTree(line, leafsize=64, compact_nodes=False, balanced_tree=False)  # the fastest for a line
     distance, nearest = tree.query(nodes)
     offset = nodes - line[nearest]
     side = tangent[nearest, 0] * offset[:, 1] - tangent[nearest, 1] * offset[:, 0]
     return np.asarray(np.where(side < 0, distance, -distance), np.float32).reshape(grid)
+
+
+def _dense(contour: Field) -> Field:
+    """Points 0.2 mm apart along a contour, as `linspace` sets them between each two of its own."""
+    start, way = contour[:-1], np.diff(contour, axis=0)
+    count = np.maximum(2, (np.hypot(*way.T) / 0.2).astype(int))
+    first = np.repeat(np.cumsum(count) - count, count)
+    turn = (np.arange(len(first)) - first).astype(np.float32)[:, None]
+    step = way / count[:, None].astype(np.float32)
+    return np.asarray(turn * np.repeat(step, count, axis=0) + np.repeat(start, count, axis=0))
 
 
 def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
@@ -156,9 +163,12 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
     half_width = rng.uniform(4.0, 6.5)
     # The nipple is a rounded stump in profile, blended into the outline with a small fillet.
     dr, dc = (row - tip[0]) / half_width, (column - (tip[1] - 1.0)) / (protrusion + 1.0)
-    stump = (1 - np.sqrt(np.abs(dr) ** 2.6 + np.abs(dc) ** 2.6)) * np.float32(min(half_width, protrusion))
+    tall, wide = np.flatnonzero(np.abs(dr) < 3.5), np.flatnonzero(np.abs(dc) < 4.0)
+    near = np.ix_(tall, wide)
+    stump = np.full(INPUT_SHAPE, -50.0, np.float32)
+    radius = np.sqrt(np.abs(dr[tall]) ** 2.6 + np.abs(dc[:, wide]) ** 2.6)
+    stump[near] = (1 - radius) * np.float32(min(half_width, protrusion))
     fillet = 2.4
-    near = np.ix_(np.flatnonzero(np.abs(dr) < 3.5), np.flatnonzero(np.abs(dc) < 4.0))
     skin, nipple = depth[near], stump[near]
     blend = np.clip(0.5 + 0.5 * (nipple - skin) / fillet, 0, 1)
     depth[near] = skin + (nipple - skin) * blend + fillet * blend * (1 - blend)
@@ -184,7 +194,7 @@ def lay_out(rng: np.random.Generator, view: str, build: Build) -> Geometry:
         depth,
         bare,
         muscle,
-        stump.astype(np.float32),
+        stump,
         (float(tip[0]), float(tip[1])),
         direction,
         tuple(_windows(depth)),
@@ -210,8 +220,9 @@ def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> Field:
     direction = -geometry.angle
     direction[geometry.muscle > 0] = geometry.muscle_direction
     texture = steered(rng, shape, spacing, build.exponent, 14.0, direction, 0.6)
-    strands_fine = strands(rng, geometry.spacing, shape, geometry.nipple, 520, (3.0, 8.0, 24.0), (0.2, 0.45), 0.55)
-    strands_long = strands(rng, geometry.spacing, shape, geometry.nipple, 70, (12.0, 28.0, 60.0), (0.3, 0.75), 0.40)
+    draw = partial(strands, rng, spacing, shape, geometry.nipple, windows=geometry.windows)
+    strands_fine = draw(520, (3.0, 8.0, 24.0), (0.2, 0.45), 0.55)
+    strands_long = draw(70, (12.0, 28.0, 60.0), (0.3, 0.75), 0.40)
 
     clouds = upsampled(power_law(rng, low_shape, low_spacing, 3.0, 24.0, 0.6), shape)
     haze = upsampled(power_law(rng, low_shape, low_spacing, 3.0, 70.0), shape)
@@ -233,8 +244,9 @@ def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> Field:
         out = 0.16 + 0.52 * gland + fibres * (0.070 + 0.065 * gland) + 0.09 * cloud * (0.5 + gland)
         out += (1 - 0.5 * gland) * (0.30 * strand + 0.38 * strands_long[window])
         out += 0.05 * haze[window]
-        striated = 0.56 + 0.07 * cloud + 0.07 * fibres + 0.16 * strand + 0.34 * smoothstep(g.muscle, 0.0, 45.0)
-        out += smoothstep(g.muscle, -0.6, 1.2) * (striated - 0.90 * out)
+        if g.muscle.max() > -0.6:
+            striated = 0.56 + 0.07 * cloud + 0.07 * fibres + 0.16 * strand + 0.34 * smoothstep(g.muscle, 0.0, 45.0)
+            out += smoothstep(g.muscle, -0.6, 1.2) * (striated - 0.90 * out)
         thickness = np.sqrt(1 - (1 - np.clip(g.depth / roll, 0, 1)) ** 2)
         out = np.logaddexp(0, out * 7) / 7  # tissue absorbs: never below nothing
         body[window] = out * (0.45 + 0.55 * thickness)
@@ -243,7 +255,7 @@ def tissue(rng: np.random.Generator, build: Build, geometry: Geometry) -> Field:
 
 def tone(rng: np.random.Generator, body: Field, geometry: Geometry) -> Field:
     """Grey levels: 5, 50 and 95 % of the breast at about 40, 90 and 155 of 255, as in published crops."""
-    low, middle, high = np.quantile(body[geometry.depth > 2.0][::7], [0.05, 0.5, 0.95])
+    low, middle, high = np.quantile(body.ravel()[np.flatnonzero(geometry.depth > 2.0)[::7]], [0.05, 0.5, 0.95])
     to_low, to_middle, to_high = rng.normal(40, 2), rng.normal(90, 4), rng.normal(155, 4)
     # The parabola through the three points, as long as it still rises at both ends.
     at = float((middle - low) / (high - low))
@@ -274,8 +286,12 @@ def cover(rng: np.random.Generator, geometry: Geometry, grey: Field, nipple: boo
     image = np.zeros_like(grey)
     for window, g in geometry.parts():
         depth = g.depth if nipple else g.bare_depth
-        band = smoothstep(depth, -0.4, 1.0) * (1 - smoothstep(depth, skin * 0.8, skin * 2.6))
-        out = grey[window] + band * np.clip(skin_level + 14 * wide[window], 10, 90)
+        out = grey[window].copy()
+        # The columns before are all deeper than skin and fading reach.
+        near = slice(int(np.argmax((depth < max(2.6 * skin, fade) + 0.1).any(0))), None)
+        thin, level = depth[:, near], skin_level + 14 * wide[window][:, near]
+        band = smoothstep(thin, -0.4, 1.0) * (1 - smoothstep(thin, skin * 0.8, skin * 2.6))
+        out[:, near] += band * np.clip(level, 10, 90)
         # Behind the nipple the areola is thick and the ducts converge.
         areola = 22 * np.exp(-((g.radius / 9.0) ** 2))
         if nipple:
@@ -283,7 +299,8 @@ def cover(rng: np.random.Generator, geometry: Geometry, grey: Field, nipple: boo
             out += areola
         else:
             out += np.where(g.radius > 30.0, areola, 0.0)
-        image[window] = out * smoothstep(depth, EDGE, fade)
+        out[:, near] *= smoothstep(thin, EDGE, fade)
+        image[window] = out
     return image
 
 

@@ -47,9 +47,9 @@ def free_place(rng: np.random.Generator, air: Mask, shape: tuple[int, int], low:
     rows, columns = shape
     if rows >= air.shape[0] or columns >= air.shape[1]:
         return None
-    sums = cv2.integral(air.astype(np.uint8))
-    full = sums[rows:, columns:] - sums[:-rows, columns:] - sums[rows:, :-columns] + sums[:-rows, :-columns]
-    fits = full == rows * columns
+    # Air as far as the rectangle reaches down and to the right; where it leaves the image, no place.
+    fits = cv2.erode(air.astype(np.uint8), np.ones((rows, columns), np.uint8), anchor=(0, 0)) > 0
+    fits = fits[: air.shape[0] - rows + 1, : air.shape[1] - columns + 1]
     half = air.shape[0] // 2
     if low is not None:
         fits[: half if low else 0] = False

@@ -11,7 +11,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..base.errors import ImageError
+from ..base.errors import ImageError, SettingsError
 from ..base.files import write_atomic
 from ..base.limits import check_grown, check_limit
 from ..base.progress import Report, ignore, reporting
@@ -80,9 +80,9 @@ def write_phantoms(
         The folder holds tables of these names that do not come from here, or a file cannot be written.
     """
     if count < 1:
-        raise ValueError(f"{count} phantoms were asked for; at least one is needed")
+        raise SettingsError(f"{count} phantoms were asked for; at least one is needed.")
     if not 0 <= hidden_nipples <= 1:
-        raise ValueError(f"hidden_nipples is {hidden_nipples}; it is a share, from 0 to 1")
+        raise SettingsError(f"hidden_nipples is {hidden_nipples}; it is a share, from 0 to 1.")
     folder, report, first = Path(folder), progress or ignore, seed
     check_replaceable(*table_files(folder))
 

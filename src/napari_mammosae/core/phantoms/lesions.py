@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from .anatomy import INPUT_SHAPE, Geometry, Window
-from .noise import Field
+from .anatomy import INPUT_SHAPE, Geometry
+from .noise import Field, Window
 from .strokes import curve, draw_line
 
 Mask = NDArray[np.bool_]

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy import fft
 
 Field = NDArray[np.float32]
+Window = tuple[slice, slice]
+"""Rows and columns of a part of an image."""
 
 
 def bands(rows: int, height: int = 40) -> Iterator[slice]:

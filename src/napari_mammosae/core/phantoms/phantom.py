@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..base.errors import SettingsError
 from . import confounders, lesions
 from .anatomy import Build, cover, grain, lay_out, tissue, tone
 from .lesions import Mask, box_of
@@ -61,9 +62,25 @@ class Phantom:
         return [box for found, box in self.boxes if found == name]
 
 
+_SIDES: tuple[tuple[Laterality, View], ...] = (("L", "CC"), ("L", "MLO"), ("R", "CC"), ("R", "MLO"))
+"""Of the phantoms of a patient, by seed."""
+
+
 def names_of(seed: int) -> tuple[str, str]:
     """Image and patient of a seed; four consecutive seeds (from a multiple of four) are one patient."""
     return f"phantom-{seed:06d}", f"phantom-patient-{seed // 4:05d}"
+
+
+def sides_of(image_id: str, patient: str) -> tuple[Laterality, View] | tuple[None, None]:
+    """Return laterality and view of a phantom from the names of its image and patient; None for other images.
+
+    >>> sides_of("phantom-000006", "phantom-patient-00001"), sides_of("phantom-000006", "somebody")
+    (('R', 'CC'), (None, None))
+    """
+    seed = image_id.removeprefix("phantom-")
+    if not seed.isdecimal() or names_of(int(seed)) != (image_id, patient):
+        return None, None
+    return _SIDES[int(seed) % 4]
 
 
 def labels_of(seed: int) -> dict[str, bool]:
@@ -117,15 +134,14 @@ def make_phantom(
     `density` runs from 0 (fatty) to 1 (dense).
     """
     if seed < 0:
-        raise ValueError(f"the seed of a phantom is {seed}; it must not be negative")
+        raise SettingsError(f"the seed of a phantom is {seed}; it must not be negative.")
     if not 0 <= marker_bias <= 1:
-        raise ValueError(f"marker_bias is {marker_bias}; it is a probability, from 0 to 1")
+        raise SettingsError(f"marker_bias is {marker_bias}; it is a probability, from 0 to 1.")
     patient, turn = divmod(seed, 4)
     build = Build.of_patient(np.random.default_rng([_PATIENT, patient]))
     if density is not None:
         build = replace(build, density=density)
-    laterality = laterality or ("L", "L", "R", "R")[turn]
-    view = view or ("CC", "MLO", "CC", "MLO")[turn]
+    laterality, view = laterality or _SIDES[turn][0], view or _SIDES[turn][1]
 
     draw = _label_draw(seed)
     drawn = _labels(draw)
@@ -175,8 +191,8 @@ def make_phantom(
     depth, muscle, stump = geometry.depth if nipple else geometry.bare_depth, geometry.muscle, geometry.nipple_depth
     air = geometry.depth < -1.5  # the same with and without a nipple, so that plates keep their places
     if laterality == "R":
-        image, depth, muscle, stump = (np.ascontiguousarray(a[:, ::-1]) for a in (image, depth, muscle, stump))
-        air = np.ascontiguousarray(air[:, ::-1])
+        depth, muscle, stump = (field[:, ::-1] for field in (depth, muscle, stump))
+        image, air = np.ascontiguousarray(image[:, ::-1]), np.ascontiguousarray(air[:, ::-1])
         width = image.shape[1]
         masks = {name: np.ascontiguousarray(mask[:, ::-1]) for name, mask in masks.items()}
         boxes = [(name, (r0, width - c1, r1, width - c0)) for name, (r0, c0, r1, c1) in boxes]
@@ -201,7 +217,7 @@ def make_phantom(
     if marker:
         keep("marker", confounders.add_view_marker(lead, image, air, build.spacing, laterality, view))
 
-    pixels = np.clip(np.rint(image), 0, 255).astype(np.uint8)
+    pixels = np.clip(np.rint(image, out=image), 0, 255, out=image).astype(np.uint8)
     image_id, patient_id = names_of(seed)
     return Phantom(
         image_id=image_id,

@@ -1,12 +1,15 @@
 """Thin lines of the breast drawn as strokes: fibres, ligaments, vessels, ducts and the spicules of masses."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from .noise import Field, bands
+from .noise import Field, Window, bands
 
 SUBPIXEL_BITS = 4
 _POINTS = 12  # of a strand
+_MARGIN = 80  # pixels: more than a strand's points lie apart, with half its width and the blur's reach
 _TAPER = np.sin(np.linspace(0.25, np.pi - 0.25, _POINTS - 1)) ** 0.7
 
 
@@ -67,11 +70,14 @@ def strands(
     lengths: tuple[float, float, float],
     widths: tuple[float, float],
     scatter: float,
+    windows: Sequence[Window] | None = None,
 ) -> Field:
     """A canvas (0 to 1) of `count` strokes that run roughly towards a point, some of them forking.
 
-    `lengths` (least, median, most) and `widths` (least, most) in mm; `scatter` in radians.
+    `lengths` (least, median, most) and `widths` (least, most) in mm; `scatter` in radians. With `windows`, each of
+    which begins at the first column, it is left at 0 outside of them.
     """
+    windows = windows or [(band, slice(0, shape[1])) for band in bands(shape[0])]
     canvas = np.zeros(shape, np.uint8)
     size = np.array(shape) * np.array(spacing)
     starts = rng.uniform(-0.05, 1.0, (count, 2)) * size
@@ -90,20 +96,37 @@ def strands(
     headings += scatter * turns[:, 0] + turns[:, 1]
     points = _wound(starts, headings, length, 0.03, windings, _POINTS)
     brightness = strength[:, None] * _TAPER
-    lines = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), width.tolist(), strict=True)
+    near = _near(windows, shape, spacing, points)
+    lines = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), width.tolist(), near, strict=True)
     branching = np.array(forks).reshape(-1, 6)
     of, at = branching[:, :2].astype(int).T
     points = _wound(points[of, at], headings[of] + branching[:, 2], 0.5 * length[of], 0.03, branching[:, 3:], _POINTS)
-    brightness = (0.8 * strength[of])[:, None] * _TAPER
-    branches = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), (0.7 * width[of]).tolist(), strict=True)
+    brightness, thin = (0.8 * strength[of])[:, None] * _TAPER, 0.7 * width[of]
+    near = _near(windows, shape, spacing, points)
+    branches = zip(_subpixels(points, spacing).tolist(), brightness.tolist(), thin.tolist(), near, strict=True)
     forked = set(of.tolist())
     for i, line in enumerate(lines):
-        _draw(canvas, *line, spacing)
-        if i in forked:
-            _draw(canvas, *next(branches), spacing)
+        for xy, values, thick, seen in (line, next(branches)) if i in forked else (line,):
+            if seen:
+                _draw(canvas, xy, values, thick, spacing)
     sharp, wide = (cv2.GaussianBlur(canvas, (0, 0), deviation) for deviation in (0.8, 3.0))
-    soft = np.empty(shape, np.float32)
-    for band in bands(shape[0]):
-        soft[band] = sharp[band] + 0.3 * wide[band]
-        soft[band] /= 255
+    soft = np.zeros(shape, np.float32)
+    for window in windows:
+        soft[window] = sharp[window] + 0.3 * wide[window]
+        soft[window] /= 255
     return soft
+
+
+def _near(
+    windows: Sequence[Window], shape: tuple[int, int], spacing: tuple[float, float], points: np.ndarray
+) -> list[bool]:
+    """Whether lines (n, points, 2) in mm come near enough to one of the windows to be seen there."""
+    reach = np.zeros((shape[0], 1), np.uint16)
+    for rows, columns in windows:
+        reach[rows] = columns.stop + _MARGIN
+    reach = np.asarray(cv2.dilate(reach, np.ones((2 * _MARGIN + 1, 1), np.uint8)), np.uint16)
+    row, column = (points[..., axis] / spacing[axis] for axis in (0, 1))
+    at = np.clip(row, 0, shape[0] - 1).astype(np.intp)
+    inside = (row > -_MARGIN) & (row < shape[0] + _MARGIN) & (column > -_MARGIN)
+    seen: list[bool] = (inside & (column < reach[at, 0])).any(1).tolist()
+    return seen

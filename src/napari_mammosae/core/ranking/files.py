@@ -96,8 +96,8 @@ def published_rankings(order: str) -> dict[int, Ranking]:
         There is no such folder, or as `read_published_folder`.
     """
     folder = Path(order.removeprefix(PUBLISHED))
-    if not folder.is_dir():
-        raise SettingsError(f"{folder.name} is not a folder of published rankings.")
+    if not folder.name or not folder.is_dir():
+        raise SettingsError(f"{folder.name or order} is not a folder of published rankings; write published:DIR.")
     return read_published_folder(folder)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import NDArray
 
+from ..base.arguments import expect
 from ..base.errors import MammoSAEError, ModelError, SettingsError
 from ..base.provenance import provenance
 from ..models.facts import ModelFacts
@@ -17,7 +18,7 @@ from ..runs.run import Run
 from ..runs.sample import Sample, Unit, sample_of
 from .orders import Ranking
 from .prompt_changes import removal_changes
-from .scores import Contrast, LabelledPool, Score, class_rankings, score_latents
+from .scores import PLAIN, Contrast, LabelledPool, Score, class_rankings, score_latents
 from .table import rank_latents
 
 if TYPE_CHECKING:
@@ -90,6 +91,10 @@ def rank(
     >>> ranking.attrs["provenance"]["settings"]["class"]
     1
     """
+    expect(run, "run")
+    if not label and logit is None and score not in NO_LABEL_SCORES:
+        known = f"name one ({', '.join(run.labels)})" if run.labels else "the run has none"
+        raise SettingsError(f"score {score!r} compares classes of a label: {known}, or choose a score such as 'mean'.")
     number = class_number(run, label, category) if label else 1
     if model is None and score == "attribution":
         model = model_of_run(run, None)
@@ -97,6 +102,7 @@ def rank(
         model = model_of_run(run, model)
     attribution = None
     if model is not None:
+        expect(model, "model")
         run.check_model(model)
         attribution = attribution_of_class(model, run, label, number, logit)
     sample = sample_of(run, label, split, unit)
@@ -234,5 +240,5 @@ class RankingChoice:
         return sample_of(run, self.label, over.rank_split, over.unit)
 
 
-NO_LABEL_SCORES: tuple[Score, ...] = ("mean", "firing_images", "firing_cells", "mean_active", "std")
+NO_LABEL_SCORES = tuple(score for score in PLAIN if score != "attribution")
 """Scores that make sense without labels."""

@@ -144,8 +144,10 @@ def score_latents(
         return -label_entropy(pool.mean, pool.labels, divide_priors=score == "entropy_prior")  # type: ignore[arg-type]
     if score == "average_precision":
         return sparse_average_precision(pool.mean, positive)
-    areas = sparse_auroc(pool.mean, positive)
-    return areas if score == "auroc" else 2.0 * np.abs(areas - 0.5)
+    if score in ("auroc", "selectivity"):
+        areas = sparse_auroc(pool.mean, positive)
+        return areas if score == "auroc" else 2.0 * np.abs(areas - 0.5)
+    raise NotImplementedError(f"no formula computes the score {score!r}.")
 
 
 def class_rankings(pool: LabelledPool, score: Score = "diff", contrast: Contrast | None = None) -> dict[int, Ranking]:

@@ -8,7 +8,7 @@ SCORES = {
     "auroc": ("AUROC", "Area under the ROC curve of the mean activation, for the class against the rest"),
     "auroc_max": ("AUROC max", "Area under the ROC curve of the maximum, for the class against the rest"),
     "average_precision": ("Av. prec.", "Average precision of the mean activation for the class"),
-    "selectivity": ("Selectivity", "2 |AUROC - 0.5|: how well it tells the class, either way"),
+    "selectivity": ("Selectivity", "2 |AUROC - 0.5|: how well it separates the class, in either direction"),
     "attribution": ("Logit", "Mean contribution to the class's logit over the images of the class"),
     "firing_images": ("Fires", "Share of the images on which it fires"),
     "firing_cells": ("Cells", "Share of all cells in which it fires"),

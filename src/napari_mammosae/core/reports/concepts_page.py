@@ -52,7 +52,7 @@ def page_of(found: ConceptEvaluation) -> str:
         "<p>By falling |r| of the best concept. A <span class=badge>confounder</span> says how an image was taken.</p>",
         html_table(_latent_rows(found), *_LATENT),
         "<h2>Shortcuts</h2>",
-        *_shortcuts(found.shortcuts),
+        *_shortcuts(found),
         *_pairs(found.pairs),
         "<h2>Left out, and what to know</h2>",
         _list([f"{what}: {why}" for what, why in of.concepts.left_out.items()] + list(found.notes)),
@@ -63,7 +63,7 @@ def page_of(found: ConceptEvaluation) -> str:
 
 _CONCEPT = ("concept", "images", "with it", "latents", "best latent", "best |r|", "best AUROC")
 _LATENT = (
-    *("latent", "concept", "pool", "r", "of at most", "AUROC", "95 % interval", "q", "next label", "margin"),
+    *("latent", "called", "concept", "pool", "r", "of at most", "AUROC", "95 % interval", "q", "next label", "margin"),
     *("entropy", "of excess", "MS - chance", "clarity", "images"),
 )
 _COMPARISON = (
@@ -76,7 +76,8 @@ def _concept_rows(found: ConceptEvaluation) -> Iterable[list[str]]:
     for row in found.concepts().to_dict("records"):
         yield [
             _concept(row["concept"], row["confounder"]), f"{row['images']:,}", f"{row['with_it']:,}",
-            f"{row['latents']:,}", str(row["best_latent"]), _number(row["best_r"]), _number(row["best_auroc"]),
+            f"{row['latents']:,}", _latent(found, row["best_latent"]), _number(row["best_r"]),
+            _number(row["best_auroc"]),
         ]  # fmt: skip
 
 
@@ -94,7 +95,7 @@ def _latent_rows(found: ConceptEvaluation) -> Iterable[list[str]]:
         interval = "" if np.isnan(row["auroc_lo"]) else f"{row['auroc_lo']:.3f} to {row['auroc_hi']:.3f}"
         bar = f"<span class=bar style='width:{4 * abs(row['r']):.2f}em'></span>{row['r']:+.3f}"
         yield [
-            str(row["latent"]), _concept(row["concept"], row["confounder"]), row["pool"],
+            str(row["latent"]), _called(found, row["latent"]), _concept(row["concept"], row["confounder"]), row["pool"],
             f"<span class=red>{bar}</span>" if row["confounder"] else bar, _number(row["r_max"]),
             _number(row["auroc"]), interval, f"{row['q_value']:.1e}", escape(row["next"]), _number(row["margin"]),
             _number(row["entropy"]), _number(row["entropy_excess"]), _number(row["ms_excess"]),
@@ -102,16 +103,17 @@ def _latent_rows(found: ConceptEvaluation) -> Iterable[list[str]]:
         ]  # fmt: skip
 
 
-def _shortcuts(table: pd.DataFrame | None) -> list[str]:
+def _shortcuts(found: ConceptEvaluation) -> list[str]:
     import pandas as pd
 
+    table = found.shortcuts
     if table is None:
         return ["<p>Not reported: the model is not known, or its SAE reads an inner layer.</p>"]
     if table.empty:
         return ["<p>No accepted latent goes with a confounder and pushes a prediction.</p>"]
     rows = [
         [
-            escape(row["class"]), "" if row["latent"] is pd.NA else str(row["latent"]), escape(row["label"]),
+            escape(row["class"]), "" if row["latent"] is pd.NA else _latent(found, row["latent"]), escape(row["label"]),
             _number(row["r"]), _number(row["push"], signed=True), _number(row["share"]), _number(row["auroc"]),
             _number(row["auroc_without"]), _number(row["change"], signed=True),
         ]
@@ -137,6 +139,23 @@ def _pairs(table: pd.DataFrame | None) -> list[str]:
     ]  # fmt: skip
     names = ("units", "thing", "pairs", "answer to it alone", "best", "selectivity", "AUROC")
     return ["<h2>Pairs that differ by one thing</h2>", html_table(rows, *names)]
+
+
+def _latent(found: ConceptEvaluation, latent: int) -> str:
+    """Return a latent's number, and what it is called if that is sure."""
+    name = found.names.called.get(latent)
+    return str(latent) if name is None else f"{latent} ({escape(name)})"
+
+
+def _called(found: ConceptEvaluation, latent: int) -> str:
+    """Return what people call a latent, or else what a method suggests, grey where that is no better than chance."""
+    if (said := found.names.concepts.get(latent)) is not None:
+        return escape(said)
+    name = found.names.suggested.get(latent)
+    if name is None:
+        return ""
+    text = f"{escape(name.title)} ({escape(name.evidence)})"
+    return text if name.beats_chance else f"<span class=weak>{text}</span>"
 
 
 def _concept(name: str, confounder: bool) -> str:

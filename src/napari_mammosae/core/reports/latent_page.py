@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from contextlib import suppress
 from dataclasses import dataclass, field
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,8 @@ import numpy as np
 
 from ..annotations.finding_colors import finding_color
 from ..base.errors import MammoSAEError, SettingsError
-from ..base.provenance import NOTICE, json_text, write_results
+from ..base.progress import ignore
+from ..base.provenance import NOTICE, beside, check_replaceable, json_text, write_results
 from ..ranking.latent_facts import class_means, column_of, histogram
 from ..ranking.neighbours import coactivation_neighbours
 from ..stats.measures import auroc
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..annotations.boxes import Findings
+    from ..base.progress import Report
     from ..ranking.latent_facts import ClassMean, Histogram
     from ..runs.run import Run
 
@@ -147,7 +150,28 @@ def index_page(latents: Sequence[int], sources: LatentSources, record: Mapping[s
     return html_page(f"Latents of {run.path.name}", _STYLE, parts)
 
 
-def write_pages(folder: Path, latents: Sequence[int], sources: LatentSources, record: Mapping[str, Any]) -> Path:
+def write_page(path: Path, latent: int, sources: LatentSources, record: Mapping[str, Any]) -> Path:
+    """Write the page of one latent, with its record beside it, and return its path.
+
+    Raises
+    ------
+    SettingsError
+        The SAE has no such latent.
+    WriteError
+        The file cannot be written.
+    """
+    with write_results(beside(path, ".json"), record, path) as (page,):
+        page.write_text(latent_page(latent, sources), encoding="utf-8")
+    return path
+
+
+def write_pages(
+    folder: Path,
+    latents: Sequence[int],
+    sources: LatentSources,
+    record: Mapping[str, Any],
+    report: Report = ignore,
+) -> Path:
     """Write a page for each latent and `index.html`, all or nothing, and return the index.
 
     Raises
@@ -155,17 +179,61 @@ def write_pages(folder: Path, latents: Sequence[int], sources: LatentSources, re
     SettingsError
         There are no latents to write about, or the SAE has no such latent.
     WriteError
-        The folder cannot be written.
+        The folder cannot be written, or has an index that this program has not written.
     """
     if not latents:
         raise SettingsError("there are no latents to write pages about; name some.")
+    made = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    try:
+        _write_site(folder, latents, sources, record, report)
+    except BaseException:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
+    return folder / "index.html"
+
+
+def remarks_of(run: Run, annotator: str | None = None, path: Path | None = None) -> dict[int, list[str]]:
+    """Return what latents are called and what people say about them, a line each, for `LatentSources`.
+
+    Parameters
+    ----------
+    run
+        The run whose latents they are.
+    annotator
+        Whose verdicts; everybody's by default.
+    path
+        The file of verdicts; that of the run by default.
+    """
+    from ..naming.suggested import names_of
+    from ..verdicts.of_run import Verdicts
+    from ..verdicts.places import default_path
+
+    said = {latent: [f"Called {name}"] for latent, name in names_of(run).called.items()}
+    path = path or default_path(run.path)
+    if path.is_file():
+        with Verdicts(run, path, create=False) as verdicts:
+            for row in verdicts.table().to_dict("records"):
+                if annotator in (None, row["annotator"]):
+                    what = ": ".join(filter(None, (row["verdict"], row["concept"])))
+                    note = f" ({row['note']})" if row["note"] else ""
+                    said.setdefault(int(row["latent"]), []).append(f"{what}{note}, {row['annotator']}")
+    return said
+
+
+def _write_site(
+    folder: Path, latents: Sequence[int], sources: LatentSources, record: Mapping[str, Any], report: Report
+) -> None:
+    check_replaceable(folder / "index.json", folder / "index.html")
+    latents = list(dict.fromkeys(latents))
     files = [folder / page_name(latent) for latent in latents]
     with write_results(folder / "index.json", record, *files, folder / "index.html") as (*pages, index):
-        for page, latent in zip(pages, latents, strict=True):
+        for done, (page, latent) in enumerate(zip(pages, latents, strict=True)):
+            report(f"Writing the page of latent {latent}", done, len(latents))
             page.write_text(latent_page(latent, sources, latents), encoding="utf-8")
         index.write_text(index_page(latents, sources, record), encoding="utf-8")
-    return folder / "index.html"
 
 
 def page_name(latent: int) -> str:

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base.arguments import expect
 from ..base.errors import ModelError, SettingsError
 from ..base.figures import plain
 from ..base.files import write_atomic
@@ -66,6 +67,8 @@ def plot_latents(
         The latents did not come from an image.
     FindingsError
         The boxes are for an image of another size.
+    SettingsError
+        There is no such latent, or `top` is negative.
 
     Examples
     --------
@@ -79,6 +82,10 @@ def plot_latents(
 
     from ..annotations.boxes import Findings
 
+    for value, kind in ((image, "mammogram"), (maps, "latents"), *(() if boxes is None else ((boxes, "boxes"),))):
+        expect(value, kind)
+    if top is not None and top < 0:
+        raise SettingsError(f"top is {top}; give a number of latents, or None for all that fire.")
     table = boxes.boxes(image.full_name, shape=image.shape) if isinstance(boxes, Findings) else boxes
     figure = latents_figure(image, maps, boxes=table, top=top, latents=latents, figure=plt.figure(layout="constrained"))
     return np.array([axis for axis in figure.axes if axis.get_title()], dtype=object)
@@ -128,7 +135,10 @@ def latents_figure(
     frame = maps.frame
     if latents is None:
         latents = np.argsort(-maps.pooled_mean, kind="stable")[: len(maps.latents)]
-    order = np.asarray(latents, np.int64)[:top].tolist()
+    try:
+        order = np.arange(maps.shape[0])[np.asarray(latents, np.int64)][:top].tolist()
+    except IndexError:
+        raise SettingsError(f"there is no such latent; they go from 0 to {maps.shape[0] - 1}.") from None
     background = _background(image, frame)
     panels = 1 + len(order)
     row0, col0, row1, col1 = frame.crop

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -296,6 +297,8 @@ class Run:
                 f"{self.path.name} has no image {short_name(image)!r}; it has for example {short_name(ids[0])!r}"
                 f"{''.join(f'; {note}' for note in matched.notes)}."
             )
+        if not isinstance(image, Integral):
+            raise RunError(f"{self.path.name} has no image {image!r}; ask for one image, by its id or number.")
         row = int(np.searchsorted(self.numbers, image))
         if row == len(self) or self.numbers[row] != image:
             raise RunError(f"{self.path.name} has no image number {image}.")

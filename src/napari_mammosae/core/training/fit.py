@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from .features import FeatureStore, check_share, store_features
 from .folder import TrainingFolder
 from .reconstruction import Fidelity, fidelity
 from .results import FittedSAE
-from .sae_training import evaluate_parts, train_sae
+from .sae_training import evaluate_parts, train_saes
 from .settings import SAETrainingSettings, differing
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def fit_saes(
 ) -> dict[str, FittedSAE]:
     """Train SAEs on a model's features of images, or resume a training that was stopped.
 
-    The features are computed once for all of them.
+    The features are computed once, and read once an epoch, for all of them.
 
     Parameters
     ----------
@@ -65,7 +66,7 @@ def fit_saes(
     workers, batch, crop
         As for `write_run`.
     progress
-        Called with the number of images whose features are computed, then of epochs.
+        Called with the number of images whose features are computed, then of steps.
     cancelled
         Asked between batches.
 
@@ -96,7 +97,7 @@ def fit_saes(
 
     asked = {
         "images": sources.digest, "labels": sources.labels_sha256, "model": model.model_sha256, "layer": model.layer,
-        "precision": model.precision, "share": share,
+        "feature_precision": model.precision, "share": share,
         "skip_background": skip_background, "hold_out": hold_out, "crop": crop, **common,
     }  # fmt: skip
     with folder.used_for(asked), DecodePool(workers) as pool:
@@ -109,23 +110,22 @@ def fit_saes(
 
         train = stored("train", learning, share, skip=skip_background)
         held = stored("held-out", measured, 1.0, skip=False) if measured else None
+        epochs: dict[str, EpochRecord] = {}
+
+        def epoch(name: str, record: EpochRecord) -> None:
+            epochs[name] = record
+
+        saes = train_saes(
+            train.vectors, settled, device=model.device, each_epoch=epoch, each_step=partial(report, "Training"),
+            cancelled=cancelled, checkpoints={name: folder.checkpoint(name) for name in settled},
+        )  # fmt: skip
         found: dict[str, FittedSAE] = {}
-        for name, one in settled.items():
-            epochs: list[EpochRecord] = []
-
-            def epoch(state: EpochRecord, before: int = len(found), kept: list[EpochRecord] = epochs) -> None:
-                kept.append(state)
-                report("Training", before * state.epochs + state.epoch, len(settled) * state.epochs)
-
-            sae = train_sae(
-                train.vectors, one, device=model.device, each_epoch=epoch, cancelled=cancelled,
-                checkpoint=folder.checkpoint(name),
-            )  # fmt: skip
+        for name, sae in saes.items():
             stats, stats_inside = evaluate_parts(sae, (held or train).vectors, (held or train).inside)
             kept_prediction, kept_inside = ({}, {}) if held is None else _fidelity(sae, model, held, sources)
             found[name] = FittedSAE(
                 sae=sae,
-                settings=one,
+                settings=settled[name],
                 stats=stats,
                 stats_inside=stats_inside,
                 fidelity=kept_prediction,
@@ -134,7 +134,7 @@ def fit_saes(
                 held_out=len(held.entries) if held else 0,
                 failed=len(train.failed) + (len(held.failed) if held else 0),
                 cells=len(train.vectors),
-                last=epochs[-1],
+                last=epochs[name],
             )
         del train, held  # Windows removes no file that is still mapped
     return found

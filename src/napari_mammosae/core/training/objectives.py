@@ -41,9 +41,11 @@ def untrained(width: int, settings: SAETrainingSettings) -> SparseAutoencoder:
 
 
 def objective(
-    sae: SparseAutoencoder, x: Tensor, settings: SAETrainingSettings, dead: Tensor | None = None
+    sae: SparseAutoencoder, x: Tensor, settings: SAETrainingSettings, dead: tuple[Tensor, Tensor] | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Loss of a batch, its squared error as a mean over cells and features, and its codes (n, h).
+
+    A ReLU's loss and gradients are in `relu_gradients`.
 
     Parameters
     ----------
@@ -54,13 +56,9 @@ def objective(
     settings
         Settled.
     dead
-        (h,) bool: latents that the auxiliary loss is to bring back; none where left out.
+        Numbers of latents, and for each whether the auxiliary loss is to bring it back; none where left out.
     """
-    pre = F.linear(x - sae.tied_bias, sae.encoder_weight, sae.encoder_bias)
-    if settings.kind == "relu":
-        z = pre.relu()
-        error = (sae.decode(z) - x).square().mean()
-        return error + (settings.l1 or 0) * z.sum(1).mean(), error, z
+    pre = F.linear(x - sae.tied_bias, sae.encoder_weight, sae.encoder_bias).float()
     if settings.kind == "gated":
         return _gated(sae, x, pre, settings.l1 or 0)
     k, penalty = settings.k or 1, torch.zeros((), device=x.device)
@@ -116,16 +114,15 @@ def _gated(sae: SparseAutoencoder, x: Tensor, pre: Tensor, l1: float) -> tuple[T
     return error + l1 * positive.sum(1).mean() + (frozen - x).square().mean(), error, z
 
 
-def _auxiliary(sae: SparseAutoencoder, missed: Tensor, pre: Tensor, dead: Tensor) -> Tensor:
+def _auxiliary(sae: SparseAutoencoder, missed: Tensor, pre: Tensor, dead: tuple[Tensor, Tensor]) -> Tensor:
     """How badly the likeliest of the dead latents make up what was missed, as a share of its variance."""
-    ids = dead.nonzero().squeeze(1)
+    ids, is_dead = dead
     spread = (missed - missed.mean(0)).square().sum()
-    if not len(ids) or not float(spread) > 0:
-        return torch.zeros((), device=missed.device)
     wanted = max(missed.shape[1] // 2, 1)
-    likeliest = TopK(min(wanted, len(ids)))(pre[:, ids])
-    made_up = F.linear(likeliest, sae.decoder_weight[:, ids])
-    return (made_up - missed).square().sum() / spread * min(len(ids) / wanted, 1.0)
+    likeliest = TopK(min(wanted, len(ids)))(pre[:, ids].masked_fill(~is_dead, 0))
+    made_up = F.linear(likeliest, sae.decoder_weight[:, ids]).float()
+    share = (is_dead.sum() / wanted).clamp(max=1)
+    return torch.where(spread > 0, (made_up - missed).square().sum() / spread.clamp_min(1e-30) * share, 0.0)
 
 
 class _Jump(torch.autograd.Function):

@@ -10,7 +10,7 @@ from ..base.progress import reporting
 from .fit import fit_saes
 from .folder import TrainingFolder
 from .results import FittedSAE, finish_training
-from .settings import SAETrainingSettings, TrainKind
+from .settings import SAETrainingSettings, TrainKind, TrainPrecision
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +36,7 @@ def train_sae(
     l1: float | None = DEFAULT.l1,
     resample_every: int = DEFAULT.resample_every,
     scale_inputs: bool | None = DEFAULT.scale_inputs,
+    precision: TrainPrecision = DEFAULT.precision,
     share: float = 1.0,
     skip_background: bool = False,
     hold_out: float = 0.1,
@@ -55,7 +56,8 @@ def train_sae(
         File for the weights, in the safetensors format; their record is written beside it. Features and checkpoints
         are kept in a folder beside it until then, so that the same call resumes a training that was stopped. None
         writes none: the autoencoder is the result's `sae`.
-    kind, k, groups, expansion, epochs, learning_rate, l1, resample_every, scale_inputs, seed
+    kind, k, groups, expansion, epochs, learning_rate, l1, resample_every, scale_inputs, precision,
+    seed
         See `SAETrainingSettings`.
     share
         Of each training image's cells.
@@ -84,6 +86,7 @@ def train_sae(
     settings = SAETrainingSettings(
         expansion, epochs, learning_rate, l1, resample_every=resample_every, seed=seed, kind=kind, k=k,
         groups=None if groups is None else tuple(groups), scale_inputs=scale_inputs,
+        precision=precision,
     )  # fmt: skip
     given = [labels] if isinstance(labels, (str, Path)) else labels
     with (

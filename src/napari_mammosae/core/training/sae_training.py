@@ -1,29 +1,25 @@
-"""Training a sparse autoencoder of any kind; a ReLU as published: L1, tied bias, unit decoder, dead latents resampled.
+"""Training sparse autoencoders of any kind; a ReLU as published: L1, tied bias, unit decoder, dead latents resampled.
 
 The loss of a ReLU's batch is the mean over cells of ``mean_d (x' - x)^2 + l1 * sum_i |z_i|`` (Mammo-SAE eq. 1 with
 the released code's mean over the d features in the place of the squared norm). The other kinds are in `objectives`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from ..base.errors import Cancelled
 from ..models.sae.autoencoder import SparseAutoencoder
-from .batches import Features, batches, check_features
-from .checkpoint import Checkpoint, EpochRecord, TrainingState
-from .dead_latents import resample, window
-from .objectives import objective
+from .batches import Epochs, Features, batches, check_features
+from .checkpoint import EpochRecord
+from .one_training import OneTraining
 from .reconstruction import ReconstructionStats
-from .settings import SAETrainingSettings
-from .starting import bring_back, finish, input_scale, start
-
-_LONGEST_WARM_UP = 1000
-_CLIP = 1.0
+from .relu_gradients import ReluGradients
+from .settings import SAETrainingSettings, differing
+from .starting import input_scale
 
 
 def train_sae(
@@ -35,84 +31,104 @@ def train_sae(
     cancelled: Callable[[], bool] | None = None,
     checkpoint: Path | None = None,
 ) -> SparseAutoencoder:
-    """Train an SAE on feature vectors.
+    """Train an SAE on feature vectors; as `train_saes`, with one of the published settings by default."""
+
+    def epoch(_: str, record: EpochRecord) -> None:
+        if each_epoch is not None:
+            each_epoch(record)
+
+    kept = {"": checkpoint} if checkpoint is not None else {}
+    given = {"": settings or SAETrainingSettings()}
+    return train_saes(features, given, device=device, each_epoch=epoch, cancelled=cancelled, checkpoints=kept)[""]
+
+
+def train_saes(
+    features: Features,
+    settings: Mapping[str, SAETrainingSettings],
+    *,
+    device: str = "cpu",
+    each_epoch: Callable[[str, EpochRecord], None] | None = None,
+    each_step: Callable[[int, int], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+    checkpoints: Mapping[str, Path] | None = None,
+) -> dict[str, SparseAutoencoder]:
+    """Train SAEs on feature vectors in one pass over them: each batch is read once, and all of them step on it.
 
     Parameters
     ----------
     features
-        (cells, d), any float type; a memory-mapped array is read batch by batch.
+        (cells, d), any float type; a memory-mapped array is read piece by piece, however large it is.
     settings
-        The published ones by default.
+        By name; they differ in `l1` or in `k` alone.
     device
         A torch device.
     each_epoch
-        Called with how every epoch went; where a training is resumed, first with the last one of before.
+        Called with a name and how its epoch went; where a training is resumed, first with the last one of before.
+    each_step
+        Called with how many steps were taken, and how many there are; on a GPU before they are done.
     cancelled
         Asked at every step.
-    checkpoint
-        File that keeps the state after an epoch, and is resumed from where it is there. The result is the same.
+    checkpoints
+        Files by name that keep the state after an epoch, and within one every few minutes. Where one is there, its
+        training is resumed from it. The result is the same, on the CPU bit for bit.
 
     Returns
     -------
-    SparseAutoencoder
-        On the CPU, decoder columns of unit norm. It takes features as they are: a scale of the inputs is in its
-        weights, and in its `input_scale`.
+    dict[str, SparseAutoencoder]
+        On the CPU, decoder columns of unit norm. They take features as they are: a scale of the inputs is in the
+        weights, and in `input_scale`. Each is as if trained alone.
 
     Raises
     ------
     SettingsError
         If there are no features, they are not finite, or a setting has no meaning.
     RunError, WriteError
-        If the checkpoint is damaged, or there is no room for one.
+        If a checkpoint is damaged, or there is no room for one.
     Cancelled
         If `cancelled` returned True.
     """
     check_features(features)
-    cells, width = features.shape
-    settings = (settings or SAETrainingSettings()).settle(width)
-    order = np.random.default_rng(settings.seed)
-    generator = torch.Generator().manual_seed(settings.seed)
-    scale = input_scale(features) if settings.scale_inputs else 1.0
-    sae = start(features, settings, generator, scale).to(device)
-    assert settings.learning_rate is not None
-    optimizer = torch.optim.Adam(sae.parameters(), lr=settings.learning_rate)
-    silent = torch.zeros(sae.n_latents, dtype=torch.int64, device=device)
-    state = TrainingState(sae, optimizer, silent, generator, order)
-    kept = Checkpoint(checkpoint) if checkpoint is not None else None
-    last = kept.resume(state) if kept is not None else None
-    if last is not None and each_epoch is not None:
-        each_epoch(last)
-    steps = -(-cells // settings.batch)
-    for epoch in range(1 if last is None else last.epoch + 1, settings.epochs + 1):
-        totals = torch.zeros(3, dtype=torch.float64)
-        shuffled = batches(features, order.permutation(cells), settings.batch, device, scale)
-        for step, x in enumerate(shuffled, steps * (epoch - 1)):
+    settled = {name: one.settle(features.shape[1]) for name, one in settings.items()}
+    differing(settled)
+    common = next(iter(settled.values()))
+    scale = input_scale(features) if common.scale_inputs else 1.0
+    gradients, steps = ReluGradients(half=common.precision == "bfloat16"), -(-len(features) // common.batch)
+    trainings = {
+        name: OneTraining(features, one, scale, steps, gradients, device, (checkpoints or {}).get(name))
+        for name, one in settled.items()
+    }
+    for name, one in trainings.items():
+        if one.last is not None and each_epoch is not None:
+            each_epoch(name, one.last)
+    hindmost = min(trainings.values(), key=lambda one: one.taken)
+    order = np.random.default_rng(common.seed)
+    if hindmost.shuffled is not None:
+        order.bit_generator.state = hindmost.shuffled
+    taken = hindmost.taken
+    if taken == common.epochs * steps:
+        return {name: one.finished() for name, one in trainings.items()}
+    passes = Epochs(features, common.batch, device, scale)
+    for epoch in range(taken // steps, common.epochs):
+        began = dict(order.bit_generator.state)
+        for x in passes.shuffled(order, taken % steps):
             if cancelled is not None and cancelled():
-                raise Cancelled(f"Training stopped in epoch {epoch} of {settings.epochs}; it can be resumed.")
-            optimizer.param_groups[0]["lr"] = settings.learning_rate * _share_of_rate(settings, step, steps)
-            dead = silent >= window(settings, epoch, cells) if settings.has_auxiliary else None
-            loss, squared_error, z = objective(sae, x, settings, dead)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            _remove_parallel_gradient(sae.decoder_weight)
-            if settings.kind != "relu":
-                nn.utils.clip_grad_norm_(sae.parameters(), _CLIP)
-            optimizer.step()
-            bring_back(sae)
-            on = z.detach() > 0
-            silent += len(x)
-            silent[on.any(0)] = 0
-            totals += torch.tensor([loss.item(), squared_error.item(), on.sum(1).double().mean().item()]) * len(x)
-        dead, resampled, every = silent >= window(settings, epoch, cells), 0, settings.resample_every
-        if settings.resamples and epoch % every == 0 and epoch <= settings.epochs - every:
-            resampled = resample(sae, optimizer, dead, features, generator, order, scale)
-        loss_mean, error_mean, l0 = (totals / cells).tolist()
-        record = EpochRecord(epoch, settings.epochs, loss_mean, error_mean, l0, int(dead.sum()), resampled)
-        if kept is not None:
-            kept.keep(state, record)
-        if each_epoch is not None:
-            each_epoch(record)
-    return finish(sae, features, settings, scale).to("cpu").requires_grad_(False)
+                for one in trainings.values():
+                    one.keep(began, anyway=True)
+                raise Cancelled(f"Training stopped in epoch {epoch + 1} of {common.epochs}; it can be resumed.")
+            behind = [one for one in trainings.values() if one.taken == taken]  # others were resumed from a later step
+            taken += 1
+            for one in behind:
+                one.step(x)
+                if taken % steps:
+                    one.keep(began)
+            if each_step is not None:
+                each_step(taken, steps * common.epochs)
+        for name, one in trainings.items():
+            if one.taken == taken and (one.last is None or one.last.epoch <= epoch):
+                record = one.end_epoch(dict(order.bit_generator.state))
+                if each_epoch is not None:
+                    each_epoch(name, record)
+    return {name: one.finished() for name, one in trainings.items()}
 
 
 def evaluate_sae(sae: SparseAutoencoder, features: Features, batch: int = 4096) -> ReconstructionStats:
@@ -133,21 +149,3 @@ def evaluate_parts(
             own = chosen[number * batch : number * batch + len(x)]
             of_chosen.add(*(one[own] for one in found))
     return of_all, of_chosen
-
-
-def _share_of_rate(settings: SAETrainingSettings, step: int, steps: int) -> float:
-    """Rise to the learning rate, and, in the last fifth of all steps, its fall to 0; a ReLU's stays."""
-    if settings.kind == "relu":
-        return 1.0
-    total = settings.epochs * steps
-    rising = min(_LONGEST_WARM_UP, total // 10)
-    falling = total // 5
-    return min((step + 1) / (rising + 1), 1.0, (total - step) / (falling + 1))
-
-
-def _remove_parallel_gradient(weight: Tensor) -> None:
-    """Take from each column's gradient its part along the column, which normalising would undo anyway."""
-    gradient = weight.grad
-    assert gradient is not None
-    with torch.no_grad():
-        gradient -= (gradient * weight).sum(0) * weight

@@ -8,6 +8,9 @@ from ..base.errors import SettingsError
 
 TrainKind = Literal["relu", "topk", "batchtopk", "jumprelu", "gated", "matryoshka"]
 KINDS: tuple[TrainKind, ...] = get_args(TrainKind)
+TrainPrecision = Literal["float32", "tf32", "bfloat16"]
+"""Of the products in a training; weights and what Adam keeps are float32. A CPU has no TF32: it is float32 there."""
+PRECISIONS: tuple[TrainPrecision, ...] = get_args(TrainPrecision)
 WEIGHTED: tuple[TrainKind, ...] = ("relu", "gated")
 """Kinds whose sparsity an L1 weight sets; that of the others is a number of latents."""
 _L1 = {"relu": 3e-5, "gated": 1e-3}
@@ -49,6 +52,8 @@ class SAETrainingSettings:
         Sizes of a Matryoshka SAE's groups, the most general first. None: 1/32, 1/16, 1/8, 1/4 of h, and the rest.
     scale_inputs
         Whether features are scaled to a mean squared norm of d for the training. None: for all kinds but ReLU.
+    precision
+        Of the matrix products: float32, tf32 (on GPUs that have it) or bfloat16. Weights are float32.
     """
 
     expansion: int = 8
@@ -62,6 +67,7 @@ class SAETrainingSettings:
     k: int | None = None
     groups: tuple[int, ...] | None = None
     scale_inputs: bool | None = None
+    precision: TrainPrecision = "float32"
 
     @property
     def has_auxiliary(self) -> bool:
@@ -103,6 +109,9 @@ class SAETrainingSettings:
     def _check(self) -> None:
         if self.kind not in KINDS:
             raise SettingsError(f"the kind is {str(self.kind)[:40]!r}; expected one of {', '.join(KINDS)}.")
+        if self.precision not in PRECISIONS:
+            words = ", ".join(PRECISIONS)
+            raise SettingsError(f"the precision is {str(self.precision)[:40]!r}; expected one of {words}.")
         if min(self.expansion, self.epochs, self.batch) < 1 or self.resample_every < 0:
             raise SettingsError(f"expansion, epochs and batch must be at least 1, resample_every at least 0: {self}")
         if self.learning_rate is not None and not self.learning_rate > 0:
@@ -121,9 +130,17 @@ class SAETrainingSettings:
 
 
 def differing(settings: Mapping[str, SAETrainingSettings]) -> tuple[str, tuple[Any, ...]]:
-    """Return in what several settings differ, `l1` or `k`, and its values."""
+    """Return in what several settings differ, `l1` or `k`, and its values.
+
+    Raises
+    ------
+    SettingsError
+        They differ in something else.
+    """
     first, *others = settings.values()
     name = "k" if any(one.k != first.k for one in others) else "l1"
+    if any(replace(one, l1=first.l1, k=first.k) != first for one in others):
+        raise SettingsError("several settings of one training may differ in l1 or k alone.")
     return name, tuple(getattr(one, name) for one in settings.values())
 
 

@@ -64,9 +64,22 @@ def finish(
 def bring_back(sae: SparseAutoencoder) -> None:
     """Give the decoder's columns unit norm, and thresholds below 0 the value 0."""
     with torch.no_grad():
-        sae.decoder_weight.div_(sae.decoder_weight.norm(dim=0).clamp_min(1e-8))
+        sae.decoder_weight.div_(column_dots(sae.decoder_weight, sae.decoder_weight).sqrt().clamp_min(1e-8))
         if isinstance(sae.activation, Threshold):
             sae.activation.threshold.clamp_(min=0)
+
+
+def column_dots(a: Tensor, b: Tensor) -> Tensor:
+    """Return the dot product (h,) of each two columns of arrays (d, h).
+
+    On the CPU row by row: the sums stay in its cache, and no third array is written.
+    """
+    if a.device.type != "cpu":
+        return (a * b).sum(0)
+    total = torch.zeros_like(a[0])
+    for one, other in zip(a, b, strict=True):
+        total.addcmul_(one, other)
+    return total
 
 
 def _threshold(sae: SparseAutoencoder, features: Features, settings: SAETrainingSettings, scale: float) -> Tensor:

@@ -21,6 +21,7 @@ from ..base.structured import read_json
 from ..base.tables.cells import guard, unguard
 from ..base.tables.text import decode_text, find_separator
 from .events import COLUMNS, INSERT_EVENT, Event, Subject, check_event, time_text
+from .places import check_there
 from .store import VerdictStore
 from .suggestions import INSERT_SUGGESTION, SUGGESTION_COLUMNS, SuggestionEvent, checked, event_of
 
@@ -122,8 +123,8 @@ def merge_verdicts(store: VerdictStore, sources: Iterable[Path | str]) -> list[M
         A file is not there, no file can be used, or the store cannot be written.
     """
     paths = [Path(source) for source in sources]
-    if gone := next((path for path in paths if not path.is_file()), None):  # a slip of the pen: nothing is done
-        raise VerdictError(f"{gone.name} does not exist.")
+    for path in paths:  # a slip of the pen: nothing is done
+        check_there(path)
     report: list[Merged] = []
     with store.transaction() as connection:
         for path in paths:
@@ -188,8 +189,7 @@ def read_events(path: Path | str) -> Log:
         The file is missing, of another kind, or a line of it is not a verdict; nothing of it is used then.
     """
     path = Path(path)
-    if not path.is_file():
-        raise VerdictError(f"{path.name} does not exist.")
+    check_there(path)
     if path.suffix in (".sqlite", ".db", ".sqlite3"):
         with VerdictStore(path, create=False, write=False) as store:
             known = [_event(asdict(event), f"{path.name}, event {event.uuid}"[:100]) for event in store.events()]
@@ -222,7 +222,10 @@ def _read_csv(path: Path) -> _Rows:
     header = [title.strip().lower() for title in next(lines, [])]
     missing = [name for name in NEEDED if name not in header]
     if missing:
-        raise VerdictError(f"{path.name} lacks the columns {', '.join(missing)}; it needs {', '.join(NEEDED)}.")
+        found = ", ".join(filter(None, header)) or "nothing"
+        raise VerdictError(
+            f"{path.name} lacks the columns {', '.join(missing)}; found {found}. Give an export of verdicts."
+        )
     rows = list(islice(filter(None, lines), limit("rows") + 1))
     check_limit("rows", len(rows), f"{path.name}: {len(rows):,} rows", VerdictError)
     read: list[_Row] = [dict(zip(header, map(unguard, row), strict=False)) for row in rows]

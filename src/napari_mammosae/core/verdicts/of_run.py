@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from ..base.errors import VerdictError
@@ -151,7 +152,7 @@ class Verdicts:
         return self._store.suggest(self._subject, wanted)
 
     def suggestions(self) -> pd.DataFrame:
-        """Return what each method suggests now, one row a latent and method.
+        """Return what each method suggests now, one row per latent and method.
 
         Columns: `latent`, `name`, `method`, `score`, `null`, `q_value`, `provenance`, and `time` (UTC).
         """
@@ -162,8 +163,8 @@ class Verdicts:
         return pd.DataFrame(rows, columns=list(SUGGESTED))
 
     def _check(self, latent: int) -> None:
-        if not 0 <= latent < self._run.n_latents:
-            raise VerdictError(f"there is no latent {latent}; they go from 0 to {self._run.n_latents - 1}.")
+        if not isinstance(latent, Integral) or not 0 <= latent < self._run.n_latents:
+            raise VerdictError(f"there is no latent {latent!r}; they go from 0 to {self._run.n_latents - 1}.")
 
     def close(self) -> None:
         """Close the file; harmless when closed."""

@@ -3,8 +3,17 @@
 from pathlib import Path
 
 from ..base.caches import in_cache, is_embedded
+from ..base.errors import VerdictError
 
 FILE = "verdicts.sqlite"
+
+
+def check_there(path: Path) -> None:
+    """Raise VerdictError where there is no file of verdicts to read."""
+    if path.is_dir():
+        raise VerdictError(f"{path.name} is a folder; give the path of an existing verdict file.")
+    if not path.is_file():
+        raise VerdictError(f"{path.name} does not exist; give the path of an existing verdict file.")
 
 
 def default_path(run: Path | str | None = None) -> Path:

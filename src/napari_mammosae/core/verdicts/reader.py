@@ -182,8 +182,10 @@ class VerdictReader:
         except (sqlite3.Error, ValueError, TypeError, OverflowError) as error:
             if is_full(self.path, error):
                 raise VerdictError(full_text(self.path)) from error
+            if isinstance(error, sqlite3.ProgrammingError) and "closed" in str(error):
+                raise VerdictError(f"{self.path.name} was closed; open it again.") from error
             raise VerdictError(
-                f"{self.path.name} was not read or written: {short_reason(error)}. Nothing was changed."
+                f"{self.path.name} was not read or written: {short_reason(error).rstrip('.')}. Nothing was changed."
             ) from error
 
     def close(self) -> None:

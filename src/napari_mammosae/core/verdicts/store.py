@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from ..base.errors import VerdictError
 from .events import INSERT_EVENT, VERDICTS, Event, Evidence, Subject, Verdict, check_event, time_text
-from .places import default_path
+from .places import check_there, default_path
 from .read_only import Copy, check_kind, is_read_only
 from .reader import SELECT, VerdictReader
 from .schema import prepare
@@ -79,8 +79,8 @@ class VerdictStore(VerdictReader):
     ) -> None:
         self.path = Path(path)
         self.annotator = annotator or getpass.getuser()
-        if not create and not self.path.is_file():
-            raise VerdictError(f"{self.path.name} does not exist; give the path of an existing verdict file.")
+        if not create:
+            check_there(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

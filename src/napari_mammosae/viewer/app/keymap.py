@@ -50,6 +50,11 @@ BROWSE_KEYS = (
     Key("J", "next_image", "next image of the run"),
     Key("Shift-J", "previous_image", "previous image of the run"),
 )
+TOP_KEYS = (
+    Key("Shift-G", "strongest_image", "image of the run that excites the latent most"),
+    Key("Shift-K", "next_top_image", "next of the images that excite it most"),
+    Key("Shift-H", "previous_top_image", "previous of them"),
+)
 EXAM_KEYS = (
     Key("Control-Shift-E", "toggle_exam", "all views of the patient's exam together, or the one image"),
     Key("Control-J", "next_exam", "next exam of the run"),
@@ -57,7 +62,7 @@ EXAM_KEYS = (
 )
 EDIT_KEYS = (Key("Shift-Q", "toggle_spurious", "predictions with or without the latents marked spurious"),)
 GUIDE_KEYS = (Key("Shift-N", "next_step", "take the next of the steps through the demo"),)
-ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *EXAM_KEYS, *EDIT_KEYS, *GUIDE_KEYS)
+ALL_KEYS = (*KEYS, *REVIEW_KEYS, *BROWSE_KEYS, *TOP_KEYS, *EXAM_KEYS, *EDIT_KEYS, *GUIDE_KEYS)
 NAPARI_KEYS = (
     ("Left / Right", "previous / next latent"),
     ("Wheel", "zoom in or out; the left button moves the image"),

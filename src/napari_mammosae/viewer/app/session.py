@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 ContrastMode: TypeAlias = Literal["shared", "latent", "manual"]
 MOST_PINS = 12
+HIDDEN = "Hidden in blind mode."
+"""What stands in the place of all that could sway a blind judge."""
 Value = TypeVar("Value")
 
 
@@ -178,7 +180,7 @@ class Session:
         self._maps = maps
         before = order, current = self.order, self.current
         if maps is not None:
-            if order is None or self._is_foreign(order) or order.latents.size != maps.shape[0]:
+            if order is None or self.is_foreign(order) or order.latents.size != maps.shape[0]:
                 order = Order.by_score(maps.pooled_mean, BY_IMAGE)
             if current is None or current >= maps.shape[0]:
                 first = int(order.latents[0])
@@ -191,7 +193,17 @@ class Session:
         if self.current != before[1]:
             self.events.current.emit(self.current)
 
-    def _is_foreign(self, order: Order) -> bool:
+    def renew_maps(self, order: Order | None = None) -> None:
+        """Announce that `maps` have other logits; with an order, that and its first latent, as one change."""
+        current = self.current
+        if order is not None:
+            self.__dict__.update(order=order, current=int(order.latents[0]))
+            self.events.order.emit(order)
+        self.events.maps.emit(self.maps)
+        if self.current != current:
+            self.events.current.emit(self.current)
+
+    def is_foreign(self, order: Order) -> bool:
         """Whether the scores of an order were measured on another image than this one, or over another run."""
         on = order.measured_on
         return order.name == BY_IMAGE or not (on is None or on is self._image or on is self.run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from psygnal import Signal
 
@@ -13,10 +13,14 @@ from ..app.session import ContrastMode
 from . import window
 from .camera import magnify
 from .tools.ruler import Ruler
+from .tools.views import image_of, view_under_mouse, views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari.layers import Image
+
+    from ...core.images.mammogram import Mammogram
     from .owned import Role
     from .scene import Scene
 
@@ -29,9 +33,14 @@ CONTRAST_TITLES: dict[ContrastMode, str] = {
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """The grey levels on the screen."""
+    """The grey levels of the mammograms on the screen; their layers by number, so as not to keep them."""
 
-    limits: window.Limits
+    layers: tuple[int, ...]
+    limits: tuple[window.Limits, ...]
+
+    @classmethod
+    def of(cls, shown: list[Any]) -> _Shown:
+        return cls(tuple(map(id, shown)), tuple(tuple(layer.contrast_limits) for layer in shown))
 
 
 class CanvasActions:
@@ -55,6 +64,7 @@ class CanvasActions:
         self._telling = telling
         self.ruler = Ruler(scene)
         self._windows: History[_Shown] | None = None
+        self._held: Image | None = None
         self._by_hand: window.Limits | None = None
         self._before_magnifying: tuple[tuple[float, ...], float] | None = None
         self.session.events.image.connect(self._forget)
@@ -97,9 +107,11 @@ class CanvasActions:
         self.session.contrast = mode
 
     def invert(self) -> None:
-        """Swap dark and bright of the mammogram on the screen."""
-        if (layer := self.scene.image_layer) is not None:
-            window.invert(layer)
+        """Swap dark and bright on the screen, of all views of an exam."""
+        if (first := self.layer) is not None:
+            inverted = not window.is_inverted(first)
+            for layer in self._layers:
+                window.set_inverted(layer, inverted)
             self.windowed.emit()
 
     def next_window(self) -> None:
@@ -108,64 +120,86 @@ class CanvasActions:
         self.set_window(names[(names.index(self.window) + 1) % len(names) if self.window in names else 0])
 
     def set_window(self, name: str) -> None:
-        """Show the mammogram's grey levels by a preset."""
-        if (layer := self.scene.image_layer) is not None:
+        """Show grey levels by a preset, of all views of an exam."""
+        if layers := self._layers:
             self._begin()
             self.window = name
-            window.apply_preset(layer, self.session.image, name)
+            for layer in layers:
+                window.apply_preset(layer, image_of(self.scene, layer), name)
             self.settle_window()
+
+    def dress(self, layer: Image, image: Mammogram) -> None:
+        """Show another mammogram as the open one is shown: by the preset chosen last, inverted or not."""
+        window.apply_preset(layer, image, self.window)
+        window.set_inverted(layer, self.scene.image_layer is not None and window.is_inverted(self.scene.image_layer))
+
+    @property
+    def layer(self) -> Image | None:
+        """The mammogram whose grey levels were changed last by hand, else the first on the canvas."""
+        shown = views(self.scene)
+        return self._held if self._held in shown else shown[0] if shown else None
 
     @property
     def is_by_hand(self) -> bool:
         """Whether the grey levels shown are no preset's."""
-        layer = self.scene.image_layer
+        layer = self.layer
         return layer is not None and self._by_hand == tuple(layer.contrast_limits)
 
-    def set_limits(self, low: float, high: float) -> None:
-        """Show the mammogram between two grey levels; `settle_window` ends a move."""
-        layer, viewer = self.scene.image_layer, self.scene.viewer
+    def set_limits(self, low: float, high: float, layer: Image | None = None) -> None:
+        """Show a mammogram between two grey levels, by default `layer`; `settle_window` ends a move."""
+        layer, viewer = layer or self.layer, self.scene.viewer
         if layer is None or viewer is None or not high > low:
             return
         self._begin()
         layer.contrast_limits = low, high
-        self._by_hand = tuple(layer.contrast_limits)
+        self._held, self._by_hand = layer, tuple(layer.contrast_limits)
         viewer.status = f"Window: {window.limits_text(self._by_hand)}"
         self.windowed.emit()
 
     def settle_window(self) -> None:
         """Make what is shown now a step that can be undone."""
-        layer = self.scene.image_layer
-        if layer is not None and self._windows is not None:
-            low, high = layer.contrast_limits
-            if self._windows.state.limits != (low, high):
-                self._windows.take(_Shown((low, high)))
+        if self._windows is not None:
+            now = _Shown.of(self._layers)
+            if self._windows.state != now:
+                self._windows.take(now)
             self.windowed.emit()
 
     def undo_window(self) -> None:
         """Take the last change of the window back."""
-        if self._windows is not None and self._windows.undo():
-            self._show_again(self._windows.state.limits)
+        if self._is_known and self._windows is not None and self._windows.undo():
+            self._show_again(self._windows.state)
 
     def redo_window(self) -> None:
         """Change the window as before the last undo."""
-        if self._windows is not None and self._windows.redo():
-            self._show_again(self._windows.state.limits)
+        if self._is_known and self._windows is not None and self._windows.redo():
+            self._show_again(self._windows.state)
 
-    def _show_again(self, limits: window.Limits) -> None:
-        if (layer := self.scene.image_layer) is not None:
-            layer.contrast_limits = limits
-            self._by_hand = limits
-            self.windowed.emit()
+    def _show_again(self, state: _Shown) -> None:
+        for layer, limits in zip(self._layers, state.limits, strict=True):
+            if tuple(layer.contrast_limits) != limits:
+                layer.contrast_limits = limits
+                self._held, self._by_hand = layer, limits
+        self.windowed.emit()
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether what can be undone was done to the mammograms that are shown."""
+        return self._windows is not None and self._windows.state.layers == _Shown.of(self._layers).layers
+
+    @property
+    def _layers(self) -> list[Any]:
+        """All mammograms on the canvas, and the open one, which comes back after an exam."""
+        shown, open_layer = views(self.scene), self.scene.image_layer
+        return shown if open_layer is None or open_layer in shown else [*shown, open_layer]
 
     def _begin(self) -> None:
         """Remember what was shown before the first change."""
-        if self._windows is None and (layer := self.scene.image_layer) is not None:
-            low, high = layer.contrast_limits
-            self._windows = History(_Shown((low, high)))
+        if not self._is_known:
+            self._windows = History(_Shown.of(self._layers))
 
     def _forget(self, *_: object) -> None:
         """Another image has another history, and is looked at as a whole."""
-        self._windows = self._by_hand = self._before_magnifying = None
+        self._windows = self._held = self._by_hand = self._before_magnifying = None
 
     def toggle_magnifier(self) -> None:
         """Show what lies under the mouse three times as large, or all as before."""
@@ -177,7 +211,7 @@ class CanvasActions:
             self._before_magnifying = None
         else:
             self._before_magnifying = tuple(camera.center), float(camera.zoom)
-            magnify(viewer, self.scene.image_layer)
+            magnify(viewer, view_under_mouse(self.scene) or self.scene.image_layer)
 
     def toggle_ruler(self) -> None:
         """Begin to measure, or end it."""

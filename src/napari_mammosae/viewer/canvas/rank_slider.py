@@ -6,6 +6,7 @@ widgets are not as expected, they stay as they are.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ..app.listening import call_while_alive
@@ -14,14 +15,29 @@ from .layers import RANK
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+_MARGIN = 10
+
 
 def count_from_one(viewer: ViewerModel) -> None:
     """Have the sliders of a viewer number ranks from 1, also in the box where one is typed."""
     dims = getattr(getattr(getattr(viewer, "window", None), "_qt_viewer", None), "dims", None)
+    if dims is not None and hasattr(dims, "_resize_slice_labels"):
+        dims._resize_slice_labels = partial(_make_room, dims)
+        dims._resize_slice_labels()
     for slider in getattr(dims, "slider_widgets", ()):
         if not hasattr(slider, "_mammosae") and hasattr(slider, "_set_slice_from_label"):
             slider._mammosae = _Numbers(slider)
             slider._update_slice_labels()
+
+
+def _make_room(dims: Any) -> None:
+    """Give the numbers the width that they need in their own letters, which napari does in smaller ones."""
+    type(dims)._resize_slice_labels(dims)
+    digits = "8" * len(str(max(dims.dims.nsteps)))
+    for slider in dims.slider_widgets:
+        for label in (slider.curslice_label, slider.totslice_label):
+            needed = label.fontMetrics().horizontalAdvance(digits) + _MARGIN
+            label.setFixedWidth(max(label.minimumWidth(), needed))
 
 
 class _Numbers:

@@ -5,7 +5,7 @@
     over the canvas at the end of a drawing; and again because its list of layers is laid out after that.
 `fit_plate`
     A text's own box is made anew, shaders and all, whenever the text changes, which is at every step.
-`Colorbar`
+`Colorbars`
     The box behind a colourbar is made anew several times whenever the colour scale changes, by default at every step:
     a fifth of the step. Beside the image there is nothing to cover. Making a colourbar takes as long as making the
     stack.
@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari.components import ViewerModel
-    from napari.layers import Image
 
-    from .owned import OwnedLayers
+    from .owned import OwnedLayers, Role
 
 FONT = 8
 """Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
@@ -44,6 +43,14 @@ PLATE = "mammosae_plate"
 _EM_SPACE, _HARD_SPACE = "\u2003", "\u00a0"  # blanks at the end of a line have no width, but a hard one has
 _STEP = 6  # ems by which it grows, so that it stays as it is at most steps
 _EM_PER_LETTER = 0.54  # wide for a letter, about right for a digit
+_PLACES: dict[Role, str] = {
+    "latents": "top_right",
+    "heatmap": "top_right",
+    "logit map": "middle_right",
+    "pin": "bottom_right",
+}
+"""Layers that have a colour scale to read, and where on the canvas it is drawn."""
+_PINS = 2  # more would lie over the breast
 _AREA = (200.0, 90.0)
 """Height and width in canvas pixels, from the top right corner, of a colourbar with its numbers."""
 
@@ -92,8 +99,8 @@ def fit_plate(viewer: ViewerModel, text: str) -> None:
         overlays[PLATE].text = _EM_SPACE * (ems - 1) + _HARD_SPACE + "\n" * (rows - 1)
 
 
-class Colorbar:
-    """Shows the colourbar of the latents, with a box behind it only while a layer reaches below it."""
+class Colorbars:
+    """Shows the colourbar of each map, with a box behind it only while a layer reaches below it."""
 
     def __init__(self, viewer: ViewerModel, owned: OwnedLayers) -> None:
         self._viewer, self._owned = ref(viewer), owned
@@ -102,31 +109,38 @@ class Colorbar:
         for event in (camera.zoom, camera.center, viewer.canvas.events.size, viewer.canvas.grid.events.enabled):
             event.connect(self.update)
             self._undo.callback(event.disconnect, self.update)
+        viewer.layers.events.connect(self._on_list)
+        self._undo.callback(viewer.layers.events.disconnect, self._on_list)
 
     def cleanup(self) -> None:
         """Follow the view no longer."""
         self._undo.close()
 
+    def _on_list(self, event: Any) -> None:
+        if event.type in ("inserted", "removed", "visible"):
+            self.show_later()
+
     def show_later(self) -> None:
-        """Show it apart from the stack, so that the window does not stall for both."""
+        """Show them apart from the stack, so that the window does not stall for both."""
         QTimer.singleShot(0, self.show)
 
     def show(self) -> None:
-        """Show it, if there are latents."""
-        if (layer := self._stack_layer) is not None:
-            self.update()
-            layer.colorbar.visible = True
+        """Show those of the maps that are there, each in its place; of pins the first two."""
+        pins = [layer for layer in self._owned.with_role("pin") if layer.visible]
+        for role, place in _PLACES.items():
+            for layer in self._owned.with_role(role):
+                bar, wanted = layer.colorbar, role != "pin" or layer in pins[:_PINS]
+                if bar.visible != wanted:
+                    bar.position, bar.font_size, bar.box = place, FONT, self._covers()
+                    bar.visible = wanted
 
     def update(self, *_: object) -> None:
         """Cover what lies behind, or nothing."""
-        layer = self._stack_layer
-        if layer is not None and layer.colorbar.box != (covers := self._covers()):
-            layer.colorbar.box = covers
-
-    @property
-    def _stack_layer(self) -> Image | None:
-        stack: Image | None = self._owned.find("latents")
-        return stack
+        if maps := self._owned.with_role(*_PLACES):
+            covers = self._covers()
+            for layer in maps:
+                if layer.colorbar.box != covers:
+                    layer.colorbar.box = covers
 
     def _covers(self) -> bool:
         viewer = self._viewer()

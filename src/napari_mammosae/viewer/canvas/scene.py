@@ -19,7 +19,7 @@ from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
 from .rank_slider import count_from_one
-from .redraw import Colorbar, drawn_once
+from .redraw import Colorbars, drawn_once
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
 
@@ -98,8 +98,8 @@ class Scene:
             (self.owned.deleted, self._on_deleted),
         ):
             self._connect(event, callback)
-        self._colorbar = Colorbar(viewer, self.owned)
-        self._undo.callback(self._colorbar.cleanup)
+        self._colorbars = Colorbars(viewer, self.owned)
+        self._undo.callback(self._colorbars.cleanup)
         self._undo.callback(Arrangement(viewer, self.owned).cleanup)
 
     def cleanup(self) -> None:
@@ -193,7 +193,7 @@ class Scene:
             self._adding = False
             viewer.layers.selection.active = layer
             viewer.dims.rollable = tuple(axis != self._axis for axis in range(viewer.dims.ndim))
-            self._colorbar.show_later()
+            self._colorbars.show_later()
             count_from_one(viewer)
         elif not layer.data.shows(maps, order.latents):
             layer.data.show(maps, order.latents)
@@ -224,7 +224,7 @@ class Scene:
         layer.visible = viewer.dims.ndisplay == 2
         self._hidden_for_3d = not layer.visible
         viewer.layers.selection.active = layer
-        self._colorbar.show_later()
+        self._colorbars.show_later()
 
     def see_latents(self, seen: bool) -> None:
         """Show the latents, and what is written of the current one, or make way for something else."""
@@ -375,6 +375,8 @@ class Scene:
         with drawn_once(viewer):
             if not self._is_at_current():
                 viewer.dims.set_point(self._axis, view.rank)
+            if self.owned.find("exam") is not None:  # it shows the latent in its own way
+                return
             if tuple(layer.contrast_limits) != view.limits:
                 with self._quietly():
                     layer.contrast_limits = view.limits
@@ -382,7 +384,8 @@ class Scene:
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:
-            write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
+            with drawn_once(viewer):
+                write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
 
     def _show_pins(self, *_: object) -> None:
         maps, there = self.session.maps, self.image_layer is not None

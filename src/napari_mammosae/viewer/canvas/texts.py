@@ -59,6 +59,6 @@ def caution_lines(session: Session) -> list[str]:
     if model is None or image is None:
         return []
     said = [outside_domain(model, image)]
-    if maps is not None and not session.blind:
+    if maps is not None and not session.blind and not said[0]:  # what means nothing needs no second caution
         said += disagreements(model, maps)
     return [line for text in said for line in wrap(text, _CAUTION_WIDTH)]

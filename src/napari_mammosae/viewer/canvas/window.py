@@ -43,13 +43,25 @@ DEFAULT = "Default"
 
 
 def preset_names(image: Mammogram | None) -> list[str]:
-    """Presets that can be chosen for an image; the default is the DICOM window when the file has one."""
-    return [*([DEFAULT] if image is not None else []), *PRESETS]
+    """Presets that can be chosen for an image; the default is the first DICOM window when the file has one."""
+    return [*([DEFAULT] if image is not None else []), *_windows_of(image), *PRESETS]
+
+
+def _windows_of(image: Mammogram | None) -> dict[str, Limits]:
+    """The file's further windows by name, none of which hides a preset."""
+    taken = (DEFAULT, *PRESETS)
+    return {
+        f"{name} (file)" if name in taken else name: (centre - width / 2, centre + width / 2)
+        for name, centre, width in (image.windows if image is not None else ())
+    }
 
 
 def apply_preset(layer: Image, image: Mammogram | None, name: str) -> None:
     """Set the layer's contrast limits by a preset."""
-    if name == DEFAULT and image is not None:
+    windows = _windows_of(image)
+    if name in windows:
+        low, high = windows[name]
+    elif image is not None and name not in PRESETS:  # the default, or a window that another file has
         low, high = image.contrast_limits()
     else:
         data = np.asarray(layer.data[-1] if layer.multiscale else layer.data)
@@ -65,9 +77,10 @@ def is_inverted(layer: Image) -> bool:
     return bool(layer.colormap.name == "gray_r")
 
 
-def invert(layer: Image) -> None:
-    """Swap dark and bright on the screen."""
-    layer.colormap = "gray" if is_inverted(layer) else "gray_r"
+def set_inverted(layer: Image, inverted: bool) -> None:
+    """Show dense tissue dark, or bright."""
+    if is_inverted(layer) != inverted:
+        layer.colormap = "gray_r" if inverted else "gray"
 
 
 def limits_text(limits: Limits) -> str:

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QFileDialog, QFormLayout, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from ...core.comparison.models import ModelComparison
+from ..app.session import HIDDEN
 from ..widgets import ui
 from ..widgets.parts import NOTICE, Dock, Scrolled, hint, row
 from ..widgets.plain import ElidedLabel, Label
@@ -30,6 +31,7 @@ class ComparePanel(Dock):
         self._lay_out()
         self.listen(comparer.changed, self.refresh)
         self.listen(comparer.said, self._say)
+        self.listen(self.session.events.blind, self.refresh)
         self.refresh()
         self._say(comparer.text)
 
@@ -108,14 +110,16 @@ class ComparePanel(Dock):
         with signals_blocked(self.protocol_box):
             self.protocol_box.setChecked(one.protocol is not None)
         both = None not in one.runs
-        self.empty.setVisible(not both)
+        blind = self.session.blind
+        self.empty.setText(HIDDEN if blind else NOTHING)
+        self.empty.setVisible(blind or not both)
         for line in (2, 3):
             self.form.setRowVisible(line, both)
         self.export_button.setEnabled(one.comparison is not None)
         self.use_button.setEnabled(self.session.run is not None)
         widgets: tuple[QWidget, ...] = (*self.plots, self.facts, self.view)
         for widget in widgets:
-            widget.setVisible(one.comparison is not None)
+            widget.setVisible(one.comparison is not None and not blind)
         if one.comparison is not None and one.comparison is not self._drawn:
             self._show(one.comparison)
         self._drawn = one.comparison

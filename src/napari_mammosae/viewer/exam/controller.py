@@ -6,7 +6,6 @@ from contextlib import ExitStack, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from psygnal import Signal
 
 from ...core.base.progress import ignore
@@ -23,7 +22,6 @@ from .tasks import find_nipples, read_exam
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
-    from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
     from ...core.base.progress import Report
@@ -64,7 +62,7 @@ class ExamView(Controller):
         self.browser = browser
         self.shown: ShownExam | None = None
         self.jobs = self.new_jobs()
-        self._layers = ExamLayers(self.scene)
+        self._layers = ExamLayers(self.scene, browser.actions.dress)
         self._with_prior = False
         self._exams: list[Exam] | None = None
         self._place: int | None = None
@@ -81,10 +79,10 @@ class ExamView(Controller):
             (events.contrast, self._on_current),
             (events.verdicts, self._on_current),
             (events.maps, self._on_current),
-            (events.order, self._on_order),
             (events.findings, self._on_boxes),
             (events.blind, self._on_boxes),
             (browser.moved, self._on_moved),
+            (browser.actions.ruler.wanted, self._add_rulers),
         ):
             self.listen(event, callback)
 
@@ -128,6 +126,10 @@ class ExamView(Controller):
     def has_prior(self) -> bool:
         """Whether an earlier exam of the patient is known."""
         return self.place is not None and find_prior(self.exams, self.place) is not None
+
+    def hides(self, layer: Layer) -> bool:
+        """Whether a layer is hidden for as long as an exam is shown."""
+        return layer in self._hidden
 
     def figures(self) -> list[ViewFigures | None]:
         """Figures of the current latent, one a view that is shown; None for a view without latents."""
@@ -253,10 +255,10 @@ class ExamView(Controller):
             self.shown, self._nipples = shown, {}
         if self.browser.row not in shown.rows:
             self.browser.show_ready(shown.images[0].row, shown.images[0].ready)
-        maps = self._maps()
-        with viewer.layers.batched_update():  # napari puts its scene together once, not for every layer
+        # napari puts its scene together once, not for every layer, and collects garbage then
+        with garbage_later(), viewer.layers.batched_update():
             self._hide_others(viewer)
-            shape, stride = self._layers.show(viewer, shown, self._order(len(maps[0]) if maps else 0), self._findings)
+            shape, stride = self._layers.show(viewer, shown, self._findings)
             for name, value in (("stride", stride), ("shape", shape), ("spacing", 2.0), ("enabled", True)):
                 if started:
                     undo.callback(setattr, grid, name, getattr(grid, name))
@@ -271,10 +273,6 @@ class ExamView(Controller):
                 undo.callback(event.disconnect, callback)
         self.scene.write_texts()  # without the prediction, which is about one of the images
         self._on_current()
-
-    def _order(self, count: int) -> NDArray[np.intp]:
-        order = self.session.order
-        return order.latents if order is not None and order.latents.size == count else np.arange(count)
 
     def _maps(self) -> list[Any]:
         shown = self.shown.images if self.shown is not None else ()
@@ -316,7 +314,7 @@ class ExamView(Controller):
             return
         with drawn_once(viewer):
             limits = self._limits(latent, maps)
-            self._layers.set_limits(limits)
+            self._layers.show_latent(viewer, latent, limits)
             write_latent(viewer, f"latent {latent}\n{limits[0]:.3g} to {limits[1]:.3g} on all views")
         self.stepped.emit()
 
@@ -327,12 +325,6 @@ class ExamView(Controller):
         shared = self.session.contrast == "shared"
         high = max(shared_maximum(one) if shared else float(one.pooled_max[latent]) for one in maps)
         return (0.0, high) if high > 0 else (0.0, 1.0)
-
-    def _on_order(self, *_: object) -> None:
-        viewer, maps = self.scene.viewer, self._maps()
-        if viewer is not None and maps:
-            with drawn_once(viewer):
-                self._layers.set_order(self._order(len(maps[0])))
 
     def _on_boxes(self, *_: object) -> None:
         viewer = self.scene.viewer
@@ -352,9 +344,9 @@ class ExamView(Controller):
             return
         if row is None:
             self.leave()
-        elif row in self.shown.rows:
-            self._hide_others(viewer)
-        elif (place := find_exam(self.exams, row)) is not None:
+            return
+        self._hide_others(viewer)  # the exam before stays while the next one is read
+        if row not in self.shown.rows and (place := find_exam(self.exams, row)) is not None:
             self.open(place)
 
     def _on_run(self, *_: object) -> None:
@@ -367,6 +359,10 @@ class ExamView(Controller):
         self.leave()
         self._ahead.clear()
 
+    def _add_rulers(self) -> None:
+        if (viewer := self.scene.viewer) is not None and self.shown is not None:
+            self._layers.add_rulers(viewer, self.browser.actions.ruler.new_layer)
+
     def _take_nipples(self, found: dict[int, Point | None]) -> None:
         self._nipples = found
         self.stepped.emit()
@@ -374,6 +370,8 @@ class ExamView(Controller):
     def _failed(self, error: Exception) -> None:
         if self.shown is None:
             self._place = None
+        elif self.browser.row not in self.shown.rows:
+            self.leave()  # for the single image, which could be read
         self.status.report_failure(error)
 
 

@@ -6,32 +6,34 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from napari.layers import Image, Vectors
+from napari.layers import Image
 
 from ...core.annotations.finding_colors import finding_color
 from ...core.exams.hanging import hang_beside, hang_views
 from ...core.exams.placement import place_view
 from ...core.images.geometry import BOX, cell_affine
 from ..canvas.boxes.lines import draw_lines, lines_layer
-from ..canvas.layers import latents_layer, line_width, rectangles, stack_affine
+from ..canvas.colors import heat_colormap
+from ..canvas.layers import line_width, rectangles
 from ..canvas.redraw import FONT, garbage_later
-from ..canvas.stack import LatentStack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     import pandas as pd
     from napari.components import ViewerModel
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
     from ...core.exams.hanging import Hanging
+    from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ..canvas.scene import Scene
     from .state import ExamImage, ShownExam
 
-Cell: TypeAlias = "tuple[Image, Image, Vectors] | tuple[Image, Image]"
-"""Image, latents, and boxes where any view of the exam has some."""
+Cell: TypeAlias = "tuple[Any, ...]"
+"""Image, latents, boxes where any view of the exam has some, and a ruler once something was measured."""
 _FILL = 0.9  # of a cell: the names above the views hide little of them
 
 
@@ -45,21 +47,22 @@ class ExamLayers:
         nothing.
     images
         What each of `cells` shows; None for an empty place.
+    dress
+        Gives a mammogram's layer the window of the one that is open.
     """
 
-    def __init__(self, scene: Scene) -> None:
-        self._scene = scene
+    def __init__(self, scene: Scene, dress: Callable[[Image, Mammogram], None]) -> None:
+        self._scene, self._dress = scene, dress
         self.cells: list[Cell] = []
         self.images: list[ExamImage | None] = []
         self._structure: Any = None
+        self._has_rulers = False
         self._fitted: tuple[ShownExam | None, tuple[int, int], int] = (None, (0, 0), 0)
 
-    def show(
-        self, viewer: ViewerModel, shown: ShownExam, order: NDArray[np.intp], findings: Findings | None
-    ) -> tuple[tuple[int, int], int]:
+    def show(self, viewer: ViewerModel, shown: ShownExam, findings: Findings | None) -> tuple[tuple[int, int], int]:
         """Show an exam; return rows and columns of its grid, and how many layers a cell has.
 
-        Latents come in `order`; their limits are set apart.
+        `show_latent` fills in the latent.
         """
         hanging = hang_exam(shown)
         self.images = [None if at is None else shown.images[at] for row in hanging for at in row]
@@ -67,8 +70,7 @@ class ExamLayers:
         shape, with_boxes = (len(hanging), len(hanging[0])), any(map(len, boxes))
         structure = shape, with_boxes, [_map_shape(image) for image in self.images]
         if structure != self._structure:
-            with garbage_later():
-                self.remove()
+            self.remove()
             self._structure = structure
         there = bool(self.cells)
         if shown is not self._fitted[0]:
@@ -76,15 +78,18 @@ class ExamLayers:
         _, area, gap = self._fitted
         with nullcontext() if there else viewer.layers.selection.events.blocker_all():  # it ends as it was
             for place, image in enumerate(self.images):
-                layers = self.cells[place] if there else _new_cell(image, order, self._scene.colormap, with_boxes)
+                layers = self.cells[place] if there else _new_cell(image, self._scene.colormap, with_boxes)
                 where = on_cells = np.eye(3)
                 if image is not None:
                     size, side = image.ready.pixels.shape, image.laterality
                     where = place_view(size, area, side, mirrored=image.mirrored, gap=gap)
                     maps = image.ready.maps
                     on_cells = where if maps is None else where @ _cells_to_pixels(maps)
-                    if there:
-                        _fill(layers, image, order)
+                    if not there or layers[0].data is not image.ready.pixels:
+                        _fill(layers, image)
+                        self._dress(layers[0], image.ready.image)
+                        if self._has_rulers:
+                            self._clear(layers[-1], image)
                     layers[0].name = shown.title_of(image)
                 for at, layer in enumerate(layers):
                     matrix = on_cells if at == 1 else where
@@ -93,17 +98,37 @@ class ExamLayers:
                         self._scene.owned.lay(layer, matrix)
                     else:
                         self._scene.owned.add(layer, "exam", matrix, at=len(layers) * place + at)
+                if image is not None:
+                    self._scene.owned.facts(layers[0])["image"] = image.ready.image
                 if not there:
                     self.cells.append(layers)
                 if with_boxes:
-                    _draw(layers[-1], boxes[place])
-        for layers, image in zip(self.cells, self.images, strict=True):  # last: all texts are laid out anew
-            layers[0].name_overlay.visible = image is not None
+                    _draw(layers[2], boxes[place])
         return shape, len(self.cells[0])
+
+    def add_rulers(self, viewer: ViewerModel, new_layer: Callable[[Mammogram], Layer]) -> None:
+        """Give each place a layer of its own to measure in; the grid's stride grows by it."""
+        self._has_rulers = True
+        with garbage_later(), viewer.layers.batched_update():
+            for place, (layers, image) in enumerate(zip(self.cells, self.images, strict=True)):
+                ruler = _nothing("no ruler") if image is None else new_layer(image.ready.image)
+                size = len(layers) + 1
+                at = size * place + size - 1
+                matrix = layers[0].affine.affine_matrix
+                facts = {} if image is None else {"measures": image.ready.image}
+                self._lay_out(ruler, matrix)
+                self._scene.owned.add(ruler, "exam", matrix, at=at, **facts)
+                self.cells[place] = (*layers, ruler)
+            viewer.canvas.grid.stride = len(self.cells[0])
+
+    def _clear(self, ruler: Any, image: ExamImage) -> None:
+        """Take the lines away: they belong to the exam before."""
+        ruler.data = []
+        self._scene.owned.facts(ruler)["measures"] = image.ready.image
 
     def remove(self) -> None:
         """Take all layers out of the viewer."""
-        cells, self.cells, self._structure = self.cells, [], None
+        cells, self.cells, self._structure, self._has_rulers = self.cells, [], None, False
         self._fitted = None, (0, 0), 0
         for cell in cells:
             for layer in cell:
@@ -112,18 +137,16 @@ class ExamLayers:
     def __contains__(self, layer: Any) -> bool:
         return any(layer in cell for cell in self.cells)
 
-    def set_order(self, order: NDArray[np.intp]) -> None:
-        """Stack the latents of all views in another order."""
-        for (_, stack, *_), image in zip(self.cells, self.images, strict=True):
-            if image is not None and image.ready.maps is not None and isinstance(stack.data, LatentStack):
-                stack.data.show(image.ready.maps, order)
-                stack.refresh(extent=False)
-
-    def set_limits(self, limits: tuple[float, float]) -> None:
-        """Colour the latent on all views on one scale."""
-        for _, stack, *_ in self.cells:
-            if tuple(stack.contrast_limits) != limits:
-                stack.contrast_limits = limits
+    def show_latent(self, viewer: ViewerModel, latent: int, limits: tuple[float, float]) -> None:
+        """Show a latent on all views on one scale."""
+        with viewer.layers.events.blocker_all():  # else the list of layers is painted for each of them
+            for (_, heat, *_), image in zip(self.cells, self.images, strict=True):
+                if image is None or image.ready.maps is None:
+                    continue
+                if tuple(heat.contrast_limits) != limits:
+                    heat.contrast_limits = limits
+                heat.data[...] = image.ready.maps[latent]
+                heat.refresh(thumbnail=False, highlight=False, extent=False)
 
     def _fit(self, viewer: ViewerModel, shown: ShownExam, shape: tuple[int, int]) -> tuple[tuple[int, int], int]:
         """Bring all views into sight; return the area they share, and how far to move them for chest walls to meet."""
@@ -141,7 +164,7 @@ class ExamLayers:
     def _lay_out(self, layer: Any, matrix: NDArray[np.float64]) -> None:
         """Lay a layer where it belongs, whether or not there is a mammogram to lay it over."""
         if self._scene.image_layer is None:
-            layer.affine = matrix if layer.ndim == 2 else stack_affine(matrix)
+            layer.affine = matrix
 
 
 def hang_exam(shown: ShownExam) -> Hanging:
@@ -154,25 +177,40 @@ def _hang(images: Sequence[ExamImage]) -> Hanging:
     return hang_views([image.laterality for image in images], [image.view for image in images])
 
 
-def _new_cell(image: ExamImage | None, order: NDArray[np.intp], colormap: str, with_boxes: bool) -> Cell:
+def _new_cell(image: ExamImage | None, colormap: str, with_boxes: bool) -> Cell:
     """Make the layers of a place in the grid."""
     maps = image.ready.maps if image is not None else None
     if image is None:
         mammogram = _nothing("no image")
     else:
         ready = image.ready
-        mammogram = Image(ready.pixels, **{name: value for name, value in ready.options.items() if name != "metadata"})
-        mammogram.name_overlay.font_size = FONT
-        # outside, where there is air, and below, since the latent's text lies above
-        mammogram.name_overlay.position = "bottom_right" if image.laterality == "L" else "bottom_left"
-    if maps is None:
-        latents = _nothing("no latents")
-    else:
-        latents = latents_layer(LatentStack(maps, order), (0.0, 1.0), colormap)
-        latents.events.thumbnail.block()  # a step would have the list of layers painted for each of them
+        mammogram = Image(ready.pixels, **{key: value for key, value in ready.options.items() if key != "metadata"})
+        name = mammogram.name_overlay
+        name.font_size, name.visible = FONT, True
+        # outside, where there is air, and below, since the latent's text lies above; a box takes its time to draw
+        name.position = "bottom_right" if image.laterality == "L" else "bottom_left"
+        name.box = image.laterality is None
+    heat = _nothing("no latents") if maps is None else _heat(maps, colormap)
     if not with_boxes:
-        return mammogram, latents
-    return mammogram, latents, lines_layer("boxes", line_width(mammogram.data.shape[0]))
+        return mammogram, heat
+    return mammogram, heat, lines_layer("boxes", line_width(mammogram.data.shape[0]))
+
+
+def _heat(maps: LatentMaps, colormap: str) -> Image:
+    """Make the layer of one latent on one view; its array is filled in place."""
+    layer = Image(
+        np.zeros(maps.shape[1:], np.float32),
+        name="SAE latents",
+        rgb=False,
+        multiscale=False,
+        contrast_limits=(0.0, 1.0),
+        colormap=heat_colormap(colormap),
+        blending="translucent",
+        interpolation2d="linear",
+        axis_labels=("row", "column"),
+    )
+    layer.events.thumbnail.block()
+    return layer
 
 
 def _nothing(name: str) -> Image:
@@ -198,19 +236,18 @@ def _cells_to_pixels(maps: LatentMaps) -> NDArray[np.float64]:
     return np.eye(3) if maps.frame is None else cell_affine(maps.frame, maps.shape[1:])
 
 
-def _fill(layers: Cell, image: ExamImage, order: NDArray[np.intp]) -> None:
+def _fill(layers: Cell, image: ExamImage) -> None:
     """Put another view into the layers of a place."""
-    mammogram, latents, *_ = layers
+    mammogram, heat, *_ = layers
     ready = image.ready
-    mammogram.data = ready.pixels
+    if mammogram.data is not ready.pixels:
+        mammogram.data = ready.pixels
     low, high = ready.options["contrast_limits"]
     mammogram.contrast_limits_range = min(low, float(ready.pixels.min())), max(high, float(ready.pixels.max()))
     mammogram.contrast_limits = low, high
-    if ready.maps is not None:
-        latents.data.show(ready.maps, order)
-        latents.refresh(extent=False)
+    heat.data[...] = 0  # nothing of the exam before
 
 
 def _map_shape(image: ExamImage | None) -> Any:
     """What the layers of a place are made for: nothing, an image without latents, or maps of some shape."""
-    return None if image is None else () if image.ready.maps is None else image.ready.maps.shape
+    return None if image is None else () if image.ready.maps is None else image.ready.maps.shape[1:]

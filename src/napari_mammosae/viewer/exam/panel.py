@@ -43,7 +43,7 @@ class ExamPart(Part):
         )
         self.next_button = ui.button("Next exam ▶", tooltip("Next exam of the run", "next_exam"), exam.next_exam)
         self.prior_box = ui.tipped(
-            QCheckBox("With prior"), "Show the patient's exam before at the right; needs studies with known dates"
+            QCheckBox("With prior"), "Show the patient's previous exam on the right; needs studies with known dates"
         )
         self.table = _ViewTable()
         self.notes = ui.tipped(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ...core.base.errors import RunError
 from ...core.exams.hanging import needs_mirroring
 from ...core.images.scale import input_spacing
+from ...core.phantoms.phantom import sides_of
 from ..runs.prefetch import make_ready
 from .state import ExamImage, ShownExam
 
@@ -47,7 +48,11 @@ def read_exam(
             raise RunError(f"{name} was not found; choose the folder of the run's images in the Images dock.")
         report(f"Reading {path.name}", done, len(rows))
         ready = make_ready(run, row, files, handle, compute=handle is not None)
-        side, view = (_known(facts, name, row) or getattr(ready.image, name) for name in ("laterality", "view"))
+        drawn = sides_of(*run.images[["image_id", "patient"]].astype(str).iloc[row])
+        side, view = (
+            _known(facts, name, row) or getattr(ready.image, name) or own
+            for name, own in zip(("laterality", "view"), drawn, strict=True)
+        )
         images.append(ExamImage(row, ready, side, view, needs_mirroring(ready.pixels, side)))
     return ShownExam(exam, prior, tuple(images))
 

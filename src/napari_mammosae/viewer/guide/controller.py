@@ -13,6 +13,7 @@ from ...core.runs.making.demo import demo_hashes
 from ..app import keymap
 from ..app.listening import call_while_alive
 from ..app.order import BY_IMAGE, Order
+from ..app.session import HIDDEN
 from ..context import Controller
 from ..image.tasks import ModelChoice
 from ..intervention.panel import IntervenePanel
@@ -59,13 +60,16 @@ class Guide(Controller):
         self.listen(events.order, self._on_order)
         self.listen(events.current, self._on_current)
         self.listen(events.image, self._on_image)
+        self.listen(work.images.prompts.asked, self._on_asked)
         self.listen(events.verdicts, self._announce)
+        self.listen(events.blind, self._on_blind)
         self.listen(work.suspects.changed, self._on_found)
         self.listen(work.suspects.jobs.ended, self._on_searched)
         self.listen(work.intervention.changed, self._announce)
         self.listen(work.over_run.move.changed, self._on_moved)
         if (viewer := self.scene.viewer) is not None:
             self._undo.callback(keymap.bind(viewer, self, keymap.GUIDE_KEYS))
+            self.listen(viewer.layers.events.inserted, self._on_inserted)
 
     def start(self) -> None:
         """Open the embedded model's run at its first image, under the map of what makes the model say mass."""
@@ -105,20 +109,25 @@ class Guide(Controller):
         if self.session.run is None:
             self.start()
             return
+        if self.session.blind and key in ("ranking", "find", "judge"):
+            self._say(HIDDEN)
+            return
         getattr(self, f"_take_{key}")()
 
     def _take_latent(self) -> None:
         self._reveal()
         self._taken.add("latent")
-        latent = self.session.current
         self._say(
-            f"Latent {latent} is one of the 2,048 patterns that the SAE knows. The map shows where it fires; Left and "
+            "A latent is one of the 2,048 patterns that the SAE knows. The colours show where this one fires; Left and "
             "Right show others."
         )
 
     def _take_ranking(self) -> None:
         self._reveal()
         raise_dock(window_of(self.scene.viewer), _LATENTS)
+        latents = self._work.latents
+        latents.follows = True
+        latents.fill(sort_by=latents.ranking.sort_key)
         order = self.session.order
         self._taken.add("ranking")
         first = ", ".join(map(str, order.latents[:4])) if order is not None else ""
@@ -139,7 +148,7 @@ class Guide(Controller):
             return
         judged = self._work.reviewer.judge_all(self.marker_latents, "spurious", CONCEPT)
         if judged:
-            self._say(f"Your verdict on {judged} latents: spurious, {CONCEPT}. Shift-U takes the last one back.")
+            self._say(f"Your verdict on {judged} latents: spurious, {CONCEPT}. Shift-U undoes the last one.")
 
     def _take_remove(self) -> None:
         work = self._work
@@ -198,9 +207,9 @@ class Guide(Controller):
         if "auroc" in self._taken and self._work.intervention.state.without_spurious and measures:
             used = len(self.session.run) if self.session.run is not None else 0
             self._say(
-                f"{measures}. On most of these {used} images the marker goes against the mass, and misled the model."
+                f"{measures}. On most of these {used} images the marker disagrees with the mass and misleads the model."
                 if not self.session.blind
-                else "Hidden in blind mode."
+                else HIDDEN
             )
 
     # The picture
@@ -216,8 +225,9 @@ class Guide(Controller):
         self._opening, self._placing = False, True
         self._taken.clear()
         self.said, self.marker_latents = "", ()
+        self._work.latents.follows = True  # opened anew, the stack is in the order of the latents that read markers
         self._cover("before")
-        show_hint(self.scene.viewer, True)
+        show_hint(self.scene.viewer, self._covered)
         QTimer.singleShot(0, call_while_alive(self._settle))
         self._announce()
 
@@ -228,7 +238,11 @@ class Guide(Controller):
 
     def _on_order(self, order: Order | None) -> None:
         """Behind the picture waits the first latent of the ranking."""
-        if self._covered and not self._placing and order is not None and order.name != BY_IMAGE:
+        if not self._covered or self._placing or order is None or order.name == BY_IMAGE:
+            return
+        if order.measured_on is self.session.image:  # asked for: the latents that hit a box, a region, a prompt
+            self._reveal()
+        else:
             self._placing = True
             self.session.current = int(np.asarray(order.latents)[0])
             self._placing = False
@@ -239,9 +253,21 @@ class Guide(Controller):
         elif self._covered:
             self._take_latent()
 
-    def _on_image(self, *_: object) -> None:
-        if self._covered and not self._opening:
-            show_hint(self.scene.viewer, False)
+    def _on_inserted(self, event: Any) -> None:
+        """Boxes found for a latent are seen over its heatmap."""
+        if self.scene.owned.role_of(event.value) == "found":
+            self._reveal()
+
+    def _on_image(self, image: Any) -> None:
+        if not self._covered or self._opening:
+            return
+        show_hint(self.scene.viewer, False)
+        if image is None:  # what the picture was of is gone; another image comes with its latents
+            self._reveal()
+
+    def _on_asked(self, *_: object) -> None:
+        """Who types a text wants to see the latents of it."""
+        self._reveal()
 
     def _reveal(self) -> None:
         """Show the latents in place of the picture; it stays away then."""
@@ -252,10 +278,16 @@ class Guide(Controller):
             self.scene.see_latents(True)
 
     def _cover(self, kind: MapKind) -> None:
-        """Show a logit map in place of the latents, until a step or a key asks for one of them."""
+        """Show a logit map in place of the latents until they are asked for; not to a blind judge."""
+        if self.session.blind:
+            return
         self._covered = True
         self.scene.see_latents(False)
         self._work.intervention.map_kind = kind
+
+    def _on_blind(self, *_: object) -> None:
+        self._reveal()
+        self._say("")
 
     def _say(self, text: str) -> None:
         self.said = text

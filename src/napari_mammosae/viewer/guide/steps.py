@@ -26,12 +26,12 @@ STEPS = (
     Step("latent", "What is a latent?", "Show where one latent fires, in place of the logit map"),
     Step("ranking", "Which latents go with a mass?", "Show the ranking of the latents for mass in the Latents dock"),
     Step("find", "Which latents read the marker?", "Search the run for latents that fire on burned-in markers"),
-    Step("judge", "Call those spurious", "Give them the verdict spurious, as key 0 does for the latent shown"),
+    Step("judge", "Mark those spurious", "Mark them spurious, as key 0 marks the latent shown"),
     Step("remove", "Switch them off", "Predict without your spurious latents, as Shift-Q does"),
     Step("auroc", "Watch the AUROC", "Show in the Intervene dock what that changes over the run"),
 )
 HINT = (
-    "Red raises the logit for mass: a mass, and a view marker.",
+    "Red raises the logit for mass: around the mass, and on the view marker.",
     "Press Right to see the latents behind it, one by one.",
     "Then take the next steps, at the left (Shift-N).",
 )

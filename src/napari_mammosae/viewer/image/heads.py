@@ -73,7 +73,7 @@ class Heads(Controller):
         if handle is not self.session.handle:
             return
         if self.session.maps is not None:
-            self.session.events.maps.emit(self.session.maps)  # which have more logits now
+            self.session.renew_maps()
         self._say(found[1])
 
     def _failed(self, error: Exception) -> None:

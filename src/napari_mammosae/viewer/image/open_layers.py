@@ -194,7 +194,7 @@ class OpenLayers(Controller):
 def _misfit(facts: ModelFacts, model: ModelFacts, others: list[ModelFacts] | None = None) -> str:
     """Say why a model cannot be open beside another one; empty where it can."""
     if (facts.model_sha256, facts.preprocessing) != (model.model_sha256, model.preprocessing):
-        return f"{facts.name} is another network than {model.name}. Compute with it in its place."
+        return f"{facts.name} is not the network of {model.name}. Press Compute latents to use it instead."
     for one in (model, *(others or ())):
         if (one.layer, one.sae_sha256) == (facts.layer, facts.sae_sha256):
             return f"{facts.layer} is open already with this SAE. Choose a model whose SAE reads another layer."

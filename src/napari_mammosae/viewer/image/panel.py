@@ -31,6 +31,10 @@ class ModelPanel(Dock):
         self.prompt = PromptPart(images.prompts)
         self.latent = LatentPart(self.context, actions)
         self.diagnosis = DiagnosisPanel(self.session)
+        self.diagnosis.hide()  # of no concern until something is wrong
+        self.diagnosis_button = ui.button(
+            "Diagnostic report and caches", "Show or hide them", self.diagnosis.setVisible, checkable=True
+        )
         self.job = JobPart(images)
         self.own(self.image, self.model, self.layers, self.prediction, self.heads, self.prompt, self.latent, self.job)
         content = QWidget()
@@ -45,6 +49,7 @@ class ModelPanel(Dock):
             self.prompt,
             self.latent,
             _line(),
+            self.diagnosis_button,
             self.diagnosis,
         )
         ui.column(content, *parts, margins=(6, 6, 6, 6)).addStretch(1)

@@ -99,21 +99,19 @@ class Prompts(Controller):
         viewer = self.context.scene.viewer
         with nullcontext() if viewer is None else drawn_once(viewer):
             if self.session.maps is not None:
-                self.session.events.maps.emit(self.session.maps)  # which have another logit now
-            self._order()
+                self.session.renew_maps(self._order())
         self._say(self.head.prompt.note)
         if self.place is not None:
             self.asked.emit(self.place)
 
-    def _order(self) -> None:
-        """Put the latents that add most to the prompt's logit on this image first."""
+    def _order(self) -> Order | None:
+        """Return the latents that add most to the prompt's logit on this image first; None where they do not add up."""
         model, maps, place = self.session.model, self.session.maps, self.place
         if model is None or maps is None or place is None or not model.linear or self.head is None:
-            return
+            return None
         assert self.head.prompt is not None
         scores = model.linear_tail()[0][place] * maps.pooled_mean
-        self.session.order = order = Order.by_score(scores, self.head.prompt.title, self.session.image)
-        self.session.current = int(order.latents[0])
+        return Order.by_score(scores, self.head.prompt.title, self.session.image)
 
     def _leave(self) -> None:
         self.head = None

@@ -236,7 +236,7 @@ class Intervention(Controller):
         self.pass_note = ""
         work = partial(pass_edit, handle, image, self.passes.key, edit)
         take = partial(self._take_pass, maps, edit)
-        self.passing.start("Passing the edit through the network", work, take, self._pass_failed)
+        self.passing.start("Running the network with the edit", work, take, self._pass_failed)
 
     def compute_contributions(self, method: Method) -> None:
         """Find out by gradients what latents add to the logits of the image; dropped where another one is shown."""
@@ -246,7 +246,7 @@ class Intervention(Controller):
         self.pass_note = ""
         work = partial(find_contributions, handle, image, self.passes.key, method)
         self.passing.start(
-            "Going back from the logits", work, partial(self._take_contributions, maps), self._pass_failed
+            "Computing gradients of the logits", work, partial(self._take_contributions, maps), self._pass_failed
         )
 
     def _take_contributions(self, maps: object, found: tuple[str, Contributions]) -> None:
@@ -297,7 +297,8 @@ class Intervention(Controller):
         self._overlay.show(viewer, text)
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
         cells = scene.cells_to_pixels(maps) if known and maps is not None else None
-        logit_map.show(scene.owned, view, cells, self.state.logit, self._map)
+        kind: MapKind = "none" if self.session.blind else self._map
+        logit_map.show(scene.owned, view, cells, self.state.logit, kind)
 
     # What happens elsewhere
 

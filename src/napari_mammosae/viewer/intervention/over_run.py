@@ -207,6 +207,8 @@ class EditOverRun(Controller):
         """There will be no ranking: an edit that had one of a run before cannot go on."""
         if self._rested is not None:
             self._end_edit(f"was replaced by {self.session.run.path.name}, which cannot be ranked for this prediction")
+        elif self.intervention.state.source == "run" and not self.intervention.state.k:
+            self.intervention.leave_run()
 
     def _end_edit(self, why: str) -> None:
         rested, self._rested = self._rested, None

@@ -152,7 +152,7 @@ class PassPart(Part):
         )
         self.method_box = ui.chooser(8, "How contributions are found", CONTRIBUTIONS)
         self.contribution_button = ui.button(
-            "Find contributions", "Find out by gradients what each latent adds", self._find_contributions
+            "Find contributions", "Estimate by gradients what each latent adds", self._find_contributions
         )
         self.found = row(self.method_box, self.contribution_button)
         self.completeness = hint(ui.wrapped())

@@ -33,7 +33,7 @@ class EditOverRunPart(Part):
         self.choosers = row(self.label_box, self.score_box)
         self.plot, self.move_part, self.note = SweepPlot(), MovePart(over_run.move, browser), hint(ui.wrapped())
         self.other_set = hint(
-            ui.wrapped("The curve over k is for the set best of the run. Choose it to see the curve.")
+            ui.wrapped("The curve over k belongs to the set “best of the run”. Choose it to see the curve.")
         )
         self._undo.callback(self.move_part.cleanup)
         ui.column(

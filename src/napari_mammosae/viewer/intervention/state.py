@@ -26,7 +26,7 @@ class EditState:
     ----------
     source
         Where the set comes from: the best k of the run's ranking, of what latents add to this image's logit, or of what
-        they add inside the drawn region; latents called spurious; pinned ones; the current one; a list of numbers.
+        they add inside the drawn region; latents marked spurious; pinned ones; the current one; a list of numbers.
     direction
         For ranked sources: latents that speak for the class, against it, or both (for a run the union of the best k of
         every class, as published).
@@ -41,7 +41,7 @@ class EditState:
     inside_region
         Whether only cells of the drawn region are edited.
     without_spurious
-        The one switch: latents called spurious are zeroed, whatever else is set.
+        The one switch: latents marked spurious are zeroed, whatever else is set.
     """
 
     source: Source = "image"
@@ -107,7 +107,10 @@ def edit_of(state: EditState, sets: Sets) -> Edit:
     if state.without_spurious:
         return Edit(_spurious_mask(sets), "zero", state.form)
     if state.is_ranked:
-        mask = union_mask(sets.entry(state.source, state.direction, state.logit), min(state.k, sets.n_latents))
+        if state.source == "run" and not state.k:  # none of the best, whether the run is ranked or not
+            mask = np.zeros(sets.n_latents, np.bool_)
+        else:
+            mask = union_mask(sets.entry(state.source, state.direction, state.logit), min(state.k, sets.n_latents))
     elif state.source == "spurious":
         mask = _spurious_mask(sets)
     elif state.source == "pins":

@@ -50,8 +50,9 @@ class LatentList(Controller):
         self._follows = order is None or order.name == BY_IMAGE
         self.table.rearranged.connect(self._push_order)
         events = self.session.events
-        for event in (events.maps, events.model, events.run, events.best_labels):
+        for event in (events.maps, events.model, events.best_labels):
             self.listen(event, self.fill)
+        self.listen(events.run, self._on_run)
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._on_blind)
         self.listen(events.order, self._on_order)
@@ -114,7 +115,7 @@ class LatentList(Controller):
         """
         shown, found = self._sae(), read_found_again(path)
         if shown is None or not found.is_of(*shown):
-            raise FindingsError(f"{path.name} is about another SAE than the one shown; open that SAE's table.")
+            raise FindingsError(f"{path.name} is about a different SAE from the one shown; open that SAE's table.")
         self._found = found
         self.fill()
 
@@ -144,7 +145,9 @@ class LatentList(Controller):
             self._give_order()
         elif self._set_aside is not None:
             order, self._set_aside = self._set_aside, None
-            if self.session.order is not None and order.latents.size == self.session.order.latents.size:
+            present = self.session.order
+            fits = present is not None and order.latents.size == present.latents.size
+            if fits and not self.session.is_foreign(order):
                 self.session.order = order
 
     def _on_verdicts(self, *_: object) -> None:
@@ -159,6 +162,13 @@ class LatentList(Controller):
         for column in judged:
             self.table.replace(column, values[column.key])
         self.table.filter(self._allowed(columns).mask(values))
+
+    def _on_run(self, *_: object) -> None:
+        """Scores measured over another run do not stay with the stack either."""
+        self.fill()
+        maps, order = self.session.maps, self.session.order
+        if maps is not None and order is not None and self.session.is_foreign(order):
+            self.session.order = Order.by_score(maps.pooled_mean, BY_IMAGE, self.session.image)
 
     def _on_ranked(self) -> None:
         """A ranking is there, or gone: the table takes its order."""
@@ -182,8 +192,11 @@ class LatentList(Controller):
         name = column.order_name
         if column.source == "run" and (label := self.ranking.choice.label):
             name = f"{name} for {label.replace('_', ' ')}"
-        before, order = self.session.order, Order.of(self.table.order, scores, name)
-        if before is None or before is not self._order or not order.same_as(before):  # a verdict re-orders nothing
+        before, session = self.session.order, self.session
+        measured_on = {"image": session.image, "region": session.image, "run": session.run}.get(column.source)
+        order = replace(Order.of(self.table.order, scores, name), measured_on=measured_on)
+        same = before is not None and order.same_as(before) and order.measured_on is before.measured_on
+        if before is not self._order or not same:  # a verdict re-orders nothing
             self._order = self.session.order = order
 
     def _on_order(self, order: Order | None) -> None:

@@ -22,12 +22,12 @@ from ...core.base.text import readable
 from ...core.runs.classes import classes_of
 from ..app.jobs import Jobs
 from ..widgets import ui
-from ..widgets.parts import Part
+from ..widgets.parts import Part, flatten
 from ..widgets.plain import Label
 from ..widgets.small_plot import class_colors
 from .facts import LatentFacts, Neighbours, facts_of
-from .gallery import Gallery
-from .pictures import GalleryPictures
+from .gallery.panel import Gallery
+from .gallery.pictures import GalleryPictures
 from .plots import ActivationPlot, ClassMeansPlot
 from .ranking import LatentRanking
 
@@ -57,11 +57,10 @@ class LatentDetail(Part):
             NeighbourList("by decoder direction"),
             NeighbourList("by activation"),
         )
-        self.decoder_note, self.images_note, self.model_note = Label(), Label(), Label()
-        self.model_note.setWordWrap(True)
+        self.decoder_note, self.images_note, self.model_note = ui.wrapped(), ui.wrapped(), ui.wrapped()
         self.model_note.hide()
         self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
+        flatten(self.tabs)
         self.tabs.addTab(self.gallery, "Images")
         self._run_page, self._logit_page = self._run_tab(), self._logit_tab()
         self.tabs.addTab(self._run_page, "Over the run")

@@ -1,5 +1,6 @@
 """The *Latents* dock: all latents of the SAE as a table, and everything about the current one."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,20 @@ from ...core.base.errors import FindingsError, SettingsError
 from ...core.models.files.found_again import ENDING
 from ..app.session import MOST_PINS
 from ..widgets import ui
+from ..widgets.job_bar import JobBar
 from ..widgets.parts import Dock
 from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .controller import LatentList
 from .detail_panel import LatentDetail
 from .filters import FilterPart, LatentFilter
-from .pictures import GalleryPictures
+from .gallery.pictures import GalleryPictures
+from .pages import LatentPages
 from .ranking_panel import RankingPart
 from .region import TOOLS
 from .side_by_side import SideBySide
 
+_TOP = 20  # latents of a site, as the command writes
 NOTHING = "Compute the latents of an image, or open a run, to fill the table."
 
 
@@ -34,9 +38,11 @@ class LatentsPanel(Dock):
         The table on the screen and its model.
     """
 
-    def __init__(self, latents: LatentList, pictures: GalleryPictures, side_by_side: SideBySide) -> None:
+    def __init__(
+        self, latents: LatentList, pictures: GalleryPictures, side_by_side: SideBySide, pages: LatentPages
+    ) -> None:
         super().__init__(latents.context)
-        self.latents, self.query, self.side_by_side = latents, latents.query, side_by_side
+        self.latents, self.query, self.side_by_side, self.pages = latents, latents.query, side_by_side, pages
         self.ranking, self.filters = RankingPart(latents.ranking), FilterPart()
         self.table = latents.table
         self.view = ColumnTableView(self.table)
@@ -56,7 +62,8 @@ class LatentsPanel(Dock):
     def _on_filled(self, resorted: bool) -> None:
         """The table has other values."""
         known = self.table.size > 0
-        self.view.setEnabled(known)
+        for control in (self.view, self.pin_button, self.region_button):
+            control.setEnabled(known)
         self._say("" if known else NOTHING)
         self.view.go_to(self.session.current)
         if resorted:
@@ -155,6 +162,10 @@ class LatentsPanel(Dock):
         menu.setToolTipsVisible(True)
         menu.triggered.connect(self._on_region_action)
         self.region_button.setMenu(menu)
+        self.export_button = ui.button(
+            "Export…", "Write what is known about latents as pages to share", self._show_export_menu
+        )
+        self.exporting = JobBar(self.pages.jobs)
         self.columns_button = ui.button("Columns", "Choose which columns to show", self._show_column_menu)
 
     def _on_region_action(self, action: Any) -> None:
@@ -171,6 +182,34 @@ class LatentsPanel(Dock):
         menu.addAction("Open Found again …", self._open_found).setToolTip("Show a table of compare-sae as a column")
         corner = self.columns_button.rect().bottomLeft()
         menu.popup(self.columns_button.mapToGlobal(corner))
+
+    def _show_export_menu(self) -> None:
+        self.export_menu().popup(self.export_button.mapToGlobal(self.export_button.rect().bottomLeft()))
+
+    def export_menu(self) -> QMenu:
+        """Make the menu of what can be exported now."""
+        menu = QMenu(self.export_button)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        if obstacle := self.pages.obstacle:
+            menu.addAction(obstacle).setEnabled(False)
+            return menu
+        current, chosen, top = self.session.current, self.view.selected, self.table.visible[:_TOP].tolist()
+        if current is not None:
+            menu.addAction(f"Page of latent {current}…", partial(self._export, [current], False))
+        if len(chosen) > 1:
+            menu.addAction(f"Site of the {len(chosen):,} selected latents…", partial(self._export, chosen, True))
+        menu.addAction(f"Site of the first {len(top)} in the table…", partial(self._export, top, True))
+        return menu
+
+    def _export(self, latents: list[int], site: bool, *_: object) -> None:
+        if site:
+            name, _ = QFileDialog.getSaveFileName(self, "Export a site into a new folder", self.pages.name)
+        else:
+            name, _ = QFileDialog.getSaveFileName(
+                self, "Export the page", f"latent-{latents[0]}.html", "Web pages (*.html)"
+            )
+        if name:
+            self.pages.export(latents, Path(name), site=site)
 
     def _open_found(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Open a table of compare-sae", "", f"Tables (*{ENDING} *.csv)")
@@ -189,8 +228,9 @@ class LatentsPanel(Dock):
         below.addWidget(self.follow_button)
         below.addStretch(1)
         below.addWidget(self.count)
+        below.addWidget(self.export_button)
         top = QWidget()
-        ui.column(top, self.view, below, buttons, self.status, grow=self.view, spacing=4)
+        ui.column(top, self.view, below, buttons, self.exporting, self.status, grow=self.view, spacing=4)
         splitter = QSplitter(Qt.Orientation.Vertical)
         splitter.addWidget(top)
         splitter.addWidget(self.detail)
@@ -220,4 +260,5 @@ class LatentsPanel(Dock):
             (self.context.status.told, self._on_told),
         ):
             self.listen(event, callback)
+        self.listen(self.pages.said, self._say)
         self._on_side(self.side_by_side.shown)

@@ -22,7 +22,7 @@ Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
 TOOLS: dict[Tool, str] = {
     "rectangle": "Drag a rectangle on the mammogram",
     "polygon": "Click the corners of a polygon; double-click the last one to finish",
-    "brush": "Paint the region; every stroke asks again",
+    "brush": "Paint the region; every stroke updates the table",
 }
 _MODES = {"rectangle": "add_rectangle", "polygon": "add_polygon"}
 _COLOR = "#00e5ff"

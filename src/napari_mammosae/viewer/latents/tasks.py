@@ -1,13 +1,19 @@
-"""Scores of all latents over an open run, as the columns of the latent table. Knows no Qt; for a worker thread."""
+"""Scores of all latents over an open run, and pages about some of them. Knows no Qt; for a worker thread."""
 
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core.base.progress import Report
 from ...core.ranking.of_run import RankingChoice
+from ...core.runs.files.images import ImageFiles
 from ...core.runs.run import Run
+from ...process.handle import ModelHandle
+
+if TYPE_CHECKING:
+    from ...core.annotations.boxes import Findings
 
 
 def rank(
@@ -38,3 +44,36 @@ def rank(
             if not np.isnan(by_latent).all():
                 columns[f"run.{name}"] = by_latent
     return columns
+
+
+def write_latents(
+    latents: list[int],
+    path: Path,
+    site: bool,
+    run: Run,
+    files: ImageFiles,
+    findings: "Findings | None",
+    handle: ModelHandle | None,
+    verdicts: Path,
+    report: Report,
+) -> Path:
+    """Write the page of one latent, or a `site` of several into a folder; return the file to open.
+
+    Raises
+    ------
+    WriteError
+        It cannot be written, or a file is there that this program has not written.
+    """
+    from ...core.base.provenance import provenance
+    from ...core.reports.latent_page import LatentSources, remarks_of, write_page, write_pages
+
+    report(f"Reading {run.path.name}")
+    known = handle is not None and bool(handle.facts.n_latents)
+    weights, near = (handle.facts.attribution, handle.neighbours) if known and handle is not None else (None, None)
+    sources = LatentSources(run, files.fetch, findings, weights, near, remarks_of(run, path=verdicts))
+    settings = {"run": run.path.name, "latents": latents, "boxes": None if findings is None else findings.name}
+    record = provenance("pages", settings, None if handle is None else handle.facts)
+    report("Drawing the images")
+    if site:
+        return write_pages(path, latents, sources, record, report)
+    return write_page(path, latents[0], sources, record)

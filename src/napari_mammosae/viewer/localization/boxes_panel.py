@@ -83,9 +83,9 @@ class BoxList(QTreeWidget):
         self.setUniformRowHeights(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
-        self.setToolTip("Click a box to go there, double-click to go close")
+        self.setToolTip("Click a box to go there; double-click to zoom in")
         self.header().setStretchLastSection(True)
-        for column, (sample, room) in enumerate((("false positive x", 30), ("0.00", 14), ("0.000", 14))):
+        for column, (sample, room) in enumerate((("found, not scored", 30), ("0.00", 14), ("0.000", 14))):
             self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             self.header().resizeSection(column, self.fontMetrics().horizontalAdvance(sample) + room)
         self._icons: dict[Fate, QIcon] = {fate: line_icon(fate) for fate in STYLES}
@@ -206,7 +206,7 @@ class BoxesPart(Part):
             if (measure := known.get(key)) is not None and measure.reason:
                 missing.setdefault(measure.reason, []).append(title.in_words)
         self.reasons.setText(" ".join(f"No {listed(names)}: {why}." for why, names in missing.items()))
-        self.reasons.setVisible(bool(missing))
+        self.reasons.setVisible(bool(missing) and not self.session.blind)
 
     def _not_drawn(self, current: Localization) -> str:
         found = len(current.found)

@@ -211,7 +211,7 @@ class Localizer(Controller):
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
         done = partial(self._take_order, maps, self.session.image, name)
-        self.jobs.start(f"Finding images of latents that hit {name}", work, done, self.status.report_failure)
+        self.jobs.start(f"Finding latents that hit {name}", work, done, self.status.report_failure)
 
     def _take_order(self, maps: Any, image: Any, name: str, overlaps: NDArray[np.float64]) -> None:
         if maps is not self.session.maps:
@@ -291,8 +291,9 @@ class Localizer(Controller):
         assert image is not None
         assert maps is not None
         assert maps.frame is not None
-        findings = None if self.session.blind else self.session.findings
-        return truth_of(findings, image, maps.frame, self._choice.finding)
+        if self.session.blind:
+            return replace(truth_of(None, image, maps.frame), hidden=True)
+        return truth_of(self.session.findings, image, maps.frame, self._choice.finding)
 
     # The layers
 

@@ -8,6 +8,7 @@ from psygnal import Signal
 
 from ...core.annotations.image_boxes import ALL_FINDINGS
 from ...core.runs.run import Run
+from ..app.session import HIDDEN
 from ..context import Controller
 from .controller import Localizer
 from .result import Choice
@@ -51,6 +52,7 @@ class RunMeasures(Controller):
         self.listen(events.run, self._forget)
         self.listen(events.findings, self._forget)
         self.listen(events.current, self.refresh)
+        self.listen(events.blind, self.refresh)
         self.listen(localizer.chosen, self.refresh)
         self.refresh()
 
@@ -69,6 +71,8 @@ class RunMeasures(Controller):
         self.obstacle, self.result = "", None
         if run is None:
             self.obstacle = NO_RUN
+        elif self.session.blind:
+            self.obstacle = HIDDEN
         elif not run.has_maps:
             self.obstacle = f"{run.path.name} {NO_MAPS}"
         elif findings is None:

@@ -36,7 +36,6 @@ class LocalizePanel(Dock):
         self.actions_part = ActionsPart(localizer)
         self.own(self.choice, self.choice.together, self.boxes, self.run, self.draw, self.actions_part)
         self.tabs = PageTabs()
-        self.tabs.setDocumentMode(True)
         for part, title, tip in (
             (self.boxes, "This image", "Boxes of the current latent on this image"),
             (self.run, "Over the run", "The current latent over all images of the open run"),
@@ -97,6 +96,7 @@ class ActionsPart(Part):
             self._save_figure,
         )
         self.count_box = ui.tipped(QSpinBox(), "Number of latents in the figure")
+        self.count_box.setSuffix(" latents")
         self.count_box.setRange(1, MOST_PICTURED)
         self.count_box.setValue(localizer.pictured)
         self.count_box.valueChanged.connect(self._on_count)

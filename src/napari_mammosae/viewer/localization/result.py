@@ -269,7 +269,9 @@ class Localization:
         """What a person should know, one sentence each: never a number that is missing without a word."""
         truth, name = self.scope.truth, readable(self.choice.finding) if self.choice.finding else ""
         notes = [note for note in (self.scope.about, self._note) if note]
-        if not truth.annotated:
+        if truth.hidden:
+            notes.append("annotated boxes are hidden in blind mode")
+        elif not truth.annotated:
             notes.append("this image is not annotated, so found boxes are neither right nor wrong")
         elif not truth.finding:
             what = f"box of {name}" if name else "annotated box"

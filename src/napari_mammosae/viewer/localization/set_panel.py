@@ -15,9 +15,9 @@ SOURCES: dict[Source, tuple[str, str]] = {
     "current": ("current latent", "The heatmap of the latent shown"),
     "pins": ("pinned", "The pinned latents as one heatmap"),
     "first": ("the first", "The first latents of the stack's order as one heatmap"),
-    "lesion": ("called lesion", "The latents you marked lesion as one heatmap"),
-    "anatomy": ("called anatomy", "The latents you marked anatomy as one heatmap"),
-    "spurious": ("called spurious", "The latents you marked spurious as one heatmap"),
+    "lesion": ("marked lesion", "The latents you marked lesion as one heatmap"),
+    "anatomy": ("marked anatomy", "The latents you marked anatomy as one heatmap"),
+    "spurious": ("marked spurious", "The latents you marked spurious as one heatmap"),
 }
 WAYS = {
     "maximum": ("maximum", "The largest activation at each position; strong latents dominate"),

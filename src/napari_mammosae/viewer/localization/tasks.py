@@ -1,7 +1,7 @@
 """What localising needs that takes a while: done in the worker thread. Knows no Qt."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,21 +31,20 @@ def look_at_anatomy(image: Mammogram, model: ModelFacts, report: Report) -> Anat
 
     from ...core.anatomy.cell_parts import BREAST_PARTS
     from ...core.anatomy.nipple import estimate_nipple
-    from ...core.anatomy.regions import REGIONS, cells_of, region_masks, whole_image
+    from ...core.anatomy.regions import REGIONS, region_cells, region_masks, whole_image
 
     prepared = image.prepared(model.preprocessing)
     if not model.preprocessing.breast:
         shares, parts = whole_image(prepared.frame.input_shape, model.grid)
         return Anatomy({**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}, None)
     report("Outlining the breast")
-    masks = region_masks(
-        prepared.pixels,
-        laterality=image.laterality,
-        view=image.view,
-        spacing=input_spacing(image.scale, prepared.frame),
-    )
-    shares, parts = cells_of(masks, model.grid)
-    nipple = estimate_nipple(masks["breast"], laterality=image.laterality)
+    facts: Any = {
+        "laterality": image.laterality,
+        "view": image.view,
+        "spacing": input_spacing(image.scale, prepared.frame),
+    }
+    shares, parts = region_cells(prepared.pixels, model.grid, **facts)
+    nipple = estimate_nipple(region_masks(prepared.pixels, **facts)["breast"], laterality=image.laterality)
     at = prepared.frame.to_source_points([nipple])[0].tolist() if nipple is not None else None
     return Anatomy({**dict(zip(REGIONS, shares, strict=True)), BREAST_PARTS: parts}, at)
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel
 
 from ...core.base.text import readable
+from ..app.session import HIDDEN
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
-from .controller import HIDDEN, ConceptTable
 from .shortcuts_panel import ShortcutsPart
+
+if TYPE_CHECKING:
+    from .controller import ConceptTable
 
 SILENT = "The latent does not fire in the run."
 

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 NO_RUN = "Open a run with labels to see which label the latent goes with."
 NOT_MEASURED = "Click Measure to see which label each latent goes with."
 BADGE = " (confounder)"
-HIDDEN = "Hidden in blind mode."
 
 
 class ConceptTable(Controller):

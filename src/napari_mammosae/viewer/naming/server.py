@@ -39,12 +39,15 @@ class ServerForm:
         Address of the server, and what it calls the model; empty for the only one that it has.
     latents, most
         Which latents, as they are written; none for the `most` that contribute most.
+    parallel
+        Questions that are asked at once.
     """
 
     url: str = "http://127.0.0.1:11434/v1"
     model: str = ""
     latents: str = ""
     most: int = 20
+    parallel: int = 1
 
 
 class ServerNaming(Controller):
@@ -114,7 +117,7 @@ class ServerNaming(Controller):
     def _choice(self) -> ServerChoice:
         from ...core.naming.vlm.of_run import ServerChoice
 
-        return ServerChoice(self.form.url, self.form.model.strip(), self._allowed)
+        return ServerChoice(self.form.url, self.form.model.strip(), self._allowed, parallel=self.form.parallel)
 
     def _offer(self, accept: Accept, plan: NamingPlan) -> None:
         if plan.run is not self.session.run:

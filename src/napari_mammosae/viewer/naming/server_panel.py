@@ -15,7 +15,7 @@ from ..widgets.plain import plain
 if TYPE_CHECKING:
     from .server import ServerNaming
 
-MOST = 100_000
+MOST, AT_ONCE = 100_000, 64
 
 
 class ServerPart(Part):
@@ -26,7 +26,7 @@ class ServerPart(Part):
         self.naming = naming
         self.fold = ui.button("Name with a server…", "Ask a vision-language model what latents show", checkable=True)
         self.url = ui.tipped(QLineEdit(), "OpenAI-compatible server: Ollama, llama.cpp, vLLM, LM Studio")
-        self.model = ui.tipped(QComboBox(), "What the server calls the model; empty for its only one")
+        self.model = ui.tipped(QComboBox(), "The server's name for the model; leave empty if it has only one")
         self.model.setEditable(True)
         self.model.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.model.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
@@ -35,11 +35,14 @@ class ServerPart(Part):
         self.latents.setPlaceholderText("most important")
         self.most = ui.tipped(QSpinBox(), "Name at most this many latents")
         self.most.setRange(1, MOST)
+        self.parallel = ui.tipped(QSpinBox(), "Questions asked at once; the server must be able to work on several")
+        self.parallel.setRange(1, AT_ONCE)
+        self.parallel.setSuffix(" at once")
         self.start = ui.button("Name", "Show the cost, then ask the server", self._name)
         self.note, self.progress = ui.wrapped(), JobBar(naming.jobs)
         self.form = QWidget()
         rows = ui.form(self.form, 3)
-        rows.addRow("Server", self.url)
+        rows.addRow("Server", row(self.url, self.parallel))
         rows.addRow("Model", row(self.model, self.list_button))
         rows.addRow("Latents", row(self.latents, self.most, self.start))
         ui.column(self, self.fold, self.form, self.progress, self.note, spacing=3)
@@ -49,6 +52,7 @@ class ServerPart(Part):
         self.latents.textEdited.connect(self._take)
         self.model.editTextChanged.connect(self._take)
         self.most.valueChanged.connect(self._take)
+        self.parallel.valueChanged.connect(self._take)
         self.progress.turned.connect(self._refresh)
         self.progress.said.connect(self._say)
         self.listen(naming.changed, self._refresh)
@@ -63,12 +67,12 @@ class ServerPart(Part):
     def _take(self, *_: object) -> None:
         self.naming.form = replace(
             self.naming.form, url=self.url.text(), model=self.model.currentText(), latents=self.latents.text(),
-            most=self.most.value(),
+            most=self.most.value(), parallel=self.parallel.value(),
         )  # fmt: skip
 
     def _refresh(self, *_: object) -> None:
         naming, form = self.naming, self.naming.form
-        widgets = (self.url, self.model, self.latents, self.most)
+        widgets = (self.url, self.model, self.latents, self.most, self.parallel)
         for widget in widgets:
             widget.blockSignals(True)
         if self.url.text() != form.url:
@@ -81,6 +85,7 @@ class ServerPart(Part):
         if self.model.currentText() != form.model:
             self.model.setEditText(form.model)
         self.most.setValue(form.most)
+        self.parallel.setValue(form.parallel)
         for widget in widgets:
             widget.blockSignals(False)
         busy = naming.jobs.busy

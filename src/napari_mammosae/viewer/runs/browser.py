@@ -75,6 +75,11 @@ class RunBrowser(Controller):
             return None
         return self._ids.get(image.image_id) if image.listed else self._names.find(image.full_name)
 
+    @property
+    def goal(self) -> int | None:
+        """Row of the image that is being read, else of the one shown."""
+        return self._going if self._going is not None else self.row
+
     def next_image(self) -> None:
         """Go to the next image of the list."""
         self.step(1)
@@ -91,7 +96,7 @@ class RunBrowser(Controller):
         if not self.rows.size:
             self.status.tell("No image matches the filters. Clear some filters.", error=True)
             return
-        here = self._going if self._going is not None else self.row
+        here = self.goal
         at = np.flatnonzero(self.rows == here) if here is not None else np.zeros(0, np.intp)
         place = int(at[0]) + by if at.size else 0
         if 0 <= place < self.rows.size:

@@ -77,7 +77,7 @@ def make_ready(run: Run, row: int, files: ImageFiles, handle: ModelHandle | None
             return Ready(image, pixels, options, run.latents(int(run.numbers[row])))
         note = f"{path.name} has another size than when {run.path.name} was made; its kept maps are not shown."
     elif not same:
-        note = f"{run.path.name} was made with another model than the loaded one; its kept maps are not shown."
+        note = f"{run.path.name} was made with a different model from the loaded one; its kept maps are not shown."
     else:
         note = f"{run.path.name} keeps no maps; compute the latents of an image to see them."
     if compute and handle is not None:
@@ -88,7 +88,7 @@ def make_ready(run: Run, row: int, files: ImageFiles, handle: ModelHandle | None
 def not_found(run: Run, row: int) -> str:
     """Say that the file of an image of a run is not there, and what to do."""
     name = str(run.images["path"].iloc[row]).rpartition("/")[2]
-    return f"{name} was not found; say where the images of {run.path.name} are, in the Images dock."
+    return f"{name} was not found; choose the folder of its images in the Images dock."
 
 
 def fits(run: Run, model: ModelFacts) -> bool:

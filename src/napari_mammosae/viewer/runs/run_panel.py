@@ -42,11 +42,11 @@ class RunPart(Part):
             self.new_asked,
             checkable=True,
         )
-        self.close_button = ui.button("Close", "Close the run; nothing of it is deleted", self.opener.close_run)
+        self.close_button = ui.button("Close", "Close the run; its files stay", self.opener.close_run)
         self.progress = JobBar(opener.jobs)
         self.progress.cancel_button.setToolTip("Stop. Finished images are kept, and the run can be resumed.")
         self.unload_button = ui.button("Unload model and continue", clicked=self.opener.unload_and_retry)
-        self.label_box = ui.chooser(8, "Label of texts of which it is not known which one is positive")
+        self.label_box = ui.chooser(8, "Label with text values whose positive value is not known")
         self.value_box = ui.chooser(8, "Text that counts as positive; all others count as one class")
         self.positive = row(Label("Positive"), self.label_box, self.value_box)
         self.warning = ui.warning_sign()

@@ -99,7 +99,7 @@ def open_run_folder(
     RunError
         It is no complete run.
     OtherModelError
-        It was made with another model than the loaded one.
+        It was made with a different model from the loaded one.
     """
     from ...core.runs.opening import open_run
     from ...core.runs.positive import undecided

@@ -44,11 +44,13 @@ class Restoring:
         work, content = self.work, self.content
         self._show_window()
         yield _at_once
-        self._choose_model()
+        several = content.get("open_layers")
+        first = several["layers"][0]["model"] if several is not None else content["model"]
+        work.images.choice = self._choice_of(first)
         if content["model"]["loaded"]:
             work.images.load()
             yield self._idle
-            self._check_model()
+            self._check_model(first)
         if (run := content["run"]) is not None and (path := self._find(run)) is not None:
             work.opener.open(path)
             yield self._idle
@@ -59,10 +61,14 @@ class Restoring:
         self._read_boxes()
         if work.browser.row is None or content["run"] is None or content["run"]["image"] is None:
             yield from self._open_image()
+        self._restore_drawn()
         if content["model"]["computed"] or (content["model"]["maps"] and work.session.maps is None):
             work.images.compute()
             yield self._idle
+        if several is not None:
+            yield from self._open_layers(several)
         yield from self._ask_prompts()
+        self._restore_heads()
         self._restore_choices()
         yield self._idle
         self._restore_order()
@@ -70,12 +76,13 @@ class Restoring:
         self._restore_view()
         yield self._idle
         self._restore_layers()
+        yield from self._open_exam()
         self._look()  # once more: docks that were filled meanwhile may have changed the canvas
 
     def _idle(self) -> bool:
         work = self.work
         jobs = (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.outline.jobs, work.localizer.combining,
-                work.images.prompts.jobs)  # fmt: skip
+                work.images.prompts.jobs, work.exam.jobs)  # fmt: skip
         return not any(one.busy for one in jobs)
 
     def _find(self, entry: dict[str, Any]) -> Path | None:
@@ -86,12 +93,11 @@ class Restoring:
 
     # What is looked at
 
-    def _choose_model(self) -> None:
-        known = self.content["model"]
+    def _choice_of(self, known: dict[str, Any]) -> ModelChoice:
         described = self._find(known["described"]) if known["described"] is not None else None
         files: dict[str, Any] = {key: self._find(entry) for key, entry in known["files"].items()}
         name = str(described) if described is not None else known["name"]
-        self.work.images.choice = ModelChoice(
+        return ModelChoice(
             name,
             classes=tuple(known["classes"]),
             device=known["device"],
@@ -101,12 +107,12 @@ class Restoring:
             **files,
         )
 
-    def _check_model(self) -> None:
-        model, known = self.work.session.model, self.content["model"]
+    def _check_model(self, known: dict[str, Any]) -> None:
+        model = self.work.session.model
         if model is None:
             self.missing.append(f"the model was not loaded ({self.work.status.last_told[0].rstrip('.')})")
         elif (model.model_sha256, model.sae_sha256) != (known["model_sha256"], known["sae_sha256"]):
-            self.missing.append(f"{model.name} is another model than the one of the session")
+            self.missing.append(f"{model.name} is not the session's model")
 
     def _go_through(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
         work, run = self.work, self.work.session.run
@@ -150,6 +156,30 @@ class Restoring:
             except MammoSAEError as error:
                 self.missing.append(str(error).rstrip("."))
 
+    def _restore_drawn(self) -> None:
+        """Take the boxes drawn on the image and not saved yet from their draft."""
+        if self.content.get("drawn") and self.work.session.image is not None:
+            if self.work.editor.draft is None:
+                self.missing.append(f"the boxes drawn on {self.work.session.image.image_id}")
+            self.work.editor.restore_draft()
+
+    def _open_layers(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
+        """Open the layers beside each other in their order, each as it was left, and go to the one that was chosen."""
+        work, layers = self.work, self.work.layers
+        for place, one in enumerate(known["layers"]):
+            if place:
+                work.images.choice = self._choice_of(one["model"])
+                layers.add()
+                yield self._idle
+                if len(layers.open) <= place:
+                    self.missing.append(f"another layer ({work.status.last_told[0].rstrip('.')})")
+                    return
+                self._check_model(one["model"])
+            if place != known["chosen"] and one["latent"] is not None and self._knows([one["latent"], *one["pins"]]):
+                work.session.current, work.session.pins = one["latent"], one["pins"]
+        layers.choose(known["chosen"])
+        yield self._idle
+
     def _ask_prompts(self) -> Iterator[Callable[[], bool]]:
         """Ask the model for the prompts it had, in their order, and then again for the one that was shown."""
         known, prompts = self.content.get("prompts"), self.work.images.prompts
@@ -165,6 +195,14 @@ class Restoring:
             prompts.ask("")
 
     # What was chosen
+
+    def _restore_heads(self) -> None:
+        known, model = self.content.get("heads"), self.work.session.model
+        if known is None or model is None:
+            return
+        there = [head.name for head in model.heads]
+        self.missing += [f"the head {name}" for name in known["known"] if name not in there]
+        self.work.session.hidden_heads = tuple(known["hidden"])
 
     def _restore_choices(self) -> None:
         work, content, session = self.work, self.content, self.work.session
@@ -221,6 +259,21 @@ class Restoring:
         for role, known in self.content["layers"].items():
             if (layer := self.work.scene.owned.find(role)) is not None:
                 layer.opacity, layer.visible = known["opacity"], known["visible"]
+        several = self.content.get("open_layers") or {"layers": []}
+        for one, known in zip(self.work.layers.open, several["layers"], strict=False):  # some may be missing
+            if known["look"] is not None and one.stack is not None and one.stack is not self.work.scene.stack_layer:
+                one.stack.opacity, one.stack.visible = known["look"]["opacity"], known["look"]["visible"]
+
+    def _open_exam(self) -> Iterator[Callable[[], bool]]:
+        known, exam = self.content.get("exam"), self.work.exam
+        if known is None:
+            return
+        exam.with_prior = known["with_prior"]
+        if known["shown"] and self.work.session.run is not None:
+            exam.toggle()
+            yield self._idle
+            if exam.shown is None:
+                self.missing.append(f"the exam ({self.work.status.last_told[0].rstrip('.')})")
 
     # The window
 

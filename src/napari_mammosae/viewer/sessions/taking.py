@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..app.order import BY_IMAGE
 from ..canvas.window import is_inverted
+from ..image.tasks import ModelChoice
 from .record import entry_of
 from .window import docks_in, window_of
 
 if TYPE_CHECKING:
+    from napari.layers import Layer
+
+    from ...core.models.facts import ModelFacts
     from ..workspace import Workspace
 
 ROLES = ("latents", "truth", "found", "logit map", "heatmap")
@@ -27,8 +31,11 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
         "image": _image(work, base),
         "run": _run(work, base),
         "boxes": entry_of(path, base) if (path := _boxes(work)) is not None else None,
+        "drawn": session.image is not None and session.image.full_name in work.editor.unsaved,
         "model": _model(work, base),
+        "open_layers": _open_layers(work, base),
         "prompts": _prompts(work),
+        "heads": _heads(work),
         "order": _order(work),
         "latent": session.current,
         "pins": list(session.pins),
@@ -42,10 +49,11 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
         "edit": _edit(work),
         "display": _display(work),
         "layers": {
-            role: {"visible": bool(layer.visible), "opacity": float(layer.opacity)}
+            role: _look_of(work, layer)
             for role in ROLES
             if (layer := work.scene.owned.find(role)) is not None  # type: ignore[arg-type]
         },
+        "exam": {"shown": work.exam.shown is not None, "with_prior": work.exam.with_prior},
         "window": _window(work),
     }
 
@@ -78,8 +86,46 @@ def _boxes(work: Workspace) -> Path | None:
     return findings.source if findings is not None else None
 
 
+def _look_of(work: Workspace, layer: Layer) -> dict[str, Any]:
+    return {"visible": bool(layer.visible) or work.exam.hides(layer), "opacity": float(layer.opacity)}
+
+
 def _model(work: Workspace, base: Path) -> dict[str, Any]:
-    choice, model, maps = work.images.choice, work.session.model, work.session.maps
+    model, maps = work.session.model, work.session.maps
+    return _choice(work.images.choice, base) | {
+        "loaded": model is not None,
+        "computed": maps is not None and bool(maps.key),
+        "maps": maps is not None,
+        **_hashes(model),
+    }
+
+
+def _hashes(model: ModelFacts | None) -> dict[str, str | None]:
+    return {name: getattr(model, name, None) for name in ("model_sha256", "sae_sha256")}
+
+
+def _open_layers(work: Workspace, base: Path) -> dict[str, Any] | None:
+    """Describe the layers that are open beside each other, if there are several."""
+    known, chosen = work.layers, work.images.loaded_choice
+    if not known.open:
+        return None
+    choices = [one.loaded[0] if one.loaded is not None else None for one in known.open]
+    choices[known.chosen] = chosen
+    return {
+        "chosen": known.chosen,
+        "layers": [
+            {
+                "model": _choice(choice or ModelChoice(None), base) | _hashes(one.handle.facts),
+                "latent": one.current,
+                "pins": list(one.pins),
+                "look": _look_of(work, one.stack) if one.stack is not None else None,
+            }
+            for one, choice in zip(known.open, choices, strict=True)
+        ],
+    }
+
+
+def _choice(choice: ModelChoice, base: Path) -> dict[str, Any]:
     named = Path(choice.name) if choice.name and choice.name.endswith(".toml") else None
     return {
         "name": choice.name if named is None else None,
@@ -94,11 +140,14 @@ def _model(work: Workspace, base: Path) -> dict[str, Any]:
         "precision": choice.precision,
         "engine": choice.engine,
         "layer": choice.layer,
-        "loaded": model is not None,
-        "computed": maps is not None and bool(maps.key),
-        "maps": maps is not None,
-        "model_sha256": model.model_sha256 if model is not None else None,
-        "sae_sha256": model.sae_sha256 if model is not None else None,
+    }
+
+
+def _heads(work: Workspace) -> dict[str, list[str]]:
+    model = work.session.model
+    return {
+        "known": [head.name for head in model.heads if head.prompt is None] if model is not None else [],
+        "hidden": list(work.session.hidden_heads),
     }
 
 

@@ -13,6 +13,7 @@ from ...core.verdicts.state import Standing, read_standing
 from ...core.verdicts.store import Event, Evidence, Subject, Verdict, VerdictStore, default_path
 from ...core.verdicts.suggestions import Suggestion, best_suggestion
 from ..app.session import Session
+from .lines import VerdictLines
 
 if TYPE_CHECKING:
     from ..app.jobs import Jobs
@@ -378,7 +379,7 @@ class VerdictBook:
             for latent in self._standing.suggestions:
                 self._name(latent)
         self._session.names, self._session.called = self.names, self.called
-        self._session.verdicts = self.line
+        self._session.verdicts = VerdictLines(self.line, lambda: self.mine.keys() | self.others.keys())
         self.changed.emit()
 
     def _name(self, latent: int) -> None:

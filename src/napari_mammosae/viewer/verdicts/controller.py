@@ -186,7 +186,7 @@ class Reviewer(Controller):
             return
         if event.subject == self.book.subject:
             self.session.current = event.latent
-        self._said(event, "is again")
+        self._said(event, "is again marked")
 
     def _said(self, event: Event, verb: str) -> None:
         concept = f"has the concept {event.concept}" if event.concept else "has no verdict again"
@@ -274,7 +274,7 @@ class Reviewer(Controller):
         """Go to the next live latent without a verdict of the annotator: down the stack's order, then from its top."""
         self.hand_in()
         if self.book.reading:
-            self.status.tell("The verdicts are still being read; once more in a moment.")
+            self.status.tell("The verdicts are still being read. Try again in a moment.")
             return
         live = self.live_latents()
         left = live[[not self.book.verdict(int(latent)) for latent in live]] if live.size else live

@@ -32,13 +32,15 @@ class VerdictFilesPart(Part):
         self.file_button.setMenu(menu)
         self.export_button = ui.button(
             "Export…",
-            "Write the verdicts as CSV or JSON, with where they come from; no screenshots",
+            "Write the verdicts as CSV or JSON with their provenance, without screenshots",
             self._choose_export,
         )
         self.merge_button = ui.button(
             "Import / merge…", "Add verdicts of other files; importing a file twice has no effect", self._choose_merge
         )
         self.first, self.second = ui.chooser(6, "First annotator"), ui.chooser(6, "Second annotator")
+        self.first.setPlaceholderText("first")
+        self.second.setPlaceholderText("second")
         self.compare_button = ui.button(
             "Agreement", "Cohen's kappa of two annotators over the latents that both reviewed", exchange.compare
         )
@@ -102,7 +104,7 @@ class VerdictFilesPart(Part):
 
     def _choose_export(self) -> None:
         file = {"mode": "w", "filter": EXPORTS, "tooltip": "CSV or JSON, by the end of the name"}
-        history = {"tooltip": "Every decision and undo, not only what holds now"}
+        history = {"tooltip": "Every decision and undo, not only the current state"}
         found = ask("Export verdicts", self, {
             "path": {"widget_type": PathEdit, "label": "File", "value": Path.home() / "verdicts.csv", "options": file},
             "history": {"label": "With history", "value": self.exchange.whole_log, "options": history},

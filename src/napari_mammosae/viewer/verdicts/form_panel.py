@@ -8,7 +8,7 @@ from ...core.verdicts.store import Event
 from ..app.keymap import tooltip
 from ..widgets import ui
 from ..widgets.parts import row
-from ..widgets.plain import Label
+from ..widgets.plain import ElidedLabel
 from .book import speaks, when
 from .controller import Reviewer
 from .fields import VerdictFields
@@ -19,7 +19,7 @@ class VerdictForm(VerdictFields):
     """Judges the current latent, and shows all that is said about it."""
 
     def __init__(self, reviewer: Reviewer) -> None:
-        self.title, self.said = Label(), ui.wrapped()
+        self.title, self.said = ElidedLabel(), ui.wrapped()
         self.name = NamePart(reviewer)
         self.next_button = ui.button(
             "Next unreviewed", tooltip("Next live latent without a verdict, down the stack", "next_unreviewed")
@@ -30,7 +30,7 @@ class VerdictForm(VerdictFields):
         self.blind.setToolTip("Hide scores, labels, predictions and other people's verdicts while you review")
         self.screenshot = ui.tipped(
             QCheckBox("Keep screenshots"),
-            "Save a screenshot of the canvas with each verdict. Watch for names burned into the image.",
+            "Save a screenshot of the canvas with each verdict. Look out for names burned into the image.",
         )
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)

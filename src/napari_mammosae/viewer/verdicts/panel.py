@@ -3,7 +3,7 @@
 from qtpy.QtWidgets import QTabWidget
 
 from ..widgets import ui
-from ..widgets.parts import NOTICE, Dock, Scrolled, hint
+from ..widgets.parts import NOTICE, Dock, Scrolled, flatten, hint
 from ..widgets.plain import Label
 from .controller import Reviewer
 from .exchange import VerdictExchange
@@ -25,7 +25,7 @@ class VerdictsPanel(Dock):
         self.status = ui.wrapped()
         self.status.hide()
         self.tabs = QTabWidget()
-        self.tabs.setDocumentMode(True)
+        flatten(self.tabs)
         self.tabs.addTab(self.suspects, "Suspects")
         self.tabs.addTab(Scrolled(self.files), "File and agreement")
         notice = hint(Label(NOTICE))

@@ -10,7 +10,9 @@ from psygnal import Signal
 from ...core.base.errors import MammoSAEError
 from ...core.localization.suspects import find_suspects
 from ..app.order import Order
+from ..app.session import HIDDEN
 from ..context import Context, Controller
+from ..runs.top_images import TopImages
 from ..widgets.column_table import ColumnTable
 from ..widgets.columns import LATENT, VERDICT, Column
 from .book import VerdictBook
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 NO_RUN = "Open a run to look for suspects over many images."
 NO_MAPS = "{} keeps pooled values only. Suspects need maps: make the run again with Keep maps (run --maps)."
 NEVER = "Sorted by where latents fire: a suggestion, not a verdict."
+
+_MS = 250  # a slider that is dragged asks for no images
 
 SUSPICION = Column(
     "suspect.suspicion", "Suspicion", "Largest share of its activation that lies in one unlikely place", "run", ".2f",
@@ -36,7 +40,8 @@ REASON = Column(
     shown=True,
 )
 LIFT = Column(
-    "suspect.lift", "Box lift", "Share of its activation inside the boxes over theirs of the image; below 1 avoids",
+    "suspect.lift", "Box lift",
+    "Share of its activation inside the boxes over their share of the image; below 1: it avoids them",
     "run", ".2f", rising=True,
 )  # fmt: skip
 REASONS = {
@@ -74,9 +79,12 @@ class SuspectSearch(Controller):
 
     changed = Signal()
 
-    def __init__(self, context: Context, book: VerdictBook) -> None:
+    def __init__(self, context: Context, book: VerdictBook, top_images: TopImages) -> None:
         super().__init__(context)
-        self.book = book
+        self.book, self.top_images = book, top_images
+        self._stacked: Order | None = None
+        self._see = self.debounced(self._show_stepped, _MS)
+        self.listen(self.session.events.current, self._see)
         self.jobs = self.new_jobs()
         self.table = ColumnTable(LATENT.key)
         self.note = NO_RUN
@@ -117,6 +125,8 @@ class SuspectSearch(Controller):
 
     def find(self) -> None:
         """Begin to look, unless it was done for this run and these boxes already."""
+        if not self.usable:
+            return
         run, findings = self.session.run, self.session.findings
         kept = self._kept.get(run)
         if kept is not None and kept[0] is findings:
@@ -130,7 +140,18 @@ class SuspectSearch(Controller):
         if self._values:
             column = self._column
             name = column.name if column is SUSPICION else f"{SUSPICION.name}, {column.name}"
-            self.session.order = Order.by_score(self._values[column.key], name, self.session.run)
+            self._stacked = Order.by_score(self._values[column.key], name, self.session.run)
+            self.session.order = self._stacked
+
+    def choose(self, latent: int) -> None:
+        """Go to a suspect, and to an image on which it is to be seen."""
+        self.session.current = latent
+        self.top_images.show_latent()
+
+    def _show_stepped(self) -> None:
+        """While the stack is ordered by suspects, show each where it fires."""
+        if self._stacked is not None and self.session.order is self._stacked:
+            self.top_images.show_latent()
 
     @property
     def _column(self) -> Column:
@@ -178,7 +199,7 @@ class SuspectSearch(Controller):
         elif not run.has_maps:
             self.note = NO_MAPS.format(run.path.name)
         else:
-            self.note = "Hidden in blind mode." if self.session.blind else NEVER
+            self.note = HIDDEN if self.session.blind else NEVER
         self.changed.emit()
         if self.usable and run in self._kept:
             self.find()

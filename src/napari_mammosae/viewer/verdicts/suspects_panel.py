@@ -67,4 +67,4 @@ class SuspectsPart(Part):
         self.view.scrollToTop()
 
     def _choose(self, latent: int) -> None:
-        self.session.current = latent
+        self.search.choose(latent)

@@ -176,6 +176,8 @@ class ColumnTable(QAbstractTableModel):
         if role == _ROLES.DisplayRole:
             return self.text(self.columns[index.column()], int(self.visible[index.row()]))
         column = self.columns[index.column()]
+        if role == _ROLES.ToolTipRole and not column.format:  # all of a text that has no room
+            return plain(self.text(column, int(self.visible[index.row()])))
         if role == _ROLES.TextAlignmentRole:
             return _ALIGN_NUMBER if column.format else _ALIGN_TEXT
         if role == _ROLES.ForegroundRole and column.dim and self.values[column.dim][self.visible[index.row()]]:

@@ -45,7 +45,7 @@ class Column:
     title: str
     tooltip: str
     source: Source
-    format: str = ".3g"
+    format: str = "#.3g"
     rising: bool = False
     shown: bool = False
     name: str = ""
@@ -62,7 +62,10 @@ class Column:
         """Write one value; missing numbers are left blank."""
         if not self.format:
             return str(value)
-        return "" if value != value else format(value, self.format)
+        if value != value:
+            return ""
+        text = format(value, self.format)
+        return text.removesuffix(".")  # which "#", for as many digits in every row, leaves after whole numbers
 
 
 LATENT = Column("latent", "Latent", "Number of the latent", "latent", "d", rising=True, shown=True, name="number")
@@ -124,7 +127,7 @@ RUN = tuple(
         title,
         tip,
         "run",
-        ".3f" if key in _RATES else ".3g",
+        ".3f" if key in _RATES else "#.3g",
         rising=key in _RISING,
         shown=key in _SHOWN,
         name=in_words(key),
@@ -154,7 +157,7 @@ def logit_columns(classes: Iterable[str], source: Literal["image", "region"]) ->
             f"→ {name.replace('_', ' ')}" if source == "image" else f"Region → {name.replace('_', ' ')}",
             f"What the latent adds to the logit of {name.replace('_', ' ')} {where}",
             source,
-            "+.3g",
+            "+#.3g",
             shown=source == "region",
             name=f"contribution to {name.replace('_', ' ')} {where}",
             sways=True,

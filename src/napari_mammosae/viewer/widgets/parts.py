@@ -1,5 +1,6 @@
 """What every part of a dock shares: connections that end with it, and small pieces of layout."""
 
+import gc
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -64,6 +65,7 @@ class Dock(Part):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._ring: FocusRing | None = None
+        self._docked = False
         if (app := QApplication.instance()) is not None:
             self.listen(app.focusChanged, self._on_focus)
 
@@ -73,10 +75,19 @@ class Dock(Part):
             self._undo.callback(part.cleanup)
 
     def event(self, event: Any) -> bool:
-        """Name the window's dock as soon as this lies in it."""
-        if event.type() == QEvent.Type.ParentChange and isinstance(dock := self.parent(), QDockWidget):
-            dock.setWindowTitle(unmarked(dock.windowTitle().partition(" (")[0].replace("&&", "&")))
-            dock.dockLocationChanged.connect(self._join)
+        """Name the window's dock as soon as this lies in it, and go with it.
+
+        napari takes a widget out of the dock that it closes. Python would delete it, its models and its timers when it
+        next collects garbage, in whichever thread that is; one deleted in another thread than its own ends the program.
+        """
+        if event.type() == QEvent.Type.ParentChange:
+            if isinstance(dock := self.parent(), QDockWidget):
+                self._docked = True
+                dock.setWindowTitle(unmarked(dock.windowTitle().partition(" (")[0].replace("&&", "&")))
+                dock.dockLocationChanged.connect(self._join)
+            elif dock is None and self._docked:
+                self.deleteLater()
+                QTimer.singleShot(0, gc.collect)
         return bool(super().event(event))
 
     def showEvent(self, event: Any) -> None:
@@ -127,6 +138,12 @@ def hint(label: QLabel) -> QLabel:
     return label
 
 
+def flatten(tabs: QTabWidget) -> None:
+    """Take the frame off a tab widget, which costs a narrow dock room, and the bright line beside its tabs."""
+    tabs.setDocumentMode(True)
+    tabs.tabBar().setDrawBase(False)
+
+
 class Scrolled(QScrollArea):
     """Scrolls its content up and down, so that a tall dock fits a laptop's screen; never narrower than the content."""
 
@@ -159,6 +176,7 @@ class PageTabs(QTabWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        flatten(self)
         self.currentChanged.connect(self._follow)
 
     def add(self, page: QWidget, title: str, tip: str = "") -> None:

@@ -51,7 +51,12 @@ class WrappedLabel(Label):
 
 
 class ElidedLabel(Label, QElidingLabel):
-    """A `Label` that shortens its text to its width."""
+    """A `Label` that shortens its text to its width; when pointed at, it says all of it."""
+
+    def setText(self, text: str) -> None:
+        """Show a text."""
+        super().setText(text)
+        self.setToolTip(text)
 
 
 def unmarked(text: str) -> str:

@@ -67,6 +67,20 @@ def test_sigmoid_windows(tmp_path, in_groups, photometric):
     assert image.notes == ()
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_further_windows_have_their_names(tmp_path, photometric):
+    said = {
+        "WindowCenter": ["2000", "1500", "1", "1800"],
+        "WindowWidth": ["3000", "800", "0", "600"],
+        "WindowCenterWidthExplanation": ["NORMAL", " HARDER "],
+    }
+    image = read_mammogram(write_dicom(tmp_path / "a.dcm", breast_image(), photometric=photometric, **said))
+    top = 0 if photometric == "MONOCHROME2" else int(breast_image().max())
+    turned = (lambda centre: top - centre) if top else float
+    assert image.window == (turned(2000), 3000)
+    assert image.windows == (("HARDER", turned(1500), 800), ("Window 4", turned(1800), 600))
+
+
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", ""])
 def test_other_functions_are_the_window(tmp_path, function):
     image = read_mammogram(

@@ -21,7 +21,7 @@ from napari_mammosae.core.models.heads import Head
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
-from napari_mammosae.core.models.sae.untrained import with_untrained_sae
+from napari_mammosae.core.models.sae.stand_ins import with_stand_in
 from napari_mammosae.core.models.timm_import import import_timm
 
 SMALL_VIT: dict[str, Any] = {"embed_dim": 48, "depth": 2, "num_heads": 2}
@@ -150,7 +150,7 @@ def test_inner_layers(name: str, settings: Any, size: Any, layer: str, picture: 
 def test_the_untrained_one_and_another_head(picture: Any) -> None:
     model = model_of(*AFFINE[0])
     model.add_head(Head("more", ("nipple",), "binary", np.ones((1, 96)), np.zeros(1)))
-    untrained = with_untrained_sae(model)
+    untrained = with_stand_in(model, "untrained")
     assert untrained.classes == (*timm_kit.CLASSES, "nipple")
     maps = compute_latents(untrained, picture)
     assert maps.logits[2] == pytest.approx(maps.features["mean"].sum(), rel=1e-5)
@@ -273,8 +273,8 @@ def test_what_does_not_fit_is_said_in_one_line(text: str, change: Any, words: st
 @pytest.mark.parametrize(
     ("name", "size", "words"),
     [
-        ("crossvit_tiny_240", (240, 240), "the last layer of crossvit_tiny_240 is no grid of cells"),
-        ("pit_ti_224", (64, 64), "the last layer of pit_ti_224 is no grid of cells"),
+        ("crossvit_tiny_240", (240, 240), "the last layer of crossvit_tiny_240 is not a grid of cells"),
+        ("pit_ti_224", (64, 64), "the last layer of pit_ti_224 is not a grid of cells"),
         ("halonet26t", (96, 96), "halonet26t takes no 96 x 96 pixels .* choose another input size"),
     ],
 )

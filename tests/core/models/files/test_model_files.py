@@ -14,6 +14,7 @@ from napari_mammosae.core.base.files import sha256_file
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.models.facts import Domain
 from napari_mammosae.core.models.files.model_files import HeadSource, embedded_models, find_model, read_model_file
+from napari_mammosae.core.models.files.model_schema import MOVED
 from napari_mammosae.core.models.loading import load_model
 
 WHOLE = """
@@ -158,14 +159,15 @@ WRONG = [
     (f"{NAMED}engine = 'warp'", "engine 'warp' is not known; choose auto, torch, compiled or openvino"),
     ("classes = ['a']\n[[head]]\nname = 'b'", "classes belongs in a [[head]]; move it there"),
     ("sae = 'a'\n[files]\nsae = 'a'", "sae and files.sae are both given; keep one of them"),
+    ("weights = 'a'\nclassifier = 'b'", "weights and classifier are both given; keep one of them"),
     (
         f"{NAMED}[[head]]\nname = 'a'\n[[head]]\nname = 'b'",
         "2 [[head]] without a file; only the classifier's",
     ),
-    (f"{NAMED}sae = 'hf://a/b.pt'", "files.sae = 'hf://a/b.pt' is not an address of a file; expected hf://owner/"),
+    (f"{NAMED}sae = 'hf://a/b.pt'", "sae = 'hf://a/b.pt' is not an address of a file; expected hf://owner/"),
     (
         f"{NAMED}sae = 'hf://a/b/c.pt'",
-        "files.sae = 'hf://a/b/c.pt', which is not downloaded; run `napari-mammosae models",
+        "sae = 'hf://a/b/c.pt', which is not downloaded; run `napari-mammosae models",
     ),
     (f"{NAMED}[[head]]\nname = 'a'\nfile = '/home/someone/gone.pth'", "head.1.file = 'gone.pth', which does not exist"),
 ]
@@ -177,7 +179,7 @@ LATER = [
     ("timm = 'resnet50'\n[backbone]\nkind = 'medclip'", "backbone names several networks; keep one"),
     ("timm = 'resnet50'\n[backbone]\nmember = 1", "backbone.member is for kind 'mammoscreen' alone"),
     ("[input]\nfit = 'stretch'", "input.fit is 'stretch'; expected one of crop, crop-pad, resize, pad"),
-    ("[input]\nmean = [0.1, 0.2]", "mean has 2 numbers for 3 channels; give one a channel"),
+    ("[input]\nmean = [0.1, 0.2]", "input.mean has 2 numbers for 3 channels; give one a channel"),
     ("[input]\nstd = [0.1, 0.2, -0.3]", "expected a positive number, or a list of one a channel"),
     ("[sae]\nkind = 'other'", "sae.kind is 'other'; expected one of relu, topk"),
     ("[sae]\nk = 0", "sae.k is 0; expected a whole number of at least 1"),
@@ -199,8 +201,31 @@ def test_what_is_wrong_is_said_in_one_line(folder: Path, text: str, words: str):
     assert str(folder) not in said
 
 
+@pytest.mark.parametrize("key", sorted(MOVED))
+def test_errors_name_the_key_that_was_written(folder: Path, key: str):
+    """Each short spelling: with a value of another kind, a file that is not there, and beside the long one."""
+    place = MOVED[key]
+    long = f"[[head]]\n{place[2]} = " if place[0] == "head" else f"[{place[0]}]\n{place[1]} = "
+    said = {}
+    for name, text in {
+        "wrong": f"{key} = 3.5",
+        "gone": f"{key} = 'gone.pth'",
+        "twice": f"{key} = 'a'\n{long}'a'",
+    }.items():
+        with pytest.raises(ModelError) as caught:
+            read_model_file(write(folder, text))
+        said[name] = str(caught.value)
+    assert re.match(rf"model\.toml: {key} is 3\.5; expected ", said["wrong"])
+    assert re.search(rf"\b(?<!\.){key}\b", said["twice"])
+    if place[0] == "files":
+        assert said["gone"].startswith(f"model.toml names {key} = 'gone.pth', which does not exist")
+        (folder / "base.toml").write_text(NAMED)
+        with pytest.raises(ModelError, match=f"model.toml: {key} is that of its base"):
+            read_model_file(write(folder, f"base = 'base.toml'\n{key} = 'a'"))
+
+
 def test_a_head_without_a_classifier(folder: Path):
-    with pytest.raises(ModelError, match="describes a classifier's head but names none"):
+    with pytest.raises(ModelError, match=r"describes a classifier's head \(classes\) but names none"):
         read_model_file(write(folder, "backbone = 'classifier.safetensors'\nclasses = ['a']"))
 
 

@@ -7,7 +7,9 @@ import torch
 
 import text_kit
 from napari_mammosae.core.base.errors import CheckpointError, UnsafeCheckpointError
+from napari_mammosae.core.models.text.bert import Bert
 from napari_mammosae.core.models.text.reading import TextFiles, read_text_side
+from napari_mammosae.core.models.text.torch_bert import TorchBert
 from napari_mammosae.core.models.weights.checkpoints import load_tensors
 
 TEXTS = {
@@ -25,9 +27,9 @@ def folder(tmp_path_factory, tiny_model):
     return folder
 
 
-@pytest.fixture(scope="module")
-def side(folder):
-    return read_text_side(TextFiles(folder / "b5.tar", folder / "vocab.txt"))
+@pytest.fixture(scope="module", params=[Bert, TorchBert])
+def side(folder, request):
+    return read_text_side(TextFiles(folder / "b5.tar", folder / "vocab.txt"), request.param)
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,11 @@ def test_vectors_are_those_of_an_independent_bert(side, tensors):
     wanted = [text_kit.vector_by_hand(tensors, ids) for ids in TEXTS.values()]
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     np.testing.assert_array_equal(side.tower.encode(["mass"]), side.tower.encode(["Mass"]))
+    threads = torch.get_num_threads()
+    one_by_one = [side.tower.bert.encode([ids])[0] for ids in TEXTS.values()]
+    for alone, among in zip(one_by_one, side.tower.bert.encode(list(TEXTS.values())), strict=True):
+        np.testing.assert_allclose(alone, among, atol=1e-5)  # a text knows nothing of its neighbours
+    assert torch.get_num_threads() == threads
 
 
 @pytest.mark.parametrize("pooling", ["bos", "mean"])

@@ -8,7 +8,7 @@ import pytest
 from statsmodels.stats.multitest import multipletests
 
 import text_kit
-from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.core.base.errors import FindingsError, SettingsError
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.models.text.space import JointSpace
 from napari_mammosae.core.naming.suggested import text_suggestions
@@ -154,15 +154,17 @@ def test_the_vocabulary_that_comes_along():
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("id,term\na,mass\nb,clip", "lacks the column group"),
+        ("id,term\na,mass\nb,clip", "needs the columns group"),
         ("id,group,term\na,x,mass\na,x,clip", "an id twice"),
         ("id,group,term\na,x,\nb,x,clip", "an empty term"),
         ("id,group,term\na,x,mass", "has 1 terms"),
+        ("", "the file is empty"),
+        ("id,group,term\na,x,mass,1,2", "line 2: 5 cells where the header has 3"),
     ],
 )
 def test_vocabularies_that_are_refused(tmp_path, content, words):
     path = tmp_path / "terms.csv"
     path.write_text(content)
-    with pytest.raises(SettingsError, match=words):
+    with pytest.raises((FindingsError, SettingsError), match=words):
         read_terms(path)
     assert TERMS.name == "terms.csv"

@@ -11,36 +11,10 @@ import vlm_kit
 from napari_mammosae.core.naming.vlm import of_run
 from napari_mammosae.core.naming.vlm.measures import score_detection, score_ranks, score_regions
 from napari_mammosae.core.naming.vlm.of_run import NamingPlan, ServerChoice, name_with_server
-from napari_mammosae.core.naming.vlm.server.replies import Reply
 from napari_mammosae.core.naming.vlm.tasks import Extent
 from napari_mammosae.core.naming.vlm.testing import names_of_all
-from vlm_server import Asked
 
 LATENTS = 6
-
-
-class Direct:
-    """In the place of the client: asks `answer` without a network between."""
-
-    answer = staticmethod(vlm_kit.seeing)
-
-    def __init__(self, server, *_, **__):
-        self.server = server
-
-    def close(self):
-        pass
-
-    def models(self):
-        return ["seer"]
-
-    def cloud_of(self, model):
-        return ""
-
-    def ask(self, question, model):
-        said = self.answer(Asked({"messages": question.messages(), **question.settings()}))
-        if isinstance(said, str):
-            return Reply(text=said)
-        return Reply(text="1", tokens=(("1", float(np.log(said))), ("0", float(np.log(1 - said)))))
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +27,7 @@ def scored(tmp_path_factory):
     found = {}
     with pytest.MonkeyPatch.context() as patch:
         for answer in (vlm_kit.seeing, vlm_kit.guessing):
-            patch.setattr(of_run, "Client", type("Client", (Direct,), {"answer": staticmethod(answer)}))
+            patch.setattr(of_run, "Client", type("Client", (vlm_kit.Direct,), {"answer": staticmethod(answer)}))
             found[answer.__name__] = name_with_server(plan, ServerChoice("http://127.0.0.1:1/v1", ""))
             (plan.run.path / "names" / "answers.jsonl").unlink()
     return found
@@ -104,7 +78,7 @@ def test_a_name_that_any_name_would_do_as_well_is_not_better_than_chance(scored,
         return 0.9 if vlm_kit.shows(asked.pictures[0], "amber patch") else 0.1
 
     assert 20 < fires.sum() < 140
-    monkeypatch.setattr(of_run, "Client", type("Client", (Direct,), {"answer": staticmethod(swayed)}))
+    monkeypatch.setattr(of_run, "Client", type("Client", (vlm_kit.Direct,), {"answer": staticmethod(swayed)}))
     plan = NamingPlan(run, [4, 5, 6], extent=Extent(detection=12))
     table = name_with_server(plan, ServerChoice("http://127.0.0.1:1/v1"), tests=("detection",)).table()
     assert table["auroc"][0] == table["auroc_shuffled"][0] == 1

@@ -4,11 +4,12 @@ import dataclasses
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
 from unittest.mock import patch
 
 import pytest
 import torch
-from distributed import Client, LocalCluster
+from distributed import Client, Nanny, Scheduler, SpecCluster
 
 import runs_kit
 from napari_mammosae.core.base.errors import Cancelled, ModelError, RunError
@@ -19,12 +20,14 @@ from napari_mammosae.core.runs.opening import open_run
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
+def cluster() -> Iterator[SpecCluster]:
+    """Two workers, each of which sees a GPU of its own, as `dask cuda worker` starts them."""
+    workers = {
+        gpu: {"cls": Nanny, "options": {"nthreads": 1, "env": {"CUDA_VISIBLE_DEVICES": str(gpu)}}} for gpu in range(2)
+    }
+    scheduler = {"cls": Scheduler, "options": {"host": "127.0.0.1", "port": 0, "dashboard": False}}
     # Dask's nannies set OMP_NUM_THREADS and more in this process, for good: processes of later tests would inherit it.
-    with (
-        patch.dict(os.environ),
-        LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster,
-    ):
+    with patch.dict(os.environ), SpecCluster(workers, scheduler) as cluster:
         yield cluster
 
 
@@ -60,25 +63,38 @@ def test_a_cluster_gives_the_same_bits(tmp_path, cluster, tiny_model, images, lo
         assert all(not names for names in client.run(runs_kit.models_on).values())
 
 
-def test_a_killed_worker_costs_its_blocks_only(tmp_path, cluster, tiny_model, images, local):
-    killed = []
+def test_one_worker_slow_and_the_other_killed_give_the_same_files(tmp_path, cluster, tiny_model, images, local):
+    with Client(cluster) as client:
+        slow, killed = client.run(os.getpid)
+        client.run(runs_kit.slow_down, 0.2, workers=[slow])
+        process = client.run(os.getpid, workers=[killed])[killed]
 
-    def kill(_, done, total):
-        if done >= 6 and not killed:
-            with Client(cluster) as client:
-                killed.append(next(iter(client.run(os.getpid).values())))
-            os.kill(killed[0], signal.SIGKILL)
+        def kill(_, done, total):
+            if done >= 6 and not gone:
+                os.kill(process, signal.SIGKILL)
+                gone.append(done)
 
-    write_run(
-        images,
-        str(tiny_model),
-        tmp_path / "run",
-        maps=True,
-        block=2,
-        scheduler=cluster.scheduler_address,
-        progress=kill,
-    )
-    assert killed
+        gone = []
+        write_run(
+            images,
+            {"name": tiny_model, "device": "cpu"},
+            tmp_path / "run",
+            maps=True,
+            block=2,
+            scheduler=cluster.scheduler_address,
+            progress=kill,
+        )
+        client.run(runs_kit.at_full_speed, workers=[slow])
+    assert gone
+    assert runs_kit.contents(tmp_path / "run") == runs_kit.contents(local)
+
+
+def test_each_worker_loads_the_model_under_the_gpu_that_it_sees(tmp_path, cluster, tiny_model, images, local):
+    model = partial(runs_kit.load_and_note, tiny_model, tmp_path)
+    write_run(images, model, tmp_path / "run", maps=True, block=2, scheduler=cluster.scheduler_address)
+    seen = {path.name: path.read_text() for path in tmp_path.glob("*.gpu")}
+    assert seen.pop(f"{os.getpid()}.gpu") == str(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    assert sorted(seen.values()) == ["0", "1"]
     runs_kit.assert_same(local, tmp_path / "run")
 
 
@@ -138,9 +154,9 @@ def test_a_scheduler_without_encryption_is_noted(tmp_path, tiny_model, images, m
 
 
 def test_workers_without_the_folder_or_with_another_model(tmp_path, tiny_model, images):
+    from napari_mammosae.core.models.threads import torch_threads
     from napari_mammosae.core.runs.files.layout import Layout
     from napari_mammosae.core.runs.making.dask_cluster import ModelOnWorker
-    from napari_mammosae.core.runs.making.process import torch_threads
     from napari_mammosae.core.runs.settings import RunSettings, model_settings
     from napari_mammosae.core.runs.sources import read_sources
 

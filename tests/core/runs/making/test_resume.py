@@ -17,10 +17,10 @@ import pytest
 import runs_kit
 from napari_mammosae.core.base.errors import Cancelled, RunError
 from napari_mammosae.core.models.loading import load_model
+from napari_mammosae.core.models.threads import torch_threads
 from napari_mammosae.core.runs.files import layout as run_layout
 from napari_mammosae.core.runs.making.folder import hold_alone
 from napari_mammosae.core.runs.making.make import write_run
-from napari_mammosae.core.runs.making.process import torch_threads
 from napari_mammosae.core.runs.opening import open_run
 
 KILLS = 8

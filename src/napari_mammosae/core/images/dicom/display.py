@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 Range = tuple[float, float]
+Window = tuple[str, float, float]
+"""What the file calls it, its centre and its width."""
+_LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,17 +33,22 @@ class VoiTable:
         return np.take(self.table, index)
 
 
-def find_window(dataset: "Dataset", top: float | None) -> tuple[float, float] | None:
-    """First window (centre, width), taken back through the rescaling and the inversion to units of the pixels."""
-    centre = number_of(next(iter(values_of(find(dataset, "WindowCenter"))), None))
-    width = number_of(next(iter(values_of(find(dataset, "WindowWidth"))), None))
-    if centre is None or width is None or width <= 0:
-        return None
-    slope = number_of(find(dataset, "RescaleSlope"))
-    if slope:
-        intercept = number_of(find(dataset, "RescaleIntercept")) or 0.0
-        centre, width = (centre - intercept) / slope, width / abs(slope)
-    return (centre if top is None else top - centre), width
+def find_windows(dataset: "Dataset", top: float | None) -> list[Window]:
+    """Windows of the file, the first one its default, taken back through rescaling and inversion to units of pixels."""
+    centres, widths, names = (
+        values_of(find(dataset, f"Window{tag}")) for tag in ("Center", "Width", "CenterWidthExplanation")
+    )
+    slope, intercept = (number_of(find(dataset, f"Rescale{tag}")) or 0.0 for tag in ("Slope", "Intercept"))
+    found = []
+    for at, values in enumerate(zip(centres, widths, strict=False)):
+        centre, width = map(number_of, values)
+        if centre is None or width is None or width <= 0:
+            continue
+        if slope:
+            centre, width = (centre - intercept) / slope, width / abs(slope)
+        said = " ".join(str(names[at]).split())[:_LONGEST_NAME] if at < len(names) else ""
+        found.append((said or f"Window {at + 1}", centre if top is None else top - centre, width))
+    return found
 
 
 def find_padding(dataset: "Dataset", top: float | None) -> tuple[float, float] | None:
@@ -117,7 +125,8 @@ def choose_voi(
         seen = image if image.size else seen
     low, high = np.percentile(seen, (0.5, 99.9))
     notes = []
-    table, window = find_voi_table(dataset, top), find_window(dataset, top)
+    table, windows = find_voi_table(dataset, top), find_windows(dataset, top)
+    window = windows[0][1:] if windows else None
     if table is not None and np.ptp(table(seen)) == 0:
         notes.append("its VOI LUT (0028,3010) shows all values alike, so it is not used")
         table = None

@@ -18,7 +18,7 @@ from ...base.errors import ImageError
 from ...base.limits import check_grown
 from ..rasters import inverted, single_plane
 from .bits import keep_stored_bits
-from .display import VoiTable, choose_voi, find_padding
+from .display import VoiTable, Window, choose_voi, find_padding, find_windows
 from .facts import SHOWN, Laterality, View, find_laterality, find_patient, find_scale, find_view, integer_of, value_of
 from .pixels import PIXELS, decode_pixels
 
@@ -47,6 +47,7 @@ class DicomImage:
     voi: VoiTable | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    windows: tuple[Window, ...] = ()
 
 
 def read_dicom(path: Path) -> DicomImage:
@@ -171,6 +172,7 @@ def _read(path: Path, said: list[str]) -> DicomImage:
         voi=voi,
         metadata={key: str(said) for tag, key in SHOWN.items() if (said := value_of(dataset, tag)) not in (None, "")},
         notes=(*read_so, *bits, *unused),
+        windows=tuple(find_windows(dataset, top if invert else None)[1:]) if voi is None else (),
     )
 
 

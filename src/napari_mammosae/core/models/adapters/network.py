@@ -61,7 +61,7 @@ class NetworkBackbone(Backbone):
     Raises
     ------
     ModelError
-        If its last layer is no grid of cells.
+        If its last layer is not a grid of cells.
     """
 
     network: Any
@@ -144,19 +144,19 @@ class NetworkBackbone(Backbone):
     def _learn_layout(self, raw: Any, size: Sequence[int]) -> None:
         width = self.network.num_features
         if not isinstance(raw, Tensor):
-            raise ModelError(f"the last layer of {self.name} is no grid of cells; choose another network")
+            raise ModelError(f"the last layer of {self.name} is not a grid of cells; choose another network")
         if raw.ndim == 3 and raw.shape[1] > 1:
             self._layout, prefix = "tokens", int(getattr(self.network, "num_prefix_tokens", 0))
             self.prefix_tokens = prefix if _sides(raw.shape[1] - prefix, size) else 0
             if not _sides(raw.shape[1] - self.prefix_tokens, size):
-                raise ModelError(f"the last layer of {self.name} is no grid of cells; choose another network")
+                raise ModelError(f"the last layer of {self.name} is not a grid of cells; choose another network")
             self._channels = int(raw.shape[2])
         elif raw.ndim == 4:
             last = str(getattr(self.network, "output_fmt", "NCHW")) == "NHWC" or raw.shape[1] != width == raw.shape[3]
             self._layout = "last" if last else "rows"
             self._channels = int(raw.shape[3 if last else 1])
         else:
-            raise ModelError(f"the last layer of {self.name} is no grid of cells; choose another network")
+            raise ModelError(f"the last layer of {self.name} is not a grid of cells; choose another network")
 
     def _packed(self, raw: Tensor, size: Sequence[int]) -> Tensor:
         """Lay a map out as (N, D, H', W'), the class tokens in channels of their own."""

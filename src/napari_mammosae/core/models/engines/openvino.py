@@ -21,6 +21,8 @@ Pass = Callable[[Tensor], Tensor]
 
 _KEPT = 2
 """Input sizes that a network stays compiled for."""
+_FORM = 2
+"""Of converted networks; those of another form in the cache are left alone."""
 
 
 class OpenVinoNetwork:
@@ -57,11 +59,13 @@ class OpenVinoNetwork:
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the output of `x`; it has the type of `x`."""
         with self._lock:
-            request = self._request(tuple(x.shape), torch.get_num_threads())
+            request = self._request((1, *x.shape[1:]), torch.get_num_threads())
             planes = x.float().contiguous(memory_format=torch.contiguous_format).numpy()
-            result = request.infer([planes], share_inputs=True)[0]
+            # one by one, as gates are in the weights
+            results = [request.infer([planes[i : i + 1]], share_inputs=True)[0] for i in range(len(planes))]
             # as PyTorch's: products over the channels of each cell are slow in another order
-            return torch.from_numpy(result).to(x.dtype).contiguous(memory_format=torch.channels_last)
+            found = torch.cat([torch.from_numpy(result) for result in results])
+            return found.to(x.dtype).contiguous(memory_format=torch.channels_last)
 
     def _request(self, shape: tuple[int, ...], threads: int) -> Any:
         """Return what computes inputs of one shape with so many threads."""
@@ -82,7 +86,7 @@ class OpenVinoNetwork:
 
     def _kept(self, network: nn.Module, key: str, channels: int) -> Any:
         """Read the converted network from the cache, converting it first where it is not there or damaged."""
-        folder = cache_folder() / f"openvino-{self._ov.__version__.split('-')[0]}-{key}"
+        folder = cache_folder() / f"openvino-{self._ov.__version__.split('-')[0]}-{_FORM}-{key}"
         try:
             return self._core.read_model(folder / "network.xml")
         except RuntimeError:
@@ -96,7 +100,9 @@ class OpenVinoNetwork:
     def _converted(self, network: nn.Module, channels: int) -> Any:
         with warnings.catch_warnings(), torch.inference_mode():
             warnings.simplefilter("ignore")  # about the tracing, which they call deprecated
-            return self._ov.convert_model(network, example_input=torch.zeros(1, channels, 64, 64))
+            model = self._ov.convert_model(network, example_input=torch.zeros(1, channels, 64, 64))
+        _move_gates(model)
+        return model
 
 
 class _Part(nn.Module):
@@ -156,6 +162,27 @@ def import_openvino() -> Any:
             "engine 'openvino' is not installed; install napari-mammosae[openvino], or choose engine 'torch'"
         ) from None
     return openvino
+
+
+def _move_gates(model: Any) -> None:
+    """Multiply weights in place of feature maps, where a convolution follows the gates of its input's channels.
+
+    It is the same function of one image, without reading and writing the largest maps of a network once more.
+    """
+    from openvino import opset13
+
+    for convolution in model.get_ordered_ops():
+        product = convolution.input_value(0).get_node() if convolution.get_type_name() == "Convolution" else None
+        if product is None or product.get_type_name() != "Multiply" or len(product.output(0).get_target_inputs()) > 1:
+            continue
+        for features, gates in (product.input_values(), product.input_values()[::-1]):
+            shape = gates.get_partial_shape()
+            if shape.rank == 4 and str(shape[2]) == str(shape[3]) == "1":
+                weights = opset13.multiply(convolution.input_value(1), gates)
+                convolution.input(0).replace_source_output(features)
+                convolution.input(1).replace_source_output(weights.output(0))
+                break
+    model.validate_nodes_and_infer_types()
 
 
 def _keep(folder: Path, save: Callable[[Path], None]) -> None:

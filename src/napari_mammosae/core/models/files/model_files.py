@@ -167,8 +167,13 @@ def find_model(name: str | Path) -> ModelFiles:
         return read_model_file(path)
     if str(name) not in published_models():
         near = difflib.get_close_matches(str(name), [*embedded, *published_models()], 1, cutoff=0.5)
+        if path.name and path.exists():
+            raise ModelError(
+                f"{path.name} is a {'folder' if path.is_dir() else 'file'}, not a model; give a name from `models "
+                "list`, or a model.toml that names the weights files"
+            )
         raise ModelError(
-            f"no model is called {str(name)!r}{f'; did you mean {near[0]}?' if near else '.'} `napari-mammosae models "
+            f"no model is called {path.name!r}{f'; did you mean {near[0]}?' if near else '.'} `napari-mammosae models "
             "list` lists them. For other weights write a model.toml that names the files, or pass the files themselves"
         )
     toml = model_toml(str(name))
@@ -235,7 +240,7 @@ def read_model_file(path: Path | str) -> ModelFiles:
         return _based(table, path)
     named: dict[str, FileEntry | None] = {kind: getattr(table.files, kind) for kind in FILE_KINDS}
     files: dict[str, Any] = {
-        kind: _file(entry, f"files.{kind}", path) for kind, entry in named.items() if entry is not None
+        kind: _file(entry, table.key("files", kind), path) for kind, entry in named.items() if entry is not None
     }
     weights = files.get("classifier") or files.get("backbone")
     try:
@@ -243,8 +248,11 @@ def read_model_file(path: Path | str) -> ModelFiles:
         usual = defaults_of(network, table.input.channels, weights)
         domain = Domain(**{**usual.domain, **_given(table.domain), "words": tuple(table.domain.words)})
         preprocessing = _preprocessing(table.input, dict(usual.input), domain)
-    except (ModelError, ValueError) as error:
+    except ModelError as error:
         raise ModelError(f"{path.name}: {error}") from None
+    except ValueError as error:  # of the preparation, which names its field first
+        name, _, why = str(error).partition(" ")
+        raise ModelError(f"{path.name}: {table.key('input', name)} {why}") from None
     if not {"classifier", "backbone"} & set(files):
         raise ModelError(
             f"{path.name} names no weights; expected classifier = 'file', or backbone = 'file' for features without a "
@@ -278,7 +286,7 @@ def _based(table: ModelTable, toml: Path) -> ModelFiles:
     """A model that has heads besides those of another one, and all else of it."""
     other = sorted(table.model_fields_set - {"base", "name", "head", "keys"})
     if other:
-        raise ModelError(f"{toml.name}: {other[0]} is that of its base; remove it, or base")
+        raise ModelError(f"{toml.name}: {table.keys_in(other[0])} is that of its base; remove it, or base")
     if Path(table.base).suffix != ".toml":
         files = find_model(table.base)
     elif (base := toml.parent / table.base).resolve() == toml.resolve():
@@ -320,10 +328,13 @@ def _heads(table: ModelTable, toml: Path) -> tuple[HeadSource, tuple[HeadSource,
     if len(own) > 1:
         raise ModelError(f"{toml.name} has {len(own)} [[head]] without a file; only the classifier's own has none")
     if own and table.files.classifier is None:
-        raise ModelError(f"{toml.name} describes a classifier's head but names none; name one, or the head's file")
+        raise ModelError(
+            f"{toml.name} describes a classifier's head ({table.keys_in('head')}) but names none; name one, or the "
+            "head's file"
+        )
 
     def source(one: HeadTable, place: int) -> HeadSource:
-        file = None if one.file is None else _file(one.file, f"head.{place}.file", toml)
+        file = None if one.file is None else _file(one.file, table.key("head", place - 1, "file"), toml)
         return HeadSource(one.name, tuple(one.classes), one.task, file)
 
     heads = [source(one, place) for place, one in enumerate(table.head, start=1)]

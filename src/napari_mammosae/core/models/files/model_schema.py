@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
 from ...base.errors import ModelError
@@ -133,6 +133,15 @@ class ModelTable(_Table):
     keys: dict[str, str] = Field(default_factory=dict, description="a table of texts")
     domain: DomainTable = Field(default_factory=DomainTable, description="a table")
     base: str = Field(default="", description="the name of a model, or a model.toml, that heads are added to")
+    _short: dict[tuple[str | int, ...], str] = PrivateAttr(default_factory=dict)
+
+    def key(self, *place: str | int) -> str:
+        """Return a place as the file spells it: in short, or with dots; tables of a list count from 1."""
+        return _dotted(place, self._short)
+
+    def keys_in(self, table: str) -> str:
+        """Return the first key that the file spells in short for something in a table; else the table's name."""
+        return next((short for place, short in self._short.items() if place[0] == table), table)
 
 
 def validated(content: Mapping[str, Any], file: str) -> ModelTable:
@@ -152,7 +161,9 @@ def validated(content: Mapping[str, Any], file: str) -> ModelTable:
     """
     nested, short = _moved(content, file)
     try:
-        return ModelTable.model_validate(nested)
+        table = ModelTable.model_validate(nested)
+        table._short.update(short)
+        return table
     except ValidationError as error:
         raise ModelError(f"{file}: {_problem(error.errors()[0], nested, short)}") from None
 
@@ -174,7 +185,7 @@ def _moved(content: Mapping[str, Any], file: str) -> tuple[dict[str, Any], dict[
         if not isinstance(table, dict):
             continue  # the table is refused below
         if place[-1] in table:
-            raise ModelError(f"{file}: {key} and {_dotted(place, {})} are both given; keep one of them")
+            raise ModelError(f"{file}: {key} and {_dotted(place, short)} are both given; keep one of them")
         table[str(place[-1])] = value
         short[place] = key
     return nested, short

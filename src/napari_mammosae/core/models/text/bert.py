@@ -1,6 +1,6 @@
 """A BERT in numpy: from numbers of word pieces to a vector a piece. Knows no torch, so it needs no process of its own.
 
-A prompt is a dozen pieces, for which the products of matrices are all there is to do.
+A prompt is a dozen pieces: nearly all the time goes into fetching the weights for their products.
 """
 
 import re
@@ -73,44 +73,46 @@ class Bert:
         """Most pieces of a text."""
         return int(self.weights["embeddings.position_embeddings.weight"].shape[0])
 
-    def encode(self, texts: Sequence[Sequence[int]], padding: int = 0) -> Array:
-        """Return the last hidden states (n, longest of these texts, width); what lies behind a text means nothing."""
+    def encode(self, texts: Sequence[Sequence[int]]) -> list[Array]:
+        """Return the last hidden states (pieces, width) of each text."""
         with threadpool_limits(1, user_api="blas"):  # two wait for each other while a window draws
-            return self._encode(texts, padding)
+            ends = np.cumsum([len(text) for text in texts])
+            return np.split(self._encode(texts, ends[:-1]), ends[:-1])
 
-    def _encode(self, texts: Sequence[Sequence[int]], padding: int) -> Array:
-        length = max(map(len, texts))
-        ids = np.array([[*text, *[padding] * (length - len(text))] for text in texts])
-        there = np.arange(length) < np.array([[len(text)] for text in texts])
-        x = self.weights["embeddings.word_embeddings.weight"][ids]
-        x = x + self.weights["embeddings.position_embeddings.weight"][:length]
+    def _encode(self, texts: Sequence[Sequence[int]], bounds: NDArray[np.intp]) -> Array:
+        """Return the states of all pieces, one text after the other, `bounds` between them: nothing is filled up."""
+        places = np.concatenate([np.arange(len(text)) for text in texts])
+        x = self.weights["embeddings.word_embeddings.weight"][np.concatenate(texts)]
+        x = x + self.weights["embeddings.position_embeddings.weight"][places]
         x = self._norm(x + self.weights["embeddings.token_type_embeddings.weight"][0], "embeddings.LayerNorm")
-        hidden = np.where(there, np.float32(0), np.float32(-1e30))[:, None, None, :]
         for number in range(self.layers):
             layer = f"encoder.layer.{number}"
-            mixed = self._attend(x, hidden, f"{layer}.attention.self")
+            mixed = self._attend(x, bounds, f"{layer}.attention.self")
             mixed = x + self._dense(mixed, f"{layer}.attention.output.dense")
             x = self._norm(mixed, f"{layer}.attention.output.LayerNorm")
-            wide = self._dense(x, f"{layer}.intermediate.dense")
-            wide *= 0.5 * (1 + erf(wide / np.float32(np.sqrt(2))))
+            wide = self._bend(self._dense(x, f"{layer}.intermediate.dense"))
             x = self._norm(x + self._dense(wide, f"{layer}.output.dense"), f"{layer}.output.LayerNorm")
         return x
 
-    def _attend(self, x: Array, hidden: Array, name: str) -> Array:
-        n, length, width = x.shape
-        q, k, v = (
-            self._dense(x, f"{name}.{part}").reshape(n, length, self.heads, -1).swapaxes(1, 2)
+    def _attend(self, x: Array, bounds: NDArray[np.intp], name: str) -> Array:
+        """Mix the pieces of each text among themselves."""
+        parts = (
+            self._dense(x, f"{name}.{part}").reshape(len(x), self.heads, -1).swapaxes(0, 1)
             for part in ("query", "key", "value")
         )
-        scores = q @ k.swapaxes(2, 3) / np.float32(np.sqrt(width // self.heads)) + hidden
-        scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        scores /= scores.sum(axis=-1, keepdims=True)
-        return np.asarray((scores @ v).swapaxes(1, 2).reshape(n, length, width), np.float32)
+        mixed = []
+        for q, k, v in zip(*(np.split(part, bounds, axis=1) for part in parts), strict=True):
+            scores = q @ k.swapaxes(1, 2) / np.float32(np.sqrt(q.shape[-1]))
+            scores = np.exp(scores - scores.max(axis=-1, keepdims=True))
+            scores /= scores.sum(axis=-1, keepdims=True)
+            mixed.append((scores @ v).swapaxes(0, 1).reshape(q.shape[1], -1))
+        return np.concatenate(mixed)
 
     def _dense(self, x: Array, name: str) -> Array:
-        # one product of two matrices: numpy hands stacks of them to slower code
-        flat = x.reshape(-1, x.shape[-1]) @ self.weights[f"{name}.weight"].T
-        return np.asarray(flat.reshape(*x.shape[:-1], -1) + self.weights[f"{name}.bias"], np.float32)
+        return np.asarray(x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"])
+
+    def _bend(self, x: Array) -> Array:
+        return np.asarray(x * (0.5 * (1 + erf(x / np.float32(np.sqrt(2))))), np.float32)
 
     def _norm(self, x: Array, name: str) -> Array:
         centred = x - x.mean(axis=-1, keepdims=True)

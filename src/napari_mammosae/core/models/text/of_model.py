@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -13,11 +13,35 @@ from .space import JointSpace
 from .tower import Vectors, unit
 
 if TYPE_CHECKING:
+    import torch
+
+    from ...images.preprocessing import Preprocessing
+    from ..adapters.protocol import Backbone
     from ..backbone import EfficientNetBackbone
-    from ..model import MammoSAE
+    from ..sae.autoencoder import SparseAutoencoder
 
 MEASURED_ON = 2
 """Synthetic phantoms on which a backbone is compared with the one that the text tower was trained with."""
+
+
+class ImageSide(Protocol):
+    """What a text tower asks of the model whose images it speaks of; see `MammoSAE`."""
+
+    name: str
+    backbone: "Backbone"
+    sae: "SparseAutoencoder | None"
+    preprocessing: "Preprocessing"
+    model_sha256: str
+
+    @property
+    def linear(self) -> bool:
+        """Whether latents add up to what is pooled."""
+
+    def features(self, x: "torch.Tensor") -> "torch.Tensor":
+        """Feature maps of the SAE's layer, of images."""
+
+    def last_features(self, features: "torch.Tensor") -> "torch.Tensor":
+        """Feature maps of the last layer."""
 
 
 class ModelText:
@@ -31,7 +55,7 @@ class ModelText:
         Where the tower is; None for a model without one.
     """
 
-    def __init__(self, model: "MammoSAE", files: TextFiles | None) -> None:
+    def __init__(self, model: ImageSide, files: TextFiles | None) -> None:
         self._model, self._files = model, files
 
     def encode(self, texts: Sequence[str]) -> tuple[Vectors, tuple[str, ...]]:
@@ -57,7 +81,9 @@ class ModelText:
                 f"{model.name} has no text tower: name the pre-training checkpoint as `text` (--text), or under "
                 "[files] in its model.toml"
             )
-        side = read_text_side(self._files)
+        from .torch_bert import TorchBert
+
+        side = read_text_side(self._files, TorchBert)
         if side.weight.shape[1] != model.backbone.out_channels:
             raise ModelError(
                 f"{self._files.text.name} projects {side.weight.shape[1]} features, {model.name} has "
@@ -119,7 +145,7 @@ class ModelText:
     @cached_property
     def _pretrained(self) -> "EfficientNetBackbone | None":
         """The image encoder in the tower's file; None where there is none."""
-        from ..loading import build_backbone, renamed
+        from ..weights.building import build_backbone, renamed
         from ..weights.checkpoints import read_backbone
 
         assert self._files is not None

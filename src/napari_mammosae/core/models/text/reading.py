@@ -65,8 +65,8 @@ class TextSide:
     trained_for: str = ""
 
 
-def read_text_side(files: TextFiles) -> TextSide:
-    """Read tower, projections and vocabulary.
+def read_text_side(files: TextFiles, encoder: type[Bert] = Bert) -> TextSide:
+    """Read tower, projections and vocabulary; `encoder` is what computes.
 
     Raises
     ------
@@ -74,10 +74,10 @@ def read_text_side(files: TextFiles) -> TextSide:
         If a file is not what it should be, or the vocabulary is not found.
     """
     with reading(files.text, CheckpointError, "a text tower"):
-        return _read(files)
+        return _read(files, encoder)
 
 
-def _read(files: TextFiles) -> TextSide:
+def _read(files: TextFiles, encoder: type[Bert]) -> TextSide:
     path = files.text
     tensors, config = _tensors(path, files.key)
     missing = [name for name in (IMAGE_PROJECTION, TEXT_PROJECTION) if f"{name}.weight" not in tensors]
@@ -89,7 +89,7 @@ def _read(files: TextFiles) -> TextSide:
         )
     prefix = words[0].removesuffix(_WORDS)
     said = _table(config, "model", "text_encoder")
-    bert = Bert.of(
+    bert = encoder.of(
         {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)},
         path.name,
         said.get("num_attention_heads"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ...base.products import product
 from .tower import Vectors
 
 
@@ -37,7 +38,7 @@ class JointSpace:
 
     def embed(self, features: ArrayLike) -> Vectors:
         """Vectors (..., p), not of unit length, of average-pooled features (..., d)."""
-        return np.asarray(np.asarray(features, np.float64) @ self.weight.T + self.bias)
+        return product(np.asarray(features, np.float64), self.weight.T) + self.bias
 
     def embed_latents(self, means: ArrayLike) -> Vectors:
         """Vectors (..., p) of SAE reconstructions, from the means (..., h) of their latents over the cells."""
@@ -46,4 +47,4 @@ class JointSpace:
     def shift(self, change: NDArray[np.float64]) -> Vectors:
         """How far vectors move when means of latents change by (..., h)."""
         live = np.flatnonzero(change.reshape(-1, change.shape[-1]).any(axis=0))
-        return np.asarray(change[..., live] @ self.latents[:, live].T)
+        return product(change[..., live], self.latents[:, live].T)

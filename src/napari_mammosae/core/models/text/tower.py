@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...base.errors import CheckpointError
+from ...base.products import product
 from .bert import Bert
 from .wordpiece import WordPieces
 
@@ -63,20 +64,19 @@ class TextTower:
         """Return the unit vectors (n, p) of texts."""
         longest = min(self.longest, self.bert.longest)
         ids = [tuple(self.pieces.encode(text, longest)) for text in texts]
-        new = sorted({one for one in ids if one not in self._known}, key=len)  # little is to be filled up then
+        new = list(dict.fromkeys(one for one in ids if one not in self._known))
         for start in range(0, len(new), _BATCH):
             batch = new[start : start + _BATCH]
             self._known.update(zip(batch, self._encode(batch), strict=True))
         return np.stack([self._known[one] for one in ids])
 
     def _encode(self, ids: Sequence[tuple[int, ...]]) -> Vectors:
-        states = self.bert.encode(ids, self.pieces.padding)
+        states = self.bert.encode(ids)
         if self.pooling == "mean":
-            pooled = np.stack([state[: len(one)].mean(axis=0) for one, state in zip(ids, states, strict=True)])
+            pooled = np.stack([state.mean(axis=0) for state in states])
         else:
-            last = np.array([len(one) - 1 for one in ids]) if self.pooling == "eos" else 0
-            pooled = states[np.arange(len(ids)), last]
-        return unit(pooled.astype(np.float64) @ self.weight.T + self.bias)
+            pooled = np.stack([state[-1 if self.pooling == "eos" else 0] for state in states])
+        return unit(product(pooled.astype(np.float64), self.weight.T) + self.bias)
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:

@@ -48,7 +48,7 @@ class WordPieces:
         object.__setattr__(self, "_numbers", numbers)
         if missing := [name for name in SPECIAL if name not in numbers]:
             raise CheckpointError(
-                f"{self.source} lacks {', '.join(missing)}; expected the vocabulary of a BERT, one word a line"
+                f"{self.source} lacks {', '.join(missing)}; expected the vocabulary of a BERT, one word per line"
             )
         if len(numbers) < len(self.words):
             raise CheckpointError(f"{self.source} has a word twice; copy or download it again")
@@ -58,11 +58,6 @@ class WordPieces:
                 f"{self.source} has its special tokens at {places}; expected {_BERT_BASE_CASED_PLACES}, as in "
                 "vocab.txt of Bio_ClinicalBERT"
             )
-
-    @property
-    def padding(self) -> int:
-        """Number of the piece that fills up shorter texts."""
-        return self._numbers["[PAD]"]
 
     def encode(self, text: str, longest: int) -> list[int]:
         """Return the numbers of a text between [CLS] and [SEP], at most `longest` of them in all."""
@@ -91,7 +86,7 @@ class WordPieces:
 
 @reads(CheckpointError, "a vocabulary")
 def read_vocabulary(path: Path | str) -> WordPieces:
-    """Read a `vocab.txt`: one word a line, whose number is its number.
+    """Read a `vocab.txt`: one word per line, whose number is its number.
 
     Raises
     ------
@@ -104,7 +99,7 @@ def read_vocabulary(path: Path | str) -> WordPieces:
     except FileNotFoundError:
         raise CheckpointError(f"{path.name}: no such file; give the vocab.txt of the text tower") from None
     except UnicodeDecodeError:
-        raise CheckpointError(f"{path.name} is not a text file; expected a vocabulary, one word a line") from None
+        raise CheckpointError(f"{path.name} is not a text file; expected a vocabulary, one word per line") from None
     return WordPieces(tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n")), path.name)
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ...base.arguments import expect
 from ...base.errors import ModelError, SettingsError
 from ...base.names import slug
+from ...base.products import product
 from ...models.heads import Head, Prompt
 from ...models.text.of_model import MEASURED_ON
 from ...models.text.space import JointSpace
@@ -87,6 +89,7 @@ def text_head(
     >>> head.prompt.title
     '“view marker” – “no view marker”'
     """
+    expect(model, "model")
     text, against = clean_prompt(text), clean_prompt(against) if against else ""
     if (known := find_prompt(model.heads, text, against, templates)) is not None:
         return known
@@ -116,7 +119,7 @@ def make_head(
         name,
         (name,),
         "binary",
-        direction[None] @ space.weight,
+        product(direction[None], space.weight),
         np.array([direction @ space.bias]),
         "text prompt",
         Prompt(text, against, direction, space.scale, "; ".join(notes)),

@@ -41,15 +41,16 @@ def read_terms(path: Path | str) -> tuple[Term, ...]:
 
     Raises
     ------
+    FindingsError
+        The file is not a table, or lacks a column.
     SettingsError
-        If a column is missing, a term is empty or an id occurs twice, or there are fewer than two terms.
+        A term is empty or an id occurs twice, or there are fewer than two terms.
     """
-    import pandas as pd
+    from ...base.tables.reading import read_table, require  # pandas
 
     path = Path(path)
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    if missing := [name for name in COLUMNS if name not in table]:
-        raise SettingsError(f"{path.name} lacks the column {missing[0]}; expected id, group, term, synonyms.")
+    table = read_table(path)
+    require(path, table, COLUMNS, "a vocabulary")
     synonyms = table["synonyms"] if "synonyms" in table else [""] * len(table)
     rows = zip(*(table[name] for name in COLUMNS), synonyms, strict=True)
     terms = tuple(

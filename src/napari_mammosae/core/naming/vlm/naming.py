@@ -1,4 +1,4 @@
-"""Naming one latent: several draws of images, each asked once, and the name that speaks for them all."""
+"""Naming latents: several draws of images of each, each asked once, and the name that speaks for them all."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from .questions import ask_for_name
 from .server.answers import UNCLEAR, NameAnswer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from .asking import Asker
     from .images_of_run import RunImages
+    from .questions import Question
     from .tasks import LatentTask
 
 
@@ -40,17 +43,19 @@ class Named:
     confidence: int = 0
 
 
-def name_latent(task: LatentTask, asker: Asker, images: RunImages) -> Named:
-    """Ask for the name of a latent, once for each draw of images."""
-    maps = images.maps_of(task.latent)
-    answers: list[NameAnswer] = []
-    for seed, (rows, alike) in enumerate(zip(task.draws, task.alike, strict=True), start=1):
-        pictures = [picture for row in rows for picture in images.pair(int(row), maps[int(row)])]
-        pictures += [images.whole(int(row)) for row in alike]
-        found = asker.parsed(ask_for_name(pictures, len(rows), len(alike), seed), NameAnswer)
-        if found is not None:
-            answers.append(found)
-    return settle_name(answers)
+def name_all(tasks: Sequence[LatentTask], asker: Asker, images: RunImages) -> dict[int, Named]:
+    """Ask for the names of latents, once for each draw of images, and return them by latent."""
+    answers = iter(asker.parsed(_questions(tasks, images), NameAnswer))
+    return {task.latent: settle_name([one for _ in task.draws if (one := next(answers))]) for task in tasks}
+
+
+def _questions(tasks: Sequence[LatentTask], images: RunImages) -> Iterator[Question]:
+    for task in tasks:
+        maps = images.maps_of(task.latent)
+        for seed, (rows, alike) in enumerate(zip(task.draws, task.alike, strict=True), start=1):
+            pictures = [picture for row in rows for picture in images.pair(int(row), maps[int(row)])]
+            pictures += [images.whole(int(row)) for row in alike]
+            yield ask_for_name(pictures, len(rows), len(alike), seed)
 
 
 def settle_name(answers: list[NameAnswer]) -> Named:

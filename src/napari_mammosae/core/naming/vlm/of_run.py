@@ -12,9 +12,10 @@ from ...base.caches import folder_beside
 from ...base.errors import ConsentNeeded, ServerError, SettingsError
 from ...base.progress import reporting
 from ...base.provenance import provenance
+from ..units import rows_in
 from .asking import Asker
 from .images_of_run import RunImages
-from .naming import name_latent
+from .naming import name_all
 from .questions import VERSION
 from .result import NamedLatent, ServerNames, mean_nulls
 from .server.address import check_consent, find_server
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from .server.address import Server
 
 MOST_LATENTS = 50
+MOST_AT_ONCE = 64
+"""Questions that are put to a server at once; it would only queue more."""
 Test = Literal["detection", "regions", "ranks"]
 TESTS: tuple[Test, ...] = get_args(Test)
 
@@ -55,6 +58,8 @@ class ServerChoice:
         Hosts, other than this machine, that images may be sent to.
     timeout, retries
         Seconds to wait for an answer, and how often a request is repeated.
+    parallel
+        So many questions at once. What comes back is the same for any number.
     """
 
     url: str
@@ -62,6 +67,11 @@ class ServerChoice:
     allowed: frozenset[str] = field(default_factory=frozenset)
     timeout: float = TIMEOUT
     retries: int = RETRIES
+    parallel: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.parallel <= MOST_AT_ONCE:
+            raise SettingsError(f"{self.parallel} questions at once; expected 1 to {MOST_AT_ONCE}.")
 
 
 class NamingPlan:
@@ -90,6 +100,8 @@ class NamingPlan:
         At most.
     notes
         What was left out.
+    units
+        What its latents are those of: the run's model.
 
     Raises
     ------
@@ -115,7 +127,8 @@ class NamingPlan:
             run, latents, most, self.extent, weight=weight, decoder=decoder, seed=seed
         )
         if len(set(self.patients.tolist())) == len(self.patients):
-            self.notes.append("the run names no patients: every image counts as a patient of its own")
+            self.notes.append("the run names no patients: every image counts as a separate patient")
+        self.units = str(run.info["model"])
         self.near_by = "decoder" if decoder is not None else "images"
         self.cost: Cost = cost_of(self.tasks, self.extent)
 
@@ -132,6 +145,7 @@ def name_with_server(
     choice: ServerChoice,
     *,
     tests: Collection[str] = TESTS,
+    nulls: Sequence[NamingPlan] = (),
     progress: bool | Report = False,
 ) -> ServerNames:
     """Name the latents of a plan with a vision-language model, and test each name on patients who are held out.
@@ -147,6 +161,9 @@ def name_with_server(
         Server and model.
     tests
         Which: "detection", "regions", "ranks".
+    nulls
+        Plans for runs over the same images with what is not a trained SAE; see `plan_null`. Their latents are named and
+        tested in the same way, and `ServerNames.comparison` shows what names are worth there.
     progress
         Whether to show a progress bar, or a function that takes reports and may raise `Cancelled`.
 
@@ -161,16 +178,18 @@ def name_with_server(
     """
     asked = check_tests(tests)
     server = find_server(choice.url)
-    check_consent(server, choice.allowed, plan.cost.images)
+    cost = sum((other.cost for other in nulls), plan.cost)
+    check_consent(server, choice.allowed, cost.images)
     with (
         reporting(progress) as report,
         working_in(folder_beside(plan.run.path, FOLDER)) as replies,
         _asking(server, choice, replies.note_request) as client,
     ):
         report("Looking for the model")
-        model = _settle_model(client, choice, plan.cost.images)
-        asker = Asker(client, model, replies, report, plan.cost.requests)
+        model = _settle_model(client, choice, cost.images)
+        asker = Asker(client, model, replies, report, cost.requests, choice.parallel)
         found = _name_and_test(plan, asker, asked)
+        compared = [(other.units, tuple(_name_and_test(other, asker, asked))) for other in nulls]
     notes = list(plan.notes)
     if server.remote:
         notes.append(f"images were sent to {server.host}; text that is burnt into them is part of them")
@@ -190,9 +209,30 @@ def name_with_server(
     }
     record = provenance("name", settings | {"from": "server"}) | {
         "made_with": plan.run.made_with, "requests": asker.describe(), "nulls": mean_nulls(found), "notes": notes,
-        "at_most": asdict(plan.cost),
+        "at_most": asdict(cost), "compared_with": [other.run.path.name for other in nulls],
     }  # fmt: skip
-    return ServerNames(tuple(found), plan.cost, record, tuple(notes))
+    return ServerNames(tuple(found), cost, record, tuple(notes), tuple(compared))
+
+
+def plan_null(plan: NamingPlan, run: Run, images: Path | None = None) -> NamingPlan:
+    """Plan to name, of another run over the same images, as many latents as of a plan's: those that fire most.
+
+    Parameters
+    ----------
+    plan
+        Of the latents that are to be compared.
+    run
+        Made with ``--sae untrained``, ``random`` or ``channels``, or with any other SAE, and with maps.
+    images
+        The folder of the images, where they are not beside the run.
+
+    Raises
+    ------
+    RunError, SettingsError
+        It is not a run over these images, keeps no maps, or nothing in it can be named.
+    """
+    rows_in(run, plan.run, np.arange(len(plan.run)))
+    return NamingPlan(run, None, len(plan.tasks), plan.extent, images=images, seed=plan.seed)
 
 
 def check_tests(names: Iterable[str]) -> tuple[Test, ...]:
@@ -255,7 +295,7 @@ def _settle_model(client: Client, choice: ServerChoice, images: int) -> str:
 
 
 def _name_and_test(plan: NamingPlan, asker: Asker, tests: Collection[Test]) -> list[NamedLatent]:
-    named = {task.latent: name_latent(task, asker, plan.images) for task in plan.tasks}
+    named = name_all(plan.tasks, asker, plan.images)
     names = names_of_all(
         {latent: one.name for latent, one in named.items()},
         {latent: one.category for latent, one in named.items()},

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...base.caches import folder_beside
-from ...base.provenance import beside, check_replaceable, plain, write_table
+from ...base.provenance import beside, check_replaceable, plain, write_results
+from ...base.tables.cells import write_csv
 from ...stats.bootstrap import benjamini_hochberg
 from ...verdicts.suggestions import CHANCE, LONGEST, Suggestion
 from .measures import NAN, NULLS, Score
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ...stats.measures import FloatArray
     from .naming import Named
     from .tasks import Cost, LatentTask
 
@@ -73,12 +75,15 @@ class ServerNames:
         Provenance.
     notes
         What to know.
+    nulls
+        Latents of what is not a trained SAE, named and tested in the same way, each beside what they are called.
     """
 
     latents: tuple[NamedLatent, ...]
     cost: Cost
     record: Mapping[str, Any]
     notes: tuple[str, ...] = ()
+    nulls: tuple[tuple[str, tuple[NamedLatent, ...]], ...] = ()
 
     def table(self) -> pd.DataFrame:
         """Return one row a latent: its name, category and agreement of the draws, then the three scores.
@@ -87,14 +92,48 @@ class ServerNames:
         give with another latent's name (`_shuffled`), the commonest category (`_majority`) and, for `top1`, without
         images (`_text_only`), `_p`, `_q` over the latents, `_answered` and `_asked`.
         """
-        import pandas as pd
-
-        table = pd.DataFrame([one.row() for one in self.latents])
-        for name in ("auroc", "region", "top1"):
-            table.insert(list(table).index(f"{name}_p") + 1, f"{name}_q", benjamini_hochberg(table[f"{name}_p"]))
-        table["beats_chance"] = (table["auroc_q"] <= CHANCE).to_numpy()
+        table = _table(self.latents)
         table.attrs["provenance"] = dict(self.record)
         return table
+
+    def comparison(self) -> pd.DataFrame:
+        """Return one row for the latents and one for each null: what names are worth there, by the same questions.
+
+        `units` (the run's model, or that of the null), `latents`, `named`, `beats_chance`, and the means of `auroc`,
+        `region`, `top1` and `agreement`; those of scores over the named ones. `as_good`: the share of pairs of a latent
+        here and one of the null in which the AUROC of the null's name is as good (a tie is half a pair); 0.5 says that
+        names are worth no more here.
+        """
+        import pandas as pd
+
+        own = _table(self.latents)
+        rows = []
+        for units, latents in ((str(self.record["made_with"]["model"]), self.latents), *self.nulls):
+            table = own if latents is self.latents else _table(latents)
+            scores = {name: table[name].mean() for name in ("auroc", "region", "top1", "agreement")}
+            rows.append({
+                "units": units, "latents": len(table), "named": int((table["name"] != "").sum()),
+                "beats_chance": int(table["beats_chance"].sum()), **scores,
+                "as_good": NAN if table is own else _as_good(own["auroc"].to_numpy(), table["auroc"].to_numpy()),
+            })  # fmt: skip
+        return pd.DataFrame(rows)
+
+
+def _table(latents: Sequence[NamedLatent]) -> pd.DataFrame:
+    import pandas as pd
+
+    table = pd.DataFrame([one.row() for one in latents])
+    for name in ("auroc", "region", "top1"):
+        table.insert(list(table).index(f"{name}_p") + 1, f"{name}_q", benjamini_hochberg(table[f"{name}_p"]))
+    table["beats_chance"] = (table["auroc_q"] <= CHANCE).to_numpy()
+    return table
+
+
+def _as_good(own: FloatArray, other: FloatArray) -> float:
+    """Share of pairs in which `other` is as good; a tie is half of one."""
+    own, other = own[np.isfinite(own)], other[np.isfinite(other)]
+    ahead = np.sign(other[None, :] - own[:, None])
+    return float((1 + ahead.mean()) / 2) if ahead.size else NAN
 
 
 def names_file(run: Path) -> Path:
@@ -102,14 +141,22 @@ def names_file(run: Path) -> Path:
     return folder_beside(run, FOLDER) / TABLE
 
 
+def compared_file(path: Path) -> Path:
+    """Return where the comparison with what is not a trained SAE lies, beside a table of names."""
+    return path.with_name(f"{path.stem}.compared.csv")
+
+
 def check_names(path: Path) -> None:
     """Raise WriteError where a table would take the place of a file that this program has not written."""
-    check_replaceable(beside(path, ".json"), path)
+    check_replaceable(beside(path, ".json"), path, compared_file(path))
 
 
 def write_names(path: Path, found: ServerNames) -> None:
-    """Write the table, and beside it where it comes from."""
-    write_table(path, found.table(), found.record)
+    """Write the table, beside it where it comes from, and how names compare with the nulls if there are any."""
+    tables = {path: found.table()} | ({compared_file(path): found.comparison()} if found.nulls else {})
+    with write_results(beside(path, ".json"), found.record, *tables) as files:
+        for file, table in zip(files, tables.values(), strict=True):
+            write_csv(file, table)
 
 
 def server_suggestions(found: ServerNames) -> list[Suggestion]:

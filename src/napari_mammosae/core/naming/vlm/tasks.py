@@ -74,6 +74,13 @@ class Cost:
     tokens: int
     images: int
 
+    def __add__(self, other: Cost) -> Cost:
+        """Return what both take at most."""
+        return Cost(
+            self.latents + other.latents, self.requests + other.requests, self.tokens + other.tokens,
+            self.images + other.images,
+        )  # fmt: skip
+
     def __str__(self) -> str:
         return (
             f"{self.latents:,} latent{'s' * (self.latents != 1)}: at most {self.requests:,} requests, about "

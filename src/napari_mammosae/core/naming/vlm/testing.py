@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,7 +96,7 @@ class NameTest:
         present = np.arange(rows.size) < held.positives.size
 
         def ask(name: str) -> FloatArray:
-            return np.array([_number(self._asker.probability(name, self._images.whole(int(row)))) for row in rows])
+            return _numbers(self._asker.probabilities(name, (self._images.whole(int(row)) for row in rows)))
 
         own, nulls = self._with_nulls(ask)
         return score_detection(present, own, nulls, self._patients[rows])
@@ -115,8 +116,7 @@ class NameTest:
                 shown.append((self._images.outlined(row, region), self._images.outlined(row, other)))
 
         def ask(name: str) -> FloatArray:
-            answers = [[_number(self._asker.probability(name, one, outlined=True)) for one in two] for two in shown]
-            return np.array(answers).reshape(-1, 2)
+            return _numbers(self._asker.probabilities(name, chain.from_iterable(shown), outlined=True)).reshape(-1, 2)
 
         own, nulls = self._with_nulls(ask)
         return score_regions(own, nulls, self._patients[np.array(rows, np.int64)])
@@ -131,30 +131,35 @@ class NameTest:
             rivals = self._names.rivals_of(name)
             if len(rivals) < CHOICES - 1:
                 return np.full(len(rows), NAN)
-            shown = [() if blind else self._images.pair(row, self._maps[row]) for row in rows]
-            places = [self._place((name, *rivals), two, row) for two, row in zip(shown, rows, strict=True)]
-            return np.array(places, np.float64)
+            orders = [np.random.default_rng([self._task.latent, row]).permutation(CHOICES) for row in rows]
+            choices = (name, *rivals)
+            asked = (
+                ask_for_order([choices[place] for place in order], self._pair(row, blind))
+                for row, order in zip(rows, orders, strict=True)
+            )
+            found = self._asker.parsed(asked, OrderAnswer)
+            return np.array([_place_of_first(one, order) for one, order in zip(found, orders, strict=True)], float)
 
         own, nulls = self._with_nulls(ask)
         nulls["text_only"] = ask(self._names.own, blind=True)
         nulls = {name: places for name, places in nulls.items() if np.isfinite(places).any()}
         return score_ranks(own, nulls, self._patients[np.array(rows, np.int64)])
 
-    def _place(self, names: Sequence[str], pictures: Sequence[Picture], row: int) -> float:
-        """Return the place of the first name in the order that is answered, shuffled before it is shown."""
-        order = np.random.default_rng([self._task.latent, row]).permutation(CHOICES)
-        found = self._asker.parsed(ask_for_order([names[place] for place in order], pictures), OrderAnswer)
-        if found is None:
-            return NAN
-        return found.order.index(LETTERS[int(np.flatnonzero(order == 0)[0])]) + 1.0
+    def _pair(self, row: int, blind: bool) -> tuple[Picture, ...]:
+        return () if blind else self._images.pair(row, self._maps[row])
 
     def _with_nulls(self, ask: Asking) -> tuple[FloatArray, dict[str, FloatArray]]:
         own = ask(self._names.own)
         return own, {kind: ask(name) for kind, name in self._names.nulls.items()}
 
 
-def _number(value: float | None) -> float:
-    return NAN if value is None else value
+def _numbers(values: Sequence[float | None]) -> FloatArray:
+    return np.array([NAN if value is None else value for value in values], np.float64)
+
+
+def _place_of_first(found: OrderAnswer | None, order: IntArray) -> float:
+    """Return the place that is answered for the first of five names, which were shown in an order."""
+    return NAN if found is None else found.order.index(LETTERS[int(np.flatnonzero(order == 0)[0])]) + 1.0
 
 
 if TYPE_CHECKING:

@@ -373,7 +373,7 @@ class Reproduction:
         """Return test images with a box of the finding: those that were named, or the first of the list."""
         paths = {entry.image_id: entry.path for entry in self.sources(TEST).entries}
         if unknown := [name for name in self.pictures if name not in paths]:
-            raise SettingsError(f"{unknown[0]} is no test image; test images are such as {next(iter(paths))}.")
+            raise SettingsError(f"{unknown[0]} is not a test image; test images are such as {next(iter(paths))}.")
         found = []
         for name, path in paths.items() if not self.pictures else [(name, paths[name]) for name in self.pictures]:
             boxes = findings.boxes(path.as_posix())

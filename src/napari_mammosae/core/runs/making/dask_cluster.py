@@ -16,6 +16,7 @@ from uuid import uuid4
 from distributed import Client, KilledWorker, WorkerPlugin, get_worker, wait
 
 from ...base.errors import Cancelled, RunError
+from ...models.threads import torch_threads
 from ..files.layout import Layout
 from ..settings import RunSettings, model_settings
 from ..sources import Entry
@@ -23,7 +24,6 @@ from .blocks import STOPPED, Blocks, Counted, run_blocks
 from .compute import Computer
 from .decode import Decoder
 from .decode_pool import DecodePool
-from .process import torch_threads
 
 if TYPE_CHECKING:
     from ...models.model import MammoSAE

@@ -13,13 +13,13 @@ from ...base.provenance import provenance
 from ...base.reading import reads
 from ...base.structured import read_json
 from ...models.files.model_files import find_model
+from ...models.threads import torch_threads
 from ..files.layout import writing
 from ..settings import read_info
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed
 from .make import write_run
 from .model_spec import ModelSpec, load
-from .process import torch_threads
 
 if TYPE_CHECKING:
     from ...phantoms.phantom import Phantom

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,11 +22,31 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from ...models.heads import Head
     from ...runs.run import Run
-    from .training import TrainedHead
 
 FOLDER = "heads"
 """Where heads of a run lie by default, in its folder."""
+
+
+class Trained(Protocol):
+    """What is written of a trained head."""
+
+    @property
+    def head(self) -> Head:
+        """The head itself."""
+
+    @property
+    def label(self) -> str:
+        """The label it predicts."""
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """What it is worth, a row a class."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What produced it."""
 
 
 class HeadRecord(BaseModel):
@@ -40,7 +60,7 @@ class HeadRecord(BaseModel):
     provenance: dict[str, Any]
 
     @classmethod
-    def of(cls, trained: TrainedHead) -> HeadRecord:
+    def of(cls, trained: Trained) -> HeadRecord:
         """Describe a head."""
         head = trained.head
         return cls(classes=list(head.classes), task=head.task, label=trained.label, provenance=trained.provenance)
@@ -89,7 +109,7 @@ def head_files(folder: Path, names: Sequence[str]) -> list[Path]:
     return [folder / name for name in (f"{FOLDER}.json", f"{FOLDER}.csv", "model.toml", *_file_names(names))]
 
 
-def save_heads(trained: Sequence[TrainedHead], folder: Path, base: str | Path | None) -> list[Path]:
+def save_heads(trained: Sequence[Trained], folder: Path, base: str | Path | None) -> list[Path]:
     """Write heads, and a `model.toml` that adds them to a model; heads that are there already stay.
 
     Parameters

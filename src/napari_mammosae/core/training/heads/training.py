@@ -182,7 +182,7 @@ def train_head(
     """
     with reporting(progress) as report:
         known = label_tables(run, labels, positive)
-        return train_for(run, known, slug(label), split=split, folds=folds, seed=seed, report=report)
+        return train_for(run, known, label, split=split, folds=folds, seed=seed, report=report)
 
 
 def label_tables(
@@ -217,9 +217,11 @@ def train_for(
     report: Report = ignore,
 ) -> TrainedHead:
     """Train a head for one of several labels; see `train_head`."""
-    if label not in known.values:
+    name = slug(label)
+    if name not in known.values:
         there = ", ".join(known.values) or "none"
         raise SettingsError(f"{run.path.name} has no label {label!r}; there are {there}.")
+    label = name
     if folds < 2:
         raise SettingsError(f"{folds} folds were asked for; at least 2 are needed.")
     features = run.features("mean")

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Shapes
+from psygnal import Signal
 
 from ..layers import line_width
+from .views import layers_under_mouse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,23 +22,40 @@ COLOR = "#ff5cf4"
 
 
 class Ruler:
-    """Draws and measures lines on the mammogram; they go with the image."""
+    """Draws and measures lines on the mammogram, or on each view of an exam; they go with the image.
+
+    Attributes
+    ----------
+    wanted
+        Emits when an exam is shown whose views have no `ruler_layer` yet.
+    """
+
+    wanted = Signal()
 
     def __init__(self, scene: Scene) -> None:
         self._scene, self._session = scene, scene.session
         self._undo = ExitStack()
         self._session.events.image.connect(self.clear)
         self._undo.callback(self._session.events.image.disconnect, self.clear)
+        if (viewer := scene.viewer) is not None:
+            viewer.cursor.events.viewbox.connect(self._follow)
+            self._undo.callback(viewer.cursor.events.viewbox.disconnect, self._follow)
 
     def cleanup(self) -> None:
         """Follow the image no longer."""
         self._undo.close()
 
     @property
+    def _layers(self) -> list[Any]:
+        """Of an exam one a view, else one at most."""
+        owned = self._scene.owned
+        return [one for one in owned.with_role("ruler", "exam") if "measures" in owned.facts(one)]
+
+    @property
     def is_drawing(self) -> bool:
         """Whether the next drag draws a line."""
-        layer, viewer = self._scene.owned.find("ruler"), self._scene.viewer
-        return layer is not None and viewer is not None and viewer.layers.selection.active is layer
+        viewer = self._scene.viewer
+        return viewer is not None and viewer.layers.selection.active in self._layers
 
     def toggle(self) -> None:
         """Begin to measure; once more ends it, and leaves the lines there."""
@@ -46,31 +65,47 @@ class Ruler:
         if self.is_drawing:
             self._leave()
             return
-        layer = self._scene.owned.find("ruler")
-        if layer is None:
-            layer = _layer(image)
-            self._scene.owned.add(layer, "ruler")
-            layer.events.data.connect(self._measure)
-        layer.visible = True
-        viewer.layers.selection.active = layer
-        layer.mode = "add_line"
+        if not self._layers and self._scene.owned.find("exam") is not None:
+            self.wanted.emit()
+        elif not self._layers:
+            self._scene.owned.add(self.new_layer(image), "ruler", measures=image)
+        for layer in self._layers:
+            layer.visible, layer.mode = True, "add_line"
+        viewer.layers.selection.active = self._under_mouse() or self._layers[0]
         viewer.status = "Drag along what you want to measure. Press the key again when you are done."
+
+    def new_layer(self, image: Mammogram) -> Shapes:
+        """Make a layer whose lines are measured; to be added with the image as its fact `measures`."""
+        layer = _layer(image)
+        layer.events.data.connect(self._measure)
+        return layer
 
     def clear(self, *_: object) -> None:
         """Take the lines away: they belong to the image of before."""
         for layer in self._scene.owned.with_role("ruler"):
             self._scene.owned.remove(layer)
 
+    def _under_mouse(self) -> Any:
+        return next((layer for layer in layers_under_mouse(self._scene) if layer in self._layers), None)
+
+    def _follow(self, *_: object) -> None:
+        """Draw on the view that the mouse has come to."""
+        viewer, here = self._scene.viewer, self._under_mouse()
+        if viewer is not None and here is not None and self.is_drawing:
+            viewer.layers.selection.active = here
+
     def _leave(self) -> None:
-        viewer, layer = self._scene.viewer, self._scene.owned.find("ruler")
-        if viewer is not None and layer is not None:
+        viewer = self._scene.viewer
+        for layer in self._layers:
             layer.mode = "pan_zoom"
+        if viewer is not None:
             viewer.layers.selection.active = self._scene.stack_layer or self._scene.image_layer
 
     def _measure(self, event: Any) -> None:
-        layer, image = event.source, self._session.image
-        if image is None or len(layer.features) != len(layer.data):
+        layer = event.source
+        if self._scene.owned.role_of(layer) is None or len(layer.features) != len(layer.data):
             return
+        image = self._scene.owned.facts(layer)["measures"]
         layer.features = {"length": [length_text(line, image) for line in layer.data]}
         layer.refresh_text()
 

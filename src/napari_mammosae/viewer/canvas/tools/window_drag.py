@@ -6,6 +6,8 @@ from math import exp
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from .views import view_under_mouse
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -21,7 +23,7 @@ _WIDTH = 400.0
 
 
 class WindowDrag:
-    """Follows drags with the right button over a mammogram; all others stay napari's.
+    """Follows drags with the right button over a mammogram, of an exam over one of its views; all others stay napari's.
 
     napari zooms with this button. It still does while a tool of the selected layer is in use (drawing shapes, say),
     in 3-D, with Shift or Ctrl held, and where no mammogram is open.
@@ -37,7 +39,7 @@ class WindowDrag:
             viewer.mouse_drag_callbacks.remove(self._drag)
 
     def _is_ours(self, viewer: Any, event: Any) -> bool:
-        layer, active = self._actions.scene.image_layer, viewer.layers.selection.active
+        layer, active = view_under_mouse(self._actions.scene), viewer.layers.selection.active
         in_use = active is not None and getattr(active, "mode", "pan_zoom") != "pan_zoom"
         return (
             event.button == RIGHT
@@ -48,7 +50,7 @@ class WindowDrag:
         )
 
     def _drag(self, viewer: Any, event: Any) -> Iterator[None]:
-        layer = self._actions.scene.image_layer
+        layer = view_under_mouse(self._actions.scene)
         if layer is None or not self._is_ours(viewer, event):
             return
         camera = viewer.scene.camera
@@ -61,7 +63,7 @@ class WindowDrag:
                 x, y = event.pos
                 moved = level + (y - top) / _WIDTH * width
                 half = width * exp(0.7 * (x - left) / _DOUBLES) / 2
-                self._actions.set_limits(moved - half, moved + half)
+                self._actions.set_limits(moved - half, moved + half, layer)
                 yield
         finally:
             camera.mouse_pan = pan

@@ -5,6 +5,7 @@ from functools import partial
 from qtpy.QtWidgets import QMenu
 
 from ....core.base.text import readable
+from ...app.session import HIDDEN
 from ...widgets import ui
 from ...widgets.job_bar import JobBar
 from ...widgets.parts import Part, hint, row
@@ -33,7 +34,7 @@ class HeadsPart(Part):
         self.note = hint(ui.wrapped())
         ui.column(self, row(self.button, self.training, stretch=1), self.progress, self.note, spacing=2)
         events = self.session.events
-        for event in (events.model, events.maps, events.run, events.hidden_heads, heads.changed):
+        for event in (events.model, events.maps, events.run, events.hidden_heads, events.blind, heads.changed):
             self.listen(event, self.refresh)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self.refresh)
@@ -65,7 +66,8 @@ class HeadsPart(Part):
         chosen = self.label_box.currentData()
         default = next((name for name in labels if model is not None and name not in model.classes), "")
         ui.offer(self.label_box, [(readable(name), name) for name in labels], chosen if chosen in labels else default)
-        ui.show_text(self.note, self.progress.text if busy else self.heads.note)
+        said = HIDDEN if self.heads.note and self.session.blind else self.heads.note
+        ui.show_text(self.note, self.progress.text if busy else said)
         self.setVisible(self.button.isVisibleTo(self) or bool(labels) or busy or bool(self.heads.note))
 
     def _train(self) -> None:

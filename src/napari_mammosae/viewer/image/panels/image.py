@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog
 
 from ....core.base.errors import FindingsError
 from ...app.keymap import tooltip
+from ...app.session import HIDDEN
 from ...canvas import window as display
 from ...canvas.actions import CanvasActions
 from ...canvas.notes import notes_on
@@ -69,7 +70,7 @@ class ImagePart(Part):
         self.layer_box.activated.connect(lambda index: images.use_layer(self._layers[index]))
         self.window_box.textActivated.connect(actions.set_window)
         self.listen(self.session.events.image, self.refresh)
-        for event in (self.session.events.findings, self.session.events.run):
+        for event in (self.session.events.findings, self.session.events.run, self.session.events.blind):
             self.listen(event, self._show_boxes)
         self.listen(self.session.events.model, self._show_notes)
         self.listen(actions.windowed, self._show_window)
@@ -112,6 +113,8 @@ class ImagePart(Part):
         findings, image = self.session.findings, self.session.image
         if findings is None:
             text = "none loaded"
+        elif self.session.blind:
+            text = HIDDEN.lower().removesuffix(".")
         elif image is None:
             text = "loaded"
         else:
@@ -127,7 +130,7 @@ class ImagePart(Part):
         if [self.window_box.itemText(i) for i in range(self.window_box.count())] != names:
             self.window_box.clear()
             self.window_box.addItems(names)
-        window, layer = self.actions.window, self.context.scene.image_layer
+        window, layer = self.actions.window, self.actions.layer
         by_hand = layer is not None and self.actions.is_by_hand
         limits = layer.contrast_limits if layer is not None and by_hand else None
         self.window_box.setPlaceholderText(display.limits_text(limits) if limits else "choose")
@@ -135,7 +138,7 @@ class ImagePart(Part):
         image = self.session.image
         scale = image.scale if image is not None else None
         self.scale_label.setText(
-            "" if image is None else f"{scale.per_pixel[1]:.3g} mm a pixel" if scale else "in pixels"
+            "" if image is None else f"{scale.per_pixel[1]:.3g} mm per pixel" if scale else "in pixels"
         )
         self.scale_label.setToolTip(
             str(scale) if scale is not None else "The file does not say how large its pixels are."

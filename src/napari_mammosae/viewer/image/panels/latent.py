@@ -1,6 +1,6 @@
 """The current latent: its number, its colour scale, pins; and the prediction of the image."""
 
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QComboBox, QGridLayout, QSpinBox
@@ -18,6 +18,10 @@ from ...widgets import ui
 from ...widgets.parts import Part, row
 from ...widgets.plain import Label
 
+if TYPE_CHECKING:
+    from ....core.models.facts import ModelFacts
+    from ....core.models.latents import LatentMaps
+
 
 class PredictionPart(Part):
     """Probability and logit of every class, without and with the SAE in the path."""
@@ -28,37 +32,46 @@ class PredictionPart(Part):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setVerticalSpacing(2)
         self._grid.setColumnStretch(0, 1)
+        self._lines: list[list[Label]] = []
         self.listen(self.session.events.maps, self.refresh)
         self.listen(self.session.events.hidden_heads, self.refresh)
+        self.listen(self.session.events.blind, self.refresh)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
-        """Show the prediction of the image, or nothing while there is none."""
-        while (item := self._grid.takeAt(0)) is not None:
-            if (widget := item.widget()) is not None:
-                widget.hide()  # until it is deleted
-                widget.deleteLater()
+        """Show the prediction of the image, or nothing while there is none, and to a blind judge."""
         model, maps = self.session.model, self.session.maps
-        self.setVisible(model is not None and maps is not None and bool(model.classes))
-        if model is None or maps is None:
-            return
-        self._add(0, "Prediction (logit)", "model", "with SAE")
-        for line, p in enumerate(predictions(model, maps, self.session.hidden_heads), start=1):
-            plain = f"{chance_text(p.probability)} ({p.logit:+.2f})"
-            self._add(line, p.name, plain, f"{chance_text(p.probability_sae)} ({p.logit_sae:+.2f})")
-        for said in (*disagreements(model, maps), maps.scale_alarm):
-            if said:
-                self._add(self._grid.rowCount(), said)
+        hidden = self.session.blind or model is None or maps is None or not model.classes
+        self.setVisible(not hidden)
+        said = [] if hidden or model is None or maps is None else self._said(model, maps)
+        same = 0  # lines of as many labels as before: new ones take long
+        while same < min(len(said), len(self._lines)) and len(said[same]) == len(self._lines[same]):
+            same += 1
+        for label in (label for line in self._lines[same:] for label in line):
+            label.hide()  # until it is deleted
+            label.deleteLater()
+        self._lines = self._lines[:same] + [self._new(line, len(said[line])) for line in range(same, len(said))]
+        for labels, texts in zip(self._lines, said, strict=True):
+            for label, text in zip(labels, texts, strict=True):
+                label.setText(text)
 
-    def _add(self, line: int, *texts: str) -> None:
-        """Fill a line of the grid; a text that stands alone takes all of it."""
-        for column, text in enumerate(texts):
-            label = Label(text)
+    def _said(self, model: "ModelFacts", maps: "LatentMaps") -> list[tuple[str, ...]]:
+        lines: list[tuple[str, ...]] = [("Prediction (logit)", "model", "with SAE")]
+        for p in predictions(model, maps, self.session.hidden_heads):
+            plain = f"{chance_text(p.probability)} ({p.logit:+.2f})"
+            lines.append((p.name, plain, f"{chance_text(p.probability_sae)} ({p.logit_sae:+.2f})"))
+        return lines + [(text,) for text in (*disagreements(model, maps), maps.scale_alarm) if text]
+
+    def _new(self, line: int, count: int) -> list[Label]:
+        """Make the labels of a line of the grid; one that stands alone takes all of it."""
+        labels = [Label() for _ in range(count)]
+        for column, label in enumerate(labels):
             if column:
                 label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
             else:
                 label.setWordWrap(True)
-            self._grid.addWidget(label, line, column, 1, -1 if len(texts) == 1 else 1)
+            self._grid.addWidget(label, line, column, 1, -1 if count == 1 else 1)
+        return labels
 
 
 class LatentPart(Part):

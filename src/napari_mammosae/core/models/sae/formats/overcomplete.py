@@ -50,5 +50,5 @@ def _activation(content: SaeContent, latents: int) -> Activation:
             content.ask("threshold", "from where on a latent fires (running_threshold of the module)")
         return Threshold(torch.tensor(options.threshold), "batchtopk", inclusive=True, k=options.k)
     if kind != "relu":
-        content.refuse(f"is no {kind} SAE: it holds no thresholds")
+        content.refuse(f"is not a {kind} SAE: it holds no thresholds")
     return Relu()

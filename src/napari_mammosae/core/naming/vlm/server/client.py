@@ -6,6 +6,7 @@ import os
 import re
 from math import isfinite
 from pathlib import PureWindowsPath
+from threading import local
 from typing import TYPE_CHECKING, Any, NoReturn, cast
 from urllib.parse import urlsplit
 
@@ -94,7 +95,7 @@ class _CloudModels(BaseModel):
 
 
 class Client:
-    """Asks one server.
+    """Asks one server; from several threads at once if need be.
 
     Parameters
     ----------
@@ -128,7 +129,7 @@ class Client:
                 'Asking a server needs openai; install it with: pip install "napari-mammosae[naming]".'
             ) from error
         self.server, self._note, self._timeout = server, note, timeout
-        self._asked: tuple[str, tuple[str, ...]] = ("", ())
+        self._asked = local()  # by each thread: model, and hashes of pictures
         self._http = openai.DefaultHttpxClient(
             trust_env=False, follow_redirects=False, timeout=timeout, event_hooks={"request": [self._on_request]}
         )
@@ -143,7 +144,7 @@ class Client:
 
     def models(self) -> list[str] | None:
         """Return what the server calls its models; None where it does not list them."""
-        self._asked = "", ()
+        self._asked.now = "", ()
         try:
             body = self._openai.with_options(max_retries=0).models.with_raw_response.list().text
             return [model.id for model in _Models.model_validate(parse_json(_bytes(body), "", ServerError)).data]
@@ -164,7 +165,7 @@ class Client:
         """
         parts = urlsplit(self.server.url)
         found = ""
-        self._asked = "", ()
+        self._asked.now = "", ()
         try:
             answer = self._http.get(f"{parts.scheme}://{parts.netloc}/api/tags")
             if answer.status_code == 200:
@@ -186,7 +187,7 @@ class Client:
         ServerError
             It cannot be reached, or refuses what it would refuse again.
         """
-        self._asked = model, tuple(one.sha256 for one in question.pictures)
+        self._asked.now = model, tuple(one.sha256 for one in question.pictures)
         create = cast("Any", self._openai.chat.completions.with_raw_response.create)
         try:
             body = create(model=model, messages=question.messages(), **question.settings()).text
@@ -216,7 +217,7 @@ class Client:
         """Write a request down before it is sent, without the headers that are nobody's business."""
         for name in [name for name in request.headers if _OWN_HEADERS.match(name)]:
             del request.headers[name]
-        model, pictures = self._asked
+        model, pictures = self._asked.now
         self._note(self.server.host, spoken(model), pictures, len(request.content))
 
     def _refuse(self, error: Exception, model: str, *, asks_tokens: bool = False) -> NoReturn:

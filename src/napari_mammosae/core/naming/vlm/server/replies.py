@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
@@ -60,6 +61,7 @@ class Replies:
     def __init__(self, folder: Path) -> None:
         self._path, self._requests = folder / ANSWERS, folder / REQUESTS
         self._known: dict[str, Reply] = {}
+        self._writing, self._closed = Lock(), False
         if self._path.exists():
             self._known = read_answers(self._path)
             with self._path.open("rb+") as file:
@@ -71,13 +73,24 @@ class Replies:
 
     def keep(self, key: str, reply: Reply) -> None:
         """Write an answer down."""
-        _append(self._path, {"key": key, "reply": reply.model_dump(mode="json")})
+        self._append(self._path, {"key": key, "reply": reply.model_dump(mode="json")})
         self._known[key] = reply
 
     def note_request(self, host: str, model: str, pictures: Sequence[str], size: int) -> None:
         """Write down that a request is sent: when, where to, which pictures by their hashes, how many bytes."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        _append(self._requests, {"time": time, "host": host, "model": model, "pictures": list(pictures), "bytes": size})
+        line = {"time": time, "host": host, "model": model, "pictures": list(pictures), "bytes": size}
+        self._append(self._requests, line)
+
+    def close(self) -> None:
+        """Write nothing from now on: what a thread still waits for comes too late."""
+        with self._writing:
+            self._closed = True
+
+    def _append(self, path: Path, entry: dict[str, Any]) -> None:
+        with self._writing:
+            if not self._closed:
+                _append(path, entry)
 
 
 @contextmanager
@@ -99,9 +112,13 @@ def working_in(folder: Path) -> Iterator[Replies]:
         raise RunError(f"Latents of {folder.parent.name} are being named already. Wait until that is done.") from None
     except OSError as error:
         raise write_error(f"{folder.parent.name}/{folder.name}", error) from error
+    replies = None
     try:
-        yield Replies(folder)
+        replies = Replies(folder)
+        yield replies
     finally:
+        if replies is not None:
+            replies.close()
         lock.release()
 
 

@@ -10,11 +10,12 @@ from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import QFileDialog, QListView, QListWidget, QListWidgetItem, QShortcut
 
-from ...core.reports.latent_pictures import Cell
-from ..app.jobs import Jobs
-from ..widgets import ui
-from ..widgets.parts import Part, hint, row
-from ..widgets.plain import Label, plain
+from ....core.reports.latent_pictures import Cell
+from ...app.jobs import Jobs
+from ...app.keymap import tooltip
+from ...widgets import ui
+from ...widgets.parts import Part, hint, row
+from ...widgets.plain import ElidedLabel, plain
 from .pictures import GalleryPictures
 from .thumbnails import make_pictures
 
@@ -45,8 +46,20 @@ class Gallery(Part):
         self.list.setSpacing(3)
         self.note = hint(ui.wrapped())
         self.root_button = ui.button("Find images…", "Choose the folder of the run's images", self._choose_root)
-        self.verdict = Label()
-        ui.column(self, self.verdict, self.list, row(self.note, self.root_button), grow=self.list, spacing=2)
+        self.verdict = ElidedLabel()
+        walk = pictures.top_images
+        self.previous_button, self.strongest_button, self.next_button = (
+            ui.button(text, tooltip(tip, act.__name__), act)
+            for text, tip, act in (
+                ("◀", "Previous of the images that excite the latent most", walk.previous_top_image),
+                ("Strongest", "Go to the image of the run that excites the latent most", walk.strongest_image),
+                ("▶", "Next of the images that excite the latent most", walk.next_top_image),
+            )
+        )
+        self.previous_button.setAccessibleName("Previous top image")
+        self.next_button.setAccessibleName("Next top image")
+        self.walk = row(self.verdict, self.previous_button, self.strongest_button, self.next_button)
+        ui.column(self, self.walk, self.list, row(self.note, self.root_button), grow=self.list, spacing=2)
         enter = QShortcut(QKeySequence(Qt.Key.Key_Return), self.list, context=Qt.ShortcutContext.WidgetShortcut)
         enter.activated.connect(self._open_current)
         self.list.itemClicked.connect(self._open)
@@ -55,6 +68,7 @@ class Gallery(Part):
         self.listen(self.session.events.findings, self._forget)
         self.listen(self.session.events.blind, self._forget)
         self.listen(self.session.events.verdicts, self._show_verdict)
+        self.listen(self.browser.moved, self._mark)
         self.show_latent(None)
 
     def show_latent(self, latent: int | None) -> None:
@@ -66,6 +80,7 @@ class Gallery(Part):
         self._show_verdict()
         if run is None or latent is None or latent >= run.n_latents:
             self.list.clear()
+            self._cells = []
             self.root_button.setVisible(False)
             self.note.setText(NO_RUN)
             return
@@ -97,7 +112,6 @@ class Gallery(Part):
         name = self.session.names.get(latent) if latent is not None else None
         said = "; ".join(part for part in (verdict, f"{name.title} ({name.evidence})" if name else "") if part)
         self.verdict.setText(f"Latent {latent}: {said}" if said else "")
-        self.verdict.setVisible(bool(said))
 
     def _on_arrived(self, request: int, place: int, what: Any) -> None:
         """The cells first (place -1), then their pictures, or why there is none."""
@@ -133,6 +147,9 @@ class Gallery(Part):
             self._describe(item, self.list.count() - 1)
         lost = self.browser.files_of(run).root is None
         self.root_button.setVisible(lost and bool(cells))
+        for button in (self.previous_button, self.strongest_button, self.next_button):
+            button.setEnabled(bool(cells))
+        self._mark(self.browser.row)
         if not cells:
             self.note.setText(f"Latent {self._latent} is silent on every image of the run.")
         elif lost:
@@ -140,6 +157,14 @@ class Gallery(Part):
         else:
             heat = "" if run.has_maps else " Heatmaps need a run with maps (run --maps)."
             self.note.setText(f"Click to open at latent {self._latent}. One image per patient.{heat}")
+
+    def _mark(self, shown: int | None) -> None:
+        """Mark the picture of the image on the canvas."""
+        rows = [cell.row for cell in self._cells]
+        if shown in rows:
+            self.list.setCurrentRow(rows.index(shown))
+        else:
+            self.list.clearSelection()
 
     def _forget(self, *_: object) -> None:
         self.show_latent(self._latent)

@@ -3,8 +3,8 @@
 from collections import OrderedDict
 from typing import Any
 
-from ..context import Context, Controller
-from ..runs.browser import RunBrowser
+from ...context import Context, Controller
+from ...runs.top_images import TopImages
 from .thumbnails import GreyCache
 
 _KEPT = 40  # latents
@@ -17,13 +17,15 @@ class GalleryPictures(Controller):
     ----------
     greys
         Small pictures of files.
+    top_images
+        Walks the images of the gallery.
     browser
         Opens an image of the run, and knows where its files are.
     """
 
-    def __init__(self, context: Context, browser: RunBrowser) -> None:
+    def __init__(self, context: Context, top_images: TopImages) -> None:
         super().__init__(context)
-        self.browser = browser
+        self.top_images, self.browser = top_images, top_images.browser
         self.greys = GreyCache()
         self._kept: OrderedDict[tuple[int, str], dict[int, Any]] = OrderedDict()
         events = self.session.events

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core.annotations.finding_colors import finding_color
-from ...core.base.caches import register_cache
-from ...core.images.geometry import Frame
-from ...core.reports.latent_pictures import grey, heatmaps, paint, small_picture, strongest
-from ...core.runs.files.images import ImageFiles
-from ...core.runs.run import Run
-from ..canvas.colors import heat_colormap
+from ....core.annotations.finding_colors import finding_color
+from ....core.base.caches import register_cache
+from ....core.images.geometry import Frame
+from ....core.reports.latent_pictures import grey, heatmaps, paint, small_picture, strongest
+from ....core.runs.files.images import ImageFiles
+from ....core.runs.run import Run
+from ...canvas.colors import heat_colormap
 
 if TYPE_CHECKING:
-    from ...core.annotations.boxes import Findings
+    from ....core.annotations.boxes import Findings
 
 _KEPT = 600  # grey thumbnails, about 30 kB each
 
@@ -71,7 +71,7 @@ def make_pictures(
     colormap: str = "ember",
 ) -> None:
     """Make the gallery of a latent; `arrived` gets (-1, cells) first, then (place, picture or why there is none)."""
-    from ...core.base.errors import MammoSAEError
+    from ....core.base.errors import MammoSAEError
 
     colors = heat_colormap(colormap).map
     report(f"Finding images of latent {latent}")

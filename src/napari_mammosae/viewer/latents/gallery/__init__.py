@@ -1,0 +1,1 @@
+"""The images that excite a latent most, as pictures."""
