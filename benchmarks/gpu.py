@@ -32,8 +32,8 @@ from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.images.preprocessing import Preprocessing
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import features_and_latents, features_of_planes
+from napari_mammosae.core.models.engines.measure import measure
 from napari_mammosae.core.models.heads import Head
-from napari_mammosae.core.models.measure import measure
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
 from napari_mammosae.core.models.weights.released import rename_released

@@ -10,8 +10,8 @@ import tiny
 from napari_mammosae.core.base.errors import ModelError
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.compute import compute_latents, features_of_planes
+from napari_mammosae.core.models.engines.measure import measure
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.measure import measure
 from napari_mammosae.core.models.memory import MemoryLadder, out_of_memory, within_memory
 from napari_mammosae.core.models.model import MammoSAE
 

@@ -14,8 +14,8 @@ from ..images.mammogram import Mammogram
 from ..images.preprocessing import ModelInput, check_varies
 from ..images.tensors import normalise
 from .engines.devices import send_planes
+from .engines.measure import measure
 from .latents import LatentBatch, LatentMaps
-from .measure import measure
 from .memory import within_memory
 from .model import MammoSAE
 

@@ -129,7 +129,7 @@ class Computer:
         ModelError
             Not even one image fits in memory.
         """
-        from ...models.measure import measure
+        from ...models.engines.measure import measure
 
         images, features, found = begun.images, begun.features, None
         begun.features = None
@@ -152,7 +152,7 @@ class Computer:
 
     def _compute(self, images: Sequence[Decoded]) -> list[LatentBatch]:
         """Compute images at once; on the CPU one after the other."""
-        from ...models.measure import measure
+        from ...models.engines.measure import measure
 
         if self.model.device == "cpu" and len(images) > 1:
             return [batch for image in images for batch in self._compute([image])]
@@ -180,7 +180,7 @@ class Computer:
     def _repair(self, image: Decoded, computed: Computed) -> None:
         """Compute an image again in float32 where another format may have overflowed."""
         from ...models.compute import NOT_FINITE, features_of_planes
-        from ...models.measure import measure
+        from ...models.engines.measure import measure
 
         exact = self.model.exact
         if exact is not self.model:

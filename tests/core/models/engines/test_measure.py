@@ -11,12 +11,12 @@ import recipe
 import tiny
 from layer_models import inner_model
 from napari_mammosae.core.images.mammogram import read_mammogram
-from napari_mammosae.core.models import measure as measuring
 from napari_mammosae.core.models.choices import Precision
 from napari_mammosae.core.models.compute import compute_latents, features_of_planes, latents_of_features
+from napari_mammosae.core.models.engines import measure as measuring
+from napari_mammosae.core.models.engines.measure import measure
 from napari_mammosae.core.models.latents import LatentBatch
 from napari_mammosae.core.models.loading import load_model
-from napari_mammosae.core.models.measure import measure
 from napari_mammosae.core.models.model import MammoSAE
 
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]

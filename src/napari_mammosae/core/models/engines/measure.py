@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from .engines.devices import fetch
-from .engines.precision import arithmetic, widest
-from .latents import Cells, Fires, LatentBatch
+from ..latents import Cells, Fires, LatentBatch
+from .devices import fetch
+from .precision import arithmetic, widest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
 
-    from .model import MammoSAE
+    from ..model import MammoSAE
 
 _ROOM = 2**30
 """Bytes of latents that are held at once; the encoder takes cells in blocks that give no more."""
