@@ -9,7 +9,6 @@ from ...base.errors import ModelError
 from ...base.progress import Report
 from ...models.latents import LatentBatch
 from ...models.memory import MemoryLadder, out_of_memory
-from .batch import fitting_batch
 from .decode import Decoded, Failed
 
 if TYPE_CHECKING:
@@ -78,6 +77,7 @@ class Computer:
     def __init__(
         self, model: "MammoSAE", batch: int | None, notice: Callable[[str], None], *, cells: bool = True
     ) -> None:
+        from ...models.compute import fitting_batch
         from ...models.engines.devices import Lane
 
         if model.sae is None:
