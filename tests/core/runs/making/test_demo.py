@@ -66,6 +66,20 @@ def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path
     assert torch.get_num_threads() == threads
 
 
+def test_a_run_that_was_begun_in_another_format_is_not_in_the_way(tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with monkeypatch.context() as earlier:
+        for module in ("settings", "making.demo"):
+            earlier.setattr(f"napari_mammosae.core.runs.{module}.FORMAT", 2)
+        with pytest.raises(KeyboardInterrupt):
+            demo_run(_stop, count=1, model=tiny_model)
+    assert len(open_run(demo_run(count=1, model=tiny_model))) == 1
+
+
+def _stop(*_):
+    raise KeyboardInterrupt
+
+
 def test_the_phantoms_are_those_of_their_seeds(tiny_model, tmp_path, monkeypatch):
     import cv2
     import numpy as np

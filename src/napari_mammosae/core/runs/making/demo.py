@@ -15,7 +15,7 @@ from ...base.structured import read_json
 from ...models.engines.threads import torch_threads
 from ...models.files.model_files import find_model
 from ..files.layout import writing
-from ..settings import read_info
+from ..settings import FORMAT, read_info
 from ..sources import Entry
 from .decode import Decoded, Decoder, Failed
 from .make import write_run
@@ -94,10 +94,10 @@ def finished_demo_run() -> Path | None:
 
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
-    """Where the demo run of these weights lies."""
+    """Where the demo run of these weights lies; a run of another format has another place, for it cannot be finished."""
     from .... import __version__
 
-    name = f"demo-{__version__}-{model_sha256[:8]}-{sae_sha256[:8]}-{count}"
+    name = f"demo-{__version__}-{FORMAT}-{model_sha256[:8]}-{sae_sha256[:8]}-{count}"
     return cache_folder() / name
 
 
