@@ -94,7 +94,7 @@ def finished_demo_run() -> Path | None:
 
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
-    """Where the demo run of these weights lies; a run of another format has another place, for it cannot be finished."""
+    """Where the demo run of these weights lies; one of another format cannot be finished, and has another place."""
     from .... import __version__
 
     name = f"demo-{__version__}-{FORMAT}-{model_sha256[:8]}-{sae_sha256[:8]}-{count}"
