@@ -1,3 +1,5 @@
+import gc
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -6,7 +8,7 @@ from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.canvas.redraw import PLATE, drawn_once
+from napari_mammosae.viewer.canvas.redraw import PLATE, controls_later, drawn_once, garbage_later, remember_shaders
 from napari_mammosae.viewer.canvas.scene import Scene
 from napari_mammosae.viewer.canvas.texts import write_latent
 
@@ -117,3 +119,57 @@ def test_the_plate_goes_with_the_text(viewer):
     assert overlays[PLATE].font_size == 20
     write_latent(viewer, "")
     assert not overlays[PLATE].visible
+
+
+def test_without_a_window_layers_are_added_as_ever(viewer):
+    with controls_later(viewer):
+        viewer.add_image(np.zeros((4, 4)))
+    assert len(viewer.layers) == 1
+
+
+def test_no_garbage_is_collected_meanwhile_and_some_is_afterwards():
+    collected = []
+    gc.callbacks.append(lambda phase, info: collected.append(phase))
+    try:
+        with garbage_later():
+            kept = [[] for _ in range(50_000)]
+            assert not collected
+        kept += [[] for _ in range(50_000)]
+    finally:
+        gc.callbacks.pop()
+    assert collected
+    with pytest.raises(ValueError, match="boom"), garbage_later():
+        raise ValueError("boom")
+    assert gc.isenabled()
+
+
+FRAGMENT = "uniform vec4 u_color;\nvoid main() { gl_FragColor = u_color; }  // varying vec2 no\n"
+
+
+def test_shaders_that_were_seen_are_not_read_again(monkeypatch):
+    from vispy.gloo import Program, program
+
+    remember_shaders()
+    remember_shaders()
+
+    def made(uniform):
+        vertex = f"uniform float {uniform}[2];\nattribute vec2 a_position;\nvoid main() {{}}\n"
+        return Program(vertex, FRAGMENT)
+
+    names = [
+        ("attribute", "vec2", "a_position"),
+        ("uniform", "float", "u_size[0]"),
+        ("uniform", "float", "u_size[1]"),
+        ("uniform", "vec4", "u_color"),
+        ("uniform_array", "float", "u_size"),
+    ]
+    first = made("u_size")
+    assert sorted(first.variables) == names
+    first["u_color"] = 1, 0, 0, 1
+    monkeypatch.setattr(program, "REGEX_VAR", {})  # nothing can be read any more
+    second = made("u_size")
+    assert sorted(second.variables) == names
+    second["u_color"] = 0, 0, 0, 1
+    assert (first["u_color"][0], second["u_color"][0]) == (1, 0)
+    with pytest.raises(KeyError):
+        made("u_width")

@@ -129,3 +129,24 @@ def test_four_real_images_and_all_latents_open_and_step_quickly(viewer, monkeypa
         top = max(float(one.pooled_max[latent]) for one in maps)
         assert workspace.exam._layers.cells[0][1].contrast_limits[1] == pytest.approx(top or 1.0)
     assert np.median(steps) < 0.5
+
+
+def test_controls_of_the_views_are_made_once_one_is_selected(viewer, monkeypatch):
+    model = FakeModel(n_latents=4, grid=(6, 5))
+    frame = Frame((60, 40), (0, 0, 60, 40), (384, 256))
+    maps = [maps_of(model, np.array([2], np.int32), np.ones((1, 6, 5), np.float32), frame)] * 4
+    workspace = shown(viewer, monkeypatch, exam([np.eye(60, 40, dtype=np.uint8)] * 4, maps), model)
+    controls, layers = viewer.window._qt_viewer.controls, workspace.exam._layers
+    (mammogram, heat), *others = layers.cells
+    assert not [layer for cell in layers.cells for layer in cell if layer in controls.widgets]
+    viewer.layers.selection.active = heat
+    assert controls.currentWidget() is controls.widgets[heat]
+    assert controls.currentWidget().layer is heat
+    viewer.layers.selection.active = mammogram
+    assert controls.currentWidget().layer is mammogram
+    viewer.layers.selection = {mammogram, others[0][0]}
+    added = viewer.add_image(np.zeros((4, 4)))
+    assert controls.widgets[added].layer is added
+    viewer.layers.remove(others[0][0])  # never selected alone; the exam is left
+    assert workspace.exam.shown is None
+    assert set(controls.widgets) == set(viewer.layers)

@@ -12,7 +12,7 @@ from ...core.base.progress import ignore
 from ...core.exams.figures import measure_view
 from ...core.exams.grouping import find_exam, find_prior, group_exams
 from ..canvas.latent_view import shared_maximum
-from ..canvas.redraw import drawn_once, garbage_later
+from ..canvas.redraw import controls_later, drawn_once, garbage_later
 from ..canvas.texts import write_latent
 from ..context import Controller
 from ..runs.prefetch import Prefetch
@@ -256,7 +256,7 @@ class ExamView(Controller):
         if self.browser.row not in shown.rows:
             self.browser.show_ready(shown.images[0].row, shown.images[0].ready)
         # napari puts its scene together once, not for every layer, and collects garbage then
-        with garbage_later(), viewer.layers.batched_update():
+        with garbage_later(), controls_later(viewer), viewer.layers.batched_update():
             self._hide_others(viewer)
             shape, stride = self._layers.show(viewer, shown, self._findings)
             for name, value in (("stride", stride), ("shape", shape), ("spacing", 2.0), ("enabled", True)):

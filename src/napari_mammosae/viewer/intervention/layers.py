@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import floor, log10
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -113,6 +114,7 @@ def show(
             owned.remove(layer)
         return
     values, limit = values_of(view, logit, kind)
+    limit = readable_limit(limit)
     if layer is not None and (not isinstance(layer, Image) or layer.data.shape != values.shape):
         owned.remove(layer)
         layer = None
@@ -127,6 +129,13 @@ def show(
         owned.lay(layer, cells)
         layer.refresh(extent=False)
     owned.facts(layer).update(kind=kind, logit=logit, edit=view.edit.describe())
+
+
+def readable_limit(limit: float) -> float:
+    """Round a limit up, by a third at most, to one that a colour bar marks; else the bar might mark nothing but 0."""
+    unit = 10.0 ** floor(log10(limit))
+    above = next((step * unit for step in (1, 2, 3, 4, 5, 10) if step * unit >= limit), limit)
+    return above if above <= 4 / 3 * limit else limit
 
 
 def logit_map_layer(values: NDArray[np.float32], limit: float) -> Image:
