@@ -352,7 +352,7 @@ def test_every_map_that_is_shown_has_its_colour_bar_in_a_place_of_its_own(viewer
     def shown():
         return [layer.colorbar.position if layer.visible and layer.colorbar.visible else None for layer in maps]
 
-    two = ["bottom_right", "bottom_right", None]  # a third one would lie over the breast
-    qtbot.waitUntil(lambda: shown() == ["top_right", "middle_right", *two])
+    two = ["bottom_left", "bottom_left", None]  # a third one would lie over the breast
+    qtbot.waitUntil(lambda: shown() == ["top_left", "middle_left", *two])
     pins[0].visible = False
-    qtbot.waitUntil(lambda: shown() == ["top_right", "middle_right", *reversed(two)])
+    qtbot.waitUntil(lambda: shown() == ["top_left", "middle_left", *reversed(two)])
