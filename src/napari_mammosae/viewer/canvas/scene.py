@@ -371,6 +371,7 @@ class Scene:
 
     def _forget_image(self) -> None:
         if self.image_layer is None:
+            self.owned.hide_drawn()
             self.session.image = None
             for layer in self.owned.drawn:
                 self.owned.remove(layer)
