@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..app.session import Session
 
-_CAUTION_WIDTH = 44
+_CAUTION_WIDTH = 56
 PREDICTION = "mammosae_prediction"
 """Key of this plugin's text among the canvas overlays; the latent's text is napari's own `text`."""
 
@@ -60,5 +60,7 @@ def caution_lines(session: Session) -> list[str]:
         return []
     said = [outside_domain(model, image)]
     if maps is not None and not session.blind and not said[0]:  # what means nothing needs no second caution
-        said += disagreements(model, maps)
+        said += dict.fromkeys(
+            one.split(":")[0] + "." for one in disagreements(model, maps)
+        )  # the dock has room for all
     return [line for text in said for line in wrap(text, _CAUTION_WIDTH)]
