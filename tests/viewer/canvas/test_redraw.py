@@ -8,9 +8,8 @@ from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.canvas.redraw import PLATE, controls_later, drawn_once, garbage_later, remember_shaders
+from napari_mammosae.viewer.canvas.redraw import controls_later, drawn_once, garbage_later, remember_shaders
 from napari_mammosae.viewer.canvas.scene import Scene
-from napari_mammosae.viewer.canvas.texts import write_latent
 
 
 @pytest.fixture
@@ -89,36 +88,6 @@ def test_an_order_reads_the_stack_once(viewer, moves, monkeypatch):
     assert len(reads) == 1
     assert round(viewer.dims.point[0]) == session.rank
     scene.cleanup()
-
-
-def test_the_plate_stays_while_a_text_fits_on_it(viewer):
-    overlays = viewer.canvas.overlays
-    write_latent(viewer, "rank 4 of 16,384   latent 4711\nmean 0.2\nmaximum 0.5, fires in 31 of 1,392 cells")
-    plate = overlays[PLATE]
-    told = []
-    plate.events.connect(told.append)
-    write_latent(viewer, "rank 5 of 16,384   latent 17\nmean 0.19\nmaximum 1.25, fires in 1 of 1,392 cells")
-    assert not told
-    write_latent(viewer, "rank 5 of 16,384   latent 17\nmean 0.19\nmaximum 1.25, fires in 1 of 1,392 cells\nspurious")
-    write_latent(viewer, "rank 6 of 16,384   latent 18\nmean 0.18\nmaximum 1, fires in 1 of 1,392 cells")
-    assert len(told) == 2  # the same for the same text, whatever stood there before
-    write_latent(viewer, "latent 17\nsilent")
-    assert len(told) == 3
-    assert not plate.text.strip()
-
-
-def test_the_plate_goes_with_the_text(viewer):
-    overlays = viewer.canvas.overlays
-    write_latent(viewer, "latent 17")
-    assert overlays[PLATE].visible
-    overlays.text.visible = False  # by whomever
-    assert not overlays[PLATE].visible
-    overlays.text.visible = True
-    overlays.text.font_size = 20
-    assert overlays[PLATE].visible
-    assert overlays[PLATE].font_size == 20
-    write_latent(viewer, "")
-    assert not overlays[PLATE].visible
 
 
 def test_without_a_window_layers_are_added_as_ever(viewer):

@@ -309,6 +309,17 @@ def test_a_model_with_another_number_of_latents_gets_a_new_layer(viewer, session
     assert session.current == session.order.latents[0]
 
 
+def test_all_that_lies_over_a_deleted_mammogram_is_hidden_before_any_of_it_is_removed(viewer, session, scene, qtbot):
+    layer = show(viewer, session, scene)
+    session.pins = [int(latent) for latent in session.maps.latents[:2]]
+    seen = []
+    viewer.layers.events.removing.connect(lambda event: seen.append([one.visible for one in scene.owned.drawn]))
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: not viewer.layers)
+    assert len(seen) > 1
+    assert not any(map(any, seen[1:]))
+
+
 def test_unloading_takes_the_stack_away(viewer, session, scene):
     show(viewer, session, scene)
     session.handle = None
@@ -352,7 +363,7 @@ def test_every_map_that_is_shown_has_its_colour_bar_in_a_place_of_its_own(viewer
     def shown():
         return [layer.colorbar.position if layer.visible and layer.colorbar.visible else None for layer in maps]
 
-    two = ["bottom_right", "bottom_right", None]  # a third one would lie over the breast
-    qtbot.waitUntil(lambda: shown() == ["top_right", "middle_right", *two])
+    two = ["bottom_left", "bottom_left", None]  # a third one would lie over the breast
+    qtbot.waitUntil(lambda: shown() == ["top_left", "middle_left", *two])
     pins[0].visible = False
-    qtbot.waitUntil(lambda: shown() == ["top_right", "middle_right", *reversed(two)])
+    qtbot.waitUntil(lambda: shown() == ["top_left", "middle_left", *reversed(two)])

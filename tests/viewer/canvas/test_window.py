@@ -77,4 +77,4 @@ def test_a_layer_is_fitted_whatever_else_there_is(layer):
     camera = viewer.scene.camera
     assert camera.center[-2:] == pytest.approx((100 + rows - 1, 300 + cols - 1))
     height, width = viewer.canvas.size
-    assert camera.zoom == pytest.approx(0.82 * min(height / (2 * rows), width / (2 * cols)), rel=0.02)
+    assert camera.zoom == pytest.approx(0.8 * min(height / (2 * rows), width / (2 * cols)), rel=0.02)

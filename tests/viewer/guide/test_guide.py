@@ -78,6 +78,19 @@ def test_a_step_of_the_slider_shows_the_latents(viewer, opened):
     assert guide_of(opened).is_done("latent")
 
 
+def test_the_first_step_goes_to_the_first_latent_and_the_next_one_on(viewer, opened):
+    latents = opened.session.order.latents
+    for rank in (0, 1, 2):
+        step(viewer)
+        assert (viewer.dims.point[0], opened.session.current) == (rank, latents[rank])
+
+
+def test_a_latent_chosen_behind_the_picture_is_the_one_that_is_shown(viewer, opened):
+    opened.session.current = int(opened.session.order.latents[1])
+    assert opened.session.rank == viewer.dims.point[0] == 1
+    assert "latents" in shown(viewer)
+
+
 def test_a_prompt_shows_its_first_latent(viewer, opened, qtbot):
     prompts = opened.images.prompts
     prompts.ask("view marker")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-_FILL = 0.82  # of the canvas: what is said above and below the image hides nothing of it, a marker least of all
+_FILL = 0.8  # of the canvas: what is said above and below the image hides nothing of it, a marker least of all
 _NAPARI_FILL, _NEAR = 0.95, 0.01
 
 

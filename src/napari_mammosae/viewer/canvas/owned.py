@@ -148,6 +148,14 @@ class OwnedLayers:
         if (viewer := self._viewer()) is not None and layer in viewer.layers:
             viewer.layers.remove(layer)
 
+    def hide_drawn(self) -> None:
+        """Hide all that is drawn, before any of it is removed.
+
+        Mesa's software OpenGL can crash when napari draws layers between the removals of others.
+        """
+        for layer in self.drawn:
+            layer.visible = False
+
     def role_of(self, layer: Any) -> Role | None:
         """Role of a layer; None for the user's."""
         place = self._places.get(layer)

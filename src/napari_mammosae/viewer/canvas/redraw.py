@@ -3,12 +3,10 @@
 `drawn_once`
     Left to itself, napari draws a step two or three times: once with what changed; again because it places the texts
     over the canvas at the end of a drawing; and again because its list of layers is laid out after that.
-`fit_plate`
-    A text's own box is made anew, shaders and all, whenever the text changes, which is at every step.
 `Colorbars`
     The box behind a colourbar is made anew several times whenever the colour scale changes, by default at every step:
-    a fifth of the step. Beside the image there is nothing to cover. Making a colourbar takes as long as making the
-    stack.
+    a fifth of the step; that behind a text whenever the text changes. Beside the image there is nothing to cover.
+    Making a colourbar takes as long as making the stack.
 `replaced_at_once`
     Each property of a layer of shapes that is set makes napari draw, and work out extents and a thumbnail.
 `garbage_later`
@@ -27,16 +25,14 @@ from __future__ import annotations
 import gc
 from contextlib import ExitStack, contextmanager
 from functools import wraps
-from math import ceil
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from napari.components.overlays import TextOverlay
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QListView, QWidget
 
-from .camera import extent_shown
+from .sides import back_texts, corner, is_covered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,25 +40,14 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from .owned import OwnedLayers, Role
+    from .sides import Row
 
-FONT = 8
-"""Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
-PLATE = "mammosae_plate"
-"""Key of what lies behind the latent's text: an empty text with a box that stays as it is while the lines fit on it."""
-_EM_SPACE, _HARD_SPACE = "\u2003", "\u00a0"  # blanks at the end of a line have no width, but a hard one has
-_STEP = 6  # ems by which it grows, so that it stays as it is at most steps
-_EM_PER_LETTER = 0.54  # wide for a letter, about right for a digit
-_PLACES: dict[Role, str] = {
-    "latents": "top_right",
-    "heatmap": "top_right",
-    "logit map": "middle_right",
-    "pin": "bottom_right",
-}
-"""Layers that have a colour scale to read, and where on the canvas it is drawn."""
+_PLACES: dict[Role, Row] = {"latents": "top", "heatmap": "top", "logit map": "middle", "pin": "bottom"}
+"""Layers that have a colour scale to read, and where on the side of the chest wall it is drawn."""
 _SHADERS = 64  # of some 10 kB
 _PINS = 2  # more would lie over the breast
 _AREA = (200.0, 90.0)
-"""Height and width in canvas pixels, from the top right corner, of a colourbar with its numbers."""
+"""Height and width in canvas pixels of a colourbar with its numbers."""
 
 
 @contextmanager
@@ -92,25 +77,8 @@ def _lay_out_layer_list(viewer: ViewerModel) -> None:
             rows.visualRect(rows.model().index(0, 0))
 
 
-def fit_plate(viewer: ViewerModel, text: str) -> None:
-    """Have a plate in the corner that is large enough for a text, and not much larger."""
-    overlays = viewer.canvas.overlays
-    if PLATE not in overlays:
-        overlays.text.font_size = FONT
-        # Without a tile of its own it lies in the corner itself, below what is tiled there.
-        overlays[PLATE] = plate = TextOverlay(position="corner", visible=overlays.text.visible, font_size=FONT)
-        plate.order = overlays.text.order - 10
-        overlays.text.events.visible.connect_setattr(plate, "visible", maxargs=1)
-        overlays.text.events.font_size.connect_setattr(plate, "font_size", maxargs=1)
-    lines = text.split("\n")
-    ems, rows = _STEP * ceil((1 + _EM_PER_LETTER * max(map(len, lines))) / _STEP), 1 + len(lines)
-    there = overlays[PLATE].text.split("\n")
-    if (ems, rows) != (len(there[0]), len(there)):  # the same for the same text, whatever stood there before
-        overlays[PLATE].text = _EM_SPACE * (ems - 1) + _HARD_SPACE + "\n" * (rows - 1)
-
-
 class Colorbars:
-    """Shows the colourbar of each map, with a box behind it only while a layer reaches below it."""
+    """Shows the colourbar of each map, with a box behind it and the texts only while a layer reaches below them."""
 
     def __init__(self, viewer: ViewerModel, owned: OwnedLayers) -> None:
         self._viewer, self._owned = ref(viewer), owned
@@ -137,36 +105,26 @@ class Colorbars:
     def show(self) -> None:
         """Show those of the maps that are there, each in its place; of pins the first two."""
         pins = [layer for layer in self._owned.with_role("pin") if layer.visible]
-        for role, place in _PLACES.items():
+        if (viewer := self._viewer()) is None:
+            return
+        for role, row in _PLACES.items():
+            place = corner(viewer, row, air=False)
             for layer in self._owned.with_role(role):
                 bar, wanted = layer.colorbar, role != "pin" or layer in pins[:_PINS]
-                if layer.visible and bar.visible != wanted:  # that of a hidden layer is hidden with it
-                    bar.position, bar.box = place, self._covers()
+                if layer.visible and (bar.visible, bar.position) != (wanted, place):  # a hidden layer's is hidden too
+                    bar.position, bar.box = place, is_covered(viewer, place, *_AREA)
                     bar.visible = wanted
+        back_texts(viewer)
 
     def update(self, *_: object) -> None:
         """Cover what lies behind, or nothing."""
-        if maps := self._owned.with_role(*_PLACES):
-            covers = self._covers()
-            for layer in maps:
-                if layer.colorbar.box != covers:
-                    layer.colorbar.box = covers
-
-    def _covers(self) -> bool:
-        viewer = self._viewer()
-        if viewer is None or viewer.canvas.grid.enabled:
-            return True
-        camera, (height, width) = viewer.scene.camera, viewer.canvas.size
-        row, col = camera.center[-2:]
-        bottom = row + (_AREA[0] - height / 2) / camera.zoom
-        left = col + (width / 2 - _AREA[1]) / camera.zoom
-        top, right = row - height / 2 / camera.zoom, col + width / 2 / camera.zoom
-        for layer in viewer.layers:
-            if layer.visible:
-                (row_min, col_min), (row_max, col_max) = extent_shown(viewer, layer)
-                if row_min < bottom and row_max > top and col_max > left and col_min < right:
-                    return True
-        return False
+        if (viewer := self._viewer()) is None:
+            return
+        for layer in self._owned.with_role(*_PLACES):
+            covers = is_covered(viewer, str(layer.colorbar.position), *_AREA)
+            if layer.colorbar.box != covers:
+                layer.colorbar.box = covers
+        back_texts(viewer)
 
 
 @contextmanager

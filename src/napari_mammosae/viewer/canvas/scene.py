@@ -20,6 +20,7 @@ from .owned import OwnedLayers
 from .pins import draw_pins
 from .rank_slider import count_from_one
 from .redraw import Colorbars, drawn_once
+from .sides import air_side, put_texts
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
 
@@ -101,6 +102,7 @@ class Scene:
         self._colorbars = Colorbars(viewer, self.owned)
         self._undo.callback(self._colorbars.cleanup)
         self._undo.callback(Arrangement(viewer, self.owned).cleanup)
+        put_texts(viewer, "left")
 
     def cleanup(self) -> None:
         """Cut every connection; layers stay as they are."""
@@ -272,6 +274,7 @@ class Scene:
     def _on_image(self, image: Mammogram | None) -> None:
         self.owned.draw_over(image.image_id if image is not None else None)
         self.owned.unlink()
+        self._place_texts()
         self.show_boxes()
 
     def _on_maps(self, maps: LatentMaps | None) -> None:
@@ -341,8 +344,16 @@ class Scene:
             self.session.manual_limits = tuple(layer.contrast_limits)
             self.session.contrast = "manual"
 
+    def _place_texts(self) -> None:
+        """Put what is written on the side of the air, and colour scales on the other one."""
+        viewer, layer, image = self.viewer, self.image_layer, self.session.image
+        if viewer is not None and layer is not None and image is not None:
+            put_texts(viewer, air_side(layer, image.laterality))
+            self._colorbars.show_later()
+
     def _on_transform(self) -> None:
         self.owned.follow()
+        self._place_texts()
         self.arranged.emit()
 
     def _on_data(self) -> None:
@@ -360,6 +371,7 @@ class Scene:
 
     def _forget_image(self) -> None:
         if self.image_layer is None:
+            self.owned.hide_drawn()
             self.session.image = None
             for layer in self.owned.drawn:
                 self.owned.remove(layer)

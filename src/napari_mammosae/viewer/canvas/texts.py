@@ -11,7 +11,7 @@ from ...core.models.disagreement import disagreements
 from ...core.models.domain import outside_domain
 from .colors import AMBER
 from .latent_view import prediction_text, predictions
-from .redraw import FONT, fit_plate
+from .sides import FONT, back_texts, corner
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -26,11 +26,10 @@ PREDICTION = "mammosae_prediction"
 def write_latent(viewer: ViewerModel, text: str) -> None:
     """Write the lines about the current latent onto the canvas; an empty text hides them."""
     overlay = viewer.canvas.overlays.text
-    overlay.position, overlay.box = "top_left", False
     if text:
-        fit_plate(viewer, text)
         overlay.text = text
     overlay.visible = bool(text)
+    back_texts(viewer)
 
 
 def write_prediction(viewer: ViewerModel, session: Session, *, chances: bool = True) -> None:
@@ -41,13 +40,14 @@ def write_prediction(viewer: ViewerModel, session: Session, *, chances: bool = T
     model, maps = session.model, session.maps
     overlays = viewer.canvas.overlays
     if PREDICTION not in overlays:
-        overlays[PREDICTION] = TextOverlay(position="bottom_left", font_size=FONT, box_color=AMBER)
+        overlays[PREDICTION] = TextOverlay(position=corner(viewer, "bottom"), font_size=FONT)
     overlay, lines = overlays[PREDICTION], caution_lines(session)
-    overlay.color, overlay.box = ("black", True) if lines else (None, False)
+    overlay.color, overlay.box_color, overlay.box = ("black", AMBER, True) if lines else (None, None, False)
     if chances and model is not None and maps is not None and not session.blind:
         lines += prediction_text(predictions(model, maps, session.hidden_heads)).split("\n")
     overlay.text = "\n".join(f"{line}  " if overlay.box else line for line in lines)
     overlay.visible = bool(overlay.text)
+    back_texts(viewer)
 
 
 def caution_lines(session: Session) -> list[str]:
@@ -60,5 +60,7 @@ def caution_lines(session: Session) -> list[str]:
         return []
     said = [outside_domain(model, image)]
     if maps is not None and not session.blind and not said[0]:  # what means nothing needs no second caution
-        said += disagreements(model, maps)
+        said += dict.fromkeys(
+            one.split(":")[0] + "." for one in disagreements(model, maps)
+        )  # the dock has room for all
     return [line for text in said for line in wrap(text, _CAUTION_WIDTH)]

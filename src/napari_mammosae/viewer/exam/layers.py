@@ -15,7 +15,8 @@ from ...core.images.geometry import BOX, cell_affine
 from ..canvas.boxes.lines import draw_lines, lines_layer
 from ..canvas.colors import heat_colormap
 from ..canvas.layers import line_width, rectangles
-from ..canvas.redraw import FONT, garbage_later
+from ..canvas.redraw import garbage_later
+from ..canvas.sides import FONT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -12,7 +12,7 @@ from ...core.exams.figures import compare_sides, compare_views
 from ..app.keymap import tooltip
 from ..widgets import ui
 from ..widgets.parts import Part, hint, row
-from ..widgets.plain import ElidedLabel
+from ..widgets.plain import ElidedLabel, plain
 
 if TYPE_CHECKING:
     from ...core.exams.figures import SideDifference, ViewAgreement, ViewFigures
@@ -133,8 +133,9 @@ class _ViewTable(QTreeWidget):
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.header().setStretchLastSection(False)
         self.header().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        self.header().setStretchLastSection(True)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # a name gives way to the figures
 
     def sizeHint(self) -> QSize:
         """Four views without scrolling."""
@@ -150,6 +151,8 @@ class _ViewTable(QTreeWidget):
         if [self.topLevelItem(at).text(0) for at in range(self.topLevelItemCount())] != names:
             self.clear()
             self.addTopLevelItems([QTreeWidgetItem([name]) for name in names])
+            for at, name in enumerate(names):
+                self.topLevelItem(at).setToolTip(0, plain(name))
         for at, one in enumerate(figures):
             for column, text in enumerate(view_texts(one), 1):
                 self.topLevelItem(at).setText(column, text)

@@ -70,6 +70,9 @@ class Guide(Controller):
         if (viewer := self.scene.viewer) is not None:
             self._undo.callback(keymap.bind(viewer, self, keymap.GUIDE_KEYS))
             self.listen(viewer.layers.events.inserted, self._on_inserted)
+            steps = viewer.dims.events.current_step
+            steps.connect(self._on_step, position="first")  # before the scene takes the slider's place for the latent
+            self._undo.callback(steps.disconnect, self._on_step)
 
     def start(self) -> None:
         """Open the embedded model's run at its first image, under the map of what makes the model say mass."""
@@ -252,6 +255,16 @@ class Guide(Controller):
             self._placing = False  # the latent that new maps begin with, or the one placed here: no step of the user's
         elif self._covered:
             self._take_latent()
+
+    def _on_step(self, *_: object) -> None:
+        """The first step from the picture goes to the latent that waits behind it, not past it."""
+        viewer, rank = self.scene.viewer, self.session.rank
+        if not self._covered or self._placing or viewer is None or rank is None or self.scene.stack_layer is None:
+            return
+        axis = viewer.dims.ndim - 3
+        if abs(round(viewer.dims.point[axis]) - rank) == 1:
+            self._take_latent()
+            viewer.dims.set_point(axis, rank)
 
     def _on_inserted(self, event: Any) -> None:
         """Boxes found for a latent are seen over its heatmap."""

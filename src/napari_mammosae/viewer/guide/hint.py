@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari.components.overlays import TextOverlay
 
-from ..canvas.redraw import FONT
+from ..canvas.sides import FONT, back_texts, corner
 from .steps import HINT
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def show_hint(viewer: ViewerModel | None, shown: bool) -> None:
         return
     overlays = viewer.canvas.overlays
     if shown and HINT_TEXT not in overlays:
-        overlays[HINT_TEXT] = TextOverlay(position="top_left", text="\n".join(HINT), font_size=FONT)
+        overlays[HINT_TEXT] = TextOverlay(position=corner(viewer, "top"), text="\n".join(HINT), font_size=FONT)
     if HINT_TEXT in overlays:
         overlays[HINT_TEXT].visible = shown
+        back_texts(viewer)

@@ -31,9 +31,9 @@ STEPS = (
     Step("auroc", "Watch the AUROC", "Show in the Intervene dock what that changes over the run"),
 )
 HINT = (
-    "Red raises the logit for mass: around the mass, and on the view marker.",
-    "Press Right to see the latents behind it, one by one.",
-    "Then take the next steps, at the left (Shift-N).",
+    "Red adds to the logit: mass and marker.",
+    "Press Right to see why, latent by latent.",
+    "Then take the next steps (Shift-N).",
 )
 """What the canvas says over the picture that the demo opens on."""
 TAKEN = 5

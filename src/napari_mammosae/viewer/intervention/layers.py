@@ -12,7 +12,7 @@ from napari.utils.colormaps import Colormap
 
 from ..canvas.colors import AMBER
 from ..canvas.latent_view import chance_text, few_lines
-from ..canvas.redraw import FONT
+from ..canvas.sides import FONT, corner
 from ..canvas.texts import PREDICTION
 from .result import summary
 
@@ -57,7 +57,7 @@ class EditOverlay:
         self._text = text
         if EDITED not in overlays:
             overlays[EDITED] = TextOverlay(
-                position="bottom_left", color="black", box=True, box_color=AMBER, font_size=FONT
+                position=corner(viewer, "bottom"), color="black", box=True, box_color=AMBER, font_size=FONT
             )
         overlays[EDITED].text = text
         overlays[EDITED].visible = bool(text)

@@ -16,7 +16,6 @@ from ..app.listening import call_while_alive
 from ..widgets import ui
 from ..widgets.columns import BEST_LABEL, CELLS, LATENT, NAME, VERDICT, Column
 from ..widgets.parts import row
-from ..widgets.plain import Label
 
 ANY, UNREVIEWED, REVIEWED = "any verdict", "unreviewed", "reviewed"
 VERDICT_CHOICES = (ANY, UNREVIEWED, REVIEWED, "lesion", "anatomy", "spurious", "unsure")
@@ -121,7 +120,7 @@ class FilterPart(QWidget):
         self.text.setClearButtonEnabled(True)
         self.verdict = ui.chooser(6, "Only latents with this verdict")
         self.verdict.addItems(VERDICT_CHOICES)
-        self.column = ui.chooser(5, "The column that the range on the right is about")
+        self.column = ui.chooser(3, "The column that the range on the right is about")
         self.low, self.high = _NumberEdit("from"), _NumberEdit("to")
         self.fires = ui.tipped(QCheckBox("Fires here"), "Only latents that fire on this image")
         self.live = ui.tipped(QCheckBox("Live"), "Only latents that fire anywhere in the run")
@@ -131,7 +130,7 @@ class FilterPart(QWidget):
         ui.column(
             self,
             row(self.text, self.verdict),
-            row(self.column, self.low, Label("–"), self.high, self.fires, self.live),
+            row(self.column, self.low, self.high, self.fires, self.live),
             spacing=4,
         )
 

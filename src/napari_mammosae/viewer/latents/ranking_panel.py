@@ -16,9 +16,9 @@ class RankingPart(Part):
     def __init__(self, ranking: LatentRanking) -> None:
         super().__init__(ranking.context)
         self.ranking = ranking
-        self.label_box = ui.chooser(8, "Label of the run's images")
-        self.class_box = ui.chooser(6, "Class to compare with the rest")
-        self.score_box = ui.chooser(7, "Score that ranks the latents")
+        self.label_box = ui.chooser(4, "Label of the run's images")
+        self.class_box = ui.chooser(3, "Class to compare with the rest")
+        self.score_box = ui.chooser(4, "Score that ranks the latents")
         self.protocol_box = ui.protocol_box()
         self.choosers = row(self.label_box, self.class_box, self.score_box)
         self.note = hint(ui.wrapped())

@@ -1,10 +1,11 @@
 """A table on the screen: a virtual view, one current row, columns to choose from."""
 
 from collections.abc import Iterable
+from math import ceil
 from typing import Any
 
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from qtpy.QtGui import QKeyEvent
+from qtpy.QtGui import QKeyEvent, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
 from .column_table import ColumnTable
@@ -12,6 +13,7 @@ from .columns import SOURCES, Column
 from .plain import plain, unmarked
 
 _WIDEST_TITLE = 130  # pixels; the tooltip has all of it
+_SHORT_TITLE = 60  # pixels that a narrow table leaves it
 _TYPICAL_ROWS = 200  # as many decide how wide a column of texts is
 
 
@@ -39,6 +41,7 @@ class ColumnTableView(QTableView):
         self.table = table
         self._following = False
         self._entry: int | None = None
+        self._widths: dict[int, tuple[int, int]] = {}
         self.setModel(self.table)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         mode = QAbstractItemView.SelectionMode
@@ -175,15 +178,38 @@ class ColumnTableView(QTableView):
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect
         self.selectionModel().select(wanted, flags)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the columns into another width."""
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self._squeeze()
+
     def _fit(self) -> None:
-        """Show and hide columns, and make each as wide as its title and a typical number, or its first texts."""
-        header, metrics = self.horizontalHeader(), self.fontMetrics()
+        """Show and hide columns, and find how wide each is to be: as its title and a typical number, or first texts."""
+        metrics = self.fontMetrics()
+        self._widths.clear()
         for section, column in enumerate(self.table.columns):
             self.setColumnHidden(section, column.key in self.table.hidden)
-            title = metrics.horizontalAdvance(column.title) + 24  # room for the sort mark
-            texts = {"0.00123"} if column.format and column.write is None else self._first_texts(column)
+            title = metrics.horizontalAdvance(column.title)
+            texts = {_typical(column)} if column.format and column.write is None else self._first_texts(column)
             typical = max((metrics.horizontalAdvance(text) for text in texts), default=0) + 10
-            header.resizeSection(section, max(min(title, _WIDEST_TITLE), typical))
+            wanted = max(min(title + 24, _WIDEST_TITLE), typical)  # room for the sort mark
+            self._widths[section] = wanted, max(typical, min(title + 8, _SHORT_TITLE))
+        self._squeeze()
+
+    def _squeeze(self) -> None:
+        """Take from the titles, which have tooltips, as much as it takes to see all columns, or all there is."""
+        shown = {at: both for at, both in self._widths.items() if not self.isColumnHidden(at)}
+        wanted, least = (sum(both[at] for both in shown.values()) for at in (0, 1))
+        excess = wanted - self.viewport().width()
+        part = min(max(excess / max(wanted - least, 1), 0.0), 1.0)
+        for section, (width, typical) in shown.items():
+            self.horizontalHeader().resizeSection(section, width - ceil(part * (width - typical)))
 
     def _first_texts(self, column: Column) -> set[str]:
         return {self.table.text(column, int(entry)) for entry in self.table.visible[:_TYPICAL_ROWS]} | {"spurious"}
+
+
+def _typical(column: Column) -> str:
+    """Return a number of usual length in the format of a column."""
+    return {".2f": "0.12", ".3f": "0.123", "d": "12345"}.get(column.format, "0.00123")

@@ -11,7 +11,7 @@ import pint
 from napari.components.overlays import ScaleBarOverlay
 
 from ..layers import world_affine
-from ..redraw import FONT
+from ..sides import FONT, corner
 
 if TYPE_CHECKING:
     from ..scene import Scene
@@ -80,7 +80,7 @@ class ScaleBar:
                 overlays[BAR].visible = False
             return
         if BAR not in overlays:
-            overlays[BAR] = MillimetreBar(position="bottom_right", font_size=FONT)
+            overlays[BAR] = MillimetreBar(position=corner(viewer, "bottom", air=False), font_size=FONT)
         # A column is one unit of the canvas, unless the user has given the layer a scale of its own.
         overlays[BAR].millimetres = scale.per_pixel[1] / float(np.linalg.norm(world_affine(layer)[:2, 1]))
         overlays[BAR].visible = True

@@ -1,0 +1,92 @@
+"""Texts on the canvas stand over the air, colour scales on the side of the chest wall, and neither on the other."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from fakes import INPUT, FakeModel, latent_maps
+from napari_mammosae.core.images.mammogram import read_mammogram
+from napari_mammosae.viewer.app.session import Session
+from napari_mammosae.viewer.canvas.scene import Scene
+from napari_mammosae.viewer.canvas.sides import air_side
+from napari_mammosae.viewer.canvas.texts import PREDICTION, write_latent, write_prediction
+
+
+def half(side, low=0, high=1000, dtype=np.uint16, shape=INPUT):
+    """An image with its breast on one side."""
+    pixels = np.full(shape, low, dtype)
+    middle = shape[1] // 2
+    pixels[:, :middle] = high if side == "left" else low
+    pixels[:, middle:] = high if side == "right" else low
+    return pixels
+
+
+@pytest.mark.parametrize(
+    ("layer", "laterality", "expected"),
+    [
+        (Image(half("left")), None, "right"),
+        (Image(half("right")), None, "left"),
+        (Image(half("left", -3.0, 0.0, np.float32)), None, "right"),
+        (Image(half("right")), "L", "left"),  # what is seen counts, as in an image that was turned over
+        (Image(half("none")), "L", "right"),
+        (Image(half("none")), "R", "left"),
+        (Image(half("none")), None, "left"),
+        (Image(half("left"), scale=(1, -1)), None, "left"),
+        (Image(half("none"), scale=(1, -1)), "L", "left"),
+        (Image([half("left"), half("left")[::2, ::2]], multiscale=True), None, "right"),
+        (Image(np.repeat(half("left", dtype=np.uint8, high=200)[..., None], 3, axis=2), rgb=True), None, "right"),
+        (Image(np.where(half("left", dtype=np.float32) > 0, np.nan, 1.0)), None, "left"),
+        (Image(half("none", shape=(8, 1))), None, "left"),
+    ],
+)
+def test_air_is_where_the_image_is_darker_as_it_is_shown(layer, laterality, expected):
+    assert air_side(layer, laterality) == expected
+
+
+@pytest.fixture
+def scene(qapp):
+    viewer = ViewerModel()
+    scene = Scene(viewer, Session())
+    scene.viewer_kept = viewer
+    yield scene
+    scene.cleanup()
+
+
+def look_at(scene, side):
+    image = read_mammogram(half(side), image_id=side)
+    layer = scene.viewer.add_layer(Image(image.pixels, name=side))
+    scene.look_at(layer)
+    scene.session.image = image
+    scene.session.handle = scene.session.handle or FakeModel()
+    scene.session.maps = latent_maps(scene.session.model, image.frame_for(scene.session.model.preprocessing))
+    return layer
+
+
+@pytest.mark.parametrize(("breast", "air"), [("left", "right"), ("right", "left")])
+def test_texts_and_colour_scales_stand_on_sides_of_their_own(scene, qtbot, breast, air):
+    viewer, overlays = scene.viewer, scene.viewer.canvas.overlays
+    look_at(scene, air)  # another image first
+    look_at(scene, breast)
+    qtbot.waitUntil(lambda: PREDICTION in overlays and overlays[PREDICTION].visible)
+    qtbot.waitUntil(lambda: scene.stack_layer.colorbar.position == f"top_{breast}")
+    assert overlays.text.visible
+    assert (overlays.text.position, overlays[PREDICTION].position) == (f"top_{air}", f"bottom_{air}")
+    assert getattr(viewer.canvas.overlay_tiling, f"top_{air}") == "vertical"  # two texts lie below each other
+    scene.image_layer.scale = (1, -1)
+    assert (overlays.text.position, overlays[PREDICTION].position) == (f"top_{breast}", f"bottom_{breast}")
+
+
+def test_a_text_has_a_box_only_while_a_layer_reaches_below_it(scene):
+    look_at(scene, "left")
+    viewer, camera = scene.viewer, scene.viewer.scene.camera
+    text, (rows, cols) = viewer.canvas.overlays.text, INPUT
+    camera.center = (0.0, rows / 2, cols / 2)
+    camera.zoom = 0.5 * min(np.array(viewer.canvas.size) / INPUT)
+    assert not text.box
+    camera.zoom *= 8
+    assert text.box
+    write_latent(viewer, "")
+    assert not text.box
+    write_prediction(viewer, scene.session)
+    assert viewer.canvas.overlays[PREDICTION].box

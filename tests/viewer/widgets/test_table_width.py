@@ -1,0 +1,44 @@
+"""How a table divides its width among its columns."""
+
+import numpy as np
+import pytest
+
+from napari_mammosae.viewer.widgets.column_table import ColumnTable
+from napari_mammosae.viewer.widgets.columns import LATENT, RUN, VERDICT
+from napari_mammosae.viewer.widgets.table_view import ColumnTableView
+
+COLUMNS = (LATENT, VERDICT, *(one for one in RUN if one.shown))
+
+
+@pytest.fixture
+def view(qtbot):
+    table = ColumnTable()
+    view = ColumnTableView(table)
+    qtbot.addWidget(view)
+    values = {column.key: np.linspace(0, 1, 16_384) for column in COLUMNS}
+    table.show(COLUMNS, {**values, LATENT.key: np.arange(16_384), VERDICT.key: np.full(16_384, "")})
+    view.resize(900, 300)
+    view.show()
+    return view
+
+
+def widths(view):
+    return [view.columnWidth(at) for at in range(len(COLUMNS))]
+
+
+def test_titles_give_way_until_all_columns_are_seen(view):
+    wide = widths(view)
+    view.resize(386, 300)  # the table in a window of 1366 pixels
+    narrow = widths(view)
+    assert sum(narrow) <= view.viewport().width() < sum(wide)
+    metrics = view.fontMetrics()
+    for width, column in zip(narrow, COLUMNS, strict=True):
+        assert width >= metrics.horizontalAdvance("0.123" if column.format else "spurious")
+    view.resize(900, 300)
+    assert widths(view) == wide
+
+
+def test_a_table_far_too_narrow_leaves_its_numbers_whole(view):
+    view.resize(150, 300)
+    metrics = view.fontMetrics()
+    assert all(width >= metrics.horizontalAdvance("0.123") for width in widths(view))
