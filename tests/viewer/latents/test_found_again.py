@@ -65,7 +65,7 @@ def test_groups_of_a_matryoshka_are_a_column(dock):
     assert shown(dock, FOUND.key) is None
 
 
-@pytest.mark.parametrize(("sae", "said"), [(HASH[:16], ""), ("d" * 16, "own.found.csv is about another SAE")])
+@pytest.mark.parametrize(("sae", "said"), [(HASH[:16], ""), ("d" * 16, "own.found.csv is about a different SAE")])
 def test_a_table_is_opened(dock, tmp_path: Path, monkeypatch, sae: str, said: str):
     show(dock)
     path = tmp_path / "own.found.csv"

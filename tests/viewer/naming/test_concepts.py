@@ -13,11 +13,12 @@ from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.naming.shortcuts import COLUMNS as SHORTCUTS
 from napari_mammosae.core.reports.concepts import read_report
 from napari_mammosae.core.verdicts.suggestions import Suggestion
+from napari_mammosae.viewer.app.session import HIDDEN
 from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.values import collect
 from napari_mammosae.viewer.naming import tasks
 from napari_mammosae.viewer.naming.concept_panel import SILENT, ConceptPart
-from napari_mammosae.viewer.naming.controller import HIDDEN, NO_RUN
+from napari_mammosae.viewer.naming.controller import NO_RUN
 from napari_mammosae.viewer.widgets.column_table import ColumnTable
 from napari_mammosae.viewer.widgets.columns import BEST_LABEL, LABEL_AUROC, LABEL_R, LABELS, LATENT, NAME
 from napari_mammosae.viewer.workspace import workspace_of
