@@ -63,13 +63,12 @@ class Sums:
         if self._sae.norm is not None and self.silent is not None:
             mean, size = self._sae.norm.moments(self._x[images, places])
             self.silent[images] += (self._sae.tied_bias.to(wide) * size + mean).sum(1)
-        if z.device.type == "cpu" and z.dtype == torch.float32:
-            fires = z.flatten().numpy() != 0  # torch takes several times as long
-            if np.count_nonzero(fires) < _FEW * len(live) * z[..., 0].numel():
-                at = torch.from_numpy(np.flatnonzero(fires))
-                self._add_few(images, places, z, at, live, size)
-                return
+        at = _few(z, len(live))
+        if at is not None:
+            self._add_few(images, places, z, at, live, size)
+            return
         columns = z[..., live]
+        del z, top  # as large as what follows
         self.total[images].index_add_(1, live, columns.sum(1, dtype=wide))
         self.count[images].index_add_(1, live, (columns > 0).sum(1, dtype=torch.int32))
         if self.sized is not None and size is not None:
@@ -100,3 +99,13 @@ class Sums:
     def _keep(self, images: slice, places: slice, latent: Tensor, image: Tensor, cell: Tensor, values: Tensor) -> None:
         whole = (latent, image + images.start, cell + places.start)
         self.columns.append((*(one.int() for one in whole), values.float()))
+
+
+def _few(z: Tensor, live: int) -> Tensor | None:
+    """Where the flat `z` is not zero; None off the CPU, in other formats than float32, and where these are many."""
+    if z.device.type != "cpu" or z.dtype != torch.float32:
+        return None
+    fires = z.flatten().numpy() != 0  # torch takes several times as long
+    if np.count_nonzero(fires) >= _FEW * live * z[..., 0].numel():
+        return None
+    return torch.from_numpy(np.flatnonzero(fires))
