@@ -14,6 +14,7 @@ from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.choices import Precision
 from napari_mammosae.core.models.compute import compute_latents, features_of_planes, latents_of_features
 from napari_mammosae.core.models.engines import measure as measuring
+from napari_mammosae.core.models.engines import sums
 from napari_mammosae.core.models.engines.measure import measure
 from napari_mammosae.core.models.latents import LatentBatch
 from napari_mammosae.core.models.loading import load_model
@@ -32,10 +33,14 @@ def dense(found: LatentBatch, name: str) -> np.ndarray:
     return full
 
 
+@pytest.mark.parametrize("few", [0, 2], ids=["column by column", "value by value"])
 @pytest.mark.parametrize("room", [2**30, 15_000, 999], ids=["at once", "some images", "some cells"])
 @pytest.mark.parametrize("device", DEVICES)
-def test_a_batch_is_pooled_as_formulas_say(tiny_model: Path, monkeypatch: pytest.MonkeyPatch, device: str, room: int):
+def test_a_batch_is_pooled_as_formulas_say(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch, device: str, room: int, few: float
+):
     monkeypatch.setattr(measuring, "_ROOM", room)
+    monkeypatch.setattr(sums, "_FEW", few)
     model = load_model(tiny_model, device=device)
     features = features_of(model, 5)
     found = measure(model, features)

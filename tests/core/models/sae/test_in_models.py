@@ -16,6 +16,7 @@ from napari_mammosae.core.intervention.edit import Edit
 from napari_mammosae.core.intervention.image_edit import edit_image
 from napari_mammosae.core.intervention.masked_pass import masked_logits
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
+from napari_mammosae.core.models.engines import sums
 from napari_mammosae.core.models.files.model_files import file_stamps
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.reports.inspection import latent_table
@@ -63,7 +64,11 @@ def test_closed_forms_of_a_topk_sae_equal_the_masked_pass(tiny_model: Path, tmp_
         assert (np.abs(found.after - expected[0]) <= 1e-5 * size).all()
 
 
-def test_a_normalisation_of_each_cell_has_passes_and_no_closed_form(tiny_model: Path, tmp_path: Path, image) -> None:
+@pytest.mark.parametrize("few", [0, 2], ids=["column by column", "value by value"])
+def test_a_normalisation_of_each_cell_has_passes_and_no_closed_form(
+    tiny_model: Path, tmp_path: Path, image, monkeypatch: pytest.MonkeyPatch, few: float
+) -> None:
+    monkeypatch.setattr(sums, "_FEW", few)
     folder = write_sae(tmp_path / "ln", normalize_activations="layer_norm")
     model = load_model(tiny_model, sae=folder, device="cpu")
     assert not model.linear

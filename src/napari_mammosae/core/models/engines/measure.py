@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import torch
 from ..latents import Cells, Fires, LatentBatch
 from .devices import fetch
 from .precision import arithmetic, widest
+from .sums import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,76 +58,24 @@ def measure(model: MammoSAE, features: Tensor, *, cells: bool = True) -> LatentB
     )
 
 
-@dataclass(slots=True)
-class _Encoded:
-    """Sums over the cells of n images, latent by latent.
-
-    Attributes
-    ----------
-    peak, total, count
-        (n, h): maximum, sum, and number of cells above zero.
-    rebuilt
-        (n, cells, d): features that the latents stand for.
-    columns
-        Latent, image, cell and value of every cell that is not zero, block by block.
-    sized, silent
-        (n, h) and (n, d): see `LatentMaps`, summed; None unless the SAE normalises each cell.
-    """
-
-    peak: Tensor
-    total: Tensor
-    count: Tensor
-    rebuilt: Tensor
-    columns: list[tuple[Tensor, ...]]
-    sized: Tensor | None = None
-    silent: Tensor | None = None
-
-
-def _encode(model: MammoSAE, maps: Tensor, *, cells: bool) -> _Encoded:
-    sae, wide = model.autoencoder, widest(model.device)
+def _encode(model: MammoSAE, maps: Tensor, *, cells: bool) -> Sums:
+    sae = model.autoencoder
     x = maps.movedim(1, -1).flatten(1, 2)  # (n, cells, d), the memory order of the network's output
-    n, h = len(x), model.n_latents
-    found = _Encoded(
-        peak=x.new_zeros(n, h, dtype=torch.float32),
-        total=x.new_zeros(n, h, dtype=wide),
-        count=x.new_zeros(n, h, dtype=torch.int32),
-        rebuilt=torch.empty_like(x),
-        columns=[],
-    )
-    if sae.norm is not None:
-        found.sized, found.silent = torch.zeros_like(found.total), x.new_zeros(n, x.shape[2], dtype=wide)
-    for images, places in _blocks(n, x.shape[1], h * x.element_size()):
-        of = x[images, places]
-        z = sae.encode(of)
-        top = z.amax(1)
-        found.peak[images] = torch.maximum(found.peak[images], top.float())
-        live = torch.nonzero((top != 0).any(0)).squeeze(1)
-        columns = z[..., live]
-        del z, top
-        found.total[images].index_add_(1, live, columns.sum(1, dtype=wide))
-        found.count[images].index_add_(1, live, (columns > 0).sum(1, dtype=torch.int32))
-        found.rebuilt[images, places] = sae.decode(columns, live, of)
-        if sae.norm is not None and found.sized is not None and found.silent is not None:
-            mean, size = sae.norm.moments(of)
-            found.sized[images].index_add_(1, live, (columns.to(wide) * size).sum(1))
-            found.silent[images] += (sae.tied_bias.to(wide) * size + mean).sum(1)
-        if cells:
-            latent, image, cell = torch.nonzero(columns.permute(2, 0, 1)).unbind(1)
-            values = columns[image, cell, latent].float()
-            first_image, first_cell = images.start, places.start
-            whole = (live[latent], image + first_image, cell + first_cell)
-            found.columns.append((*(one.int() for one in whole), values))
-    return found
+    sums = Sums(sae, x, widest(model.device), cells=cells)
+    for images, places in _blocks(len(x), x.shape[1], model.n_latents * x.element_size()):
+        sums.add(images, places, sae.encode(x[images, places]))
+    return sums
 
 
-def _measure_maps(model: MammoSAE, features: Tensor, found: _Encoded) -> dict[str, Tensor]:
+def _measure_maps(model: MammoSAE, features: Tensor, found: Sums) -> dict[str, Tensor]:
     """Everything that is fetched of a batch, on the device."""
     wide, (n, _, *grid) = widest(model.device), features.shape
     count = grid[0] * grid[1]
     maps, last = model.cells_of(features), model.last_features(features)
     rebuilt = found.rebuilt.unflatten(1, grid).movedim(-1, 1)  # type: ignore[no-untyped-call]
     pooled, out = model.pooled(last), model.backbone.out_channels
-    missed = (maps.float() - rebuilt.float()).square_().sum(1).flatten(1)
+    spread = maps.float()
+    missed = (spread - rebuilt.float()).square_().sum(1).flatten(1)
     image, latent = torch.nonzero(found.peak > 0).unbind(1)
     made = {
         "peak": found.peak.amax(1),
@@ -139,7 +87,7 @@ def _measure_maps(model: MammoSAE, features: Tensor, found: _Encoded) -> dict[st
         "logits": model.logits_of_pooled(pooled),
         "logits_sae": model.logits_of_pooled(model.pooled(model.last_features(model.carry(rebuilt, features)))),
         "missed": missed.mean(1, dtype=wide),
-        "spread": maps.float().var((2, 3), correction=0).sum(1, dtype=wide),
+        "spread": (spread - spread.mean((2, 3), keepdim=True)).square_().sum(1).flatten(1).mean(1, dtype=wide),
         "feature.mean": pooled.float(),
         "feature.max": last[:, :out].amax((2, 3)).float(),
     }
