@@ -228,6 +228,7 @@ def test_a_damaged_dicom_dropped_on_the_window(viewer, at_work, qtbot, tmp_path,
     """napari offers its other readers; the dock says what is wrong, and everything stays as it was."""
     monkeypatch.setattr(QtReaderDialog, "exec_", lambda self: False)  # the user cancels
     prefer_for_mammograms()
+    idle(qtbot, at_work.workspace)
     session, before = workspace_of(viewer).session, list(viewer.layers)
     image, maps, rank = session.image, session.maps, session.rank
     path = truncate(write_dicom(tmp_path / "cut.dcm", breast_image()))

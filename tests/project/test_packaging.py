@@ -128,7 +128,7 @@ def test_what_is_for_the_forge_asks_for_the_report_and_against_patient_data():
     bug = yaml.safe_load((folder / "ISSUE_TEMPLATE" / "bug.yml").read_text())
     report = next(part for part in bug["body"] if part.get("id") == "report")
     assert "napari-mammosae --diagnose" in report["attributes"]["description"]
-    assert "Copy diagnostic report" in report["attributes"]["description"]
+    assert "Diagnostic report and caches" in report["attributes"]["description"]
     for path in (folder / "ISSUE_TEMPLATE").glob("*.yml"):
         assert {"name", "description", "body"} <= set(yaml.safe_load(path.read_text()))
     texts = [path.read_text() for path in folder.rglob("*") if path.is_file()]

@@ -145,6 +145,7 @@ def test_a_closed_dock_is_forgotten(viewer, qtbot):
     qtbot.wait(50)
     session.current = 3
     session.pins = ()
+    qtbot.wait(50)  # what held them is itself deleted by the next turn of the window's loop
     gc.collect()
     assert [one() for one in gone] == [None, None, None]
     qtbot.waitUntil(lambda: not any(job.busy for job in jobs))

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..annotations.finding_colors import finding_color
 from ..base.errors import MammoSAEError, SettingsError
+from ..base.files import write_error
 from ..base.progress import ignore
 from ..base.provenance import NOTICE, beside, check_replaceable, json_text, write_results
 from ..ranking.latent_facts import class_means, column_of, histogram
@@ -184,7 +185,10 @@ def write_pages(
     if not latents:
         raise SettingsError("there are no latents to write pages about; name some.")
     made = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise write_error(folder.name, error) from error
     try:
         _write_site(folder, latents, sources, record, report)
     except BaseException:
