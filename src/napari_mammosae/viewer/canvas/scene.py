@@ -18,11 +18,11 @@ from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
-from .rank_slider import count_from_one
 from .redraw import Colorbars, drawn_once
 from .sides import air_side, put_texts
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
+from .tools.rank_slider import count_from_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,8 +9,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ..app.listening import call_while_alive
-from .layers import RANK
+from ...app.listening import call_while_alive
+from ..layers import RANK
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
