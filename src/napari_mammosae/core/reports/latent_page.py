@@ -184,8 +184,8 @@ def write_pages(
     """
     if not latents:
         raise SettingsError("there are no latents to write pages about; name some.")
-    made = not folder.exists()
     try:
+        made = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise write_error(folder.name, error) from error
