@@ -49,7 +49,7 @@ burned-in letters, the five that add most to the logit for mass become the first
 
 ![A latent that fires on the marker](images/marker.png)
 
-**4. Call those spurious.** A verdict is kept in your own folder, with your name. For one latent, press `0`; `Shift-U`
+**4. Mark those spurious.** A verdict is kept in your own folder, with your name. For one latent, press `0`; `Shift-U`
 takes the last verdict back.
 
 **5. Switch them off.** The prediction is made as if they did not fire. The blob on the marker fades, the ring stays.
