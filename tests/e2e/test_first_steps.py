@@ -57,6 +57,24 @@ def at_work(viewer, qtbot, tiny_model):
     return dock
 
 
+def test_the_first_latent_shown_fires_whatever_docks_were_open_before(viewer, qtbot, tiny_model):
+    viewer.add_image(breast_image(), name="breast")
+    for title in ("Model & image", "Latents"):
+        menu_action(viewer, "Layers", "Visualize", title).trigger()
+    dock = dock_of(viewer)
+    qtbot.waitUntil(lambda: dock.job.compute_button.isEnabled() and not dock.workspace.jobs.busy)
+    dock.model.name_box.setCurrentText(FILES)
+    dock.model.classifier.set_path(tiny_model)
+    qtbot.mouseClick(dock.job.compute_button, Qt.MouseButton.LeftButton)
+    idle(qtbot, dock.workspace)
+    session = workspace_of(viewer).session
+    assert session.maps is not None, dock.job.status.text()
+    assert session.rank == 0
+    assert session.maps.pooled_mean[session.current] == session.maps.pooled_mean.max() > 0
+    assert f"rank 1 of 64   latent {session.current}" in viewer.canvas.overlays.text.text
+    assert np.any(owned(viewer).find("latents").data[0])
+
+
 def test_from_the_menu_to_every_latent_over_the_image(viewer, at_work):
     session = workspace_of(viewer).session
     stack = owned(viewer).find("latents")
