@@ -18,6 +18,16 @@
 `remember_shaders`
     vispy looks for the variables of the same shaders anew for each visual, by an expression that takes 15 ms: a sixth
     of the time in which an exam is opened.
+`remember_cells`
+    napari works out which layers lie in a cell of the grid layer by layer, and for each of these from all of them: in
+    an exam at every step, to place the texts.
+`refilled`
+    A layer whose data changed is sliced and laid out anew, though it stays the same where an array is only filled with
+    other values: a fifth of a step in an exam of four views.
+`pictured_later`
+    A thumbnail is made, and the list of layers painted, at each change of a colour scale: a tenth of a step.
+`drawn_whole`
+    For every drawing napari works out which part of each layer is in sight: a twentieth of a step in an exam.
 """
 
 from __future__ import annotations
@@ -29,15 +39,20 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+import numpy as np
+from napari.components.grid import GridCanvas
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QListView, QWidget
+from superqt.utils import qdebounced
 
+from ..app.listening import call_while_alive
 from .sides import back_texts, corner, is_covered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
     from .owned import OwnedLayers, Role
     from .sides import Row
@@ -45,6 +60,8 @@ if TYPE_CHECKING:
 _PLACES: dict[Role, Row] = {"latents": "top", "heatmap": "top", "logit map": "middle", "pin": "bottom"}
 """Layers that have a colour scale to read, and where on the side of the chest wall it is drawn."""
 _SHADERS = 64  # of some 10 kB
+_THUMBNAIL_WAIT = 300
+"""Milliseconds."""
 _PINS = 2  # more would lie over the breast
 _AREA = (200.0, 90.0)
 """Height and width in canvas pixels of a colourbar with its numbers."""
@@ -178,6 +195,48 @@ class _Controls(dict[Any, Any]):
         if container is not None and layer in container.viewer.layers:
             container._add(SimpleNamespace(value=layer))
         return self.setdefault(layer, QWidget())  # it was removed, and napari takes away what it never had
+
+
+def pictured_later(layer: Any) -> None:
+    """Have napari make the thumbnail of an image once it stays the same for a moment, not at every step."""
+    layer._update_thumbnail = qdebounced(call_while_alive(layer._update_thumbnail), timeout=_THUMBNAIL_WAIT)
+
+
+def drawn_whole(layer: Any) -> None:
+    """Have napari not look for the part of an image in sight at every drawing, which matters for pyramids alone."""
+    layer._update_draw = _do_nothing
+
+
+def _do_nothing(*_: object, **__: object) -> None:
+    pass
+
+
+def refilled(viewer: ViewerModel, layer: Any) -> None:
+    """Draw what the array of a 2-D image holds now, which napari shows as it is, without a copy."""
+    canvas: Any = getattr(getattr(getattr(viewer, "window", None), "_qt_viewer", None), "canvas", None)
+    visual, shown = getattr(canvas, "layer_to_visual", {}).get(layer), getattr(layer, "_data_view", None)
+    if visual is not None and viewer.dims.ndisplay == 2 and np.shares_memory(shown, layer.data):
+        visual.node.set_data(shown)  # which has it drawn
+    else:
+        layer.refresh(thumbnail=False, highlight=False, extent=False)
+
+
+def remember_cells() -> None:
+    """Have napari find the layers of the grid's cells once, until the grid or what is visible is another."""
+    find = GridCanvas.iter_viewboxes
+    if hasattr(find, "__wrapped__"):
+        return
+    known: dict[tuple[Any, ...], list[Any]] = {}
+
+    @wraps(find)
+    def recall(grid: GridCanvas, layers: Sequence[Layer]) -> Iterator[Any]:
+        key = (grid.enabled, grid.shape, grid.stride, *(layer.visible for layer in layers))
+        if key not in known:
+            known.clear()
+            known[key] = list(find(grid, layers))
+        return iter(known[key])
+
+    GridCanvas.iter_viewboxes = recall  # type: ignore[method-assign]
 
 
 def remember_shaders() -> None:

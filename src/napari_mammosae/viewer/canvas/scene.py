@@ -18,7 +18,7 @@ from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
-from .redraw import Colorbars, drawn_once
+from .redraw import Colorbars, drawn_once, pictured_later
 from .sides import air_side, put_texts
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
@@ -186,6 +186,7 @@ class Scene:
         if layer is None:
             limits = contrast_limits(self.session, maps, self.session.current or 0)
             layer = layers.latents_layer(LatentStack(maps, order.latents), limits, self.colormap)
+            pictured_later(layer)
             layer.events.contrast_limits.connect(self._on_limits)
             layer.visible = viewer.dims.ndisplay == 2
             self._hidden_for_3d = not layer.visible

@@ -15,7 +15,7 @@ from ...core.images.geometry import BOX, cell_affine
 from ..canvas.boxes.lines import draw_lines, lines_layer
 from ..canvas.colors import heat_colormap
 from ..canvas.layers import line_width, rectangles
-from ..canvas.redraw import garbage_later
+from ..canvas.redraw import drawn_whole, garbage_later, pictured_later, refilled
 from ..canvas.sides import FONT
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class ExamLayers:
                 if tuple(heat.contrast_limits) != limits:
                     heat.contrast_limits = limits
                 heat.data[...] = image.ready.maps[latent]
-                heat.refresh(thumbnail=False, highlight=False, extent=False)
+                refilled(viewer, heat)
 
     def _fit(self, viewer: ViewerModel, shown: ShownExam, shape: tuple[int, int]) -> tuple[tuple[int, int], int]:
         """Bring all views into sight; return the area they share, and how far to move them for chest walls to meet."""
@@ -192,6 +192,8 @@ def _new_cell(image: ExamImage | None, colormap: str, with_boxes: bool) -> Cell:
         name.position = "bottom_right" if image.laterality == "L" else "bottom_left"
         name.box = image.laterality is None
     heat = _nothing("no latents") if maps is None else _heat(maps, colormap)
+    for layer in (mammogram, heat):
+        drawn_whole(layer)
     if not with_boxes:
         return mammogram, heat
     return mammogram, heat, lines_layer("boxes", line_width(mammogram.data.shape[0]))
@@ -210,7 +212,7 @@ def _heat(maps: LatentMaps, colormap: str) -> Image:
         interpolation2d="linear",
         axis_labels=("row", "column"),
     )
-    layer.events.thumbnail.block()
+    pictured_later(layer)
     return layer
 
 
