@@ -21,6 +21,8 @@
 `remember_cells`
     napari works out which layers lie in a cell of the grid layer by layer, and for each of these from all of them: in
     an exam at every step, to place the texts.
+`sliced_once`
+    At each step napari slices every layer twice: for the point that changed, and for the step that follows from it.
 `refilled`
     A layer whose data changed is sliced and laid out anew, though it stays the same where an array is only filled with
     other values: a fifth of a step in an exam of four views.
@@ -60,7 +62,7 @@ if TYPE_CHECKING:
 _PLACES: dict[Role, Row] = {"latents": "top", "heatmap": "top", "logit map": "middle", "pin": "bottom"}
 """Layers that have a colour scale to read, and where on the side of the chest wall it is drawn."""
 _SHADERS = 64  # of some 10 kB
-_THUMBNAIL_WAIT = 300
+_THUMBNAIL_WAIT = 1000
 """Milliseconds."""
 _PINS = 2  # more would lie over the breast
 _AREA = (200.0, 90.0)
@@ -120,28 +122,47 @@ class Colorbars:
         QTimer.singleShot(0, self.show)
 
     def show(self) -> None:
-        """Show those of the maps that are there, each in its place; of pins the first two."""
+        """Show those of the maps that are there, each in its place; of pins the first two, and one for an exam."""
         pins = [layer for layer in self._owned.with_role("pin") if layer.visible]
         if (viewer := self._viewer()) is None:
             return
         for role, row in _PLACES.items():
             place = corner(viewer, row, air=False)
             for layer in self._owned.with_role(role):
-                bar, wanted = layer.colorbar, role != "pin" or layer in pins[:_PINS]
-                if layer.visible and (bar.visible, bar.position) != (wanted, place):  # a hidden layer's is hidden too
-                    bar.position, bar.box = place, is_covered(viewer, place, *_AREA)
-                    bar.visible = wanted
-        back_texts(viewer)
+                if layer.visible:  # a hidden layer's is hidden too
+                    self._put(viewer, layer, place, role != "pin" or layer in pins[:_PINS])
+        self._show_for_exam(viewer)
+        back_texts(viewer, self._owned.with_role("exam", "comparison"))
+
+    def _show_for_exam(self, viewer: ViewerModel) -> None:
+        """Show one for all views, which share their scale: beside the images, else over the air in one of them."""
+        place, maps = corner(viewer, "top", air=False), [one for one in self._maps_of_exam() if one.visible]
+
+        def is_hiding(layer: Any) -> tuple[bool, bool]:
+            return is_covered(viewer, place, *_AREA, with_layer=layer), self._owned.facts(layer)["air"] not in place
+
+        chosen = min(maps, key=is_hiding, default=None)
+        for layer in maps:
+            self._put(viewer, layer, place, layer is chosen)
+
+    def _maps_of_exam(self) -> list[Any]:
+        return [layer for layer in self._owned.with_role("exam") if "air" in self._owned.facts(layer)]
+
+    def _put(self, viewer: ViewerModel, layer: Any, place: str, wanted: bool) -> None:
+        bar = layer.colorbar
+        if (bar.visible, bar.position) != (wanted, place):
+            bar.position, bar.box = place, is_covered(viewer, place, *_AREA, with_layer=layer)
+            bar.visible = wanted
 
     def update(self, *_: object) -> None:
         """Cover what lies behind, or nothing."""
         if (viewer := self._viewer()) is None:
             return
-        for layer in self._owned.with_role(*_PLACES):
-            covers = is_covered(viewer, str(layer.colorbar.position), *_AREA)
+        for layer in (*self._owned.with_role(*_PLACES), *self._maps_of_exam()):
+            covers = is_covered(viewer, str(layer.colorbar.position), *_AREA, with_layer=layer)
             if layer.colorbar.box != covers:
                 layer.colorbar.box = covers
-        back_texts(viewer)
+        back_texts(viewer, self._owned.with_role("exam", "comparison"))
 
 
 @contextmanager
@@ -195,6 +216,12 @@ class _Controls(dict[Any, Any]):
         if container is not None and layer in container.viewer.layers:
             container._add(SimpleNamespace(value=layer))
         return self.setdefault(layer, QWidget())  # it was removed, and napari takes away what it never had
+
+
+def sliced_once(viewer: ViewerModel) -> None:
+    """Have napari slice its layers for the point alone; no slice depends on the number of the step."""
+    if hasattr(viewer, "_update_layers"):
+        viewer.dims.events.current_step.disconnect(viewer._update_layers)
 
 
 def pictured_later(layer: Any) -> None:

@@ -18,7 +18,7 @@ from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
-from .redraw import Colorbars, drawn_once, pictured_later
+from .redraw import Colorbars, drawn_once, pictured_later, sliced_once
 from .sides import air_side, put_texts
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
@@ -99,6 +99,7 @@ class Scene:
             (self.owned.deleted, self._on_deleted),
         ):
             self._connect(event, callback)
+        sliced_once(viewer)
         self._colorbars = Colorbars(viewer, self.owned)
         self._undo.callback(self._colorbars.cleanup)
         self._undo.callback(Arrangement(viewer, self.owned).cleanup)
