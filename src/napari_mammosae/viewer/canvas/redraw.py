@@ -61,6 +61,8 @@ if TYPE_CHECKING:
 
 _PLACES: dict[Role, Row] = {"latents": "top", "heatmap": "top", "logit map": "middle", "pin": "bottom"}
 """Layers that have a colour scale to read, and where on the side of the chest wall it is drawn."""
+_PLACES_IN_COLUMNS: dict[Role, Row] = {"latents": "middle", "heatmap": "middle", "logit map": "bottom", "pin": "bottom"}
+"""The same where cells of a grid lie side by side: the canvas' own text reaches from one to the next at the top."""
 _SHADERS = 64  # of some 10 kB
 _THUMBNAIL_WAIT = 1000
 """Milliseconds."""
@@ -103,11 +105,15 @@ class Colorbars:
         self._viewer, self._owned = ref(viewer), owned
         self._undo = ExitStack()
         camera = viewer.scene.camera.events
-        for event in (camera.zoom, camera.center, viewer.canvas.events.size, viewer.canvas.grid.events.enabled):
-            event.connect(self.update)
-            self._undo.callback(event.disconnect, self.update)
-        viewer.layers.events.connect(self._on_list)
-        self._undo.callback(viewer.layers.events.disconnect, self._on_list)
+        for event, callback in (
+            (camera.zoom, self.update),
+            (camera.center, self.update),
+            (viewer.canvas.events.size, self.update),
+            (viewer.canvas.grid.events, self.show_later),
+            (viewer.layers.events, self._on_list),
+        ):
+            event.connect(callback)
+            self._undo.callback(event.disconnect, callback)
 
     def cleanup(self) -> None:
         """Follow the view no longer."""
@@ -117,7 +123,7 @@ class Colorbars:
         if event.type in ("inserted", "removed", "visible"):
             self.show_later()
 
-    def show_later(self) -> None:
+    def show_later(self, *_: object) -> None:
         """Show them apart from the stack, so that the window does not stall for both."""
         QTimer.singleShot(0, self.show)
 
@@ -126,13 +132,15 @@ class Colorbars:
         pins = [layer for layer in self._owned.with_role("pin") if layer.visible]
         if (viewer := self._viewer()) is None:
             return
-        for role, row in _PLACES.items():
+        grid = viewer.canvas.grid
+        in_columns = grid.enabled and grid.actual_shape(viewer.layers)[1] > 1
+        for role, row in (_PLACES_IN_COLUMNS if in_columns else _PLACES).items():
             place = corner(viewer, row, air=False)
             for layer in self._owned.with_role(role):
                 if layer.visible:  # a hidden layer's is hidden too
                     self._put(viewer, layer, place, role != "pin" or layer in pins[:_PINS])
         self._show_for_exam(viewer)
-        back_texts(viewer, self._owned.with_role("exam", "comparison"))
+        self.update()
 
     def _show_for_exam(self, viewer: ViewerModel) -> None:
         """Show one for all views, which share their scale: beside the images, else over the air in one of them."""
@@ -151,7 +159,7 @@ class Colorbars:
     def _put(self, viewer: ViewerModel, layer: Any, place: str, wanted: bool) -> None:
         bar = layer.colorbar
         if (bar.visible, bar.position) != (wanted, place):
-            bar.position, bar.box = place, is_covered(viewer, place, *_AREA, with_layer=layer)
+            bar.position, bar.box = place, is_covered(viewer, place, *_AREA, with_layer=layer)  # made once, then seen
             bar.visible = wanted
 
     def update(self, *_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ Side: TypeAlias = Literal["left", "right"]
 FONT = 8
 """Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
 _LINE, _LETTER = 19.0, 8.0  # canvas pixels, at most
+_BROKEN = 3  # lines that become of one, at most; the docks have room for all of it
 _EVERY = 8  # every 8th pixel each way tells the halves apart, and takes a millisecond
 _PLAIN = 0.02  # of the grey levels, by which one half is darker
 _OWN = "mammosae_"
@@ -71,23 +73,66 @@ def back_texts(viewer: ViewerModel, named: Iterable[Layer] = ()) -> None:
 
 
 def _back(viewer: ViewerModel, overlay: Any, text: str, layer: Layer | None = None) -> None:
-    lines = text.split("\n")
-    size = _LINE * len(lines), _LETTER * max(map(len, lines))
-    wanted = bool(overlay.visible) and is_covered(viewer, str(overlay.position), *size, with_layer=layer)
+    place = str(overlay.position)
+    lines = text.split("\n") if place.startswith("top") else reversed(text.split("\n"))
+    wanted = bool(overlay.visible) and any(
+        is_covered(viewer, place, _LINE, _LETTER * len(line), with_layer=layer, inwards=_LINE * at)
+        for at, line in enumerate(lines)
+    )
     if overlay.box != wanted:
         overlay.box = wanted
 
 
-def is_covered(viewer: ViewerModel, place: str, height: float, width: float, *, with_layer: Layer | None = None) -> bool:
+def keep_beside(viewer: ViewerModel, layer: Layer | None, row: Row, text: str, fewest: int) -> str:
+    """Break the lines of a text that would lie over a layer, so that they find room beside it.
+
+    Parameters
+    ----------
+    viewer
+        Where the text stands, on the side of the air.
+    layer
+        What to keep clear of; None for nothing.
+    row
+        Whether the text hangs from the top of the canvas or stands on its bottom.
+    text
+        Its lines; those above or below the layer stay as long as they are.
+    fewest
+        Letters of a line at least, however little room there is.
+    """
+    if layer is None or viewer.canvas.grid.enabled:
+        return text
+    (rows, cols), camera = viewer.canvas.size, viewer.scene.camera
+    first, last = (extent_shown(viewer, layer) - camera.center[-2:]) * camera.zoom + (rows / 2, cols / 2)
+    margins = viewer.canvas.overlay_tiling.padding
+    free = (first[0] if row == "top" else rows - last[0]) - margins[1] + _LINE / 4  # a line is rarely as high
+    is_right = corner(viewer, row).endswith("right")
+    letters = max(fewest, int(((cols - last[1] if is_right else first[1]) - margins[0]) / _LETTER))
+    kept: list[str] = []
+    for line in text.split("\n") if row == "top" else reversed(text.split("\n")):
+        broken = [line] if _LINE * (len(kept) + 1) <= free else wrap(line, letters, max_lines=_BROKEN, placeholder="…")
+        kept = kept + broken if row == "top" else broken + kept
+    return "\n".join(kept)
+
+
+def is_covered(
+    viewer: ViewerModel,
+    place: str,
+    height: float,
+    width: float,
+    *,
+    with_layer: Layer | None = None,
+    inwards: float = 0.0,
+) -> bool:
     """Whether a layer reaches below an area, given in pixels of the canvas, in a corner or in the middle of a side.
 
-    That is one of the canvas, or of the cell of the grid in which `with_layer` lies.
+    That is one of the canvas, or of the cell of the grid in which `with_layer` lies. From the corner the area is
+    `inwards` pixels down or up.
     """
     camera, cells = viewer.scene.camera, _cells(viewer)
     frame = next((area for area, layers in cells if with_layer in layers), np.array([(0, 0), viewer.canvas.size]))
     (top, left), (bottom, right) = frame
     at, side = place.split("_")
-    start = {"top": top, "middle": (top + bottom - height) / 2, "bottom": bottom - height}[at]
+    start = {"top": top + inwards, "middle": (top + bottom - height) / 2, "bottom": bottom - height - inwards}[at]
     from_left = left if side == "left" else right - width
     wanted = np.array([(start, from_left), (start + height, from_left + width)])
     for area, layers in cells:
