@@ -112,6 +112,9 @@ def test_long_lines_keep_clear_of_the_image(scene, breast, columns):
     low = [line for at, line in enumerate(others, start=2) if 10 + 18 * at > top]
     assert max(map(len, low)) * 8 <= max(beside, 8 * 18)
     assert LONG[:40] in " ".join(low)
+    viewer.scene.camera.zoom *= 3
+    scene.write_texts()
+    assert viewer.canvas.overlays.text.text == text  # nothing moves with the camera
     viewer.canvas.grid.enabled = True  # an image to a cell: beside it there is another
     assert LONG in viewer.canvas.overlays.text.text.split("\n")
 

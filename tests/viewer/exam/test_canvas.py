@@ -73,6 +73,8 @@ def test_mirrored_views_are_registered_to_one_source_pixel(viewer, monkeypatch, 
 
     def drawn():
         qtbot.wait(50)
+        for _, heat in layers.cells:
+            heat.colorbar.visible = False
         picture = viewer.export_figure(flash=False)[..., :3].astype(float).sum(axis=2)
         assert picture.shape == (2 * shape[0], 2 * width)
         return [picture[r : r + shape[0], c : c + width] for r in (0, shape[0]) for c in (0, width)]

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from qtpy.QtCore import Qt
 
 from napari_mammosae.viewer.widgets.column_table import ColumnTable
-from napari_mammosae.viewer.widgets.columns import LATENT, RUN, VERDICT
+from napari_mammosae.viewer.widgets.columns import LATENT, NAME, RUN, VERDICT
 from napari_mammosae.viewer.widgets.table_view import ColumnTableView
 
 COLUMNS = (LATENT, VERDICT, *(one for one in RUN if one.shown))
@@ -42,3 +43,23 @@ def test_a_table_far_too_narrow_leaves_its_numbers_whole(view):
     view.resize(150, 300)
     metrics = view.fontMetrics()
     assert all(width >= metrics.horizontalAdvance("0.123") for width in widths(view))
+
+
+def test_long_texts_give_way_to_the_score_and_are_told_in_full(view, qtbot):
+    name = "spiculated mass with architectural distortion near the chest wall"
+    columns = (LATENT, VERDICT, NAME, *COLUMNS[2:])
+    values = {
+        **view.table.values,
+        VERDICT.key: np.full(16_384, "spurious"),
+        NAME.key: np.full(16_384, name),
+        "name.chance": np.zeros(16_384, bool),
+    }
+    view.table.show(columns, values)
+    view.resize(340, 300)
+    in_sight = [view.columnViewportPosition(at) + view.columnWidth(at) <= view.viewport().width() for at in range(4)]
+    assert all(in_sight)  # number, verdict, name and the first score
+    assert view.columnWidth(1) >= view.fontMetrics().horizontalAdvance("spurious")
+    cell = view.table.index(0, 2)
+    assert view.table.data(cell, Qt.ItemDataRole.ToolTipRole) == name
+    view.resize(1200, 300)
+    assert view.columnWidth(2) >= view.fontMetrics().horizontalAdvance(name)

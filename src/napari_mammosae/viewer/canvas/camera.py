@@ -34,10 +34,21 @@ def fit(viewer: ViewerModel, layer: Layer) -> None:
 
     napari's own way counts hidden layers in, and, given one layer, needs it to have as many dimensions as the stack.
     """
-    low, high = extent_shown(viewer, layer)
     camera = viewer.scene.camera
-    camera.center = (*camera.center[:-2], *(low + high) / 2)
-    camera.zoom = _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
+    camera.center = (*camera.center[:-2], *extent_shown(viewer, layer).mean(axis=0))
+    camera.zoom = _fitting_zoom(viewer, layer)
+
+
+def fitted_size(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
+    """Rows and columns of the canvas that all of a layer takes once it is fitted."""
+    low, high = extent_shown(viewer, layer)
+    size: NDArray[np.float64] = (high - low) * _fitting_zoom(viewer, layer)
+    return size
+
+
+def _fitting_zoom(viewer: ViewerModel, layer: Layer) -> float:
+    low, high = extent_shown(viewer, layer)
+    return _FILL * float(np.min(viewer.canvas.viewbox_size(viewer.layers) / np.maximum(high - low, 1)))
 
 
 def leave_room(viewer: ViewerModel, layer: Layer) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from napari.components.overlays import TextOverlay
 
-from .camera import extent_shown
+from .camera import extent_shown, fitted_size
 from .layers import pixels_of, world_affine
 
 if TYPE_CHECKING:
@@ -84,12 +84,14 @@ def _back(viewer: ViewerModel, overlay: Any, text: str, layer: Layer | None = No
 
 
 def keep_beside(viewer: ViewerModel, layer: Layer | None, row: Row, text: str, fewest: int) -> str:
-    """Break the lines of a text that would lie over a layer, so that they find room beside it.
+    """Break the lines of a text that would lie over a layer, as it is fitted into the canvas, to have room beside it.
+
+    The text stays so when the camera moves.
 
     Parameters
     ----------
     viewer
-        Where the text stands, on the side of the air.
+        Where the text stands.
     layer
         What to keep clear of; None for nothing.
     row
@@ -101,15 +103,14 @@ def keep_beside(viewer: ViewerModel, layer: Layer | None, row: Row, text: str, f
     """
     if layer is None or viewer.canvas.grid.enabled:
         return text
-    (rows, cols), camera = viewer.canvas.size, viewer.scene.camera
-    first, last = (extent_shown(viewer, layer) - camera.center[-2:]) * camera.zoom + (rows / 2, cols / 2)
-    margins = viewer.canvas.overlay_tiling.padding
-    free = (first[0] if row == "top" else rows - last[0]) - margins[1] + _LINE / 4  # a line is rarely as high
-    is_right = corner(viewer, row).endswith("right")
-    letters = max(fewest, int(((cols - last[1] if is_right else first[1]) - margins[0]) / _LETTER))
+    height, width = (
+        np.array(viewer.canvas.size) - fitted_size(viewer, layer)
+    ) / 2 - viewer.canvas.overlay_tiling.padding[::-1]
+    above = int((height + _LINE / 4) / _LINE)  # a line is rarely as high
+    letters = max(fewest, int(width / _LETTER))
     kept: list[str] = []
     for line in text.split("\n") if row == "top" else reversed(text.split("\n")):
-        broken = [line] if _LINE * (len(kept) + 1) <= free else wrap(line, letters, max_lines=_BROKEN, placeholder="…")
+        broken = [line] if len(kept) < above else wrap(line, letters, max_lines=_BROKEN, placeholder="…")
         kept = kept + broken if row == "top" else broken + kept
     return "\n".join(kept)
 

@@ -83,17 +83,17 @@ def collect(
         values |= {MEAN.key: maps.pooled_mean, MAXIMUM.key: maps.pooled_max, CELLS.key: maps.active_cells}
         if model is not None and model.n_latents == h and (ledger := maps.ledger(model)):
             values |= {f"image.logit.{name}": added for name, added in zip(classes, ledger[0], strict=True)}
-    known = (
+    known = (  # in a narrow dock the first ones are in sight
         LATENT,
         VERDICT,
         NAME,
+        *REGION,
+        *logit_columns(classes, "region"),
+        *RUN,
         SCORE,
         *LABELS,
         GROUP,
         FOUND if found is None else replace(FOUND, write=lambda row: f"{found.counts[row]} of {found.others}"),
-        *REGION,
-        *logit_columns(classes, "region"),
-        *RUN,
         *IMAGE,
         *logit_columns(classes, "image"),
     )

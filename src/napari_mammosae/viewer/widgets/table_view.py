@@ -14,6 +14,8 @@ from .plain import plain, unmarked
 
 _WIDEST_TITLE = 130  # pixels; the tooltip has all of it
 _SHORT_TITLE = 60  # pixels that a narrow table leaves it
+_SHORT_TEXT = "spurious"  # a narrow table leaves a text as much room
+_GAP = 10
 _TYPICAL_ROWS = 200  # as many decide how wide a column of texts is
 
 
@@ -192,22 +194,27 @@ class ColumnTableView(QTableView):
             self.setColumnHidden(section, column.key in self.table.hidden)
             title = metrics.horizontalAdvance(column.title)
             texts = {_typical(column)} if column.format and column.write is None else self._first_texts(column)
-            typical = max((metrics.horizontalAdvance(text) for text in texts), default=0) + 10
+            typical = max((metrics.horizontalAdvance(text) for text in texts), default=0) + _GAP
             wanted = max(min(title + 24, _WIDEST_TITLE), typical)  # room for the sort mark
             self._widths[section] = wanted, max(typical, min(title + 8, _SHORT_TITLE))
         self._squeeze()
 
     def _squeeze(self) -> None:
-        """Take from the titles, which have tooltips, as much as it takes to see all columns, or all there is."""
+        """Take from titles, then from texts, as much as it takes to see all columns; tooltips have all of both."""
         shown = {at: both for at, both in self._widths.items() if not self.isColumnHidden(at)}
         wanted, least = (sum(both[at] for both in shown.values()) for at in (0, 1))
-        excess = wanted - self.viewport().width()
-        part = min(max(excess / max(wanted - least, 1), 0.0), 1.0)
-        for section, (width, typical) in shown.items():
-            self.horizontalHeader().resizeSection(section, width - ceil(part * (width - typical)))
+        room = self.viewport().width()
+        part = min(max((wanted - room) / max(wanted - least, 1), 0.0), 1.0)
+        widths = {at: width - ceil(part * (width - typical)) for at, (width, typical) in shown.items()}
+        texts = [at for at in shown if not self.table.columns[at].format]
+        shortest = self.fontMetrics().horizontalAdvance(_SHORT_TEXT) + _GAP
+        while sum(widths.values()) > room and (long := [at for at in texts if widths[at] > shortest]):
+            widths[max(long, key=widths.__getitem__)] -= 1
+        for section, width in widths.items():
+            self.horizontalHeader().resizeSection(section, width)
 
     def _first_texts(self, column: Column) -> set[str]:
-        return {self.table.text(column, int(entry)) for entry in self.table.visible[:_TYPICAL_ROWS]} | {"spurious"}
+        return {self.table.text(column, int(entry)) for entry in self.table.visible[:_TYPICAL_ROWS]} | {_SHORT_TEXT}
 
 
 def _typical(column: Column) -> str:
