@@ -17,6 +17,9 @@ from .writer import PartWriter
 
 STOPPED = "The run was stopped. Give the same command again to resume it."
 
+_DECODERS = 3
+"""Processes that decode for each one that writes parts: with maps, writing an image takes a third of decoding it."""
+
 Counted = Callable[[int, int], None]
 """Called after every batch: images done since the last call, and how many of them failed."""
 
@@ -56,7 +59,7 @@ def run_blocks(
     """
     ahead = 2 * (computer.batch + pool.parallel)
     stream = pool.decode(chain.from_iterable(blocks.values()), decode, ahead)
-    with PartWriter(layout, apart=computer.ahead > 0 and pool.parallel > 1) as writer:
+    with PartWriter(layout, pool.parallel // _DECODERS if computer.ahead else 0) as writer:
         begun: deque[tuple[Block, Batch, bool, Begun]] = deque()
         for block, batch, last in _batches(stream, blocks, settings, computer):
             if cancelled():
