@@ -134,7 +134,7 @@ def test_a_gpu_gives_what_the_cpu_gives_in_float32(tiny_model: Path):
 def test_a_recorded_pass_gives_what_the_pass_itself_gives(tiny_model: Path):
     """The third batch of a size is repeated from a recording; others between leave it as it is."""
     model = load_model(tiny_model, device="cuda", precision="float16")
-    for seed, count in enumerate((1, 1, 1, 3, 3, 3, 2, 3, 1, 1, 1)):
+    for seed, count in enumerate((1, 1, 1, 2, 1, 2, 2, 2)):
         x = torch.cat([recipe.image(seed + at, *model.preprocessing.size) for at in range(count)])
         found = model.features(x)
         with torch.inference_mode():
