@@ -143,7 +143,8 @@ class Findings:
 
     def _fitted(self, rows: pd.DataFrame, shapes: NDArray[np.int64]) -> tuple[pd.DataFrame, list[str], list[str]]:
         """Fit boxes to images of shapes (n, 2): what is left, notes, and a message for each image of a wrong size."""
-        said = self.images.loc[rows["image_id"], ["height", "width"]].to_numpy(np.float64)
+        at = self.images.index.get_indexer(pd.Index(rows["image_id"]))  # `loc` takes a millisecond more, image by image
+        said = np.column_stack([self.images[name].to_numpy(np.float64)[at] for name in ("height", "width")])
         fits = np.any(np.isnan(said), axis=1) | np.all(said == shapes, axis=1)
         resized = ~fits & np.all(shapes == _RESIZED_SHAPE, axis=1) & (_RESIZED[0] in rows)
         boxes = rows[list(BOX)].to_numpy(np.float64)
