@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..base.arguments import expect
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, ImageNames, image_id_of, short_name, slug
 from ..base.reading import reads
@@ -55,6 +56,8 @@ class Findings:
     _names: ImageNames = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        expect(self.table, "boxes")
+        expect(self.images, "boxes")
         known = self.images.index.to_series()
         if "full_name" in self.images:
             known = self.images["full_name"].fillna(known)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base.arguments import expect
 from ..base.errors import ImageError
 from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
@@ -89,6 +90,11 @@ class Mammogram:
     windows: tuple[tuple[str, float, float], ...] = ()
     listed: str = ""
     _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        expect(self.pixels, "pixels")
+        if self.path is not None:
+            object.__setattr__(self, "path", Path(self.path))
 
     def __repr__(self) -> str:
         rows, cols = self.shape
