@@ -89,6 +89,7 @@ class MammoSAE(HasLinearTail):
     recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        expect(self.backbone, "network")
         self._check(self.heads)
         if self.sae is not None and self.sae.width != self.width:
             raise ModelError(
