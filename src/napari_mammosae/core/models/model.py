@@ -19,6 +19,7 @@ from ..images.preprocessing import Preprocessing
 from ..stats.products import product
 from .adapters.protocol import Backbone
 from .choices import Engine, Precision
+from .engines.devices import give_back
 from .engines.passes import Passes
 from .engines.precision import DTYPES, arithmetic, widest
 from .facts import Domain, ModelFacts
@@ -372,7 +373,7 @@ class MammoSAE(HasLinearTail):
         self._to("meta")
         gc.collect()
         if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+            give_back(self.device)
 
     def compile(self) -> None:
         """Compile the network with its first images, which takes about a minute and pays for many of them."""

@@ -75,7 +75,7 @@ class Passes:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)
         os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
         self.engine = "compiled"
-        self._extract = torch.compile(self._to_layer())
+        self._extract = GraphedPass(torch.compile(self._to_layer()))
 
     def _plain(self) -> tuple[Pass, Pass]:
         block = len(self._backbone.blocks) - 1 if self._block is None else self._block

@@ -17,6 +17,9 @@ from .writer import PartWriter
 
 STOPPED = "The run was stopped. Give the same command again to resume it."
 
+_DECODERS = 3
+"""Processes that decode for each one that writes parts: with maps, writing an image takes a third of decoding it."""
+
 Counted = Callable[[int, int], None]
 """Called after every batch: images done since the last call, and how many of them failed."""
 
@@ -57,8 +60,9 @@ def run_blocks(
     """
     ahead = 2 * (computer.batch + pool.parallel)
     stream = pool.decode(chain.from_iterable(blocks.values()), decode, ahead)
+    writers = 0 if computer.model.device == "cpu" else pool.parallel // _DECODERS
     begun: deque[tuple[Block, Batch, bool, Begun]] = deque()
-    with PartWriter(layout, apart=computer.model.device != "cpu" and pool.parallel > 1) as writer:
+    with PartWriter(layout, writers) as writer:
         try:
             for block, batch, last in _batches(stream, blocks, settings, computer):
                 if cancelled():

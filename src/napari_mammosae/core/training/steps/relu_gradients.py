@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.sae.autoencoder import SparseAutoencoder
+from ...models.sae.autoencoder import SparseAutoencoder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
