@@ -254,7 +254,7 @@ class MammoSAE(HasLinearTail):
         channels = self.backbone.in_channels
         if x.ndim != 4 or x.shape[1] != channels:
             raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
-        with torch.inference_mode(), arithmetic(self.precision):
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
             x = x.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             features = self._passes.extract(x)
         self.engine = self._passes.engine
@@ -273,7 +273,7 @@ class MammoSAE(HasLinearTail):
             If the model has no SAE.
         """
         cells = self.cells_of(features).to(self.device, self.dtype)
-        with arithmetic(self.precision):
+        with arithmetic(self.precision, self.device):
             return self.autoencoder.encode(cells.movedim(1, -1)).movedim(-1, 1)
 
     def decode(self, latents: Tensor, only: Tensor | None = None, of: Tensor | None = None) -> Tensor:
@@ -288,7 +288,7 @@ class MammoSAE(HasLinearTail):
             If the model has no SAE.
         """
         latents = latents.to(self.device, self.dtype).movedim(1, -1)
-        with arithmetic(self.precision):
+        with arithmetic(self.precision, self.device):
             if of is None:
                 return self.autoencoder.decode(latents, only).movedim(-1, 1)
             of = of.to(latents)
@@ -304,7 +304,7 @@ class MammoSAE(HasLinearTail):
         """Feature maps of the last layer, which heads read, of those (N, d, H', W') of the SAE's layer."""
         if self.block is None:
             return features
-        with torch.inference_mode(), arithmetic(self.precision):
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
             last = self._passes.finish(features.to(self.device, self.dtype))
         self.engine = self._passes.engine
         return last
