@@ -20,6 +20,10 @@ _HOME = Path(tempfile.mkdtemp(prefix="napari-mammosae-tests-"))
 _NUMBERS = count()
 _LOOPBACK = {"localhost", "127.0.0.1", "::1", "0.0.0.0", ""}
 
+# The tests start processes by the hundred, and each would compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 os.environ["NAPARI_CONFIG"] = str(_HOME / "napari.yaml")
 os.environ["HF_HOME"] = str(_HOME / "huggingface")
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -44,6 +44,21 @@ def test_a_healthy_torchvision_is_left_alone(tmp_path) -> None:
     assert done.stdout.strip() == "untouched", done.stderr
 
 
+def test_the_compiler_is_imported_once_it_is_asked_for(tmp_path) -> None:
+    (tmp_path / "torchvision.py").write_text("from torch._dynamo.utils import is_compile_supported\n")
+    (tmp_path / "timm.py").write_text(
+        "import torch, torchvision\n@torch.compiler.disable\ndef plain(x):\n    return x + 1\n"
+    )
+    code = (
+        "import torch\nfrom napari_mammosae.core.models.timm_import import import_timm\ntimm = import_timm()\n"
+        "print('torch._dynamo' in sys.modules, timm.plain(1), 'torch._dynamo' in sys.modules)\n"
+        "asked = timm.torchvision.is_compile_supported('cpu')\n"
+        "print(asked == torch._dynamo.utils.is_compile_supported('cpu'))"
+    )
+    done = run(code, str(tmp_path))
+    assert done.stdout.split() == ["False", "2", "True", "True"], done.stderr
+
+
 def test_another_failure_is_passed_on(tmp_path) -> None:
     (tmp_path / "timm.py").write_text("raise RuntimeError('something else')\n")
     code = "from napari_mammosae.core.models.timm_import import import_timm\nimport_timm()"

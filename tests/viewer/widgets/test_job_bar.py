@@ -7,7 +7,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QApplication, QVBoxLayout, QWidget
 
 from napari_mammosae.viewer.app.jobs import Jobs
-from napari_mammosae.viewer.widgets.job_bar import JobBar
+from napari_mammosae.viewer.widgets.job_bar import JobBar, MovingBar
 
 
 @pytest.fixture
@@ -104,3 +104,24 @@ def test_a_job_outlives_the_bar(qtbot, window, jobs):
     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
     go.set()
     qtbot.waitUntil(lambda: not jobs.busy)
+
+
+def test_a_busy_bar_moves_but_not_at_every_call_of_the_style(qtbot, window, monkeypatch):
+    bar, drawn = MovingBar(), []
+    monkeypatch.setattr(bar, "update", lambda: drawn.append(None))
+    window.layout().addWidget(bar)
+    bar.setRange(0, 0)
+    qtbot.waitUntil(bar.isVisible)
+    for number in (1, 2):
+        for _ in range(20):
+            event = QEvent(QEvent.Type(213))
+            event.ignore()
+            QApplication.sendEvent(bar, event)
+            assert event.isAccepted()  # else the style stops
+        assert len(drawn) >= number
+        qtbot.wait(250)
+    assert len(drawn) < 10
+    bar.hide()
+    event = QEvent(QEvent.Type(213))
+    QApplication.sendEvent(bar, event)
+    assert not event.isAccepted()

@@ -12,9 +12,11 @@ import importlib.util
 import os
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -34,7 +36,7 @@ def import_timm() -> ModuleType:
     ModelError
         If timm is not installed, or its import fails for another reason.
     """
-    with _lock:
+    with _lock, _without_compiler():
         load_triton_apart()
         try:
             return importlib.import_module("timm")
@@ -49,6 +51,45 @@ def import_timm() -> ModuleType:
             library.define(operator + _SCHEMA)  # type: ignore[no-untyped-call]
         _declared.append(library)
         return importlib.import_module("timm")
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Put off the import of PyTorch's compiler, which takes longer than all else that timm brings.
+
+    torchvision asks it for one function, which is called on regions of interest alone. Whoever asks for more meanwhile,
+    in another thread, gets the compiler itself.
+    """
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+
+    def forget() -> None:
+        for name, module in instead.items():
+            if sys.modules.get(name) is module:
+                del sys.modules[name]
+
+    def real(name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        forget()
+        return getattr(importlib.import_module("torch._dynamo"), name)
+
+    def disable(fn: Any = None, recursive: bool = True, **_: object) -> Any:
+        return torch._disable_dynamo(fn, recursive)  # type: ignore[attr-defined]
+
+    def is_compile_supported(device_type: str) -> bool:
+        return bool(importlib.import_module("torch._dynamo.utils").is_compile_supported(device_type))
+
+    instead = {name: ModuleType(name) for name in ("torch._dynamo", "torch._dynamo.utils")}
+    package, utils = instead.values()
+    vars(package).update(__path__=[str(Path(*torch.__path__, "_dynamo"))], __getattr__=real, disable=disable)
+    vars(utils).update(is_compile_supported=is_compile_supported)
+    sys.modules.update(instead)
+    try:
+        yield
+    finally:
+        forget()
 
 
 def load_triton_apart() -> None:
