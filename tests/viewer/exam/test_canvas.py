@@ -123,6 +123,12 @@ def test_a_step_shows_what_layers_made_anew_would(viewer, monkeypatch, qtbot):
         qtbot.wait(50)
         np.testing.assert_array_equal(viewer.screenshot(flash=False), seen[-1])
     assert all((one != other).any() for one, other in pairwise(seen))
+    workspace.session.current = 2  # silent
+    qtbot.wait(50)
+    nothing = viewer.screenshot(flash=False)
+    workspace.exam._layers.cells[0][1].colormap = "viridis"  # by the user, who sees zeros then
+    qtbot.wait(50)
+    assert (viewer.screenshot(flash=False) != nothing).any(axis=2).sum() > 100
 
 
 def test_four_real_images_and_all_latents_open_and_step_quickly(viewer, monkeypatch, qtbot):

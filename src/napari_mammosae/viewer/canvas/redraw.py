@@ -249,9 +249,15 @@ def _do_nothing(*_: object, **__: object) -> None:
 def refilled(viewer: ViewerModel, layer: Any) -> None:
     """Draw what the array of a 2-D image holds now, which napari shows as it is, without a copy."""
     canvas: Any = getattr(getattr(getattr(viewer, "window", None), "_qt_viewer", None), "canvas", None)
-    visual, shown = getattr(canvas, "layer_to_visual", {}).get(layer), getattr(layer, "_data_view", None)
+    visual: Any = getattr(canvas, "layer_to_visual", {}).get(layer)
+    shown: Any = getattr(layer, "_data_view", None)
     if visual is not None and viewer.dims.ndisplay == 2 and np.shares_memory(shown, layer.data):
         visual.node.set_data(shown)  # which has it drawn
+        is_clear = layer.colormap.colors[0][-1] == 0 and shown.max() <= layer.contrast_limits[0]
+        visual.node.visible = layer.visible and not is_clear
+        if is_clear:  # it would take as long as any other
+            for event in (layer.events.colormap, layer.events.contrast_limits):
+                event.connect(visual._on_visible_change)
     else:
         layer.refresh(thumbnail=False, highlight=False, extent=False)
 
