@@ -73,7 +73,8 @@ def given():
 MISTAKES = {
     "a folder for a run": (lambda g: ms.rank("some/run", "mass"), "'run' was given in place of a run; open its folder"),
     "no run": (lambda g: ms.rank(None, "mass"), "an object NoneType was given in place of a run"),
-    "exchanged": (lambda g: ms.intervene(g["model"], g["run"], latents=[1], label="mass"), "Run was given in place of"),
+    "exchanged": (lambda g: ms.intervene(g["model"], g["run"], latents=[1], label="mass"), "MammoSAE was given in"),
+    "a model for a run": (lambda g: ms.rank(g["model"], "mass"), "MammoSAE was given in place of a run"),
     "a name for a model": (lambda g: ms.intervene(g["run"], "demo", latents=[1], label="mass"), "'demo' .* of a model"),
     "of a sweep": (lambda g: ms.sweep(g["run"], "demo", "mass"), "load one with load_model"),
     "of a comparison": (lambda g: ms.compare(g["run"], "other", "mass"), "'other' was given in place of a run"),

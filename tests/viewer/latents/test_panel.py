@@ -261,6 +261,15 @@ def test_a_kept_ranking_is_there_at_once(dock, run, qtbot):
     assert dock.table.sort_key == "run.diff"
 
 
+def test_the_stack_follows_the_table_into_another_run(dock, image, run, session, qtbot):
+    assert session.order.name == "difference for mass"
+    session.run = other = FakeRun(run.path.parent, write=False)
+    settle(qtbot, dock)
+    assert dock.follow_button.isChecked()
+    assert session.order.name == "difference for mass"
+    assert session.order.measured_on is other
+
+
 def test_a_label_all_images_have_is_explained(dock, run, session, qtbot):
     run.images["label.mass"] = 1.0
     other = FakeRun(run.path.parent, write=False)

@@ -7,7 +7,7 @@ from .errors import SettingsError
 
 Kind: TypeAlias = Literal["run", "model", "mammogram", "latents", "boxes", "pixels", "network"]
 _KINDS: dict[Kind, tuple[tuple[str, ...], str]] = {
-    "run": (("pooled",), "open its folder with open_run"),
+    "run": (("info",), "open its folder with open_run"),
     "model": (("model_sha256",), "load one with load_model"),
     "mammogram": (("prepared",), "read its file with read_mammogram"),
     "latents": (("pooled_mean",), "compute them with compute_latents"),

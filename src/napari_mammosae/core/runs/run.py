@@ -71,9 +71,8 @@ class Run:
 
     def __init__(self, path: Path, info: dict[str, Any], positives: Positives | None = None) -> None:
         self.path = Path(path)
-        self._positives = positives or Positives()
+        self._layout, self._positives = Layout(self.path), positives or Positives()
         self.info = info | {"categories": info.get("categories", {}) | self._positives.categories}
-        self._layout = Layout(self.path)
         self._schemas = {
             "pooled": POOLED, "maps": maps_schema(info["format"]), "regions": regions_schema(info["format"]),
             "features": feature_schema(info["layer"]),

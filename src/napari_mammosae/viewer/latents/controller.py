@@ -174,7 +174,7 @@ class LatentList(Controller):
         """Scores measured over another run do not stay with the stack either."""
         self.fill()
         maps, order = self.session.maps, self.session.order
-        if maps is not None and order is not None and self.session.is_foreign(order):
+        if not self._follows and maps is not None and order is not None and self.session.is_foreign(order):
             self.session.order = Order.by_score(maps.pooled_mean, BY_IMAGE, self.session.image)
 
     def _on_ranked(self) -> None:
