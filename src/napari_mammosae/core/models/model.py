@@ -255,8 +255,7 @@ class MammoSAE(HasLinearTail):
         if x.ndim != 4 or x.shape[1] != channels:
             raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
         with torch.inference_mode(), arithmetic(self.precision, self.device):
-            x = x.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
-            features = self._passes.extract(x)
+            features = self._passes.extract(x.to(self.device, self.dtype))
         self.engine = self._passes.engine
         return features
 

@@ -61,12 +61,13 @@ class OpenVinoNetwork:
         with self._lock:
             request, idle = self._request((1, *x.shape[1:]), torch.get_num_threads())
         planes = x.float().contiguous(memory_format=torch.contiguous_format).numpy()
-        # one by one, as gates are in the weights
-        results = [request.infer([planes[i : i + 1]], share_inputs=True)[0] for i in range(len(planes))]
+        found = []
+        for i in range(len(planes)):  # one by one, as gates are in the weights
+            result = request.infer([planes[i : i + 1]], share_inputs=True, share_outputs=True)[0]
+            # in PyTorch's order: products over the channels of each cell are slow in another one
+            found.append(torch.from_numpy(result).clone(memory_format=torch.channels_last))
         idle.append(request)
-        # as PyTorch's: products over the channels of each cell are slow in another order
-        found = torch.cat([torch.from_numpy(result) for result in results])
-        return found.to(x.dtype).contiguous(memory_format=torch.channels_last)
+        return (torch.cat(found) if len(found) > 1 else found[0]).to(x.dtype)
 
     def _request(self, shape: tuple[int, ...], threads: int) -> tuple[Any, list[Any]]:
         """Return what computes inputs of one shape with so many threads, and where to put it back."""

@@ -46,13 +46,13 @@ class Passes:
 
     def extract(self, x: Tensor) -> Tensor:
         """Feature maps of the SAE's layer, of images."""
-        compute = self._extract
+        compute, quick = self._extract, self.engine == "openvino"  # whose order of values is its own
         try:
-            return compute(x)
+            return compute(x if quick else _channels_last(x))
         except Exception as error:
             if compute is self._extract:  # else another thread has met it before
                 self._give_up(error)
-            return self._extract(x)
+            return self._extract(_channels_last(x))
 
     def finish(self, features: Tensor) -> Tensor:
         """Feature maps of the last layer, of those of the SAE's layer."""
@@ -96,3 +96,7 @@ class Passes:
         what = "torch.compile" if self.engine == "compiled" else "OpenVINO"
         warnings.warn(f"{what} failed ({first_line(error)}); continuing without it", stacklevel=4)
         self.release()
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
