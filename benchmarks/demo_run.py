@@ -78,7 +78,7 @@ def main() -> None:
     report.add("… of it opening the run and ranking", start + took - watch.last, "s")
     report.add("updates of the progress", watch.updates)
     report.add("… with a time left", watch.with_time_left)
-    for phase, bound in ((MAKING, FRAME_MS), (OPENING, None), (ELSE, None)):
+    for phase, bound in ((MAKING, FRAME_MS), (OPENING, FRAME_MS), (ELSE, None)):
         longest = 1000 * pulse.longest.get(phase, 0.0)
         report.add(f"longest time without an answer of the window, {phase}", longest, "ms", at_most=bound)
         report.add("… of it on the processor", 1000 * pulse.busiest.get(phase, 0.0), "ms")

@@ -24,9 +24,9 @@ from _report import Report
 from napari_mammosae.core.base.errors import Cancelled
 from napari_mammosae.core.training import sae_training
 from napari_mammosae.core.training.batches import Epochs
-from napari_mammosae.core.training.one_training import OneTraining
-from napari_mammosae.core.training.relu_gradients import ReluGradients
+from napari_mammosae.core.training.one_training import COMPILE_FROM, OneTraining
 from napari_mammosae.core.training.settings import SAETrainingSettings
+from napari_mammosae.core.training.steps.relu_gradients import ReluGradients
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,9 @@ def clock(device: str) -> float:
 def compare(report: Report, device: str, precision: str, bound: float, rounds: int) -> None:
     """Time steps and their products in turn, with everything that a step does beside them."""
     features = np.random.default_rng(0).normal(size=(CELLS, WIDTH)).astype(np.float16)
-    settings = SAETrainingSettings(epochs=1000, resample_every=0, precision=precision).settle(WIDTH)  # type: ignore[arg-type]
+    settings = SAETrainingSettings(epochs=COMPILE_FROM, batch=CELLS, resample_every=0, precision=precision).settle(
+        WIDTH
+    )  # type: ignore[arg-type]
     gradients = ReluGradients(half=precision == "bfloat16")
     training = OneTraining(features, settings, 1.0, 1, gradients, device, None)
     passes, order = Epochs(features, CELLS, device), np.random.default_rng(0)

@@ -26,6 +26,7 @@ from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.core.models.adapters.kinds import read_mammoscreen_config
 from napari_mammosae.core.models.files.facts_file import read_facts
 from napari_mammosae.core.models.files.found_again import read_found_again
+from napari_mammosae.core.models.files.head_files import read_trained_head
 from napari_mammosae.core.models.files.model_files import read_model_file
 from napari_mammosae.core.models.published.catalogue import published_model
 from napari_mammosae.core.models.published.fetch import extract_member, find_member, opened_zip
@@ -143,6 +144,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "answers": read_answers,
     "found again": read_found_again,
     "heads": read_record,
+    "trained head": lambda path: read_trained_head(path, "0" * 64),
 }
 
 

@@ -158,6 +158,7 @@ def _models(folder: Path) -> Iterator[Seed]:
     based.mkdir()
     write_head(based / "scar.safetensors", head, "0" * 64)
     yield Seed("weights", based / "scar.safetensors")
+    yield Seed("trained head", based / "scar.safetensors")
     record = {
         "base": "demo",
         "heads": {"scar": {"classes": ["scar"], "task": "binary", "label": "scar", "provenance": {}}},

@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import pickle
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -81,6 +82,16 @@ MISTAKES = {
     "a file for an image": (lambda g: g["model"].predict("a.png"), "'a.png' .* a mammogram; read its file"),
     "of its latents": (lambda g: ms.compute_latents(g["model"], g["path"]), "'phantoms' .* of a mammogram"),
     "of a figure": (lambda g: ms.plot_latents(g["image"], g["maps"], boxes="b.csv"), "'b.csv' .* of boxes"),
+    "verdicts on a folder": (lambda g: ms.Verdicts("some/run"), "'run' was given in place of a run; open its folder"),
+    "a folder for a baseline": (lambda g: ms.evaluate(g["run"], untrained=Path("run")), "'run' .* of a run"),
+    "of a training": (lambda g: ms.train_head("some/run", "mass"), "'run' .* of a run"),
+    "of an SAE's training": (lambda g: ms.train_sae("images", "demo"), "'demo' .* of a model"),
+    "of an export": (lambda g: ms.export_sae("sae.safetensors", "out"), "'sae.safetensors' .* of a model"),
+    "of a run's model": (lambda g: ms.open_run(g["run"].path, Path("demo")), "'demo' .* of a model"),
+    "of a viewer": (lambda g: ms.view(g["image"], maps="maps.npz", show=False), "'maps.npz' .* of latents"),
+    "a file for pixels": (lambda g: ms.Mammogram(Path("a.png"), "a"), "'a.png' .* of pixels; read their file"),
+    "a file for a table": (lambda g: ms.Findings("b.csv", "b.csv", "b"), "'b.csv' .* of boxes; read their"),
+    "a file for a network": (lambda g: ms.MammoSAE("model.toml", None), "'model.toml' .* of a network; load a model"),
     "a prompt's": (lambda g: ms.text_head("demo", "mass"), "of a model"),
     "too few": (lambda g: ms.plot_latents(g["image"], g["maps"], top=-1), "top is -1; give a number of latents"),
     "beyond the last": (lambda g: ms.plot_latents(g["image"], g["maps"], latents=[2048]), "they go from 0 to 2047"),
@@ -101,6 +112,12 @@ def test_what_is_given_by_mistake_is_named(given, mistake, tmp_path, monkeypatch
     with pytest.raises(ms.MammoSAEError, match=said):
         call(given)
     assert not list(tmp_path.iterdir())
+
+
+def test_places_are_texts_or_paths(given):
+    run, image = given["run"], given["image"]
+    assert ms.Run(str(run.path), run.info).pooled("mean").nnz == run.pooled("mean").nnz
+    assert ms.Mammogram(image.pixels, image.image_id, str(image.path)).full_name == image.full_name
 
 
 def test_verdicts_on_what_is_no_latent_or_after_closing_are_refused(given, tmp_path):

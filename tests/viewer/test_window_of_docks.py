@@ -22,6 +22,8 @@ from napari_mammosae.viewer.app.keymap import help_rows
 from napari_mammosae.viewer.app.preferences import PLUGIN
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.canvas.camera import extent_shown
+from napari_mammosae.viewer.intervention.plots import WaterfallPlot
+from napari_mammosae.viewer.intervention.result_panel import ResultPart
 from napari_mammosae.viewer.latents.region import TOOLS
 from napari_mammosae.viewer.widgets.focus import COLOR, controls_in
 from napari_mammosae.viewer.widgets.parts import Dock
@@ -263,3 +265,24 @@ def test_files_opened_together_do_not_lie_on_each_other(viewer, tmp_path, qtbot)
     (shown,) = [layer for layer in viewer.layers if layer.visible]
     assert owned(viewer).find("mammogram") is shown
     docks_of(viewer)[0].widget().cleanup()
+
+
+def test_a_dock_behind_another_draws_nothing_until_it_is_looked_at(filled, qtbot, monkeypatch):
+    docks = {type(dock.widget()).__name__: dock for dock in docks_of(filled)}
+    drawn, show = [], WaterfallPlot.show_terms
+    monkeypatch.setattr(WaterfallPlot, "show_terms", lambda plot, *rest: drawn.append(plot) or show(plot, *rest))
+    work = workspace_of(filled)
+    docks["ModelDock"].raise_()
+    QApplication.processEvents()
+    drawn.clear()
+    for k in (3, 5):
+        work.intervention.change(source="image", k=k)
+    QApplication.processEvents()
+    assert not drawn
+    docks["InterveneDock"].raise_()
+    QApplication.processEvents()
+    result = docks["InterveneDock"].widget().findChild(ResultPart)
+    assert drawn == [result.waterfall]  # once, for the last of the changes
+    assert not result.missed
+    work.intervention.change(k=2)
+    assert len(drawn) == 2  # seen: at once

@@ -159,6 +159,8 @@ def _about_model(run: "Run", named: str | None, *, needed: bool) -> "tuple[dict[
 
 
 def _summary(found: "ServerNames") -> str:
+    from ..core.naming.vlm.result import compared_lines
+
     table = found.table()
     named = table[table["name"] != ""]
     lines = [f"{len(named)} of {len(table)} latents named, {int(named['beats_chance'].sum())} better than chance"]
@@ -168,10 +170,4 @@ def _summary(found: "ServerNames") -> str:
             f"{row['latent']:>6}  {row['name']:<36} AUROC {row['auroc']:.3f} ({row['auroc_lo']:.3f} to "
             f"{row['auroc_hi']:.3f}), other names {row['auroc_shuffled']:.3f}, q {row['auroc_q']:.2g}{better}"
         )
-    if found.nulls:
-        lines += [
-            f"{row['units']}: {row['named']} of {row['latents']} named, {row['beats_chance']} better than chance, mean "
-            f"AUROC {row['auroc']:.3f}"
-            for row in found.comparison().to_dict("records")
-        ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *compared_lines(found)])

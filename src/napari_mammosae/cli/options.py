@@ -200,7 +200,7 @@ AutoWorkers = Annotated[
 ]
 Compile = Annotated[
     Literal["auto", "on", "off"],
-    typer.Option("--compile", help="Compile the network, a minute's work. auto: on a GPU, from 16,000 images on."),
+    typer.Option("--compile", help="Compile the network, a minute's work. auto: on a GPU, from 50,000 images on."),
 ]
 Labels = Annotated[
     list[Path] | None,

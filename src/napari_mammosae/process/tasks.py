@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..core.annotations.positives import Uncertain, parse_positive
@@ -183,7 +183,8 @@ def train_head(
 
     trained = train(open_run(path, positive=positive or None), label, progress=report)
     written = save_heads([trained], path / FOLDER, base)
-    return trained.head, f"{trained.describe()}. Kept in {path.name}/{FOLDER}/{written[1].name}."
+    kept = next(file for file in written if file.stem == trained.head.name)
+    return replace(trained.head, file=kept), f"{trained.describe()}. Kept in {path.name}/{FOLDER}/{written[1].name}."
 
 
 TASKS: dict[str, Callable[..., Any]] = {

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from ..core.base.arguments import expect
 from ..core.base.errors import MammoSAEError, ModelError
 from ..core.base.progress import ignore
 from ..core.base.provenance import beside, provenance, write_results
@@ -160,6 +161,8 @@ def view(
     from ..core.runs.run import Run
     from ..process.opening import open_handles
 
+    if maps is not None:
+        expect(maps, "latents")
     handle, local = (None, None) if model is None else open_handles(model)
     opened = run if run is None or isinstance(run, Run) else open_run(run)
     if opened is not None and handle is not None:

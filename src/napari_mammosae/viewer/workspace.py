@@ -17,7 +17,7 @@ from .app.preferences import preferences
 from .app.session import Session
 from .app.status import Status
 from .canvas.actions import CanvasActions
-from .canvas.redraw import remember_shaders
+from .canvas.redraw import remember_cells, remember_shaders
 from .canvas.scene import Scene
 from .canvas.tools.scale_bar import ScaleBar
 from .canvas.tools.window_drag import follow_right_button
@@ -71,6 +71,7 @@ class Workspace:
 
     def __init__(self, viewer: ViewerModel) -> None:
         chosen = preferences()
+        remember_cells()
         remember_shaders()
         self._undo = ExitStack()
         self.companions: dict[str, Controller] = {}

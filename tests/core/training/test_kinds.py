@@ -11,11 +11,11 @@ import kinds_in_numpy as formulas
 from napari_mammosae.core.base.errors import Cancelled, CheckpointError, SettingsError
 from napari_mammosae.core.models.sae.export import export_sae
 from napari_mammosae.core.models.sae.reading import read_sae
-from napari_mammosae.core.training.objectives import objective
-from napari_mammosae.core.training.relu_gradients import ReluGradients
 from napari_mammosae.core.training.sae_training import evaluate_parts, evaluate_sae, train_sae
 from napari_mammosae.core.training.settings import KINDS, SAETrainingSettings
 from napari_mammosae.core.training.starting import input_scale, start
+from napari_mammosae.core.training.steps.objectives import objective
+from napari_mammosae.core.training.steps.relu_gradients import ReluGradients
 
 D, TRUE, ACTIVE = 20, 24, 3
 QUICK = {"expansion": 2, "epochs": 24, "batch": 256, "learning_rate": 2e-2}
@@ -151,7 +151,7 @@ def test_dead_latents_learn_what_the_others_miss(monkeypatch: pytest.MonkeyPatch
     settings = SAETrainingSettings(kind="topk", k=2, expansion=2, epochs=12, batch=150, learning_rate=1e-2)
     found = []
     for weight in (1 / 32, 0):
-        monkeypatch.setattr("napari_mammosae.core.training.objectives._AUXILIARY", weight)
+        monkeypatch.setattr("napari_mammosae.core.training.steps.objectives._AUXILIARY", weight)
         reports: list[Any] = []
         sae = train_sae(cells, settings, each_epoch=reports.append)
         assert reports[0].dead == D

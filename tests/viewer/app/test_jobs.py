@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 from napari.qt.threading import create_worker  # noqa: F401  (imported before the first test is timed)
+from qtpy.QtCore import QTimer
 
 from napari_mammosae.core.base.errors import ImageError
 from napari_mammosae.core.base.progress import Progress
@@ -163,3 +164,33 @@ def test_many_jobs_that_wait_keep_no_other_from_running(qtbot):
     qtbot.waitUntil(lambda: done == ["done"], timeout=5000)
     go.set()
     qtbot.waitUntil(lambda: not any(jobs.busy for jobs in waiting), timeout=5000)
+
+
+def test_a_result_shown_in_steps_lets_the_window_answer_in_between(qtbot, jobs):
+    seen, ended = [], []
+    jobs.ended.connect(lambda: ended.append(len(seen)))
+
+    def show(value):
+        for step in range(3):
+            QTimer.singleShot(0, partial(seen.append, "answer"))
+            seen.append(step * value)
+            assert jobs.busy
+            yield
+
+    jobs.start("a", lambda report: 2, show, pytest.fail)
+    qtbot.waitUntil(lambda: bool(ended), timeout=5000)
+    assert seen == [0, "answer", 2, "answer", 4, "answer"]
+    assert ended == [6]
+    assert not jobs.busy
+
+
+def test_a_job_begun_while_a_result_is_shown_waits_for_its_last_step(qtbot, jobs, out):
+    def show(value):
+        out.take("begun")
+        jobs.start("b", lambda report: "next", out.take, out.take)
+        yield
+        out.take("shown")
+
+    jobs.start("a", lambda report: 1, show, out.take)
+    finish(qtbot, jobs)
+    assert out.values == ["begun", "shown", "next"]

@@ -164,3 +164,19 @@ def test_missing_scores_come_last_and_ties_by_number():
     order = Order.by_score([1.0, np.nan, 3.0, 1.0], "x")
     assert order.latents.tolist() == [2, 0, 3, 1]
     assert order.ranks.tolist() == [1, 3, 0, 2]
+
+
+def test_a_run_is_opened_step_by_step_or_assigned_at_once():
+    session, done = Session(), []
+    session.events.run.connect(lambda run: done.append(run))
+    for name in ("table", "curve"):
+        session.events.run.connect(lambda run, name=name: session.afterwards(lambda: done.append(f"{name} of {run}")))
+    steps = session.open_run("a")
+    next(steps)
+    assert (session.run, done) == ("a", ["a"])
+    next(steps)
+    assert done == ["a", "table of a"]
+    assert list(steps) == []
+    assert done == ["a", "table of a", "curve of a"]
+    session.run = "b"
+    assert done[3:] == ["b", "table of b", "curve of b"]

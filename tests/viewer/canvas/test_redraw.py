@@ -8,7 +8,15 @@ from fakes import FakeModel, latent_maps, mammogram
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas import layers
-from napari_mammosae.viewer.canvas.redraw import controls_later, drawn_once, garbage_later, remember_shaders
+from napari_mammosae.viewer.canvas.redraw import (
+    controls_later,
+    drawn_once,
+    garbage_later,
+    pictured_later,
+    refilled,
+    remember_cells,
+    remember_shaders,
+)
 from napari_mammosae.viewer.canvas.scene import Scene
 
 
@@ -110,6 +118,50 @@ def test_no_garbage_is_collected_meanwhile_and_some_is_afterwards():
     with pytest.raises(ValueError, match="boom"), garbage_later():
         raise ValueError("boom")
     assert gc.isenabled()
+
+
+def test_an_array_filled_with_other_values_is_shown(viewer):
+    layer, told = viewer.add_image(np.zeros((4, 4), np.float32)), []
+    layer.events.set_data.connect(told.append)
+    layer.data[...] = 3
+    refilled(viewer, layer)
+    assert told
+    assert layer.get_value((1, 1)) == 3
+
+
+def test_a_thumbnail_is_made_once_after_the_last_of_several_changes(viewer, qtbot):
+    layer, told = viewer.add_image(np.ones((4, 4))), []
+    pictured_later(layer)
+    layer.events.thumbnail.connect(told.append)
+    for top in (8, 4, 2):
+        layer.contrast_limits = (0, top)
+    assert not told
+    qtbot.waitUntil(lambda: bool(told))
+    qtbot.wait(400)
+    assert len(told) == 1
+    assert layer.thumbnail[16, 16, 0] == pytest.approx(128, abs=1)  # 1 of 0 to 2
+
+
+def test_the_cells_of_a_grid_are_those_that_napari_finds(viewer):
+    remember_cells()
+    remember_cells()
+    grid = viewer.canvas.grid
+    layers = [viewer.add_image(np.zeros((4, 4))) for _ in range(5)]
+    for enabled, stride, shape, hidden in (
+        (False, 1, (-1, -1), ()),
+        (True, 1, (-1, -1), ()),
+        (True, 2, (-1, -1), ()),
+        (True, -2, (-1, -1), ()),
+        (True, -2, (1, 3), (4,)),
+        (True, 2, (2, 2), (0, 1)),
+    ):
+        grid.enabled, grid.stride, grid.shape = enabled, stride, shape
+        for at, layer in enumerate(layers):
+            layer.visible = at not in hidden
+        for _ in range(2):
+            found = list(grid.iter_viewboxes(viewer.layers))
+            assert found == list(type(grid).iter_viewboxes.__wrapped__(grid, viewer.layers))
+            assert [grid.contents_at(place, viewer.layers) for place, _ in found] == [inside for _, inside in found]
 
 
 FRAGMENT = "uniform vec4 u_color;\nvoid main() { gl_FragColor = u_color; }  // varying vec2 no\n"

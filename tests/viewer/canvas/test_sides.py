@@ -9,7 +9,7 @@ from fakes import INPUT, FakeModel, latent_maps
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas.scene import Scene
-from napari_mammosae.viewer.canvas.sides import air_side
+from napari_mammosae.viewer.canvas.sides import air_side, put_texts
 from napari_mammosae.viewer.canvas.texts import PREDICTION, write_latent, write_prediction
 
 
@@ -90,3 +90,49 @@ def test_a_text_has_a_box_only_while_a_layer_reaches_below_it(scene):
     assert not text.box
     write_prediction(viewer, scene.session)
     assert viewer.canvas.overlays[PREDICTION].box
+
+
+LONG = "a verdict that three readers gave, each with a reason of several words, and a note"
+
+
+@pytest.mark.parametrize("breast", ["left", "right"])
+@pytest.mark.parametrize("columns", [500, 900], ids=["narrow", "wide"])
+def test_long_lines_keep_clear_of_the_image(scene, breast, columns):
+    viewer, session = scene.viewer, scene.session
+    viewer.canvas.size = (600, columns)
+    look_at(scene, breast)
+    rows, cols = INPUT
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0.0, (rows - 1) / 2, (cols - 1) / 2), 0.8 * 600 / rows
+    session.verdicts = lambda latent: LONG
+    scene.write_texts()
+    top, beside = np.array((300, columns / 2)) - viewer.scene.camera.zoom * np.array(INPUT) / 2  # it is in the middle
+    text = viewer.canvas.overlays.text.text
+    first, *others = text.split("\n")
+    assert first == f"rank 1 of 64   latent {session.current}"  # above the image nothing is broken
+    low = [line for at, line in enumerate(others, start=2) if 10 + 18 * at > top]
+    assert max(map(len, low)) * 8 <= max(beside, 8 * 18)
+    assert LONG[:40] in " ".join(low)
+    viewer.canvas.grid.enabled = True  # an image to a cell: beside it there is another
+    assert LONG in viewer.canvas.overlays.text.text.split("\n")
+
+
+@pytest.mark.parametrize(
+    ("cell", "covered"), [(None, False), (0, False), (1, True)], ids=["empty grid", "first cell", "second cell"]
+)
+def test_in_a_grid_a_text_has_a_box_where_a_layer_of_its_cell_lies_below(qapp, cell, covered):
+    viewer = ViewerModel()
+    viewer.canvas.size = (600, 800)
+    for at in range(2):
+        # both are centred in their cells of 400 columns; one fills it, the other leaves the corners free
+        viewer.add_image(
+            np.zeros((1200, 800) if at == cell else (20, 20)), translate=(0, 0) if at == cell else (590, 390)
+        )
+    viewer.canvas.grid.stride, viewer.canvas.grid.enabled = -1, True
+    viewer.layers.reverse()
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (0.0, 600.0, 400.0), 0.5
+    put_texts(viewer, "right")
+    write_latent(viewer, "over air")
+    assert viewer.canvas.overlays.text.box == covered
+    viewer.canvas.grid.enabled = False
+    write_latent(viewer, "over all of them")
+    assert not viewer.canvas.overlays.text.box

@@ -1,6 +1,7 @@
 """An exam on a real canvas: to the pixel where it belongs, drawn once a step, and quick enough to work with."""
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -94,6 +95,32 @@ def test_mirrored_views_are_registered_to_one_source_pixel(viewer, monkeypatch, 
             column = 2 * gap + shape[1] - 1 - column
         assert abs((rows * light).sum() - (30 + 60 - 0.5)) <= 1
         assert abs((cols * light).sum() - column) <= 1
+
+
+def test_a_step_shows_what_layers_made_anew_would(viewer, monkeypatch, qtbot):
+    grid, shape = (6, 5), (300, 200)
+    model, rng = FakeModel(n_latents=4, grid=grid), np.random.default_rng(0)
+    frame, live = Frame(shape, (0, 0, *shape), (384, 256)), np.array([0, 1, 3], np.int32)
+    maps = [maps_of(model, live, scale * rng.random((3, *grid), np.float32), frame) for scale in (1, 2, 3, 4)]
+    workspace = shown(viewer, monkeypatch, exam([np.eye(*shape, dtype=np.uint8)] * 4, maps), model)
+    seen = []
+    for latent, act in (
+        (3, lambda: None),
+        (0, lambda: setattr(workspace.session, "contrast", "shared")),
+        (1, lambda: setattr(viewer.scene.camera, "zoom", 2 * viewer.scene.camera.zoom)),
+        (2, lambda: setattr(workspace.exam._layers.cells[1][1], "visible", False)),
+        (3, lambda: setattr(workspace.exam._layers.cells[1][1], "visible", True)),
+    ):
+        act()
+        workspace.session.current = latent
+        qtbot.wait(50)
+        seen.append(viewer.screenshot(flash=False))
+        for heat in (cell[1] for cell in workspace.exam._layers.cells):
+            heat.data = heat.data.copy()
+            heat.refresh()
+        qtbot.wait(50)
+        np.testing.assert_array_equal(viewer.screenshot(flash=False), seen[-1])
+    assert all((one != other).any() for one, other in pairwise(seen))
 
 
 def test_four_real_images_and_all_latents_open_and_step_quickly(viewer, monkeypatch, qtbot):

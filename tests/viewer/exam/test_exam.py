@@ -12,6 +12,7 @@ from fakes import FakeModel
 from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer.app.order import Order
+from napari_mammosae.viewer.canvas.sides import put_texts
 from napari_mammosae.viewer.exam.layers import hang_exam
 from napari_mammosae.viewer.workspace import workspace_of
 
@@ -119,6 +120,39 @@ def test_one_latent_on_one_scale_over_all_views(opened, viewer, qtbot):
     for place, row in enumerate((3, 1, 2, 0)):
         stack = workspace.exam._layers.cells[place][1]
         np.testing.assert_array_equal(stack.data, run.dense[row][..., 5])
+
+
+def bars(workspace):
+    """Which places of the grid have a colour bar, where it stands, and whether on a box."""
+    found = []
+    for place, (_, heat, *_) in enumerate(workspace.exam._layers.cells):
+        if heat.visible and heat.colorbar.visible:
+            found.append((place, str(heat.colorbar.position), heat.colorbar.box))
+    return found
+
+
+@pytest.mark.parametrize(("text", "beside", "place"), [("right", 0, "top_left"), ("left", 1, "top_right")])
+def test_one_colour_bar_stands_for_all_views_in_the_air_away_from_the_text(opened, viewer, qtbot, text, beside, place):
+    viewer.canvas.size = (600, 1000)
+    workspace = opened()
+    put_texts(viewer, text)
+    show(workspace, qtbot)
+    qtbot.waitUntil(lambda: bars(workspace) == [(beside, place, False)])  # R MLO, or L MLO: outside is air
+    assert viewer.canvas.overlays.text.position == f"top_{text}"
+    workspace.session.current = 7
+    heat = workspace.exam._layers.cells[beside][1]
+    assert {tuple(cell[1].contrast_limits) for cell in workspace.exam._layers.cells} == {tuple(heat.contrast_limits)}
+    heat.visible = False
+    qtbot.waitUntil(lambda: len(bars(workspace)) == 1 and bars(workspace)[0][0] != beside)
+    heat.visible = True
+    qtbot.waitUntil(lambda: bars(workspace) == [(beside, place, False)])
+    mammogram = workspace.exam._layers.cells[beside][0]
+    viewer.scene.camera.center = (0.0, *mammogram.extent.world.mean(axis=0))
+    viewer.scene.camera.zoom *= 20  # the image fills the cell
+    assert bars(workspace) == [(beside, place, True)]
+    assert mammogram.name_overlay.box
+    workspace.toggle_exam()
+    assert not any(layer.colorbar.visible for layer in viewer.layers if owned(viewer).role_of(layer) == "exam")
 
 
 def test_figures_of_each_view(opened, qtbot):

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from napari.components import ViewerModel
 
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.making.make import write_run
@@ -12,6 +13,8 @@ from napari_mammosae.viewer.canvas.latent_view import Prediction, prediction_tex
 from napari_mammosae.viewer.canvas.texts import PREDICTION
 from napari_mammosae.viewer.docks import InterveneDock, ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
+from napari_mammosae.viewer.sessions.controller import keeper_of
+from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle, open_run_in
 from runs_kit import write_images
 
@@ -94,6 +97,39 @@ def test_heads_are_hidden_and_shown(qtbot, viewer, docks):
     assert shown == ["clip"]
     part.menu.actions()[0].trigger()
     assert any(line.startswith("mass ") for line in viewer.canvas.overlays[PREDICTION].text.split("\n"))
+
+
+def test_a_trained_head_comes_back_with_a_session(qtbot, docks, path, tmp_path, request):
+    dock, session = docks[0], docks[0].session
+    train(qtbot, dock, "clip")
+    keeper_of(dock.workspace).save(tmp_path / "a.session.json")
+    assert str(path) not in (tmp_path / "a.session.json").read_text()
+    again = workspace_of(ViewerModel())
+    request.addfinalizer(again.close)
+
+    def restore():
+        keeper_of(again).open(tmp_path / "a.session.json")
+        qtbot.waitUntil(lambda: not keeper_of(again).busy, timeout=60_000)
+        return again.status.last_told[0]
+
+    assert restore() == "Session restored."
+    assert again.session.model.classes == session.model.classes == ("mass", "suspicious_calcification", "clip")
+    np.testing.assert_array_equal(again.session.model.heads[-1].weight, session.model.heads[-1].weight)
+    np.testing.assert_allclose(again.session.maps.logits, session.maps.logits, atol=1e-6)
+    again.images.unload()
+    file, kept = path / "heads" / "clip.safetensors", b""
+    try:
+        kept = file.read_bytes()
+        file.write_bytes(kept[:40])
+        text = restore()
+        assert "clip.safetensors has changed since" in text
+        assert "the head clip (" in text
+        file.unlink()
+        again.images.unload()
+        assert restore() == "Session restored, but clip.safetensors was not found."
+        assert again.session.model.classes == ("mass", "suspicious_calcification")
+    finally:
+        file.write_bytes(kept)
 
 
 def test_a_head_that_cannot_be_trained_says_why(qtbot, docks):

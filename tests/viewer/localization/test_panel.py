@@ -688,7 +688,7 @@ def test_other_images_than_mammograms_have_no_measures_of_a_breast(qtbot, dock):
     assert {"Lift", "Pectoral", "Outside breast", "Markers", "Skin line", "Energy in box"} <= names
     chest = Preprocessing(size=SHAPE, breast=False)
     dock.workspace.session.handle = fakes.FakeModel(preprocessing=chest)
-    dock.boxes.refresh(None)
+    dock.boxes.refresh()
     names = {label.text() for label in dock.boxes.findChildren(QLabel) if not label.isHidden()}
     assert not {"Lift", "Pectoral", "Outside breast", "Markers", "Skin line"} & names
     assert {"Energy in box", "Lift, image", "Recall"} <= names

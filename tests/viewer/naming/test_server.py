@@ -2,10 +2,13 @@
 
 import time
 
+import numpy as np
 import pytest
+from qtpy.QtWidgets import QFileDialog
 
 import vlm_kit
 import vlm_server
+from napari_mammosae.core.runs import opening
 from napari_mammosae.viewer.naming import server_panel
 from napari_mammosae.viewer.naming.server import SENT
 from napari_mammosae.viewer.naming.server_panel import ServerPart
@@ -72,6 +75,39 @@ def test_the_cost_is_told_before_and_the_names_come_into_the_table(part, qtbot, 
     part.session.blind = True
     assert not part.start.isEnabled()
     assert not book.names
+
+
+def test_names_are_held_against_another_run_as_by_the_command(part, qtbot, asked, tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    other = vlm_kit.PatchRun(tmp_path / "other")
+    other.dense = other.dense[np.random.default_rng(1).permutation(len(other.dense))]
+    other.info |= {"model": "patches-random"}
+    opened, read = [], opening.open_run
+
+    def open_run(path):
+        opened.append(path)
+        return other if path == other.path else read(path)
+
+    monkeypatch.setattr(opening, "open_run", open_run)
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(other.path))
+    part.against_button.click()
+    with vlm_server.serving(answer=vlm_kit.seeing) as vlm:
+        fill(part, vlm.url)
+        part.start.click()
+        settle(part, qtbot)
+    assert opened == [other.path]
+    assert asked[0][1].startswith("2 latents: at most ")  # one of each run
+    first, second = part.note.text().split("\n")[:2]
+    assert first.startswith("patches: 1 of 1 named, 1 better than chance, mean AUROC 1.0")
+    assert second.startswith("patches-random: ")
+    assert "better than chance, mean AUROC" in second
+    compared = (part.session.run.path / "names" / "names.compared.csv").read_text()
+    assert "patches-random" in compared
+    part.against.setText(str(tmp_path / "gone"))
+    part.against.textEdited.emit("")
+    part.start.click()
+    settle(part, qtbot)
+    assert "gone" in part.note.text()
 
 
 def test_models_are_listed_and_another_dock_shows_the_same(part, qtbot, asked):

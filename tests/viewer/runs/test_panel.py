@@ -1,12 +1,14 @@
 """Runs opened, made and looked through; the real model code with tiny weights, no OpenGL."""
 
+import time
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 
 import tiny
 from fake_run import FakeRun
@@ -551,3 +553,17 @@ def test_back_to_the_run_s_boxes(qtbot, dock, run_path, tmp_path):
     assert session.findings is before
     assert not part.run_boxes_button.isVisibleTo(part)
     part.cleanup()
+
+
+def test_a_run_is_opened_in_turns_between_which_the_window_answers(qtbot, dock, run_path):
+    work, filled, turns = dock.workspace, {}, []
+    for name, table in (("images", work.image_list.table), ("latents", work.latents.table)):
+        table.rearranged.connect(partial(lambda name: filled.setdefault(name, len(turns)), name))
+    timer = QTimer(interval=0)
+    timer.timeout.connect(lambda: turns.append(time.thread_time()))
+    work.session.events.run.connect(lambda run: filled.setdefault("run", len(turns)))
+    timer.start()
+    open_run_in(qtbot, work, run_path)
+    timer.stop()
+    assert filled["run"] < filled["images"] < filled["latents"]  # a turn each
+    assert max(np.diff(turns)) < 1  # seconds of the processor, whatever else the machine does

@@ -155,11 +155,11 @@ def test_a_prompt_that_cannot_be_asked_any_more_is_missing(qtbot, viewer, run_pa
     path = tmp_path / "a.session.json"
     keeper_of(work).save(path)
     content = json.loads(path.read_text())
-    content["prompts"]["asked"].append("xylophone")
+    content["model"]["added"].append({"prompt": "xylophone"})
     path.write_text(json.dumps(content))
     text, _ = restore(qtbot, other_viewer(request), path)
     assert "the prompt xylophone (The text tower has not learned 'xylophone'" in text
-    del content["prompts"]  # of an earlier version
+    del content["prompts"], content["model"]["added"]  # of an earlier version
     path.write_text(json.dumps(content))
     assert restore(qtbot, other_viewer(request), path)[0] == "Session restored."
 
@@ -192,6 +192,30 @@ def test_hidden_heads_and_all_open_layers_come_back(qtbot, viewer, run_path, tin
     assert other.maps.pooled_mean.tolist() == work.layers.open[1].maps.pooled_mean.tolist()
 
 
+def test_prompts_of_a_layer_that_is_not_the_chosen_one_come_back(
+    qtbot, viewer, run_path, tiny_model, tmp_path, request
+):
+    work = open_image(qtbot, viewer, run_path, text_kit.write_model(tmp_path / "prompted"))
+    asked(qtbot, work, "Mass | no mass", "view marker")
+    session = work.session
+    session.current, session.pins = 7, (3, 9)
+    work.images.choice = ModelChoice(str(write_inner_model(tiny_model, tmp_path / "inner", "blocks.7")), device="cpu")
+    work.layers.add()
+    idle(qtbot, work)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    assert again.layers.chosen == 1
+    one, other = (workspace.layers.open[0] for workspace in (work, again))
+    heads, others = one.handle.facts.heads, other.handle.facts.heads
+    assert [head.name for head in heads] == [head.name for head in others]
+    assert [head.prompt.typed for head in others[1:]] == ["Mass | no mass", "view marker"]
+    assert (other.current, other.pins) == (7, (3, 9))
+    again.layers.choose(0)
+    asked(qtbot, again, "view marker")  # one of those that are there
+    assert len(again.session.model.heads) == 3
+
+
 def test_a_layer_or_a_head_that_is_gone_is_missing(qtbot, viewer, run_path, tiny_model, tmp_path, request):
     work = open_image(qtbot, viewer, run_path, tiny_model)
     inner = write_inner_model(tiny_model, tmp_path / "inner", "blocks.7")
@@ -201,7 +225,7 @@ def test_a_layer_or_a_head_that_is_gone_is_missing(qtbot, viewer, run_path, tiny
     path = tmp_path / "a.session.json"
     keeper_of(work).save(path)
     content = json.loads(path.read_text())
-    content["heads"]["known"].append("clip")
+    content["open_layers"]["layers"][0]["model"]["heads"].append("clip")
     path.write_text(json.dumps(content))
     for file in inner.parent.iterdir():
         file.unlink()

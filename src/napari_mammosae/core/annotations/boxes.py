@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ..base.arguments import expect
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, ImageNames, image_id_of, short_name, slug
 from ..base.reading import reads
@@ -55,6 +56,8 @@ class Findings:
     _names: ImageNames = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        expect(self.table, "boxes")
+        expect(self.images, "boxes")
         known = self.images.index.to_series()
         if "full_name" in self.images:
             known = self.images["full_name"].fillna(known)
@@ -143,7 +146,8 @@ class Findings:
 
     def _fitted(self, rows: pd.DataFrame, shapes: NDArray[np.int64]) -> tuple[pd.DataFrame, list[str], list[str]]:
         """Fit boxes to images of shapes (n, 2): what is left, notes, and a message for each image of a wrong size."""
-        said = self.images.loc[rows["image_id"], ["height", "width"]].to_numpy(np.float64)
+        at = self.images.index.get_indexer(pd.Index(rows["image_id"]))  # `loc` takes a millisecond more, image by image
+        said = np.column_stack([self.images[name].to_numpy(np.float64)[at] for name in ("height", "width")])
         fits = np.any(np.isnan(said), axis=1) | np.all(said == shapes, axis=1)
         resized = ~fits & np.all(shapes == _RESIZED_SHAPE, axis=1) & (_RESIZED[0] in rows)
         boxes = rows[list(BOX)].to_numpy(np.float64)

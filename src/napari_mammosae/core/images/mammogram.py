@@ -1,13 +1,14 @@
 """Mammograms: reading DICOM, PNG, TIFF, JPEG and NPY, and turning them into model inputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..base.arguments import expect
 from ..base.errors import ImageError
 from ..base.figures import axes_or_new, plain
 from ..base.files import explain_unreadable
@@ -17,7 +18,7 @@ from ..base.reading import reading
 from ..base.text import size_text
 from .dicom.display import VoiTable
 from .dicom.facts import Laterality, View
-from .dicom.reading import BORDER, read_dicom
+from .dicom.reading import read_dicom
 from .kinds import DICOM_SUFFIXES, is_dicom
 from .preprocessing import ModelInput, Preprocessing, check_varies, prepare
 from .rasters import JPEG_START, NPY_START, PNG_START, TIFF_STARTS, read_raster, single_plane
@@ -89,6 +90,11 @@ class Mammogram:
     windows: tuple[tuple[str, float, float], ...] = ()
     listed: str = ""
     _prepared: dict[Preprocessing, ModelInput] = field(default_factory=dict, init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        expect(self.pixels, "pixels")
+        if self.path is not None:
+            object.__setattr__(self, "path", Path(self.path))
 
     def __repr__(self) -> str:
         rows, cols = self.shape
@@ -247,8 +253,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     size = path.stat().st_size
     check_limit("decoded_bytes", size, f"{path.name}: a file of {size_text(size)}", ImageError)
     if is_dicom(start):
-        dicom = read_dicom(path)
-        return {fact.name: getattr(dicom, fact.name) for fact in fields(dicom)} | {"border": BORDER}
+        return read_dicom(path)
     if path.suffix.lower() in DICOM_SUFFIXES:
         raise ImageError(
             f"{path.name}: not a DICOM file, although its name says so (no DICM mark in its header); export it again "

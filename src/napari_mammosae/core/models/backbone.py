@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from .adapters.protocol import Backbone
+from .engines.products import pointwise, through_block
 from .timm_import import import_timm
 
 BN_EPSILON = 1e-3
@@ -132,13 +133,15 @@ class EfficientNetBackbone(Backbone):
         """Return the output of block `block` (flat numbering of the released files) for the input `x`."""
         x = self.bn1(self.conv_stem(x))
         for index in range(block + 1):
-            x = self.blocks[index](x)
+            x = _through(self.blocks[index], x)
         return x
 
     def from_block(self, x: Tensor, block: int) -> Tensor:
         """Return the last feature map, given the output `x` of block `block`."""
         for index in range(block + 1, len(self.blocks)):
-            x = self.blocks[index](x)
+            x = _through(self.blocks[index], x)
+        if x.is_cuda:
+            return pointwise(self.conv_head, self.bn2, x)
         return cast("Tensor", self.bn2(self.conv_head(x)))
 
     def block_channels(self, block: int) -> int:
@@ -184,6 +187,10 @@ class EfficientNetBackbone(Backbone):
             if convolution.stride[0] > 1:
                 setattr(parent, name, FixedPadConv2d(convolution, nominal))
                 nominal = -(-nominal // convolution.stride[0])
+
+
+def _through(block: nn.Module, x: Tensor) -> Tensor:
+    return through_block(block, x) if x.is_cuda else cast("Tensor", block(x))
 
 
 _Kind = Literal["expanding", "plain"]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -70,6 +71,8 @@ class Head:
         Name of the file it was read from, or another short word on where it comes from.
     prompt
         The text that it stands for: its logit is then the numerator of a cosine. None for all other heads.
+    file
+        Where it was kept after its training, for a session to find it again; None for all other heads.
 
     Raises
     ------
@@ -90,6 +93,7 @@ class Head:
     bias: NDArray[np.float64] = field(repr=False)
     source: str = ""
     prompt: Prompt | None = None
+    file: Path | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         for name, value in (("weight", self.weight), ("bias", self.bias)):

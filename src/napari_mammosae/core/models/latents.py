@@ -324,7 +324,7 @@ class LatentBatch:
         assert self.cells is not None
         (h, *grid), fires, cells = self.shape, self.fires, self.cells
         values = np.zeros((len(fires.latent), grid[0] * grid[1]), np.float32)
-        values[np.searchsorted(fires.latent, cells.latent), cells.cell] = cells.value
+        values[np.repeat(np.arange(len(values)), fires.active_cells), cells.cell] = cells.value  # cells are in order
         return LatentMaps(
             shape=self.shape,
             latents=fires.latent,

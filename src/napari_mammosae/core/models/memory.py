@@ -86,7 +86,7 @@ class MemoryLadder:
 
     def _step_down(self, tried: int, reason: str) -> None:
         """Halve the batch; at one image leave the GPU; on the CPU give up."""
-        import torch
+        from .engines.devices import give_back
 
         device = self.model.device
         self.batch = max(tried // 2, 1)
@@ -98,7 +98,7 @@ class MemoryLadder:
         else:
             raise ModelError(f"one image alone does not fit in memory ({reason}); close other programs and try again")
         if device.startswith("cuda"):
-            torch.cuda.empty_cache()
+            give_back(device)
 
 
 def within_memory(model: OnDevice, images: Sequence[Item], work: Callable[[Sequence[Item]], Result]) -> list[Result]:

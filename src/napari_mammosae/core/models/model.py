@@ -19,6 +19,7 @@ from ..images.preprocessing import Preprocessing
 from ..stats.products import product
 from .adapters.protocol import Backbone
 from .choices import Engine, Precision
+from .engines.devices import give_back
 from .engines.passes import Passes
 from .engines.precision import DTYPES, arithmetic, widest
 from .facts import Domain, ModelFacts
@@ -88,6 +89,7 @@ class MammoSAE(HasLinearTail):
     recipe: Mapping[str, Any] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
+        expect(self.backbone, "network")
         self._check(self.heads)
         if self.sae is not None and self.sae.width != self.width:
             raise ModelError(
@@ -252,7 +254,7 @@ class MammoSAE(HasLinearTail):
         channels = self.backbone.in_channels
         if x.ndim != 4 or x.shape[1] != channels:
             raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
-        with torch.inference_mode(), arithmetic(self.precision):
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
             x = x.to(self.device, self.dtype).contiguous(memory_format=torch.channels_last)
             features = self._passes.extract(x)
         self.engine = self._passes.engine
@@ -271,7 +273,7 @@ class MammoSAE(HasLinearTail):
             If the model has no SAE.
         """
         cells = self.cells_of(features).to(self.device, self.dtype)
-        with arithmetic(self.precision):
+        with arithmetic(self.precision, self.device):
             return self.autoencoder.encode(cells.movedim(1, -1)).movedim(-1, 1)
 
     def decode(self, latents: Tensor, only: Tensor | None = None, of: Tensor | None = None) -> Tensor:
@@ -286,7 +288,7 @@ class MammoSAE(HasLinearTail):
             If the model has no SAE.
         """
         latents = latents.to(self.device, self.dtype).movedim(1, -1)
-        with arithmetic(self.precision):
+        with arithmetic(self.precision, self.device):
             if of is None:
                 return self.autoencoder.decode(latents, only).movedim(-1, 1)
             of = of.to(latents)
@@ -302,7 +304,7 @@ class MammoSAE(HasLinearTail):
         """Feature maps of the last layer, which heads read, of those (N, d, H', W') of the SAE's layer."""
         if self.block is None:
             return features
-        with torch.inference_mode(), arithmetic(self.precision):
+        with torch.inference_mode(), arithmetic(self.precision, self.device):
             last = self._passes.finish(features.to(self.device, self.dtype))
         self.engine = self._passes.engine
         return last
@@ -372,7 +374,7 @@ class MammoSAE(HasLinearTail):
         self._to("meta")
         gc.collect()
         if self.device.startswith("cuda"):
-            torch.cuda.empty_cache()
+            give_back(self.device)
 
     def compile(self) -> None:
         """Compile the network with its first images, which takes about a minute and pays for many of them."""

@@ -114,7 +114,8 @@ def evaluate(
     >>> found.comparison()["units"].tolist()
     ['latents', 'raw channels', 'untrained SAE', 'PCA']
     """
-    expect(run, "run")
+    for one in (run, *filter(None, (untrained, embeddings))):
+        expect(one, "run")
     if not pools or not set(pools) <= set(POOLS):
         raise SettingsError(f"poolings {', '.join(map(str, pools)) or 'none'}; choose from {', '.join(POOLS)}.")
     if permute_by not in get_args(PermuteBy):

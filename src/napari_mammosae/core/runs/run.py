@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..anatomy.cell_parts import BREAST_PARTS
 from ..anatomy.regions import REGIONS
+from ..base.arguments import expect
 from ..base.errors import ModelError, RunError
 from ..base.names import ImageNames, short_name
 from ..base.reading import reading
@@ -69,10 +70,10 @@ class Run:
     """
 
     def __init__(self, path: Path, info: dict[str, Any], positives: Positives | None = None) -> None:
-        self.path = path
+        self.path = Path(path)
         self._positives = positives or Positives()
         self.info = info | {"categories": info.get("categories", {}) | self._positives.categories}
-        self._layout = Layout(path)
+        self._layout = Layout(self.path)
         self._schemas = {
             "pooled": POOLED, "maps": maps_schema(info["format"]), "regions": regions_schema(info["format"]),
             "features": feature_schema(info["layer"]),
@@ -377,6 +378,7 @@ class Run:
 
     def check_model(self, model: "MammoSAE | ModelFacts") -> None:
         """Raise RunError when a model is not the one the run was made with, saying what differs."""
+        expect(model, "model")
         here = {"model_sha256": model.model_sha256, "sae_sha256": model.sae_sha256, "latents": model.n_latents}
         names = {"model_sha256": "model", "sae_sha256": "SAE", "latents": "number of latents"}
         differing = [names[key] for key, value in here.items() if value != self.info[key]]

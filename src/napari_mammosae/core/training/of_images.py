@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..base.arguments import expect
 from ..base.progress import reporting
 from .fit import fit_saes
 from .folder import TrainingFolder
@@ -83,6 +84,7 @@ def train_sae(
     >>> fitted = ms.train_sae("phantoms", ms.load_model("demo"), "sae.safetensors", epochs=20)  # doctest: +SKIP
     >>> fitted.stats.explained_variance  # doctest: +SKIP
     """
+    expect(model, "model")
     settings = SAETrainingSettings(
         expansion, epochs, learning_rate, l1, resample_every=resample_every, seed=seed, kind=kind, k=k,
         groups=None if groups is None else tuple(groups), scale_inputs=scale_inputs,

@@ -17,9 +17,9 @@ from .batches import Epochs, Features, batches, check_features
 from .checkpoint import EpochRecord
 from .one_training import OneTraining
 from .reconstruction import ReconstructionStats
-from .relu_gradients import ReluGradients
 from .settings import SAETrainingSettings, differing
 from .starting import input_scale
+from .steps.relu_gradients import ReluGradients
 
 
 def train_sae(

@@ -7,8 +7,8 @@ from torch import Tensor
 from ..models.sae.activations import Threshold
 from ..models.sae.autoencoder import SparseAutoencoder
 from .batches import Features, batches, sample
-from .objectives import batch_top, untrained
 from .settings import SAETrainingSettings
+from .steps.objectives import batch_top, untrained
 
 _MEASURED = 65_536
 """Cells from which a scale, a middle or a threshold is taken."""

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
+from ..base.arguments import expect
 from ..base.errors import VerdictError
 from ..base.provenance import provenance
 from .store import VERDICTS, Evidence, Subject, Verdict, VerdictStore, default_path
@@ -74,6 +75,7 @@ class Verdicts:
     def __init__(
         self, run: JudgedRun, path: Path | str | None = None, annotator: str | None = None, *, create: bool = True
     ) -> None:
+        expect(run, "run")
         self._run = run
         self._store = VerdictStore(path or default_path(run.path), annotator, create=create)
         self._subject = Subject(run.info["model_sha256"], run.info["sae_sha256"])

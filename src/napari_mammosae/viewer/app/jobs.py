@@ -1,11 +1,12 @@
 """Heavy work off the GUI thread: one job at a time, with progress and cancellation."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from napari.qt.threading import FunctionWorker
-from qtpy.QtCore import QObject, Qt, QThreadPool, Signal
+from qtpy.QtCore import QObject, Qt, QThreadPool, QTimer, Signal
 
 from ...core.base.errors import Cancelled
 from ...core.base.progress import Meter, Progress, Report
@@ -16,7 +17,7 @@ from .listed_task import ListedTask
 class _Job:
     title: str
     work: Callable[[Report], Any]
-    done: Callable[[Any], None]
+    done: Callable[[Any], object]
     failed: Callable[[Exception], None]
     cancelled: bool = False
 
@@ -26,6 +27,9 @@ class _Job:
 
 _THREADS = 16
 """Of Qt's pool, which has one a core: most jobs wait for another process, a run for hours, and others must not wait."""
+
+
+_NO_MORE = object()
 
 
 def _forgotten(*_: object) -> None:
@@ -38,6 +42,9 @@ class Jobs(QObject):
     A job is a function that takes `report`, runs in a worker thread and returns its result; `done` or `failed` is
     called with what came of it in the GUI thread, and neither after a cancellation. A job started while another runs
     cancels that one and waits for it to stop, or, when it is `patient`, for it to finish.
+
+    Where `done` is a generator it is gone through, all of it, in turns of the event loop, and the job runs until then:
+    what shows a result in many places lets the window answer in between.
 
     Attributes
     ----------
@@ -72,7 +79,7 @@ class Jobs(QObject):
         self,
         title: str,
         work: Callable[[Report], Any],
-        done: Callable[[Any], None],
+        done: Callable[[Any], object],
         failed: Callable[[Exception], None],
         *,
         patient: bool = False,
@@ -128,15 +135,36 @@ class Jobs(QObject):
         self._listed.end()
         done, failed = job.done, job.failed
         job.work = job.done = job.failed = _forgotten  # a worker that Qt has not deleted yet keeps no image
+        steps: object = None
         if job.cancelled:
             pass
         elif error is not None:
             failed(error)
         else:
-            done(result)
+            steps = done(result)
+        if isinstance(steps, Generator):
+            self._job = job
+            self._go_through(steps)
+        else:
+            self._end(job.title if job.cancelled else "")
+
+    def _go_through(self, steps: Generator[None]) -> None:
+        """Do the next step of showing a result, and the others in later turns of the event loop."""
+        more = False
+        try:
+            more = next(steps, _NO_MORE) is not _NO_MORE
+        finally:
+            if more:
+                QTimer.singleShot(0, partial(self._go_through, steps))
+            else:
+                self._job = None
+                self._end()
+
+    def _end(self, cancelled: str = "") -> None:
+        """Let the next job run, or say that none does, and which was cancelled."""
         if self._job is None and self._waiting:
             self._run(self._waiting.pop(0))
         elif self._job is None:
             self.ended.emit()
-            if job.cancelled:
-                self.cancelled.emit(job.title)
+            if cancelled:
+                self.cancelled.emit(cancelled)

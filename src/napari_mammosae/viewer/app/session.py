@@ -1,6 +1,6 @@
 """The state of one viewer, as plain values that announce their changes. Knows neither Qt nor layers."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -105,6 +105,26 @@ class Session:
         """Suggested names by latent, those that may be shown; `events.verdicts` says when they change."""
         self.called: Callable[[int], str] = lambda _: ""
         """What a latent is called in a few words, by people or by a method; as `names`."""
+        self._afterwards: list[Callable[[], object]] | None = None
+
+    def open_run(self, run: Any) -> Generator[None]:
+        """Assign `run` step by step: between two of them, whoever shows a run in many places lets the window answer."""
+        waiting: list[Callable[[], object]] = []
+        self._afterwards = waiting
+        try:
+            self.run = run
+        finally:
+            self._afterwards = None
+        for follow in waiting:
+            yield
+            follow()
+
+    def afterwards(self, follow: Callable[[], object]) -> None:
+        """Do what takes long after a change of `run`: at once, or as a step of its own while `open_run` goes on."""
+        if self._afterwards is None:
+            follow()
+        else:
+            self._afterwards.append(follow)
 
     def is_stale(self, generation: int) -> bool:
         """Whether a result begun at `generation` belongs to an earlier image, model or setting."""

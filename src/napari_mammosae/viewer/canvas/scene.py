@@ -18,8 +18,8 @@ from .camera import fit, same_view
 from .latent_view import contrast_limits, resolve
 from .owned import OwnedLayers
 from .pins import draw_pins
-from .redraw import Colorbars, drawn_once
-from .sides import air_side, put_texts
+from .redraw import Colorbars, drawn_once, pictured_later, sliced_once
+from .sides import air_side, keep_beside, put_texts
 from .stack import LatentStack
 from .texts import write_latent, write_prediction
 from .tools.rank_slider import count_from_one
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ...core.models.latents import LatentMaps
     from ..app.session import Session
 
+_LETTERS = 18  # of a line beside the image, where there is little room
 _TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
 
 
@@ -96,9 +97,12 @@ class Scene:
             (viewer.dims.events.ndisplay, self._on_ndisplay),
             (viewer.dims.events.order, self._on_axes),
             (viewer.layers.events, self._on_list),
+            (viewer.canvas.events.size, self.write_texts),
+            (viewer.canvas.grid.events.enabled, self.write_texts),
             (self.owned.deleted, self._on_deleted),
         ):
             self._connect(event, callback)
+        sliced_once(viewer)
         self._colorbars = Colorbars(viewer, self.owned)
         self._undo.callback(self._colorbars.cleanup)
         self._undo.callback(Arrangement(viewer, self.owned).cleanup)
@@ -186,6 +190,7 @@ class Scene:
         if layer is None:
             limits = contrast_limits(self.session, maps, self.session.current or 0)
             layer = layers.latents_layer(LatentStack(maps, order.latents), limits, self.colormap)
+            pictured_later(layer)
             layer.events.contrast_limits.connect(self._on_limits)
             layer.visible = viewer.dims.ndisplay == 2
             self._hidden_for_3d = not layer.visible
@@ -240,7 +245,7 @@ class Scene:
         with self._telling():
             draw_boxes(self.owned, self.session)
 
-    def write_texts(self) -> None:
+    def write_texts(self, *_: object) -> None:
         """Write the texts about the image shown, in place of others."""
         self._show_current()
         self._show_prediction()
@@ -392,12 +397,14 @@ class Scene:
             if tuple(layer.contrast_limits) != view.limits:
                 with self._quietly():
                     layer.contrast_limits = view.limits
-            write_latent(viewer, view.text if self._latents_seen else "")
+            text = keep_beside(viewer, self.image_layer, "top", view.text, _LETTERS)
+            write_latent(viewer, text if self._latents_seen else "")
 
     def _show_prediction(self, *_: object) -> None:
         if (viewer := self.viewer) is not None:
             with drawn_once(viewer):
-                write_prediction(viewer, self.session, chances=not self.owned.with_role("exam"))
+                alone = not self.owned.with_role("exam")
+                write_prediction(viewer, self.session, chances=alone, beside=self.image_layer if alone else None)
 
     def _show_pins(self, *_: object) -> None:
         maps, there = self.session.maps, self.image_layer is not None

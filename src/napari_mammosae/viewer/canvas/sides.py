@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from napari.components.overlays import TextOverlay
@@ -11,8 +12,11 @@ from .camera import extent_shown
 from .layers import pixels_of, world_affine
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari.components import ViewerModel
-    from napari.layers import Image
+    from napari.layers import Image, Layer
+    from numpy.typing import NDArray
 
 Row: TypeAlias = Literal["top", "middle", "bottom"]
 Side: TypeAlias = Literal["left", "right"]
@@ -20,6 +24,7 @@ Side: TypeAlias = Literal["left", "right"]
 FONT = 8
 """Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
 _LINE, _LETTER = 19.0, 8.0  # canvas pixels, at most
+_BROKEN = 3  # lines that become of one, at most; the docks have room for all of it
 _EVERY = 8  # every 8th pixel each way tells the halves apart, and takes a millisecond
 _PLAIN = 0.02  # of the grey levels, by which one half is darker
 _OWN = "mammosae_"
@@ -55,35 +60,101 @@ def put_texts(viewer: ViewerModel, side: Side) -> None:
             overlay.position = corner(viewer, row, air=isinstance(overlay, TextOverlay))  # type: ignore[arg-type]
 
 
-def back_texts(viewer: ViewerModel) -> None:
-    """Put a box behind each plain text, but only while a layer reaches below it: it is made anew with the text."""
+def back_texts(viewer: ViewerModel, named: Iterable[Layer] = ()) -> None:
+    """Put a box behind each plain text, but only while a layer reaches below it: it is made anew with the text.
+
+    The names of layers that are `named` are such texts too.
+    """
     for key, overlay in viewer.canvas.overlays.items():
         if (key == "text" or key.startswith(_OWN)) and isinstance(overlay, TextOverlay) and overlay.box_color is None:
-            lines = overlay.text.split("\n")
-            size = _LINE * len(lines), _LETTER * max(map(len, lines))
-            wanted = bool(overlay.visible) and is_covered(viewer, str(overlay.position), *size)
-            if overlay.box != wanted:
-                overlay.box = wanted
+            _back(viewer, overlay, overlay.text)
+    for layer in named:
+        _back(viewer, layer.name_overlay, layer.name, layer)
 
 
-def is_covered(viewer: ViewerModel, place: str, height: float, width: float) -> bool:
-    """Whether a layer reaches below an area of the canvas, given in its pixels, in a corner or in the middle of a side.
+def _back(viewer: ViewerModel, overlay: Any, text: str, layer: Layer | None = None) -> None:
+    place = str(overlay.position)
+    lines = text.split("\n") if place.startswith("top") else reversed(text.split("\n"))
+    wanted = bool(overlay.visible) and any(
+        is_covered(viewer, place, _LINE, _LETTER * len(line), with_layer=layer, inwards=_LINE * at)
+        for at, line in enumerate(lines)
+    )
+    if overlay.box != wanted:
+        overlay.box = wanted
 
-    In the grid none is: an exam hangs with the chest walls towards the middle, so both sides of the canvas are air, and
-    a box made anew costs a fifth of a step there.
+
+def keep_beside(viewer: ViewerModel, layer: Layer | None, row: Row, text: str, fewest: int) -> str:
+    """Break the lines of a text that would lie over a layer, so that they find room beside it.
+
+    Parameters
+    ----------
+    viewer
+        Where the text stands, on the side of the air.
+    layer
+        What to keep clear of; None for nothing.
+    row
+        Whether the text hangs from the top of the canvas or stands on its bottom.
+    text
+        Its lines; those above or below the layer stay as long as they are.
+    fewest
+        Letters of a line at least, however little room there is.
     """
-    if viewer.canvas.grid.enabled:
-        return False
-    camera, (rows, cols) = viewer.scene.camera, viewer.canvas.size
-    row, col = camera.center[-2:]
+    if layer is None or viewer.canvas.grid.enabled:
+        return text
+    (rows, cols), camera = viewer.canvas.size, viewer.scene.camera
+    first, last = (extent_shown(viewer, layer) - camera.center[-2:]) * camera.zoom + (rows / 2, cols / 2)
+    margins = viewer.canvas.overlay_tiling.padding
+    free = (first[0] if row == "top" else rows - last[0]) - margins[1] + _LINE / 4  # a line is rarely as high
+    is_right = corner(viewer, row).endswith("right")
+    letters = max(fewest, int(((cols - last[1] if is_right else first[1]) - margins[0]) / _LETTER))
+    kept: list[str] = []
+    for line in text.split("\n") if row == "top" else reversed(text.split("\n")):
+        broken = [line] if _LINE * (len(kept) + 1) <= free else wrap(line, letters, max_lines=_BROKEN, placeholder="…")
+        kept = kept + broken if row == "top" else broken + kept
+    return "\n".join(kept)
+
+
+def is_covered(
+    viewer: ViewerModel,
+    place: str,
+    height: float,
+    width: float,
+    *,
+    with_layer: Layer | None = None,
+    inwards: float = 0.0,
+) -> bool:
+    """Whether a layer reaches below an area, given in pixels of the canvas, in a corner or in the middle of a side.
+
+    That is one of the canvas, or of the cell of the grid in which `with_layer` lies. From the corner the area is
+    `inwards` pixels down or up.
+    """
+    camera, cells = viewer.scene.camera, _cells(viewer)
+    frame = next((area for area, layers in cells if with_layer in layers), np.array([(0, 0), viewer.canvas.size]))
+    (top, left), (bottom, right) = frame
     at, side = place.split("_")
-    upper = {"top": 0.0, "middle": (rows - height) / 2, "bottom": rows - height}[at]
-    left = 0.0 if side == "left" else cols - width
-    top, start = row + (upper - rows / 2) / camera.zoom, col + (left - cols / 2) / camera.zoom
-    bottom, end = top + height / camera.zoom, start + width / camera.zoom
-    for layer in viewer.layers:
-        if layer.visible:
-            (row_min, col_min), (row_max, col_max) = extent_shown(viewer, layer)
-            if row_min < bottom and row_max > top and col_min < end and col_max > start:
-                return True
+    start = {"top": top + inwards, "middle": (top + bottom - height) / 2, "bottom": bottom - height - inwards}[at]
+    from_left = left if side == "left" else right - width
+    wanted = np.array([(start, from_left), (start + height, from_left + width)])
+    for area, layers in cells:
+        low, high = np.maximum(wanted[0], area[0]), np.minimum(wanted[1], area[1])
+        if (low < high).all():
+            low, high = (camera.center[-2:] + (edge - area.mean(axis=0)) / camera.zoom for edge in (low, high))
+            for layer in layers:
+                if layer.visible:
+                    first, last = extent_shown(viewer, layer)
+                    if (first < high).all() and (last > low).all():
+                        return True
     return False
+
+
+def _cells(viewer: ViewerModel) -> list[tuple[NDArray[np.float64], list[Layer]]]:
+    """Cells of the grid, or the canvas: first and last row and column in its pixels, and the layers in there."""
+    grid, layers, canvas = viewer.canvas.grid, viewer.layers, np.array(viewer.canvas.size, float)
+    if not grid.enabled:
+        return [(np.stack([np.zeros(2), canvas]), list(layers))]
+    size = np.array(viewer.canvas.viewbox_size(layers), float)
+    pitch = (canvas - size) / np.maximum(np.array(grid.actual_shape(layers)) - 1, 1)
+    return [
+        (np.stack([place * pitch, place * pitch + size]), [layers[at] for at in inside])
+        for place, inside in grid.iter_viewboxes(layers)
+    ]

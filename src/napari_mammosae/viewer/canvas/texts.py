@@ -11,14 +11,16 @@ from ...core.models.disagreement import disagreements
 from ...core.models.domain import outside_domain
 from .colors import AMBER
 from .latent_view import prediction_text, predictions
-from .sides import FONT, back_texts, corner
+from .sides import FONT, back_texts, corner, keep_beside
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Layer
 
     from ..app.session import Session
 
 _CAUTION_WIDTH = 56
+_LETTERS = 30  # of a line of the prediction beside the image, where there is little room
 PREDICTION = "mammosae_prediction"
 """Key of this plugin's text among the canvas overlays; the latent's text is napari's own `text`."""
 
@@ -32,10 +34,13 @@ def write_latent(viewer: ViewerModel, text: str) -> None:
     back_texts(viewer)
 
 
-def write_prediction(viewer: ViewerModel, session: Session, *, chances: bool = True) -> None:
+def write_prediction(
+    viewer: ViewerModel, session: Session, *, chances: bool = True, beside: Layer | None = None
+) -> None:
     """Write every class's logit and probability onto the canvas, nothing while there are none, or without `chances`.
 
-    Where the prediction is not to be taken at its word, the lines say so first, on amber.
+    Where the prediction is not to be taken at its word, the lines say so first, on amber. Lines that would lie over
+    the layer `beside` are broken.
     """
     model, maps = session.model, session.maps
     overlays = viewer.canvas.overlays
@@ -45,6 +50,7 @@ def write_prediction(viewer: ViewerModel, session: Session, *, chances: bool = T
     overlay.color, overlay.box_color, overlay.box = ("black", AMBER, True) if lines else (None, None, False)
     if chances and model is not None and maps is not None and not session.blind:
         lines += prediction_text(predictions(model, maps, session.hidden_heads)).split("\n")
+    lines = keep_beside(viewer, beside, "bottom", "\n".join(lines), _LETTERS).split("\n")
     overlay.text = "\n".join(f"{line}  " if overlay.box else line for line in lines)
     overlay.visible = bool(overlay.text)
     back_texts(viewer)

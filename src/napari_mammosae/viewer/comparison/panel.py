@@ -29,9 +29,9 @@ class ComparePanel(Dock):
         self._drawn: ModelComparison | None = None
         self._make()
         self._lay_out()
-        self.listen(comparer.changed, self.refresh)
+        self.listen(comparer.changed, self.follow)
         self.listen(comparer.said, self._say)
-        self.listen(self.session.events.blind, self.refresh)
+        self.listen(self.session.events.blind, self.follow)
         self.refresh()
         self._say(comparer.text)
 

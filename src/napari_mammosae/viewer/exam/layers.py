@@ -15,8 +15,8 @@ from ...core.images.geometry import BOX, cell_affine
 from ..canvas.boxes.lines import draw_lines, lines_layer
 from ..canvas.colors import heat_colormap
 from ..canvas.layers import line_width, rectangles
-from ..canvas.redraw import garbage_later
-from ..canvas.sides import FONT
+from ..canvas.redraw import drawn_whole, garbage_later, pictured_later, refilled
+from ..canvas.sides import FONT, air_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,6 +101,8 @@ class ExamLayers:
                         self._scene.owned.add(layer, "exam", matrix, at=len(layers) * place + at)
                 if image is not None:
                     self._scene.owned.facts(layers[0])["image"] = image.ready.image
+                    if image.ready.maps is not None:
+                        self._scene.owned.facts(layers[1])["air"] = air_side(layers[0], image.laterality)
                 if not there:
                     self.cells.append(layers)
                 if with_boxes:
@@ -147,7 +149,7 @@ class ExamLayers:
                 if tuple(heat.contrast_limits) != limits:
                     heat.contrast_limits = limits
                 heat.data[...] = image.ready.maps[latent]
-                heat.refresh(thumbnail=False, highlight=False, extent=False)
+                refilled(viewer, heat)
 
     def _fit(self, viewer: ViewerModel, shown: ShownExam, shape: tuple[int, int]) -> tuple[tuple[int, int], int]:
         """Bring all views into sight; return the area they share, and how far to move them for chest walls to meet."""
@@ -188,10 +190,11 @@ def _new_cell(image: ExamImage | None, colormap: str, with_boxes: bool) -> Cell:
         mammogram = Image(ready.pixels, **{key: value for key, value in ready.options.items() if key != "metadata"})
         name = mammogram.name_overlay
         name.font_size, name.visible = FONT, True
-        # outside, where there is air, and below, since the latent's text lies above; a box takes its time to draw
+        # outside, where there is air, and below, since the latent's text lies above
         name.position = "bottom_right" if image.laterality == "L" else "bottom_left"
-        name.box = image.laterality is None
     heat = _nothing("no latents") if maps is None else _heat(maps, colormap)
+    for layer in (mammogram, heat):
+        drawn_whole(layer)
     if not with_boxes:
         return mammogram, heat
     return mammogram, heat, lines_layer("boxes", line_width(mammogram.data.shape[0]))
@@ -210,7 +213,7 @@ def _heat(maps: LatentMaps, colormap: str) -> Image:
         interpolation2d="linear",
         axis_labels=("row", "column"),
     )
-    layer.events.thumbnail.block()
+    pictured_later(layer)
     return layer
 
 

@@ -63,15 +63,14 @@ class ExamPart(Part):
         )
         self.prior_box.clicked.connect(self._choose_prior)
         self.table.itemActivated.connect(self._go_to)
-        self.listen(exam.changed, self._show)
-        self.listen(exam.toggled, self._show)
-        self.listen(exam.browser.moved, self._show)
+        for event in (exam.changed, exam.toggled, exam.browser.moved):
+            self.listen(event, self.follow)
         self.listen(exam.stepped, self._later)
-        self._show()
+        self.refresh()
 
     def _toggle(self) -> None:
         self.exam.toggle()
-        self._show()  # reading takes a while, and it may not come to anything
+        self.refresh()  # reading takes a while, and it may not come to anything
 
     def _choose_prior(self) -> None:
         self.exam.with_prior = self.prior_box.isChecked()
@@ -82,7 +81,8 @@ class ExamPart(Part):
         if shown is not None and at < len(shown.images):
             self.exam.browser.show(shown.images[at].row)
 
-    def _show(self, *_: object) -> None:
+    def refresh(self) -> None:
+        """Follow the exam."""
         exams, place = self.exam.exams, self.exam.place
         self.setEnabled(self.session.run is not None)
         if self.session.run is None:

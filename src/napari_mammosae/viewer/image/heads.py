@@ -13,6 +13,7 @@ from . import tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from ...core.models.heads import Head
     from ...process.handle import ModelHandle
@@ -69,12 +70,20 @@ class Heads(Controller):
         title = f"Training a head for {readable(label)}"
         self.jobs.start(title, work, partial(self._take, handle), self._failed)
 
+    def reopen(self, path: Path) -> None:
+        """Give the model a head again that was trained before, from its file; `note` says it where that fails."""
+        if (handle := self.session.handle) is not None:
+            work = partial(tasks.reopen_head, handle, path)
+            self.jobs.start(f"Opening {path.name}", work, partial(self._renew, handle), self._failed)
+
     def _take(self, handle: ModelHandle, found: tuple[Head, str]) -> None:
-        if handle is not self.session.handle:
-            return
-        if self.session.maps is not None:
+        if handle is self.session.handle:
+            self._renew(handle)
+            self._say(found[1])
+
+    def _renew(self, handle: ModelHandle, _: object = None) -> None:
+        if handle is self.session.handle and self.session.maps is not None:
             self.session.renew_maps()
-        self._say(found[1])
 
     def _failed(self, error: Exception) -> None:
         text = str(error)

@@ -127,6 +127,16 @@ def train_head(handle: ModelHandle, run: Run, label: str, base: str | None, repo
     return head, said
 
 
+def reopen_head(handle: ModelHandle, path: Path, report: Report) -> None:
+    """Give a model the head again that was trained for it and kept in a file, unless it has one of the name."""
+    from ...core.models.files.head_files import read_trained_head
+
+    report(f"Opening {path.name}")
+    head = read_trained_head(path, handle.facts.model_sha256)
+    if head.name not in {one.name for one in handle.facts.heads}:
+        handle.add_head(head)
+
+
 def read_image(path: Path, report: Report) -> Mammogram:
     """Read a mammogram file."""
     from ...core.images.mammogram import read_mammogram

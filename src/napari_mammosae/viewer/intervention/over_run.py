@@ -117,6 +117,9 @@ class EditOverRun(Controller):
 
     def _on_run(self, *_: object) -> None:
         self.jobs.cancel()
+        self.session.afterwards(self._follow_run)
+
+    def _follow_run(self) -> None:
         run, model = self.session.run, self.session.model
         if self._of is not None and self._of is not run and self.intervention.rests_on_run:
             self._rested = self._of

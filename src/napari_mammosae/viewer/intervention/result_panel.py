@@ -55,9 +55,9 @@ class ResultPart(Part):
         ui.column(self, self.table, choosers, self.waterfall, grow=self.waterfall, spacing=4).addStretch(0)
         self.class_box.activated.connect(lambda index: intervention.change(logit=index))
         self.map_box.activated.connect(self._on_map)
-        self.listen(intervention.changed, self.refresh)
+        self.listen(intervention.changed, self.follow)
         for event in (self.session.events.blind, self.session.events.hidden_heads, self.session.events.verdicts):
-            self.listen(event, self.refresh)
+            self.listen(event, self.follow)
         self.refresh()
 
     def _go_to(self, latent: int) -> None:
@@ -161,7 +161,7 @@ class PassPart(Part):
         ui.column(
             self, self.why, self.compute_button, self.found, self.completeness, self.progress, self.status, spacing=3
         )
-        self.listen(intervention.changed, self.refresh)
+        self.listen(intervention.changed, self.follow)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self._say)
         self.refresh()

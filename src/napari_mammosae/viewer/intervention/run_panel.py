@@ -46,8 +46,8 @@ class EditOverRunPart(Part):
         self.plot.dragged.connect(lambda k: self.intervention.change(k=k))
         self.plot.released.connect(self.intervention.settle)
         self.plot.show_curve(None, "")
-        self.listen(over_run.changed, self.refresh)
-        self.listen(self.session.events.blind, self.refresh)
+        self.listen(over_run.changed, self.follow)
+        self.listen(self.session.events.blind, self.follow)
         self.refresh()
 
     def refresh(self, *_: object) -> None:
@@ -88,7 +88,7 @@ class MovePart(Part):
         ui.column(self, self.measures, self.intervals, self.list, grow=self.list, spacing=3)
         self.list.clicked.connect(self._open)
         self.list.activated.connect(self._open)
-        self.listen(move.changed, self.refresh)
+        self.listen(move.changed, self.follow)
         self.refresh()
 
     def refresh(self) -> None:

@@ -122,8 +122,8 @@ class SetPart(Part):
         self.flip_button.clicked.connect(self._on_flip)
         self.reset_button.clicked.connect(self.intervention.reset)
         self.compute_button.clicked.connect(self.images.compute)
-        self.listen(self.intervention.changed, self.refresh)
-        self.listen(self.session.events.run, self.refresh)
+        self.listen(self.intervention.changed, self.follow)
+        self.listen(self.session.events.run, self.follow)
 
     def refresh(self, *_: object) -> None:
         """Follow the intervention."""

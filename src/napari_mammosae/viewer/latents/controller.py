@@ -46,6 +46,7 @@ class LatentList(Controller):
         self._order: Order | None = None
         self._set_aside: Order | None = None
         self._found: FoundAgain | None = None
+        self._filled_of: Any = None  # the run
         order = self.session.order
         self._follows = order is None or order.name == BY_IMAGE
         self.table.rearranged.connect(self._push_order)
@@ -90,6 +91,7 @@ class LatentList(Controller):
 
     def fill(self, *_: object, sort_by: str = "") -> None:
         """Fill the table with what is known: of the run's ranking, of this image, of the drawn region."""
+        self._filled_of = self.session.run
         columns, values = self._collect()
         if sort_by:
             self.prefer(sort_by)
@@ -152,6 +154,8 @@ class LatentList(Controller):
 
     def _on_verdicts(self, *_: object) -> None:
         """Rows that are sorted by verdicts or names stay where they are while somebody judges."""
+        if self.session.run is not self._filled_of:
+            return  # they come with another run, which fills the table in a moment
         columns, values = self._collect()
         judged = [column for column in (VERDICT, NAME, SCORE) if column.key in values]
         same = [one.key for one in columns] == [one.key for one in self.table.columns]
@@ -164,6 +168,9 @@ class LatentList(Controller):
         self.table.filter(self._allowed(columns).mask(values))
 
     def _on_run(self, *_: object) -> None:
+        self.session.afterwards(self._follow_run)
+
+    def _follow_run(self) -> None:
         """Scores measured over another run do not stay with the stack either."""
         self.fill()
         maps, order = self.session.maps, self.session.order

@@ -74,8 +74,8 @@ class LatentDetail(Part):
             chosen.itemActivated.connect(self._go_to)
         events = self.session.events
         for event in (events.current, events.run, events.model):
-            self.listen(event, self.refresh)
-        self.listen(ranking.ranked, self.refresh)
+            self.listen(event, self.follow)
+        self.listen(ranking.ranked, self.follow)
         self.listen(events.maps, self._show_logits)
         self.listen(events.blind, self._on_blind)
         self._on_blind()

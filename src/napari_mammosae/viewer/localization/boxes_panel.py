@@ -185,13 +185,14 @@ class BoxesPart(Part):
 
         self.list.jumped.connect(lambda row: self._look(row, close=False))
         self.list.zoomed.connect(lambda row: self._look(row, close=True))
-        self.listen(localizer.changed, self.refresh)
+        self.listen(localizer.changed, self.follow)
         self.listen(localizer.toggled, self._on_toggled)
-        self.refresh(localizer.current)
+        self.refresh()
         self.list.choose_row(localizer.box)
 
-    def refresh(self, current: Localization | None) -> None:
+    def refresh(self) -> None:
         """Show what was found."""
+        current = self.localizer.current
         model = self.session.model
         for label in self._of_breast:
             label.setVisible(model is None or model.preprocessing.breast)
@@ -224,7 +225,7 @@ class BoxesPart(Part):
         return "Compute the latents of the image first (dock Model & image)."
 
     def _on_toggled(self, _: bool) -> None:
-        self.refresh(self.localizer.current)
+        self.refresh()
 
     def _look(self, row: BoxRow, *, close: bool) -> None:
         viewer, layer = self.context.scene.viewer, self.context.scene.image_layer

@@ -61,7 +61,7 @@ class RunMeasuresPart(Part):
         layout.addStretch(0)  # keeps the rest at the top while there is no plot
 
         self.protocol_box.toggled.connect(self._take_protocol)
-        self.listen(self.measures.changed, self.refresh)
+        self.listen(self.measures.changed, self.follow)
         self.progress.turned.connect(self.refresh)
         self.progress.said.connect(self.note.setText)
         self.refresh()

@@ -41,6 +41,8 @@ class ServerForm:
         Which latents, as they are written; none for the `most` that contribute most.
     parallel
         Questions that are asked at once.
+    against
+        Folder of a run whose latents are named in the same way, to compare with; empty for none.
     """
 
     url: str = "http://127.0.0.1:11434/v1"
@@ -48,6 +50,7 @@ class ServerForm:
     latents: str = ""
     most: int = 20
     parallel: int = 1
+    against: str = ""
 
 
 class ServerNaming(Controller):
@@ -110,6 +113,7 @@ class ServerNaming(Controller):
             self.form.latents,
             self.form.most,
             self.browser.files_of(run).root,
+            self.form.against,
         )
         self._start("Choosing images", work, partial(self._offer, accept), accept, partial(self.name, accept))
 
@@ -119,18 +123,19 @@ class ServerNaming(Controller):
 
         return ServerChoice(self.form.url, self.form.model.strip(), self._allowed, parallel=self.form.parallel)
 
-    def _offer(self, accept: Accept, plan: NamingPlan) -> None:
+    def _offer(self, accept: Accept, plans: list[NamingPlan]) -> None:
+        plan, *nulls = plans
         if plan.run is not self.session.run:
             return
-        text = f"{plan.cost}. Answers are kept, so you can cancel and resume."
+        text = f"{sum((null.cost for null in nulls), plan.cost)}. Answers are kept, so you can cancel and resume."
         self._tell(text)
         if accept("Name latents", f"{text}\n\nStart?"):
-            self._ask(plan, accept)
+            self._ask(plans, accept)
 
-    def _ask(self, plan: NamingPlan, accept: Accept) -> None:
-        work = partial(tasks.ask_server, plan, self._choice)
-        again = partial(self._ask, plan, accept)
-        self._start("Naming latents", work, partial(self._take, plan.run), accept, again)
+    def _ask(self, plans: list[NamingPlan], accept: Accept) -> None:
+        work = partial(tasks.ask_server, plans, self._choice)
+        again = partial(self._ask, plans, accept)
+        self._start("Naming latents", work, partial(self._take, plans[0].run), accept, again)
 
     def _start(
         self,
@@ -162,7 +167,7 @@ class ServerNaming(Controller):
         self._tell("" if models else "The server has no model.")
 
     def _take(self, run: Any, found: ServerNames) -> None:
-        from ...core.naming.vlm.result import server_suggestions
+        from ...core.naming.vlm.result import compared_lines, server_suggestions
 
         if run is not self.session.run:
             return
@@ -173,7 +178,8 @@ class ServerNaming(Controller):
                 f"{len(names):,} of {len(found.latents):,} latents named, {sure:,} better than chance; {new:,} of the "
                 "names are new. See the columns Name and Score."
             )
-        self._tell(" ".join(f"{note[:1].upper()}{note[1:]}." for note in found.notes))
+        notes = " ".join(f"{note[:1].upper()}{note[1:]}." for note in found.notes)
+        self._tell("\n".join(filter(None, [*compared_lines(found), notes])))
 
     def _on_run(self, *_: object) -> None:
         self._tell("")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QApplication, QComboBox, QLineEdit, QMessageBox, QSpinBox, QWidget
+from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QLineEdit, QMessageBox, QSpinBox, QWidget
 
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
@@ -38,6 +38,13 @@ class ServerPart(Part):
         self.parallel = ui.tipped(QSpinBox(), "Questions asked at once; the server must be able to work on several")
         self.parallel.setRange(1, AT_ONCE)
         self.parallel.setSuffix(" at once")
+        self.against = ui.tipped(
+            QLineEdit(),
+            "Run over the same images with an untrained or random SAE, or with channels. As many of its latents are "
+            "named in the same way.",
+        )
+        self.against.setPlaceholderText("no other run")
+        self.against_button = ui.button("Choose…", "Choose the run to compare with", self._choose_against)
         self.start = ui.button("Name", "Show the cost, then ask the server", self._name)
         self.note, self.progress = ui.wrapped(), JobBar(naming.jobs)
         self.form = QWidget()
@@ -45,11 +52,13 @@ class ServerPart(Part):
         rows.addRow("Server", row(self.url, self.parallel))
         rows.addRow("Model", row(self.model, self.list_button))
         rows.addRow("Latents", row(self.latents, self.most, self.start))
+        rows.addRow("Against", row(self.against, self.against_button))
         ui.column(self, self.fold, self.form, self.progress, self.note, spacing=3)
         self.form.hide()
         self.fold.toggled.connect(self._refresh)
         self.url.textEdited.connect(self._take)
         self.latents.textEdited.connect(self._take)
+        self.against.textEdited.connect(self._take)
         self.model.editTextChanged.connect(self._take)
         self.most.valueChanged.connect(self._take)
         self.parallel.valueChanged.connect(self._take)
@@ -64,21 +73,28 @@ class ServerPart(Part):
     def _name(self) -> None:
         self.naming.name(accept)
 
+    def _choose_against(self) -> None:
+        if name := QFileDialog.getExistingDirectory(self, "Run to compare with"):
+            self.against.setText(name)
+            self._take()
+
     def _take(self, *_: object) -> None:
         self.naming.form = replace(
             self.naming.form, url=self.url.text(), model=self.model.currentText(), latents=self.latents.text(),
-            most=self.most.value(), parallel=self.parallel.value(),
+            most=self.most.value(), parallel=self.parallel.value(), against=self.against.text(),
         )  # fmt: skip
 
     def _refresh(self, *_: object) -> None:
         naming, form = self.naming, self.naming.form
-        widgets = (self.url, self.model, self.latents, self.most, self.parallel)
+        widgets = (self.url, self.model, self.latents, self.against, self.most, self.parallel)
         for widget in widgets:
             widget.blockSignals(True)
         if self.url.text() != form.url:
             self.url.setText(form.url)
         if self.latents.text() != form.latents:
             self.latents.setText(form.latents)
+        if self.against.text() != form.against:
+            self.against.setText(form.against)
         if [self.model.itemText(at) for at in range(self.model.count())] != naming.models:
             self.model.clear()
             self.model.addItems(naming.models)

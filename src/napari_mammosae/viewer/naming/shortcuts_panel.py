@@ -41,7 +41,7 @@ class ShortcutsPart(Part):
         self.table.itemClicked.connect(self._go_to)
         self.table.itemActivated.connect(self._go_to)
         ui.column(self, self.note, self.table, spacing=2)
-        self.listen(concepts.changed, self.refresh)
+        self.listen(concepts.changed, self.follow)
         self.refresh()
 
     def refresh(self, *_: object) -> None:

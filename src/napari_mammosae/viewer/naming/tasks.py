@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...core.base.errors import MammoSAEError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from ...core.base.progress import Report
     from ...core.models.facts import ModelFacts
@@ -55,15 +56,21 @@ def measure(run: Run, model: ModelFacts | None, report: Report) -> Concepts | No
 
 
 def plan_names(
-    run: Run, model: ModelFacts | None, latents: str, most: int, images: Path | None, report: Report
-) -> NamingPlan:
-    """Settle which latents a server is asked about, and with which images; nothing is sent."""
+    run: Run, model: ModelFacts | None, latents: str, most: int, images: Path | None, against: str, report: Report
+) -> list[NamingPlan]:
+    """Settle which latents a server is asked about, and with which images: of the run, and of one to compare with.
+
+    Nothing is sent.
+    """
     from ...core.base.text import numbers_of
-    from ...core.naming.vlm.of_run import NamingPlan, weight_of
+    from ...core.naming.vlm.of_run import NamingPlan, plan_null, weight_of
+    from ...core.runs.opening import open_run
 
     report("Choosing images")
     weight = None if model is None or model.n_latents != run.n_latents else weight_of(model)
-    return NamingPlan(run, numbers_of(latents) or None, most, images=images, weight=weight)
+    plan = NamingPlan(run, numbers_of(latents) or None, most, images=images, weight=weight)
+    other = against.strip()
+    return [plan, *([plan_null(plan, open_run(Path(other).expanduser()), images)] if other else [])]
 
 
 def list_models(choice: ServerChoice, report: Report) -> list[str]:
@@ -74,12 +81,16 @@ def list_models(choice: ServerChoice, report: Report) -> list[str]:
     return models_of_server(choice)
 
 
-def ask_server(plan: NamingPlan, choice: ServerChoice, report: Report) -> ServerNames:
-    """Ask a server for names and test them; the table is written into the run's folder."""
+def ask_server(plans: Sequence[NamingPlan], choice: ServerChoice, report: Report) -> ServerNames:
+    """Ask a server for names of the first plan, and of nulls to compare them with, and test all of them.
+
+    The tables are written into the run's folder.
+    """
     from ...core.naming.vlm.of_run import name_with_server
     from ...core.naming.vlm.result import check_names, names_file, write_names
 
+    plan, *nulls = plans
     check_names(names_file(plan.run.path))
-    found = name_with_server(plan, choice, progress=report)
+    found = name_with_server(plan, choice, nulls=nulls, progress=report)
     write_names(names_file(plan.run.path), found)
     return found

@@ -54,7 +54,7 @@ class RunForm(Part):
         )  # fmt: skip
         self.compile = CheckBox(
             text="Compile for long runs", value=entries.compile,
-            tooltip="On a GPU, compile the network for 16,000 images or more; it takes a minute the first time",
+            tooltip="On a GPU, compile the network for 50,000 images or more; it takes a minute the first time",
         )  # fmt: skip
         self.positive = LineEdit(
             label="Positive", value=entries.positive,

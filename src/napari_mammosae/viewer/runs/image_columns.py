@@ -106,9 +106,9 @@ def image_columns(run: Run) -> list[Listed]:
         column = _number(f"p.{name}", f"p {readable(name)}", tip, words)
         found.setdefault(name, []).append((column, chances[:, index]))
     columns += [column for pair in found.values() for column in pair]
-    sides = (images[["laterality", "view"]].fillna("").astype(str).agg(" ".join, axis=1)).str.strip().to_numpy()
+    sides = np.array([text.strip() for text in _joined(run, ("laterality", "view"))], object)
     if any(sides):
-        columns.append(_texts("view", "View", "Laterality and view", sides.astype(object)))
+        columns.append(_texts("view", "View", "Laterality and view", sides))
     if "fvu" in images and (fvu := images["fvu"].to_numpy()).size:
         tip = "Share of the features' variance that the SAE misses; above 1 its input scale probably differs"
         columns.append((Column("fvu", "FVU", tip, "list", ".2f", shown=bool((fvu > 1).any())), fvu))
@@ -139,8 +139,14 @@ def _number(key: str, title: str, tip: str, write: Callable[[int], str]) -> Colu
 
 
 def _searchable(run: Run) -> NDArray[np.str_]:
-    columns = [name for name in ("image_id", "patient", "laterality", "view") if name in run.images]
-    return run.images[columns].fillna("").astype(str).agg(" ".join, axis=1).str.lower().to_numpy().astype(np.str_)
+    names = [name for name in ("image_id", "patient", "laterality", "view") if name in run.images]
+    return np.array([text.lower() for text in _joined(run, names)], np.str_)
+
+
+def _joined(run: Run, names: Iterable[str]) -> list[str]:
+    """Each image's texts in some columns, one after the other; pandas would make a table of each row."""
+    texts = (run.images[name].fillna("").astype(str).tolist() for name in names)
+    return list(map(" ".join, zip(*texts, strict=True)))
 
 
 def _category(label: str, value: float, names: Any) -> str:

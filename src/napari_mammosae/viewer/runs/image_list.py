@@ -40,7 +40,7 @@ class RunImageList(Controller):
     @filter.setter
     def filter(self, wanted: ImageFilter) -> None:
         self._filter = wanted
-        if (run := self.session.run) is not None:
+        if (run := self._listed) is not None:
             self.table.filter(self._allowed.mask(run))
 
     @property
@@ -48,8 +48,11 @@ class RunImageList(Controller):
         return replace(self._filter, label="", wrong=False) if self.session.blind else self._filter
 
     def _on_run(self, *_: object) -> None:
-        run = self.session.run
         self._filter = ImageFilter(self._filter.text)
+        self.session.afterwards(self._follow_run)
+
+    def _follow_run(self) -> None:
+        run = self.session.run
         self._columns, self._listed = [], run
         if run is not None:
             first, *others = image_columns(run)
@@ -58,7 +61,7 @@ class RunImageList(Controller):
 
     def _show(self, *_: object) -> None:
         """Fill the table for this run; labels and predictions stay away from a blind judge."""
-        blind, run = self.session.blind, self.session.run
+        blind, run = self.session.blind, self._listed
         listed = [(column, values) for column, values in self._columns if not (blind and column.sways)]
         columns = [column for column, _ in listed]
         if blind and self.table.sort_key not in {column.key for column in columns}:

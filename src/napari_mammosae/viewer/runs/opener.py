@@ -13,7 +13,7 @@ from . import tasks
 from .tasks import OtherModelError, RunEntries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     from ...core.base.progress import Report
@@ -66,9 +66,9 @@ class RunOpener(Controller):
             return
         root = self.browser.files_of(run).root
 
-        def take(opened: Opened) -> None:
+        def take(opened: Opened) -> Generator[None]:
             self.positive = positive
-            self._take(replace(opened, root=root, undecided=self.undecided))
+            yield from self._take(replace(opened, root=root, undecided=self.undecided))
 
         work = partial(tasks.open_run_folder, run.path, self.session.model, positive=positive)
         self.blocked = None
@@ -107,11 +107,12 @@ class RunOpener(Controller):
         self.blocked = None
         self.jobs.start(title, work, self._take_opened, partial(self._failed, again))
 
-    def _take_opened(self, opened: Opened) -> None:
+    def _take_opened(self, opened: Opened) -> Generator[None]:
         self.positive = {}
-        self._take(opened)
+        yield from self._take(opened)
 
-    def _take(self, opened: Opened) -> None:
+    def _take(self, opened: Opened) -> Generator[None]:
+        """Show a run in all docks; its boxes, and each place that takes long, are a turn of the event loop."""
         run, self.undecided = opened.run, opened.undecided
         if self.session.handle is None and opened.handle is not None and opened.choice is not None:
             self.images.take_model(opened.choice, opened.handle)
@@ -119,11 +120,13 @@ class RunOpener(Controller):
             self.browser.files_of(run).root = opened.root
         if opened.findings is not None:
             self.session.findings = opened.findings
-        self.session.run = run
+            yield
+        yield from self.session.open_run(run)
         if opened.first is not None:
             self.browser.keep(0, opened.first)
         kept = "with" if run.has_maps else "without"
         self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note]).strip())
+        yield
         if self.session.image is None and len(run):
             self.browser.show(0)
 

@@ -42,11 +42,14 @@ class RunPictures(Part):
         self._later()
 
     def _on_run(self, *_: object) -> None:
-        run = self.session.run
-        self.model.show(run)
-        self.view.fit()
-        if run is not None:
+        if (run := self.session.run) is not None:
             self.listen(self.browser.files_of(run).changed, self.thumbnails.forget)
+        self.follow()
+
+    def refresh(self) -> None:
+        """List the run's images."""
+        self.model.show(self.session.run)
+        self.view.fit()
         self._on_moved(self.browser.row)
         self._later()
 

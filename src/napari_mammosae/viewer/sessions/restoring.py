@@ -65,10 +65,14 @@ class Restoring:
         if content["model"]["computed"] or (content["model"]["maps"] and work.session.maps is None):
             work.images.compute()
             yield self._idle
+        asked = content.get("prompts", {})
+        work.images.prompts.approximate = asked.get("approximate", False)
+        yield from self._add_heads(first)
         if several is not None:
             yield from self._open_layers(several)
-        yield from self._ask_prompts()
-        self._restore_heads()
+        work.images.prompts.ask(asked.get("shown") or "")
+        yield self._idle
+        work.session.hidden_heads = tuple(content.get("heads", {}).get("hidden", ()))
         self._restore_choices()
         yield self._idle
         self._restore_order()
@@ -82,7 +86,7 @@ class Restoring:
     def _idle(self) -> bool:
         work = self.work
         jobs = (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.outline.jobs, work.localizer.combining,
-                work.images.prompts.jobs, work.exam.jobs)  # fmt: skip
+                work.images.prompts.jobs, work.images.heads.jobs, work.exam.jobs)  # fmt: skip
         return not any(one.busy for one in jobs)
 
     def _find(self, entry: dict[str, Any]) -> Path | None:
@@ -175,34 +179,32 @@ class Restoring:
                     self.missing.append(f"another layer ({work.status.last_told[0].rstrip('.')})")
                     return
                 self._check_model(one["model"])
+                yield from self._add_heads(one["model"])
             if place != known["chosen"] and one["latent"] is not None and self._knows([one["latent"], *one["pins"]]):
                 work.session.current, work.session.pins = one["latent"], one["pins"]
         layers.choose(known["chosen"])
         yield self._idle
 
-    def _ask_prompts(self) -> Iterator[Callable[[], bool]]:
-        """Ask the model for the prompts it had, in their order, and then again for the one that was shown."""
-        known, prompts = self.content.get("prompts"), self.work.images.prompts
-        if known is None:  # an earlier session
+    def _add_heads(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
+        """Give the model that is worked with the heads it had besides its own, in their order."""
+        images, session = self.work.images, self.work.session
+        if session.model is None:
             return
-        prompts.approximate = known["approximate"]
-        for text in (*known["asked"], *filter(None, [known["shown"]])):
-            prompts.ask(text)
-            yield self._idle
-            if prompts.head is None or prompts.head.prompt is None or prompts.head.prompt.typed != text:
-                self.missing.append(f"the prompt {text} ({prompts.note.rstrip('.')})")
-        if known["shown"] is None:
-            prompts.ask("")
+        there = {head.name for head in session.model.heads}
+        self.missing += [f"the head {name}" for name in known.get("heads", ()) if name not in there]
+        for one in known.get("added", ()):
+            if (text := one.get("prompt")) is not None:
+                images.prompts.ask(text)
+                yield self._idle
+                if not any(head.prompt is not None and head.prompt.typed == text for head in session.model.heads):
+                    self.missing.append(f"the prompt {text} ({images.prompts.note.rstrip('.')})")
+            elif (path := self._find(one)) is not None:
+                images.heads.reopen(path)
+                yield self._idle
+                if one["name"] not in {head.name for head in session.model.heads}:
+                    self.missing.append(f"the head {one['name']} ({images.heads.note.rstrip('.')})")
 
     # What was chosen
-
-    def _restore_heads(self) -> None:
-        known, model = self.content.get("heads"), self.work.session.model
-        if known is None or model is None:
-            return
-        there = [head.name for head in model.heads]
-        self.missing += [f"the head {name}" for name in known["known"] if name not in there]
-        self.work.session.hidden_heads = tuple(known["hidden"])
 
     def _restore_choices(self) -> None:
         work, content, session = self.work, self.content, self.work.session

@@ -35,7 +35,7 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
         "model": _model(work, base),
         "open_layers": _open_layers(work, base),
         "prompts": _prompts(work),
-        "heads": _heads(work),
+        "heads": {"hidden": list(session.hidden_heads)},
         "order": _order(work),
         "latent": session.current,
         "pins": list(session.pins),
@@ -96,12 +96,23 @@ def _model(work: Workspace, base: Path) -> dict[str, Any]:
         "loaded": model is not None,
         "computed": maps is not None and bool(maps.key),
         "maps": maps is not None,
-        **_hashes(model),
+        **_facts(model, base),
     }
 
 
-def _hashes(model: ModelFacts | None) -> dict[str, str | None]:
-    return {name: getattr(model, name, None) for name in ("model_sha256", "sae_sha256")}
+def _facts(model: ModelFacts | None, base: Path) -> dict[str, Any]:
+    """Describe a loaded model: its hashes, the names of its own heads, and where those come from that were added."""
+    own: list[str] = []
+    added: list[dict[str, str]] = []
+    for head in model.heads if model is not None else ():
+        if head.prompt is not None:
+            added.append({"prompt": head.prompt.typed})
+        elif head.file is not None:
+            added.append({"name": head.name, **entry_of(head.file, base)})
+        else:
+            own.append(head.name)
+    hashes = {name: getattr(model, name, None) for name in ("model_sha256", "sae_sha256")}
+    return {**hashes, "heads": own, "added": added}
 
 
 def _open_layers(work: Workspace, base: Path) -> dict[str, Any] | None:
@@ -115,7 +126,7 @@ def _open_layers(work: Workspace, base: Path) -> dict[str, Any] | None:
         "chosen": known.chosen,
         "layers": [
             {
-                "model": _choice(choice or ModelChoice(None), base) | _hashes(one.handle.facts),
+                "model": _choice(choice or ModelChoice(None), base) | _facts(one.handle.facts, base),
                 "latent": one.current,
                 "pins": list(one.pins),
                 "look": _look_of(work, one.stack) if one.stack is not None else None,
@@ -143,23 +154,10 @@ def _choice(choice: ModelChoice, base: Path) -> dict[str, Any]:
     }
 
 
-def _heads(work: Workspace) -> dict[str, list[str]]:
-    model = work.session.model
-    return {
-        "known": [head.name for head in model.heads if head.prompt is None] if model is not None else [],
-        "hidden": list(work.session.hidden_heads),
-    }
-
-
 def _prompts(work: Workspace) -> dict[str, Any]:
-    prompts, model = work.images.prompts, work.session.model
-    heads = model.heads if model is not None else ()
+    prompts = work.images.prompts
     shown = prompts.head.prompt if prompts.head is not None else None
-    return {
-        "asked": [head.prompt.typed for head in heads if head.prompt is not None],
-        "shown": None if shown is None else shown.typed,
-        "approximate": prompts.approximate,
-    }
+    return {"shown": None if shown is None else shown.typed, "approximate": prompts.approximate}
 
 
 def _order(work: Workspace) -> dict[str, Any] | None:

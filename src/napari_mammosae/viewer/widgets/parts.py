@@ -33,11 +33,17 @@ class Part(QWidget):
 
     It owns no data: closing a dock changes nothing but what is seen. Closing sends no close event, and a signal that
     reached a destroyed widget would raise.
+
+    Attributes
+    ----------
+    missed
+        Whether it has still to `refresh`, because it lay out of sight when it was asked to `follow`.
     """
 
     def __init__(self, context: Context) -> None:
         super().__init__()
         self.context, self.session = context, context.session
+        self.missed = False
         self._undo = new_undo()
         self.destroyed.connect(self._undo.close)
 
@@ -48,6 +54,18 @@ class Part(QWidget):
     def debounced(self, function: Callable[..., object], timeout: int) -> Any:
         """Return a function that calls `function` once its own calls pause for `timeout` ms, while the widget lives."""
         return debounce_until(self._undo, function, timeout)
+
+    def refresh(self) -> None:
+        """Show what there is now."""
+
+    def follow(self, *_: object) -> None:
+        """Refresh now, or, in a dock that lies behind another one, when it is next looked at."""
+        dock = self.parentWidget()
+        while dock is not None and not isinstance(dock, Dock):
+            dock = dock.parentWidget()
+        self.missed = isinstance(dock, Dock) and dock.is_behind
+        if not self.missed:
+            self.refresh()
 
     def cleanup(self) -> None:
         """Stop listening."""
@@ -65,7 +83,7 @@ class Dock(Part):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._ring: FocusRing | None = None
-        self._docked = False
+        self._docked, self._seen = False, True
         if (app := QApplication.instance()) is not None:
             self.listen(app.focusChanged, self._on_focus)
 
@@ -85,6 +103,7 @@ class Dock(Part):
                 self._docked = True
                 dock.setWindowTitle(unmarked(dock.windowTitle().partition(" (")[0].replace("&&", "&")))
                 dock.dockLocationChanged.connect(self._join)
+                dock.visibilityChanged.connect(self._on_seen)
             elif dock is None and self._docked:
                 self.deleteLater()
                 QTimer.singleShot(0, gc.collect)
@@ -94,6 +113,19 @@ class Dock(Part):
         """Name all controls, those that were added meanwhile too."""
         name_controls(self)
         super().showEvent(event)
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the window is seen, and this is not: another dock lies over it."""
+        return not self._seen and self.window().isVisible()
+
+    def _on_seen(self, seen: bool) -> None:
+        """Show what was missed out of sight; Qt neither hides nor shows docks that lie behind each other."""
+        self._seen = seen
+        for part in self.findChildren(Part) if seen else ():
+            if part.missed:
+                part.missed = False
+                part.refresh()
 
     def _on_focus(self, _: object, now: QWidget | None) -> None:
         if self._ring is not None:

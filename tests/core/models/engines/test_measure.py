@@ -109,7 +109,7 @@ def test_an_image_that_overflows_float16_is_computed_in_float32(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize(("precision", "near"), [("tf32", 2e-3), ("float16", 1e-2), ("bfloat16", 5e-2)])
+@pytest.mark.parametrize(("precision", "near"), [("tf32", 1e-2), ("float16", 1e-2), ("bfloat16", 5e-2)])
 def test_other_precisions_are_near(tiny_model: Path, device: str, precision: Precision, near: float):
     image = read_mammogram(tiny.picture())
     exact = compute_latents(load_model(tiny_model, device="cpu"), image)
@@ -132,12 +132,15 @@ def test_a_gpu_gives_what_the_cpu_gives_in_float32(tiny_model: Path):
 
 @pytest.mark.gpu
 def test_a_recorded_pass_gives_what_the_pass_itself_gives(tiny_model: Path):
+    """The third batch of a size is repeated from a recording; others between leave it as it is."""
     model = load_model(tiny_model, device="cuda", precision="float16")
-    images = [recipe.image(seed, *model.preprocessing.size) for seed in range(4)]
-    expected = [model.features(torch.cat([x, x]))[:1] for x in images]  # batches are not recorded
-    for x, features in zip(images, expected, strict=True):
+    for seed, count in enumerate((1, 1, 1, 2, 1, 2, 2, 2)):
+        x = torch.cat([recipe.image(seed + at, *model.preprocessing.size) for at in range(count)])
         found = model.features(x)
-        assert (found - features).norm() < 1e-2 * features.norm()
+        with torch.inference_mode():
+            expected = model.backbone(x.to("cuda", torch.float16).contiguous(memory_format=torch.channels_last))
+        assert found.shape == expected.shape
+        assert (found - expected).norm() < 1e-3 * expected.norm(), (seed, count)
 
 
 @pytest.mark.gpu

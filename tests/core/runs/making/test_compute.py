@@ -261,18 +261,19 @@ def test_an_image_that_overflows_float16_is_computed_again_and_counted(tmp_path)
     assert list(runs["float16"].numbers) == list(range(8))
 
 
-def test_a_block_whose_writing_process_died_is_written_here(tmp_path, images, model):
-    """The last of three blocks is written after the process was replaced."""
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_block_whose_writing_process_died_is_written_here(tmp_path, images, model, processes):
+    """The second of four blocks kills its process, and may take others with it; the last is written by a new one."""
     computer, layout = Computer(model, None, print), Layout(tmp_path)
     computed = computer(inputs(images, model))
-    with PartWriter(layout, apart=True) as writer:
-        for number in range(3):
+    with PartWriter(layout, processes) as writer:
+        for number in range(4):
             kind = decoders.DyingBlock if number == 1 else Block
             block = kind(number, model.classes, keep_maps=True)
             for decoded_images, latents in computed.parts:
                 block.add(decoded_images, latents)
             writer.write(block)
-    assert all(layout.part(kind, number).exists() for kind in ("images", "maps") for number in range(3))
+    assert all(layout.part(kind, number).exists() for kind in ("images", "maps") for number in range(4))
 
 
 def test_out_of_memory_on_the_cpu_ends_the_run_clearly(tmp_path, images, model, monkeypatch):

@@ -25,6 +25,7 @@ def hashes(spec):
 
 def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # a GPU would take all images at once
     threads = torch.get_num_threads()
     told = []
 

@@ -19,6 +19,9 @@ from napari_mammosae.core.base.errors import Cancelled, RunError
 from napari_mammosae.core.models.engines.threads import torch_threads
 from napari_mammosae.core.models.loading import load_model
 from napari_mammosae.core.runs.files import layout as run_layout
+from napari_mammosae.core.runs.making import dask_cluster
+from napari_mammosae.core.runs.making import folder as run_folder
+from napari_mammosae.core.runs.making.compute import Computer
 from napari_mammosae.core.runs.making.folder import hold_alone
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.opening import open_run
@@ -329,6 +332,38 @@ def test_maps_that_cannot_fit_are_not_begun(tmp_path, model, images, monkeypatch
     with pytest.raises(RunError, match=r"Not started: the maps take about [\d.]+ kB, 1.5 kB are free. Free some space"):
         write_run(images, model, tmp_path / "run", maps=True, workers=0)
     write_run(images, model, tmp_path / "run", workers=0)  # without maps it fits, in the same folder
+
+
+def _no_scheduler(monkeypatch):
+    monkeypatch.setattr(dask_cluster, "START_SECONDS", 1)
+    return {"scheduler": "tcp://127.0.0.1:1"}
+
+
+def _no_space(monkeypatch):
+    monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1500}))
+    return {"maps": True}
+
+
+def _no_memory(monkeypatch):
+    monkeypatch.setattr(Computer, "warm_up", lambda *_: (_ for _ in ()).throw(RunError("no memory")))
+    return {}
+
+
+def _stopped(monkeypatch):
+    return {"cancel": lambda: True}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("fail", [_no_scheduler, _no_space, _no_memory, _stopped])
+def test_a_run_that_computed_nothing_leaves_nothing(tmp_path, tiny_model, images, monkeypatch, fail, there):
+    out = tmp_path / "deep" / "run"
+    if there:
+        out.mkdir(parents=True)
+        (out / ".keep").write_text("")
+    with monkeypatch.context() as patch, pytest.raises((RunError, Cancelled)):
+        write_run(images, str(tiny_model), out, workers=0, **fail(patch))
+    left = sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*"))
+    assert left == (["deep", "deep/run", "deep/run/.keep"] if there else [])
 
 
 def test_the_space_for_maps_is_told_once(tmp_path, model, images):

@@ -5,20 +5,17 @@ import logging
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from numpy.typing import NDArray
 
 from ...base.errors import ImageError
 from ...base.limits import check_grown
 from ..rasters import inverted, single_plane
 from .bits import keep_stored_bits
-from .display import VoiTable, Window, choose_voi, find_padding, find_windows
+from .display import choose_voi, find_padding, find_windows
 from .facts import SHOWN, Laterality, View, find_laterality, find_patient, find_scale, find_view, integer_of, value_of
 from .pixels import PIXELS, decode_pixels
 
@@ -31,27 +28,8 @@ BORDER = 5
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class DicomImage:
-    """Pixels and facts of one DICOM file; see `Mammogram` for their meaning."""
-
-    pixels: NDArray[Any]
-    spacing: tuple[float, float] | None = None
-    spacing_source: str = ""
-    magnification: float = 1.0
-    laterality: Laterality | None = None
-    view: View | None = None
-    patient: str | None = None
-    window: tuple[float, float] | None = None
-    padding: tuple[float, float] | None = None
-    voi: VoiTable | None = None
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    windows: tuple[Window, ...] = ()
-
-
-def read_dicom(path: Path) -> DicomImage:
-    """Read one single-frame grayscale DICOM file.
+def read_dicom(path: Path) -> dict[str, Any]:
+    """Return the fields of `Mammogram` that one single-frame grayscale DICOM file gives.
 
     The values are the *stored* ones, as in the published pipeline: modality LUT, rescale slope, VOI LUT and window do
     not touch them. MONOCHROME1 is inverted (maximum minus value). Window (0028,1050/1051), VOI LUT Sequence
@@ -130,7 +108,7 @@ def _collect_log() -> Iterator[list[str]]:
             logger.removeFilter(let_pass)
 
 
-def _read(path: Path, said: list[str]) -> DicomImage:
+def _read(path: Path, said: list[str]) -> dict[str, Any]:
     dataset = _load(path)
     if any("End of file reached" in line for line in said):
         raise ImageError(f"{path.name}: a truncated DICOM file, it ends within an element; copy it again")
@@ -158,22 +136,23 @@ def _read(path: Path, said: list[str]) -> DicomImage:
     pixels = inverted(stored) if invert else stored
     padding = find_padding(dataset, top if invert else None)
     window, voi, unused = choose_voi(dataset, pixels, int(top) if invert else None, padding)
-    scale = find_scale(dataset)
-    return DicomImage(
-        pixels=pixels,
-        spacing=scale.spacing if scale is not None else None,
-        spacing_source=scale.source if scale is not None else "",
-        magnification=scale.magnification if scale is not None else 1.0,
-        laterality=find_laterality(dataset),
-        view=find_view(dataset),
-        patient=find_patient(dataset),
-        window=window,
-        padding=padding,
-        voi=voi,
-        metadata={key: str(said) for tag, key in SHOWN.items() if (said := value_of(dataset, tag)) not in (None, "")},
-        notes=(*read_so, *bits, *unused),
-        windows=tuple(find_windows(dataset, top if invert else None)[1:]) if voi is None else (),
-    )
+    shown = {key: value_of(dataset, tag) for tag, key in SHOWN.items()}
+    found: dict[str, Any] = {
+        "pixels": pixels,
+        "laterality": find_laterality(dataset),
+        "view": find_view(dataset),
+        "patient": find_patient(dataset),
+        "window": window,
+        "padding": padding,
+        "voi": voi,
+        "metadata": {key: str(value) for key, value in shown.items() if value not in (None, "")},
+        "notes": (*read_so, *bits, *unused),
+        "border": BORDER,
+        "windows": tuple(find_windows(dataset, top if invert else None)[1:]) if voi is None else (),
+    }
+    if (scale := find_scale(dataset)) is not None:
+        found |= {"spacing": scale.spacing, "spacing_source": scale.source, "magnification": scale.magnification}
+    return found
 
 
 def _load(path: Path) -> "Dataset":

@@ -40,6 +40,15 @@ def _begin_copy(tensor: Tensor) -> Tensor:
     return pinned.copy_(tensor, non_blocking=True)
 
 
+def give_back(device: str) -> None:
+    """Give what this process holds of a GPU's memory, and no longer uses, back to the system."""
+    torch.cuda.synchronize(device)
+    clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)  # 32 MB for each stream that had a product
+    if clear is not None:
+        clear()
+    torch.cuda.empty_cache()
+
+
 class Lane:
     """A second stream of a GPU, where one batch is measured while the network computes the next; elsewhere nothing.
 

@@ -1,4 +1,4 @@
-"""A pass that a GPU repeats by itself, for one image at a time: to start its kernels one by one takes longer."""
+"""A pass that a GPU repeats by itself: to start its kernels one by one takes a processor as long as they take."""
 
 import logging
 from collections.abc import Callable
@@ -14,10 +14,10 @@ Pass = Callable[[Tensor], Tensor]
 
 
 class GraphedPass:
-    """A pass over single images on a CUDA device, recorded with the second image of a size and repeated from then on.
+    """A pass on a CUDA device, recorded with the second batch of one size in a row and repeated from then on.
 
-    Batches, and images on other devices, go through the pass itself, as all do where recording fails. The results are
-    those of the same kernels. A recording keeps the memory that its intermediate results need.
+    Batches of other sizes, and on other devices, go through the pass itself, as all do where recording fails. The
+    results are those of the same kernels. A recording keeps the memory that its intermediate results need.
 
     Parameters
     ----------
@@ -27,28 +27,45 @@ class GraphedPass:
 
     def __init__(self, run: Pass) -> None:
         self._run = run
-        self._shape: torch.Size | None = None
+        self._last: torch.Size | None = None
         self._graph: torch.cuda.CUDAGraph | None = None
+        self._input: Tensor | None = None
+        self._output: Tensor | None = None
         self._failed = False
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the output of `x`."""
-        if not x.is_cuda or len(x) != 1 or self._failed:
+        if not x.is_cuda or self._failed:
             return self._run(x)
-        if self._shape != x.shape:
-            self._shape, self._graph = x.shape, None
-            return self._run(x)
-        if self._graph is None:
+        again, self._last = self._last == x.shape, x.shape
+        if self._input is None or self._input.shape != x.shape:
+            if not again:
+                return self._without(x)
+            self._forget()
             try:
                 self._record(x)
             except RuntimeError as error:  # short of memory, or a kernel that cannot be recorded
-                self._failed, self._graph = True, None
+                self._forget()
+                self._failed = True
                 logger.info("no CUDA graph (%s)", first_line(error))
                 return self._run(x)
         assert self._graph is not None
+        assert self._input is not None
+        assert self._output is not None
         self._input.copy_(x)
         self._graph.replay()
         return self._output.clone()
+
+    def _without(self, x: Tensor) -> Tensor:
+        """Go through the pass itself; where that fails, memory may be short, so let go of the recording's."""
+        try:
+            return self._run(x)
+        except RuntimeError:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        self._graph = self._input = self._output = None
 
     def _record(self, x: Tensor) -> None:
         with torch.cuda.device(x.device):

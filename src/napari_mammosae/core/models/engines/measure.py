@@ -35,7 +35,7 @@ def measure(model: MammoSAE, features: Tensor, *, cells: bool = True) -> LatentB
     cells
         Whether every cell that is not zero is wanted too, and not only what is pooled over them.
     """
-    with torch.inference_mode(), arithmetic(model.precision):
+    with torch.inference_mode(), arithmetic(model.precision, model.device):
         features = features.to(model.device, model.dtype)
         found = _encode(model, model.cells_of(features), cells=cells)
         made = fetch(_measure_maps(model, features, found))

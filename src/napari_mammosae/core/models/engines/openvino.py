@@ -29,7 +29,7 @@ class OpenVinoNetwork:
     """A network from one tensor (N, C, H, W) to one (N, C', H', W'), on the CPU, for inputs of any size.
 
     It is converted at once, and once for each `key`: the result is kept in the user's cache folder. The weights of
-    `network` are copied. Calls from several threads wait for each other.
+    `network` are copied. Calls from several threads compute side by side, each with its own copy of them.
 
     Parameters
     ----------
@@ -53,36 +53,37 @@ class OpenVinoNetwork:
         self._half = half
         self._core = self._ov.Core()
         self._model = self._kept(network, key, channels) if key else self._converted(network, channels)
-        self._requests: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
+        self._idle: OrderedDict[tuple[Any, ...], list[Any]] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute the output of `x`; it has the type of `x`."""
         with self._lock:
-            request = self._request((1, *x.shape[1:]), torch.get_num_threads())
-            planes = x.float().contiguous(memory_format=torch.contiguous_format).numpy()
-            # one by one, as gates are in the weights
-            results = [request.infer([planes[i : i + 1]], share_inputs=True)[0] for i in range(len(planes))]
-            # as PyTorch's: products over the channels of each cell are slow in another order
-            found = torch.cat([torch.from_numpy(result) for result in results])
-            return found.to(x.dtype).contiguous(memory_format=torch.channels_last)
+            request, idle = self._request((1, *x.shape[1:]), torch.get_num_threads())
+        planes = x.float().contiguous(memory_format=torch.contiguous_format).numpy()
+        # one by one, as gates are in the weights
+        results = [request.infer([planes[i : i + 1]], share_inputs=True)[0] for i in range(len(planes))]
+        idle.append(request)
+        # as PyTorch's: products over the channels of each cell are slow in another order
+        found = torch.cat([torch.from_numpy(result) for result in results])
+        return found.to(x.dtype).contiguous(memory_format=torch.channels_last)
 
-    def _request(self, shape: tuple[int, ...], threads: int) -> Any:
-        """Return what computes inputs of one shape with so many threads."""
-        request = self._requests.pop((shape, threads), None)
-        if request is None:
-            self._model.reshape(list(shape))
-            settings = {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_PRECISION_HINT": "bf16" if self._half else "f32",
-                "INFERENCE_NUM_THREADS": threads,
-                "ENABLE_CPU_PINNING": False,
-            }
-            request = self._core.compile_model(self._model, "CPU", settings).create_infer_request()
-        self._requests[shape, threads] = request
-        while len(self._requests) > _KEPT:
-            self._requests.popitem(last=False)
-        return request
+    def _request(self, shape: tuple[int, ...], threads: int) -> tuple[Any, list[Any]]:
+        """Return what computes inputs of one shape with so many threads, and where to put it back."""
+        idle = self._idle.setdefault((shape, threads), [])
+        self._idle.move_to_end((shape, threads))
+        while len(self._idle) > _KEPT:
+            self._idle.popitem(last=False)
+        if idle:
+            return idle.pop(), idle
+        self._model.reshape(list(shape))
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "bf16" if self._half else "f32",
+            "INFERENCE_NUM_THREADS": threads,
+            "ENABLE_CPU_PINNING": False,
+        }
+        return self._core.compile_model(self._model, "CPU", settings).create_infer_request(), idle
 
     def _kept(self, network: nn.Module, key: str, channels: int) -> Any:
         """Read the converted network from the cache, converting it first where it is not there or damaged."""

@@ -46,18 +46,22 @@ class Passes:
 
     def extract(self, x: Tensor) -> Tensor:
         """Feature maps of the SAE's layer, of images."""
+        compute = self._extract
         try:
-            return self._extract(x)
+            return compute(x)
         except Exception as error:
-            self._give_up(error)
+            if compute is self._extract:  # else another thread has met it before
+                self._give_up(error)
             return self._extract(x)
 
     def finish(self, features: Tensor) -> Tensor:
         """Feature maps of the last layer, of those of the SAE's layer."""
+        compute = self._finish
         try:
-            return self._finish(features)
+            return compute(features)
         except Exception as error:
-            self._give_up(error)
+            if compute is self._finish:
+                self._give_up(error)
             return self._finish(features)
 
     def release(self) -> None:
@@ -71,7 +75,7 @@ class Passes:
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", folder)
         os.environ.setdefault("TORCHINDUCTOR_FX_GRAPH_CACHE", "1")
         self.engine = "compiled"
-        self._extract = torch.compile(self._to_layer())
+        self._extract = GraphedPass(torch.compile(self._to_layer()))
 
     def _plain(self) -> tuple[Pass, Pass]:
         block = len(self._backbone.blocks) - 1 if self._block is None else self._block

@@ -16,11 +16,15 @@ DTYPES: dict[Precision, torch.dtype] = {
 
 
 @contextmanager
-def arithmetic(precision: Precision) -> Iterator[None]:
+def arithmetic(precision: Precision, device: str) -> Iterator[None]:
     """Compute as a precision says, whatever the process has set: TF32 only where asked for, sums in float32.
 
-    A CPU has no TF32; there it is float32.
+    A CPU has no TF32; there it is float32. The settings are the whole process's, so they are left alone for the CPU,
+    where several threads may compute.
     """
+    if device == "cpu":
+        yield
+        return
     matmul, tf32 = torch.backends.cuda.matmul, precision == "tf32"
     wanted = {
         "allow_tf32": tf32,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 import torch
 from torch import Tensor
 
+from ...base.arguments import expect
 from ...base.errors import ModelError
 from ...base.files import write_together
 from .activations import Gated, Relu, Threshold, TopK
@@ -50,6 +51,7 @@ def export_sae(
     >>> ms.export_sae(ms.load_model("demo"), "demo-sae")  # doctest: +SKIP
     """
     if not isinstance(sae, SparseAutoencoder):
+        expect(sae, "model")
         sae = sae.autoencoder
     folder = Path(folder)
     if format == "saelens":

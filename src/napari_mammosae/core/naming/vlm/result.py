@@ -141,6 +141,15 @@ def names_file(run: Path) -> Path:
     return folder_beside(run, FOLDER) / TABLE
 
 
+def compared_lines(found: ServerNames) -> list[str]:
+    """Return what names are worth here and of each null, a line each; none without nulls."""
+    return [
+        f"{row['units']}: {row['named']} of {row['latents']} named, {row['beats_chance']} better than chance, mean "
+        f"AUROC {row['auroc']:.3f}"
+        for row in (found.comparison().to_dict("records") if found.nulls else ())
+    ]
+
+
 def compared_file(path: Path) -> Path:
     """Return where the comparison with what is not a trained SAE lies, beside a table of names."""
     return path.with_name(f"{path.stem}.compared.csv")

@@ -1,7 +1,7 @@
 """Where the files of a run lie, what columns they have, and how they are written."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -78,6 +78,14 @@ class Layout:
     def parts(self, kind: Kind) -> list[Path]:
         """Files of all blocks that exist, in order."""
         return sorted((self.root / kind).glob("part-*.parquet"))
+
+    def remove(self) -> None:
+        """Remove the files of a run without parts, and its folders where nothing else is in them."""
+        self.remove_unfinished()
+        self.info.unlink(missing_ok=True)
+        for kind in KINDS:
+            with suppress(OSError):
+                (self.root / kind).rmdir()
 
     def remove_unfinished(self) -> None:
         """Remove what killed writers left unfinished."""

@@ -17,6 +17,9 @@ from .writer import PartWriter
 
 STOPPED = "The run was stopped. Give the same command again to resume it."
 
+_DECODERS = 3
+"""Processes that decode for each one that writes parts: with maps, writing an image takes a third of decoding it."""
+
 Counted = Callable[[int, int], None]
 """Called after every batch: images done since the last call, and how many of them failed."""
 
@@ -44,8 +47,9 @@ def run_blocks(
 ) -> None:
     """Compute and write blocks, while later images are decoded and the block before is written.
 
-    A batch never spans two blocks, so that results do not depend on which blocks were done before. On a GPU a batch is
-    taken up once the next one was begun. What is to be said of single images is added to `notes`.
+    A batch never spans two blocks, so that results do not depend on which blocks were done before. Where batches are
+    computed beside each other, one is taken up once the next was begun. What is to be said of single images is added to
+    `notes`.
 
     Raises
     ------
@@ -56,16 +60,21 @@ def run_blocks(
     """
     ahead = 2 * (computer.batch + pool.parallel)
     stream = pool.decode(chain.from_iterable(blocks.values()), decode, ahead)
-    with PartWriter(layout, apart=computer.ahead > 0 and pool.parallel > 1) as writer:
-        begun: deque[tuple[Block, Batch, bool, Begun]] = deque()
-        for block, batch, last in _batches(stream, blocks, settings, computer):
-            if cancelled():
-                raise Cancelled(STOPPED)
-            begun.append((block, batch, last, computer.begin([one for one in batch if isinstance(one, Decoded)])))
-            while len(begun) > computer.ahead:
+    writers = 0 if computer.model.device == "cpu" else pool.parallel // _DECODERS
+    begun: deque[tuple[Block, Batch, bool, Begun]] = deque()
+    with PartWriter(layout, writers) as writer:
+        try:
+            for block, batch, last in _batches(stream, blocks, settings, computer):
+                if cancelled():
+                    raise Cancelled(STOPPED)
+                begun.append((block, batch, last, computer.begin([one for one in batch if isinstance(one, Decoded)])))
+                while len(begun) > computer.ahead:
+                    _finish(*begun.popleft(), computer, writer, counted, notes)
+            while begun:
                 _finish(*begun.popleft(), computer, writer, counted, notes)
-        while begun:
-            _finish(*begun.popleft(), computer, writer, counted, notes)
+        finally:
+            for *_, left in begun:
+                computer.drop(left)
 
 
 def _batches(

@@ -1,6 +1,7 @@
 """Batches of decoded images through the model, within the memory there is."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...models.model import MammoSAE
+
+_TOGETHER = 2
+"""Images that OpenVINO computes side by side: each with half of the threads, which then wait for each other less."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,11 +42,15 @@ class Computed:
 
 @dataclass(slots=True, eq=False)
 class Begun:
-    """A batch that was given to the model's device: its feature maps, and what says that they are there."""
+    """A batch that was given to the model's device: its feature maps, and what says that they are there.
+
+    On the CPU, images that are computed side by side.
+    """
 
     images: Sequence[Decoded]
     features: "Tensor | None" = None
     mark: Any = None
+    under_way: Sequence[Future[list[LatentBatch]]] = ()
 
 
 def compile_on_gpu(model: "MammoSAE") -> None:
@@ -55,7 +63,7 @@ class Computer:
     """Computes latents of images, a batch at a time.
 
     On a GPU a batch is measured while the network computes the one that was begun after it. On the CPU an image is
-    computed by itself, so that results do not depend on the batch.
+    computed by itself, so that results do not depend on the batch; by OpenVINO the next one is computed beside it.
 
     Parameters
     ----------
@@ -77,14 +85,19 @@ class Computer:
     def __init__(
         self, model: "MammoSAE", batch: int | None, notice: Callable[[str], None], *, cells: bool = True
     ) -> None:
+        import torch
+
         from ...models.compute import fitting_batch
         from ...models.engines.devices import Lane
+        from ...models.engines.threads import side_by_side
 
         if model.sae is None:
             raise ModelError(f"{model.name} was loaded without a sparse autoencoder; a run needs one")
         self.model, self.cells = model, cells
-        self._ladder = MemoryLadder(model, batch or fitting_batch(model), notice)
+        self._notice, self._ladder = notice, MemoryLadder(model, batch or fitting_batch(model), notice)
         self._lane = Lane(model.device)
+        several = model.device == "cpu" and model.engine == "openvino" and torch.get_num_threads() > 1
+        self._pool = side_by_side(_TOGETHER) if several else None
 
     @property
     def batch(self) -> int:
@@ -94,6 +107,8 @@ class Computer:
     @property
     def ahead(self) -> int:
         """Batches that may be begun before one is finished."""
+        if self._pool is not None:
+            return _TOGETHER
         return 0 if self.model.device == "cpu" else 1
 
     def warm_up(self, report: Report) -> None:
@@ -112,7 +127,9 @@ class Computer:
     def begin(self, images: Sequence[Decoded]) -> Begun:
         """Give a batch to the device; without room for it, it is computed when it is finished."""
         begun = Begun(images)
-        if images and self.ahead and len(images) <= self.batch:
+        if self._pool is not None:
+            begun.under_way = [self._pool.submit(self._compute, [image]) for image in images]
+        elif images and self.ahead and len(images) <= self.batch:
             try:
                 begun.features = self._features([image.pixels for image in images])
                 begun.mark = self._lane.mark()
@@ -131,7 +148,7 @@ class Computer:
         """
         from ...models.engines.measure import measure
 
-        images, features, found = begun.images, begun.features, None
+        images, features, found = begun.images, begun.features, self._taken_up(begun)
         begun.features = None
         if features is not None:
             try:
@@ -149,6 +166,28 @@ class Computer:
             self._take(images[at : at + len(batch)], batch, computed)
             at += len(batch)
         return computed
+
+    def drop(self, begun: Begun) -> None:
+        """Let go of a batch that nobody wants any more; what is computed of it ends first."""
+        for one in begun.under_way:
+            one.cancel()
+        wait(begun.under_way)
+
+    def _taken_up(self, begun: Begun) -> list[LatentBatch] | None:
+        """Wait for images that are computed side by side; None where there are none, or no memory for it."""
+        if not begun.under_way:
+            return None
+        wait(begun.under_way)
+        try:
+            return [batch for one in begun.under_way for batch in one.result()]
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+        if self._pool is not None:
+            self._notice(f"Out of memory with {_TOGETHER} images side by side; continuing with one.")
+            self._pool.shutdown()
+            self._pool = None
+        return None
 
     def _compute(self, images: Sequence[Decoded]) -> list[LatentBatch]:
         """Compute images at once; on the CPU one after the other."""

@@ -3,16 +3,18 @@
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from ...base.errors import RunError
 from ...base.text import sentence, size_text
+from ..files.layout import KINDS, Layout, writing
 
 logger = logging.getLogger(__name__)
 
+LOCK = ".lock"
 BYTES_A_CELL = 3.5
 """Bytes on the disk for one non-zero cell of `maps/`, measured: 2.4 to 3.3 where many cells fire."""
 
@@ -38,6 +40,36 @@ def check_space(folder: Path, needed: int) -> str:
 
 
 @contextmanager
+def begin_run(layout: Layout, *, new: bool) -> Iterator[None]:
+    """Hold a run's folder alone, made where it is not there; a new run that ends before its first part leaves nothing.
+
+    Raises
+    ------
+    RunError
+        The folder cannot be made, or another process computes this run.
+    """
+    made = [folder for folder in (layout.root, *layout.root.parents) if not folder.exists()]
+    with writing(layout.info):
+        layout.root.mkdir(parents=True, exist_ok=True)
+    unused = False
+    try:
+        with hold_alone(layout.root):
+            try:
+                yield
+            except BaseException:
+                unused = new and not any(map(layout.parts, KINDS))
+                if unused:
+                    layout.remove()
+                raise
+    finally:
+        if unused:
+            with suppress(OSError):  # on a drive without locks there is none
+                (layout.root / LOCK).unlink(missing_ok=True)
+                for folder in made:
+                    folder.rmdir()
+
+
+@contextmanager
 def hold_alone(root: Path) -> Iterator[None]:
     """Hold a lock on a run's folder that ends with this process, however it ends.
 
@@ -48,7 +80,7 @@ def hold_alone(root: Path) -> Iterator[None]:
     RunError
         Another process computes this run.
     """
-    lock = FileLock(root / ".lock", blocking=False, fallback_to_soft=False)  # a soft lock would outlive a killed run
+    lock = FileLock(root / LOCK, blocking=False, fallback_to_soft=False)  # a soft lock would outlive a killed run
     try:
         lock.acquire()
     except Timeout:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...annotations.positives import positive_of, question
+from ...base.arguments import expect
 from ...base.errors import SettingsError
 from ...base.names import slug
 from ...base.progress import ignore, reporting
@@ -180,6 +181,7 @@ def train_head(
     >>> trained = ms.train_head(run, "marker", labels="phantoms/structures.csv")  # doctest: +SKIP
     >>> model.add_head(trained.head)  # doctest: +SKIP
     """
+    expect(run, "run")
     with reporting(progress) as report:
         known = label_tables(run, labels, positive)
         return train_for(run, known, label, split=split, folds=folds, seed=seed, report=report)

@@ -43,6 +43,9 @@ def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:
     """Show boxes (source edges): only what differs from what the layer shows is replaced."""
     import pandas as pd
 
+    width = layers.line_width(image_rows)
+    if _shows(layer, boxes) and same(read(layer), boxes) and all(one == width for one in layer.edge_width):
+        return
     names = [str(name) for name in boxes["finding"]]
     features = pd.DataFrame(
         {"finding": [readable(name) for name in names], **{key: texts(boxes, key) for key in EXTRAS}}, dtype=object
@@ -55,7 +58,7 @@ def write(layer: Shapes, boxes: pd.DataFrame, image_rows: int) -> None:
     colors = [finding_color(name) for name in names]
     if names:
         layer.edge_color = colors
-        layer.edge_width = [layers.line_width(image_rows)] * len(names)
+        layer.edge_width = [width] * len(names)
         layer.face_color = "transparent"
     layer.features = features
     if names:

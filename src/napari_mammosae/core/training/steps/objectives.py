@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..models.sae.activations import Activation, Gated, Relu, Threshold, TopK
-from ..models.sae.autoencoder import SparseAutoencoder
-from .settings import SAETrainingSettings
+from ...models.sae.activations import Activation, Gated, Relu, Threshold, TopK
+from ...models.sae.autoencoder import SparseAutoencoder
+from ..settings import SAETrainingSettings
 
 BANDWIDTH = 0.05
 """Of the rectangle through which gradients reach a JumpReLU's thresholds, in units of the scaled inputs."""

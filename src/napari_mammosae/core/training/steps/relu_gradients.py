@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.sae.autoencoder import SparseAutoencoder
+from ...models.sae.autoencoder import SparseAutoencoder
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +33,7 @@ class ReluGradients:
     """
 
     def __init__(self, *, half: bool = False) -> None:
-        self._dtype = torch.bfloat16 if half else torch.float32
+        self._dtype, self._bits = (torch.bfloat16, torch.int16) if half else (torch.float32, torch.int32)
         self._arrays: dict[str, Tensor] = {}
 
     @torch.no_grad()
@@ -46,13 +46,15 @@ class ReluGradients:
         encoder, decoder = self._cast("encoder", sae.encoder_weight), self._cast("decoder", sae.decoder_weight)
         codes, back = self._array("codes", (n, h), x), self._array("back", (n, h), x)
         ones = torch.ones(n, dtype=self._dtype, device=x.device)
-        centred = (x - sae.tied_bias).to(self._dtype)
+        exact = x - sae.tied_bias
+        centred = exact.to(self._dtype)
         bias, slope = sae.encoder_bias.to(self._dtype), ones.new_full((h,), l1 / n)
         torch.ops.aten._addmm_activation.out(bias, centred, encoder.T, use_gelu=False, out=codes)  # a ReLU
-        missed = (codes @ decoder.T).float().add_(sae.tied_bias).sub_(x)
+        missed = (codes @ decoder.T).float().sub_(exact)
         squared_error = missed.flatten().dot(missed.flatten()) / (n * d)
         missed = missed.mul_(2 / (n * d)).to(self._dtype)
-        self._product("decoder_gradient", missed.T, codes, sae.decoder_weight)
+        # turned in memory, as a bfloat16 product of what is turned takes a CPU a third longer
+        self._product("decoder_gradient", missed.T.contiguous(), codes, sae.decoder_weight)
         summed = ones @ codes
         torch.addmm(slope, missed, decoder, out=back)
         torch.ops.aten.threshold_backward.grad_input(back, codes, 0, grad_input=back)
@@ -61,8 +63,7 @@ class ReluGradients:
         assert sae.tied_bias.grad is not None
         sae.encoder_bias.grad.copy_(ones @ back)
         sae.tied_bias.grad.copy_(ones @ missed - sae.encoder_bias.grad @ sae.encoder_weight)
-        torch.sign(codes, out=back)
-        l0 = (ones @ back).float().sum() / n
+        l0 = torch.count_nonzero(codes.view(self._bits)) / n  # a CPU counts integers ten times as fast
         return Measured(squared_error + l1 / n * summed.float().sum(), squared_error, l0, summed > 0)
 
     def _array(self, name: str, shape: tuple[int, int], like: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
-from napari_mammosae.core.training.relu_gradients import ReluGradients
+from napari_mammosae.core.training.steps.relu_gradients import ReluGradients
 
 
 def an_sae(seed: int, width: int, latents: int) -> SparseAutoencoder:

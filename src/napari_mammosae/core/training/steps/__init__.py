@@ -1,0 +1,1 @@
+"""What a step of a training is: losses, gradients, and how a GPU takes it."""
