@@ -96,15 +96,11 @@ def _no_network() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(autouse=True)
-def _garbage_of_the_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    """napari collects garbage whenever it removes a layer: let it go through what the test made, not all of torch."""
-    if request.node.get_closest_marker("opengl") is None:
-        yield
-        return
+@pytest.fixture(autouse=True, scope="module")
+def _garbage_of_the_module() -> None:
+    """Let what collects garbage, napari does often, go through what tests made, not through all of torch."""
+    gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)

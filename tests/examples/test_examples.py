@@ -33,8 +33,9 @@ OPENGL = {"notebook"}
 RUNNER = """
 import os, runpy, sys, traceback
 import torch, napari_mammosae
-from napari_mammosae.core.models import loading
+from napari_mammosae.core.models import loading, timm_import
 from napari_mammosae.core.runs.making import make
+timm_import.import_timm()
 
 # copies of a process that has torch loaded already: a new one each time would take seconds
 for line in sys.stdin:

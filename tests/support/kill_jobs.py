@@ -62,6 +62,7 @@ def work(words: list[str], moment: int, count_file: str) -> None:
 
 if __name__ == "__main__":
     import torch
+    import torch._dynamo  # which every training asks for
 
     import napari_mammosae.core.comparison.runs
     import napari_mammosae.core.intervention.of_run
@@ -70,7 +71,9 @@ if __name__ == "__main__":
     import napari_mammosae.core.reports.inspection
     import napari_mammosae.core.runs.making.make
     import napari_mammosae.core.training.results  # noqa: F401
+    from napari_mammosae.core.models.timm_import import import_timm
 
+    import_timm()
     torch.set_num_threads(1)
     for line in sys.stdin:
         job = json.loads(line)

@@ -20,7 +20,7 @@ from napari_mammosae.process.local import LocalModel
 from napari_mammosae.viewer.image.tasks import add_prompt
 
 DEMO = Path(napari_mammosae.__file__).parent / "sample_data" / "demo"
-PAIRS = 10
+PAIRS = 6
 PLAIN = 24
 
 

@@ -51,8 +51,9 @@ def centroid(picture):
     return np.array([(rows * light).sum(), (cols * light).sum()]) / light.sum()
 
 
-@pytest.mark.parametrize("scale", [None, (0.07, 0.05)], ids=["pixels", "millimetres"])
-@pytest.mark.parametrize("image", [dicom, small, fitting])
+@pytest.mark.parametrize(
+    ("image", "scale"), [(dicom, None), (dicom, (0.07, 0.05)), (small, None), (fitting, (0.07, 0.05))]
+)
 def test_a_cell_is_drawn_where_it_lies(viewer, tmp_path, image, scale):
     image = image(tmp_path)
     frame = image.frame_for(MODEL.facts.preprocessing)

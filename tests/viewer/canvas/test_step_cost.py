@@ -44,51 +44,51 @@ class Repaints(QObject):
         return False
 
 
-@pytest.mark.parametrize("what", ["slider", "choice", "order"])
-def test_a_step_is_drawn_once(viewer, what, qtbot):
+def test_a_step_is_drawn_once(viewer, qtbot):
     session = workspace_of(viewer).session
     repaints = Repaints(viewer.window._qt_window)
     draws = []
     viewer.window._qt_viewer.canvas.events.draw.connect(lambda event: draws.append(event))
     orders = [Order.by_score(score * np.arange(64), "number") for score in (1, -1)]
-    for step in range(1, 5):
-        draws.clear()
-        repaints.count = 0
-        if what == "slider":
-            viewer.dims.set_point(0, step)
-        elif what == "choice":
-            session.current = int(session.order.latents[7 * step])
-        else:
-            session.order = orders[step % 2]
-        QApplication.processEvents()
-        QApplication.processEvents()
-        assert (len(draws), repaints.count) == (1, 1)
-        drawn = viewer.screenshot(flash=False)
-        viewer.window._qt_viewer.canvas.native.update()
-        qtbot.wait(200)
-        np.testing.assert_array_equal(viewer.screenshot(flash=False), drawn)  # nothing was left to draw
+    ways = {
+        "slider": lambda step: viewer.dims.set_point(0, step),
+        "choice": lambda step: setattr(session, "current", int(session.order.latents[7 * step + 1])),
+        "order": lambda step: setattr(session, "order", orders[step % 2]),
+    }
+    for what, take in ways.items():
+        for step in range(1, 5):
+            draws.clear()
+            repaints.count = 0
+            take(step)
+            QApplication.processEvents()
+            QApplication.processEvents()
+            assert (len(draws), repaints.count) == (1, 1), (what, step)
+            drawn = viewer.screenshot(flash=False)
+            viewer.window._qt_viewer.canvas.native.update()
+            qtbot.wait(100)
+            np.testing.assert_array_equal(viewer.screenshot(flash=False), drawn)  # nothing was left to draw
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("side", [0.1, 0.9], ids=["over black", "over white"])
-def test_the_latent_s_text_can_be_read(viewer, theme, side, qtbot):
-    viewer.theme = theme
+def test_the_latent_s_text_can_be_read(viewer, qtbot):
     owned(viewer).find("latents").opacity = 0
-    viewer.scene.camera.center = (INPUT[0] / 2, INPUT[1] * side)
     viewer.scene.camera.zoom *= 40
-    overlays = viewer.canvas.overlays
+    text = viewer.canvas.overlays.text
 
-    def lightness():
+    def lightness(opacity):
+        text.opacity = opacity
         qtbot.wait(100)
         return viewer.screenshot(flash=False)[..., :3].mean(axis=2)
 
-    written = lightness()
-    overlays.text.opacity = 0
-    plate = lightness()
-    letters = np.abs(written - plate) > 60
-    assert letters.sum() > 500
-    rows, columns = np.nonzero(letters)
-    around = slice(rows.min() - 3, rows.max() + 4), slice(columns.min() - 3, columns.max() + 4)
-    assert np.ptp(plate[around]) < 5  # all letters lie on the plate, not beside it
-    ground = {"dark": 0, "light": 255}[theme]
-    assert np.abs(plate[around] - ground).max() < 0.25 * 255  # the image barely shows through
+    shown = text.opacity
+    for theme, ground in (("dark", 0), ("light", 255)):
+        viewer.theme = theme
+        for side in (0.1, 0.9):  # over black, over white
+            text.opacity = shown
+            viewer.scene.camera.center = (INPUT[0] / 2, INPUT[1] * side)
+            written, plate = lightness(shown), lightness(0)
+            letters = np.abs(written - plate) > 60
+            assert letters.sum() > 500, (theme, side)
+            rows, columns = np.nonzero(letters)
+            around = slice(rows.min() - 3, rows.max() + 4), slice(columns.min() - 3, columns.max() + 4)
+            assert np.ptp(plate[around]) < 5, (theme, side)  # all letters lie on the plate, not beside it
+            assert np.abs(plate[around] - ground).max() < 0.25 * 255  # the image barely shows through

@@ -181,18 +181,27 @@ def replaced_at_once(layer: Any) -> Iterator[None]:
     layer.refresh(extent=False)
 
 
+_OWN = 10_000
+"""Objects that Python itself may have frozen at its start, and more."""
+
+
 @contextmanager
 def garbage_later() -> Iterator[None]:
-    """While entered, add or remove layers; what is frozen is left out of collections until it is thawed."""
-    collects = gc.isenabled()
-    gc.freeze()
+    """While entered, add or remove layers; what is frozen is left out of collections until it is thawed.
+
+    Where a program keeps its objects frozen, they stay so: to thaw is to thaw all.
+    """
+    collects, frozen = gc.isenabled(), gc.get_freeze_count() > _OWN
+    if not frozen:
+        gc.freeze()
     gc.disable()
     try:
         yield
     finally:
         if collects:
             gc.enable()
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 @contextmanager
