@@ -30,6 +30,8 @@ _THREADS = 16
 
 
 _NO_MORE = object()
+_PAUSE = 5
+"""Milliseconds between two steps: Qt would go through several that wait for none before it draws or takes a key."""
 
 
 def _forgotten(*_: object) -> None:
@@ -155,7 +157,7 @@ class Jobs(QObject):
             more = next(steps, _NO_MORE) is not _NO_MORE
         finally:
             if more:
-                QTimer.singleShot(0, partial(self._go_through, steps))
+                QTimer.singleShot(_PAUSE, partial(self._go_through, steps))
             else:
                 self._job = None
                 self._end()
