@@ -72,7 +72,7 @@ def test_one_at_a_time_where_memory_does_not_suffice_for_two(tmp_path, images, q
     write_run(images, quick, tmp_path / "one", maps=True, workers=0, notice=said.append)
     assert watched.most == 2
     assert [text for text in said if "memory" in text] == [
-        "Out of memory with 2 images side by side; continuing with one."
+        "Out of memory with 2 images side by side; continuing with one at a time."
     ]
     runs_kit.assert_same(tmp_path / "one", tmp_path / "two")
 

@@ -184,7 +184,7 @@ class Computer:
             if not out_of_memory(error):
                 raise
         if self._pool is not None:
-            self._notice(f"Out of memory with {_TOGETHER} images side by side; continuing with one.")
+            self._notice(f"Out of memory with {_TOGETHER} images side by side; continuing with one at a time.")
             self._pool.shutdown()
             self._pool = None
         return None
