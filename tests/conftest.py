@@ -37,7 +37,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores
     for _variable in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         os.environ[_variable] = "1"
 
-settings.register_profile("project", deadline=None, derandomize=True, database=None)
+settings.register_profile("project", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.load_profile("project")
 
 

@@ -253,7 +253,7 @@ def test_an_index_saved_along_is_ignored(tmp_path: Path) -> None:
     assert len(read(tmp_path, "," + PLAIN + "0,a,Mass,1,2,3,4\n").table) == 1
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda text: (PLAIN + text).encode()))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.csv"
