@@ -111,11 +111,8 @@ class Run:
     def heads(self) -> tuple[KeptHead, ...]:
         """The heads whose logits it keeps, in order; one of all classes where the run does not say."""
         found = tuple(KeptHead(tuple(one["classes"]), one["task"]) for one in self.info["heads"])
-        return (
-            found
-            if sum(len(one.classes) for one in found) == len(self.classes)
-            else (KeptHead(self.classes, self.task),)
-        )
+        says = sum(len(one.classes) for one in found) == len(self.classes)
+        return found if says else (KeptHead(self.classes, self.task),)
 
     @property
     def made_with(self) -> dict[str, Any]:

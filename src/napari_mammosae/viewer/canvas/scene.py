@@ -43,8 +43,8 @@ _TRANSFORMS = ("scale", "translate", "rotate", "shear", "affine", "units")
 class Scene:
     """Keeps a viewer's layers true to a session.
 
-    The session is the only thing other code needs to change. The viewer is referenced weakly: a scene outlives
-    neither it nor keeps it alive. `telling` is entered around what may fail for the user's data.
+    Other code changes the session alone. The viewer is referenced weakly: a scene does not keep it alive. `telling` is
+    entered around what may fail for the user's data.
 
     Attributes
     ----------
