@@ -71,11 +71,8 @@ class Scene:
         self.colormap = colormap
         self._viewer = ref(viewer)
         self._undo = ExitStack()
-        self._setting_limits = False
-        self._adding = False
-        self._hidden_for_3d = False
+        self._setting_limits = self._adding = self._putting = self._hidden_for_3d = False
         self._latents_seen = True
-        self._putting = False
         self.owned = OwnedLayers(viewer)
         self._undo.callback(self.owned.cleanup)
         for event, callback in (
