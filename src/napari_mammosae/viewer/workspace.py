@@ -191,8 +191,13 @@ class Workspace:
 
     @cached_property
     def localizer(self) -> Localizer:
-        """Boxes from heatmaps."""
+        """Boxes from heatmaps, drawn from the first call on."""
         return self.own(Localizer(self.context, self.reviewer.book.verdicts))
+
+    @property
+    def localises(self) -> bool:
+        """Whether there are boxes from heatmaps already."""
+        return "localizer" in vars(self)
 
     @cached_property
     def measures(self) -> RunMeasures:

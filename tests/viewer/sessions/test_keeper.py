@@ -190,6 +190,50 @@ def test_hidden_heads_and_all_open_layers_come_back(qtbot, viewer, run_path, tin
     assert (other.current, other.pins) == (7, (3, 9))
     assert (other.stack.visible, other.stack.opacity) == (True, 0.4)
     assert other.maps.pooled_mean.tolist() == work.layers.open[1].maps.pooled_mean.tolist()
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)  # over itself
+    assert again.layers.titles() == work.layers.titles()
+    assert len([layer for layer in again.scene.viewer.layers if layer.name.startswith("SAE latents")]) == 2
+
+
+def test_neither_saving_nor_restoring_begins_to_find_boxes(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(work).keep()
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    for one in (work, again):
+        idle(qtbot, one)
+        assert not one.localises
+        assert one.scene.owned.find("found") is None
+
+
+def test_a_session_does_not_mix_with_what_was_open(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    """An image alone is brought back over a run, boxes, layers and edits of another session."""
+    alone = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(alone).save(tmp_path / "alone.session.json")
+    kept = json.loads((tmp_path / "alone.session.json").read_text())
+    again = other_viewer(request)
+    again.opener.open(run_path)
+    qtbot.waitUntil(lambda: again.session.run is not None and not again.opener.jobs.busy, timeout=60_000)
+    again.browser.show(6)
+    idle(qtbot, again)
+    again.images.choice = ModelChoice(str(tiny_model), device="cpu")
+    again.images.compute()
+    idle(qtbot, again)
+    again.images.choice = ModelChoice(str(write_inner_model(tiny_model, tmp_path / "inner", "blocks.7")), device="cpu")
+    again.layers.add()
+    idle(qtbot, again)
+    again.intervention.change(source="list", numbers="3")
+    again.session.pins = (3,)
+    assert restore(qtbot, again, tmp_path / "alone.session.json") == ("Session restored.", False)
+    assert (again.session.run, again.session.findings, again.layers.open) == (None, None, [])
+    assert again.session.image.image_id == alone.session.image.image_id
+    assert again.session.model.layer == "head"
+    assert again.intervention.state == alone.intervention.state
+    assert again.session.pins == ()
+    keeper_of(again).save(tmp_path / "again.session.json")
+    found = json.loads((tmp_path / "again.session.json").read_text())
+    assert {name for name in kept if name != "saved" and kept[name] != found[name]} <= {"window"}
 
 
 def test_prompts_of_a_layer_that_is_not_the_chosen_one_come_back(

@@ -118,6 +118,13 @@ class OpenLayers(Controller):
             self.chosen = 0
         self.changed.emit()
 
+    def close_others(self) -> None:
+        """Close all layers but the chosen one."""
+        for one in self._others():
+            self._drop(one)
+        self.open, self.chosen = [], 0
+        self.changed.emit()
+
     def _take(self, loaded: Any, handle: ModelHandle) -> None:
         facts, model = handle.facts, self.session.model
         problem = "" if model is None else _misfit(facts, model, [one.handle.facts for one in self._others()])
@@ -170,11 +177,9 @@ class OpenLayers(Controller):
         fits = model is not None and not any(_misfit(model, one.handle.facts) for one in others)
         if handle is not None and fits:
             self.open[self.chosen].handle = handle
+            self.changed.emit()
         else:
-            for one in others:
-                self._drop(one)
-            self.open, self.chosen = [], 0
-        self.changed.emit()
+            self.close_others()
 
     def _on_image(self, *_: object) -> None:
         """Latents of another image are shown no longer."""

@@ -44,6 +44,8 @@ class Restoring:
         work, content = self.work, self.content
         self._show_window()
         yield _at_once
+        self._leave()
+        yield self._idle
         several = content.get("open_layers")
         first = several["layers"][0]["model"] if several is not None else content["model"]
         work.images.choice = self._choice_of(first)
@@ -85,9 +87,23 @@ class Restoring:
 
     def _idle(self) -> bool:
         work = self.work
-        jobs = (work.jobs, work.opener.jobs, work.ranking.jobs, work.localizer.outline.jobs, work.localizer.combining,
-                work.images.prompts.jobs, work.images.heads.jobs, work.exam.jobs)  # fmt: skip
-        return not any(one.busy for one in jobs)
+        jobs = [work.jobs, work.opener.jobs, work.ranking.jobs, work.images.prompts.jobs, work.images.heads.jobs]
+        if work.localises:
+            jobs += [work.localizer.outline.jobs, work.localizer.combining]
+        return not any(one.busy for one in (*jobs, work.exam.jobs))
+
+    def _leave(self) -> None:
+        """Let go of what is open from before and does not belong to the session, which would mix with it."""
+        work, content = self.work, self.content
+        if work.exam.shown is not None:
+            work.exam.leave()
+        work.layers.close_others()
+        if not content["model"]["loaded"]:
+            work.images.unload()
+        if content["run"] is None:
+            work.opener.close_run()
+        if content["boxes"] is None:
+            work.session.findings = None  # those of a run come with it
 
     def _find(self, entry: dict[str, Any]) -> Path | None:
         path, said = find(entry, self.base)
@@ -213,10 +229,10 @@ class Restoring:
         session.manual_limits = tuple(colours["limits"])
         session.contrast = colours["contrast"]
         session.blind = content["blind"]
-        one = content["localisation"]
-        work.localizer.choice = Choice(**one["choice"])
-        work.localizer.together = Together(**one["together"])
-        work.localizer.drawn = one["drawn"]
+        if (one := content["localisation"]) is not None:
+            work.localizer.choice = Choice(**one["choice"])
+            work.localizer.together = Together(**one["together"])
+            work.localizer.drawn = one["drawn"]
         if self._knows(content["pins"]):
             session.pins = content["pins"]
         edit = content["edit"]

@@ -179,7 +179,9 @@ def _number(value: float) -> float | None:
     return value if value == value else None
 
 
-def _localisation(work: Workspace) -> dict[str, Any]:
+def _localisation(work: Workspace) -> dict[str, Any] | None:
+    if not work.localises:  # to begin with it would find boxes
+        return None
     one = work.localizer
     return {
         "choice": asdict(one.choice), "together": asdict(one.together), "drawn": one.drawn, "open": bool(one.current)
