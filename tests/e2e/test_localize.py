@@ -96,6 +96,7 @@ def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     trigger(viewer, "Layers", "Visualize", "Model & image")
     qtbot.mouseClick(dock_of(viewer, ModelDock).image.boxes_button, LEFT)
     idle(qtbot, dock)
+    dock.parentWidget().raise_()  # its tab, which lies behind that of the model
     assert tree.topLevelItem(0).text(0).startswith("mass: ")
     qtbot.mouseClick(tree.viewport(), LEFT, pos=tree.visualItemRect(tree.topLevelItem(0)).center())
     qtbot.mouseClick(dock.actions_part.hits_button, LEFT)

@@ -129,7 +129,12 @@ class Killer:
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
         copy = int(self._process.stdout.readline())
-        kill = threading.Timer(seconds, lambda: os.kill(copy, signal.SIGKILL)) if np.isfinite(seconds) else None
+
+        def end() -> None:
+            with suppress(ProcessLookupError):  # it was quicker
+                os.kill(copy, signal.SIGKILL)
+
+        kill = threading.Timer(seconds, end) if np.isfinite(seconds) else None
         if kill is not None:
             kill.start()
         status = int(self._process.stdout.readline())

@@ -267,7 +267,7 @@ def test_files_opened_together_do_not_lie_on_each_other(viewer, tmp_path, qtbot)
     docks_of(viewer)[0].widget().cleanup()
 
 
-def test_a_dock_behind_another_draws_nothing_until_it_is_looked_at(filled, qtbot, monkeypatch):
+def test_a_dock_behind_another_follows_when_it_is_looked_at_or_all_is_quiet(filled, qtbot, monkeypatch):
     docks = {type(dock.widget()).__name__: dock for dock in docks_of(filled)}
     drawn, show = [], WaterfallPlot.show_terms
     monkeypatch.setattr(WaterfallPlot, "show_terms", lambda plot, *rest: drawn.append(plot) or show(plot, *rest))
@@ -286,3 +286,9 @@ def test_a_dock_behind_another_draws_nothing_until_it_is_looked_at(filled, qtbot
     assert not result.missed
     work.intervention.change(k=2)
     assert len(drawn) == 2  # seen: at once
+    docks["ModelDock"].raise_()
+    QApplication.processEvents()
+    for k in (3, 5):
+        work.intervention.change(k=k)
+    assert len(drawn) == 2
+    qtbot.waitUntil(lambda: len(drawn) == 3 and not result.missed)

@@ -26,6 +26,8 @@ from .plain import unmarked
 from .window_size import keep_on_screen
 
 NOTICE = "Research use only, not for diagnosis."
+_WAIT = 300
+"""Milliseconds without a change until docks out of sight follow."""
 
 
 class Part(QWidget):
@@ -45,6 +47,7 @@ class Part(QWidget):
         self.context, self.session = context, context.session
         self.missed = False
         self._undo = new_undo()
+        self._later = self.debounced(self.catch_up, _WAIT)
         self.destroyed.connect(self._undo.close)
 
     def listen(self, event: Any, callback: Callable[..., None]) -> None:
@@ -59,12 +62,20 @@ class Part(QWidget):
         """Show what there is now."""
 
     def follow(self, *_: object) -> None:
-        """Refresh now, or, in a dock that lies behind another one, when it is next looked at."""
+        """Refresh now; in a dock that lies behind another one once nothing more comes, or when it is looked at."""
         dock = self.parentWidget()
         while dock is not None and not isinstance(dock, Dock):
             dock = dock.parentWidget()
         self.missed = isinstance(dock, Dock) and dock.is_behind
-        if not self.missed:
+        if self.missed:
+            self._later()
+        else:
+            self.refresh()
+
+    def catch_up(self) -> None:
+        """Show what was missed out of sight."""
+        if self.missed:
+            self.missed = False
             self.refresh()
 
     def cleanup(self) -> None:
@@ -123,9 +134,7 @@ class Dock(Part):
         """Show what was missed out of sight; Qt neither hides nor shows docks that lie behind each other."""
         self._seen = seen
         for part in self.findChildren(Part) if seen else ():
-            if part.missed:
-                part.missed = False
-                part.refresh()
+            part.catch_up()
 
     def _on_focus(self, _: object, now: QWidget | None) -> None:
         if self._ring is not None:

@@ -201,12 +201,13 @@ class ColumnTableView(QTableView):
 
     def _squeeze(self) -> None:
         """Take from titles, then from texts, as much as it takes to see all columns; tooltips have all of both."""
-        shown = {at: both for at, both in self._widths.items() if not self.isColumnHidden(at)}
+        columns = self.table.columns  # which may be fewer for a moment than were fitted
+        shown = {at: both for at, both in self._widths.items() if at < len(columns) and not self.isColumnHidden(at)}
         wanted, least = (sum(both[at] for both in shown.values()) for at in (0, 1))
         room = self.viewport().width()
         part = min(max((wanted - room) / max(wanted - least, 1), 0.0), 1.0)
         widths = {at: width - ceil(part * (width - typical)) for at, (width, typical) in shown.items()}
-        texts = [at for at in shown if not self.table.columns[at].format]
+        texts = [at for at in shown if not columns[at].format]
         shortest = self.fontMetrics().horizontalAdvance(_SHORT_TEXT) + _GAP
         while sum(widths.values()) > room and (long := [at for at in texts if widths[at] > shortest]):
             widths[max(long, key=widths.__getitem__)] -= 1

@@ -42,6 +42,8 @@ def _begin_copy(tensor: Tensor) -> Tensor:
 
 def give_back(device: str) -> None:
     """Give what this process holds of a GPU's memory, and no longer uses, back to the system."""
+    if not torch.cuda.is_initialized():
+        return
     torch.cuda.synchronize(device)
     clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)  # 32 MB for each stream that had a product
     if clear is not None:
