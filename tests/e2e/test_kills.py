@@ -12,7 +12,6 @@ import kills
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="kills as Linux and macOS do")
 
-SHORT = ("run", "train-sae", "verdicts")
 COUNTS = {"run": 8, "train-sae": 8, "verdicts": 24, "export": 20, "import": 10, "boxes": 10, "compare": 4}
 OTHERS = 2
 
@@ -28,12 +27,6 @@ def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[kills.Killer]:
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the killed programs read."""
     return kills.write_world(tmp_path_factory.mktemp("world"))
-
-
-def test_a_few_kills(tmp_path: Path, killer: kills.Killer, world: Path, tiny_model: Path):
-    rng, jobs = random.Random(0), kills.jobs(world, tiny_model)
-    for name in SHORT:
-        kills.kill_at_random(killer, jobs[name], name, tmp_path / name, 1, rng)
 
 
 @pytest.mark.soak

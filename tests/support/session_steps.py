@@ -1,7 +1,7 @@
-"""A script: look at a run, save sessions and die; or open one. Each writes what the canvas shows.
+"""A script: look at a run, save sessions and die; or open some. Each writes what the canvas shows.
 
 python session_steps.py save FOLDER        (the folder holds `run`, `images`, `model`, `inner` and `boxes.csv`)
-python session_steps.py open FOLDER CASE   (and `CASE.session.json`)
+python session_steps.py open FOLDER CASE ...   (and `CASE.session.json`, one after the other)
 """
 
 import os
@@ -105,9 +105,10 @@ if mode == "save":
     settle()
     keep("exam")
     os.kill(os.getpid(), signal.SIGKILL)
-keeper.open(folder / f"{sys.argv[3]}.session.json")
-wait(lambda: not keeper.busy)
-settle()
-np.save(folder / f"{sys.argv[3]}-again.npy", viewer.screenshot(flash=False))
-print(work.status.last_told, work.session.rank, work.session.pins, work.intervention.is_on)
+for case in sys.argv[3:]:
+    keeper.open(folder / f"{case}.session.json")
+    wait(lambda: not keeper.busy)
+    settle()
+    np.save(folder / f"{case}-again.npy", viewer.screenshot(flash=False))
+    print(work.status.last_told, work.session.rank, work.session.pins, work.intervention.is_on)
 viewer.close()

@@ -26,7 +26,7 @@ from napari_mammosae.core.runs.making.folder import hold_alone
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.opening import open_run
 
-KILLS = 8
+KILLS = 4
 
 RUNNER = """
 import os, sys
