@@ -42,7 +42,7 @@ def _begin_copy(tensor: Tensor) -> Tensor:
 
 def give_back(device: str) -> None:
     """Give what this process holds of a GPU's memory, and no longer uses, back to the system."""
-    if not torch.cuda.is_initialized():
+    if not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return
     torch.cuda.synchronize(device)
     clear = getattr(torch._C, "_cuda_clearCublasWorkspaces", None)  # 32 MB for each stream that had a product
