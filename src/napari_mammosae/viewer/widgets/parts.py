@@ -47,7 +47,7 @@ class Part(QWidget):
         self.context, self.session = context, context.session
         self.missed = False
         self._undo = new_undo()
-        self._later = self.debounced(self.catch_up, _WAIT)
+        self._follow_soon = self.debounced(self.catch_up, _WAIT)
         self.destroyed.connect(self._undo.close)
 
     def listen(self, event: Any, callback: Callable[..., None]) -> None:
@@ -68,7 +68,7 @@ class Part(QWidget):
             dock = dock.parentWidget()
         self.missed = isinstance(dock, Dock) and dock.is_behind
         if self.missed:
-            self._later()
+            self._follow_soon()
         else:
             self.refresh()
 
