@@ -75,7 +75,7 @@ class LatentDetail(Part):
         events = self.session.events
         for event in (events.current, events.run, events.model):
             self.listen(event, self.follow)
-        self.listen(ranking.ranked, self.follow)
+        self.listen(ranking.ranked, self.refresh)
         self.listen(events.maps, self._show_logits)
         self.listen(events.blind, self._on_blind)
         self._on_blind()

@@ -26,7 +26,7 @@ from .plain import unmarked
 from .window_size import keep_on_screen
 
 NOTICE = "Research use only, not for diagnosis."
-_WAIT = 300
+_WAIT = 100
 """Milliseconds without a change until docks out of sight follow."""
 
 
