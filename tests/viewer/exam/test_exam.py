@@ -248,6 +248,21 @@ def test_a_missing_file_leaves_the_canvas_as_it_was(opened, viewer, qtbot, tmp_p
     assert state(viewer) == before
 
 
+def test_the_single_image_s_latents_stay_away_until_the_exam_is_left(opened, viewer, qtbot):
+    """Their colour bar has another scale: whoever shows them, the story's first step or Enter in the table."""
+    workspace = opened()
+    stack = workspace.scene.stack_layer
+    stack.visible = False
+    show(workspace, qtbot)
+    stack.visible = True
+    assert not stack.visible
+    mine = viewer.add_image(np.zeros((4, 4)), name="mine")
+    mine.visible = True
+    assert mine.visible  # the user's own layers are the user's
+    workspace.exam.leave()
+    assert stack.visible
+
+
 def test_a_layer_of_the_exam_removed_by_hand_ends_it(opened, viewer, qtbot):
     workspace = opened()
     show(workspace, qtbot)

@@ -267,6 +267,7 @@ class ExamView(Controller):
             undo.callback(self._bring_back)
             for event, callback in (
                 (viewer.layers.events.inserted, self._on_inserted),
+                (viewer.layers.events, self._on_list),
                 (viewer.layers.events.removed, self._on_removed),
             ):
                 event.connect(callback)
@@ -294,6 +295,15 @@ class ExamView(Controller):
         viewer = self.scene.viewer
         if viewer is not None and self.scene.owned.role_of(event.value) != "exam":
             self._hide_others(viewer)
+
+    def _on_list(self, event: Any) -> None:
+        """What would show one of our layers of the single image shows it once the exam is left."""
+        if event.type != "visible" or self.shown is None:
+            return
+        for layer in self.scene.owned.drawn:
+            if layer.visible and layer not in self._layers and self.scene.owned.role_of(layer) != "exam":
+                self._hidden.append(layer)
+                layer.visible = False
 
     def _on_removed(self, event: Any) -> None:
         if event.value in self._layers:  # by the user: cells would take the layers of others
