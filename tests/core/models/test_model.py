@@ -7,8 +7,10 @@ from safetensors.torch import save_file
 
 import recipe
 from napari_mammosae.core.base.errors import CheckpointError, ModelError
+from napari_mammosae.core.models import model as model_module
 from napari_mammosae.core.models.backbone import EfficientNetBackbone
 from napari_mammosae.core.models.compute import compute_latents, latents_of_features
+from napari_mammosae.core.models.engines.precision import DTYPES
 from napari_mammosae.core.models.files.model_files import find_model, read_model_file
 from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model, resolve_device
@@ -196,15 +198,26 @@ def test_without_an_autoencoder_or_a_classifier(tiny: Path, model: MammoSAE) -> 
         load_model(sae=tiny.parent / "sae.safetensors")
 
 
-def test_bfloat16_is_near(tiny: Path, model: MammoSAE) -> None:
-    fast = load_model(tiny, classes=["a", "b"], precision="bfloat16", device="cpu")
+@pytest.mark.parametrize("own", [True, False], ids=["own arithmetic", "rounded"])
+@pytest.mark.parametrize(("precision", "near"), [("bfloat16", 0.05), ("float16", 0.01)])
+def test_half_precision_is_near(
+    own: bool, precision: str, near: float, tiny: Path, model: MammoSAE, monkeypatch
+) -> None:
+    """Whether the processor has arithmetic of its own for it or not."""
+    monkeypatch.setattr(model_module, "computes_in", lambda *_: own)
+    fast = load_model(tiny, classes=["a", "b"], precision=precision, device="cpu")
+    half = DTYPES[precision]
+    assert fast.dtype == (half if own else torch.float32)
     x = recipe.image(0, *SIZE)
     features = fast.features(x)
-    assert features.dtype == torch.bfloat16
+    assert features.dtype == fast.dtype
+    assert torch.equal(features, features.to(half).to(features.dtype))  # as the format has them
     exact = model.features(x)
-    assert (features.float() - exact).norm() / exact.norm() < 0.05
+    assert 1e-6 < (features.float() - exact).norm() / exact.norm() < near
     maps = latents_of_features(fast, features)[0]
     assert maps.values.dtype == np.float32
+    said = [note for note in fast.notes if f"does not compute in {precision}" in note]
+    assert bool(said) != own
 
 
 def test_settings_that_mean_nothing(tiny: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from napari_mammosae.core.base.errors import Cancelled, SettingsError
-from napari_mammosae.core.training import batches, checkpoint
+from napari_mammosae.core.training import batches, checkpoint, sae_training
 from napari_mammosae.core.training.sae_training import evaluate_sae, train_sae, train_saes
 from napari_mammosae.core.training.settings import KINDS, SAETrainingSettings
 
@@ -109,7 +109,8 @@ def test_killed_within_an_epoch_they_end_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_in_half_precision_weights_stay_float32_and_learn_the_same(kind: Any) -> None:
+def test_in_half_precision_weights_stay_float32_and_learn_the_same(kind: Any, monkeypatch) -> None:
+    monkeypatch.setattr(sae_training, "computes_in", lambda *_: True)  # slowly, on some processors
     options = {"l1": 1e-3} if kind in ("relu", "gated") else {"k": 4}
     exact = replace(SHORT, kind=kind, epochs=8, **options)
     stats = []
@@ -120,6 +121,16 @@ def test_in_half_precision_weights_stay_float32_and_learn_the_same(kind: Any) ->
     assert stats[1].explained_variance == stats[0].explained_variance  # a CPU has no TF32
     assert stats[2].explained_variance != stats[0].explained_variance
     assert stats[2].explained_variance == pytest.approx(stats[0].explained_variance, abs=0.03)
+
+
+@pytest.mark.parametrize("kind", ["relu", "topk"])
+def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(kind: Any, monkeypatch) -> None:
+    monkeypatch.setattr(sae_training, "computes_in", lambda *_: False)
+    options = {"l1": 1e-3} if kind == "relu" else {"k": 4}
+    exact = replace(SHORT, kind=kind, epochs=2, **options)
+    with pytest.warns(UserWarning, match="does not compute in bfloat16: training in float32"):
+        found = train_sae(features(), replace(exact, precision="bfloat16"))
+    assert_same({"": found}, {"": train_sae(features(), exact)})
 
 
 def test_settings_that_share_no_pass_are_refused() -> None:

@@ -22,6 +22,7 @@ from .choices import Engine, Precision
 from .engines.devices import give_back
 from .engines.passes import Passes
 from .engines.precision import DTYPES, arithmetic, widest
+from .engines.rounding import computes_in, round_products, round_weights, rounded, slow_format
 from .facts import Domain, ModelFacts
 from .files.found_again import FoundAgain
 from .heads import Head, check_heads, lasting_logits, stacked
@@ -104,14 +105,20 @@ class MammoSAE(HasLinearTail):
         key = f"{self.model_sha256[:32]}-{self.layer}" if self.model_sha256 else ""
         self._passes = Passes(self.backbone, self.block, self.engine, key, self.precision == "bfloat16")
         self.engine = self._passes.engine
+        half = DTYPES[self.precision]
+        self._rounds = None if computes_in(half, self.device) else half
+        if self._rounds is not None:
+            round_products(self.backbone, self._rounds)
+            if self.sae is not None:
+                round_weights(self.sae, self._rounds)
         self.backbone = self.backbone.to(self.device, self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if self.sae is not None:
             self.sae = self.sae.requires_grad_(False).to(self.device, self.dtype)
 
     @property
     def dtype(self) -> torch.dtype:
-        """Format of weights and features."""
-        return DTYPES[self.precision]
+        """Format of weights and features: float32 where the processor does not compute in that of the precision."""
+        return DTYPES[self.precision] if self._rounds is None else torch.float32
 
     @cached_property
     def exact(self) -> "MammoSAE":
@@ -173,8 +180,9 @@ class MammoSAE(HasLinearTail):
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What to know about the latents: a decoder whose columns are not of unit norm, a table that was not used."""
-        return tuple(note for note in ("" if self.sae is None else self.sae.note, self.found_note) if note)
+        """What to know about the latents: how they are computed, a decoder whose columns are not of unit norm ..."""
+        how = "" if self._rounds is None else slow_format(self.precision)
+        return tuple(note for note in ("" if self.sae is None else self.sae.note, self.found_note, how) if note)
 
     @property
     def width(self) -> int:
@@ -256,6 +264,8 @@ class MammoSAE(HasLinearTail):
             raise ModelError(f"an input of shape {tuple(x.shape)} was given; expected (N, {channels}, H, W)")
         with torch.inference_mode(), arithmetic(self.precision, self.device):
             features = self._passes.extract(x.to(self.device, self.dtype))
+            if self._rounds is not None:  # another engine does not round
+                features = rounded(features, self._rounds)
         self.engine = self._passes.engine
         return features
 

@@ -190,7 +190,7 @@ class OneTraining:
             epoch, step = divmod(state.taken, self._steps)
             self._asleep.look(step, window(settings, epoch + 1, len(self._features)), settings.batch)
         state.optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=settings.precision == "bfloat16"):
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self._gradients.half):
             loss, squared_error, z = objective(state.sae, x, settings, self._asleep.dead())
         loss.backward()  # type: ignore[no-untyped-call]
         z = z.detach()

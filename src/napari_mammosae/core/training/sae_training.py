@@ -4,6 +4,7 @@ The loss of a ReLU's batch is the mean over cells of ``mean_d (x' - x)^2 + l1 * 
 the released code's mean over the d features in the place of the squared norm). The other kinds are in `objectives`.
 """
 
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..base.errors import Cancelled
+from ..models.engines.rounding import computes_in
 from ..models.sae.autoencoder import SparseAutoencoder
 from .batches import Epochs, Features, batches, check_features
 from .checkpoint import EpochRecord
@@ -92,7 +94,11 @@ def train_saes(
     differing(settled)
     common = next(iter(settled.values()))
     scale = input_scale(features) if common.scale_inputs else 1.0
-    gradients, steps = ReluGradients(half=common.precision == "bfloat16"), -(-len(features) // common.batch)
+    steps, half = -(-len(features) // common.batch), common.precision == "bfloat16"
+    if half and not computes_in(torch.bfloat16, device):
+        warnings.warn("this processor does not compute in bfloat16: training in float32", stacklevel=2)
+        half = False
+    gradients = ReluGradients(half=half)
     trainings = {
         name: OneTraining(features, one, scale, steps, gradients, device, (checkpoints or {}).get(name))
         for name, one in settled.items()

@@ -33,6 +33,7 @@ class ReluGradients:
     """
 
     def __init__(self, *, half: bool = False) -> None:
+        self.half = half
         self._dtype, self._bits = (torch.bfloat16, torch.int16) if half else (torch.float32, torch.int32)
         self._arrays: dict[str, Tensor] = {}
 
