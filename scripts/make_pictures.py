@@ -22,6 +22,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget
 
+from napari_mammosae import make_phantoms, make_run
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.viewer import launch
 from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, LocalizeDock, VerdictsDock
@@ -46,6 +47,10 @@ class Studio:
         self.window.resize(*SIZE)
         self.workspace = launch.show_demo(self.viewer)
         self.guide = guide_of(self.workspace)
+        self.ready()
+
+    def ready(self) -> None:
+        """Wait until the demo is open."""
         self.wait(lambda: self.workspace.over_run.curve is not None and bool(self.workspace.ranking.columns))
 
     def wait(self, done: Callable[[], bool], seconds: float = 120) -> None:
@@ -138,9 +143,26 @@ def main() -> None:
     work.session.current = int(shown.table.visible[0])
     studio.rest(6.0)
     studio.take("names")
+    take_exam(studio)
     work.close()
     studio.viewer.close()
     shutil.rmtree(os.environ["XDG_DATA_HOME"], ignore_errors=True)
+
+
+def take_exam(studio: Studio) -> None:
+    """The four views of a phantom patient, who has only one in the demo's run."""
+    work = studio.workspace
+    with tempfile.TemporaryDirectory() as temporary:
+        phantoms = make_phantoms(Path(temporary) / "phantoms", count=8, seed=0)
+        run = make_run(phantoms, "demo", Path(temporary) / "exams", labels=phantoms / "labels.csv", maps=True)
+        work.opener.open(run.path)
+        studio.wait(lambda: not work.opener.jobs.busy and work.session.run is not None)
+        dock = studio.show(ImagesDock)
+        dock.tabs.setCurrentIndex(dock.tabs.count() - 1)
+        work.exam.toggle()
+        studio.wait(lambda: work.exam.shown is not None and not work.exam.jobs.busy)
+        studio.rest(4.0)
+        studio.take("exam")
 
 
 if __name__ == "__main__":

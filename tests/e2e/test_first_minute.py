@@ -50,6 +50,7 @@ def test_the_demo_is_filled_at_once_and_leads_by_keys_alone_to_the_auroc(viewer,
         assert images.list.table.size == 40
         assert latents.table.sort_key == "run.diff"
         assert latents.detail.gallery.list.count()
+        assert not workspace.pictures.jobs.busy  # the gallery has its pictures
         assert workspace.over_run.curve is not None
         assert model.prediction.isVisible()
         assert paint.at is not None

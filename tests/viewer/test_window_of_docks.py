@@ -277,7 +277,6 @@ def test_a_dock_behind_another_follows_when_it_is_looked_at_or_all_is_quiet(fill
     drawn.clear()
     for k in (3, 5):
         work.intervention.change(source="image", k=k)
-    QApplication.processEvents()
     assert not drawn
     docks["InterveneDock"].raise_()
     QApplication.processEvents()

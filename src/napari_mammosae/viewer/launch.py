@@ -366,7 +366,7 @@ def _paint_once_filled(viewer: Viewer, workspace: Workspace) -> None:
 
 
 def _filling(workspace: Workspace) -> tuple[Jobs, ...]:
-    return workspace.opener.jobs, workspace.ranking.jobs, workspace.over_run.jobs
+    return workspace.opener.jobs, workspace.ranking.jobs, workspace.over_run.jobs, workspace.pictures.jobs
 
 
 def _draw_boxes_once_seen(workspace: Workspace, dock: Any) -> None:

@@ -11,7 +11,6 @@ from qtpy.QtGui import QIcon, QImage, QKeySequence, QPixmap
 from qtpy.QtWidgets import QFileDialog, QListView, QListWidget, QListWidgetItem, QShortcut
 
 from ....core.reports.latent_pictures import Cell
-from ...app.jobs import Jobs
 from ...app.keymap import tooltip
 from ...widgets import ui
 from ...widgets.parts import Part, hint, row
@@ -31,7 +30,7 @@ class Gallery(Part):
     def __init__(self, pictures: GalleryPictures) -> None:
         super().__init__(pictures.context)
         self.pictures, self.browser = pictures, pictures.browser
-        self.jobs = Jobs()
+        self.jobs = pictures.jobs
         self._undo.callback(self.jobs.cancel)
         self._request = 0
         self._latent: int | None = None

@@ -15,6 +15,8 @@ class GalleryPictures(Controller):
 
     Attributes
     ----------
+    jobs
+        Makes pictures off the GUI thread.
     greys
         Small pictures of files.
     top_images
@@ -26,6 +28,7 @@ class GalleryPictures(Controller):
     def __init__(self, context: Context, top_images: TopImages) -> None:
         super().__init__(context)
         self.top_images, self.browser = top_images, top_images.browser
+        self.jobs = self.new_jobs()
         self.greys = GreyCache()
         self._kept: OrderedDict[tuple[int, str], dict[int, Any]] = OrderedDict()
         events = self.session.events
