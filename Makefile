@@ -1,5 +1,5 @@
 # make demo    opens the embedded example (on a machine without a display: writes demo.png)
-# make test    runs the tests, on a virtual screen
+# make test    runs the tests, on a virtual screen (make slow: those that take long)
 # Both make .venv first, and again only when pyproject.toml or constraints.txt has changed.
 
 PYTHON ?= python3
@@ -11,13 +11,14 @@ STAMP := $(VENV)/.installed
 PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 export PYTHON
 
-.PHONY: help screen display setup demo test soak coverage fuzz lint format types imports manifest check docs architecture \
+.PHONY: help screen display setup demo test slow soak coverage fuzz lint format types imports manifest check docs architecture \
         bench pictures triton wheel clean
 
 help:
 	@echo "make demo      open the embedded example (no display: write demo.png)"
 	@echo "make test      run the tests"
 	@echo "make setup     only make what these two need"
+	@echo "make slow      run the tests that take longer than eight seconds"
 	@echo "make soak      run the tests that take minutes"
 	@echo "make fuzz      feed 10,000 damaged files to every reader"
 	@echo "make coverage  measure what the quick tests reach"
@@ -49,7 +50,10 @@ demo: display $(STAMP)
 	@sh scripts/demo.sh $(BIN)/napari-mammosae
 
 test: screen $(STAMP)
-	$(PYTEST)
+	$(PYTEST) -m "not slow and not soak"
+
+slow: screen $(STAMP)
+	$(PYTEST) -m "slow and not soak"
 
 # One after the other: they use all the memory and all the cores that they can get.
 soak: screen $(STAMP)

@@ -24,6 +24,7 @@ def record_of(path):
     return json.loads(path.with_name(path.name + ".json").read_text())
 
 
+@pytest.mark.slow
 def test_a_run_s_image_in_the_order_of_a_label(folder, tmp_path, capsys):
     run = open_run(folder / "run")
     out = tmp_path / "row.png"

@@ -190,6 +190,7 @@ def test_layers_that_are_not_there(tiny_model, tmp_path, layer, why, capsys):
     assert why in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_sae_for_another_layer(tiny_model, toml, tmp_path, capsys):
     args = ["inspect", tiny.write_image(tmp_path / "one.png"), "--model", tiny_model, "--out", tmp_path / "out"]
     args += ["--sae", toml.parent / "sae.safetensors"]

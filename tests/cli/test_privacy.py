@@ -74,6 +74,7 @@ def call(*words: object) -> None:
     assert main([str(word) for word in words]) == 0
 
 
+@pytest.mark.slow
 def test_nothing_of_a_person_comes_out(
     images: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ):

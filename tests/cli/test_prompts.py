@@ -148,6 +148,7 @@ def _between(low, high, size, cells):
     return (points > low) & (points < high)
 
 
+@pytest.mark.slow
 def test_inspect_adds_the_prompt_to_prediction_and_latents(folder, files, tiny_model, tmp_path, prompted, capsys):
     image = next(iter(sorted((folder / "images").glob("*.png"))))
     out = tmp_path / "out"

@@ -58,6 +58,7 @@ def test_phantoms(tmp_path, capsys):
     assert str(tmp_path) not in json.dumps(record)
 
 
+@pytest.mark.slow
 def test_a_head_is_used_as_a_released_one(folder, tmp_path, tiny_model, capsys):
     """Ranking, curve, edit and inspection, each against the weights in the file."""
     out, run = tmp_path / "heads", open_run(folder / "run")

@@ -27,6 +27,7 @@ def view(folder: Path, image: Path, *more: object) -> subprocess.CompletedProces
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=200)
 
 
+@pytest.mark.slow
 def test_a_picture_of_the_window_with_latents_and_clipped_boxes(tmp_path: Path, image: Path, tiny_model: Path):
     boxes = tmp_path / "boxes.csv"
     boxes.write_text(f"{HEADER}breast,mass,10,20,9000,90\n")
@@ -39,6 +40,7 @@ def test_a_picture_of_the_window_with_latents_and_clipped_boxes(tmp_path: Path, 
     assert picture.std() > 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("more", "reason"),
     [

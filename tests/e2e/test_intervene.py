@@ -65,6 +65,7 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-x))
 
 
+@pytest.mark.slow
 def test_without_my_spurious_latents(viewer, dock, qtbot, tmp_path, monkeypatch):
     session, canvas = dock.session, viewer.window._qt_viewer.canvas.native
     part = session.model.attribution[0] * session.maps.pooled_mean

@@ -86,6 +86,7 @@ def open_example(viewer, qtbot):
     return dock
 
 
+@pytest.mark.slow
 def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     dock = open_example(viewer, qtbot)
     session, tree = workspace_of(viewer).session, dock.boxes.list
@@ -166,6 +167,7 @@ def test_threshold_draw_save_reopen_find(viewer, qtbot, tmp_path, monkeypatch):
     np.testing.assert_allclose(viewer.scene.camera.center[-2:], (359.5, 424.5), atol=8)
 
 
+@pytest.mark.slow
 def test_closing_and_reopening_the_window_s_dock(viewer, qtbot):
     dock = open_example(viewer, qtbot)
     assert owned(viewer).find("found") is not None

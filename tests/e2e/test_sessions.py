@@ -23,6 +23,7 @@ def run_script(*arguments):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no signal that cannot be caught")
 def test_a_restored_session_shows_the_same_picture(qapp, run_path, tiny_model, tmp_path):
     """An image with an edit, boxes found and drawn, a window, a prompt, a hidden head, another layer; and an exam."""

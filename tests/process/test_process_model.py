@@ -30,7 +30,7 @@ from napari_mammosae.process.opening import ModelOpener, open_handles
 from napari_mammosae.process.remote import ProcessModel
 from napari_mammosae.process.tasks import TASKS, RunJob
 
-pytestmark = pytest.mark.processes
+pytestmark = [pytest.mark.processes, pytest.mark.slow]
 
 
 def silent(*_: object) -> None:

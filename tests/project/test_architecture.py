@@ -135,6 +135,7 @@ def test_text_stays_inside_its_box(code: Code):
         assert float(text.get("x")) + 0.5 * float(text.get("font-size")) * len(text.text or "") < 740
 
 
+@pytest.mark.slow
 def test_a_step_that_is_not_in_the_code_is_named():
     with pytest.raises(LookupError, match="no_such_step is defined in no module"):
         Code().step("no_such_step")

@@ -82,6 +82,7 @@ def test_the_head_is_a_weighted_logistic_regression():
     )
 
 
+@pytest.mark.slow
 def test_a_few_steps_lower_the_loss_and_repeat_exactly(bank):
     losses = []
     for steps in (30, 4):

@@ -7,6 +7,7 @@ import fuzz
 import fuzz_readers
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
 def test_damaged_files_are_read_or_refused_in_a_short_line(tmp_path: Path) -> None:
     report = fuzz.fuzz(tmp_path, count=300, seed=20)

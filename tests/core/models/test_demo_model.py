@@ -18,6 +18,8 @@ from napari_mammosae.core.phantoms.phantom import FINDINGS, make_phantom
 from napari_mammosae.core.stats.measures import auroc
 from napari_mammosae.core.training.reconstruction import ReconstructionStats
 
+pytestmark = pytest.mark.slow
+
 SAMPLE_DATA = Path(napari_mammosae.__file__).parent / "sample_data"
 COUNT = 36
 

@@ -40,6 +40,7 @@ def pairs(model):
     return np.array(found, np.float64)
 
 
+@pytest.mark.slow
 def test_the_marker_prompt_leads_to_latents_that_answer_to_the_marker(model, pairs):
     head = text_head(model, "view marker")
     contribution = pairs.reshape(-1, model.n_latents).mean(0) * model.attribution[model.logits_of(head.name)][0]

@@ -325,6 +325,7 @@ with VerdictStore(path, "anna", timeout=60) as store:
 """
 
 
+@pytest.mark.slow
 def test_ten_thousand_verdicts_of_two_killed_writers(tmp_path):
     total, rng = 10_000, random.Random(0)
     path, kills = tmp_path / "verdicts.sqlite", 0

@@ -454,6 +454,7 @@ def test_a_layer_with_more_axes_is_named(qapp, shape):
     work.close()
 
 
+@pytest.mark.slow
 @pytest.mark.opengl
 def test_in_a_real_window(viewer, qtbot):
     """napari's own commands, the units of the image, the next image: nothing is warned of, and the dock says it."""

@@ -99,6 +99,7 @@ def test_mirrored_views_are_registered_to_one_source_pixel(viewer, monkeypatch, 
         assert abs((cols * light).sum() - column) <= 1
 
 
+@pytest.mark.slow
 def test_a_step_shows_what_layers_made_anew_would(viewer, monkeypatch, qtbot):
     grid, shape = (6, 5), (300, 200)
     model, rng = FakeModel(n_latents=4, grid=grid), np.random.default_rng(0)

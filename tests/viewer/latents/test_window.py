@@ -86,6 +86,7 @@ def test_a_rectangle_drawn_with_the_mouse_orders_the_table(dock, viewer, qtbot):
     assert best == np.argmax([(maps[latent] * cells).sum() for latent in range(64)])
 
 
+@pytest.mark.slow
 def test_pins_side_by_side_are_drawn_and_undone_with_one_click(dock, viewer, qtbot):
     dock.view.select([int(latent) for latent in dock.table.visible[:3]])
     qtbot.mouseClick(dock.pin_button, Qt.MouseButton.LeftButton)

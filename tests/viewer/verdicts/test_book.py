@@ -108,6 +108,7 @@ def test_only_what_came_in_since_is_read(book, session, reads, tmp_path):
     assert (book.mine, book.others) == as_the_file_has_it(path, "anna")
 
 
+@pytest.mark.slow
 def test_a_long_file_is_read_beside_the_window_and_nothing_is_lost(qtbot, book, session, reads, tmp_path, monkeypatch):
     path = tmp_path / "verdicts.sqlite"
     fill(path, MANY)

@@ -47,6 +47,7 @@ def decoded(images, model, decoder=Decoder, **options):
     return decoder(replace(model.preprocessing, **options), model.grid)
 
 
+@pytest.mark.slow
 def test_a_file_that_crashes_its_decoder_costs_itself_only(images, model):
     entries = read_sources(images).entries
     with DecodePool(2) as pool:
@@ -94,6 +95,7 @@ write_run({images!r}, {model!r}, "run", workers=2)
 """
 
 
+@pytest.mark.slow
 def test_a_script_without_a_main_guard_runs_once(tmp_path, tiny_model, images):
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(images=str(images), model=str(tiny_model)))

@@ -18,6 +18,8 @@ from napari_mammosae.core.runs.making import dask_cluster
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.runs.opening import open_run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[SpecCluster]:

@@ -23,6 +23,7 @@ def hashes(spec):
     return model.model_sha256, model.sae_sha256
 
 
+@pytest.mark.slow
 def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # a GPU would take all images at once
@@ -67,6 +68,7 @@ def test_the_demo_run_is_made_once_and_resumed(tiny_model, monkeypatch, tmp_path
     assert torch.get_num_threads() == threads
 
 
+@pytest.mark.slow
 def test_a_run_that_was_begun_in_another_format_is_not_in_the_way(tiny_model, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with monkeypatch.context() as earlier:

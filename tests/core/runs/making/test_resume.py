@@ -88,6 +88,7 @@ def undisturbed(tmp_path_factory, model, images, labels):
     return out
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_and_resumed(tmp_path, tiny_model, images, labels, undisturbed):
     rng, kills, number = random.Random(0), 0, 0
     command = [sys.executable, "-c", RUNNER, str(images), str(labels), str(tiny_model)]

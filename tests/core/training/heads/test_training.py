@@ -43,6 +43,7 @@ def trained(phantoms):
     return {label: train_head(phantoms, label, folds=3) for label in STRUCTURES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", STRUCTURES)
 def test_auroc_of_a_structure_is_that_of_scikit_learn(phantoms, trained, label):
     table = pd.read_parquet(PHANTOM_RUN / "images.parquet")
