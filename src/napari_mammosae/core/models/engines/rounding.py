@@ -20,7 +20,8 @@ def computes_in(dtype: torch.dtype, device: str) -> bool:
     if device != "cpu" or dtype == torch.float32:
         return True
     asked = {torch.bfloat16: "_is_mkldnn_bf16_supported", torch.float16: "_is_mkldnn_fp16_supported"}[dtype]
-    return torch.backends.mkldnn.is_available() and bool(getattr(torch.ops.mkldnn, asked)())
+    available = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return available and bool(getattr(torch.ops.mkldnn, asked)())
 
 
 def slow_format(precision: str) -> str:
