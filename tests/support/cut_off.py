@@ -11,6 +11,8 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QStyle,
+    QStyleOptionComboBox,
     QTabBar,
     QWidget,
 )
@@ -18,8 +20,6 @@ from superqt import QElidingLabel
 
 SLACK = 1
 """Pixels that rounding at another scale may take."""
-ARROW = 24
-"""Pixels that a box of choices keeps for its arrow."""
 CONTROLS = QAbstractButton, QComboBox, QLabel, QLineEdit, QAbstractSpinBox
 
 
@@ -66,7 +66,7 @@ def text_cut(widget):
     if isinstance(widget, (QPushButton, QCheckBox)):
         return too_small(widget, text_width(widget, widget.text().replace("&&", "&")), widget.fontMetrics().height())
     if isinstance(widget, QComboBox):
-        wide, room = text_width(widget, widget.currentText() or widget.placeholderText()), widget.width() - ARROW
+        wide, room = text_width(widget, widget.currentText() or widget.placeholderText()), choice_room(widget)
         return f"{wide} wide in {room}" if wide > room + SLACK else ""
     if isinstance(widget, QTabBar):
         last = widget.tabRect(widget.count() - 1) if widget.count() else QRect()
@@ -77,6 +77,14 @@ def text_cut(widget):
         wide = text_width(widget, widget.text() or widget.placeholderText())
         return f"{wide} wide in {widget.width() - 8}" if wide > widget.width() - 8 + SLACK else ""
     return ""
+
+
+def choice_room(box):
+    """Pixels that a box of choices leaves its text beside the arrow, as the style of the window has it."""
+    option, style = QStyleOptionComboBox(), QStyle
+    box.initStyleOption(option)
+    field = style.SubControl.SC_ComboBoxEditField
+    return box.style().subControlRect(style.ComplexControl.CC_ComboBox, option, field, box).width()
 
 
 def label_cut(label):

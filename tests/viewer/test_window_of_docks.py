@@ -12,7 +12,7 @@ from napari.settings import get_settings
 from napari.utils.notifications import notification_manager
 from npe2 import PluginManifest
 from qtpy.QtCore import QRect, QSize, Qt
-from qtpy.QtWidgets import QApplication, QDialog, QDockWidget, QTabWidget
+from qtpy.QtWidgets import QApplication, QDialog, QDockWidget, QTabBar, QTabWidget
 
 import dicom_factory
 import fakes
@@ -26,8 +26,8 @@ from napari_mammosae.viewer.intervention.plots import WaterfallPlot
 from napari_mammosae.viewer.intervention.result_panel import ResultPart
 from napari_mammosae.viewer.latents.region import TOOLS
 from napari_mammosae.viewer.widgets.focus import COLOR, controls_in
-from napari_mammosae.viewer.widgets.parts import Dock
-from napari_mammosae.viewer.widgets.window_size import fit_window, keep_on_screen, room_on
+from napari_mammosae.viewer.widgets.parts import Dock, settle
+from napari_mammosae.viewer.widgets.window_size import fit_window, room_on
 from napari_mammosae.viewer.workspace import workspace_of
 
 pytestmark = pytest.mark.opengl
@@ -161,6 +161,7 @@ def _check_the_list_of_keys(filled, qtbot):
     (listed,) = [one for one in window.findChildren(QDialog) if one.isVisible() and "Keys" in one.windowTitle()]
     texts = {label.text() for label in listed.findChildren(object) if hasattr(label, "setTextFormat")}
     assert {key for key, _ in help_rows()} <= texts
+    assert listed.minimumSizeHint().height() < 400  # on a low screen it scrolls
     assert {meaning for _, meaning in help_rows()} <= texts
     listed.close()
 
@@ -179,10 +180,20 @@ def _check_a_small_screen(filled, monkeypatch):
     """As at 200 % on 1600 x 1000: napari's own docks give way."""
     window = filled.window._qt_window
     window.resize(1100, 600)
-    monkeypatch.setattr("napari_mammosae.viewer.widgets.window_size.room_on", lambda *_: QSize(800, 500))
-    keep_on_screen(window)
+    monkeypatch.setattr("napari_mammosae.viewer.widgets.window_size.room_on", lambda *_: QSize(798, 475))
+    docks = docks_of(filled)
+    steps, shown = (next(dock for dock in docks if name in dock.windowTitle()) for name in ("Next steps", "Latents"))
+    window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, steps)  # as in the demo
+    shown.raise_()
     QApplication.processEvents()
-    assert (window.width(), window.height()) == (800, 500)
+    settle(window)
+    QApplication.processEvents()
+    assert (window.width(), window.height()) == (798, 475)
+    assert steps in window.tabifiedDockWidgets(shown)
+    assert not shown.visibleRegion().isEmpty()
+    bar = next(bar for bar in window.findChildren(QTabBar) if bar.count() == len(DOCKS))
+    letters = bar.fontMetrics()
+    assert all(letters.horizontalAdvance(bar.tabText(at)) < bar.tabRect(at).height() for at in range(bar.count()))
     assert not window._qt_viewer.dockLayerControls.isVisible()
     assert window._qt_viewer.canvas.native.width() >= 200
 
@@ -213,13 +224,16 @@ def test_home_the_grid_and_regions(filled):
 
 
 def _check_home(filled):
-    """Home leaves room for the texts."""
-    image_layer = owned(filled).find("mammogram")
+    """Home leaves room for the texts, and what was looked at as a whole is so in a window of another size."""
+    image_layer, window = owned(filled).find("mammogram"), filled.window._qt_window
     filled.scene.camera.zoom *= 5
     filled.reset_view()
     (top, _), (bottom, _) = extent_shown(filled, image_layer)
     assert (bottom - top) * filled.scene.camera.zoom < 0.87 * filled.canvas.size[0]
     assert (bottom - top) * filled.scene.camera.zoom > 0.6 * filled.canvas.size[0]
+    window.resize(window.width(), window.height() - 150)
+    QApplication.processEvents()
+    assert (bottom - top) * filled.scene.camera.zoom < 0.82 * filled.canvas.size[0]
 
 
 def _check_the_grid(filled):

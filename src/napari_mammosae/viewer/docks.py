@@ -27,6 +27,8 @@ from .workspace import workspace_of
 class GuideDock(GuidePanel):
     """*Next steps*."""
 
+    short_title = "Steps"
+
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
         super().__init__(guide_of(work))
@@ -35,6 +37,8 @@ class GuideDock(GuidePanel):
 
 class ModelDock(ModelPanel):
     """*Model & image*."""
+
+    short_title = "Model"
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)
@@ -102,6 +106,8 @@ class InterveneDock(IntervenePanel):
 
 class CompareDock(ComparePanel):
     """*Compare models*."""
+
+    short_title = "Compare"
 
     def __init__(self, napari_viewer: Any) -> None:
         work = workspace_of(napari_viewer)

@@ -9,7 +9,7 @@ from fakes import INPUT, FakeModel, latent_maps
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.viewer.app.session import Session
 from napari_mammosae.viewer.canvas.scene import Scene
-from napari_mammosae.viewer.canvas.sides import air_side, put_texts
+from napari_mammosae.viewer.canvas.sides import air_side, keep_inside, put_texts
 from napari_mammosae.viewer.canvas.texts import PREDICTION, write_latent, write_prediction
 
 
@@ -110,13 +110,31 @@ def test_long_lines_keep_clear_of_the_image(scene, breast, columns):
     first, *others = text.split("\n")
     assert first == f"rank 1 of 64   latent {session.current}"  # above the image nothing is broken
     low = [line for at, line in enumerate(others, start=2) if 10 + 18 * at > top]
-    assert max(map(len, low)) * 8 <= max(beside, 8 * 18)
+    room = beside if beside > 8 * 18 else columns  # next to no room: as few lines as can be
+    assert max(map(len, low)) * 7 <= room
     assert LONG[:40] in " ".join(low)
     viewer.scene.camera.zoom *= 3
     scene.write_texts()
     assert viewer.canvas.overlays.text.text == text  # nothing moves with the camera
     viewer.canvas.grid.enabled = True  # an image to a cell: beside it there is another
     assert LONG in viewer.canvas.overlays.text.text.split("\n")
+
+
+def test_in_a_narrow_canvas_no_line_is_longer_than_it_is_wide(scene):
+    viewer = scene.viewer
+    viewer.canvas.size = (400, 330)  # beside the image there is next to no room
+    look_at(scene, "left")
+    scene.write_texts()
+    prediction = viewer.canvas.overlays[PREDICTION].text.split("\n")
+    latent = viewer.canvas.overlays.text.text.split("\n")
+    assert max(map(len, (*prediction, *latent))) * 7 < 330
+    assert next(line for line in prediction if "calcification" in line).endswith("),")  # broken between the numbers
+    assert len(latent) <= 4  # as few as can be
+    edited = keep_inside(
+        viewer, "bottom", "Predictions shown are edited: without 5 spurious latents (replace)\nmass 0.5"
+    )
+    assert edited.count("\n") == 2
+    assert max(map(len, edited.split("\n"))) * 7 < 330
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,9 @@ EDGES = np.array([9.5, 9.5, 20.5, 20.5])  # pixels 10 to 20 in edge coordinates,
 
 def test_from_the_middle_of_the_box_in_millimetres_or_pixels() -> None:
     scope = SimpleNamespace(nipple=(44.5, 54.5), scale=Scale((0.4, 0.4), "Imager Pixel Spacing", 2.0))
-    assert nipple_text(EDGES, scope) == "10 mm from the nipple"  # 50 pixels of 0.2 mm
+    assert nipple_text(EDGES, scope) == "10 mm"  # 50 pixels of 0.2 mm
     scope.scale = None
-    assert nipple_text(EDGES, scope) == "50 px from the nipple"
+    assert nipple_text(EDGES, scope) == "50 px"
     scope.nipple = None
     assert nipple_text(EDGES, scope) == ""
 

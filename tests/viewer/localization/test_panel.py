@@ -99,7 +99,7 @@ def choose(qtbot, dock, **changes):
 
 def texts(dock):
     tree = dock.boxes.list
-    return [[tree.topLevelItem(i).text(c) for c in range(4)] for i in range(tree.topLevelItemCount())]
+    return [[tree.topLevelItem(i).text(c) for c in range(5)] for i in range(tree.topLevelItemCount())]
 
 
 # Found boxes
@@ -277,15 +277,18 @@ def test_the_breast_is_outlined_for_the_lift(qtbot, dock):
 def test_sizes_are_in_millimetres_when_the_spacing_is_known(qtbot, dock):
     look_at(dock.workspace, "case", spacing=(0.1, 0.2))
     settled(qtbot, dock)
-    assert texts(dock)[0][3].split("; ")[0] == "9.6 × 12.8 mm"
-    assert texts(dock)[0][3].endswith("mm from the nipple")
+    assert texts(dock)[0][3] == "9.6 × 12.8 mm"
+    assert texts(dock)[0][4].endswith(" mm")
     regions = find_regions(maps()[BLOB], SHAPE, "quantile:0.95")
     top, left, bottom, right = regions.boxes[0]
     area = regions.area[0] * 0.02
-    assert (
-        texts(dock)[1][3].split("; ")[0]
-        == f"{(bottom - top) * 0.1:.1f} × {(right - left) * 0.2:.1f} mm, {area:,.0f} mm²"
-    )
+    assert texts(dock)[1][3] == f"{(bottom - top) * 0.1:.1f} × {(right - left) * 0.2:.1f} mm"
+    boxes = dock.boxes.list
+    assert boxes.topLevelItem(1).toolTip(3).endswith(f" mm, {area:,.0f} mm²")
+    dock.resize(400, 700)
+    header, letters = boxes.header(), boxes.fontMetrics()
+    assert letters.horizontalAdvance(texts(dock)[1][3]) < boxes.columnWidth(3)
+    assert header.sectionPosition(4) + letters.horizontalAdvance("To nipple") < boxes.viewport().width()
 
 
 # The layer

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QColor, QPalette
 
 from napari_mammosae.viewer.widgets.column_table import ColumnTable
 from napari_mammosae.viewer.widgets.columns import LATENT, NAME, RUN, VERDICT
@@ -37,6 +38,29 @@ def test_titles_give_way_until_all_columns_are_seen(view):
         assert width >= metrics.horizontalAdvance("0.123" if column.format else "spurious")
     view.resize(900, 300)
     assert widths(view) == wide
+
+
+def test_the_title_of_the_column_that_it_is_sorted_by_stays_whole(view):
+    view.resize(386, 300)
+    for at in (2, 4):
+        view.sort_by(COLUMNS[at])
+        room = view.columnWidth(at) - 16  # of the mark
+        assert view.fontMetrics().horizontalAdvance(COLUMNS[at].title) <= room
+
+
+@pytest.mark.parametrize(("text", "ground"), [("#f0f1f2", "#2f3340"), ("#3b3a39", "#dedad8")], ids=["dark", "light"])
+def test_what_matters_less_can_be_read_in_every_theme(view, text, ground):
+    palette = view.palette()
+    palette.setColor(QPalette.ColorRole.Text, QColor(text))
+    view.setPalette(palette)
+    assert contrast(view.table.grey, QColor(ground)) > 4.5
+
+
+def contrast(*colors):
+    """The ratio of WCAG."""
+    parts = np.array([color.getRgbF()[:3] for color in colors])
+    light = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4) @ (0.2126, 0.7152, 0.0722)
+    return (light.max() + 0.05) / (light.min() + 0.05)
 
 
 def test_a_table_far_too_narrow_leaves_its_numbers_whole(view):

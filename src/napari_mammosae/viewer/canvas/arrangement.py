@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from .camera import leave_room
+from .camera import fit, is_fitted, leave_room
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 class Arrangement:
-    """Keeps Home from putting the image under the texts, and the grid from taking image and latents apart."""
+    """Keeps Home from putting the image under the texts, and the grid from taking image and latents apart.
+
+    An image that all of is looked at stays so in a canvas of another size.
+    """
 
     def __init__(self, viewer: ViewerModel, owned: OwnedLayers) -> None:
         self._viewer, self._owned = ref(viewer), owned
         self._stride: int | None = None
+        self._size: tuple[int, int] = viewer.canvas.size
         self._undo = ExitStack()
         for event, callback in (
             (viewer.events.reset_view, self._on_home),
@@ -27,6 +31,8 @@ class Arrangement:
         ):
             event.connect(callback)
             self._undo.callback(event.disconnect, callback)
+        viewer.canvas.events.size.connect(self._on_size, position="first")  # texts are laid out around the image
+        self._undo.callback(viewer.canvas.events.size.disconnect, self._on_size)
 
     def cleanup(self) -> None:
         """Follow the buttons no longer."""
@@ -38,6 +44,15 @@ class Arrangement:
         image = self._owned.find("mammogram")
         if viewer is not None and looking and image is not None:
             leave_room(viewer, image)
+
+    def _on_size(self, *_: object) -> None:
+        viewer = self._viewer()
+        if viewer is None or min(viewer.canvas.size) <= 0:
+            return
+        before, self._size = self._size, viewer.canvas.size
+        image, is_plane = self._owned.find("mammogram"), viewer.dims.ndisplay == 2 and not viewer.canvas.grid.enabled
+        if image is not None and is_plane and is_fitted(viewer, image, before):
+            fit(viewer, image)
 
     def _on_grid(self, *_: object) -> None:
         """Let the image and all that lies over it share a cell; *Side by side* and an exam arrange their own."""

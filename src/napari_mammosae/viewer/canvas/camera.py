@@ -39,6 +39,15 @@ def fit(viewer: ViewerModel, layer: Layer) -> None:
     camera.zoom = _fitting_zoom(viewer, layer)
 
 
+def is_fitted(viewer: ViewerModel, layer: Layer, canvas: tuple[int, int]) -> bool:
+    """Whether the camera looks at all of a layer as `fit` or napari has it, in a canvas of so many rows and columns."""
+    low, high = extent_shown(viewer, layer)
+    camera, size = viewer.scene.camera, high - low
+    filled = camera.zoom * float(np.max(size / np.maximum(canvas, 1)))
+    there = np.abs(camera.center[-2:] - (low + high) / 2) < _NEAR * size
+    return bool(there.all()) and any(abs(filled - fill) < _NEAR for fill in (_FILL, _NAPARI_FILL))
+
+
 def fitted_size(viewer: ViewerModel, layer: Layer) -> NDArray[np.float64]:
     """Rows and columns of the canvas that all of a layer takes once it is fitted."""
     low, high = extent_shown(viewer, layer)
@@ -78,11 +87,13 @@ def magnify(viewer: ViewerModel, layer: Layer, factor: float = 3.0) -> None:
 def same_view(viewer: ViewerModel, layer: Layer) -> Iterator[None]:
     """Keep the part of a layer that is looked at, or all of it.
 
-    napari shows everything anew once a stack brings a third dimension, whatever was zoomed in on.
+    napari shows everything anew once a stack brings a third dimension, whatever was zoomed in on, and takes the room
+    for its slider from the canvas.
     """
     camera = viewer.scene.camera
     center, zoom = camera.center[-2:], camera.zoom
+    was_whole = _FILL * zoom <= 1.02 * _fitting_zoom(viewer, layer)
     yield
     fit(viewer, layer)
-    if _FILL * zoom > 1.02 * camera.zoom:  # not all of it was to be seen
+    if not was_whole:
         camera.center, camera.zoom = (*camera.center[:-2], *center), zoom

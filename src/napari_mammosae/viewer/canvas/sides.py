@@ -23,7 +23,8 @@ Side: TypeAlias = Literal["left", "right"]
 
 FONT = 8
 """Points: as large as the texts of the docks. Large letters hide the image, and take their time to draw."""
-_LINE, _LETTER = 19.0, 8.0  # canvas pixels, at most
+_LINE, _LETTER, _USUAL = 19.0, 8.0, 7.2  # canvas pixels: a line and a letter at most, and a letter of most lines
+_SCALE, _FEWEST = 70.0, 18  # canvas pixels of a colour scale with its numbers, and letters of a line at least
 _BROKEN = 3  # lines that become of one, at most; the docks have room for all of it
 _EVERY = 8  # every 8th pixel each way tells the halves apart, and takes a millisecond
 _PLAIN = 0.02  # of the grey levels, by which one half is darker
@@ -86,6 +87,9 @@ def _back(viewer: ViewerModel, overlay: Any, text: str, layer: Layer | None = No
 def keep_beside(viewer: ViewerModel, layer: Layer | None, row: Row, text: str, fewest: int) -> str:
     """Break the lines of a text that would lie over a layer, as it is fitted into the canvas, to have room beside it.
 
+    Lines above or below the layer are broken where they are longer than the canvas is wide. So are all lines where
+    there is too little room beside the layer: many short ones would hide more of it.
+
     The text stays so when the camera moves.
 
     Parameters
@@ -97,22 +101,44 @@ def keep_beside(viewer: ViewerModel, layer: Layer | None, row: Row, text: str, f
     row
         Whether the text hangs from the top of the canvas or stands on its bottom.
     text
-        Its lines; those above or below the layer stay as long as they are.
+        Its lines.
     fewest
-        Letters of a line at least, however little room there is.
+        Letters that there must be room for.
     """
     if layer is None or viewer.canvas.grid.enabled:
         return text
-    height, width = (
-        np.array(viewer.canvas.size) - fitted_size(viewer, layer)
-    ) / 2 - viewer.canvas.overlay_tiling.padding[::-1]
+    canvas, padding = np.array(viewer.canvas.size), np.array(viewer.canvas.overlay_tiling.padding[::-1])
+    height, width = (canvas - fitted_size(viewer, layer)) / 2 - padding
+    all_letters = _letters_across(viewer, row)
     above = int((height + _LINE / 4) / _LINE)  # a line is rarely as high
-    letters = max(fewest, int(width / _LETTER))
+    letters = int(width / _LETTER) if width >= fewest * _LETTER else all_letters
     kept: list[str] = []
     for line in text.split("\n") if row == "top" else reversed(text.split("\n")):
-        broken = [line] if len(kept) < above else wrap(line, letters, max_lines=_BROKEN, placeholder="…")
+        room = all_letters if len(kept) < above else letters
+        broken = _break(line, room)
         kept = kept + broken if row == "top" else broken + kept
     return "\n".join(kept)
+
+
+def keep_inside(viewer: ViewerModel, row: Row, text: str) -> str:
+    """Break the lines of a text that are longer than the canvas is wide."""
+    return "\n".join(part for line in text.split("\n") for part in _break(line, _letters_across(viewer, row)))
+
+
+def _letters_across(viewer: ViewerModel, row: Row) -> int:
+    """Letters that a line has room for; at the top there is a colour scale too."""
+    room = viewer.canvas.size[1] - 2 * viewer.canvas.overlay_tiling.padding[0] - (_SCALE if row == "top" else 0)
+    return max(int(room / _USUAL), _FEWEST)
+
+
+def _break(line: str, letters: int) -> list[str]:
+    """Break a line that is longer than so many letters, after a comma where that is enough."""
+    if len(line) <= letters:
+        return [line]
+    first, comma, rest = line[:letters].rpartition(", ")
+    if comma and len(line) - len(first) - len(comma) <= letters:
+        return [f"{first},", rest + line[letters:]]
+    return wrap(line, letters, max_lines=_BROKEN, placeholder="…")
 
 
 def is_covered(

@@ -51,13 +51,15 @@ class ExamPart(Part):
             "Left minus right; in brackets and for the area as a share of both together, from -100 % (right alone) to "
             "+100 % (left alone). A structure lies about as far from the nipple in CC as in MLO.",
         )
+        walk = row(self.previous_button, self.next_button)
+        walk.layout().setStretch(1, 1)
         ui.column(
             self,
             self.title,
             row(self.show_button, self.prior_box),
             self.table,
             self.notes,
-            row(self.previous_button, self.next_button),
+            walk,
             grow=self.table,
             spacing=4,
         )

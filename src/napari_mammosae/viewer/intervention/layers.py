@@ -12,7 +12,7 @@ from napari.utils.colormaps import Colormap
 
 from ..canvas.colors import AMBER
 from ..canvas.latent_view import chance_text, few_lines
-from ..canvas.sides import FONT, corner
+from ..canvas.sides import FONT, corner, keep_inside
 from ..canvas.texts import PREDICTION
 from .result import summary
 
@@ -59,7 +59,7 @@ class EditOverlay:
             overlays[EDITED] = TextOverlay(
                 position=corner(viewer, "bottom"), color="black", box=True, box_color=AMBER, font_size=FONT
             )
-        overlays[EDITED].text = text
+        overlays[EDITED].text = keep_inside(viewer, "bottom", text)
         overlays[EDITED].visible = bool(text)
         plain = overlays.get(PREDICTION)
         if plain is not None and plain is not self._plain:

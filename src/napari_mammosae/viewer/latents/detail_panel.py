@@ -34,6 +34,7 @@ from .ranking import LatentRanking
 _DELAY = 120  # milliseconds: walking through the table with a key held down asks for nothing
 RUN_NEEDED = "Open a run to see how the latent behaves over many images."
 MODEL_NEEDED = "Load the model to see what the latent adds to its logits."
+READING = "Reading …"
 _ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -65,7 +66,8 @@ class LatentDetail(Part):
         self._run_page, self._logit_page = self._run_tab(), self._logit_tab()
         self.tabs.addTab(self._run_page, "Over the run")
         self.tabs.addTab(self._logit_page, "Logit")
-        self.tabs.addTab(self._near_tab(), "Nearest")
+        self._near_page = self._near_tab()
+        self.tabs.addTab(self._near_page, "Nearest")
         ui.column(self, self.model_note, self.tabs)
 
         self.tabs.currentChanged.connect(self.refresh)
@@ -84,6 +86,8 @@ class LatentDetail(Part):
 
     def refresh(self, *_: object) -> None:
         """Look at the session again, a moment after the last change."""
+        if self._facts is None:  # what is missing is said at once
+            self._show(None)
         self._later()
 
     def _on_blind(self, *_: object) -> None:
@@ -106,7 +110,8 @@ class LatentDetail(Part):
         label = self.ranking.choice.label
         label = label if run is not None and label in run.labels else ""
         names = dict(classes_of(run, label)) if run is not None and label else {}
-        work = partial(facts_of, latent, run, label, names, handle)
+        near = self.tabs.currentWidget() is self._near_page
+        work = partial(facts_of, latent, run, label, names, handle, near=near)
         self.jobs.start(f"Latent {latent}", work, self._show, self._failed)
 
     def _run(self) -> Any:
@@ -127,7 +132,7 @@ class LatentDetail(Part):
         self.histogram.show_bars(bars)
         self.means.show_means(facts.means if facts is not None else ())
         if bars is None:
-            self.run_note.setText(RUN_NEEDED)
+            self.run_note.setText(RUN_NEEDED if self._run() is None else READING)
         else:
             total = bars.fires + bars.silent
             key = "".join(
@@ -142,9 +147,20 @@ class LatentDetail(Part):
         self._show_logits()
         self.by_decoder.show_neighbours(facts.by_decoder if facts is not None else None, self.session.verdicts)
         self.by_images.show_neighbours(facts.by_images if facts is not None else None, self.session.verdicts)
-        no_model, no_run = self.session.model is None, self._run() is None
-        self.decoder_note.setText("Load the model to see these." if no_model else "Decoder cosine")
-        self.images_note.setText("Open a run to see these." if no_run else "Fires with (r, images in common)")
+        self.decoder_note.setText(
+            "Load the model to see these."
+            if self.session.model is None
+            else READING
+            if facts is None or facts.by_decoder is None
+            else "Decoder cosine"
+        )
+        self.images_note.setText(
+            "Open a run to see these."
+            if self._run() is None
+            else READING
+            if facts is None
+            else "Fires with (r, images in common)"
+        )
 
     def _show_logits(self, *_: object) -> None:
         """What the latent adds to each logit: for one unit of its mean, on this image, and on average over the run."""
@@ -153,7 +169,8 @@ class LatentDetail(Part):
         self.logits.setVisible(known)
         if not known or facts is None or facts.weights is None or model is None:
             obstacle = model.obstacle if model is not None else ""
-            self.logit_note.setText(f"{obstacle}." if obstacle else MODEL_NEEDED)
+            lacks = READING if facts is None and model is not None else MODEL_NEEDED
+            self.logit_note.setText(f"{obstacle}." if obstacle else lacks)
             return
         self.logit_note.setText("Adds to the logit: its mean activation times (head · decoder column).")
         here = float(maps.pooled_mean[facts.latent]) if maps is not None else None
@@ -178,7 +195,7 @@ class LatentDetail(Part):
         return _tab(self.run_note, plots)
 
     def _logit_tab(self) -> QWidget:
-        self.logits.setHorizontalHeaderLabels(["one unit", "this image", "run, mean"])
+        self.logits.setHorizontalHeaderLabels(["one unit", "here", "run mean"])
         self.logits.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
         self.logits.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.logits.setSelectionMode(QAbstractItemView.SelectionMode.NoSelection)

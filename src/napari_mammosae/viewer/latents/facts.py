@@ -44,7 +44,14 @@ class LatentFacts:
 
 
 def facts_of(
-    latent: int, run: Run | None, label: str, names: dict[int, str], handle: ModelHandle | None, report: Report
+    latent: int,
+    run: Run | None,
+    label: str,
+    names: dict[int, str],
+    handle: ModelHandle | None,
+    report: Report,
+    *,
+    near: bool = True,
 ) -> LatentFacts:
     """Gather what is known about a latent; made for a worker thread.
 
@@ -56,6 +63,8 @@ def facts_of(
         The run's label to divide the images by (empty: none), and what to call its classes.
     handle
         The loaded model, or None.
+    near
+        Whether to ask the model for the nearest directions too, for which its process has to start the first time.
     """
     from ...core.ranking.neighbours import coactivation_neighbours
 
@@ -75,5 +84,5 @@ def facts_of(
         if (attribution := handle.facts.attribution) is not None:
             weights = attribution[:, latent]
         report(f"Reading latent {latent}")
-        by_decoder = Neighbours(*handle.neighbours(latent, NEIGHBOURS))
+        by_decoder = Neighbours(*handle.neighbours(latent, NEIGHBOURS)) if near else None
     return LatentFacts(latent, bars, means, weights, run_mean, by_decoder, by_images)

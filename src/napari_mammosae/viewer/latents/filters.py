@@ -223,7 +223,7 @@ class _NumberEdit(QLineEdit):
     def __init__(self, placeholder: str) -> None:
         super().__init__()
         self.setPlaceholderText(placeholder)
-        self.setMaximumWidth(58)
+        self.setMaximumWidth(48)
         self.setToolTip("A number; empty means no limit")
 
     @property

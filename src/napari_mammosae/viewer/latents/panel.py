@@ -13,7 +13,7 @@ from ...core.models.files.found_again import ENDING
 from ..app.session import MOST_PINS
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
-from ..widgets.parts import Dock
+from ..widgets.parts import Dock, Scrolled, Squeezed
 from ..widgets.plain import Label
 from ..widgets.table_view import ColumnTableView
 from .controller import LatentList
@@ -239,7 +239,10 @@ class LatentsPanel(Dock):
         splitter.setChildrenCollapsible(False)
         self.view.setMinimumHeight(90)
         self.detail.setMinimumHeight(120)
-        ui.column(self, self.ranking, self.filters, splitter, grow=splitter, spacing=4, margins=(6, 6, 6, 6))
+        self.content = Squeezed()  # taller than a small screen
+        ui.column(self.content, self.ranking, self.filters, splitter, grow=splitter, spacing=4)
+        scrolled = Scrolled(self.content)
+        ui.column(self, scrolled, grow=scrolled, spacing=4, margins=(6, 6, 6, 6))
 
     def _connect(self) -> None:
         self.view.chosen.connect(self._choose)

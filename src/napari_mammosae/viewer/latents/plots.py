@@ -37,7 +37,7 @@ class ClassMeansPlot(SmallPlot):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setLabel("bottom", "mean, 95 % interval", **{"font-size": f"{_SMALL}pt"})
+        self.setLabel("bottom", "mean, 95 % CI", **{"font-size": f"{_SMALL}pt"})
         self.getAxis("left").setStyle(tickLength=0)
 
     def show_means(self, means: Sequence[ClassMean]) -> None:

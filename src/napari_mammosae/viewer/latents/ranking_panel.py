@@ -17,10 +17,11 @@ class RankingPart(Part):
         super().__init__(ranking.context)
         self.ranking = ranking
         self.label_box = ui.chooser(4, "Label of the run's images")
-        self.class_box = ui.chooser(3, "Class to compare with the rest")
+        self.class_box = ui.chooser(5, "Class to compare with the rest")
         self.score_box = ui.chooser(4, "Score that ranks the latents")
         self.protocol_box = ui.protocol_box()
         self.choosers = row(self.label_box, self.class_box, self.score_box)
+        self.choosers.layout().setStretch(2, 1)  # names of scores are as long as those of labels
         self.note = hint(ui.wrapped())
         ui.column(self, self.choosers, self.protocol_box, self.note, spacing=2)
 

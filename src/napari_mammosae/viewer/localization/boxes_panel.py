@@ -60,6 +60,10 @@ OF_A_BREAST = ("lift", "share_outside", "share_skin", "share_pectoral", "share_m
 """Measures that make no sense on other images."""
 
 
+_COLUMNS = ("0.00", 12), ("0.000", 12), ("888 × 888 px", 12), ("To nipple", 12)
+"""What the columns but the first have room for, and pixels around it."""
+
+
 class BoxList(QTreeWidget):
     """Annotated and found boxes, each with what became of it.
 
@@ -77,15 +81,18 @@ class BoxList(QTreeWidget):
     def __init__(self) -> None:
         super().__init__()
         self.rows: list[BoxRow] = []
-        self.setColumnCount(4)
-        self.setHeaderLabels(["Box", "IoU", "Conf.", "Size, area"])
+        self.setColumnCount(5)
+        self.setHeaderLabels(["Box", "IoU", "Conf.", "Size", "To nipple"])
+        self.headerItem().setToolTip(3, "Height and width; point at those of a found box for the area of its region")
+        self.headerItem().setToolTip(4, "From the middle of the box to the nipple, whose place is estimated")
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setToolTip("Click a box to go there; double-click to zoom in")
-        self.header().setStretchLastSection(True)
-        for column, (sample, room) in enumerate((("found, not scored", 30), ("0.00", 14), ("0.000", 14))):
+        self.header().setStretchLastSection(False)
+        self.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)  # what it says gives way to the figures
+        for column, (sample, room) in enumerate(_COLUMNS, 1):
             self.header().setSectionResizeMode(column, QHeaderView.ResizeMode.Interactive)
             self.header().resizeSection(column, self.fontMetrics().horizontalAdvance(sample) + room)
         self._icons: dict[Fate, QIcon] = {fate: line_icon(fate) for fate in STYLES}
@@ -116,6 +123,7 @@ class BoxList(QTreeWidget):
                 self.addTopLevelItem(QTreeWidgetItem())
             for at, row in enumerate(rows):
                 self._fill(self.topLevelItem(at), row)
+            self.setColumnHidden(4, not any(row.away for row in rows))
             self.clearSelection()
             if before is not None and before.annotated:
                 self._select(next((at for at, row in enumerate(rows) if row.annotated and row.row == before.row), -1))
@@ -137,11 +145,13 @@ class BoxList(QTreeWidget):
             f"{row.iou:.2f}" if np.isfinite(row.iou) else "",
             f"{row.score:.3g}" if np.isfinite(row.score) else "",
             row.size,
+            row.away,
         )
+        tips = *texts[:3], f"{row.size}, {row.area}" if row.area else row.size, row.away
         item.setIcon(0, self._icons[row.fate] if row.fate == "missed" or not row.annotated else QIcon())
-        for column, text in enumerate(texts):
+        for column, (text, tip) in enumerate(zip(texts, tips, strict=True)):
             item.setText(column, text)
-            item.setToolTip(column, plain(text))
+            item.setToolTip(column, plain(tip))
         font = item.font(0)
         font.setBold(row.annotated)
         item.setFont(0, font)

@@ -192,7 +192,9 @@ class BoxRow:
     edges
         Row and column edges in source pixels.
     size
-        Height, width, area and distance from the nipple, in millimetres where the scale is known.
+        Height and width, in millimetres where the scale is known, as is what follows.
+    area, away
+        Area of a found one's region, and the distance of the box from the nipple; empty where they are not known.
     row
         Of an annotated box, which of the image's boxes it is; -1 for a found one.
     """
@@ -204,6 +206,8 @@ class BoxRow:
     score: float
     edges: tuple[float, float, float, float]
     size: str
+    area: str = ""
+    away: str = ""
     row: int = -1
 
 
@@ -223,8 +227,8 @@ class Localization:
         out = [
             BoxRow(
                 "hit" if boxes.found[i] else "missed", True, readable(name), float(boxes.best_iou[i]), np.nan,
-                _edges(scope.truth.source[i]), self._size_text(scope.truth.source[i]),
-                int(scope.truth.row[i]),
+                _edges(scope.truth.source[i]), box_size_text(scope.truth.source[i], scope.scale),
+                away=nipple_text(scope.truth.source[i], scope), row=int(scope.truth.row[i]),
             )
             for i, name in enumerate(scope.truth.finding)
         ]  # fmt: skip
@@ -234,14 +238,11 @@ class Localization:
             out.append(
                 BoxRow(
                     boxes.fate[i], False, f"found {i + 1}", float(boxes.iou[i]), float(boxes.score[i]),
-                    _edges(self.found[i]), self._size_text(self.found[i], area),
+                    _edges(self.found[i]), box_size_text(self.found[i], scope.scale),
+                    area_text(area, scope.scale), nipple_text(self.found[i], scope),
                 )
             )  # fmt: skip
         return out
-
-    def _size_text(self, edges: NDArray[np.float64], area: float | None = None) -> str:
-        size, away = box_size_text(edges, self.scope.scale, area), nipple_text(edges, self.scope)
-        return f"{size}; {away}" if away else size
 
     @property
     def level(self) -> float:
@@ -294,15 +295,18 @@ def localize(scope: Scope, choice: Choice, progress: Report | None = None) -> Lo
     return Localization(scope, choice, boxes, scope.frame.boxes_to_source(regions.boxes))
 
 
-def box_size_text(edges: NDArray[np.float64], scale: Scale | None, area: float | None = None) -> str:
-    """Height and width of a box in source edges, in millimetres if they are known; `area` of its region in pixels."""
+def box_size_text(edges: NDArray[np.float64], scale: Scale | None) -> str:
+    """Height and width of a box in source edges, in millimetres if they are known."""
     height, width = float(edges[2] - edges[0]), float(edges[3] - edges[1])
     if scale is None:
-        size = f"{height:.0f} × {width:.0f} px"
-        return size if area is None else f"{size}, {area:,.0f} px²"
+        return f"{height:.0f} × {width:.0f} px"
     down, across = scale.per_pixel
-    size = f"{height * down:.1f} × {width * across:.1f} mm"
-    return size if area is None else f"{size}, {area * down * across:,.0f} mm²"
+    return f"{height * down:.1f} × {width * across:.1f} mm"
+
+
+def area_text(area: float, scale: Scale | None) -> str:
+    """An area of so many pixels, in square millimetres if they are known."""
+    return f"{area:,.0f} px²" if scale is None else f"{area * scale.per_pixel[0] * scale.per_pixel[1]:,.0f} mm²"
 
 
 def nipple_text(edges: NDArray[np.float64], scope: Scope) -> str:
@@ -311,8 +315,8 @@ def nipple_text(edges: NDArray[np.float64], scope: Scope) -> str:
         return ""
     middle = ((edges[:2] + edges[2:] - 1) / 2).tolist()  # edges lie half a pixel beyond the pixels' centres
     if scope.scale is None:
-        return f"{float(np.hypot(middle[0] - scope.nipple[0], middle[1] - scope.nipple[1])):.0f} px from the nipple"
-    return f"{scope.scale.length(middle, scope.nipple):.0f} mm from the nipple"
+        return f"{float(np.hypot(middle[0] - scope.nipple[0], middle[1] - scope.nipple[1])):.0f} px"
+    return f"{scope.scale.length(middle, scope.nipple):.0f} mm"
 
 
 def likely_finding(findings: "Findings | None", image: Mammogram | None, classes: tuple[str, ...]) -> str:

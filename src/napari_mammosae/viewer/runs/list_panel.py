@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QFileDialog, QLineEdit
 
 from ..app.keymap import tooltip
@@ -34,6 +35,7 @@ class ImageListPart(Part):
         self.view = ColumnTableView(self.table, one_click=True)
         self.view.setAccessibleName("Images of the run")
         self.view.setMinimumHeight(90)
+        self.view.setTextElideMode(Qt.TextElideMode.ElideMiddle)  # names of images differ at their ends
         self.previous_button = ui.button(
             "◀ Previous", tooltip("Previous image of the list", "previous_image"), self.browser.previous_image
         )

@@ -1,9 +1,9 @@
 """The *Verdicts* dock: judge the current latent, look at suspects, keep and exchange what was decided."""
 
-from qtpy.QtWidgets import QTabWidget
+from qtpy.QtWidgets import QSizePolicy, QTabWidget
 
 from ..widgets import ui
-from ..widgets.parts import NOTICE, Dock, Scrolled, flatten, hint
+from ..widgets.parts import NOTICE, Dock, Scrolled, Squeezed, flatten, hint
 from ..widgets.plain import Label
 from .controller import Reviewer
 from .exchange import VerdictExchange
@@ -29,7 +29,12 @@ class VerdictsPanel(Dock):
         self.tabs.addTab(self.suspects, "Suspects")
         self.tabs.addTab(Scrolled(self.files), "File and agreement")
         notice = hint(Label(NOTICE))
-        ui.column(self, self.form, self.status, self.tabs, notice, grow=self.tabs, spacing=4, margins=(6, 6, 6, 6))
+        content = Squeezed()  # taller than a small screen
+        ui.column(content, self.form, self.tabs, grow=self.tabs, spacing=4)
+        # else its rows would be cut off before it scrolls
+        self.form.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        scrolled = Scrolled(content)
+        ui.column(self, scrolled, self.status, notice, grow=scrolled, spacing=4, margins=(6, 6, 6, 6))
         self.listen(self.context.status.told, self._on_told)
         self._on_told(*self.context.status.last_told)
 

@@ -13,7 +13,8 @@ from .plain import plain
 
 _ROLES = Qt.ItemDataRole
 _ALIGN_NUMBER = int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-_GREY = QColor(128, 128, 128)
+LIGHT_GREY, DARK_GREY = QColor(160, 160, 160), QColor(92, 92, 92)
+"""Of what matters less, on dark and on light."""
 _ALIGN_TEXT = int(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
 
 
@@ -59,7 +60,7 @@ class ColumnTable(QAbstractTableModel):
         self._known: set[str] = set()
         self.values: dict[str, NDArray[Any]] = {}
         self.sort_key, self.rising = natural, True
-        self.blind = False
+        self.blind, self.grey = False, DARK_GREY
         self._natural, self._numbered_by_entry = natural, numbered_by_entry
         self._mask: NDArray[np.bool_] | None = None
         self._order: NDArray[np.intp] = np.arange(0)
@@ -181,7 +182,7 @@ class ColumnTable(QAbstractTableModel):
         if role == _ROLES.TextAlignmentRole:
             return _ALIGN_NUMBER if column.format else _ALIGN_TEXT
         if role == _ROLES.ForegroundRole and column.dim and self.values[column.dim][self.visible[index.row()]]:
-            return _GREY
+            return self.grey
         return None
 
     def text(self, column: Column, entry: int) -> str:

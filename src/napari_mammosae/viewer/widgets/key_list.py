@@ -7,22 +7,32 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QDialog, QGridLayout, QShortcut, QWidget
 
 from ..app.keymap import HELP, help_rows
+from . import ui
+from .parts import Scrolled
 from .plain import Label
+from .window_size import room_on
 
 
 class KeyList(QDialog):
-    """Every key and what it does; another `?` or Escape closes it."""
+    """Every key and what it does; another `?` or Escape closes it. It scrolls where the screen is too low for all."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Keys of Mammo-SAE")
-        grid = QGridLayout(self)
+        listed = QWidget()
+        grid = QGridLayout(listed)
         grid.setHorizontalSpacing(18)
         grid.setVerticalSpacing(3)
         for line, texts in enumerate(help_rows()):
             for column, text in enumerate(texts):
                 grid.addWidget(Label(text), line, column)
+        scrolled = Scrolled(listed)
+        scrolled.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # for the arrow keys
+        ui.column(self, scrolled)
+        self.resize(scrolled.sizeHint())
+        if (screen := parent.screen()) is not None:
+            self.resize(self.size().boundedTo(room_on(self, screen.availableGeometry())))
         QShortcut(QKeySequence(HELP), self).activated.connect(self.close)
 
 

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QMainWindow,
     QScrollArea,
     QSizePolicy,
+    QTabBar,
     QTabWidget,
     QWidget,
 )
@@ -23,7 +24,7 @@ from ..app.listening import connect_until, debounce_until, new_undo
 from ..context import Context
 from .focus import FocusRing, name_controls
 from .plain import unmarked
-from .window_size import keep_on_screen
+from .window_size import has_room_for_tabs, keep_on_screen
 
 NOTICE = "Research use only, not for diagnosis."
 _WAIT = 100
@@ -89,7 +90,14 @@ class Dock(Part):
     napari adds the plugin's name in brackets, which leaves no room for the dock's own where several share an area, and
     Qt takes an ampersand on a tab for the mark of a shortcut. The title bar keeps napari's name. A dock from napari's
     menu would lie below the others, and four of them are higher than a laptop's screen: they share a place as tabs.
+
+    Attributes
+    ----------
+    short_title
+        What its tab says where the screen is too low for the names of all docks; empty: its name.
     """
+
+    short_title = ""
 
     def __init__(self, context: Context) -> None:
         super().__init__(context)
@@ -150,15 +158,28 @@ class Dock(Part):
         dock.dockLocationChanged.disconnect(self._join)
         if area == Qt.DockWidgetArea.RightDockWidgetArea:  # at the side, where all of the tabs' names can be read
             window.setTabPosition(area, QTabWidget.TabPosition.East)
-        others = [
-            other
-            for other in window.findChildren(QDockWidget)
-            if other is not dock and isinstance(other.widget(), Dock) and window.dockWidgetArea(other) == area
-        ]
+        others = [one for one in _docks_of(window) if one is not dock and window.dockWidgetArea(one) == area]
         if others:
             window.tabifyDockWidget(others[-1], dock)
             QTimer.singleShot(0, dock.raise_)
-        QTimer.singleShot(0, lambda: keep_on_screen(window))
+        QTimer.singleShot(0, lambda: settle(window))
+
+
+def _docks_of(window: QMainWindow) -> list[QDockWidget]:
+    """Return the docks of this plugin in a window."""
+    return [dock for dock in window.findChildren(QDockWidget) if isinstance(dock.widget(), Dock)]
+
+
+def settle(window: QMainWindow) -> None:
+    """Fit docks that came into a window onto its screen."""
+    docks = _docks_of(window)
+    keep_on_screen(window, docks)
+    for bar in window.findChildren(QTabBar, options=Qt.FindChildOption.FindDirectChildrenOnly):
+        bar.setDrawBase(False)  # a bright line beside the tabs
+    if not has_room_for_tabs(window, docks):
+        for dock in docks:
+            if short := dock.widget().short_title:
+                dock.setWindowTitle(short)
 
 
 def row(*widgets: QWidget, stretch: int = 0) -> QWidget:
@@ -210,6 +231,17 @@ class Scrolled(QScrollArea):
     def sizeHint(self) -> QSize:
         """All of the content, if there is room."""
         return QSize(self.minimumSizeHint().width(), self.widget().sizeHint().height())
+
+
+class Squeezed(QWidget):
+    """Content of a `Scrolled` that takes the height there is, down to its least, before it is scrolled.
+
+    Qt gives content with wrapped labels all the height that it would like to have.
+    """
+
+    def heightForWidth(self, width: int) -> int:
+        """Least height at a width."""
+        return int(self.layout().minimumHeightForWidth(width))
 
 
 class PageTabs(QTabWidget):

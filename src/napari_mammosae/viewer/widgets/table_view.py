@@ -4,17 +4,17 @@ from collections.abc import Iterable
 from math import ceil
 from typing import Any
 
-from qtpy.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
-from qtpy.QtGui import QKeyEvent, QResizeEvent
+from qtpy.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, Qt, Signal
+from qtpy.QtGui import QKeyEvent, QPalette, QResizeEvent
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QMenu, QTableView
 
-from .column_table import ColumnTable
+from .column_table import DARK_GREY, LIGHT_GREY, ColumnTable
 from .columns import SOURCES, Column
 from .plain import plain, unmarked
 
 _WIDEST_TITLE = 130  # pixels; the tooltip has all of it
 _SHORT_TITLE = 60  # pixels that a narrow table leaves it
-_SHORT_TEXT = "spurious"  # a narrow table leaves a text as much room
+_SHORT_TEXT = "spurious…"  # a narrow table leaves a text as much room
 _GAP = 10
 _TYPICAL_ROWS = 200  # as many decide how wide a column of texts is
 
@@ -69,6 +69,7 @@ class ColumnTableView(QTableView):
         (self.clicked if one_click else self.doubleClicked).connect(self._on_entered)
         self.table.modelReset.connect(self._after_reset)
         self.table.columns_changed.connect(self._fit)
+        self._follow_theme()
         self._fit()
         self._after_reset()
 
@@ -169,6 +170,7 @@ class ColumnTableView(QTableView):
         order = Qt.SortOrder.AscendingOrder if self.table.rising else Qt.SortOrder.DescendingOrder
         section = columns.index(self.table.sort_key) if self.table.sort_key in columns else -1
         self.horizontalHeader().setSortIndicator(section, order)
+        self._squeeze()
         self.go_to(self._entry)
 
     def select(self, entries: Iterable[int]) -> None:
@@ -179,6 +181,16 @@ class ColumnTableView(QTableView):
             wanted.select(self.table.index(row, 0), self.table.index(row, len(self.table.columns) - 1))
         flags = QItemSelectionModel.SelectionFlag.ClearAndSelect
         self.selectionModel().select(wanted, flags)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take the grey that can be read in the theme."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.PaletteChange, QEvent.Type.StyleChange):
+            self._follow_theme()
+
+    def _follow_theme(self) -> None:
+        text = self.palette().color(QPalette.ColorRole.Text)
+        self.table.grey = LIGHT_GREY if text.lightness() > 127 else DARK_GREY
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the columns into another width."""
@@ -203,6 +215,8 @@ class ColumnTableView(QTableView):
         """Take from titles, then from texts, as much as it takes to see all columns; tooltips have all of both."""
         columns = self.table.columns  # which may be fewer for a moment than were fitted
         shown = {at: both for at, both in self._widths.items() if at < len(columns) and not self.isColumnHidden(at)}
+        if (at := self.horizontalHeader().sortIndicatorSection()) in shown:
+            shown[at] = shown[at][0], shown[at][0]  # what the table is sorted by is read in full
         wanted, least = (sum(both[at] for both in shown.values()) for at in (0, 1))
         room = self.viewport().width()
         part = min(max((wanted - room) / max(wanted - least, 1), 0.0), 1.0)

@@ -15,6 +15,8 @@ from qtpy.QtWidgets import (
     QPushButton,
     QShortcut,
     QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
     QVBoxLayout,
     QWidget,
 )
@@ -59,6 +61,26 @@ def show_text(label: QLabel, text: str) -> None:
     label.setVisible(bool(text))
 
 
+class _Chooser(QComboBox):
+    """A box of choices that shortens the one chosen to its width; Qt's own cuts letters in two."""
+
+    def paintEvent(self, event: Any) -> None:
+        option, style = QStyleOptionComboBox(), QStyle
+        self.initStyleOption(option)
+        field = self.style().subControlRect(
+            style.ComplexControl.CC_ComboBox, option, style.SubControl.SC_ComboBoxEditField, self
+        )
+        shown = self.fontMetrics().elidedText(option.currentText, Qt.TextElideMode.ElideRight, field.width())
+        if shown == option.currentText:
+            super().paintEvent(event)
+            return
+        option.currentText = shown
+        painter = QStylePainter(self)
+        painter.drawComplexControl(style.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(style.ControlElement.CE_ComboBoxLabel, option)
+        painter.end()
+
+
 def chooser(width: int | None, tip: str = "", choices: Mapping[Any, tuple[str, str]] | None = None) -> QComboBox:
     """Make a box of choices.
 
@@ -71,7 +93,7 @@ def chooser(width: int | None, tip: str = "", choices: Mapping[Any, tuple[str, s
     choices
         What it offers: value -> text and tooltip.
     """
-    box = tipped(QComboBox(), tip)
+    box = tipped(_Chooser(), tip)
     if width is not None:
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         box.setMinimumContentsLength(width)
