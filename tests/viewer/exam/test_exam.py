@@ -200,6 +200,8 @@ def test_next_and_previous_exam(opened, viewer, qtbot):
     show(workspace, qtbot, workspace.next_exam)
     workspace.next_exam()
     assert "last exam" in workspace.status.last_told[0]
+    workspace.exam.leave()
+    assert show(workspace, qtbot, workspace.previous_exam).rows == (4, 5, 6, 7)  # from the single image too
 
 
 def test_the_exam_follows_the_image(opened, viewer, qtbot):
@@ -253,7 +255,11 @@ def test_the_single_image_s_latents_stay_away_until_the_exam_is_left(opened, vie
     workspace = opened()
     stack = workspace.scene.stack_layer
     stack.visible = False
+    workspace.editor.start()
+    workspace.query.draw("polygon")
     show(workspace, qtbot)
+    assert not workspace.editor.editing  # nobody draws what is not seen
+    assert workspace.query.layer.mode == "pan_zoom"
     stack.visible = True
     assert not stack.visible
     mine = viewer.add_image(np.zeros((4, 4)), name="mine")
@@ -267,9 +273,13 @@ def test_a_layer_of_the_exam_removed_by_hand_ends_it(opened, viewer, qtbot):
     workspace = opened()
     show(workspace, qtbot)
     viewer.layers.remove(workspace.exam._layers.cells[1][1])
-    assert workspace.exam.shown is None
+    qtbot.waitUntil(lambda: workspace.exam.shown is None)
     assert not owned(viewer).with_role("exam")
     assert not viewer.canvas.grid.enabled
+    show(workspace, qtbot)
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()  # napari goes through a list of them
+    qtbot.waitUntil(lambda: workspace.exam.shown is None and not viewer.layers)
 
 
 def test_without_a_run_it_says_what_to_do(viewer):

@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from ...core.base.progress import ignore
 from ...core.exams.figures import measure_view
 from ...core.exams.grouping import find_exam, find_prior, group_exams
+from ..app.listening import call_while_alive
 from ..canvas.latent_view import shared_maximum
 from ..canvas.redraw import controls_later, drawn_once, garbage_later
 from ..canvas.texts import write_latent
@@ -307,7 +309,7 @@ class ExamView(Controller):
 
     def _on_removed(self, event: Any) -> None:
         if event.value in self._layers:  # by the user: cells would take the layers of others
-            self.leave()
+            QTimer.singleShot(0, call_while_alive(self.leave))  # napari may be about to remove others as well
 
     def _read_ahead(self) -> None:
         place = self._place
