@@ -115,7 +115,7 @@ class ComparePanel(Dock):
         self.empty.setVisible(blind or not both)
         for line in (2, 3):
             self.form.setRowVisible(line, both)
-        self.export_button.setEnabled(one.comparison is not None)
+        self.export_button.setEnabled(one.comparison is not None and not blind)
         self.use_button.setEnabled(self.session.run is not None)
         widgets: tuple[QWidget, ...] = (*self.plots, self.facts, self.view)
         for widget in widgets:
