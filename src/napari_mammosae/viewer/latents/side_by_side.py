@@ -36,6 +36,7 @@ class SideBySide(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._before: ExitStack | None = None
+        self._hidden: list[Layer] = []
         self._rebuild = self.debounced(self._refresh, 0)
         events = self.session.events
         for event in (events.pins, events.maps, events.findings):
@@ -51,6 +52,10 @@ class SideBySide(Controller):
     def shown(self) -> bool:
         """Whether the comparison is on."""
         return self._before is not None
+
+    def hides(self, layer: Layer) -> bool:
+        """Whether a layer is hidden for as long as the comparison is on."""
+        return layer in self._hidden
 
     def show(self) -> None:
         """Compare the pinned latents; says what is missing when there is nothing to compare."""
@@ -98,6 +103,8 @@ class SideBySide(Controller):
         active = viewer.layers.selection.active
         if active is not None:
             undo.callback(_activate, viewer, active)
+        self._hidden = [layer for layer in before if layer.visible]
+        undo.callback(self._hidden.clear)
         for layer in before:
             undo.callback(self._bring_back, layer, layer.visible, image_layer)
             layer.visible = False
