@@ -8,12 +8,14 @@ import pytest
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
 from fake_run import FakeRun
-from fakes import FakeModel
+from fakes import FakeModel, latent_maps, mammogram
 from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer.app.order import Order
+from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.canvas.sides import put_texts
 from napari_mammosae.viewer.exam.layers import hang_exam
+from napari_mammosae.viewer.intervention.layers import EDITED
 from napari_mammosae.viewer.workspace import workspace_of
 
 SIDES, VIEWS = ["L", "L", "R", "R"], ["CC", "MLO", "CC", "MLO"]
@@ -280,6 +282,27 @@ def test_a_layer_of_the_exam_removed_by_hand_ends_it(opened, viewer, qtbot):
     viewer.layers.select_all()
     viewer.layers.remove_selected()  # napari goes through a list of them
     qtbot.waitUntil(lambda: workspace.exam.shown is None and not viewer.layers)
+
+
+def test_from_an_image_outside_the_run_and_left_with_the_grid(opened, viewer, qtbot):
+    """The image before goes when the exam's comes; what is said of one image is not said over all."""
+    workspace = opened(row=None)
+    workspace.session.run, run = None, workspace.session.run
+    viewer.add_layer(mammogram_layer(mammogram(7, image_id="mine")))
+    model = workspace.session.model
+    workspace.session.maps = latent_maps(model, workspace.session.image.frame_for(model.preprocessing))
+    workspace.session.run = run
+    workspace.intervention.change(source="image", k=3)
+    edited = viewer.canvas.overlays[EDITED]
+    assert "was" in edited.text
+    assert show(workspace, qtbot).rows == (0, 1, 2, 3)
+    assert owned(viewer).with_role("exam")
+    assert "was" not in edited.text
+    assert "disagree" not in edited.text
+    viewer.canvas.grid.enabled = False  # by napari's button: views would lie on each other
+    assert workspace.exam.shown is None
+    assert not owned(viewer).with_role("exam")
+    assert "was" in edited.text
 
 
 def test_without_a_run_it_says_what_to_do(viewer):

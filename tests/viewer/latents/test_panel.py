@@ -570,10 +570,15 @@ def test_another_image_is_compared_in_its_turn(dock, image, session, viewer, qtb
     session.maps = latent_maps(session.model, Frame.identity(INPUT), seed=3)
     qtbot.waitUntil(lambda: sum(one.name.startswith("another") for one in viewer.layers) == 3)
     assert dock.side_by_side.shown
-    dock.side_by_side.restore()
+    viewer.canvas.grid.enabled = False  # by napari's button: the copies would lie on each other
+    assert not dock.side_by_side.shown
     assert [one.name for one in viewer.layers if one.visible and one.name.startswith(("phantom", "another"))] == [
         "another"
     ]
+    dock.side_by_side.show()
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: not dock.side_by_side.shown)
+    assert not viewer.canvas.overlays.text.visible  # of the image that is gone
 
 
 def test_side_by_side_says_what_is_missing(dock, workspace, image, session):
