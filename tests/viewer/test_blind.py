@@ -102,6 +102,8 @@ def test_no_dock_and_no_layer_tells(qtbot, work, monkeypatch, tmp_path):
     settle(qtbot, work)
     after = seen(work)
     assert [one for one in telling if one in after] == []
+    assert "latents gained" not in after
+    assert not any(one.startswith("rank ") for one in after.split("\n"))
     assert "is not annotated" not in after  # nor anything that is not so
     assert "no annotated box" not in after
     assert work.measures.obstacle == HIDDEN
