@@ -247,6 +247,10 @@ def _check_the_grid(filled):
     places = {grid.position(filled.layers.index(one), filled.layers) for one in (layer, *drawn)}
     assert len(places) == 1
     assert grid.position(0, filled.layers) not in places
+    session = workspace_of(filled).session
+    session.pins = (3, 4)  # what comes while the grid is on joins them
+    assert len({grid.position(filled.layers.index(one), filled.layers) for one in (layer, *owned(filled).drawn)}) == 1
+    session.pins = ()
     grid.enabled = False
     assert grid.stride == 1
 

@@ -103,6 +103,8 @@ class Workspace:
             (self, keymap.EDIT_KEYS),
         ):
             self._undo.callback(keymap.bind(viewer, target, keys))
+        self.session.events.blind.connect(self._on_blind)
+        self._undo.callback(self.session.events.blind.disconnect, self._on_blind)
         self.images.models.warm_up()
         if (window := getattr(viewer, "window", None)) is not None:  # gone with the window, not with garbage later
             open_with_key(window._qt_window)
@@ -223,6 +225,10 @@ class Workspace:
     def comparer(self) -> ModelComparer:
         """Two runs compared."""
         return self.own(ModelComparer(self.context))
+
+    def _on_blind(self, *_: object) -> None:
+        """Order the stack by number for a blind judge, whether or not the dock of the table was ever open."""
+        self.latents  # noqa: B018  (made now)
 
     def _verdict_file(self) -> Path:
         return self.reviewer.book.path

@@ -105,6 +105,21 @@ def test_another_sae_gives_latent_numbers_another_meaning(session):
     assert session.pins == ()
 
 
+def test_so_it_does_once_the_model_was_unloaded(session):
+    session.pins = (40,)
+    session.handle = None
+    assert session.pins == (40,)
+    session.handle = FakeModel(sae_sha256="other", n_latents=32)
+    assert session.current is None
+    assert session.pins == ()
+
+
+def test_an_order_of_fewer_latents_has_no_rank_for_the_current_one(session):
+    session.current = 50
+    session.order = Order.by_score(np.arange(32), "of another SAE")
+    assert session.rank is None
+
+
 def test_another_model_with_the_same_sae_keeps_current_and_pins(session):
     session.current, session.pins = 5, (1,)
     session.handle = FakeModel(model_sha256="other")

@@ -12,6 +12,7 @@ from napari_mammosae.core.comparison.models import ModelSide, compare_models
 from napari_mammosae.core.ranking.scores import LabelledPool
 from napari_mammosae.core.runs.classes import classes_of
 from napari_mammosae.core.runs.opening import open_run
+from napari_mammosae.core.runs.run import Run
 from napari_mammosae.viewer.comparison.table import COLUMNS
 from napari_mammosae.viewer.docks import CompareDock
 from napari_mammosae.viewer.widgets.small_plot import class_colors
@@ -108,7 +109,7 @@ def test_different_saes_are_refused_and_another_run_helps(dock, qtbot, monkeypat
     assert "no run" in dock.status.text()
 
 
-def test_the_open_run_is_the_first_one(dock, qtbot, folder):
+def test_the_open_run_is_the_first_one(dock, qtbot, monkeypatch, folder):
     assert not dock.use_button.isEnabled()
     dock.session.run = open_run(folder / "b")
     assert dock.names[0].text() == "b"
@@ -116,6 +117,14 @@ def test_the_open_run_is_the_first_one(dock, qtbot, folder):
     idle(qtbot, dock)
     qtbot.mouseClick(dock.use_button, Qt.MouseButton.LeftButton)
     assert dock.names[0].text() == "b"
+    dock.comparer.open(1, folder / "b")
+    idle(qtbot, dock)
+    assert dock.class_box.count() > 0
+    without, labels = open_run(folder / "a"), Run.labels.fget
+    monkeypatch.setattr(Run, "labels", property(lambda run: () if run is without else labels(run)))
+    dock.comparer.take_run(0, without)
+    assert "no label in common" in dock.status.text()
+    assert dock.class_box.count() == 0
 
 
 def test_it_fits_a_laptop(dock, qtbot, monkeypatch, folder):

@@ -8,12 +8,14 @@ import pytest
 from napari.utils.interactions import mouse_move_callbacks, mouse_press_callbacks, mouse_release_callbacks
 
 from fake_run import FakeRun
-from fakes import FakeModel
+from fakes import FakeModel, latent_maps, mammogram
 from layer_kit import owned
 from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer.app.order import Order
+from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.canvas.sides import put_texts
 from napari_mammosae.viewer.exam.layers import hang_exam
+from napari_mammosae.viewer.intervention.layers import EDITED
 from napari_mammosae.viewer.workspace import workspace_of
 
 SIDES, VIEWS = ["L", "L", "R", "R"], ["CC", "MLO", "CC", "MLO"]
@@ -200,6 +202,8 @@ def test_next_and_previous_exam(opened, viewer, qtbot):
     show(workspace, qtbot, workspace.next_exam)
     workspace.next_exam()
     assert "last exam" in workspace.status.last_told[0]
+    workspace.exam.leave()
+    assert show(workspace, qtbot, workspace.previous_exam).rows == (4, 5, 6, 7)  # from the single image too
 
 
 def test_the_exam_follows_the_image(opened, viewer, qtbot):
@@ -253,7 +257,11 @@ def test_the_single_image_s_latents_stay_away_until_the_exam_is_left(opened, vie
     workspace = opened()
     stack = workspace.scene.stack_layer
     stack.visible = False
+    workspace.editor.start()
+    workspace.query.draw("polygon")
     show(workspace, qtbot)
+    assert not workspace.editor.editing  # nobody draws what is not seen
+    assert workspace.query.layer.mode == "pan_zoom"
     stack.visible = True
     assert not stack.visible
     mine = viewer.add_image(np.zeros((4, 4)), name="mine")
@@ -267,9 +275,34 @@ def test_a_layer_of_the_exam_removed_by_hand_ends_it(opened, viewer, qtbot):
     workspace = opened()
     show(workspace, qtbot)
     viewer.layers.remove(workspace.exam._layers.cells[1][1])
-    assert workspace.exam.shown is None
+    qtbot.waitUntil(lambda: workspace.exam.shown is None)
     assert not owned(viewer).with_role("exam")
     assert not viewer.canvas.grid.enabled
+    show(workspace, qtbot)
+    viewer.layers.select_all()
+    viewer.layers.remove_selected()  # napari goes through a list of them
+    qtbot.waitUntil(lambda: workspace.exam.shown is None and not viewer.layers)
+
+
+def test_from_an_image_outside_the_run_and_left_with_the_grid(opened, viewer, qtbot):
+    """The image before goes when the exam's comes; what is said of one image is not said over all."""
+    workspace = opened(row=None)
+    workspace.session.run, run = None, workspace.session.run
+    viewer.add_layer(mammogram_layer(mammogram(7, image_id="mine")))
+    model = workspace.session.model
+    workspace.session.maps = latent_maps(model, workspace.session.image.frame_for(model.preprocessing))
+    workspace.session.run = run
+    workspace.intervention.change(source="image", k=3)
+    edited = viewer.canvas.overlays[EDITED]
+    assert "was" in edited.text
+    assert show(workspace, qtbot).rows == (0, 1, 2, 3)
+    assert owned(viewer).with_role("exam")
+    assert "was" not in edited.text
+    assert "disagree" not in edited.text
+    viewer.canvas.grid.enabled = False  # by napari's button: views would lie on each other
+    assert workspace.exam.shown is None
+    assert not owned(viewer).with_role("exam")
+    assert "was" in edited.text
 
 
 def test_without_a_run_it_says_what_to_do(viewer):

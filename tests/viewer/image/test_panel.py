@@ -448,6 +448,10 @@ def test_the_slice_shown_of_a_stack_is_computed(qtbot, viewer, dock, session):
     assert session.maps is not None
     assert not viewer.layers["folder"].visible
     assert viewer.layers["folder 2"].visible
+    viewer.layers["folder"].visible = True
+    viewer.dims.set_current_step(0, 40)  # of the latents, which share the slider
+    assert dock.workspace.images.use_slice()
+    assert dock.workspace.scene.image_layer.name == "folder 3"
 
 
 def test_the_table_of_latents_does_not_choose_the_first_latent(qtbot, viewer, dock, session):

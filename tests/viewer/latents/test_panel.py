@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from fake_run import FakeRun
 from fakes import INPUT, FakeModel, install, latent_maps, mammogram
 from layer_kit import owned
+from napari_mammosae.core.base.errors import RunError
 from napari_mammosae.core.images.geometry import Frame
 from napari_mammosae.core.ranking.of_run import pool_of_run
 from napari_mammosae.core.ranking.orders import Ranking
@@ -588,10 +589,31 @@ def test_another_image_is_compared_in_its_turn(dock, image, session, viewer, qtb
     session.maps = latent_maps(session.model, Frame.identity(INPUT), seed=3)
     qtbot.waitUntil(lambda: sum(one.name.startswith("another") for one in viewer.layers) == 3)
     assert dock.side_by_side.shown
-    dock.side_by_side.restore()
+    viewer.canvas.grid.enabled = False  # by napari's button: the copies would lie on each other
+    assert not dock.side_by_side.shown
     assert [one.name for one in viewer.layers if one.visible and one.name.startswith(("phantom", "another"))] == [
         "another"
     ]
+    dock.side_by_side.show()
+    viewer.layers.remove(layer)
+    qtbot.waitUntil(lambda: not dock.side_by_side.shown)
+    assert not viewer.canvas.overlays.text.visible  # of the image that is gone
+
+
+class Unlabelled(FakeRun):
+    labels = ()
+
+    def label(self, name):
+        raise RunError(f"no label {name}")
+
+
+def test_a_run_without_labels_takes_the_place_of_one_that_is_being_ranked(dock, run, session, qtbot, tmp_path):
+    dock.latents.ranking.choose(score="auroc")
+    assert dock.latents.ranking.jobs.busy
+    session.run = Unlabelled(tmp_path, write=False)
+    settle(qtbot, dock)
+    assert dock.latents.ranking.choice.label == ""
+    assert not dock.ranking.class_box.isVisible()
 
 
 def test_side_by_side_says_what_is_missing(dock, workspace, image, session):

@@ -368,6 +368,13 @@ def test_latents_that_hit_a_box_come_first(qtbot, dock):
     for latent, value in expected.items():
         assert session.order.scores[latent] == pytest.approx(value)
     assert "hit the mass box" in dock.actions_part.status.text()
+    dock.editor.start()
+    dock.editor.remove(0)
+    assert "IoU" not in dock.workspace.scene.viewer.canvas.overlays.text.text  # with a box that is gone
+    dock.editor.undo()
+    dock.editor.stop()
+    dock.localizer.order_by_box(dock.localizer.current.rows[0].edges, "the mass box")
+    qtbot.waitUntil(lambda: session.order.name.startswith("IoU with"), timeout=5000)
     look_at(dock.workspace, "other")
     assert "IoU" not in dock.workspace.scene.viewer.canvas.overlays.text.text
 

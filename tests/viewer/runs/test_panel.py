@@ -335,6 +335,17 @@ def test_closing_a_run(qtbot, opened):
     assert not opened.run.close_button.isVisible()
 
 
+def test_closing_a_run_while_it_is_being_shown(qtbot, dock, run_path):
+    work = dock.workspace
+    work.session.events.run.connect(
+        lambda run: QTimer.singleShot(0, work.opener.close_run) if run is not None else None
+    )
+    work.opener.open(run_path)
+    idle(qtbot, work)
+    assert work.session.run is None
+    assert work.session.image is None
+
+
 @pytest.fixture
 def form(qtbot, dock, tiny_model, tmp_path):
     write_images(tmp_path / "pictures", 6)

@@ -280,3 +280,28 @@ def test_a_layer_or_a_head_that_is_gone_is_missing(qtbot, viewer, run_path, tiny
     assert "the head clip" in text
     assert again.session.model.layer == "head"
     assert again.session.maps is not None
+
+
+def test_latents_side_by_side_come_back_so(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    work.session.pins = tuple(int(one) for one in work.session.maps.latents[:2])
+    work.scene.owned.with_role("pin")[0].opacity = 0.4
+    work.side_by_side.show()
+    work.session.blind = True
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    told = []
+    again.session.events.maps.connect(lambda maps: told.append((maps is None, again.session.blind)))
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    assert told
+    assert all(blind for _, blind in told)  # from the first step on, before anything could tell
+    for one in (work, again):
+        layers = one.scene.viewer.layers
+        assert [layer.name for layer in layers if layer.visible] == names_of(viewer)
+    again.side_by_side.restore()
+    assert again.scene.stack_layer.visible  # hidden by the comparison alone
+    assert again.scene.owned.with_role("pin")[0].opacity == 0.4
+
+
+def names_of(viewer):
+    return [layer.name for layer in viewer.layers if layer.visible]

@@ -17,6 +17,7 @@ from napari_mammosae.viewer.app.preferences import remember
 from napari_mammosae.viewer.canvas.latent_view import resolve
 from napari_mammosae.viewer.docks import LatentsDock, VerdictsDock
 from napari_mammosae.viewer.verdicts.suspects import REASONS
+from napari_mammosae.viewer.widgets.columns import VERDICT
 from napari_mammosae.viewer.workspace import workspace_of
 from review_kit import idle, make_tiny_run, open_run_in
 
@@ -406,7 +407,7 @@ def test_a_file_that_cannot_be_written_is_told_and_nothing_changes(qtbot, dock, 
 # Suspects
 
 
-def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, session, run_path):
+def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, session, run_path, tiny_model, tmp_path):
     part = dock.suspects
     click(qtbot, part.find_button)
     qtbot.waitUntil(lambda: not part.jobs.busy)
@@ -433,6 +434,18 @@ def test_suspects_are_those_of_the_core_and_order_the_stack(qtbot, dock, form, s
     assert session.order.latents[: len(table)].tolist() == by_border
     assert session.order.name == "suspicion, image border"
 
+    table = dock.workspace.suspects.table
+    table.sort_by(VERDICT.key, rising=True)
+    before = table.visible.tolist()
+    session.current = before[3]
+    form.reviewer.judge_lesion()
+    assert table.visible.tolist() == before  # rows stay under the eyes
+    assert table.text(VERDICT, before[3]) == "lesion"
+
+    dock.workspace.opener.open(make_tiny_run(tmp_path, tiny_model))
+    idle(qtbot, dock.workspace)
+    assert "suspicion" not in dock.workspace.scene.viewer.canvas.overlays.text.text  # which is of the run before
+
 
 def test_suspects_need_a_run_with_maps_and_open_eyes(qtbot, dock, form, session, tiny_model, tmp_path):
     session.blind = True
@@ -458,6 +471,8 @@ def test_suspects_with_annotated_boxes(qtbot, dock, form, session, run_path, tmp
     column = [one.title for one in dock.suspects.view.table.columns].index("Box lift")
     rows = range(dock.suspects.view.table.rowCount())
     assert any(dock.suspects.view.table.index(row, column).data() for row in rows)
+    session.findings = None
+    assert "Boxes have changed since" in dock.suspects.note.text()
 
 
 def test_the_dock_opened_later_and_closed_leaves_the_keys_at_work(qtbot, viewer, run_path):

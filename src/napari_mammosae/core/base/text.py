@@ -8,6 +8,8 @@ import numpy as np
 
 from .errors import SettingsError
 
+MOST_LISTED = 1_000_000
+
 
 def readable(slug: str) -> str:
     """A slug as words: ``suspicious_calcification`` -> ``suspicious calcification``."""
@@ -92,7 +94,9 @@ def numbers_of(text: str) -> list[int]:
         if found is None:
             raise SettingsError(f"{part!r} is not the number of a latent; write numbers such as 3, 17, 40-44.")
         first, last = int(found[1]), int(found[2] or found[1])
-        if last < first or last - first > 1_000_000:
+        if last - first > MOST_LISTED:
+            raise SettingsError(f"{part!r} names more than {MOST_LISTED:,} latents.")
+        if last < first:
             raise SettingsError(f"{part!r} is not a range; write the lower number first.")
         latents += range(first, last + 1)
     return latents

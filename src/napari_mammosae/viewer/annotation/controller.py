@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..context import Context
 
 Tool = Literal["draw", "select"]
+NOT_BLIND = "Turn off blind mode to draw boxes: the annotated ones are hidden."
 _MODES: dict[Tool, str] = {"draw": "add_rectangle", "select": "select"}
 
 
@@ -72,6 +73,7 @@ class BoxEditor(Controller):
         self._writing = False
         self.listen(self.session.events.image, self._on_image)
         self.listen(self.session.events.findings, self._on_findings)
+        self.listen(self.session.events.blind, self._on_blind)
         if (viewer := self.scene.viewer) is not None:
             self.listen(viewer.layers.events.removed, self._on_removed)
             self.listen(viewer.dims.events.ndisplay, self.stop)
@@ -101,6 +103,9 @@ class BoxEditor(Controller):
         viewer, image = self.scene.viewer, self.session.image
         if self.editing or viewer is None or self.scene.image_layer is None or image is None:
             return
+        if self.session.blind:
+            self.status.tell(NOT_BLIND, error=True)
+            return
         if not self.scene.owned.is_flat:
             self.status.tell("Switch back to 2-D display to draw boxes.", error=True)
             return
@@ -119,6 +124,7 @@ class BoxEditor(Controller):
         box_shapes.write(layer, boxes, image.shape[0])
         layer.events.data.connect(self._on_data)
         layer.events.mode.connect(self._on_mode)
+        layer.events.visible.connect(self._on_visible)
         layer.selected_data.events.items_changed.connect(self._on_mode)
         layer.bind_key("Control-Z", lambda _: self.undo(), overwrite=True)
         layer.bind_key("Control-Shift-Z", lambda _: self.redo(), overwrite=True)
@@ -135,6 +141,7 @@ class BoxEditor(Controller):
             return
         layer.events.data.disconnect(self._on_data)
         layer.events.mode.disconnect(self._on_mode)
+        layer.events.visible.disconnect(self._on_visible)
         layer.selected_data.events.items_changed.disconnect(self._on_mode)
         for key in ("Control-Z", "Control-Shift-Z"):
             layer.bind_key(key, None)
@@ -185,12 +192,12 @@ class BoxEditor(Controller):
     @property
     def can_undo(self) -> bool:
         """Whether something was changed on this image."""
-        return self._key in self._histories and self._history.can_undo
+        return not self.session.blind and self._key in self._histories and self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether something was undone."""
-        return self._key in self._histories and self._history.can_redo
+        return not self.session.blind and self._key in self._histories and self._history.can_redo
 
     def undo(self) -> None:
         """Take the last change on this image back."""
@@ -354,6 +361,11 @@ class BoxEditor(Controller):
         if not self._writing:
             self.changed.emit()
 
+    def _on_visible(self, *_: object) -> None:
+        """Nobody draws what is not seen: an exam or a comparison is shown, or the boxes are hidden."""
+        if self._layer is not None and not self._layer.visible:
+            self.stop()
+
     def _on_removed(self, event: Any) -> None:
         if event.value is self._layer:
             self._layer = None
@@ -365,6 +377,11 @@ class BoxEditor(Controller):
             self._histories.clear()
             self.unsaved.clear()
             self._on_image()
+
+    def _on_blind(self, *_: object) -> None:
+        """The boxes, drawn ones too, are hidden from a blind judge, who cannot change what is not seen."""
+        self.stop()
+        self.changed.emit()
 
     def _on_image(self, *_: object) -> None:
         self.stop()

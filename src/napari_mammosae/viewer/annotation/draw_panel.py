@@ -23,6 +23,7 @@ from ...core.base.names import slug
 from ...core.base.text import readable
 from ..widgets.parts import Part, row
 from ..widgets.plain import Label, plain
+from .controller import NOT_BLIND
 from .files import finding_titles
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class DrawPart(Part):
         editing, tool, box = editor.editing, editor.tool, self.box
         with signals_blocked(self.edit_button):
             self.edit_button.setChecked(editing)
-        self.edit_button.setEnabled(self.session.image is not None)
+        self.edit_button.setEnabled(self.session.image is not None and not self.session.blind)
         self._tools.setExclusive(False)  # so that neither can be down
         for button, name in ((self.draw_button, "draw"), (self.select_button, "select")):
             button.setEnabled(editing)
@@ -147,7 +148,7 @@ class DrawPart(Part):
         )
         self.state.setVisible(bool(unsaved))
         draft = editor.draft
-        self.draft.setVisible(draft is not None)
+        self.draft.setVisible(draft is not None and not self.session.blind)
         if draft is not None:
             n = len(draft.boxes)
             boxes = f"{n} box" if n == 1 else f"{n} boxes"
@@ -172,6 +173,8 @@ class DrawPart(Part):
     def _about(self, editing: bool, box: int | None) -> str:
         if self.session.image is None:
             return "Open a mammogram to draw on it."
+        if self.session.blind:
+            return NOT_BLIND
         if not editing:
             return "Press Edit boxes to draw missing boxes or correct existing ones."
         if box is not None:

@@ -99,6 +99,7 @@ class Session:
         self._image: Mammogram | None = None
         self._handle: ModelHandle | None = None
         self._maps: LatentMaps | None = None
+        self._sae: str | None = None  # the one that latents were numbered by last
         self._pins: tuple[int, ...] = ()
         self._verdicts: Callable[[int], str | None] | None = None
         self.names: Mapping[int, Suggestion] = {}
@@ -172,14 +173,20 @@ class Session:
         if handle is self._handle:
             return
         self.supersede()
-        before, self._handle = self.model, handle
+        self._handle = handle
         model = self.model
         self.maps = None
         self.order = None
-        if before is not None and model is not None and before.sae_sha256 != model.sae_sha256:
+        if model is not None:
+            self._number_by(model.sae_sha256)
+        self.events.model.emit(model)
+
+    def _number_by(self, sae: str) -> None:
+        """Give up latents that were numbered by another SAE, whether or not its model was unloaded meanwhile."""
+        before, self._sae = self._sae, sae
+        if before not in (None, sae):
             self.pins = ()
             self.current = None
-        self.events.model.emit(model)
 
     @property
     def maps(self) -> LatentMaps | None:
@@ -197,9 +204,12 @@ class Session:
         """
         if maps is self._maps:
             return
+        if maps is not None and self._handle is None and self.run is not None:
+            self._number_by(self.run.info["sae_sha256"])
         self._maps = maps
         before = order, current = self.order, self.current
         if maps is not None:
+            self.pins = tuple(pin for pin in self._pins if pin < maps.shape[0])
             if order is None or self.is_foreign(order) or order.latents.size != maps.shape[0]:
                 order = Order.by_score(maps.pooled_mean, BY_IMAGE)
             if current is None or current >= maps.shape[0]:
@@ -223,6 +233,11 @@ class Session:
         if self.current != current:
             self.events.current.emit(self.current)
 
+    def give_up(self, order: Order | None) -> None:
+        """Order the stack by this image again if it is in an order whose scores hold no longer."""
+        if order is not None and order is self.order and self._maps is not None:
+            self.order = Order.by_score(self._maps.pooled_mean, BY_IMAGE, self._image)
+
     def is_foreign(self, order: Order) -> bool:
         """Whether the scores of an order were measured on another image than this one, or over another run."""
         on = order.measured_on
@@ -231,7 +246,7 @@ class Session:
     @property
     def rank(self) -> int | None:
         """Where the current latent stands in the order, from 0."""
-        if self.order is None or self.current is None:
+        if self.order is None or self.current is None or self.current >= self.order.latents.size:
             return None
         return int(self.order.ranks[self.current])
 

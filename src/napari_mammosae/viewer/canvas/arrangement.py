@@ -28,6 +28,9 @@ class Arrangement:
         for event, callback in (
             (viewer.events.reset_view, self._on_home),
             (viewer.canvas.grid.events.enabled, self._on_grid),
+            (viewer.layers.events.inserted, self._on_grid),
+            (viewer.layers.events.removed, self._on_grid),
+            (viewer.layers.events.reordered, self._on_grid),
         ):
             event.connect(callback)
             self._undo.callback(event.disconnect, callback)
@@ -64,5 +67,5 @@ class Arrangement:
             if self._stride is not None:
                 grid.stride, self._stride = self._stride, None
         elif image is not None and self._owned.drawn:
-            self._stride = grid.stride
+            self._stride = grid.stride if self._stride is None else self._stride
             grid.stride = viewer.layers.index(image) - len(viewer.layers)  # from the top of the list

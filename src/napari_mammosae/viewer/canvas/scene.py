@@ -246,6 +246,7 @@ class Scene:
         """Write the texts about the image shown, in place of others."""
         self._show_current()
         self._show_prediction()
+        self.arranged.emit()
 
     def set_colormap(self, name: str) -> None:
         """Colour the latents by another map."""

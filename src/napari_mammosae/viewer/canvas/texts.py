@@ -46,7 +46,7 @@ def write_prediction(
     overlays = viewer.canvas.overlays
     if PREDICTION not in overlays:
         overlays[PREDICTION] = TextOverlay(position=corner(viewer, "bottom"), font_size=FONT)
-    overlay, lines = overlays[PREDICTION], caution_lines(session)
+    overlay, lines = overlays[PREDICTION], caution_lines(session, decisions=chances)
     overlay.color, overlay.box_color, overlay.box = ("black", AMBER, True) if lines else (None, None, False)
     if chances and model is not None and maps is not None and not session.blind:
         lines += prediction_text(predictions(model, maps, session.hidden_heads)).split("\n")
@@ -56,16 +56,18 @@ def write_prediction(
     back_texts(viewer)
 
 
-def caution_lines(session: Session) -> list[str]:
+def caution_lines(session: Session, *, decisions: bool = True) -> list[str]:
     """Say what keeps a prediction from being taken at its word, in lines for the canvas; empty where nothing does.
 
-    The model is not made for the image, or decides otherwise without its SAE; a blind judge is told the former alone.
+    The model is not made for the image, or decides otherwise without its SAE; a blind judge is told the former alone,
+    and so is everybody without `decisions`.
     """
     model, image, maps = session.model, session.image, session.maps
     if model is None or image is None:
         return []
     said = [outside_domain(model, image)]
-    if maps is not None and not session.blind and not said[0]:  # what means nothing needs no second caution
+    told = decisions and not session.blind and not said[0]  # what means nothing needs no second caution
+    if maps is not None and told:
         said += dict.fromkeys(
             one.split(":")[0] + "." for one in disagreements(model, maps)
         )  # the dock has room for all

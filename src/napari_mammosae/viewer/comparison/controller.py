@@ -64,7 +64,8 @@ class ModelComparer(Controller):
     def classes(self) -> list[tuple[int, str]]:
         """Classes of the label that both runs have, number and name."""
         first, second = self.runs
-        return [] if first is None or second is None or not self.label else classes_in_both(first, second, self.label)
+        known = first is not None and second is not None and self.label in self.labels
+        return classes_in_both(first, second, self.label) if known else []  # type: ignore[arg-type]
 
     def open(self, index: int, path: Path) -> None:
         """Take the run in a folder as the first (0) or second (1) one."""
@@ -74,7 +75,8 @@ class ModelComparer(Controller):
 
     def take_run(self, index: int, run: Run) -> None:
         """Take a run that is open as the first (0) or second (1) one."""
-        self.runs[index] = run
+        self.jobs.cancel()  # a comparison with the run before is of no use
+        self.runs[index], self.category = run, None
         self._take(None)
         self.say("")
         if None in self.runs:

@@ -111,11 +111,12 @@ class ComparePanel(Dock):
             self.protocol_box.setChecked(one.protocol is not None)
         both = None not in one.runs
         blind = self.session.blind
+        self._say(one.text)
         self.empty.setText(HIDDEN if blind else NOTHING)
         self.empty.setVisible(blind or not both)
         for line in (2, 3):
             self.form.setRowVisible(line, both)
-        self.export_button.setEnabled(one.comparison is not None)
+        self.export_button.setEnabled(one.comparison is not None and not blind)
         self.use_button.setEnabled(self.session.run is not None)
         widgets: tuple[QWidget, ...] = (*self.plots, self.facts, self.view)
         for widget in widgets:
@@ -145,7 +146,7 @@ class ComparePanel(Dock):
             self.comparer.export(Path(folder))
 
     def _say(self, text: str) -> None:
-        ui.show_text(self.status, text)
+        ui.show_text(self.status, "" if self.session.blind else text)
 
 
 def _facts(comparison: ModelComparison) -> str:

@@ -7,10 +7,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from ...core.base.progress import ignore
 from ...core.exams.figures import measure_view
 from ...core.exams.grouping import find_exam, find_prior, group_exams
+from ..app.listening import call_while_alive
 from ..canvas.latent_view import shared_maximum
 from ..canvas.redraw import controls_later, drawn_once, garbage_later
 from ..canvas.texts import write_latent
@@ -63,7 +65,7 @@ class ExamView(Controller):
         self.shown: ShownExam | None = None
         self.jobs = self.new_jobs()
         self._layers = ExamLayers(self.scene, browser.actions.dress)
-        self._with_prior = False
+        self._with_prior = self._placing = False
         self._exams: list[Exam] | None = None
         self._place: int | None = None
         self._nipples: dict[int, Point | None] = {}
@@ -254,7 +256,11 @@ class ExamView(Controller):
         if shown is not self.shown:
             self.shown, self._nipples = shown, {}
         if self.browser.row not in shown.rows:
-            self.browser.show_ready(shown.images[0].row, shown.images[0].ready)
+            self._placing = True  # the image before may go first
+            try:
+                self.browser.show_ready(shown.images[0].row, shown.images[0].ready)
+            finally:
+                self._placing = False
         # napari puts its scene together once, not for every layer, and collects garbage then
         with garbage_later(), controls_later(viewer), viewer.layers.batched_update():
             self._hide_others(viewer)
@@ -269,6 +275,7 @@ class ExamView(Controller):
                 (viewer.layers.events.inserted, self._on_inserted),
                 (viewer.layers.events, self._on_list),
                 (viewer.layers.events.removed, self._on_removed),
+                (grid.events.enabled, self._on_grid),
             ):
                 event.connect(callback)
                 undo.callback(event.disconnect, callback)
@@ -305,9 +312,14 @@ class ExamView(Controller):
                 self._hidden.append(layer)
                 layer.visible = False
 
+    def _on_grid(self, *_: object) -> None:
+        """Without the grid all views would lie on each other."""
+        if (viewer := self.scene.viewer) is not None and not viewer.canvas.grid.enabled:
+            self.leave()
+
     def _on_removed(self, event: Any) -> None:
         if event.value in self._layers:  # by the user: cells would take the layers of others
-            self.leave()
+            QTimer.singleShot(0, call_while_alive(self.leave))  # napari may be about to remove others as well
 
     def _read_ahead(self) -> None:
         place = self._place
@@ -350,7 +362,7 @@ class ExamView(Controller):
     def _on_moved(self, row: int | None) -> None:
         """Stay with the exam of the image that the user goes to."""
         viewer = self.scene.viewer
-        if self.shown is None or viewer is None:
+        if self.shown is None or viewer is None or self._placing:
             return
         if row is None:
             self.leave()

@@ -66,13 +66,14 @@ class ExamLayers:
         `show_latent` fills in the latent.
         """
         hanging = hang_exam(shown)
-        self.images = [None if at is None else shown.images[at] for row in hanging for at in row]
-        boxes = [_boxes_of(image, findings) for image in self.images]
+        images = [None if at is None else shown.images[at] for row in hanging for at in row]
+        boxes = [_boxes_of(image, findings) for image in images]
         shape, with_boxes = (len(hanging), len(hanging[0])), any(map(len, boxes))
-        structure = shape, with_boxes, [_map_shape(image) for image in self.images]
+        structure = shape, with_boxes, [_map_shape(image) for image in images]
         if structure != self._structure:
             self.remove()
             self._structure = structure
+        self.images = images
         there = bool(self.cells)
         if shown is not self._fitted[0]:
             self._fitted = shown, *self._fit(viewer, shown, shape)
@@ -131,7 +132,7 @@ class ExamLayers:
 
     def remove(self) -> None:
         """Take all layers out of the viewer."""
-        cells, self.cells, self._structure, self._has_rulers = self.cells, [], None, False
+        cells, self.cells, self.images, self._structure, self._has_rulers = self.cells, [], [], None, False
         self._fitted = None, (0, 0), 0
         for cell in cells:
             for layer in cell:

@@ -147,7 +147,8 @@ class ImageController(Controller):
         stack, viewer = self.stack, self.scene.viewer
         if stack is None or viewer is None:
             return False
-        at = int(viewer.dims.current_step[viewer.dims.ndim - stack.ndim])
+        step = int(viewer.dims.current_step[viewer.dims.ndim - stack.ndim])
+        at = min(step, len(stack.data) - 1)  # the slider may be that of the latents, too, which are more
         layer = Image(
             np.asarray(stack.data[at]), name=f"{stack.name} {at + 1}", colormap=stack.colormap,
             contrast_limits=stack.contrast_limits, scale=stack.scale[1:], translate=stack.translate[1:],

@@ -71,6 +71,7 @@ class Intervention(Controller):
         self.listen(events.verdicts, self._on_verdicts)
         self.listen(events.blind, self._draw)
         self.listen(events.hidden_heads, self._draw)
+        self.listen(self.scene.arranged, self._write)
         self.listen(events.pins, self._on_pins)
         self.listen(events.current, self._on_current)
         if (viewer := self.scene.viewer) is not None:
@@ -281,20 +282,24 @@ class Intervention(Controller):
         logit = min(self.state.logit, len(model.classes) - 1)
         return passed_view(model, maps, edit, after, logit, self.sources.contributions)
 
-    def _draw(self, *_: object) -> None:
-        scene, model, maps = self.scene, self.session.model, self.session.maps
-        viewer = scene.viewer
+    def _write(self, *_: object) -> None:
+        """Write what the edit does onto the canvas; over the views of an exam no prediction of one of them."""
+        viewer, model, view = self.scene.viewer, self.session.model, self.view
         if viewer is None:
             return
-        view = self.view
-        shown = shown_logits(model, self.session.hidden_heads) if model is not None and not self.session.blind else []
+        alone = self.scene.owned.find("exam") is None
+        told = model is not None and alone and not self.session.blind
+        shown = shown_logits(model, self.session.hidden_heads) if model is not None and told else []
         titles = {} if model is None else {place: model.titles[place] for place in shown}
-        text = (
-            edited_text(titles, self.state, view, caution_lines(self.session))
-            if view is not None and self.is_on
-            else ""
-        )
+        caution = caution_lines(self.session, decisions=alone)
+        text = edited_text(titles, self.state, view, caution) if view is not None and self.is_on else ""
         self._overlay.show(viewer, text)
+
+    def _draw(self, *_: object) -> None:
+        scene, maps, view = self.scene, self.session.maps, self.view
+        if scene.viewer is None:
+            return
+        self._write()
         known = view is not None and maps is not None and maps.frame is not None and scene.image_layer is not None
         cells = scene.cells_to_pixels(maps) if known and maps is not None else None
         kind: MapKind = "none" if self.session.blind else self._map

@@ -116,10 +116,12 @@ def record_of(run: EditOverRun) -> EditRecord:
     Raises
     ------
     SettingsError
-        If there is no edit.
+        If there is no edit, or the judge is blind.
     """
     one, session = run.intervention, run.session
     model, maps, image, view = session.model, session.maps, session.image, one.view
+    if session.blind:
+        raise SettingsError("Turn off blind mode to export the edit: it shows predictions.")
     if model is None or maps is None or image is None or view is None:
         raise SettingsError("There is no edit to export: compute the latents of an image and choose a set.")
     over_run = None

@@ -62,6 +62,7 @@ class IntervenePanel(Dock):
         for keys, action in (("Ctrl+Z", self.intervention.undo), ("Ctrl+Shift+Z", self.intervention.redo)):
             ui.on_keys(self, keys, action)
         self.listen(self.intervention.changed, self._refresh)
+        self.listen(self.session.events.blind, self._refresh)
         self.listen(self.intervention.changed, self.prompt.refresh)
         self.listen(images.prompts.asked, self._on_asked)
         self.listen(exporter.said, self._on_said)
@@ -73,7 +74,7 @@ class IntervenePanel(Dock):
         self._refresh()
 
     def _refresh(self, *_: object) -> None:
-        view = self.intervention.view
+        view = None if self.session.blind else self.intervention.view
         self.export_button.setEnabled(view is not None and not self.exporter.jobs.busy)
         self.caption_button.setEnabled(view is not None and bool(view.terms))
 

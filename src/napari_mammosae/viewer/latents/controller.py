@@ -60,6 +60,8 @@ class LatentList(Controller):
         self.listen(ranking.ranked, self._on_ranked)
         self.listen(query.changed, self._on_region)
         self.fill(sort_by=ranking.sort_key if ranking.columns else "")
+        if self.session.blind:
+            self._on_blind(True)
 
     @property
     def filter(self) -> LatentFilter:
@@ -140,8 +142,8 @@ class LatentList(Controller):
 
     def _on_blind(self, blind: bool) -> None:
         """The place in a ranking would sway a judge: the stack takes the table's order, and has its own again after."""
-        if blind:
-            self._set_aside = None if self._follows else self.session.order
+        if blind and self.session.order is not self._order:
+            self._set_aside = self.session.order
         self.fill()
         if blind:
             self._give_order()
@@ -173,9 +175,9 @@ class LatentList(Controller):
     def _follow_run(self) -> None:
         """Scores measured over another run do not stay with the stack either."""
         self.fill()
-        maps, order = self.session.maps, self.session.order
-        if not self._follows and maps is not None and order is not None and self.session.is_foreign(order):
-            self.session.order = Order.by_score(maps.pooled_mean, BY_IMAGE, self.session.image)
+        order = self.session.order
+        if not self._follows and order is not None and self.session.is_foreign(order):
+            self.session.give_up(order)
 
     def _on_ranked(self) -> None:
         """A ranking is there, or gone: the table takes its order."""

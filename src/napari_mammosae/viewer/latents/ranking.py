@@ -62,8 +62,9 @@ class LatentRanking(Controller):
     @property
     def classes(self) -> list[tuple[int, str]]:
         """Classes of the chosen label, number and name; empty without a label."""
-        run = self.session.run
-        return list(classes_of(run, self.choice.label)) if run is not None and self.choice.label else []
+        run, label = self.session.run, self.choice.label
+        known = run is not None and label in run.labels  # not while the label is still that of the run before
+        return list(classes_of(run, label)) if known else []
 
     @property
     def scores(self) -> list[str]:

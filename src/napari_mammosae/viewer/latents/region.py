@@ -75,6 +75,7 @@ class RegionQuery(Controller):
         else:
             layer = shape_layer(image.shape[0])
             layer.events.data.connect(self._on_shape)
+        layer.events.visible.connect(self._on_visible)
         scene.owned.add(layer, "region")
         viewer.layers.selection.active = layer
         layer.mode = _MODES.get(tool, "paint")
@@ -101,6 +102,11 @@ class RegionQuery(Controller):
     def _on_deleted(self, layer: Any, role: str) -> None:
         if role == "region":
             self._take({})
+
+    def _on_visible(self, event: Any) -> None:
+        """Nobody draws what is not seen."""
+        if not event.source.visible:
+            event.source.mode = "pan_zoom"
 
     def _on_drawn(self, *_: object) -> None:
         self._later()

@@ -36,6 +36,7 @@ class SideBySide(Controller):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._before: ExitStack | None = None
+        self._hidden: list[Layer] = []
         self._rebuild = self.debounced(self._refresh, 0)
         events = self.session.events
         for event in (events.pins, events.maps, events.findings):
@@ -51,6 +52,10 @@ class SideBySide(Controller):
     def shown(self) -> bool:
         """Whether the comparison is on."""
         return self._before is not None
+
+    def hides(self, layer: Layer) -> bool:
+        """Whether a layer is hidden for as long as the comparison is on."""
+        return layer in self._hidden
 
     def show(self) -> None:
         """Compare the pinned latents; says what is missing when there is nothing to compare."""
@@ -98,12 +103,14 @@ class SideBySide(Controller):
         active = viewer.layers.selection.active
         if active is not None:
             undo.callback(_activate, viewer, active)
+        self._hidden = [layer for layer in before if layer.visible]
+        undo.callback(self._hidden.clear)
         for layer in before:
             undo.callback(self._bring_back, layer, layer.visible, image_layer)
             layer.visible = False
         stride = 2 + bool(truths)
         text = viewer.canvas.overlays.text  # it is about the stack, which is hidden
-        undo.callback(setattr, text, "visible", text.visible)
+        undo.callback(self.scene.write_texts)
 
         def hide() -> None:
             text.visible = False
@@ -126,14 +133,23 @@ class SideBySide(Controller):
             undo.callback(setattr, grid, name, getattr(grid, name))
             setattr(grid, name, value)
         viewer.reset_view()
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-            event.connect(self._on_layers)
-            undo.callback(event.disconnect, self._on_layers)
+        for event, callback in (
+            (viewer.layers.events.inserted, self._on_layers),
+            (viewer.layers.events.removed, self._on_layers),
+            (grid.events.enabled, self._on_grid),
+        ):
+            event.connect(callback)
+            undo.callback(event.disconnect, callback)
 
     def _bring_back(self, layer: Layer, visible: bool, mammogram: Layer) -> None:
         """Show a layer as before, unless it is the mammogram and another one was opened meanwhile."""
         if layer is not mammogram or layer is self.scene.image_layer:
             layer.visible = visible
+
+    def _on_grid(self, *_: object) -> None:
+        """Without the grid all copies would lie on each other."""
+        if (viewer := self.scene.viewer) is not None and not viewer.canvas.grid.enabled:
+            self.restore()
 
     def _on_layers(self, event: Any) -> None:
         if self.scene.owned.role_of(event.value) != "pin":  # a new pin comes with `events.pins`, hidden until then

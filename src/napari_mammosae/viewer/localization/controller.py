@@ -1,9 +1,10 @@
 """Boxes of the current latent or of several together, kept true to the session, and what is asked about them."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from psygnal import Signal
 from superqt.utils import qthrottled
 
 from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
-from ...core.base.errors import MammoSAEError
+from ...core.base.errors import FindingsError, MammoSAEError
+from ...core.images.geometry import BOX
 from ...core.models.latents import LatentMaps
 from ..app.listening import call_while_alive
 from ..app.order import Order
@@ -23,6 +25,7 @@ from .layers import FoundLayers
 from .result import Choice, Localization, Scope, likely_finding, localize, scope_of, scope_together
 from .tasks import localize_alone, localize_together, overlaps_with_box
 
+Edges: TypeAlias = tuple[float, float, float, float]
 THROTTLE = 15  # ms: how long changes are gathered before the boxes follow
 
 
@@ -71,6 +74,7 @@ class Localizer(Controller):
         self._finding_chosen = False
         self._drawn = True
         self._scope: Scope | None = None
+        self._by_box: tuple[Order, Edges] | None = None  # the box that the stack was ordered by
         self._layers = FoundLayers(self.scene)
         self._later = qthrottled(call_while_alive(self.update), timeout=THROTTLE, leading=False)
         self._undo.callback(self._later.cancel)
@@ -203,25 +207,41 @@ class Localizer(Controller):
             self._scope = current.scope
             self._take(current)
 
-    def order_by_box(self, edges: tuple[float, float, float, float], name: str) -> None:
+    def order_by_box(self, edges: Edges, name: str) -> None:
         """Put the latents first whose boxes overlap most with a box (source edges)."""
         maps = self.session.maps
         if maps is None or maps.frame is None:
             return
         box = maps.frame.boxes_to_input([edges])[0]
         work = partial(overlaps_with_box, maps, box, self._choice)
-        done = partial(self._take_order, maps, self.session.image, name)
+        done = partial(self._take_order, maps, self.session.image, edges, name)
         self.jobs.start(f"Finding latents that hit {name}", work, done, self.status.report_failure)
 
-    def _take_order(self, maps: Any, image: Any, name: str, overlaps: NDArray[np.float64]) -> None:
-        if maps is not self.session.maps:
+    def _take_order(self, maps: Any, image: Any, edges: Edges, name: str, overlaps: NDArray[np.float64]) -> None:
+        if maps is not self.session.maps or self.session.blind:
             return
         hits = int((overlaps >= self._choice.iou).sum())
-        self.session.order = Order.by_score(overlaps, f"IoU with {name}", image)
+        self._by_box = Order.by_score(overlaps, f"IoU with {name}", image), edges
+        self.session.order = self._by_box[0]
         if hits:
             self.session.current = int(self.session.order.latents[0])
         what = f"{hits:,} latents hit {name} at IoU {self._choice.iou:g}" if hits else f"no latent hits {name}"
         self.status.tell(f"{what}; the stack is in the order of their overlap.")
+
+    def _leave_box(self) -> None:
+        """The overlap with a box that is there no longer is no order for the stack."""
+        image, findings = self.session.image, self.session.findings
+        if self._by_box is None or image is None:
+            return
+        order, edges = self._by_box
+        there = False
+        if findings is not None and order is self.session.order:
+            with suppress(FindingsError):  # boxes for an image of another size
+                boxes = findings.boxes(image.full_name, shape=image.shape)[list(BOX)].to_numpy(float)
+                there = bool(np.isclose(boxes, edges, rtol=0, atol=1e-3).all(axis=1).any())
+        if not there:
+            self.session.give_up(order)
+            self._by_box = None
 
     # What the session says
 
@@ -242,6 +262,7 @@ class Localizer(Controller):
 
     def _on_findings(self, *_: object) -> None:
         self._scope = None
+        self._leave_box()
         self._choose_finding()
         self._later()
 

@@ -141,8 +141,9 @@ class ActionsPart(Part):
             path = path.with_name(f"{path.name}.{chosen[:3].lower() or 'png'}")
         if may_replace(self, path):
             shown = session.order.latents[: self.localizer.pictured]
+            findings = None if session.blind else session.findings
             work = partial(
-                draw_figure, path, session.image, session.maps, session.model, session.order, session.findings,
+                draw_figure, path, session.image, session.maps, session.model, session.order, findings,
                 self.localizer.choice, self.localizer.pictured,
                 {int(latent): session.called(int(latent)) for latent in shown},
             )  # fmt: skip

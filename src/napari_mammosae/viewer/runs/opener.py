@@ -122,12 +122,14 @@ class RunOpener(Controller):
             self.session.findings = opened.findings
             yield
         yield from self.session.open_run(run)
+        if self.session.run is not run:  # closed meanwhile
+            return
         if opened.first is not None:
             self.browser.keep(0, opened.first)
         kept = "with" if run.has_maps else "without"
         self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note]).strip())
         yield
-        if self.session.image is None and len(run):
+        if self.session.image is None and self.session.run is run and len(run):
             self.browser.show(0)
 
     def _failed(self, again: Callable[[], None], error: Exception) -> None:

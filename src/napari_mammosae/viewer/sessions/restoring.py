@@ -82,6 +82,7 @@ class Restoring:
         self._restore_view()
         yield self._idle
         self._restore_layers()
+        self._compare()
         yield from self._open_exam()
         self._look()  # once more: docks that were filled meanwhile may have changed the canvas
 
@@ -95,8 +96,11 @@ class Restoring:
     def _leave(self) -> None:
         """Let go of what is open from before and does not belong to the session, which would mix with it."""
         work, content = self.work, self.content
+        if content["blind"]:
+            work.session.blind = True  # before there is anything that would sway
         if work.exam.shown is not None:
             work.exam.leave()
+        work.side_by_side.restore()
         work.layers.close_others()
         if not content["model"]["loaded"]:
             work.images.unload()
@@ -277,10 +281,20 @@ class Restoring:
         for role, known in self.content["layers"].items():
             if (layer := self.work.scene.owned.find(role)) is not None:
                 layer.opacity, layer.visible = known["opacity"], known["visible"]
+        for layer in self.work.scene.owned.with_role("pin"):
+            look = self.content.get("pin_layers", {}).get(str(self.work.scene.owned.facts(layer)["latent"]))
+            if look is not None:
+                layer.opacity, layer.visible = look["opacity"], look["visible"]
         several = self.content.get("open_layers") or {"layers": []}
         for one, known in zip(self.work.layers.open, several["layers"], strict=False):  # some may be missing
             if known["look"] is not None and one.stack is not None and one.stack is not self.work.scene.stack_layer:
                 one.stack.opacity, one.stack.visible = known["look"]["opacity"], known["look"]["visible"]
+
+    def _compare(self) -> None:
+        if self.content.get("side_by_side"):
+            self.work.side_by_side.show()
+            if not self.work.side_by_side.shown:
+                self.missing.append("the pinned latents side by side")
 
     def _open_exam(self) -> Iterator[Callable[[], bool]]:
         known, exam = self.content.get("exam"), self.work.exam

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ...core.models.facts import ModelFacts
     from ..workspace import Workspace
 
-ROLES = ("latents", "truth", "found", "logit map", "heatmap")
+ROLES = ("mammogram", "latents", "truth", "found", "logit map", "heatmap")
 
 
 def take(work: Workspace, base: Path) -> dict[str, Any]:
@@ -53,6 +53,11 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
             for role in ROLES
             if (layer := work.scene.owned.find(role)) is not None  # type: ignore[arg-type]
         },
+        "pin_layers": {
+            str(work.scene.owned.facts(layer)["latent"]): _look_of(work, layer)
+            for layer in work.scene.owned.with_role("pin")
+        },
+        "side_by_side": work.side_by_side.shown,
         "exam": {"shown": work.exam.shown is not None, "with_prior": work.exam.with_prior},
         "window": _window(work),
     }
@@ -87,7 +92,8 @@ def _boxes(work: Workspace) -> Path | None:
 
 
 def _look_of(work: Workspace, layer: Layer) -> dict[str, Any]:
-    return {"visible": bool(layer.visible) or work.exam.hides(layer), "opacity": float(layer.opacity)}
+    visible = bool(layer.visible) or work.exam.hides(layer) or work.side_by_side.hides(layer)
+    return {"visible": visible, "opacity": float(layer.opacity)}
 
 
 def _model(work: Workspace, base: Path) -> dict[str, Any]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 NO_RUN = "Open a run to look for suspects over many images."
 NO_MAPS = "{} keeps pooled values only. Suspects need maps: make the run again with Keep maps (run --maps)."
 NEVER = "Sorted by where latents fire: a suggestion, not a verdict."
+CHANGED = "Boxes have changed since: Find suspects again."
 
 _MS = 250  # a slider that is dragged asks for no images
 
@@ -93,7 +94,8 @@ class SuspectSearch(Controller):
         self._kept: WeakKeyDictionary[Any, tuple[Any, pd.DataFrame, str]] = WeakKeyDictionary()
         self.listen(self.session.events.run, self._on_run)
         self.listen(self.session.events.blind, self._on_run)
-        self.listen(book.changed, self._show)
+        self.listen(self.session.events.findings, self._on_findings)
+        self.listen(book.changed, self._on_book)
         self._on_run()
 
     @property
@@ -168,7 +170,7 @@ class SuspectSearch(Controller):
         self._kept[run] = findings, *found
         if run is not self.session.run:
             return
-        table, note = found
+        table, _ = found
         live = table["latent"].to_numpy()
         values: dict[str, Any] = {LATENT.key: np.arange(run.n_latents)}
         names = {SUSPICION: "suspicion", LIFT: "lift", IMAGES: "images_active"}
@@ -177,21 +179,42 @@ class SuspectSearch(Controller):
             values[column.key][live] = table[name].to_numpy(np.float64)
         values[REASON.key] = np.full(run.n_latents, "", dtype=object)
         values[REASON.key][live] = [REASONS[name] for name in table["reason"]]
-        self._values, self.note = values, f"{NEVER} {note}"
+        self._values = values
+        self._remark()
         self._sort()
 
-    def _show(self, *_: object) -> None:
+    def _remark(self) -> None:
+        """Say how the suspects were found, and whether they would be others now."""
+        findings, _, note = self._kept[self.session.run]
+        self.note = f"{NEVER} {note}{'' if findings is self.session.findings else f' {CHANGED}'}"
+
+    def _show(self) -> None:
         """Fill the table, with what is decided by now."""
         if self._values:
-            count = len(self._values[LATENT.key])
-            verdicts = np.array([self.book.line(latent) or "" for latent in range(count)], dtype=object)
             fires = ~np.isnan(self._values[SUSPICION.key])
-            self.table.show(COLUMNS, self._values | {VERDICT.key: verdicts}, fires)
+            self.table.show(COLUMNS, self._values | {VERDICT.key: self._verdicts()}, fires)
+
+    def _verdicts(self) -> Any:
+        count = len(self._values[LATENT.key])
+        return np.array([self.book.line(latent) or "" for latent in range(count)], dtype=object)
+
+    def _on_book(self, *_: object) -> None:
+        """Rows that are sorted by verdicts stay where they are while somebody judges."""
+        if self._values:
+            self.table.replace(VERDICT, self._verdicts())
+
+    def _on_findings(self, *_: object) -> None:
+        if self._values:
+            self._remark()
+            self.changed.emit()
 
     def _on_run(self, *_: object) -> None:
         """Another run has other suspects; to a blind judge they would be a hint."""
         self.jobs.cancel()
         run = self.session.run
+        if self._stacked is not None and self._stacked.measured_on is not run:
+            self.session.give_up(self._stacked)
+            self._stacked = None
         self._values = {}
         self.table.show((LATENT,), {LATENT.key: np.arange(0)})
         if run is None:

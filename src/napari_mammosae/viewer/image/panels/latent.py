@@ -119,7 +119,7 @@ class LatentPart(Part):
         self.high_box.valueChanged.connect(self._take_limits)
         self.colormap_box.textActivated.connect(self._choose_colormap)
         events = self.session.events
-        for event in (events.maps, events.order, events.current, events.pins, events.contrast):
+        for event in (events.maps, events.order, events.current, events.pins, events.contrast, events.blind):
             self.listen(event, self.refresh)
         viewer = context.scene.viewer
         if viewer is not None:
@@ -148,7 +148,7 @@ class LatentPart(Part):
                 if box is self.latent_box:
                     box.setRange(0, session.maps.shape[0] - 1)
                 box.setValue(value)
-        self.rank_label.setText(f"rank {view.rank + 1:,}")
+        self.rank_label.setText("" if session.blind else f"rank {view.rank + 1:,}")
         self.pin_button.setText("Unpin" if view.latent in session.pins else "Pin")
 
     def _go_to(self, latent: int) -> None:
