@@ -8,6 +8,7 @@ from napari.layers import Image
 from fakes import INPUT, FakeModel, latent_maps
 from napari_mammosae.core.images.mammogram import read_mammogram
 from napari_mammosae.viewer.app.session import Session
+from napari_mammosae.viewer.canvas import sides
 from napari_mammosae.viewer.canvas.scene import Scene
 from napari_mammosae.viewer.canvas.sides import air_side, keep_inside, put_texts
 from napari_mammosae.viewer.canvas.texts import PREDICTION, write_latent, write_prediction
@@ -157,3 +158,16 @@ def test_in_a_grid_a_text_has_a_box_where_a_layer_of_its_cell_lies_below(qapp, c
     viewer.canvas.grid.enabled = False
     write_latent(viewer, "over all of them")
     assert not viewer.canvas.overlays.text.box
+
+
+@pytest.mark.parametrize(
+    ("line", "letters", "expected"),
+    [
+        ("rank 5", 10, ["rank 5"]),
+        ("rank 1,205 of 2,048   latent 140", 27, ["rank 1,205 of 2,048", "latent 140"]),
+        ("mass 0.712 (1.2, without 0.3)", 20, ["mass 0.712 (1.2,", "without 0.3)"]),
+        ("difference for mass of one image", 14, ["difference for", "mass of one", "image"]),
+    ],
+)
+def test_lines_break_where_their_parts_end(line, letters, expected):
+    assert sides._break(line, letters) == expected

@@ -184,5 +184,6 @@ def test_controls_of_the_views_are_made_once_one_is_selected(viewer, monkeypatch
     added = viewer.add_image(np.zeros((4, 4)))
     assert controls.widgets[added].layer is added
     viewer.layers.remove(others[0][0])  # never selected alone; the exam is left
+    QApplication.processEvents()
     assert workspace.exam.shown is None
     assert set(controls.widgets) == set(viewer.layers)

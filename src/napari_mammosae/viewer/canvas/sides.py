@@ -132,12 +132,13 @@ def _letters_across(viewer: ViewerModel, row: Row) -> int:
 
 
 def _break(line: str, letters: int) -> list[str]:
-    """Break a line that is longer than so many letters, after a comma where that is enough."""
+    """Break a line that is longer than so many letters: at a wide gap or after a comma where that is enough."""
     if len(line) <= letters:
         return [line]
-    first, comma, rest = line[:letters].rpartition(", ")
-    if comma and len(line) - len(first) - len(comma) <= letters:
-        return [f"{first},", rest + line[letters:]]
+    for gap, kept in (("   ", ""), (", ", ",")):
+        first, found, rest = line[:letters].rpartition(gap)
+        if found and len(line) - len(first) - len(found) <= letters:
+            return [first.rstrip() + kept, rest + line[letters:]]
     return wrap(line, letters, max_lines=_BROKEN, placeholder="…")
 
 
