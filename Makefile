@@ -7,8 +7,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 # Two processes: software OpenGL and torch each keep a core busy. In the order of their folders, or long files with few
-# tests would come last.
-PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# tests would come last. A process that dies ends all of it: in another one the rest would wait for ever.
+PYTEST ?= $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 export PYTHON
 
 .PHONY: help screen display setup demo test slow soak coverage fuzz lint format types imports manifest check docs architecture \

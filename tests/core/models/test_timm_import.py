@@ -5,8 +5,6 @@ BROKEN_TORCHVISION = '''
 """Fails as a torchvision does whose compiled operators were built for another torch."""
 import torch
 
-pytestmark = pytest.mark.slow
-
 @torch.library.register_fake("torchvision::nms")
 def _nms(dets, scores, iou_threshold):
     return dets.new_empty(0, dtype=torch.long)
