@@ -81,6 +81,16 @@ def test_a_prompt_is_asked_and_answered(qtbot, docks, toml, image, which):
     assert docks[1].result.after_text(2).startswith("– (")
 
 
+def test_a_prompt_orders_nothing_for_a_blind_judge(qtbot, docks):
+    session = docks[0].session
+    session.blind = True
+    before = session.order, session.current
+    ask(qtbot, docks, "Mass | no mass")
+    assert (session.order, session.current) == before
+    assert docks[0].workspace.images.prompts.head is not None
+    assert not any(dock.prompt.score_label.text() for dock in docks)
+
+
 @pytest.mark.parametrize("rank", [0, 2])
 def test_the_answer_is_drawn_once(qtbot, docks, rank):
     session, layer = docks[0].session, docks[0].workspace.context.scene.stack_layer

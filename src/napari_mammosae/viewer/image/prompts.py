@@ -105,9 +105,14 @@ class Prompts(Controller):
             self.asked.emit(self.place)
 
     def _order(self) -> Order | None:
-        """Return the latents that add most to the prompt's logit on this image first; None where they do not add up."""
+        """Return the latents that add most to the prompt's logit on this image first.
+
+        None where they do not add up, and for a blind judge, whom such an order would sway.
+        """
         model, maps, place = self.session.model, self.session.maps, self.place
         if model is None or maps is None or place is None or not model.linear or self.head is None:
+            return None
+        if self.session.blind:
             return None
         assert self.head.prompt is not None
         scores = model.linear_tail()[0][place] * maps.pooled_mean
