@@ -22,7 +22,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QDockWidget
 
-from napari_mammosae import make_phantoms, make_run
+from napari_mammosae import make_phantoms, make_run, read_findings
 from napari_mammosae.core.base.files import write_atomic
 from napari_mammosae.viewer import launch
 from napari_mammosae.viewer.docks import ImagesDock, LatentsDock, LocalizeDock, VerdictsDock
@@ -143,24 +143,26 @@ def main() -> None:
     work.session.current = int(shown.table.visible[0])
     studio.rest(6.0)
     studio.take("names")
-    take_exam(studio)
+    take_exam(studio, walk.latent)
     work.close()
     studio.viewer.close()
     shutil.rmtree(os.environ["XDG_DATA_HOME"], ignore_errors=True)
 
 
-def take_exam(studio: Studio) -> None:
-    """The four views of a phantom patient, who has only one in the demo's run."""
+def take_exam(studio: Studio, latent: int) -> None:
+    """The four views of a phantom patient under a latent; in the demo's run there is one a patient."""
     work = studio.workspace
     with tempfile.TemporaryDirectory() as temporary:
         phantoms = make_phantoms(Path(temporary) / "phantoms", count=8, seed=0)
         run = make_run(phantoms, "demo", Path(temporary) / "exams", labels=phantoms / "labels.csv", maps=True)
         work.opener.open(run.path)
         studio.wait(lambda: not work.opener.jobs.busy and work.session.run is not None)
+        work.session.findings = read_findings(phantoms / "findings.csv")
         dock = studio.show(ImagesDock)
         dock.tabs.setCurrentIndex(dock.tabs.count() - 1)
         work.exam.toggle()
         studio.wait(lambda: work.exam.shown is not None and not work.exam.jobs.busy)
+        work.session.current = latent
         studio.rest(4.0)
         studio.take("exam")
 
