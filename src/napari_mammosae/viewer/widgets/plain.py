@@ -42,8 +42,9 @@ class WrappedLabel(Label):
         self.setWordWrap(True)
 
     def setText(self, text: str) -> None:
-        """Show a text."""
-        super().setText(_LONG_WORD.sub(lambda word: _BREAK.join(word[0]), text))
+        """Show a text; one in HTML stays as it is, or its tags would be broken."""
+        is_plain = self.textFormat() == Qt.TextFormat.PlainText
+        super().setText(_LONG_WORD.sub(lambda word: _BREAK.join(word[0]), text) if is_plain else text)
 
     def text(self) -> str:
         """Return the text as it was given."""
