@@ -16,6 +16,7 @@ from napari_mammosae.core.models.latents import LatentMaps
 from napari_mammosae.core.models.loading import load_model, resolve_device
 from napari_mammosae.core.models.model import MammoSAE
 from napari_mammosae.core.models.sae.autoencoder import SparseAutoencoder
+from napari_mammosae.core.models.sae.stand_ins import with_stand_in
 
 SIZE = (160, 96)
 
@@ -257,3 +258,15 @@ def test_unloading_frees_the_weights(tiny: Path) -> None:
     model = load_model(tiny, classes=["a", "b"], device="cpu")
     model.unload()
     assert all(p.device.type == "meta" for p in model.backbone.parameters())
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["own arithmetic", "rounded"])
+def test_a_stand_in_in_half_precision_keeps_the_exact_weights(own: bool, tiny: Path, monkeypatch) -> None:
+    """An image that overflows float16 is computed with them; the stand-in and the model are computed alike."""
+    monkeypatch.setattr(model_module, "computes_in", lambda *_: own)
+    model = load_model(tiny, classes=["a", "b"], precision="float16", device="cpu")
+    other = with_stand_in(model, "untrained")
+    x = recipe.image(0, *SIZE)
+    assert torch.equal(other.features(x), model.features(x))
+    plain = load_model(tiny, classes=["a", "b"], device="cpu")
+    assert torch.equal(other.exact.features(x), plain.features(x))

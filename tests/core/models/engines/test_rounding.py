@@ -46,3 +46,10 @@ def test_rounding_is_to_the_nearest_and_ties_go_to_even() -> None:
 def test_float32_is_every_device_s_own() -> None:
     assert computes_in(torch.float32, "cpu")
     assert computes_in(torch.bfloat16, "cuda:0")
+
+
+def test_a_network_that_models_share_is_rounded_once() -> None:
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten(), nn.Linear(8, 1))
+    for _ in range(3):
+        round_products(network, torch.bfloat16)
+    assert [len(layer._forward_pre_hooks) for layer in network] == [1, 0, 1]

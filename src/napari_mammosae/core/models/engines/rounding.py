@@ -3,6 +3,9 @@
 PyTorch computes in such a format all the same, a product in up to a hundred times the time of float32.
 """
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from torch import Tensor, nn
 
@@ -48,12 +51,22 @@ def round_weights(network: nn.Module, dtype: torch.dtype) -> None:
 
 
 def round_products(network: nn.Module, dtype: torch.dtype) -> None:
-    """Round the weights of a network, and from now on what each of its convolutions and linear layers is given."""
+    """Round the weights of a network, and from now on what each of its convolutions and linear layers is given.
 
+    A network that rounds already stays as it is: models that differ in their SAE or heads share one.
+    """
+    hook = _rounding(dtype)
+    layers = [layer for layer in network.modules() if isinstance(layer, (nn.Conv2d, nn.Linear))]
+    if any(hook in layer._forward_pre_hooks.values() for layer in layers):
+        return
+    round_weights(network, dtype)
+    for layer in layers:
+        layer.register_forward_pre_hook(hook)
+
+
+@cache
+def _rounding(dtype: torch.dtype) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...]]:
     def hook(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         return (rounded(given[0], dtype), *given[1:])
 
-    round_weights(network, dtype)
-    for layer in network.modules():
-        if isinstance(layer, (nn.Conv2d, nn.Linear)):
-            layer.register_forward_pre_hook(hook)
+    return hook

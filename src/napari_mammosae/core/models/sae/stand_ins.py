@@ -39,19 +39,19 @@ def with_stand_in(model: MammoSAE, kind: StandIn, seed: int = 0) -> MammoSAE:
     """
     if model.sae is None:
         raise ModelError(f"{model.name} has no SAE; load one with it.")
-    draw = torch.Generator().manual_seed(seed)
+    draw, exact = torch.Generator().manual_seed(seed), model.exact  # whose weights are needed where float16 overflows
     if kind == "channels":
         sae = _channels(model.sae.width)
     else:
-        sae = deepcopy(model.sae).float().cpu()
+        sae = deepcopy(exact.autoencoder).float().cpu()
         (_untrain if kind == "untrained" else _scatter)(sae, draw)
-    own = model.sae.encoder_weight
+    own = exact.autoencoder.encoder_weight
     sae = sae.to(own.device, own.dtype)
     sae.source = {"untrained": "the untrained SAE", "random": "random directions", "channels": "the channels"}[kind]
     digest = f"{kind} {seed} {model.sae_sha256} {tuple(sae.decoder_weight.shape)}"
     return replace(
-        model, sae=sae, sae_sha256=hashlib.sha256(digest.encode()).hexdigest(), name=f"{model.name}-{kind}",
-        found_again=None,
+        model, backbone=exact.backbone, sae=sae, sae_sha256=hashlib.sha256(digest.encode()).hexdigest(),
+        name=f"{model.name}-{kind}", found_again=None,
     )  # fmt: skip
 
 
