@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QTextDocument
 from qtpy.QtWidgets import QApplication
 
 from fake_run import FakeRun
@@ -23,7 +24,7 @@ from napari_mammosae.viewer.app.order import BY_IMAGE, Order
 from napari_mammosae.viewer.canvas import layers
 from napari_mammosae.viewer.docks import LatentsDock
 from napari_mammosae.viewer.latents import side_by_side
-from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, READING, RUN_NEEDED
+from napari_mammosae.viewer.latents.detail_panel import MODEL_NEEDED, READING, RUN_NEEDED, colour_key
 from napari_mammosae.viewer.latents.filters import LatentFilter
 from napari_mammosae.viewer.latents.panel import NOTHING
 from napari_mammosae.viewer.workspace import workspace_of
@@ -656,3 +657,10 @@ def test_a_closed_dock_is_gone_and_hears_nothing(viewer, workspace, image, sessi
     del dock
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("name", ["<b>dense</b>", "a < b & c", "<img src=x>"])
+def test_names_of_classes_are_shown_as_they_are(name):
+    found = QTextDocument()
+    found.setHtml(colour_key([name, "rest"]))
+    assert found.toPlainText().replace("\xa0", " ").split("■")[1].strip() == name

@@ -1,6 +1,8 @@
 """What is known about the current latent: over the run, about the prediction, its neighbours, its images."""
 
+from collections.abc import Sequence
 from functools import partial
+from html import escape
 from typing import Any
 
 from qtpy.QtCore import Qt
@@ -135,14 +137,11 @@ class LatentDetail(Part):
             self.run_note.setText(RUN_NEEDED if self._run() is None else READING)
         else:
             total = bars.fires + bars.silent
-            key = "".join(
-                f" <span style='color:{color}'>■</span>&nbsp;{name}"
-                for name, color in zip(bars.names, class_colors(len(bars.names)), strict=True)
-            )
             note = next((one.note for one in facts.means if one.note), "") if facts is not None else ""
+            share = bars.fires / max(total, 1)
             self.run_note.setText(
-                f"Fires on {bars.fires:,} of {total:,} images ({bars.fires / max(total, 1):.1%}).{key}"
-                + (f"<br>No interval: {note}." if note else "")
+                f"Fires on {bars.fires:,} of {total:,} images ({share:.1%}).{colour_key(bars.names)}"
+                + (f"<br>No interval: {escape(note)}." if note else "")
             )
         self._show_logits()
         self.by_decoder.show_neighbours(facts.by_decoder if facts is not None else None, self.session.verdicts)
@@ -256,3 +255,13 @@ def _tab(*parts: Any) -> QWidget:
     if len(parts) > 1:
         layout.addStretch(0)
     return page
+
+
+def colour_key(names: Sequence[str]) -> str:
+    """Say in HTML which colour stands for which class; names may be texts of somebody's table.
+
+    >>> "a &lt; b" in colour_key(["a < b", "rest"])
+    True
+    """
+    pairs = zip(names, class_colors(len(names)), strict=True)
+    return "".join(f" <span style='color:{color}'>■</span>&nbsp;{escape(readable(name))}" for name, color in pairs)
