@@ -1,5 +1,6 @@
 import gc
 import threading
+import time
 import weakref
 from functools import partial
 
@@ -194,3 +195,28 @@ def test_a_job_begun_while_a_result_is_shown_waits_for_its_last_step(qtbot, jobs
     jobs.start("a", lambda report: 1, show, out.take)
     finish(qtbot, jobs)
     assert out.values == ["begun", "shown", "next"]
+
+
+def test_results_that_arrive_together_are_shown_in_turns_between_which_the_window_answers(qtbot):
+    seen, both = [], [Jobs(), Jobs()]
+    answers = QTimer(interval=0)
+    answers.timeout.connect(partial(seen.append, "answer"))
+    for name, jobs in zip("ab", both, strict=True):
+        jobs.start(name, lambda report: None, lambda _, name=name: (seen.append(name), time.sleep(0.05)), pytest.fail)
+    time.sleep(0.5)  # meanwhile the work of both ends
+    answers.start()
+    qtbot.waitUntil(lambda: not any(jobs.busy for jobs in both), timeout=5000)
+    answers.stop()
+    assert "answer" in seen[seen.index("a") : seen.index("b")]
+
+
+def test_an_error_while_a_result_is_shown_lets_the_next_job_run(qtbot, jobs, out):
+    def show(value):
+        jobs.start("b", lambda report: "next", out.take, out.take)
+        raise ZeroDivisionError
+
+    with qtbot.captureExceptions() as caught:
+        jobs.start("a", lambda report: 1, show, out.take)
+        qtbot.waitUntil(lambda: bool(out.values), timeout=5000)
+    assert [kind for kind, *_ in caught] == [ZeroDivisionError]
+    assert out.values == ["next"]

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from napari.qt.threading import FunctionWorker
-from qtpy.QtCore import QObject, Qt, QThreadPool, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, QThreadPool, Signal
 
 from ...core.base.errors import Cancelled
 from ...core.base.progress import Meter, Progress, Report
 from .listed_task import ListedTask
+from .listening import call_while_alive
+from .turns import in_its_turn
 
 
 @dataclass(eq=False, slots=True)
@@ -20,6 +21,9 @@ class _Job:
     done: Callable[[Any], object]
     failed: Callable[[Exception], None]
     cancelled: bool = False
+    result: Any = None
+    error: Exception | None = None
+    steps: object = None
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -30,8 +34,6 @@ _THREADS = 16
 
 
 _NO_MORE = object()
-_PAUSE = 5
-"""Milliseconds between two steps: Qt would go through several that wait for none before it draws or takes a key."""
 
 
 def _forgotten(*_: object) -> None:
@@ -133,33 +135,43 @@ class Jobs(QObject):
         self.progressed.emit(progress)
 
     def _on_worked(self, job: _Job, result: Any, error: Exception | None) -> None:
-        self._job = self.progress = None
+        job.result, job.error = result, error
+        in_its_turn(call_while_alive(self._take))
+
+    def _take(self) -> None:
+        """Show what came of the job whose work is done."""
+        job = self._job
+        if job is None:
+            return
+        result, error = job.result, job.error
+        self._job = self.progress = job.result = job.error = None
         self._listed.end()
         done, failed = job.done, job.failed
         job.work = job.done = job.failed = _forgotten  # a worker that Qt has not deleted yet keeps no image
-        steps: object = None
-        if job.cancelled:
-            pass
-        elif error is not None:
-            failed(error)
-        else:
-            steps = done(result)
-        if isinstance(steps, Generator):
-            self._job = job
-            self._go_through(steps)
-        else:
-            self._end(job.title if job.cancelled else "")
-
-    def _go_through(self, steps: Generator[None]) -> None:
-        """Do the next step of showing a result, and the others in later turns of the event loop."""
-        more = False
         try:
-            more = next(steps, _NO_MORE) is not _NO_MORE
+            if error is not None and not job.cancelled:
+                failed(error)
+            elif not job.cancelled:
+                job.steps = done(result)
+        finally:
+            if isinstance(job.steps, Generator):
+                self._job = job
+                self._go_on()
+            else:
+                self._end(job.title if job.cancelled else "")
+
+    def _go_on(self) -> None:
+        """Do the next step of showing a result, and the others later."""
+        job, more = self._job, False
+        if job is None or not isinstance(job.steps, Generator):
+            return
+        try:
+            more = next(job.steps, _NO_MORE) is not _NO_MORE
         finally:
             if more:
-                QTimer.singleShot(_PAUSE, partial(self._go_through, steps))
+                in_its_turn(call_while_alive(self._go_on))
             else:
-                self._job = None
+                self._job = job.steps = None
                 self._end()
 
     def _end(self, cancelled: str = "") -> None:
