@@ -61,6 +61,8 @@ def look_around() -> None:
     work.intervention.change(source="list", numbers=str(session.current))
     work.intervention.map_kind = "before"
     _draw_a_box()
+    measure()
+    work.query.put(("rectangle", np.array([[150.0, 60], [150, 140], [210, 140], [210, 60]])))
     viewer.scene.camera.zoom *= 1.5
     settle()
 
@@ -86,6 +88,11 @@ def _draw_a_box() -> None:
     work.editor.stop()
 
 
+def measure() -> None:
+    """Draw a line on every image that is shown."""
+    work.actions.ruler.put({name: [[[30.0, 30], [90, 110]]] for name in work.session.run.images["image_id"]})
+
+
 def keep(name: str) -> None:
     np.save(folder / f"{name}.npy", viewer.screenshot(flash=False))
     keeper.save(folder / f"{name}.session.json")
@@ -102,6 +109,8 @@ if mode == "save":
     work.toggle_exam()
     settle()
     viewer.scene.camera.zoom *= 1.2
+    settle()
+    measure()
     settle()
     keep("exam")
     os.kill(os.getpid(), signal.SIGKILL)

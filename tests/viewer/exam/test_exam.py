@@ -389,6 +389,9 @@ def test_the_magnifier_looks_at_the_view_under_the_mouse(opened, viewer, qtbot):
 
 def test_lines_are_measured_on_the_view_under_the_mouse(opened, viewer, qtbot):
     workspace = opened()
+    workspace.actions.toggle_ruler()
+    (before,) = owned(viewer).with_role("ruler")
+    workspace.actions.toggle_ruler()
     show(workspace, qtbot)
     viewer.cursor.viewbox = (0, 1)
     workspace.actions.toggle_ruler()
@@ -403,9 +406,15 @@ def test_lines_are_measured_on_the_view_under_the_mouse(opened, viewer, qtbot):
     assert list(ruler.features["length"]) == ["50 px"]
     workspace.actions.toggle_ruler()
     assert ruler.mode == "pan_zoom"
+    assert (before.visible, before.mode) == (False, "pan_zoom")  # of the image, behind the exam
+    assert workspace.actions.ruler.lines("exam") == {ruler_image(workspace, ruler): [[[10, 10], [40, 50]]]}
     viewer.cursor.viewbox = (0, 1)
     assert viewer.layers.selection.active is not places[1][-1]
     show(workspace, qtbot, workspace.next_exam)
     assert not len(ruler.data)
     workspace.toggle_exam()
-    assert not owned(viewer).with_role("exam", "ruler")
+    assert not owned(viewer).with_role("exam")
+
+
+def ruler_image(workspace, layer):
+    return workspace.scene.owned.facts(layer)["measures"].image_id

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import text_kit
@@ -305,3 +306,106 @@ def test_latents_side_by_side_come_back_so(qtbot, viewer, run_path, tiny_model, 
 
 def names_of(viewer):
     return [layer.name for layer in viewer.layers if layer.visible]
+
+
+REGIONS = {
+    "rectangle": ("rectangle", np.array([[20.0, 30.0], [20.0, 90.0], [80.0, 90.0], [80.0, 30.0]])),
+    "polygon": ("polygon", np.array([[20.0, 30.0], [25.0, 90.0], [80.0, 60.0]])),
+    "brush": ("brush", np.pad(np.ones((40, 30), bool), ((20, 40), (30, 40)))),
+}
+
+
+@pytest.mark.parametrize("column", ["region.energy", "image.max"])
+@pytest.mark.parametrize("kind", REGIONS)
+def test_a_drawn_region_and_measured_lines_come_back(
+    qtbot, viewer, run_path, tiny_model, tmp_path, request, kind, column
+):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    assert work.latents.table.size
+    region = REGIONS[kind]
+    if kind == "brush":
+        region = kind, np.zeros(work.session.image.shape, bool)
+        region[1][20:60, 30:70] = True
+    work.query.put(region)
+    idle_region(qtbot, work)
+    work.latents.prefer(column)
+    work.latents.table.sort_by(column, rising=False)
+    lines = {work.session.image.image_id: [[[10.0, 10.0], [40.0, 50.0]], [[5.0, 6.5], [7.0, 8.0]]]}
+    work.actions.ruler.put(lines)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored.", False)
+    qtbot.wait(300)  # longer than a stroke waits to be measured
+    idle_region(qtbot, again)
+    assert again.latents.table.sort_key == column
+    assert again.query.region[0] == kind
+    np.testing.assert_array_equal(again.query.region[1], region[1])
+    for key, column in work.query.columns.items():
+        np.testing.assert_array_equal(again.query.columns[key], column)
+    assert again.actions.ruler.lines("ruler") == lines
+    (ruler,) = again.scene.owned.with_role("ruler")
+    assert list(ruler.features["length"]) == ["50 px", "2 px"]
+    assert again.session.order.same_as(work.session.order)
+
+
+def idle_region(qtbot, work):
+    qtbot.waitUntil(lambda: bool(work.query.columns) and not work.query.jobs.busy, timeout=20_000)
+
+
+@pytest.mark.parametrize(
+    "region",
+    [
+        {"kind": "brush", "shape": [9, 9], "bits": "eJw="},
+        {"kind": "brush", "shape": [1 << 20, 1 << 20], "bits": ""},
+        {"kind": "brush", "shape": [4, 4], "bits": "eJxjAAAAAQAB"},
+        {"kind": "polygon", "corners": [[1, 2], [3, float("nan")], [4, 5]]},
+        {"kind": "polygon", "corners": [[1, 2]]},
+        {"kind": "polygon"},
+        {},
+    ],
+)
+def test_a_damaged_region_is_missing_and_the_rest_comes_back(
+    qtbot, viewer, run_path, tiny_model, tmp_path, request, region
+):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    content = json.loads((tmp_path / "a.session.json").read_text()) | {"region": region}
+    (tmp_path / "a.session.json").write_text(json.dumps(content))
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored, but the drawn region.", True)
+    assert again.session.current == work.session.current
+
+
+def test_lines_that_belong_to_another_image_are_said(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    content = json.loads((tmp_path / "a.session.json").read_text())
+    (tmp_path / "a.session.json").write_text(
+        json.dumps(content | {"lines": {"ruler": {"other": [[[1, 2], [3, 4]]] * 2}}})
+    )
+    again = other_viewer(request)
+    assert restore(qtbot, again, tmp_path / "a.session.json")[0] == "Session restored, but 2 measured lines."
+
+
+def test_the_grid_comes_back(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    viewer.canvas.grid.shape, viewer.canvas.grid.enabled = (1, 2), True
+    keeper_of(work).save(tmp_path / "a.session.json")
+    again = other_viewer(request)
+    restore(qtbot, again, tmp_path / "a.session.json")
+    grid = again.scene.viewer.canvas.grid
+    assert (grid.enabled, tuple(grid.shape)) == (True, (1, 2))
+    viewer.canvas.grid.enabled = False
+
+
+def test_what_is_drawn_is_kept_by_itself(qtbot, viewer, run_path, tiny_model):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(work)
+    lines = {work.session.image.image_id: [[[1.0, 2.0], [3.0, 4.0]]]}
+    work.actions.ruler.put(lines)
+    qtbot.waitUntil(lambda: kept_session().is_file(), timeout=10_000)
+    assert json.loads(kept_session().read_text())["lines"]["ruler"] == lines
+    kept_session().unlink()
+    work.query.put(REGIONS["polygon"])
+    qtbot.waitUntil(lambda: kept_session().is_file(), timeout=10_000)
+    assert json.loads(kept_session().read_text())["region"]["kind"] == "polygon"

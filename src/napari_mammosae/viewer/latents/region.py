@@ -19,6 +19,7 @@ from ...core.models.latents import LatentMaps
 from ..context import Context, Controller
 
 Tool: TypeAlias = Literal["rectangle", "polygon", "brush"]
+Drawn: TypeAlias = tuple[str, NDArray[Any]]
 TOOLS: dict[Tool, str] = {
     "rectangle": "Drag a rectangle on the mammogram",
     "polygon": "Click the corners of a polygon; double-click the last one to finish",
@@ -68,19 +69,51 @@ class RegionQuery(Controller):
         if not scene.owned.is_flat:
             self.status.tell("Switch back to 2-D display to draw a region.", error=True)
             return
-        self.clear()
-        if tool == "brush":
-            layer = brush_layer(image.shape)
-            layer.events.paint.connect(self._on_drawn)
-        else:
-            layer = shape_layer(image.shape[0])
-            layer.events.data.connect(self._on_shape)
-        layer.events.visible.connect(self._on_visible)
-        scene.owned.add(layer, "region")
+        layer = self._new_layer(tool, image.shape)
         viewer.layers.selection.active = layer
         layer.mode = _MODES.get(tool, "paint")
         layer.help = TOOLS[tool]
         self.status.tell(f"{TOOLS[tool]}.")
+
+    def _new_layer(self, tool: Tool, shape: tuple[int, int]) -> Shapes | Labels:
+        self.clear()
+        layer: Shapes | Labels
+        if tool == "brush":
+            layer = brush_layer(shape)
+            layer.events.paint.connect(self._on_drawn)
+        else:
+            layer = shape_layer(shape[0])
+            layer.events.data.connect(self._on_shape)
+        layer.events.visible.connect(self._on_visible)
+        self.scene.owned.add(layer, "region")
+        return layer
+
+    @property
+    def region(self) -> Drawn | None:
+        """What is drawn: the kind of a shape and its corners (n, 2), or "brush" and a mask; in source pixels."""
+        layer = self.layer
+        if isinstance(layer, Labels):
+            mask = np.asarray(layer.data) != 0
+            return ("brush", mask) if mask.any() else None
+        if layer is None or not len(layer.data):
+            return None
+        return layer.shape_type[-1], np.asarray(layer.data[-1])
+
+    def put(self, region: Drawn) -> None:
+        """Draw a region, as `region` returns it, and measure it; ValueError where it does not fit the image."""
+        kind, drawn = region
+        image = self.session.image
+        if self.scene.viewer is None or self.scene.image_layer is None or image is None:
+            return
+        if kind == "brush" and drawn.shape != image.shape:
+            raise ValueError(f"a region of {drawn.shape} pixels on an image of {image.shape}")
+        layer = self._new_layer("brush" if kind == "brush" else "polygon", image.shape)
+        if isinstance(layer, Labels):
+            layer.data = drawn.astype(np.uint8)
+        else:
+            with layer.events.data.blocker(self._on_shape):  # it is measured once, below
+                layer.add(np.asarray(drawn, np.float64), shape_type=kind)
+        self._ask()
 
     def clear(self) -> None:
         """Remove the region and what came of it."""
@@ -139,15 +172,10 @@ class RegionQuery(Controller):
         if maps is None or maps.frame is None:
             self.status.tell("Compute the latents to see which fire in the region.")
             return
-        region: NDArray[Any] | tuple[str, NDArray[Any]]
-        if isinstance(layer, Labels):
-            region = np.asarray(layer.data) != 0
-        elif len(layer.data):
-            region = layer.shape_type[-1], np.asarray(layer.data[-1])
-        else:
+        if (region := self.region) is None:
             self._take({})
             return
-        work = partial(ask, region, maps, maps.frame, model)
+        work = partial(ask, region[1] if region[0] == "brush" else region, maps, maps.frame, model)
         self.jobs.start("Measuring the region", work, partial(self._take_answer, session.generation), self._failed)
 
     def _take_answer(self, generation: int, columns: dict[str, NDArray[Any]]) -> None:
@@ -189,7 +217,7 @@ def brush_layer(shape: tuple[int, int]) -> Labels:
 
 
 def ask(
-    region: NDArray[Any] | tuple[str, NDArray[Any]],
+    region: NDArray[Any] | Drawn,
     maps: LatentMaps,
     frame: Frame,
     model: ModelFacts | None,

@@ -50,6 +50,8 @@ class SessionKeeper(Controller):
         events = self.session.events
         for event in (events.image, events.run, events.maps, events.order, events.current, events.pins, events.blind):
             self.listen(event, self._on_change)
+        for drawn in (work.actions.ruler.drawn, work.query.changed):
+            self.listen(drawn, self._on_change)
 
     def close(self) -> None:
         """Keep the session a last time."""

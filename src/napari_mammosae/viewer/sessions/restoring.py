@@ -16,6 +16,7 @@ from ..intervention.state import EditState
 from ..latents.filters import LatentFilter
 from ..localization.latent_set import Together
 from ..localization.result import Choice
+from .drawn import region_from_json
 from .record import find
 from .window import arrange, open_docks, window_of
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ..canvas.owned import Role
     from ..workspace import Workspace
 
 
@@ -75,6 +77,8 @@ class Restoring:
         work.images.prompts.ask(asked.get("shown") or "")
         yield self._idle
         work.session.hidden_heads = tuple(content.get("heads", {}).get("hidden", ()))
+        self._restore_region()
+        yield self._idle
         self._restore_choices()
         yield self._idle
         self._restore_order()
@@ -83,12 +87,16 @@ class Restoring:
         yield self._idle
         self._restore_layers()
         self._compare()
+        self._restore_lines("ruler")
         yield from self._open_exam()
+        self._restore_lines("exam")
+        self._restore_grid()
         self._look()  # once more: docks that were filled meanwhile may have changed the canvas
 
     def _idle(self) -> bool:
         work = self.work
         jobs = [work.jobs, work.opener.jobs, work.ranking.jobs, work.images.prompts.jobs, work.images.heads.jobs]
+        jobs.append(work.query.jobs)
         if work.localises:
             jobs += [work.localizer.outline.jobs, work.localizer.combining]
         return not any(one.busy for one in (*jobs, work.exam.jobs))
@@ -224,7 +232,31 @@ class Restoring:
                 if one["name"] not in {head.name for head in session.model.heads}:
                     self.missing.append(f"the head {one['name']} ({images.heads.note.rstrip('.')})")
 
-    # What was chosen
+    # What was drawn and chosen
+
+    def _restore_region(self) -> None:
+        """Draw the region again; it is measured anew."""
+        known = self.content.get("region")
+        if known is None or self.work.session.image is None:
+            return
+        try:
+            self.work.query.put(region_from_json(known))
+        except (ValueError, KeyError, TypeError):
+            self.missing.append("the drawn region")
+
+    def _restore_lines(self, role: Role) -> None:
+        lines, ruler = self.content.get("lines", {}).get(role), self.work.actions.ruler
+        if not lines:
+            return
+        ruler.put(lines)
+        if gone := sum(map(len, lines.values())) - sum(map(len, ruler.lines(role).values())):
+            self.missing.append(f"{gone} measured line{'s' * (gone > 1)}")
+
+    def _restore_grid(self) -> None:
+        known, viewer = self.content.get("grid"), self.work.scene.viewer
+        if known is not None and viewer is not None:
+            viewer.canvas.grid.shape = tuple(known["shape"])
+            viewer.canvas.grid.enabled = True
 
     def _restore_choices(self) -> None:
         work, content, session = self.work, self.content, self.work.session

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..app.order import BY_IMAGE
 from ..canvas.window import is_inverted
 from ..image.tasks import ModelChoice
+from .drawn import region_to_json
 from .record import entry_of
 from .window import docks_in, window_of
 
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from ...core.models.facts import ModelFacts
+    from ..canvas.owned import Role
     from ..workspace import Workspace
 
 ROLES = ("mammogram", "latents", "truth", "found", "logit map", "heatmap")
+
+LINES: tuple[Role, Role] = "ruler", "exam"
+"""Lines measured on the image, and on the views of the exam."""
 
 
 def take(work: Workspace, base: Path) -> dict[str, Any]:
@@ -58,6 +63,9 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
             for layer in work.scene.owned.with_role("pin")
         },
         "side_by_side": work.side_by_side.shown,
+        "lines": {role: work.actions.ruler.lines(role) for role in LINES},
+        "region": region_to_json(work.query.region),
+        "grid": _grid(work),
         "exam": {"shown": work.exam.shown is not None, "with_prior": work.exam.with_prior},
         "window": _window(work),
     }
@@ -209,6 +217,14 @@ def _display(work: Workspace) -> dict[str, Any] | None:
         "gamma": float(layer.gamma),
         "inverted": is_inverted(layer),
     }
+
+
+def _grid(work: Workspace) -> dict[str, Any] | None:
+    """Describe napari's grid as the user set it; an exam and *Side by side* set their own."""
+    viewer = work.scene.viewer
+    if viewer is None or work.exam.shown is not None or work.side_by_side.shown or not viewer.canvas.grid.enabled:
+        return None
+    return {"shape": list(viewer.canvas.grid.shape)}
 
 
 def _window(work: Workspace) -> dict[str, Any]:

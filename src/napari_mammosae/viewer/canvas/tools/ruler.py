@@ -13,9 +13,12 @@ from ..layers import line_width
 from .views import layers_under_mouse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from ....core.images.mammogram import Mammogram
+    from ..owned import Role
     from ..scene import Scene
 
 COLOR = "#ff5cf4"
@@ -27,10 +30,13 @@ class Ruler:
     Attributes
     ----------
     wanted
-        Emits when an exam is shown whose views have no `ruler_layer` yet.
+        Emits when an exam is shown whose views have no layer to measure in yet.
+    drawn
+        Emits when lines were drawn, moved or deleted.
     """
 
     wanted = Signal()
+    drawn = Signal()
 
     def __init__(self, scene: Scene) -> None:
         self._scene, self._session = scene, scene.session
@@ -47,9 +53,31 @@ class Ruler:
 
     @property
     def _layers(self) -> list[Any]:
-        """Of an exam one a view, else one at most."""
+        """What is drawn on now: of an exam one layer a view, else one at most."""
+        return self._of("exam" if self._scene.owned.find("exam") is not None else "ruler")
+
+    def _of(self, role: Role) -> list[Any]:
         owned = self._scene.owned
-        return [one for one in owned.with_role("ruler", "exam") if "measures" in owned.facts(one)]
+        return [one for one in owned.with_role(role) if "measures" in owned.facts(one)]
+
+    def lines(self, role: Role) -> dict[str, list[Any]]:
+        """Image id -> the lines on it, each its points (n, 2) in source pixels.
+
+        Those on the image are a "ruler"; those on the views of an exam are "exam".
+        """
+        facts = self._scene.owned.facts
+        return {
+            facts(layer)["measures"].image_id: [np.asarray(line)[:, -2:].tolist() for line in layer.data]
+            for layer in self._of(role)
+            if len(layer.data)
+        }
+
+    def put(self, lines: Mapping[str, Sequence[Any]]) -> None:
+        """Draw lines, as `lines` returns them, on those of their images that are shown."""
+        self._prepare()
+        for layer in self._layers:
+            if known := lines.get(self._scene.owned.facts(layer)["measures"].image_id):
+                layer.add([np.asarray(line, np.float64) for line in known], shape_type="line")
 
     @property
     def is_drawing(self) -> bool:
@@ -59,20 +87,27 @@ class Ruler:
 
     def toggle(self) -> None:
         """Begin to measure; once more ends it, and leaves the lines there."""
-        viewer, image = self._scene.viewer, self._session.image
-        if viewer is None or image is None or self._scene.image_layer is None:
+        viewer = self._scene.viewer
+        if viewer is None or self._session.image is None or self._scene.image_layer is None:
             return
         if self.is_drawing:
             self._leave()
             return
-        if not self._layers and self._scene.owned.find("exam") is not None:
-            self.wanted.emit()
-        elif not self._layers:
-            self._scene.owned.add(self.new_layer(image), "ruler", measures=image)
+        self._prepare()
         for layer in self._layers:
             layer.visible, layer.mode = True, "add_line"
         viewer.layers.selection.active = self._under_mouse() or self._layers[0]
         viewer.status = "Drag along what you want to measure. Press the key again when you are done."
+
+    def _prepare(self) -> None:
+        """Make what is drawn on, where it is not there yet."""
+        image = self._session.image
+        if self._layers or image is None:
+            return
+        if self._scene.owned.find("exam") is not None:
+            self.wanted.emit()
+        else:
+            self._scene.owned.add(self.new_layer(image), "ruler", measures=image)
 
     def new_layer(self, image: Mammogram) -> Shapes:
         """Make a layer whose lines are measured; to be added with the image as its fact `measures`."""
@@ -108,6 +143,7 @@ class Ruler:
         image = self._scene.owned.facts(layer)["measures"]
         layer.features = {"length": [length_text(line, image) for line in layer.data]}
         layer.refresh_text()
+        self.drawn.emit()
 
 
 def length_text(line: NDArray[np.float64], image: Mammogram) -> str:

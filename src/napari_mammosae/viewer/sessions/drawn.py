@@ -1,0 +1,47 @@
+"""A drawn region as plain values, and back again. Knows no Qt."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from ..latents.region import Drawn
+
+_LARGEST = 2**28
+"""Pixels; a damaged file could name more than the memory holds."""
+
+
+def region_to_json(region: Drawn | None) -> dict[str, Any] | None:
+    """Describe a region: the corners of a shape (n, 2), or what was painted as packed bits; in source pixels."""
+    if region is None:
+        return None
+    kind, drawn = region
+    if kind != "brush":
+        return {"kind": kind, "corners": drawn[:, -2:].tolist()}
+    bits = base64.b64encode(zlib.compress(np.packbits(drawn).tobytes())).decode()
+    return {"kind": kind, "shape": list(drawn.shape), "bits": bits}
+
+
+def region_from_json(known: dict[str, Any]) -> Drawn:
+    """Return the region that was described; ValueError, KeyError or TypeError where it is none."""
+    if known["kind"] != "brush":
+        corners = np.asarray(known["corners"], np.float64)
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
+            raise ValueError("not the corners of a region")
+        return str(known["kind"]), corners
+    rows, columns = (int(one) for one in known["shape"])
+    size = rows * columns
+    if rows < 1 or columns < 1 or size > _LARGEST:
+        raise ValueError("not the size of an image")
+    try:
+        packed = zlib.decompressobj().decompress(base64.b64decode(known["bits"]), (size + 7) // 8)
+    except zlib.error as error:
+        raise ValueError("not what was painted") from error
+    if len(packed) != (size + 7) // 8:
+        raise ValueError("not all that was painted")
+    bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=size)
+    return "brush", bits.reshape(rows, columns).astype(bool)
