@@ -104,7 +104,7 @@ def test_inspect_draws_the_boxes_of_its_patient_only(
     boxes.write_text(f"image,finding,xmin,ymin,xmax,ymax\n{rows}P1/1-2.dcm,mass,0,0,5,5\n")
     assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes), "--figure", "svg") == 0
     assert (tmp_path / "out" / "figure.svg").read_text().count("stroke: #35d0ba") == 2 * drawn
-    assert ("names none of the 1 images" in capsys.readouterr().err) == (not drawn)
+    assert ("names none of the 1 image" in capsys.readouterr().err) == (not drawn)
 
 
 def test_taking_the_image_as_it_is(image: Path, tiny_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -186,7 +186,7 @@ def test_boxes_that_were_clipped_or_are_of_other_images_are_noted(
     assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes)) == 0
     said = capsys.readouterr().err
     assert said.startswith(
-        "Note: boxes.csv: names none of the 1 images; it has for example 'other', wanted are 'breast'"
+        "Note: boxes.csv: names none of the 1 image; it has for example 'other', wanted are 'breast'"
     )
     assert inspect(image, tiny_model, tmp_path / "out", "--boxes", str(boxes), "--quiet") == 0
     assert capsys.readouterr() == ("", "")

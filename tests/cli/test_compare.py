@@ -99,7 +99,7 @@ def test_only_images_of_both_runs_are_compared(some, tmp_path, capsys, first, se
     said = capsys.readouterr().err
     sizes = {"a": 16, "b": 16, "some-run": 8}
     assert f"6 images that both runs have; {first} has {sizes[first]}, {second} {sizes[second]}" in said
-    assert "1 images have one name in both runs but are different files" in said
+    assert "left out, as both runs have different files of that name: 1 image" in said
     assert ("the same model" in said) == ("b" not in (first, second))
     rows = {"a": slice(4, 10), "b": slice(4, 10), "some-run": slice(0, 6)}
     performance = pd.read_csv(out / "performance.csv").set_index(["model", "prediction"])

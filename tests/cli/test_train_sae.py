@@ -168,7 +168,7 @@ def test_bad_images_are_left_out(tiny_model, tmp_path, capsys):
     mixed = runs_kit.write_images(tmp_path / "images", 3)
     (mixed / "empty.png").write_bytes(b"")
     assert train(mixed, tiny_model, tmp_path / "sae.safetensors", "--hold-out", "0") == 0
-    assert "1 images could not be used" in capsys.readouterr().out
+    assert "1 image could not be used" in capsys.readouterr().out
     for path in mixed.glob("image-*.png"):
         path.write_bytes(b"")
     assert train(mixed, tiny_model, tmp_path / "other.safetensors") == 1

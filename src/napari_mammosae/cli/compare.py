@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ..core.base.text import counted
 from . import options
 from .console import caution, say, usage, working
 
@@ -73,6 +74,6 @@ def compare(
         name = measure.upper() if measure == "auroc" else measure
         say(f"{row['model']}, {row['prediction']}: {name} {row[measure]:.4f}{ends}", quiet=quiet)
     counts = comparison.latents["state"].value_counts()
-    say(f"{counts.get('gained', 0)} latents gained, {counts.get('lost', 0)} lost", quiet=quiet)
+    say(f"{counted(counts.get('gained', 0), 'latent')} gained, {counts.get('lost', 0)} lost", quiet=quiet)
     for path in written:
         say(f"wrote {path}", quiet=quiet)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..core.base.text import counted
 from . import options
 from .console import progress, say, stoppable
 
@@ -83,6 +84,6 @@ def run(
             cancel=stop,
         )
     done = summary.images - summary.failed
-    say(f"{out.name}: {done} images done, {summary.computed} computed this time", quiet=quiet)
+    say(f"{out.name}: {counted(done, 'image')} done, {summary.computed} computed this time", quiet=quiet)
     if summary.failed:
         say(f"{summary.failed} could not be used; see failures.csv for the reasons", quiet=quiet)

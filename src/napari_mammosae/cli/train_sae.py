@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from ..core.base.text import counted
 from ..core.training.settings import WEIGHTED, TrainKind, TrainPrecision
 from . import options
 from .console import check_results, progress, say, stoppable, usage, working
@@ -165,7 +166,7 @@ def _numbers(text: str, kind: type[Number], example: str, *, once: bool = True) 
 
 def _summary(fitted: "FittedSAE") -> str:
     where = f"{fitted.held_out} held-out images" if fitted.held_out else "the cells it was trained on"
-    lines = [f"{fitted.sae.n_latents} latents trained on {fitted.cells} cells of {fitted.trained} images"]
+    lines = [f"{fitted.sae.n_latents} latents trained on {fitted.cells} cells of {counted(fitted.trained, 'image')}"]
     for what, stats in ((where, fitted.stats), (f"{where}, background left out", fitted.stats_inside)):
         lines.append(
             f"on {what}: explained variance {stats.explained_variance:.4f}, L0 {stats.l0:.1f} latents per cell, "
@@ -177,4 +178,4 @@ def _summary(fitted: "FittedSAE") -> str:
             f"{name}: AUROC {one.auroc:.4f} without and {one.auroc_sae:.4f} with the SAE, {inside:.4f} with the "
             "background left as it is"
         )
-    return "\n".join(lines + ([f"{fitted.failed} images could not be used"] if fitted.failed else []))
+    return "\n".join(lines + ([f"{counted(fitted.failed, 'image')} could not be used"] if fitted.failed else []))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..core.base.text import counted
 from . import options
 from .console import check_results, say
 
@@ -63,7 +64,10 @@ def import_(files: Sources, where: Where = None, quiet: options.Quiet = False) -
         _note(store)
         report = merge_verdicts(store, files)
     for merged in _usable(report):
-        say(f"{merged.source}: {merged.added} entries added, {merged.known} already there", quiet=quiet)
+        say(
+            f"{merged.source}: {counted(merged.added, 'entry', 'entries')} added, {merged.known} already there",
+            quiet=quiet,
+        )
 
 
 @verdicts.command()
@@ -84,7 +88,10 @@ def merge(
     with write_atomic(out) as new, VerdictStore(new) as store:
         report = merge_verdicts(store, files)
     for merged in _usable(report):
-        say(f"{merged.source}: {merged.added} entries, {merged.known} already in the other files", quiet=quiet)
+        say(
+            f"{merged.source}: {counted(merged.added, 'entry', 'entries')}, {merged.known} already in the other files",
+            quiet=quiet,
+        )
     say(f"wrote {out}", quiet=quiet)
 
 
@@ -114,8 +121,8 @@ def agreement(
         record = provenance("verdicts agreement", {"verdicts": name, "first": first, "second": second})
         figures = ("n", "kappa", "observed", "expected", "only_first", "only_second")
         write_table(csv, counts, record | {figure: getattr(found, figure) for figure in figures}, index=True)
-    say(f"{found.n} latents reviewed by both, {found.only_first} only by {first}, {found.only_second} only by {second}",
-        quiet=quiet)  # fmt: skip
+    alone = f"{found.only_first} only by {first}, {found.only_second} only by {second}"
+    say(f"{counted(found.n, 'latent')} reviewed by both, {alone}", quiet=quiet)
     if found.n:
         say(f"Cohen's kappa {found.kappa:.3f} (agreement {found.observed:.3f}, by chance {found.expected:.3f})",
             quiet=quiet)  # fmt: skip

@@ -168,7 +168,7 @@ def test_sizes_known_later_clip_later(tmp_path: Path) -> None:
 
 def test_when_no_image_matches_names_are_shown(tmp_path: Path) -> None:
     found = read(tmp_path, PLAIN + "a,Mass,1,2,3,4\n")
-    with pytest.raises(FindingsError, match=r"names none of the 1 images; it has for example 'a', wanted are 'scan_a'"):
+    with pytest.raises(FindingsError, match=r"names none of the 1 image; it has for example 'a', wanted are 'scan_a'"):
         found.for_images({"scan_a": (9, 9)})
 
 

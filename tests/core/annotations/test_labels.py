@@ -114,7 +114,7 @@ def test_any_row_counts_in_wide_tables(tmp_path: Path) -> None:
 def test_categories_that_contradict_each_other_are_unknown(tmp_path: Path) -> None:
     labels = read_labels(written(tmp_path, "image,density\na,A\na,C\nb,D\nb,D\n"))
     assert values(labels, "label.density") == [None, 3]
-    assert any("differs between the rows of 1 images" in note for note in labels.attrs["notes"])
+    assert any("differs between the rows of 1 image and" in note for note in labels.attrs["notes"])
 
 
 def test_remarks_and_blank_columns_are_no_labels(tmp_path: Path) -> None:

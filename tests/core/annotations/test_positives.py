@@ -93,8 +93,8 @@ def test_uncertain_cells_are_unknown_unless_told(tmp_path, cells, rest, how, num
     assert values(labels, "edema") == [*expected, number]
     notes = [note for note in labels.attrs["notes"] if "uncertain in" in note]
     assert len(notes) == 1
-    assert f"count as {how}" in notes[0]
-    assert f"in {2 if rest is None else 1} rows" in notes[0]
+    rows = "2 rows, which count" if rest is None else "1 row, which counts"
+    assert f"in {rows} as {how}" in notes[0]
 
 
 def test_minus_one_among_other_numbers_is_a_number(tmp_path):

@@ -588,6 +588,20 @@ def test_never_over_a_file_without_asking(qtbot, dock, monkeypatch, boxes_csv):
     assert not dock.editor.unsaved
 
 
+def test_boxes_left_unsaved_for_another_table_are_said_and_offered(qtbot, dock, boxes_csv, tmp_path):
+    drawn(edit(dock), [10, 20, 60, 90])
+    qtbot.waitUntil(lambda: len(boxes_of(dock)) == 3)
+    other = tmp_path / "other.csv"
+    other.write_text("image,finding,xmin,ymin,xmax,ymax\ncase,mass,1,2,30,40\n")
+    dock.workspace.images.load_boxes(other)
+    qtbot.waitUntil(lambda: len(boxes_of(dock)) == 1, timeout=20_000)
+    text, _ = dock.workspace.status.last_told
+    assert text.startswith("other.csv: 1 box of 1 image. ")
+    assert text.endswith("Unsaved boxes on case are kept as drafts: open the image and press Restore.")
+    dock.draw.restore_button.click()
+    assert len(boxes_of(dock)) == 3
+
+
 def test_an_unsaved_box_outlives_the_viewer(qtbot, dock, boxes_csv):
     drawn(edit(dock), [10, 20, 60, 90])
     qtbot.waitUntil(lambda: len(boxes_of(dock)) == 3)

@@ -13,6 +13,7 @@ from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, ImageNames, image_id_of, short_name, slug
 from ..base.reading import reads
 from ..base.tables.reading import numbers, read_image_ids, read_table, require
+from ..base.text import counted
 from ..images.geometry import BOX, clip_boxes
 from .coco import read_coco
 from .labels import image_facts
@@ -65,7 +66,8 @@ class Findings:
 
     def __repr__(self) -> str:
         names = ", ".join(self.names) or "nothing"
-        return f"<Findings {self.name}: {len(self.table)} boxes of {names}; {len(self.images)} images>"
+        boxes, images = counted(len(self.table), "box", "boxes"), counted(len(self.images), "image")
+        return f"<Findings {self.name}: {boxes} of {names}; {images}>"
 
     def __contains__(self, image: object) -> bool:
         return self.name_of(str(image)) is not None
@@ -112,7 +114,7 @@ class Findings:
             stems = set(map(image_id_of, self.images.index))  # folders matter where the names agree
             wanted = [short_name(image) if image_id_of(image) in stems else image_id_of(image) for image in shapes]
             raise FindingsError(
-                f"{self.name}: names none of the {len(shapes)} images; it has for example "
+                f"{self.name}: names none of the {counted(len(shapes), 'image')}; it has for example "
                 f"{', '.join(map(repr, map(short_name, self.images.index[:3]))) or 'no image'}, wanted are "
                 f"{', '.join(map(repr, wanted[:3])) or 'none'}; names are compared without "
                 f"suffix, and where both have folders with these{''.join(f'; {note}' for note in matched.notes)}"

@@ -8,6 +8,7 @@ import pandas as pd
 from ..base.errors import FindingsError
 from ..base.names import LACKS_SLUG, slug
 from ..base.tables.reading import UNKNOWN, numbers
+from ..base.text import counted
 from .positives import (
     DENSITIES,
     Positive,
@@ -102,7 +103,9 @@ def read_values(
             values[known.index[unsure]] = float(how == "positive")
         taken = how if two else "unknown"
         ask = "; --uncertain positive or negative counts them otherwise" if two and how == "unknown" else ""
-        notes.append(f"{path.name}: {label} is uncertain in {unsure.sum()} rows, which count as {taken}{ask}")
+        rows = int(unsure.sum())
+        which = f"{counted(rows, 'row')}, which count{'s' * (rows == 1)} as {taken}"
+        notes.append(f"{path.name}: {label} is uncertain in {which}{ask}")
     return values, names
 
 

@@ -9,6 +9,7 @@ from ..base.errors import FindingsError
 from ..base.names import slug
 from ..base.reading import reads
 from ..base.tables.reading import UNKNOWN, numbers, read_image_ids, read_table
+from ..base.text import counted
 from .label_values import has_letters, normal_texts, read_values, same_text
 from .positives import Positive, Uncertain, bound_of, positive_of, value_for
 from .vindr import categories
@@ -68,8 +69,8 @@ def read_labels(path: Path | str, positive: Positive | None = None, uncertain: U
         differ = (highest[name] != lowest[name]) & highest[name].notna()
         if differ.any():
             notes.append(
-                f"{path.name}: {name} differs between the rows of {differ.sum()} images and counts as unknown there "
-                f"(first: {differ.index[differ][0]})"
+                f"{path.name}: {name} differs between the rows of {counted(int(differ.sum()), 'image')} and counts as "
+                f"unknown there (first: {differ.index[differ][0]})"
             )
             highest.loc[differ, name] = np.nan
     table = facts.join(highest)

@@ -39,6 +39,15 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun; `plural` where that is not the noun with an s.
+
+    >>> counted(1, "box", "boxes"), counted(1200, "image")
+    ('1 box', '1,200 images')
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
 def listed(names: Sequence[str]) -> str:
     """Names in a sentence.
 

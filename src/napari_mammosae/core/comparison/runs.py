@@ -10,6 +10,7 @@ from ..annotations.positives import DENSITIES
 from ..base.arguments import expect
 from ..base.errors import RunError, SettingsError
 from ..base.provenance import provenance
+from ..base.text import counted
 from ..ranking.files import PUBLISHED, check_order, published_ranking
 from ..ranking.of_run import pool_of_sample
 from ..ranking.orders import Ranking
@@ -153,11 +154,11 @@ def _common(a: Run, b: Run, names: list[str]) -> tuple[tuple[IntArray, IntArray]
     count, notes = rows[0].size, []
     if count < max(len(a), len(b)):
         notes.append(
-            f"compared over the {count} images that both runs have; {names[0]} has {len(a)}, {names[1]} {len(b)}"
+            f"compared over {counted(count, 'image')} that both runs have; {names[0]} has {len(a)}, {names[1]} {len(b)}"
         )
     others = [set(table["image_id"].drop(table.index[own])) for table, own in zip(tables, rows, strict=True)]
     if clashing := len(others[0] & others[1]):
-        notes.append(f"{clashing} images have one name in both runs but are different files, and are left out")
+        notes.append(f"left out, as both runs have different files of that name: {counted(clashing, 'image')}")
     if a.info["model_sha256"] == b.info["model_sha256"]:
         notes.append("both runs were made with the same model")
     return rows, notes
@@ -190,7 +191,7 @@ def _differences(
     first, second = (run.label(label)[rows] for run, rows in zip((a, b), common, strict=True))
     here = np.isin(common[0], samples[0].rows)
     if differ := int((first != second)[here].sum()):
-        notes.append(f"{label} differs between the runs on {differ} images")
+        notes.append(f"{label} differs between the runs on {counted(differ, 'image')}")
     if samples[0].rows.size != samples[1].rows.size:
         notes.append("the runs have different finding rows of these images")
     return notes

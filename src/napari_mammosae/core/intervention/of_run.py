@@ -12,6 +12,7 @@ from ..base.arguments import expect
 from ..base.errors import SettingsError
 from ..base.figures import axes_or_new, measure_title, plain
 from ..base.provenance import provenance
+from ..base.text import counted
 from ..models.heads import Head
 from ..ranking.files import PUBLISHED, check_order, published_rankings
 from ..ranking.of_run import rank_classes
@@ -98,7 +99,7 @@ class InterventionEffect:
         measure = _measure(self.rows.set_index("measure").T, None)
         row = self.rows[self.rows["measure"] == measure].iloc[0]
         return (
-            f"<InterventionEffect {self.edit.mode} of {row['set_size']} latents: {measure_title(measure)} "
+            f"<InterventionEffect {self.edit.mode} of {counted(row['set_size'], 'latent')}: {measure_title(measure)} "
             f"{row['before']:.4f} before, {row['after']:.4f} after>"
         )
 
@@ -110,7 +111,7 @@ class InterventionEffect:
         """Draw a measure (AUROC, or accuracy for several classes) before and after, and return the axes."""
         axis, row = axes_or_new(ax, (3.8, 3.8)), self.rows.iloc[0]
         chosen = _measure(self.rows.set_index("measure").T, measure)
-        draw_effects(axis, {f"{row['set_size']} latents, {row['mode']}": self.rows}, chosen)
+        draw_effects(axis, {f"{counted(row['set_size'], 'latent')}, {row['mode']}": self.rows}, chosen)
         return axis
 
 

@@ -11,6 +11,7 @@ from ..base.arguments import expect
 from ..base.errors import MammoSAEError, RunError, SettingsError
 from ..base.progress import reporting
 from ..base.provenance import provenance
+from ..base.text import counted
 from ..models.facts import ModelFacts
 from ..runs.making.model_spec import model_of_run
 from ..runs.sample import Used, in_split, unread_images
@@ -135,11 +136,14 @@ def evaluate(
         report("Reading activations")
         units = latents_of(run, rows, pools)
         if not len(units.numbers):
-            raise SettingsError(f"no latent fires on the {used.used} images of {run.path.name} that are used.")
+            raise SettingsError(
+                f"no latent fires on the {counted(used.used, 'image')} of {run.path.name} that are used."
+            )
         shuffled = permute_patients(patients, _places(run.images.iloc[rows]), permutations, seed, permute_by)
         if shuffled.alone:
             notes.append(
-                f"{shuffled.alone} patients have a number of images that no other has; their labels stay with them"
+                f"{counted(shuffled.alone, 'patient')} with a number of images that no other has: "
+                "the labels stay as they are there"
             )
         alike = _embeddings(run, rows, embeddings, notes)
         measured = measure_units(

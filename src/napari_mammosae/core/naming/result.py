@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..base.figures import axes_or_new, plain
+from ..base.text import counted
 from ..ranking.statistics import label_entropy
 from .permutation import family_p
 from .suggested import Names
@@ -69,7 +70,7 @@ class ConceptEvaluation:
     @property
     def basis(self) -> str:
         """What the result rests on, in a sentence: ``200 of 200 images used, of 50 patients``."""
-        return f"{self.used}; {self.patients:,} patients"
+        return f"{self.used}; {counted(self.patients, 'patient')}"
 
     def table(self) -> pd.DataFrame:
         """Return one row a live latent, the accepted ones first, by falling |r| of their best label.

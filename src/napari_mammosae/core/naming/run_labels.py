@@ -10,6 +10,7 @@ import numpy as np
 from ..annotations.labels import read_labels
 from ..base.errors import RunError
 from ..base.names import ImageNames, short_name, slug
+from ..base.text import counted
 from ..runs.classes import categories_of
 from ..runs.listed_names import listed_names
 
@@ -118,7 +119,7 @@ def _matched(run: Run, path: Path, positive: Positive | None) -> tuple[pd.DataFr
     rows = np.array([-1 if place is None else place for place in found.places], np.int64)
     if (rows < 0).all():
         raise RunError(
-            f"{path.name} names none of the {len(run)} images of {run.path.name}. It names images such as "
+            f"{path.name} names none of the {counted(len(run), 'image')} of {run.path.name}. It names images such as "
             f"{short_name(str(table.index[0]))!r}; those of the run are such as {run.images['image_id'].iloc[0]!r}."
         )
     return table, rows, [f"{path.name}: {note}" for note in found.notes]

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.sparse import csc_array, csr_array
 
 from ..base.errors import RunError
+from ..base.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -103,7 +104,7 @@ def rows_in(other: Run, run: Run, rows: IntArray) -> IntArray:
     place = {sha: row for row, sha in enumerate(other.images["sha256"])}
     if missing := sum(sha not in place for sha in wanted):
         raise RunError(
-            f"{other.path.name} lacks {missing} of the {len(wanted)} images of {run.path.name}; "
+            f"{other.path.name} lacks {missing} of the {counted(len(wanted), 'image')} of {run.path.name}; "
             "make both runs over the same images."
         )
     return np.array([place[sha] for sha in wanted], np.int64)

@@ -374,9 +374,14 @@ class BoxEditor(Controller):
     def _on_findings(self, findings: Findings | None) -> None:
         """Other annotations were loaded: what was drawn into the former ones is in drafts."""
         if findings is not self._mine:
+            left = list(self.unsaved)
             self._histories.clear()
             self.unsaved.clear()
             self._on_image()
+            if left:
+                where = left[0] if len(left) == 1 else f"{len(left):,} images ({left[0]}, …)"
+                kept = f"Unsaved boxes on {where} are kept as drafts: open the image and press Restore."
+                self.status.tell(f"{self.status.last_told[0]} {kept}".strip())
 
     def _on_blind(self, *_: object) -> None:
         """The boxes, drawn ones too, are hidden from a blind judge, who cannot change what is not seen."""

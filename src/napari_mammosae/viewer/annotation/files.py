@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ...core.annotations.finding_colors import FINDING_COLORS
-from ...core.base.text import readable
+from ...core.base.text import counted, readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def save_boxes(
         shapes = {name: size for name, size in shapes.items() if all(size)}
     record = provenance("draw boxes", {"source": findings.name, "images_changed": len(edited)}, model)
     write_findings(path, boxes, shapes=shapes, provenance=record, overwrite=True)
-    said = f"{len(boxes):,} boxes of {len(shapes):,} images saved in {path.name}"
+    said = f"{counted(len(boxes), 'box', 'boxes')} of {counted(len(shapes), 'image')} saved in {path.name}"
     return f"{said}; {remark}." if remark else f"{said}."
 
 

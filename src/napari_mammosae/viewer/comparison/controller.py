@@ -7,6 +7,7 @@ from typing import Any
 from psygnal import Signal
 
 from ...core.base.progress import Progress
+from ...core.base.text import counted
 from ...core.comparison.models import ModelComparison
 from ...core.runs.protocol import ProtocolName
 from ...core.runs.run import Run
@@ -136,9 +137,9 @@ class ModelComparer(Controller):
             self.table.sort_key = ""  # by the size of the change
             self.table.show(COLUMNS, {column.key: comparison.latents[column.key].to_numpy() for column in COLUMNS})
             counts = comparison.latents["state"].value_counts()
-            counted = f"{counts.get('gained', 0):,} latents gained, {counts.get('lost', 0):,} lost."
+            change = f"{counted(counts.get('gained', 0), 'latent')} gained, {counts.get('lost', 0):,} lost."
             notes = [f"{note[:1].upper()}{note[1:].removesuffix('.')}." for note in comparison.notes]
-            self.say(" ".join([counted, *notes]))
+            self.say(" ".join([change, *notes]))
         self.changed.emit()
 
     def _written(self, paths: list[Path]) -> None:

@@ -8,6 +8,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QFormLayout, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
+from ...core.base.text import counted
 from ...core.comparison.models import ModelComparison
 from ..app.session import HIDDEN
 from ..widgets import ui
@@ -102,7 +103,7 @@ class ComparePanel(Dock):
             if run is not None:
                 alike = other is not None and other.path.name == run.path.name
                 label.setText(f"{run.path.parent.name}/{run.path.name}" if alike else run.path.name)
-                label.setToolTip(f"{run.path}: model {run.info['model']}, {len(run):,} images")
+                label.setToolTip(f"{run.path}: model {run.info['model']}, {counted(len(run), 'image')}")
         self.label_box.clear()
         self.label_box.addItems(one.labels)
         self.label_box.setCurrentText(one.label)

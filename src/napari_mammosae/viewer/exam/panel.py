@@ -8,6 +8,7 @@ import numpy as np
 from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import QAbstractItemView, QCheckBox, QHeaderView, QTreeWidget, QTreeWidgetItem
 
+from ...core.base.text import counted
 from ...core.exams.figures import compare_sides, compare_views
 from ..app.keymap import tooltip
 from ..widgets import ui
@@ -90,7 +91,7 @@ class ExamPart(Part):
         if self.session.run is None:
             self.title.setText(NO_RUN)
         elif place is None:
-            self.title.setText(f"{len(exams):,} exams")
+            self.title.setText(counted(len(exams), "exam"))
         else:
             self.title.setText(f"{exams[place].title} ({place + 1:,} of {len(exams):,})")
         self.show_button.setChecked(self.exam.shown is not None)

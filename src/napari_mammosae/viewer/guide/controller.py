@@ -9,6 +9,7 @@ import numpy as np
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from ...core.base.text import counted
 from ...core.runs.making.demo import demo_hashes
 from ..app import keymap
 from ..app.listening import call_while_alive
@@ -151,7 +152,7 @@ class Guide(Controller):
             return
         judged = self._work.reviewer.judge_all(self.marker_latents, "spurious", CONCEPT)
         if judged:
-            self._say(f"Your verdict on {judged} latents: spurious, {CONCEPT}. Shift-U undoes the last one.")
+            self._say(f"Your verdict on {counted(judged, 'latent')}: spurious, {CONCEPT}. Shift-U undoes the last one.")
 
     def _take_remove(self) -> None:
         work = self._work

@@ -11,6 +11,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
 from ...core.base.names import image_id_of
+from ...core.base.text import counted
 from ...core.runs.listed_names import listed_names
 from ...process.opening import ModelOpener
 from ..app.preferences import preferences
@@ -295,11 +296,12 @@ class ImageController(Controller):
         if run is not None and self.session.findings is not None:
             named = listed_names(run.images)
             if not any(name in findings for name in named):
-                what = f"{findings.name} names none of the {len(named):,} images of {run.path.name}."
+                what = f"{findings.name} names none of the {counted(len(named), 'image')} of {run.path.name}."
                 self.status.tell(f"{what} The boxes stay as they were.", error=True)
                 return
         with self.status.telling():
-            self.status.tell(f"{findings.name}: {len(findings.table):,} boxes of {len(findings.images):,} images.")
+            boxes, images = counted(len(findings.table), "box", "boxes"), counted(len(findings.images), "image")
+            self.status.tell(f"{findings.name}: {boxes} of {images}.")
             if (image := self.session.image) is not None:
                 notes = findings.for_images({image.full_name: image.shape}).notes
                 self.status.tell(" ".join(notes) or self.status.last_told[0])
@@ -329,7 +331,7 @@ class ImageController(Controller):
         live, model = maps.latents.size, self.session.model
         moved = model is not None and model.device.startswith("cpu") and not device.startswith("cpu")
         left = f" Out of memory on {device}: the model is on the CPU now." if moved else ""
-        self.status.tell(f"{maps.shape[0]:,} latents; {live:,} fire on this image.{left}")
+        self.status.tell(f"{maps.shape[0]:,} latents; {live:,} fire{'s' * (live == 1)} on this image.{left}")
 
     def _on_image(self, image: Mammogram | None) -> None:
         if image is None and self.scene.image_layer is None:

@@ -11,7 +11,7 @@ from ...core.base.errors import SettingsError
 from ...core.base.figures import measure_title
 from ...core.base.progress import Report
 from ...core.base.provenance import NOTICE
-from ...core.base.text import text_of
+from ...core.base.text import counted, text_of
 from ...core.images.mammogram import Mammogram
 from ...core.intervention.sweep import Curve
 from ...core.models.facts import ModelFacts
@@ -256,7 +256,7 @@ def caption(record: EditRecord) -> str:
     )
     run = record.run
     if run is not None and run.curve is not None:
-        text += f" Right: {measure_title(run.measure)} on {run.effects.cohort.n_images:,} images over k."
+        text += f" Right: {measure_title(run.measure)} on {counted(run.effects.cohort.n_images, 'image')} over k."
     return f"{text} Model {model.model_sha256[:8]}, SAE {model.sae_sha256[:8]}. {NOTICE.capitalize()}."
 
 

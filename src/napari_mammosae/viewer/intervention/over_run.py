@@ -6,7 +6,7 @@ from typing import Any
 from psygnal import Signal
 
 from ...core.base.progress import Progress
-from ...core.base.text import readable
+from ...core.base.text import counted, readable
 from ...core.intervention.sweep import Curve
 from ...core.ranking.scores import Score
 from ...core.runs.positive import undecided
@@ -199,7 +199,7 @@ class EditOverRun(Controller):
         else:
             self.intervention.update()
         if self._rested is not None and self._rested is not run and self.intervention.rests_on_run:
-            self.status.tell(f"The edit now takes the best {state.k:,} latents of {run.path.name}.")
+            self.status.tell(f"The edit now takes the best {counted(state.k, 'latent')} of {run.path.name}.")
         self._rested = None
 
     def _not_prepared(self, error: Exception) -> None:

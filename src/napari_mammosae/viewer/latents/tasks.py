@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core.base.progress import Report
+from ...core.base.text import counted
 from ...core.ranking.of_run import RankingChoice
 from ...core.runs.files.images import ImageFiles
 from ...core.runs.run import Run
@@ -33,7 +34,7 @@ def rank(
 
     report(f"Reading {run.path.name}")
     pool = replace(pool_of_sample(run, choice.sample(run)), attribution=attribution)
-    report(f"Ranking {run.n_latents:,} latents over {len(run):,} images")
+    report(f"Ranking {run.n_latents:,} latents over {counted(len(run), 'image')}")
     table = rank_latents(pool, choice.score, label=choice.category)
     latents = table["latent"].to_numpy()
     columns = {}

@@ -8,7 +8,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QVBoxLayout
 from superqt.utils import signals_blocked
 
-from ...core.base.text import readable, sentence
+from ...core.base.text import counted, readable, sentence
 from ..runs.opener import RunOpener
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
@@ -105,7 +105,11 @@ class RunMeasuresPart(Part):
 def _title(result: "LatentOverRun") -> str:
     found = f"Latent {result.latent}, {readable(result.finding)}"
     boxes, images = int(result.row["boxes"]), int(result.row["images"])
-    notes = (f"{found}: {boxes:,} boxes on {images:,} images", str(result.used), *result.notes)
+    notes = (
+        f"{found}: {counted(boxes, 'box', 'boxes')} on {counted(images, 'image')}",
+        str(result.used),
+        *result.notes,
+    )
     return " ".join(map(sentence, notes))
 
 

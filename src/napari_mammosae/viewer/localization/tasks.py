@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ...core.annotations.image_boxes import Truth, truth_of
 from ...core.base.errors import FindingsError
 from ...core.base.progress import Report
-from ...core.base.text import readable
+from ...core.base.text import counted, readable
 from ...core.images.mammogram import Mammogram
 from ...core.images.scale import input_spacing
 from ...core.models.facts import ModelFacts
@@ -75,7 +75,7 @@ def localize_alone(
     report: Report,
 ) -> Localization:
     """Boxes of one latent, where there is much to compare them with."""
-    report(f"Comparing with {len(truth.finding):,} boxes")
+    report(f"Comparing with {counted(len(truth.finding), 'box', 'boxes')}")
     return localize(scope_of(maps, latent, image, truth, anatomy), choice)
 
 
@@ -158,7 +158,7 @@ def measure_over_run(
     from ...core.localization.over_run import measure_latent
     from ...core.localization.run_boxes import boxes_of_run
 
-    title = f"Measuring latent {latent} over {len(run):,} images"
+    title = f"Measuring latent {latent} over {counted(len(run), 'image')}"
     report(title)
     if boxes is None:
         boxes = boxes_of_run(run, findings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError
-from ...core.base.text import readable
+from ...core.base.text import counted, readable
 from ..app.best_labels import BestLabels
 from ..context import Context, Controller
 from . import tasks
@@ -110,7 +110,7 @@ class ConceptTable(Controller):
         with self.status.telling():
             new, sure = self._keep(found), sum(name.beats_chance for name in found)
             self.status.tell(
-                f"{len(found):,} latents named, {sure:,} better than chance; {new:,} of the names are new. "
+                f"{counted(len(found), 'latent')} named, {sure:,} better than chance; {new:,} of the names are new. "
                 "See the columns Name and Score."
             )
 

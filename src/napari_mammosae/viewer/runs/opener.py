@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...core.base.errors import MammoSAEError
+from ...core.base.text import counted
 from ..app.status import Status
 from ..context import Controller
 from . import tasks
@@ -127,7 +128,7 @@ class RunOpener(Controller):
         if opened.first is not None:
             self.browser.keep(0, opened.first)
         kept = "with" if run.has_maps else "without"
-        self.line.tell(" ".join([f"{len(run):,} images, {kept} maps.", opened.note]).strip())
+        self.line.tell(" ".join([f"{counted(len(run), 'image')}, {kept} maps.", opened.note]).strip())
         yield
         if self.session.image is None and self.session.run is run and len(run):
             self.browser.show(0)

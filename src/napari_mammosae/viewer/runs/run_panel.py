@@ -6,7 +6,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog
 
 from ...core.base.caches import is_embedded
-from ...core.base.text import readable
+from ...core.base.text import counted, readable
 from ..widgets import ui
 from ..widgets.job_bar import JobBar
 from ..widgets.parts import Part, row
@@ -88,7 +88,7 @@ class RunPart(Part):
     def _on_told(self, text: str, error: bool) -> None:
         run = self.session.run
         name = _name_of(run.path) if run is not None else ""
-        self._say(text or (f"{name}: {len(run):,} images." if run is not None else FIRST), error)
+        self._say(text or (f"{name}: {counted(len(run), 'image')}." if run is not None else FIRST), error)
         self.status.setToolTip(str(run.path) if run is not None else "")
         self.unload_button.setVisible(self.opener.blocked is not None)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from psygnal import Signal
 
 from ...core.base.errors import MammoSAEError
+from ...core.base.text import counted
 from ...core.verdicts.agreement import Agreement
 from ...core.verdicts.exchange import Merged
 from ...core.verdicts.store import VERDICTS
@@ -81,7 +82,7 @@ class VerdictExchange(Controller):
             return
         kappa = f"{found.kappa:.3f}" if found.kappa == found.kappa else "undefined (one verdict only)"
         lines = [
-            f"Cohen's kappa {kappa} over {found.n:,} latents; the same verdict on {found.observed:.0%}.",
+            f"Cohen's kappa {kappa} over {counted(found.n, 'latent')}; the same verdict on {found.observed:.0%}.",
             f"Reviewed by only one of them: {found.only_first:,} and {found.only_second:,}.",
         ]
         lines += [

@@ -21,10 +21,14 @@ LATENTS = [4, 5]
 
 
 class Slow:
-    """A client whose answers come in any order; it notes how many it works on at once, and what it is asked."""
+    """A client whose answers come in any order; it notes how many it works on at once, and what it is asked.
 
-    def __init__(self, answer=lambda question: Reply(text="1", tokens=(("1", 0.0),)), seed=0):
+    After the first question, which is asked alone, they wait until `together` are at work, on a machine of any speed.
+    """
+
+    def __init__(self, answer=lambda question: Reply(text="1", tokens=(("1", 0.0),)), seed=0, together=0):
         self.answer, self.most, self.now, self.keys = answer, 0, 0, []
+        self._together, self._all_here = together, Event()
         self._lock, self._rng = Lock(), np.random.default_rng(seed)
 
     def ask(self, question, model):
@@ -33,6 +37,11 @@ class Slow:
             self.most = max(self.most, self.now)
             self.keys.append(question.key(model))
             pause = float(self._rng.uniform(0, 0.01))
+            is_first = len(self.keys) == 1
+            if self.now >= self._together:
+                self._all_here.set()
+        if not is_first:
+            self._all_here.wait(20)
         sleep(pause)
         with self._lock:
             self.now -= 1
@@ -45,7 +54,7 @@ def pictures(count):
 
 @pytest.mark.parametrize("parallel", [1, 3, 7])
 def test_as_many_at_once_as_asked_for_and_no_more(tmp_path, parallel):
-    client = Slow()
+    client = Slow(together=parallel)
     asker = Asker(client, "m", Replies(tmp_path), lambda *_: None, 99, parallel)
     assert asker.probabilities("mass", pictures(30)) == [1.0] * 30
     assert client.most == parallel

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from ...base.errors import SettingsError
-from ...base.text import text_of
+from ...base.text import counted, text_of
 from ...ranking.neighbours import coactivation_neighbours, decoder_neighbours
 from .choice import HeldOut, diverse_images, held_out_images, look_alikes, split_patients
 
@@ -83,8 +83,8 @@ class Cost:
 
     def __str__(self) -> str:
         return (
-            f"{self.latents:,} latent{'s' * (self.latents != 1)}: at most {self.requests:,} requests, about "
-            f"{self.tokens:,} tokens, {self.images:,} images"
+            f"{self.latents:,} latent{'s' * (self.latents != 1)}: at most {counted(self.requests, 'request')}, about "
+            f"{counted(self.tokens, 'token')}, {counted(self.images, 'image')}"
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlsplit
 
 from ....base.errors import ConsentNeeded, ServerError, SettingsError
+from ....base.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,7 +73,7 @@ def find_server(url: str) -> Server:
 def check_consent(server: Server, allowed: Iterable[str], images: int) -> None:
     """Raise ConsentNeeded unless the server is this machine, or its host is among those that are allowed by name."""
     if server.remote and server.host.lower() not in {name.lower() for name in allowed}:
-        sent = f"{images:,} images" if images else "requests"
+        sent = counted(images, "image") if images else "requests"
         raise ConsentNeeded(
             f"{server.host} is not this machine, and {sent} would be sent there. To allow it, name the host: "
             f"--allow-remote {server.host}.",
