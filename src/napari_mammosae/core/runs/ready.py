@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..models.facts import ModelFacts
     from .run import Run
 
-RUN, PHANTOMS, THUMBNAILS, FACTS = "run", "phantoms", "thumbnails", "model-facts.safetensors"
+RUN, PHANTOMS, THUMBNAILS, FACTS = "demo-run", "phantoms", "thumbnails", "model-facts.safetensors"
 """What lies in the folder of sample data: made by ``scripts/make_ready_run.py``."""
 
 
