@@ -35,6 +35,7 @@ def press(qtbot, viewer, key, modifier=Qt.KeyboardModifier.NoModifier):
     qtbot.keyClick(viewer.window._qt_viewer.canvas.native, key, modifier)
 
 
+@pytest.mark.slow
 def test_the_demo_is_filled_at_once_and_leads_by_keys_alone_to_the_auroc(viewer, qtbot):
     window = viewer.window._qt_window
     window.resize(1366, 740)

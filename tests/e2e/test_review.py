@@ -73,6 +73,7 @@ def share_on_markers(run, latent):
     return on / value.astype(float).sum()
 
 
+@pytest.mark.slow
 def test_the_marker_latent_is_found_called_spurious_and_found_again(start_napari, qtbot):
     viewer = start_napari()
     workspace = workspace_of(viewer)

@@ -273,6 +273,7 @@ some_boxes = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(some_boxes)
 def test_boxes_survive_writing_and_reading(tmp_path: Path, rows: list[tuple]) -> None:

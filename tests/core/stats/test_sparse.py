@@ -19,6 +19,7 @@ def sparse_case(seed):
     return dense, labels
 
 
+@pytest.mark.slow
 def test_areas_equal_scikit_learn_on_hundreds_of_sparse_cases_with_ties():
     for seed in range(300):
         dense, labels = sparse_case(seed)

@@ -48,6 +48,7 @@ def shown(viewer, monkeypatch, one, model):
     return workspace
 
 
+@pytest.mark.slow
 def test_mirrored_views_are_registered_to_one_source_pixel(viewer, monkeypatch, qtbot):
     grid, shape = (6, 5), (300, 200)
     model = FakeModel(n_latents=4, grid=grid)
@@ -132,6 +133,7 @@ def test_a_step_shows_what_layers_made_anew_would(viewer, monkeypatch, qtbot):
     assert (viewer.screenshot(flash=False) != nothing).any(axis=2).sum() > 100
 
 
+@pytest.mark.slow
 def test_four_real_images_and_all_latents_open_and_step_quickly(viewer, monkeypatch, qtbot):
     """The ceilings are several times what it takes on a quiet machine: 1.5 s to open, 80 ms a step."""
     shape, grid, latents = (3328, 2560), (48, 29), 16_384
@@ -167,6 +169,7 @@ def test_four_real_images_and_all_latents_open_and_step_quickly(viewer, monkeypa
     assert np.median(steps) < 0.5
 
 
+@pytest.mark.slow
 def test_controls_of_the_views_are_made_once_one_is_selected(viewer, monkeypatch):
     model = FakeModel(n_latents=4, grid=(6, 5))
     frame = Frame((60, 40), (0, 0, 60, 40), (384, 256))

@@ -83,6 +83,7 @@ def _stop(*_):
     raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_the_phantoms_are_those_of_their_seeds(tiny_model, tmp_path, monkeypatch):
     import cv2
     import numpy as np

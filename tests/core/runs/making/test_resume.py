@@ -174,6 +174,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_decoding_processes_end_with_a_killed_run(tmp_path, tiny_model, images, labels):
     script = tmp_path / "long_run.py"
     script.write_text(LONG_RUN)

@@ -32,7 +32,7 @@ FIRST_SEED = 900_000
 def demo_run(progress: Report | None = None, *, count: int = COUNT, model: ModelSpec = "demo") -> Path:
     """Return the demo run's folder, made (or finished, when it was interrupted) if it is not there yet.
 
-    It lies in the user's cache folder: ``run`` beside ``phantoms`` with the images, `labels.csv`, `findings.csv` and
+    It lies in the user's cache folder: ``demo-run-200`` beside ``phantoms`` with the images, `labels.csv`, `findings.csv` and
     `structures.csv`. Phantoms are drawn in other processes while the latents of those before are computed here.
 
     Parameters
@@ -51,7 +51,7 @@ def demo_run(progress: Report | None = None, *, count: int = COUNT, model: Model
     """
     loaded = load(model)
     folder = demo_folder(loaded.model_sha256, loaded.sae_sha256, count)
-    phantoms, run = folder / "phantoms", folder / "run"
+    phantoms, run = folder / "phantoms", folder / f"demo-run-{count}"
     info = read_info(run)
     if info is None or not info["complete"]:
         report = progress or ignore
@@ -88,9 +88,10 @@ def demo_hashes() -> tuple[str, str]:
 def finished_demo_run() -> Path | None:
     """Return the demo run's folder where the run is complete; None where there is work to do."""
     folder = demo_folder(*demo_hashes())
-    info = read_info(folder / "run")
+    run = folder / f"demo-run-{COUNT}"
+    info = read_info(run)
     complete = info is not None and info["complete"] and (folder / "phantoms" / "structures.csv").exists()
-    return folder / "run" if complete else None
+    return run if complete else None
 
 
 def demo_folder(model_sha256: str, sae_sha256: str, count: int = COUNT) -> Path:
