@@ -76,7 +76,7 @@ class EditableImage:
         self.model, self._features = model, features
         self._ladder = ladder or MemoryLadder(model, batch_of(model, features))
         with torch.inference_mode():
-            z = model.encode(features)[0].flatten(1).T  # (cells, h), the memory order the encoder writes
+            z = model.encode(features)[0].flatten(1).T  # (cells, h)
             self._live = torch.nonzero((z != 0).any(0)).squeeze(1).cpu().numpy()  # NaN counts, and shows in the logits
             self._values = z[:, torch.from_numpy(self._live).to(z.device)]
         self._rebuilt: Tensor | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import torch
@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..sae.autoencoder import SparseAutoencoder
+
+Few: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
 
 _FEW = 0.1
 """Share of the values of live latents that are not zero, below which the CPU goes from one to the next of these."""
@@ -63,9 +65,9 @@ class Sums:
         if self._sae.norm is not None and self.silent is not None:
             mean, size = self._sae.norm.moments(self._x[images, places])
             self.silent[images] += (self._sae.tied_bias.to(wide) * size + mean).sum(1)
-        at = _few(z, len(live))
-        if at is not None:
-            self._add_few(images, places, z, at, live, size)
+        few = _few(z, len(live))
+        if few is not None:
+            self._add_few(images, places, z, few, live, size)
             return
         columns = z[..., live]
         del z, top  # as large as what follows
@@ -78,34 +80,39 @@ class Sums:
             latent, image, cell = torch.nonzero(columns.permute(2, 0, 1)).unbind(1)
             self._keep(images, places, live[latent], image, cell, columns[image, cell, latent])
 
-    def _add_few(self, images: slice, places: slice, z: Tensor, at: Tensor, live: Tensor, size: Tensor | None) -> None:
+    def _add_few(self, images: slice, places: slice, z: Tensor, few: Few, live: Tensor, size: Tensor | None) -> None:
         """Do the same from value to value: no matrix product, and no column of zeros is read twice."""
         n, count, h = z.shape
-        cell, latent = at // h, at % h
-        values, row = z.flatten()[at], cell // count * h + latent
+        cell, latent, values = few
+        row = cell // count * h + latent
         wide = values.to(self.total.dtype)
         self.total[images] += torch.bincount(row, wide, n * h).view(n, h)
         self.count[images] += torch.bincount(row, minlength=n * h).view(n, h)
         if self.sized is not None and size is not None:
             self.sized[images] += torch.bincount(row, wide * size.flatten()[cell], n * h).view(n, h)
-        of = self._x[images, places]
-        starts = torch.searchsorted(cell, torch.arange(n * count))
-        self.rebuilt[images, places] = self._sae.decode_few(live, latent, values, starts, of)
         if self._cells:
-            order = torch.argsort(latent, stable=True)
-            cell = cell[order]
-            self._keep(images, places, latent[order], cell // count, cell % count, values[order])
+            self._keep(images, places, latent, cell // count, cell % count, values)
+        order = torch.argsort(cell, stable=True)
+        cell, latent, values = cell[order], latent[order], values[order]
+        starts = torch.searchsorted(cell, torch.arange(n * count))
+        of = self._x[images, places]
+        self.rebuilt[images, places] = self._sae.decode_few(live, latent, values, starts, of)
 
     def _keep(self, images: slice, places: slice, latent: Tensor, image: Tensor, cell: Tensor, values: Tensor) -> None:
         whole = (latent, image + images.start, cell + places.start)
         self.columns.append((*(one.int() for one in whole), values.float()))
 
 
-def _few(z: Tensor, live: int) -> Tensor | None:
-    """Where the flat `z` is not zero; None off the CPU, in other formats than float32, and where these are many."""
+def _few(z: Tensor, live: int) -> Few | None:
+    """Cell, latent and value wherever `z` is not zero, latent by latent; None where these are many.
+
+    None off the CPU and in other formats than float32 too.
+    """
     if z.device.type != "cpu" or z.dtype != torch.float32:
         return None
-    fires = z.flatten().numpy() != 0  # torch takes several times as long
-    if np.count_nonzero(fires) >= _FEW * live * z[..., 0].numel():
+    by_latent = z.permute(2, 0, 1).reshape(z.shape[2], -1)
+    fires = by_latent.numpy() != 0  # torch takes several times as long
+    if np.count_nonzero(fires) >= _FEW * live * by_latent.shape[1]:
         return None
-    return torch.from_numpy(np.flatnonzero(fires))
+    at = torch.from_numpy(np.flatnonzero(fires))
+    return at % by_latent.shape[1], at // by_latent.shape[1], by_latent.flatten()[at]

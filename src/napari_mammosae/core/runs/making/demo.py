@@ -32,8 +32,9 @@ FIRST_SEED = 900_000
 def demo_run(progress: Report | None = None, *, count: int = COUNT, model: ModelSpec = "demo") -> Path:
     """Return the demo run's folder, made (or finished, when it was interrupted) if it is not there yet.
 
-    It lies in the user's cache folder: ``demo-run-200`` beside ``phantoms`` with the images, `labels.csv`, `findings.csv` and
-    `structures.csv`. Phantoms are drawn in other processes while the latents of those before are computed here.
+    It lies in the user's cache folder: ``demo-run-200``, and beside it ``phantoms`` with the images, `labels.csv`,
+    `findings.csv` and `structures.csv`. Phantoms are drawn in other processes while the latents of those before are
+    computed here.
 
     Parameters
     ----------
