@@ -1,4 +1,4 @@
-"""Networks by OpenVINO, which computes on the processor in about six tenths of PyTorch's time; an optional extra."""
+"""Networks by OpenVINO, which computes on the processor in less time than PyTorch; an optional extra."""
 
 import shutil
 import sys
