@@ -361,7 +361,9 @@ def idle_region(qtbot, work):
         {"kind": "polygon", "corners": [[1, 2], [3, float("nan")], [4, 5]]},
         {"kind": "polygon", "corners": [[1, 2]]},
         {"kind": "polygon"},
+        {"kind": "blob", "corners": [[1, 2], [3, 4], [5, 6]]},
         {},
+        [],
     ],
 )
 def test_a_damaged_region_is_missing_and_the_rest_comes_back(
@@ -372,8 +374,42 @@ def test_a_damaged_region_is_missing_and_the_rest_comes_back(
     content = json.loads((tmp_path / "a.session.json").read_text()) | {"region": region}
     (tmp_path / "a.session.json").write_text(json.dumps(content))
     again = other_viewer(request)
-    assert restore(qtbot, again, tmp_path / "a.session.json") == ("Session restored, but the drawn region.", True)
+    assert restore(qtbot, again, tmp_path / "a.session.json") == (
+        "Session restored, but without the drawn region.",
+        True,
+    )
     assert again.session.current == work.session.current
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [[], 3, {"ruler": []}, {"ruler": {"image-003": [[[1, 2]]]}, "exam": {}}, {"ruler": {"image-003": [[[1, 2], "x"]]}}],
+    ids=str,
+)
+def test_damaged_lines_are_missing_and_the_rest_comes_back(
+    qtbot, viewer, run_path, tiny_model, tmp_path, request, lines
+):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    content = json.loads((tmp_path / "a.session.json").read_text()) | {"lines": lines}
+    (tmp_path / "a.session.json").write_text(json.dumps(content))
+    again = other_viewer(request)
+    text, is_error = restore(qtbot, again, tmp_path / "a.session.json")
+    assert is_error
+    assert text == "Session restored, but without the measured lines."
+    assert again.session.current == work.session.current
+    assert not again.scene.owned.with_role("ruler")
+
+
+@pytest.mark.parametrize("key", ["heads", "colours", "display", "grid", "window", "order", "exam"])
+def test_a_session_with_a_damaged_part_is_refused_in_words(qtbot, viewer, run_path, tiny_model, tmp_path, request, key):
+    work = open_image(qtbot, viewer, run_path, tiny_model)
+    keeper_of(work).save(tmp_path / "a.session.json")
+    content = json.loads((tmp_path / "a.session.json").read_text()) | {key: [1]}
+    (tmp_path / "a.session.json").write_text(json.dumps(content))
+    text, is_error = restore(qtbot, other_viewer(request), tmp_path / "a.session.json")
+    assert is_error
+    assert text.startswith("The rest of the session cannot be restored: its file is damaged")
 
 
 def test_lines_that_belong_to_another_image_are_said(qtbot, viewer, run_path, tiny_model, tmp_path, request):
@@ -381,10 +417,10 @@ def test_lines_that_belong_to_another_image_are_said(qtbot, viewer, run_path, ti
     keeper_of(work).save(tmp_path / "a.session.json")
     content = json.loads((tmp_path / "a.session.json").read_text())
     (tmp_path / "a.session.json").write_text(
-        json.dumps(content | {"lines": {"ruler": {"other": [[[1, 2], [3, 4]]] * 2}}})
+        json.dumps(content | {"lines": {"ruler": {"other": [[[1, 2], [3, 4]]] * 2}, "exam": {}}})
     )
     again = other_viewer(request)
-    assert restore(qtbot, again, tmp_path / "a.session.json")[0] == "Session restored, but 2 measured lines."
+    assert restore(qtbot, again, tmp_path / "a.session.json")[0] == "Session restored, but without 2 measured lines."
 
 
 def test_the_grid_comes_back(qtbot, viewer, run_path, tiny_model, tmp_path, request):

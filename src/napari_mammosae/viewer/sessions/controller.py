@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ..workspace import Workspace
+
+logger = logging.getLogger(__name__)
 
 RECENT = 8
 _KEPT, _WAIT, _POLL = "sessions", 2_000, 30  # name of the list, milliseconds
@@ -110,15 +113,22 @@ class SessionKeeper(Controller):
             missing = self._finish()
             said = f"Session restored, but {'; '.join(missing)}." if missing else "Session restored."
             self.status.tell(said, error=bool(missing))
-        except (MammoSAEError, KeyError, TypeError, ValueError) as error:
+        except MammoSAEError as error:
             self._finish()
             self.status.tell(f"The session cannot be restored: {error}", error=True)
+        except (AttributeError, LookupError, TypeError, ValueError):
+            logger.exception("A session cannot be restored")
+            self._finish()
+            self.status.tell(
+                "The rest of the session cannot be restored: its file is damaged. Open it by hand and save again.",
+                error=True,
+            )
 
     def _finish(self) -> list[str]:
         self._timer.stop()
         restoring, self._restoring = self._restoring, None
         self.turned.emit()
-        return restoring.missing if restoring is not None else []
+        return list(dict.fromkeys(restoring.missing)) if restoring is not None else []
 
 
 def kept_session() -> Path:

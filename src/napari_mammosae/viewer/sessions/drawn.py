@@ -1,4 +1,4 @@
-"""A drawn region as plain values, and back again. Knows no Qt."""
+"""A drawn region and measured lines as plain values, and back again. Knows no Qt."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from ..latents.region import Drawn
 
+_SHAPES = frozenset({"rectangle", "polygon", "ellipse", "path", "line"})
 _LARGEST = 2**28
 """Pixels; a damaged file could name more than the memory holds."""
 
@@ -29,10 +32,10 @@ def region_to_json(region: Drawn | None) -> dict[str, Any] | None:
 def region_from_json(known: dict[str, Any]) -> Drawn:
     """Return the region that was described; ValueError, KeyError or TypeError where it is none."""
     if known["kind"] != "brush":
-        corners = np.asarray(known["corners"], np.float64)
-        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
+        corners = _points(known["corners"])
+        if known["kind"] not in _SHAPES or len(corners) < 3:
             raise ValueError("not the corners of a region")
-        return str(known["kind"]), corners
+        return known["kind"], corners
     rows, columns = (int(one) for one in known["shape"])
     size = rows * columns
     if rows < 1 or columns < 1 or size > _LARGEST:
@@ -45,3 +48,21 @@ def region_from_json(known: dict[str, Any]) -> Drawn:
         raise ValueError("not all that was painted")
     bits = np.unpackbits(np.frombuffer(packed, np.uint8), count=size)
     return "brush", bits.reshape(rows, columns).astype(bool)
+
+
+def lines_from_json(known: dict[str, list[Any]]) -> dict[str, list[NDArray[np.float64]]]:
+    """Image id -> lines, each its ends (2, 2) in source pixels; ValueError or TypeError where they are none."""
+    if not isinstance(known, dict):
+        raise TypeError("not lines by image")
+    lines = {str(image_id): [_points(line) for line in those] for image_id, those in known.items()}
+    if any(len(line) != 2 for those in lines.values() for line in those):
+        raise ValueError("not the ends of a line")
+    return lines
+
+
+def _points(known: Any) -> NDArray[np.float64]:
+    """Return points (n, 2); ValueError or TypeError where they are none."""
+    points = np.asarray(known, np.float64)
+    if points.ndim != 2 or points.shape[1] != 2 or not np.isfinite(points).all():
+        raise ValueError("not points of an image")
+    return points

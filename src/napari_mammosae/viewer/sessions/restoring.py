@@ -16,7 +16,7 @@ from ..intervention.state import EditState
 from ..latents.filters import LatentFilter
 from ..localization.latent_set import Together
 from ..localization.result import Choice
-from .drawn import region_from_json
+from .drawn import lines_from_json, region_from_json
 from .record import find
 from .window import arrange, open_docks, window_of
 
@@ -192,7 +192,7 @@ class Restoring:
         """Take the boxes drawn on the image and not saved yet from their draft."""
         if self.content.get("drawn") and self.work.session.image is not None:
             if self.work.editor.draft is None:
-                self.missing.append(f"the boxes drawn on {self.work.session.image.image_id}")
+                self.missing.append(f"without the boxes drawn on {self.work.session.image.image_id}")
             self.work.editor.restore_draft()
 
     def _open_layers(self, known: dict[str, Any]) -> Iterator[Callable[[], bool]]:
@@ -204,7 +204,7 @@ class Restoring:
                 layers.add()
                 yield self._idle
                 if len(layers.open) <= place:
-                    self.missing.append(f"another layer ({work.status.last_told[0].rstrip('.')})")
+                    self.missing.append(f"without another layer ({work.status.last_told[0].rstrip('.')})")
                     return
                 self._check_model(one["model"])
                 yield from self._add_heads(one["model"])
@@ -219,18 +219,18 @@ class Restoring:
         if session.model is None:
             return
         there = {head.name for head in session.model.heads}
-        self.missing += [f"the head {name}" for name in known.get("heads", ()) if name not in there]
+        self.missing += [f"without the head {name}" for name in known.get("heads", ()) if name not in there]
         for one in known.get("added", ()):
             if (text := one.get("prompt")) is not None:
                 images.prompts.ask(text)
                 yield self._idle
                 if not any(head.prompt is not None and head.prompt.typed == text for head in session.model.heads):
-                    self.missing.append(f"the prompt {text} ({images.prompts.note.rstrip('.')})")
+                    self.missing.append(f"without the prompt {text} ({images.prompts.note.rstrip('.')})")
             elif (path := self._find(one)) is not None:
                 images.heads.reopen(path)
                 yield self._idle
                 if one["name"] not in {head.name for head in session.model.heads}:
-                    self.missing.append(f"the head {one['name']} ({images.heads.note.rstrip('.')})")
+                    self.missing.append(f"without the head {one['name']} ({images.heads.note.rstrip('.')})")
 
     # What was drawn and chosen
 
@@ -242,15 +242,20 @@ class Restoring:
         try:
             self.work.query.put(region_from_json(known))
         except (ValueError, KeyError, TypeError):
-            self.missing.append("the drawn region")
+            self.missing.append("without the drawn region")
 
     def _restore_lines(self, role: Role) -> None:
-        lines, ruler = self.content.get("lines", {}).get(role), self.work.actions.ruler
+        known, ruler = self.content.get("lines"), self.work.actions.ruler
+        try:
+            lines = lines_from_json({} if known is None else known[role])
+        except (ValueError, KeyError, TypeError):
+            self.missing.append("without the measured lines")
+            return
         if not lines:
             return
         ruler.put(lines)
         if gone := sum(map(len, lines.values())) - sum(map(len, ruler.lines(role).values())):
-            self.missing.append(f"{gone} measured line{'s' * (gone > 1)}")
+            self.missing.append(f"without {gone} measured line{'s' * (gone > 1)}")
 
     def _restore_grid(self) -> None:
         known, viewer = self.content.get("grid"), self.work.scene.viewer
@@ -290,7 +295,7 @@ class Restoring:
             table.prefer(known["column"])
             table.table.sort_by(known["column"], rising=known["rising"])
         elif known["follows_table"]:
-            self.missing.append(f"the order by {known['name']}")
+            self.missing.append(f"without the order by {known['name']}")
         table.follows = known["follows_table"]
         if known["latents"] is not None and len(known["latents"]) == session.maps.shape[0]:
             scores = np.array([np.nan if one is None else one for one in known["scores"]])
@@ -326,7 +331,7 @@ class Restoring:
         if self.content.get("side_by_side"):
             self.work.side_by_side.show()
             if not self.work.side_by_side.shown:
-                self.missing.append("the pinned latents side by side")
+                self.missing.append("without the pinned latents side by side")
 
     def _open_exam(self) -> Iterator[Callable[[], bool]]:
         known, exam = self.content.get("exam"), self.work.exam
@@ -337,7 +342,7 @@ class Restoring:
             exam.toggle()
             yield self._idle
             if exam.shown is None:
-                self.missing.append(f"the exam ({self.work.status.last_told[0].rstrip('.')})")
+                self.missing.append(f"without the exam ({self.work.status.last_told[0].rstrip('.')})")
 
     # The window
 
