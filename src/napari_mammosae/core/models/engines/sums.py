@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..sae.autoencoder import SparseAutoencoder
 
 Few: TypeAlias = "tuple[Tensor, Tensor, Tensor]"
+"""Cell, latent and value of what is not zero, (n,) each, latent by latent and within one cell by cell."""
 
 _FEW = 0.1
 """Share of the values of live latents that are not zero, below which the CPU goes from one to the next of these."""
