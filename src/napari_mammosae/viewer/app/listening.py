@@ -6,7 +6,9 @@ from contextlib import ExitStack
 from typing import Any
 from weakref import WeakMethod, WeakSet
 
-from superqt.utils import qdebounced
+from superqt.utils import qdebounced, qthrottled
+
+from .turns import in_its_turn
 
 _open: WeakSet[ExitStack] = WeakSet()
 
@@ -37,6 +39,16 @@ def debounce_until(undo: ExitStack, function: Callable[..., object], timeout: in
     """Return a function that calls `function` once its own calls pause for `timeout` ms; none is made after `undo`."""
     later = qdebounced(call_while_alive(function), timeout=timeout)
     undo.callback(later.cancel)
+    return later
+
+
+def throttle_until(undo: ExitStack, function: Callable[..., object], timeout: int) -> Any:
+    """Return a function that calls `function` at most every `timeout` ms, each time in a turn of its own."""
+    closed: list[bool] = []
+    call = call_while_alive(function)
+    later = qthrottled(lambda: in_its_turn(lambda: None if closed else call()), timeout=timeout, leading=False)
+    undo.callback(later.cancel)
+    undo.callback(closed.append, True)
     return later
 
 

@@ -20,6 +20,10 @@ class _Turns:
         self._waiting.append(call)
         self._schedule()
 
+    @property
+    def any_left(self) -> bool:
+        return bool(self._waiting)
+
     def _schedule(self) -> None:
         if self._waiting and not self._due:
             self._due = True
@@ -36,6 +40,11 @@ class _Turns:
 
 
 _turns = _Turns()
+
+
+def any_left() -> bool:
+    """Whether a call waits for its turn."""
+    return _turns.any_left
 
 
 def in_its_turn(call: Callable[[], object]) -> None:

@@ -9,13 +9,12 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from psygnal import Signal
-from superqt.utils import qthrottled
 
 from ...core.annotations.image_boxes import ALL_FINDINGS, Truth, truth_of
 from ...core.base.errors import FindingsError, MammoSAEError
 from ...core.images.geometry import BOX
 from ...core.models.latents import LatentMaps
-from ..app.listening import call_while_alive
+from ..app.listening import throttle_until
 from ..app.order import Order
 from ..canvas.boxes.lines import MANY
 from ..context import Context, Controller
@@ -76,8 +75,7 @@ class Localizer(Controller):
         self._scope: Scope | None = None
         self._by_box: tuple[Order, Edges] | None = None  # the box that the stack was ordered by
         self._layers = FoundLayers(self.scene)
-        self._later = qthrottled(call_while_alive(self.update), timeout=THROTTLE, leading=False)
-        self._undo.callback(self._later.cancel)
+        self._later = throttle_until(self._undo, self.update, THROTTLE)
         events = self.session.events
         self.listen(events.maps, self._on_maps)
         self.listen(events.findings, self._on_findings)
