@@ -10,6 +10,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -109,6 +110,17 @@ def _own_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     folder = _HOME / f"test_{next(_NUMBERS)}"  # pytest would look through those of all tests for the next number
     for variable in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"):
         monkeypatch.setenv(variable, str(folder / variable.lower()))
+
+
+@pytest.fixture(autouse=True)
+def _own_preferences() -> Iterator[None]:
+    """Start each test with the preferences of a first start: napari keeps them in memory, whatever its file says."""
+    yield
+    if "napari.settings" in sys.modules:
+        from napari.settings import get_plugin_settings
+
+        with suppress(KeyError):  # of a plugin that napari has not met yet
+            get_plugin_settings("napari-mammosae").reset()
 
 
 @pytest.fixture(autouse=True)

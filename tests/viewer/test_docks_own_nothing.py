@@ -28,7 +28,6 @@ from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer import docks
 from napari_mammosae.viewer.app.jobs import Jobs
-from napari_mammosae.viewer.app.preferences import remember
 from napari_mammosae.viewer.context import Context, Controller
 from napari_mammosae.viewer.image.panels.model import FILES
 from napari_mammosae.viewer.image.tasks import ModelChoice
@@ -200,8 +199,6 @@ def at_work(qtbot, viewer, run_path, tiny_model, tmp_path):
     idle(qtbot, workspace)
     assert workspace.session.maps is not None
     yield workspace
-    remember("verdicts", annotator="")
-    remember("model", name="demo", device="auto", precision="float32")
     workspace.close()
     for path in run_path.glob("verdicts.sqlite*"):
         path.unlink()

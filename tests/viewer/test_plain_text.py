@@ -17,7 +17,6 @@ from napari_mammosae.core.reports.intervention_figures import plot_curves
 from napari_mammosae.core.runs.making.make import write_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore
 from napari_mammosae.viewer import docks
-from napari_mammosae.viewer.app.preferences import remember
 from napari_mammosae.viewer.comparison.panel import _facts
 from napari_mammosae.viewer.widgets.plain import ElidedLabel, Label, plain, unmarked
 from napari_mammosae.viewer.widgets.small_plot import SmallPlot
@@ -184,4 +183,3 @@ def test_no_dock_takes_a_text_for_html(qtbot, viewer, hostile_run, tiny_model):
         seen += [pair for dock in shown for pair in texts_of(dock)]
     assert [text for text, is_plain in seen if not is_plain] == []
     assert sum("img src" in text for text, _ in seen if text) > 5
-    remember("verdicts", annotator="")

@@ -13,7 +13,6 @@ from napari_mammosae.core.localization.suspects import find_suspects
 from napari_mammosae.core.runs.opening import open_run
 from napari_mammosae.core.verdicts.store import Subject, VerdictStore, default_path
 from napari_mammosae.viewer.app.order import Order
-from napari_mammosae.viewer.app.preferences import remember
 from napari_mammosae.viewer.canvas.latent_view import resolve
 from napari_mammosae.viewer.docks import LatentsDock, VerdictsDock
 from napari_mammosae.viewer.verdicts.suspects import REASONS
@@ -25,7 +24,6 @@ from review_kit import idle, make_tiny_run, open_run_in
 @pytest.fixture(autouse=True)
 def _no_verdicts(run_path):
     yield
-    remember("verdicts", annotator="")
     for path in run_path.glob("verdicts.sqlite*"):
         path.unlink()
 

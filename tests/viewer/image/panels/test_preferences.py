@@ -1,25 +1,10 @@
 """The form of the preferences."""
 
-import pytest
 from magicgui.widgets import Dialog
 from qtpy.QtWidgets import QComboBox, QLineEdit, QWidget
 
 from napari_mammosae.viewer.app.preferences import Preferences, preferences, remember
 from napari_mammosae.viewer.image.panels.preferences import edit_preferences
-
-
-@pytest.fixture(autouse=True)
-def _as_declared(qapp):
-    """Other tests have preferences of their own."""
-    _declared()
-    yield
-    _declared()
-
-
-def _declared():
-    remember("model", name="demo", device="auto", precision="float32")
-    remember("display", contrast="latent", colormap="ember")
-    remember("verdicts", annotator="")
 
 
 def answer(monkeypatch, act, accepted=True):
