@@ -15,6 +15,7 @@ from qtpy.QtTest import QTest
 
 from napari_mammosae.core.datasets.find import read_boxes
 from napari_mammosae.viewer import launch
+from napari_mammosae.viewer.canvas.tools.ruler import Measured
 from napari_mammosae.viewer.sessions.controller import keeper_of
 from napari_mammosae.viewer.workspace import workspace_of
 
@@ -90,7 +91,11 @@ def _draw_a_box() -> None:
 
 def measure() -> None:
     """Draw a line on every image that is shown."""
-    work.actions.ruler.put({name: [[[30.0, 30], [90, 110]]] for name in work.session.run.images["image_id"]})
+    files = work.browser.files_of(work.session.run)
+    images = [
+        Measured(str(files.path(row).resolve()), name) for row, name in enumerate(work.session.run.images["image_id"])
+    ]
+    work.actions.ruler.put({image: [[[30.0, 30], [90, 110]]] for image in images})
 
 
 def keep(name: str) -> None:

@@ -1,5 +1,7 @@
 """What the hands do: window and level, magnify, measure, and the scale they are measured on."""
 
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -123,6 +125,55 @@ def test_lines_are_measured_in_millimetres(look):
     assert look.viewer.layers.selection.active is look.layer
     look.session.image = mammogram(image_id="other")
     assert ruler not in look.viewer.layers
+
+
+def from_file(name, **facts):
+    return replace(mammogram(image_id="image", **facts), path=Path(name))
+
+
+def line_layers(look):
+    return [layer for layer in look.viewer.layers if look.scene.owned.role_of(layer) == "ruler"]
+
+
+def test_lines_come_back_with_their_image(look):
+    first, second = from_file("a.png", spacing=(0.1, 0.1)), from_file("b.png")
+    look.session.image = first
+    look.actions.toggle_ruler()
+    look.viewer.layers.selection.active.add(np.array([[10.0, 10.0], [40.0, 50.0]]), shape_type="line")
+    look.session.image = second  # of another file, called the same
+    assert not line_layers(look)
+    look.session.image = from_file("a.png", spacing=(0.1, 0.1))  # read once more
+    (ruler,) = line_layers(look)
+    np.testing.assert_array_equal(ruler.data, [[[10, 10], [40, 50]]])
+    assert list(ruler.features["length"]) == list(ruler.text.values) == ["5.0 mm"]
+    ruler.add(np.array([[1.0, 1.0], [1.0, 11.0]]), shape_type="line")
+    ruler.selected_data = {0}
+    ruler.remove_selected()
+    look.session.image = second
+    look.session.image = first
+    (ruler,) = line_layers(look)
+    assert list(ruler.features["length"]) == ["1.0 mm"]
+
+
+def test_a_layer_of_lines_that_the_user_removes_does_not_come_back(look):
+    image = from_file("a.png")
+    look.session.image = image
+    look.actions.toggle_ruler()
+    look.viewer.layers.selection.active.add(np.array([[10.0, 10.0], [40.0, 50.0]]), shape_type="line")
+    look.viewer.layers.remove(line_layers(look)[0])
+    assert not look.actions.ruler.lines
+    look.session.image = from_file("b.png")
+    look.session.image = image
+    assert not line_layers(look)
+
+
+def test_lines_of_an_image_without_a_file_are_forgotten_with_it(look):
+    """Another layer may be called the same."""
+    look.actions.toggle_ruler()
+    look.viewer.layers.selection.active.add(np.array([[10.0, 10.0], [40.0, 50.0]]), shape_type="line")
+    look.session.image = mammogram(image_id="other")
+    look.session.image = mammogram(spacing=(0.1, 0.2))
+    assert not line_layers(look)
 
 
 def test_lines_on_an_image_without_a_scale_are_in_pixels(look):

@@ -14,6 +14,7 @@ from napari_mammosae.core.annotations.boxes import read_findings
 from napari_mammosae.viewer.app.order import Order
 from napari_mammosae.viewer.canvas.layers import mammogram_layer
 from napari_mammosae.viewer.canvas.sides import put_texts
+from napari_mammosae.viewer.canvas.tools.ruler import Measured
 from napari_mammosae.viewer.exam.layers import hang_exam
 from napari_mammosae.viewer.intervention.layers import EDITED
 from napari_mammosae.viewer.workspace import workspace_of
@@ -407,14 +408,43 @@ def test_lines_are_measured_on_the_view_under_the_mouse(opened, viewer, qtbot):
     workspace.actions.toggle_ruler()
     assert ruler.mode == "pan_zoom"
     assert (before.visible, before.mode) == (False, "pan_zoom")  # of the image, behind the exam
-    assert workspace.actions.ruler.lines("exam") == {ruler_image(workspace, ruler): [[[10, 10], [40, 50]]]}
+    lines, measured = workspace.actions.ruler.lines, workspace.scene.owned.facts(ruler)["measures"]
+    assert list(lines) == [Measured.of(measured)]
+    np.testing.assert_array_equal(lines[Measured.of(measured)], [[[10, 10], [40, 50]]])
     viewer.cursor.viewbox = (0, 1)
     assert viewer.layers.selection.active is not places[1][-1]
     show(workspace, qtbot, workspace.next_exam)
     assert not len(ruler.data)
+    show(workspace, qtbot, workspace.previous_exam)
+    assert [len(cell[-1].data) for cell in places] == [0, 0, 1, 0]
+    assert list(places[2][-1].features["length"]) == ["50 px"]
     workspace.toggle_exam()
     assert not owned(viewer).with_role("exam")
 
 
-def ruler_image(workspace, layer):
-    return workspace.scene.owned.facts(layer)["measures"].image_id
+def rulers(viewer):
+    return [layer for layer in owned(viewer).with_role("exam") if "measures" in owned(viewer).facts(layer)]
+
+
+def test_lines_go_with_their_image_in_and_out_of_its_exam(opened, viewer, qtbot):
+    workspace = opened()
+    ruler = workspace.actions.ruler
+    workspace.actions.toggle_ruler()
+    viewer.layers.selection.active.add(np.array([[10.0, 10.0], [40.0, 50.0]]), shape_type="line")
+    workspace.actions.toggle_ruler()
+    here = Measured.of(workspace.session.image)
+    show(workspace, qtbot)
+    assert cells(viewer) == [list(cell) for cell in workspace.exam._layers.cells]
+    (one,) = [layer for layer in rulers(viewer) if len(layer.data)]
+    assert owned(viewer).facts(one)["measures"].image_id == here.image_id
+    assert list(one.features["length"]) == ["50 px"]
+    one.add(np.array([[1.0, 1.0], [1.0, 21.0]]), shape_type="line")
+    assert len(ruler.lines[here]) == 2
+    workspace.toggle_exam()
+    (alone,) = owned(viewer).with_role("ruler")
+    assert (alone.visible, list(alone.features["length"])) == (True, ["50 px", "20 px"])
+    alone.selected_data = {0, 1}
+    alone.remove_selected()
+    assert not ruler.lines
+    show(workspace, qtbot)
+    assert not any(len(layer.data) for layer in rulers(viewer))

@@ -8,6 +8,7 @@ import pytest
 import text_kit
 from layer_models import write_inner_model
 from napari_mammosae.core.base.errors import SettingsError
+from napari_mammosae.viewer.canvas.tools.ruler import Measured
 from napari_mammosae.viewer.docks import ModelDock
 from napari_mammosae.viewer.image.tasks import ModelChoice
 from napari_mammosae.viewer.sessions.controller import keeper_of, kept_session, recent_sessions
@@ -330,7 +331,12 @@ def test_a_drawn_region_and_measured_lines_come_back(
     idle_region(qtbot, work)
     work.latents.prefer(column)
     work.latents.table.sort_by(column, rising=False)
-    lines = {work.session.image.image_id: [[[10.0, 10.0], [40.0, 50.0]], [[5.0, 6.5], [7.0, 8.0]]]}
+    lines = {
+        Measured.of(work.session.image): [[[10.0, 10.0], [40.0, 50.0]], [[5.0, 6.5], [7.0, 8.0]]],
+        Measured(str((run_path.parent / "images" / "image-001.png").resolve()), "image-001"): [
+            [[1.0, 2.0], [3.0, 4.0]]
+        ],
+    }
     work.actions.ruler.put(lines)
     keeper_of(work).save(tmp_path / "a.session.json")
     again = other_viewer(request)
@@ -342,10 +348,14 @@ def test_a_drawn_region_and_measured_lines_come_back(
     np.testing.assert_array_equal(again.query.region[1], region[1])
     for key, column in work.query.columns.items():
         np.testing.assert_array_equal(again.query.columns[key], column)
-    assert again.actions.ruler.lines("ruler") == lines
+    assert plain(again.actions.ruler.lines) == lines
     (ruler,) = again.scene.owned.with_role("ruler")
     assert list(ruler.features["length"]) == ["50 px", "2 px"]
     assert again.session.order.same_as(work.session.order)
+
+
+def plain(lines):
+    return {key: [line.tolist() for line in known] for key, known in lines.items()}
 
 
 def idle_region(qtbot, work):
@@ -383,7 +393,16 @@ def test_a_damaged_region_is_missing_and_the_rest_comes_back(
 
 @pytest.mark.parametrize(
     "lines",
-    [[], 3, {"ruler": []}, {"ruler": {"image-003": [[[1, 2]]]}, "exam": {}}, {"ruler": {"image-003": [[[1, 2], "x"]]}}],
+    [
+        3,
+        [3],
+        {"ruler": []},
+        [{"image_id": "image-003", "lines": []}],
+        [{"path": 3, "image_id": "image-003", "lines": []}],
+        [{"path": "image-003.png", "image_id": "image-003", "lines": [[[1, 2]]]}],
+        [{"path": "image-003.png", "image_id": "image-003", "lines": [[[1, 2], "x"]]}],
+        [{"path": "image-003.png", "image_id": "image-003", "lines": [[[1, 2], [3, float("nan")]]]}],
+    ],
     ids=str,
 )
 def test_damaged_lines_are_missing_and_the_rest_comes_back(
@@ -412,12 +431,12 @@ def test_a_session_with_a_damaged_part_is_refused_in_words(qtbot, viewer, run_pa
     assert text.startswith("The rest of the session cannot be restored: its file is damaged")
 
 
-def test_lines_that_belong_to_another_image_are_said(qtbot, viewer, run_path, tiny_model, tmp_path, request):
+def test_lines_of_an_image_that_is_gone_are_said(qtbot, viewer, run_path, tiny_model, tmp_path, request):
     work = open_image(qtbot, viewer, run_path, tiny_model)
     keeper_of(work).save(tmp_path / "a.session.json")
     content = json.loads((tmp_path / "a.session.json").read_text())
     (tmp_path / "a.session.json").write_text(
-        json.dumps(content | {"lines": {"ruler": {"other": [[[1, 2], [3, 4]]] * 2}, "exam": {}}})
+        json.dumps(content | {"lines": [{"path": "gone.png", "image_id": "gone", "lines": [[[1, 2], [3, 4]]] * 2}]})
     )
     again = other_viewer(request)
     assert restore(qtbot, again, tmp_path / "a.session.json")[0] == "Session restored, but without 2 measured lines."
@@ -437,10 +456,13 @@ def test_the_grid_comes_back(qtbot, viewer, run_path, tiny_model, tmp_path, requ
 def test_what_is_drawn_is_kept_by_itself(qtbot, viewer, run_path, tiny_model):
     work = open_image(qtbot, viewer, run_path, tiny_model)
     keeper_of(work)
-    lines = {work.session.image.image_id: [[[1.0, 2.0], [3.0, 4.0]]]}
-    work.actions.ruler.put(lines)
+    lines = [[[1.0, 2.0], [3.0, 4.0]]]
+    work.actions.toggle_ruler()
+    viewer.layers.selection.active.add(np.array(lines[0]), shape_type="line")
     qtbot.waitUntil(lambda: kept_session().is_file(), timeout=10_000)
-    assert json.loads(kept_session().read_text())["lines"]["ruler"] == lines
+    (kept,) = json.loads(kept_session().read_text())["lines"]
+    assert (kept["image_id"], kept["lines"]) == (work.session.image.image_id, lines)
+    assert (kept_session().parent / kept["path"]).resolve() == work.session.image.path.resolve()
     kept_session().unlink()
     work.query.put(REGIONS["polygon"])
     qtbot.waitUntil(lambda: kept_session().is_file(), timeout=10_000)

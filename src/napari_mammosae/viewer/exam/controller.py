@@ -64,7 +64,7 @@ class ExamView(Controller):
         self.browser = browser
         self.shown: ShownExam | None = None
         self.jobs = self.new_jobs()
-        self._layers = ExamLayers(self.scene, browser.actions.dress)
+        self._layers = ExamLayers(self.scene, browser.actions.dress, browser.actions.ruler)
         self._with_prior = self._placing = False
         self._exams: list[Exam] | None = None
         self._place: int | None = None
@@ -214,6 +214,7 @@ class ExamView(Controller):
             self._layers.remove()
             undo.close()
         self.scene.write_texts()
+        self.browser.actions.ruler.show()
         self.toggled.emit(False)
         self.changed.emit()
 
@@ -279,6 +280,7 @@ class ExamView(Controller):
             ):
                 event.connect(callback)
                 undo.callback(event.disconnect, callback)
+        self.browser.actions.ruler.show()
         self.scene.write_texts()  # without the prediction, which is about one of the images
         self._on_current()
 
@@ -383,7 +385,7 @@ class ExamView(Controller):
 
     def _add_rulers(self) -> None:
         if (viewer := self.scene.viewer) is not None and self.shown is not None:
-            self._layers.add_rulers(viewer, self.browser.actions.ruler.new_layer)
+            self._layers.add_rulers(viewer)
 
     def _take_nipples(self, found: dict[int, Point | None]) -> None:
         self._nipples = found

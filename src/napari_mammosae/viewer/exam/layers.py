@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from napari.components import ViewerModel
-    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from ...core.annotations.boxes import Findings
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from ...core.images.mammogram import Mammogram
     from ...core.models.latents import LatentMaps
     from ..canvas.scene import Scene
+    from ..canvas.tools.ruler import Ruler
     from .state import ExamImage, ShownExam
 
 Cell: TypeAlias = "tuple[Any, ...]"
@@ -48,12 +48,12 @@ class ExamLayers:
         nothing.
     images
         What each of `cells` shows; None for an empty place.
-    dress
-        Gives a mammogram's layer the window of the one that is open.
+    dress, ruler
+        Give a mammogram's layer the window of the one that is open, and the lines that were measured on it.
     """
 
-    def __init__(self, scene: Scene, dress: Callable[[Image, Mammogram], None]) -> None:
-        self._scene, self._dress = scene, dress
+    def __init__(self, scene: Scene, dress: Callable[[Image, Mammogram], None], ruler: Ruler) -> None:
+        self._scene, self._dress, self._ruler = scene, dress, ruler
         self.cells: list[Cell] = []
         self.images: list[ExamImage | None] = []
         self._structure: Any = None
@@ -91,7 +91,8 @@ class ExamLayers:
                         _fill(layers, image)
                         self._dress(layers[0], image.ready.image)
                         if self._has_rulers:
-                            self._clear(layers[-1], image)
+                            self._scene.owned.facts(layers[-1])["measures"] = image.ready.image
+                            self._ruler.fill(layers[-1], image.ready.image)
                     layers[0].name = shown.title_of(image)
                 for at, layer in enumerate(layers):
                     matrix = on_cells if at == 1 else where
@@ -110,12 +111,12 @@ class ExamLayers:
                     _draw(layers[2], boxes[place])
         return shape, len(self.cells[0])
 
-    def add_rulers(self, viewer: ViewerModel, new_layer: Callable[[Mammogram], Layer]) -> None:
+    def add_rulers(self, viewer: ViewerModel) -> None:
         """Give each place a layer of its own to measure in; the grid's stride grows by it."""
         self._has_rulers = True
         with garbage_later(), viewer.layers.batched_update():
             for place, (layers, image) in enumerate(zip(self.cells, self.images, strict=True)):
-                ruler = _nothing("no ruler") if image is None else new_layer(image.ready.image)
+                ruler = _nothing("no ruler") if image is None else self._ruler.new_layer(image.ready.image)
                 size = len(layers) + 1
                 at = size * place + size - 1
                 matrix = layers[0].affine.affine_matrix
@@ -124,11 +125,6 @@ class ExamLayers:
                 self._scene.owned.add(ruler, "exam", matrix, at=at, **facts)
                 self.cells[place] = (*layers, ruler)
             viewer.canvas.grid.stride = len(self.cells[0])
-
-    def _clear(self, ruler: Any, image: ExamImage) -> None:
-        """Take the lines away: they belong to the exam before."""
-        ruler.data = []
-        self._scene.owned.facts(ruler)["measures"] = image.ready.image
 
     def remove(self) -> None:
         """Take all layers out of the viewer."""

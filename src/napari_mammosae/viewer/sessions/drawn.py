@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import base64
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..canvas.tools.ruler import Measured
+from .record import named_file, relative_name
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
     from ..latents.region import Drawn
@@ -50,11 +56,24 @@ def region_from_json(known: dict[str, Any]) -> Drawn:
     return "brush", bits.reshape(rows, columns).astype(bool)
 
 
-def lines_from_json(known: dict[str, list[Any]]) -> dict[str, list[NDArray[np.float64]]]:
-    """Image id -> lines, each its ends (2, 2) in source pixels; ValueError or TypeError where they are none."""
-    if not isinstance(known, dict):
-        raise TypeError("not lines by image")
-    lines = {str(image_id): [_points(line) for line in those] for image_id, those in known.items()}
+def lines_to_json(lines: Mapping[Measured, Sequence[NDArray[np.float64]]], base: Path) -> list[dict[str, Any]]:
+    """Describe measured lines, image by image; names of files are relative to `base`."""
+    return [
+        {
+            "path": relative_name(Path(key.file), base) if key.file else None,
+            "image_id": key.image_id,
+            "lines": [np.asarray(line).tolist() for line in known],
+        }
+        for key, known in lines.items()
+    ]
+
+
+def lines_from_json(known: Any, base: Path) -> dict[Measured, list[NDArray[np.float64]]]:
+    """Return the lines that were described; ValueError, KeyError or TypeError where they are none."""
+    lines: dict[Measured, list[NDArray[np.float64]]] = {}
+    for one in known:
+        file = "" if one["path"] is None else str(named_file(one["path"], base).resolve())
+        lines[Measured(file, str(one["image_id"]))] = [_points(line) for line in one["lines"]]
     if any(len(line) != 2 for those in lines.values() for line in those):
         raise ValueError("not the ends of a line")
     return lines

@@ -17,18 +17,27 @@ SUFFIX = ".session.json"
 _hashes: dict[tuple[str, int, int], str] = {}
 
 
+def relative_name(path: Path, base: Path) -> str:
+    """Name a file as seen from the session's folder, with slashes."""
+    try:
+        return Path(os.path.relpath(path.absolute(), base.absolute())).as_posix()
+    except ValueError:  # another drive
+        return path.absolute().as_posix()
+
+
+def named_file(name: str, base: Path) -> Path:
+    """Return the file that `relative_name` names."""
+    return Path(os.path.normpath(base.absolute() / name))
+
+
 def entry_of(path: Path, base: Path) -> dict[str, str]:
     """Describe a file beside the session's folder: its relative name and its hash; a run by its `run.json`."""
-    try:
-        name = Path(os.path.relpath(path.absolute(), base.absolute())).as_posix()
-    except ValueError:  # another drive
-        name = path.absolute().as_posix()
-    return {"path": name, "sha256": _hash(path)}
+    return {"path": relative_name(path, base), "sha256": _hash(path)}
 
 
 def find(entry: dict[str, str], base: Path) -> tuple[Path | None, str]:
     """Return the file that an entry names, None where it is gone, and what to say of it; empty if it is the same."""
-    path = Path(os.path.normpath(base.absolute() / entry["path"]))
+    path = named_file(entry["path"], base)
     if not path.exists():
         return None, f"{path.name} was not found"
     return path, "" if _hash(path) == entry["sha256"] else f"{path.name} has changed since"

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...core.base.errors import MammoSAEError
+from ...core.base.text import counted
 from ..app.order import Order
 from ..canvas import window as grey_levels
+from ..canvas.tools.ruler import Measured
 from ..image.tasks import ModelChoice
 from ..intervention.state import EditState
 from ..latents.filters import LatentFilter
@@ -22,9 +25,7 @@ from .window import arrange, open_docks, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
-    from ..canvas.owned import Role
     from ..workspace import Workspace
 
 
@@ -87,9 +88,8 @@ class Restoring:
         yield self._idle
         self._restore_layers()
         self._compare()
-        self._restore_lines("ruler")
+        self._restore_lines()
         yield from self._open_exam()
-        self._restore_lines("exam")
         self._restore_grid()
         self._look()  # once more: docks that were filled meanwhile may have changed the canvas
 
@@ -244,18 +244,19 @@ class Restoring:
         except (ValueError, KeyError, TypeError):
             self.missing.append("without the drawn region")
 
-    def _restore_lines(self, role: Role) -> None:
-        known, ruler = self.content.get("lines"), self.work.actions.ruler
+    def _restore_lines(self) -> None:
+        """Draw measured lines, of the image that is open and of those that may be opened later."""
+        known, image = self.content.get("lines"), self.work.session.image
         try:
-            lines = lines_from_json({} if known is None else known[role])
+            lines = lines_from_json([] if known is None else known, self.base)
         except (ValueError, KeyError, TypeError):
             self.missing.append("without the measured lines")
             return
-        if not lines:
-            return
-        ruler.put(lines)
-        if gone := sum(map(len, lines.values())) - sum(map(len, ruler.lines(role).values())):
-            self.missing.append(f"without {gone} measured line{'s' * (gone > 1)}")
+        here = None if image is None else Measured.of(image)
+        there = {key: those for key, those in lines.items() if key == here or (key.file and Path(key.file).exists())}
+        self.work.actions.ruler.put(there)
+        if gone := sum(map(len, lines.values())) - sum(map(len, there.values())):
+            self.missing.append(f"without {counted(gone, 'measured line')}")
 
     def _restore_grid(self) -> None:
         known, viewer = self.content.get("grid"), self.work.scene.viewer

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..app.order import BY_IMAGE
 from ..canvas.window import is_inverted
 from ..image.tasks import ModelChoice
-from .drawn import region_to_json
+from .drawn import lines_to_json, region_to_json
 from .record import entry_of
 from .window import docks_in, window_of
 
@@ -19,13 +19,9 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from ...core.models.facts import ModelFacts
-    from ..canvas.owned import Role
     from ..workspace import Workspace
 
 ROLES = ("mammogram", "latents", "truth", "found", "logit map", "heatmap")
-
-LINES: tuple[Role, Role] = "ruler", "exam"
-"""Lines measured on the image, and on the views of the exam."""
 
 
 def take(work: Workspace, base: Path) -> dict[str, Any]:
@@ -63,7 +59,7 @@ def take(work: Workspace, base: Path) -> dict[str, Any]:
             for layer in work.scene.owned.with_role("pin")
         },
         "side_by_side": work.side_by_side.shown,
-        "lines": {role: work.actions.ruler.lines(role) for role in LINES},
+        "lines": lines_to_json(work.actions.ruler.lines, base),
         "region": region_to_json(work.query.region),
         "grid": _grid(work),
         "exam": {"shown": work.exam.shown is not None, "with_prior": work.exam.with_prior},

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from napari.layers import Shapes
 from psygnal import Signal
 
 from ..layers import line_width
-from .views import layers_under_mouse
+from .views import image_of, layers_under_mouse, views
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -24,11 +24,28 @@ if TYPE_CHECKING:
 COLOR = "#ff5cf4"
 
 
+class Measured(NamedTuple):
+    """Which image lines belong to: its file, empty for an image that comes from none, and its identifier."""
+
+    file: str
+    image_id: str
+
+    @classmethod
+    def of(cls, image: Mammogram) -> Measured:
+        """Return by what an image is known."""
+        return cls("" if image.path is None else str(image.path.resolve()), image.image_id)
+
+
 class Ruler:
-    """Draws and measures lines on the mammogram, or on each view of an exam; they go with the image.
+    """Draws and measures lines on the mammogram, or on each view of an exam.
+
+    Lines belong to their image: they go with it, and come back with it, alone or in its exam. Those of an image that
+    comes from no file are forgotten with it, since another one may be called the same.
 
     Attributes
     ----------
+    lines
+        The lines of each image that has some, each its ends (2, 2) in source pixels.
     wanted
         Emits when an exam is shown whose views have no layer to measure in yet.
     drawn
@@ -40,9 +57,12 @@ class Ruler:
 
     def __init__(self, scene: Scene) -> None:
         self._scene, self._session = scene, scene.session
+        self.lines: dict[Measured, list[NDArray[np.float64]]] = {}
+        self._filling = False
         self._undo = ExitStack()
-        self._session.events.image.connect(self.clear)
-        self._undo.callback(self._session.events.image.disconnect, self.clear)
+        for event, callback in ((self._session.events.image, self._on_image), (scene.owned.deleted, self._on_deleted)):
+            event.connect(callback)
+            self._undo.callback(event.disconnect, callback)
         if (viewer := scene.viewer) is not None:
             viewer.cursor.events.viewbox.connect(self._follow)
             self._undo.callback(viewer.cursor.events.viewbox.disconnect, self._follow)
@@ -54,30 +74,23 @@ class Ruler:
     @property
     def _layers(self) -> list[Any]:
         """What is drawn on now: of an exam one layer a view, else one at most."""
-        return self._of("exam" if self._scene.owned.find("exam") is not None else "ruler")
-
-    def _of(self, role: Role) -> list[Any]:
         owned = self._scene.owned
+        role: Role = "exam" if owned.find("exam") is not None else "ruler"
         return [one for one in owned.with_role(role) if "measures" in owned.facts(one)]
 
-    def lines(self, role: Role) -> dict[str, list[Any]]:
-        """Image id -> the lines on it, each its points (n, 2) in source pixels.
+    def put(self, lines: Mapping[Measured, Iterable[Any]]) -> None:
+        """Take over lines, as `lines` holds them, in place of all others, and draw those of what is shown."""
+        self.lines = {key: [np.asarray(line, np.float64) for line in known] for key, known in lines.items()}
+        self.show()
 
-        Those on the image are a "ruler"; those on the views of an exam are "exam".
-        """
-        facts = self._scene.owned.facts
-        return {
-            facts(layer)["measures"].image_id: [np.asarray(line)[:, -2:].tolist() for line in layer.data]
-            for layer in self._of(role)
-            if len(layer.data)
-        }
-
-    def put(self, lines: Mapping[str, Sequence[Any]]) -> None:
-        """Draw lines, as `lines` returns them, on those of their images that are shown."""
-        self._prepare()
-        for layer in self._layers:
-            if known := lines.get(self._scene.owned.facts(layer)["measures"].image_id):
-                layer.add([np.asarray(line, np.float64) for line in known], shape_type="line")
+    def show(self, *_: object) -> None:
+        """Draw the lines of the images that are shown, where there are some."""
+        layers = self._layers
+        for layer in layers:
+            self.fill(layer, self._scene.owned.facts(layer)["measures"])
+        images = [] if layers else [image_of(self._scene, layer) for layer in views(self._scene)]
+        if any(Measured.of(image) in self.lines for image in images if image is not None):
+            self._prepare()
 
     @property
     def is_drawing(self) -> bool:
@@ -110,15 +123,20 @@ class Ruler:
             self._scene.owned.add(self.new_layer(image), "ruler", measures=image)
 
     def new_layer(self, image: Mammogram) -> Shapes:
-        """Make a layer whose lines are measured; to be added with the image as its fact `measures`."""
+        """Make a layer with the lines of an image; to be added with the image as its fact `measures`."""
         layer = _layer(image)
+        self.fill(layer, image)
         layer.events.data.connect(self._measure)
         return layer
 
-    def clear(self, *_: object) -> None:
-        """Take the lines away: they belong to the image of before."""
-        for layer in self._scene.owned.with_role("ruler"):
-            self._scene.owned.remove(layer)
+    def fill(self, layer: Shapes, image: Mammogram) -> None:
+        """Draw the lines of an image in a layer, in place of those of another."""
+        lines = self.lines.get(Measured.of(image), [])
+        with layer.events.data.blocker():
+            layer.data = []
+            if lines:
+                layer.add(lines, shape_type="line")
+        _write_lengths(layer, image)
 
     def _under_mouse(self) -> Any:
         return next((layer for layer in layers_under_mouse(self._scene) if layer in self._layers), None)
@@ -141,9 +159,35 @@ class Ruler:
         if self._scene.owned.role_of(layer) is None or len(layer.features) != len(layer.data):
             return
         image = self._scene.owned.facts(layer)["measures"]
-        layer.features = {"length": [length_text(line, image) for line in layer.data]}
-        layer.refresh_text()
+        _write_lengths(layer, image)
+        self._take(image, [np.asarray(line)[:, -2:] for line in layer.data])
+
+    def _take(self, image: Mammogram, lines: list[NDArray[np.float64]]) -> None:
+        """Remember the lines of an image."""
+        self.lines.pop(Measured.of(image), None)
+        if lines:
+            self.lines[Measured.of(image)] = lines
         self.drawn.emit()
+
+    def _on_image(self, *_: object) -> None:
+        """Draw the lines of the image that is open now, in place of those of the image before."""
+        image = self._session.image
+        here = None if image is None else Measured.of(image)
+        self.lines = {key: lines for key, lines in self.lines.items() if key.file or key == here}
+        for layer in self._scene.owned.with_role("ruler"):
+            self._scene.owned.remove(layer)
+        if image is not None:
+            self.show()
+
+    def _on_deleted(self, _layer: Any, _role: str, facts: dict[str, Any]) -> None:
+        """Somebody removed a layer of lines."""
+        if "measures" in facts:
+            self._take(facts["measures"], [])
+
+
+def _write_lengths(layer: Shapes, image: Mammogram) -> None:
+    layer.features = {"length": [length_text(line, image) for line in layer.data]}
+    layer.refresh_text()
 
 
 def length_text(line: NDArray[np.float64], image: Mammogram) -> str:
