@@ -119,12 +119,37 @@ def test_lines_are_measured_in_millimetres(look):
     assert ruler.mode == "add_line"
     ruler.add(np.array([[10.0, 10.0], [40.0, 30.0]]), shape_type="line")  # 3 mm down and 4 mm across
     assert list(ruler.features["length"]) == ["5.0 mm"]
-    assert list(ruler.text.values) == ["5.0 mm"]
+    assert written(ruler) == ["5.0 mm"]
     look.actions.toggle_ruler()
     assert ruler in look.viewer.layers
     assert look.viewer.layers.selection.active is look.layer
     look.session.image = mammogram(image_id="other")
     assert ruler not in look.viewer.layers
+
+
+def written(ruler):
+    return [str(text).strip() for text in ruler.text.values]
+
+
+@pytest.mark.parametrize(
+    ("end", "is_above"),
+    [((30, 40), True), ((-30, -40), True), ((30, -40), False), ((-30, 40), False), ((0, 9), True), ((9, 0), True)],
+    ids=str,
+)
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_lengths_are_written_beside_their_lines(look, end, is_above, mirrored):
+    """A line that falls to the right leaves the room above its right half free, one that rises that below."""
+    look.actions.toggle_ruler()
+    ruler = look.viewer.layers.selection.active
+    ruler.add(np.array([[100.0, 100.0], np.add(end, 100.0)]), shape_type="line")
+    if mirrored:
+        ruler.affine = np.array([[1.0, 0, 0], [0, -1, 400], [0, 0, 1]])
+    (text,) = ruler.text.values
+    above, below = (half.strip() for half in str(text).split("\n"))
+    upright = 0 in end
+    assert bool(above) is ((is_above != mirrored) or upright)
+    assert above + below == ruler.features["length"][0]
+    assert str(text).strip("\n ") != str(text)
 
 
 def from_file(name, **facts):
@@ -145,7 +170,7 @@ def test_lines_come_back_with_their_image(look):
     look.session.image = from_file("a.png", spacing=(0.1, 0.1))  # read once more
     (ruler,) = line_layers(look)
     np.testing.assert_array_equal(ruler.data, [[[10, 10], [40, 50]]])
-    assert list(ruler.features["length"]) == list(ruler.text.values) == ["5.0 mm"]
+    assert list(ruler.features["length"]) == written(ruler) == ["5.0 mm"]
     ruler.add(np.array([[1.0, 1.0], [1.0, 11.0]]), shape_type="line")
     ruler.selected_data = {0}
     ruler.remove_selected()

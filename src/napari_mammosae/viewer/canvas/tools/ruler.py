@@ -13,7 +13,7 @@ from ..layers import line_width
 from .views import image_of, layers_under_mouse, views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from ..scene import Scene
 
 COLOR = "#ff5cf4"
+_SPACES = 2.2
+"""Of vispy's font, as wide as one of its digits."""
 
 
 class Measured(NamedTuple):
@@ -58,7 +60,6 @@ class Ruler:
     def __init__(self, scene: Scene) -> None:
         self._scene, self._session = scene, scene.session
         self.lines: dict[Measured, list[NDArray[np.float64]]] = {}
-        self._filling = False
         self._undo = ExitStack()
         for event, callback in ((self._session.events.image, self._on_image), (scene.owned.deleted, self._on_deleted)):
             event.connect(callback)
@@ -127,6 +128,7 @@ class Ruler:
         layer = _layer(image)
         self.fill(layer, image)
         layer.events.data.connect(self._measure)
+        layer.events.affine.connect(_on_affine)
         return layer
 
     def fill(self, layer: Shapes, image: Mammogram) -> None:
@@ -186,8 +188,33 @@ class Ruler:
 
 
 def _write_lengths(layer: Shapes, image: Mammogram) -> None:
-    layer.features = {"length": [length_text(line, image) for line in layer.data]}
-    layer.refresh_text()
+    lengths = [length_text(line, image) for line in layer.data]
+    layer.features = {"length": lengths, "label": lengths}
+    _write_beside(layer)
+
+
+def _on_affine(event: Any) -> None:
+    """The layer may be mirrored now."""
+    _write_beside(event.source)
+
+
+def _write_beside(layer: Shapes) -> None:
+    """Write the lengths of a layer on the side of each line where it is free."""
+    lengths = list(layer.features["length"])
+    if len(lengths) == len(layer.data):
+        ends = [[layer.data_to_world(end)[-2:] for end in line[[0, -1]]] for line in layer.data]
+        layer.features["label"] = [beside(text, start, end) for text, (start, end) in zip(lengths, ends, strict=True)]
+        layer.refresh_text()
+
+
+def beside(text: str, start: Sequence[float], end: Sequence[float]) -> str:
+    """Pad a text that is centred on a line, so that it stands at the line's right, above or below, and not on it.
+
+    `start` and `end` are (row, column) as they lie on the screen. napari has one place for the texts of all shapes.
+    """
+    padded = " " * round(_SPACES * len(text) + 2) + text
+    falls = (end[0] - start[0]) * (end[1] - start[1]) >= 0
+    return f"{padded}\n " if falls else f" \n{padded}"
 
 
 def length_text(line: NDArray[np.float64], image: Mammogram) -> str:
@@ -203,13 +230,13 @@ def _layer(image: Mammogram) -> Shapes:
         [np.array([[0.0, 0.0], [1.0, 1.0]])],  # napari takes no text for no shapes: make one, and take it away
         shape_type="line",
         name="ruler",
-        features={"length": [""]},
+        features={"length": [""], "label": [""]},
         edge_color=COLOR,
         edge_width=line_width(image.shape[0]),
         opacity=1.0,
-        text={"string": "{length}", "color": COLOR, "size": 12, "anchor": "center"},
+        text={"string": "{label}", "color": COLOR, "size": 12, "anchor": "center"},
         axis_labels=("row", "column"),
     )
     layer.data = []
-    layer.features = {"length": []}
+    layer.features = {"length": [], "label": []}
     return layer
