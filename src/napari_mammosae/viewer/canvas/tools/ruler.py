@@ -34,7 +34,7 @@ class Measured(NamedTuple):
 
     @classmethod
     def of(cls, image: Mammogram) -> Measured:
-        """Return by what an image is known."""
+        """Identify an image."""
         return cls("" if image.path is None else str(image.path.resolve()), image.image_id)
 
 
