@@ -354,6 +354,14 @@ def test_a_drawn_region_and_measured_lines_come_back(
     assert again.session.order.same_as(work.session.order)
 
 
+def restore_damaged(qtbot, work, request, path, **parts):
+    """Save a session, put other things in its place, and restore it in another window; return that and its line."""
+    keeper_of(work).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | parts))
+    again = other_viewer(request)
+    return again, restore(qtbot, again, path)
+
+
 def plain(lines):
     return {key: [line.tolist() for line in known] for key, known in lines.items()}
 
@@ -380,14 +388,8 @@ def test_a_damaged_region_is_missing_and_the_rest_comes_back(
     qtbot, viewer, run_path, tiny_model, tmp_path, request, region
 ):
     work = open_image(qtbot, viewer, run_path, tiny_model)
-    keeper_of(work).save(tmp_path / "a.session.json")
-    content = json.loads((tmp_path / "a.session.json").read_text()) | {"region": region}
-    (tmp_path / "a.session.json").write_text(json.dumps(content))
-    again = other_viewer(request)
-    assert restore(qtbot, again, tmp_path / "a.session.json") == (
-        "Session restored, but without the drawn region.",
-        True,
-    )
+    again, line = restore_damaged(qtbot, work, request, tmp_path / "a.session.json", region=region)
+    assert line == ("Session restored, but without the drawn region.", True)
     assert again.session.current == work.session.current
 
 
@@ -409,13 +411,8 @@ def test_damaged_lines_are_missing_and_the_rest_comes_back(
     qtbot, viewer, run_path, tiny_model, tmp_path, request, lines
 ):
     work = open_image(qtbot, viewer, run_path, tiny_model)
-    keeper_of(work).save(tmp_path / "a.session.json")
-    content = json.loads((tmp_path / "a.session.json").read_text()) | {"lines": lines}
-    (tmp_path / "a.session.json").write_text(json.dumps(content))
-    again = other_viewer(request)
-    text, is_error = restore(qtbot, again, tmp_path / "a.session.json")
-    assert is_error
-    assert text == "Session restored, but without the measured lines."
+    again, line = restore_damaged(qtbot, work, request, tmp_path / "a.session.json", lines=lines)
+    assert line == ("Session restored, but without the measured lines.", True)
     assert again.session.current == work.session.current
     assert not again.scene.owned.with_role("ruler")
 
@@ -423,23 +420,16 @@ def test_damaged_lines_are_missing_and_the_rest_comes_back(
 @pytest.mark.parametrize("key", ["heads", "colours", "display", "grid", "window", "order", "exam"])
 def test_a_session_with_a_damaged_part_is_refused_in_words(qtbot, viewer, run_path, tiny_model, tmp_path, request, key):
     work = open_image(qtbot, viewer, run_path, tiny_model)
-    keeper_of(work).save(tmp_path / "a.session.json")
-    content = json.loads((tmp_path / "a.session.json").read_text()) | {key: [1]}
-    (tmp_path / "a.session.json").write_text(json.dumps(content))
-    text, is_error = restore(qtbot, other_viewer(request), tmp_path / "a.session.json")
+    _, (text, is_error) = restore_damaged(qtbot, work, request, tmp_path / "a.session.json", **{key: [1]})
     assert is_error
     assert text.startswith("The rest of the session cannot be restored: its file is damaged")
 
 
 def test_lines_of_an_image_that_is_gone_are_said(qtbot, viewer, run_path, tiny_model, tmp_path, request):
     work = open_image(qtbot, viewer, run_path, tiny_model)
-    keeper_of(work).save(tmp_path / "a.session.json")
-    content = json.loads((tmp_path / "a.session.json").read_text())
-    (tmp_path / "a.session.json").write_text(
-        json.dumps(content | {"lines": [{"path": "gone.png", "image_id": "gone", "lines": [[[1, 2], [3, 4]]] * 2}]})
-    )
-    again = other_viewer(request)
-    assert restore(qtbot, again, tmp_path / "a.session.json")[0] == "Session restored, but without 2 measured lines."
+    gone = [{"path": "gone.png", "image_id": "gone", "lines": [[[1, 2], [3, 4]]] * 2}]
+    _, line = restore_damaged(qtbot, work, request, tmp_path / "a.session.json", lines=gone)
+    assert line == ("Session restored, but without 2 measured lines.", True)
 
 
 def test_the_grid_comes_back(qtbot, viewer, run_path, tiny_model, tmp_path, request):

@@ -3,6 +3,8 @@
 import atexit
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from threading import Event
 from typing import Any
 from weakref import WeakMethod, WeakSet
 
@@ -43,12 +45,17 @@ def debounce_until(undo: ExitStack, function: Callable[..., object], timeout: in
 
 
 def throttle_until(undo: ExitStack, function: Callable[..., object], timeout: int) -> Any:
-    """Return a function that calls `function` at most every `timeout` ms, each time in a turn of its own."""
-    closed: list[bool] = []
+    """Return a function that calls `function` at most every `timeout` ms, in a turn of its own; never after `undo`."""
+    ended = Event()
     call = call_while_alive(function)
-    later = qthrottled(lambda: in_its_turn(lambda: None if closed else call()), timeout=timeout, leading=False)
+
+    def take_turn() -> None:
+        if not ended.is_set():
+            call()
+
+    later = qthrottled(partial(in_its_turn, take_turn), timeout=timeout, leading=False)
     undo.callback(later.cancel)
-    undo.callback(closed.append, True)
+    undo.callback(ended.set)
     return later
 
 

@@ -120,7 +120,7 @@ class SessionKeeper(Controller):
             logger.exception("A session cannot be restored")
             self._finish()
             self.status.tell(
-                "The rest of the session cannot be restored: its file is damaged. Open it by hand and save again.",
+                "The rest of the session cannot be restored: its file is damaged. Open what is missing and save again.",
                 error=True,
             )
 

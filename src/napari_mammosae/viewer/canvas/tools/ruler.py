@@ -84,7 +84,7 @@ class Ruler:
         self.lines = {key: [np.asarray(line, np.float64) for line in known] for key, known in lines.items()}
         self.show()
 
-    def show(self, *_: object) -> None:
+    def show(self) -> None:
         """Draw the lines of the images that are shown, where there are some."""
         layers = self._layers
         for layer in layers:
@@ -111,7 +111,7 @@ class Ruler:
         for layer in self._layers:
             layer.visible, layer.mode = True, "add_line"
         viewer.layers.selection.active = self._under_mouse() or self._layers[0]
-        viewer.status = "Drag along what you want to measure. Press the key again when you are done."
+        viewer.status = "Drag along what you want to measure. Press Measure again when you are done."
 
     def _prepare(self) -> None:
         """Make what is drawn on, where it is not there yet."""
@@ -162,7 +162,7 @@ class Ruler:
             return
         image = self._scene.owned.facts(layer)["measures"]
         _write_lengths(layer, image)
-        self._take(image, [np.asarray(line)[:, -2:] for line in layer.data])
+        self._take(image, [np.asarray(line, np.float64)[:, -2:] for line in layer.data])
 
     def _take(self, image: Mammogram, lines: list[NDArray[np.float64]]) -> None:
         """Remember the lines of an image."""
